@@ -33,8 +33,7 @@ CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, trie
 """
 _STATUS = "CASE r.state WHEN 'given' THEN j.status WHEN 'refused' THEN 'failed' ELSE r.state END"
 _JOINED = "batch_rows r LEFT JOIN jobs j ON j.batch_id = r.batch AND j.batch_row = r.row"
-READ_TIMEOUT_SECONDS = 3600.0
-"""Seconds after which another studio that still reads a batch is taken for dead."""
+READ_TIMEOUT_SECONDS = 3600.0  # seconds after which another studio that still reads a batch is taken for dead
 CHUNK_ROW_COUNT = 500
 
 

@@ -10,11 +10,9 @@ from pipelines.batch.batch_service import BatchService
 from pipelines.core.errors import StudioError, error_to_json
 from pipelines.core.job import Job, Result
 
-MAX_CLAIMED_ROW_COUNT = 5000
-"""Rows in memory at once; each takes a few kilobytes, and its pictures are on disk."""
+MAX_CLAIMED_ROW_COUNT = 5000  # rows in memory at once; each takes a few kilobytes, and its pictures are on disk
 LEASE_SECONDS = 60.0
-POLL_SECONDS = 0.02
-"""Seconds between two checks for new rows."""
+POLL_SECONDS = 0.02  # seconds between two checks for new rows
 
 FinishRow = Callable[[Job, "Result | None", "StudioError | None"], None]
 

@@ -29,12 +29,10 @@ from pipelines.runtime.context import DRAWING_STAGE, SCENE_STAGE
 from pipelines.runtime.progress import WAITING_STAGE
 
 SIZE_FIELD = "size"
-MULTIPLIER_FIELDS = ("variations", "seconds")
-"""Fields whose value multiplies the work."""
+MULTIPLIER_FIELDS = ("variations", "seconds")  # fields whose value multiplies the work
 STEPS_PER_DOUBLING = 2
 """Steps on the scale of sizes while the number of pixels doubles; sizes within one step are taken as equal."""
-UNKNOWN_PICTURE_PIXELS = 1 << 20
-"""Pixels assumed for a picture of unknown size."""
+UNKNOWN_PICTURE_PIXELS = 1 << 20  # pixels assumed for a picture of unknown size
 MAX_SAMPLE_SECONDS = 90.0
 """Seconds for one sample row, its time in the queue included; after that its cost stays unknown."""
 QUICK_SAMPLE_SECONDS = 20.0

@@ -37,8 +37,7 @@ from pipelines.service.form_filling import BRAND_KIT_NOTICE_PREFIX
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileIndex, FileInfo, FileRole, pixels_sha256
 
-MAX_FAULT_COUNT = 500
-"""Faults that are listed; any more are only counted."""
+MAX_FAULT_COUNT = 500  # faults that are listed; any more are only counted
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,7 @@ class DryRunReport:
     bytes: int | None
     free: int
     remarks: tuple[RowFault, ...] = ()
-    guessed: int = 0
-    """Rows whose cost is scaled from other sizes."""
+    guessed: int = 0  # rows whose cost is scaled from other sizes
 
     @property
     def fits_on_disk(self) -> bool:

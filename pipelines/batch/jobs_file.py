@@ -15,16 +15,11 @@ from pipelines.core.errors import BadInput, InvalidParams, StudioError, error_fr
 from pipelines.core.params import JSON, Params
 from pipelines.core.tools import Tool
 
-MAX_ROW_COUNT = 50_000
-"""Rows of one batch at most."""
-MAX_LINE_BYTES = 1 << 20
-"""Bytes of one line at most. The longest prompts have a few thousand."""
-MAX_CELL_CHARS = 4000
-"""Characters of one cell at most."""
-KEY_COLUMN = "id"
-"""Column with the row's own id, which every jobs file may have."""
-TOOL_COLUMN = "tool"
-"""Column with the tool's id, which every jobs file may have."""
+MAX_ROW_COUNT = 50_000  # rows of one batch at most
+MAX_LINE_BYTES = 1 << 20  # Bytes of one line at most. The longest prompts have a few thousand.
+MAX_CELL_CHARS = 4000  # characters of one cell at most
+KEY_COLUMN = "id"  # column with the row's own id, which every jobs file may have
+TOOL_COLUMN = "tool"  # column with the tool's id, which every jobs file may have
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
 _REPLACEMENT_CHAR = "\ufffd"

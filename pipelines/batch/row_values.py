@@ -17,10 +17,8 @@ from pipelines.core.tools import Tool
 from pipelines.service.form_filling import SavedItemSnapshot, fill_form
 from pipelines.service.orders import StudioService
 
-PICTURE_SEPARATOR = "|"
-"""Separates the names in a cell that takes several pictures."""
-MAX_KEY_CHARS = 64
-"""Characters of a row's id at most."""
+PICTURE_SEPARATOR = "|"  # separates the names in a cell that takes several pictures
+MAX_KEY_CHARS = 64  # characters of a row's id at most
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 PHOTO_FIELD = "photo"
 PICTURE_KINDS = ("picture", "pictures", "mask")

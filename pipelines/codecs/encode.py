@@ -17,23 +17,20 @@ from pipelines.core.geometry import Image
 from pipelines.imaging.color import flatten_on_white
 
 ImageFormat = Literal["png", "jpeg", "webp"]
-STILL_FORMATS = ("png", "jpeg", "webp")
-"""Formats that a browser shows as an image. An animated WebP is one of them."""
+STILL_FORMATS = ("png", "jpeg", "webp")  # Formats that a browser shows as an image. An animated WebP is one of them.
 MIME_TYPES: dict[str, str] = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4", "pdf": "application/pdf",
     "zip": "application/zip", "ora": "image/openraster",
 }  # fmt: skip
 # MIME types for the C2PA library, which knows ZIP files (OpenRaster is one) by this name only.
 C2PA_MIME_TYPES: dict[str, str] = {**MIME_TYPES, "zip": "application/x-zip", "ora": "application/x-zip"}
-FILE_EXTENSIONS: dict[str, str] = {"jpeg": "jpg"}
-"""File extensions that differ from the format's name."""
+FILE_EXTENSIONS: dict[str, str] = {"jpeg": "jpg"}  # file extensions that differ from the format's name
 PNG_COMPRESSION_LEVEL = 1  # about 9 % larger files than level 6, but several times faster
 JPEG_QUALITY = 95
 # IPTC digital source types: https://cv.iptc.org/newscodes/digitalsourcetype/
 _SOURCE_TYPE_PREFIX = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPUTED_SOURCE_TYPE = _SOURCE_TYPE_PREFIX + "algorithmicMedia"
-COLLECTION_SOURCE_TYPE = _SOURCE_TYPE_PREFIX + "composite"
-"""Source type of an archive. Each file in it has its own."""
+COLLECTION_SOURCE_TYPE = _SOURCE_TYPE_PREFIX + "composite"  # Source type of an archive. Each file in it has its own.
 
 _XMP_TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">

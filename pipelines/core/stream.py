@@ -15,8 +15,7 @@ from typing import TypeAlias
 from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Event, QueuePosition, Result, Step
 
-NumberedEvent: TypeAlias = "tuple[int, Event]"
-"""An event with its id."""
+NumberedEvent: TypeAlias = "tuple[int, Event]"  # an event with its id
 _JOB_THREADS = ThreadPoolExecutor(64, thread_name_prefix="job")
 """Threads of all running jobs, more than there are devices; reused, since under load a new thread starts slowly."""
 

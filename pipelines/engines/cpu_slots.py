@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pipelines.core.errors import JobCancelled
 from pipelines.core.stream import Stream
 
-CANCEL_POLL_SECONDS = 0.2
-"""Seconds within which a job that was cancelled stops waiting."""
+CANCEL_POLL_SECONDS = 0.2  # seconds within which a job that was cancelled stops waiting
 
 
 class CpuSlots:

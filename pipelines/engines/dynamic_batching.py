@@ -30,8 +30,7 @@ from pipelines.runtime.progress import WAITING_STAGE
 
 MAX_STEP_TOKENS = 8192
 """Tokens of a step above which one more image is never faster: there every GPU is bound by compute, not by memory."""
-CHEAP_STEP_TOKENS = 512
-"""Tokens of a step up to which one more image is faster on any device, even on a processor."""
+CHEAP_STEP_TOKENS = 512  # tokens of a step up to which one more image is faster on any device, even on a processor
 CLOSING_MESSAGE = "The studio is closing."
 
 
@@ -46,8 +45,7 @@ class QueuedRender:
     on_file: OnFileProgress | None
     future: Future[RenderedImages] = field(default_factory=lambda: Future[RenderedImages]())
     parts: list[RenderedImages] = field(default_factory=list[RenderedImages])
-    must_draw_alone: bool = False
-    """Whether a shared call failed, so that the next one is not shared."""
+    must_draw_alone: bool = False  # whether a shared call failed, so that the next one is not shared
 
     @property
     def remaining_seeds(self) -> tuple[int, ...]:

@@ -13,8 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LOAD_SECONDS = 20.0
-"""Seconds that loading a checkpoint takes, roughly."""
+LOAD_SECONDS = 20.0  # seconds that loading a checkpoint takes, roughly
 COPY_PAYOFF_RATIO = 3.0
 """Waiting work over loading time from which a second copy pays off. Less is a burst, which has passed before the model
 that was evicted for the copy is needed again."""

@@ -47,8 +47,7 @@ GpuDraw: TypeAlias = Callable[[str, RenderRequest, bool], Generator[GpuEvent, No
 GPU_MEMORY_BYTES = 40 * 10**9
 """Memory that a profile may need. Less than the GPU has, since all placed models move to it at the start of a call."""
 _MIN_LEASE_SECONDS = 20
-_MAX_LEASE_SECONDS = 120
-"""Seconds that are requested of the quota. What is not used is not counted."""
+_MAX_LEASE_SECONDS = 120  # Seconds that are requested of the quota. What is not used is not counted.
 _PLACED_MODELS: dict[str, Model] = {}
 """By spec id. Filled before the page opens and only read later, so that no lock is held when a process is forked."""
 

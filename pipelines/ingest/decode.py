@@ -18,16 +18,11 @@ from PIL import AvifImagePlugin, Image, ImageCms
 from pipelines.codecs import file_signatures
 from pipelines.codecs.file_signatures import RejectedImage, corrupt_image
 
-MAX_SIDE_PX = 8192
-"""Longest side: that of the 48 and 50 MP photos of phones."""
-MAX_PIXEL_COUNT = 8192 * 6144
-"""50.3 megapixels: a 4:3 photo of the longest side. Rotating it needs about 800 MB."""
-MIN_SIDE_PX = 16
-"""Shortest side, that of a favicon."""
-MAX_ASPECT_RATIO = 20
-"""Longer over shorter side. The widest banner made here has 4."""
-MIN_VISIBLE_ALPHA = 8
-"""Alpha (of 255) that at least one pixel must have. Below it the picture is invisible."""
+MAX_SIDE_PX = 8192  # longest side: that of the 48 and 50 MP photos of phones
+MAX_PIXEL_COUNT = 8192 * 6144  # 50.3 megapixels: a 4:3 photo of the longest side. Rotating it needs about 800 MB.
+MIN_SIDE_PX = 16  # shortest side, that of a favicon
+MAX_ASPECT_RATIO = 20  # Longer over shorter side. The widest banner made here has 4.
+MIN_VISIBLE_ALPHA = 8  # Alpha (of 255) that at least one pixel must have. Below it the picture is invisible.
 DECODER_THREAD_COUNT = 2
 """Threads of the AVIF and HEIF decoders. Their default is one for each core, with 8 MB of stack each."""
 

@@ -25,20 +25,14 @@ from pipelines.core.isolated_process import IsolatedContext
 from pipelines.ingest import decode
 from pipelines.provenance import c2pa
 
-MAX_FILE_BYTES = 25_000_000
-"""Largest upload. A 50 MP photo at the best JPEG setting of a camera is smaller."""
+MAX_FILE_BYTES = 25_000_000  # Largest upload. A 50 MP photo at the best JPEG setting of a camera is smaller.
 DECODE_TIMEOUT_SECONDS = 10.0
 """Time to decode one picture. The slowest normal one, a 50 MP AVIF, takes about 3 s on two cores."""
-WORKER_MEMORY_BYTES = 2 << 30
-"""Address space of a worker. The largest accepted picture needs about half of it."""
-WORKER_COUNT = 2
-"""Pictures decoded at once, so that one slow picture does not block the others."""
-MAX_TASKS_PER_WORKER = 100
-"""Pictures after which a worker is replaced, which frees memory that codecs leak."""
-WORKER_START_SECONDS = 20.0
-"""Time that a worker may take to start on a busy machine."""
-POLL_SECONDS = 0.25
-"""Interval of the checks whether a worker is still alive."""
+WORKER_MEMORY_BYTES = 2 << 30  # Address space of a worker. The largest accepted picture needs about half of it.
+WORKER_COUNT = 2  # pictures decoded at once, so that one slow picture does not block the others
+MAX_TASKS_PER_WORKER = 100  # pictures after which a worker is replaced, which frees memory that codecs leak
+WORKER_START_SECONDS = 20.0  # time that a worker may take to start on a busy machine
+POLL_SECONDS = 0.25  # interval of the checks whether a worker is still alive
 
 T = TypeVar("T")
 

@@ -15,8 +15,7 @@ from pipelines.storage.file_index import FileIndex
 
 log = logging.getLogger(__name__)
 
-DAY_SECONDS = 24 * 3600.0
-"""Seconds of a day."""
+DAY_SECONDS = 24 * 3600.0  # seconds of a day
 UNREFERENCED_GRACE_SECONDS = DAY_SECONDS
 """Seconds for which an unreferenced file is kept, since somebody may be about to use it."""
 _FILE_ID = re.compile(r"file-[0-9a-f]{40}")

@@ -15,12 +15,9 @@ from pipelines.core.job import Job, JobStatus, Result, result_from_json, result_
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import Row
 
-MAX_ROW_ATTEMPT_COUNT = 3
-"""Attempts of a batch row before its failure is final."""
-DRAFT_TIMEOUT_SECONDS = 600.0
-"""Seconds after which nobody waits for a draft any more."""
-MAX_DEATH_COUNT = 10
-"""Crashes of the studio during one job after which the job is taken for their cause."""
+MAX_ROW_ATTEMPT_COUNT = 3  # attempts of a batch row before its failure is final
+DRAFT_TIMEOUT_SECONDS = 600.0  # seconds after which nobody waits for a draft any more
+MAX_DEATH_COUNT = 10  # crashes of the studio during one job after which the job is taken for their cause
 KILLED_MESSAGE = "The studio was stopped ten times while this was running, so it is not tried again."
 
 _SCHEMA = """

@@ -29,8 +29,7 @@ MAX_TRY_COUNT = 10
 MAX_RETRY_SECONDS = 6 * 3600.0
 FIRST_RETRY_SECONDS = 5.0
 """Seconds before the second try. Each further delay is three times longer, up to `MAX_RETRY_SECONDS`."""
-LEASE_SECONDS = 60.0
-"""Seconds for which a delivery in progress is leased; after a crash it is made again."""
+LEASE_SECONDS = 60.0  # seconds for which a delivery in progress is leased; after a crash it is made again
 POLL_SECONDS = 1.0
 HISTORY_SECONDS = 30 * 24 * 3600.0
 MAX_WORKER_COUNT = 2

@@ -23,16 +23,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 BUG_MESSAGE = "Something broke inside the studio. The job's id is in the log."
-HEARTBEAT_SECONDS = 5.0
-"""Seconds between two renewals of a lease, and between two checks of an idle worker."""
-RECHECK_SECONDS = 0.5
-"""Seconds between two checks while a job waits that the engine does not choose yet."""
-PEEK_COUNT = 32
-"""Jobs at the head of the queue among which a scheduling engine chooses."""
-LEASE_SECONDS = 60.0
-"""Seconds after which a job of another machine is taken over when its lease was not renewed."""
-EVENT_GAP_SECONDS = 0.005
-"""Seconds within which steps are sent together, far less than anybody sees."""
+HEARTBEAT_SECONDS = 5.0  # seconds between two renewals of a lease, and between two checks of an idle worker
+RECHECK_SECONDS = 0.5  # seconds between two checks while a job waits that the engine does not choose yet
+PEEK_COUNT = 32  # jobs at the head of the queue among which a scheduling engine chooses
+LEASE_SECONDS = 60.0  # seconds after which a job of another machine is taken over when its lease was not renewed
+EVENT_GAP_SECONDS = 0.005  # seconds within which steps are sent together, far less than anybody sees
 BATCH_PAUSING_CODES = ("disk_full", "storage_unavailable")
 """Error codes that pause all batches: no row can be stored until there is room, or the file store is back."""
 MIN_QUEUED_ROW_COUNT = 3

@@ -18,20 +18,15 @@ from pipelines.models.peak_memory import read_rows, write_rows
 CallKind = tuple[str, str, str]
 """Calls of one kind are compared with each other: model, device, and what else the model names."""
 
-TIMES_PER_SIZE_COUNT = 5
-"""Times kept for each size, so that an old one is forgotten."""
+TIMES_PER_SIZE_COUNT = 5  # times kept for each size, so that an old one is forgotten
 MIN_TIMES_COUNT = 2
 """Times needed before a size is judged: the first call of a size may compile, or search for the best kernels."""
-GOOD_RATE_RATIO = 0.97
-"""Share of the best rate from which a smaller size is considered as good."""
-FALLEN_RATE_RATIO = 0.9
-"""Share of the best rate below which larger sizes are not tried."""
+GOOD_RATE_RATIO = 0.97  # share of the best rate from which a smaller size is considered as good
+FALLEN_RATE_RATIO = 0.9  # share of the best rate below which larger sizes are not tried
 RETRY_PERIOD_COUNT = 32
 """Calls between two trials of a size next to the best: it may have been slow because the machine was busy."""
-MAX_ROW_COUNT = 1000
-"""Kinds and sizes that are remembered; the oldest is forgotten first."""
-WRITE_PERIOD_COUNT = 16
-"""Times between two writings of the file; the first times of a size are written at once."""
+MAX_ROW_COUNT = 1000  # kinds and sizes that are remembered; the oldest is forgotten first
+WRITE_PERIOD_COUNT = 16  # times between two writings of the file; the first times of a size are written at once
 
 
 class BatchSizeTuner:

@@ -59,19 +59,13 @@ class CacheOptions:
     """The memory limits of a model cache, and what it needs from outside."""
 
     device: str = "cpu"
-    budget_bytes: int | None = None
-    """Bytes that all models together may take on the device, None for no limit."""
-    drawing_reserve_bytes: int = 0
-    """Bytes beside the budget that drawing itself may take."""
-    host_budget_bytes: int = 0
-    """Bytes that models which left the device may take in the host's memory."""
-    idle_seconds: float = 600.0
-    """Seconds after which a model that nobody borrowed is closed, at the next call."""
-    extra_options: tuple[tuple[str, str], ...] = ()
-    """Options that every spec is given beside its own."""
+    budget_bytes: int | None = None  # bytes that all models together may take on the device, None for no limit
+    drawing_reserve_bytes: int = 0  # bytes beside the budget that drawing itself may take
+    host_budget_bytes: int = 0  # bytes that models which left the device may take in the host's memory
+    idle_seconds: float = 600.0  # seconds after which a model that nobody borrowed is closed, at the next call
+    extra_options: tuple[tuple[str, str], ...] = ()  # options that every spec is given beside its own
     is_hub_reachable: Callable[[], bool] = lambda: True
-    clock: Callable[[], float] = time.monotonic
-    """Seconds, monotonic."""
+    clock: Callable[[], float] = time.monotonic  # seconds, monotonic
 
 
 class ModelCache:

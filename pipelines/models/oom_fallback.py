@@ -26,8 +26,7 @@ log = logging.getLogger("designerbox")
 T = TypeVar("T")
 OnStep = Callable[[ModelStep], None]
 OnSteps = Callable[[Sequence[ModelStep]], None]
-MIN_SIDE_PX = 256
-"""Shorter side, in pixels, below which the fallback does not shrink a picture."""
+MIN_SIDE_PX = 256  # shorter side, in pixels, below which the fallback does not shrink a picture
 
 
 class DrawFn(Protocol):

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 log = logging.getLogger("designerbox")
 
 T = TypeVar("T")
-DrawingKey = tuple[str, int, int]
-"""Family, pixels of a picture, pictures in the call."""
+DrawingKey = tuple[str, int, int]  # family, pixels of a picture, pictures in the call
 
 
 class PeakMemory:

@@ -14,8 +14,7 @@ from typing import Final
 
 from pipelines.core.errors import ModelUnavailable
 
-FIRST_SEEN: Final = ""
-"""Instead of a commit that is not known: a machine stays with the commit that it fetched first."""
+FIRST_SEEN: Final = ""  # instead of a commit that is not known: a machine stays with the commit that it fetched first
 
 PINS: Mapping[str, str] = {
     "black-forest-labs/FLUX.2-klein-4B": "e7b7dc27f91deacad38e78976d1f2b499d76a294",

@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 
 GENERATOR_NAME = "DesignerBox"
 PHOTO_INGREDIENT = "photo"
-C2PA_MARKER = b"c2pa"
-"""Bytes that every file with embedded credentials contains."""
-MAX_PARENT_BYTES = 4_000_000
-"""Bytes of an upload's credentials that are kept. Larger ones contain pictures."""
-MEMORY_THRESHOLD_MB = 32
-"""Size in MB from which the C2PA library uses a temporary file instead of memory."""
+C2PA_MARKER = b"c2pa"  # bytes that every file with embedded credentials contains
+MAX_PARENT_BYTES = 4_000_000  # Bytes of an upload's credentials that are kept. Larger ones contain pictures.
+MEMORY_THRESHOLD_MB = 32  # size in MB from which the C2PA library uses a temporary file instead of memory
 _MIME_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",

@@ -15,11 +15,9 @@ SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP")
 _UUID_SUFFIX = bytes.fromhex("00110010800000aa00389b71")
 _STORE_TYPE, _MANIFEST_TYPE = b"c2pa", b"c2ma"
 _MANIFEST_BOXES = {b"c2as": b"c2pa.assertions", b"c2cl": b"c2pa.claim.v2", b"c2cs": b"c2pa.signature"}
-_LABEL_TOGGLES = 3
-"""Toggle bits of a description box: requestable, and has a label."""
+_LABEL_TOGGLES = 3  # toggle bits of a description box: requestable, and has a label
 _COSE_SIGN1 = b"\xd2\x84"
-_CBOR_PAD_KEY = b"\xa1\x63pad"
-"""CBOR bytes that begin a map with the one key "pad"."""
+_CBOR_PAD_KEY = b"\xa1\x63pad"  # CBOR bytes that begin a map with the one key "pad"
 
 
 class Box(NamedTuple):

@@ -18,20 +18,15 @@ import numpy as np
 
 from pipelines.core.geometry import Float32Array, Image, IndexArray, Uint8Array
 
-TRANSFORM_SIDE_PX = 256
-"""Side in pixels of the copy that the transform is computed on."""
+TRANSFORM_SIDE_PX = 256  # side in pixels of the copy that the transform is computed on
 MIN_FREQUENCY, MAX_FREQUENCY = 24, 90
 """Frequencies in half waves across the picture. Lower ones are visible on plain paper, higher ones are lost in JPEG."""
-KNOWN_BIT_COUNT, ID_BIT_COUNT = 40, 16
-"""Bits that are the same in every watermark, and bits of the owner's id."""
+KNOWN_BIT_COUNT, ID_BIT_COUNT = 40, 16  # bits that are the same in every watermark, and bits of the owner's id
 EMBED_STRENGTH = 180.0
 """Target value of each bit's sum: half of its typical value in a photo, and more than JPEG changes it."""
-MAX_CHANGE_LEVELS = 6.0
-"""Largest change of a pixel, in levels of 255."""
-MAX_KNOWN_BIT_ERRORS = 5
-"""Known bits that may be wrong. An unmarked picture has so few wrong once in a million."""
-MAX_ID_BIT_ERRORS = 2
-"""Bits of an id that may be wrong. One of 500 other installations' ids is as near."""
+MAX_CHANGE_LEVELS = 6.0  # largest change of a pixel, in levels of 255
+MAX_KNOWN_BIT_ERRORS = 5  # Known bits that may be wrong. An unmarked picture has so few wrong once in a million.
+MAX_ID_BIT_ERRORS = 2  # Bits of an id that may be wrong. One of 500 other installations' ids is as near.
 _PATTERN_SEED = 0xD5B0
 
 

@@ -44,8 +44,7 @@ from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import encode_preview
 from pipelines.runtime.receipt import LOSSY_NOTICE, build_receipt
 
-GUIDE_FIELDS = ("matte", "mask", "reference")
-"""Fields whose picture guides the work and is not seen in the result."""
+GUIDE_FIELDS = ("matte", "mask", "reference")  # fields whose picture guides the work and is not seen in the result
 
 
 class Finalizer:

@@ -17,8 +17,7 @@ REASONS: Mapping[str, str] = {
     "hurtful": "It is made to hurt, to mock or to deceive",
     "wrongly_refused": "It was refused, and there is nothing wrong with it",
 }
-MAX_REPORTS_PER_HOUR = 60
-"""Reports of all people together. A person reads the log, so that a flood must be refused."""
+MAX_REPORTS_PER_HOUR = 60  # Reports of all people together. A person reads the log, so that a flood must be refused.
 
 
 class AbuseReports:

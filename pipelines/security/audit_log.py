@@ -26,8 +26,7 @@ except ImportError:  # Windows: only threads of one process are synchronised
     fcntl = None
 
 AuditVerdict = Literal["words", "input", "result", "report"]
-MAX_LINE_BYTES = 65_536
-"""Longest line. A job has at most a few dozen pictures, with 64 characters each."""
+MAX_LINE_BYTES = 65_536  # Longest line. A job has at most a few dozen pictures, with 64 characters each.
 
 _thread_lock = threading.Lock()
 

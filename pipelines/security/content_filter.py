@@ -20,8 +20,7 @@ NSFW_MODEL_ID = "open-nsfw"
 NSFW_SCORE_LIMIT = 0.5
 """Lowest score that is blocked. The net's authors call less than 0.2 safe and more than 0.8 certain. The highest of 185
 harmless test pictures is 0.31."""
-MAX_REMEMBERED_COUNT = 100_000
-"""Scores of accepted pictures that are remembered (about 20 MB)."""
+MAX_REMEMBERED_COUNT = 100_000  # scores of accepted pictures that are remembered (about 20 MB)
 INPUT_REFUSED = "The content check reads this picture as nudity, so it is not worked on."
 RESULT_REFUSED = "The content check reads the finished picture as nudity, so it was not kept."
 

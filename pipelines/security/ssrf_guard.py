@@ -13,8 +13,7 @@ import httpx
 
 from pipelines.core.errors import BadInput
 
-CALL_TIMEOUT_SECONDS = 15.0
-"""Total time of one call, however slow the answer is."""
+CALL_TIMEOUT_SECONDS = 15.0  # total time of one call, however slow the answer is
 MAX_HOP_COUNT = 3  # calls, redirects included
 MAX_URL_LENGTH = 2000
 _NAT64_NETWORK = ipaddress.ip_network("64:ff9b::/96")

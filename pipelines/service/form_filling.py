@@ -10,8 +10,7 @@ from pipelines.core.errors import BadInput, NotFound
 from pipelines.core.params import Params
 from pipelines.service.saved_items import ID_PREFIXES, SavedItem, SavedKind
 
-BRAND_KIT_NOTICE_PREFIX = "Brand kit "
-"""How the notice begins that says which fields a kit filled."""
+BRAND_KIT_NOTICE_PREFIX = "Brand kit "  # how the notice begins that says which fields a kit filled
 
 
 class SavedItemLookup(Protocol):

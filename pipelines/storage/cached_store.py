@@ -27,12 +27,10 @@ from pipelines.storage.local_store import LocalStore, atomic_write
 
 log = logging.getLogger(__name__)
 
-CACHE_BYTES = 4 << 30
-"""Bytes in the cache at most; half of the free disk space where that is less."""
+CACHE_BYTES = 4 << 30  # bytes in the cache at most; half of the free disk space where that is less
 MIN_CACHE_SECONDS = 60.0
 """Seconds after its last use for which a file stays in the cache, since somebody may be about to open it."""
-RECHECK_SECONDS = 600.0
-"""Seconds without use after which the cache checks whether another studio has deleted the file."""
+RECHECK_SECONDS = 600.0  # seconds without use after which the cache checks whether another studio has deleted the file
 RETRY_SECONDS = 5.0
 """Seconds after a failure without new requests, since a library that reports one has already waited for long."""
 WRONG_STORE_MESSAGE = (

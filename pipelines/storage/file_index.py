@@ -23,8 +23,7 @@ from pipelines.storage.local_store import LocalStore, translate_missing_file
 
 FileRole = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
 PUBLIC_OWNER = "*"
-UNSYNCED_SECONDS = 60.0
-"""Seconds before the end of the last run in which writes may not have reached the disk."""
+UNSYNCED_SECONDS = 60.0  # seconds before the end of the last run in which writes may not have reached the disk
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (

@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 
 SCHEMES = ("postgres", "postgresql")
 MISSING_PACKAGE = "needs pg8000: pip install -r requirements-postgres.txt"
-TIMEOUT_SECONDS = 30.0
-"""Seconds without an answer after which the server counts as unreachable."""
-IDLE_CHECK_SECONDS = 1.0
-"""Seconds without use after which a connection is tested before it is used."""
-_SCHEMA_LOCK_ID = 0x44425820
-"""Id of the advisory lock for schema changes, since two studios may start at once."""
+TIMEOUT_SECONDS = 30.0  # seconds without an answer after which the server counts as unreachable
+IDLE_CHECK_SECONDS = 1.0  # seconds without use after which a connection is tested before it is used
+_SCHEMA_LOCK_ID = 0x44425820  # id of the advisory lock for schema changes, since two studios may start at once
 # SQLSTATE classes and codes after which another try may succeed: no connection, no resources, a conflict with another
 # transaction, the server is stopping or starting.
 _TRANSIENT_SQLSTATE = re.compile(r"08|53|40001|40P01|55P03|57P0[1-4]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, 
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.product_placement import ASIDE_FILL_RATIO, CENTRED_FLOOR, PlacementId, arrange_products
 from pipelines.framing.resample import composite_on_grey, place_subject
+from pipelines.imaging.color import flatten_on_white
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
 from pipelines.tools.shared import form_fields, scene_edit
@@ -264,11 +265,6 @@ class Ground:
         """Whether nothing is behind the products."""
         return self.plates[0] is None
 
-    @property
-    def is_clean_white(self) -> bool:
-        """Whether the ground is plain white, without grain and light from the scene."""
-        return self.is_preset_ground and self.preset.scene == "pure-white"
-
     def compose_picture(self, placed: PlacedSubject, n: int) -> Image:
         """Composite the products on plate `n`."""
         plate = self.plates[n]
@@ -276,15 +272,7 @@ class Ground:
             return edit.image
         if plate is None:
             return to_rgba(placed.colour, placed.alpha)
-        image = composite_subject(
-            placed,
-            plate,
-            seed=self.seed + n,
-            key_side=self.light_side,
-            shadow=self.shadow,
-            relit=self.relit,
-            clean=self.is_clean_white,
-        )
+        image = composite_subject(placed, plate, **self._composite_options(n))
         if self.is_preset_ground and self.preset.pure_white:
             image = image.copy()
             image[placed.alpha < 1 / 255] = 255
@@ -297,17 +285,11 @@ class Ground:
             return scene_edit.export_layers(edit, placed, relit=self.relit, name=name)
         if plate is None:
             return ()
-        return encode_layers(
-            image,
-            placed,
-            plate,
-            seed=self.seed + n,
-            key_side=self.light_side,
-            shadow=self.shadow,
-            relit=self.relit,
-            clean=self.is_clean_white,
-            name=name,
-        )
+        return encode_layers(image, placed, plate, **self._composite_options(n), name=name)
+
+    def _composite_options(self, n: int) -> dict[str, Any]:
+        light: dict[str, Any] = {"key_side": self.light_side, "shadow": self.shadow, "relit": self.relit}
+        return {**light, "seed": self.seed + n, "clean": self.is_preset_ground and self.preset.scene == "pure-white"}
 
     def _scene_edit(self, n: int) -> scene_edit.SceneEdit | None:
         return self.scene_edits[n] if self.scene_edits else None
@@ -438,9 +420,7 @@ def _add_invented_angles(
     output: ToolOutput, params: Product, context: ToolContext, emit: ProgressCallback
 ) -> ToolOutput:
     """Add sides that no photo shows, drawn by an edit model from the first picture, and named as invented."""
-    picture = output.images[0]
-    alpha = picture[..., 3:].astype(np.float32) / 255 if picture.shape[2] == 4 else 1.0
-    flat = np.asarray(picture[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
+    flat = flatten_on_white(output.images[0])
     size, sides = (flat.shape[1], flat.shape[0]), tuple(SIDE_PROMPTS.items())[: params.invent]
     drawn: list[Image] = []
     for _, words in sides:

@@ -1,20 +1,29 @@
 from __future__ import annotations
 
+import multiprocessing
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import pytest
 
-from tests.support.batch_rows import OWNER, BatchStudio, write_picture
+from tests.support.batch_rows import OWNER, BatchStudio, run_batch_process, write_picture
 
-ROOT = Path(__file__).parents[2]
+FORKS = multiprocessing.get_context("forkserver")  # its server imports the studio once for all lives
+FORKS.set_forkserver_preload(["tests.support.batch_rows"])
 ROWS, KILLS, PAUSE = 60, 20, 0.05
+
+
+@pytest.fixture(autouse=True)
+def _stopped_fork_server() -> Iterator[None]:
+    yield
+    forkserver._forkserver._stop()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def table(folder: Path) -> Path:
@@ -24,22 +33,22 @@ def table(folder: Path) -> Path:
     return path
 
 
-def life(root: Path, jobs: Path, seconds: float | None) -> int:
-    """One life of the process, killed without warning `seconds` after it began to work; None: it may finish."""
-    command = [sys.executable, "-m", "tests.support.batch_rows", str(root), str(jobs), str(PAUSE)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+def life(root: Path, jobs: Path, seconds: float | None) -> int | None:
+    """One life of a process, killed without warning `seconds` after it began to work; None: it may finish."""
+    is_up = FORKS.Event()
+    process = FORKS.Process(target=run_batch_process, args=(root, jobs, PAUSE, is_up))
+    process.start()
     try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
+        assert is_up.wait(60)
         if seconds is not None:
             time.sleep(seconds)
-            process.send_signal(signal.SIGKILL)
-        return process.wait(120)
+            process.kill()
+        process.join(120)
+        return process.exitcode
     finally:
         process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        process.join()
+        process.close()
 
 
 def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path: Path) -> None:

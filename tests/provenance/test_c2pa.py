@@ -308,7 +308,7 @@ def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(studio:
 def test_computed_scenery_is_told_apart_from_photographs(
     studio: SignedStudio, values: dict[str, Any], photo: str, source: str
 ) -> None:
-    own = {"photo": studio.photos[photo]} if photo else {}
+    own: dict[str, Any] = {"photo": studio.photos[photo]} if photo else {}
     data = studio.read_files(studio.make("background", size=256, **values, **own))[0]
     assert studio.service.uploads.verify_picture(data).source_type == source
     actions = read_manifest(data)["assertions"][0]["data"]["actions"]

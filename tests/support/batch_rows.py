@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Literal
 
@@ -103,16 +103,11 @@ def write_picture(path: Path, level: int = 100, side: int = 40) -> Path:
     return path
 
 
-def run_batch_process(root: Path, jobs: Path, pause: float) -> None:
-    """Begin the batch, or go on with it, until it is done; says `up` once it works."""
+def run_batch_process(root: Path, jobs: Path, pause: float, is_up: Event) -> None:
+    """Begin the batch, or go on with it, until it is done; sets `is_up` once it works."""
     with BatchStudio(root, pause=pause) as here:
         known = here.batches.list_batches(OWNER, 1)
         batch = known[0] if known else here.create_batch(jobs)
         here.batches.start(batch.id)
-        sys.stdout.write("up\n")
-        sys.stdout.flush()
+        is_up.set()
         here.wait_for_batch(batch, 300)
-
-
-if __name__ == "__main__":
-    run_batch_process(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

@@ -41,6 +41,7 @@ from tests.support.real_studio import RealStudio
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+imports_controlnet_aux = pytest.mark.filterwarnings("ignore")  # the import warns of what it misses
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +66,7 @@ def test_edges_and_lines_lie_on_the_photo_and_on_black(row: Any) -> None:
     assert 190 < rows.max() < 210
 
 
+@imports_controlnet_aux
 @pytest.mark.parametrize("size", [(300, 417), (640, 512), (1100, 801)])
 def test_edges_are_those_of_controlnet_aux(size: tuple[int, int]) -> None:
     from controlnet_aux.canny import CannyDetector
@@ -105,6 +107,7 @@ def test_the_shipped_net_finds_head_and_shoulders_where_they_are(name: str) -> N
     assert min(right[1], left[1]) > face.chin[1] - 0.3 * far
 
 
+@imports_controlnet_aux
 def test_a_pose_is_drawn_as_controlnet_aux_draws_it() -> None:
     from controlnet_aux.open_pose.body import Keypoint
     from controlnet_aux.open_pose.util import draw_bodypose

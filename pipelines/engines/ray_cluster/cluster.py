@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 from pipelines.core.errors import BadInput
 
 T = TypeVar("T")
-OBJECT_STORE_BYTES = 200 * 2**20
-"""Bytes of main memory that a cluster started here may use for pictures in transit."""
+OBJECT_STORE_BYTES = 200 * 2**20  # bytes of main memory that a cluster started here may use for pictures in transit
 REPOSITORY = Path(__file__).resolve().parents[3]
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 NO_TOKEN = (

@@ -22,8 +22,7 @@ from pipelines.security.audit_log import AuditVerdict
 from pipelines.storage.file_index import PUBLIC_OWNER, FileIndex, FileInfo
 from pipelines.storage.fsspec_store import open_filesystem, write_file
 
-Refusal = tuple[AuditVerdict, str, tuple[str, ...]]
-"""The arguments of `AuditLog.record_refusal`."""
+Refusal = tuple[AuditVerdict, str, tuple[str, ...]]  # the arguments of `AuditLog.record_refusal`
 
 _BYTES_AS_BASE64 = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 

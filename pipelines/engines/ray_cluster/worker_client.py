@@ -21,10 +21,8 @@ from pipelines.engines.ray_cluster.transfer import JobOutcome, PackedFile, Worke
 from pipelines.models.model_cache import ResidentModel
 
 T = TypeVar("T")
-POLL_SECONDS = 1.0
-"""Seconds between two checks whether a worker has started."""
-CALL_SECONDS = 10.0
-"""Seconds after which a worker is taken not to answer a short call."""
+POLL_SECONDS = 1.0  # seconds between two checks whether a worker has started
+CALL_SECONDS = 10.0  # seconds after which a worker is taken not to answer a short call
 
 log = logging.getLogger("designerbox")
 

@@ -15,8 +15,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.models.nets import REALESR_X4
 
 TILE_SIDE_PX = 128
-ROUND_COUNTS = {1: 3, 4: 1}
-"""Rounds by batch size: one call with four copies takes as long as four calls with one."""
+ROUND_COUNTS = {1: 3, 4: 1}  # rounds by batch size: one call with four copies takes as long as four calls with one
 CASES: tuple[tuple[Literal[32, 16], int], ...] = ((32, 1), (16, 1), (32, 4), (16, 4))
 """Bits of a number, and batch size."""
 

@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 WEIGHTS_FOLDER = "mini"
 MIN_WORD_COSINE = 0.64
 """Cosine to the nearest word of the captions below which a word was not learned; "surgeon" has 0.69."""
-MIN_SPLIT_WORD_COSINE = 0.99
-"""The same for a word of several tokens."""
+MIN_SPLIT_WORD_COSINE = 0.99  # the same for a word of several tokens
 
 MINI = ModelSpec(
     id="mini",

@@ -14,16 +14,12 @@ from pipelines.core.geometry import Image
 if TYPE_CHECKING:
     import torch
 
-SIDE_PX = 64
-"""Side of the square that the denoiser draws."""
-SHARP_SIDE_PX = 256
-"""Side of the square that the sharpener makes of it."""
-PATCH_PX = 8
-"""Side of the patches that are the denoiser's tokens."""
+SIDE_PX = 64  # side of the square that the denoiser draws
+SHARP_SIDE_PX = 256  # side of the square that the sharpener makes of it
+PATCH_PX = 8  # side of the patches that are the denoiser's tokens
 MAX_SEAM_STEP = 0.35
 """Largest jump of a colour of -1 to 1 at a patch border that is taken for a seam and not for an edge."""
-_EMPTY_ALPHA = 0.3
-"""Opacity below which the colour of a pixel is inpainted from its neighbours."""
+_EMPTY_ALPHA = 0.3  # opacity below which the colour of a pixel is inpainted from its neighbours
 
 
 def load_sharpener(folder: Path, device: Any) -> torch.nn.Module:

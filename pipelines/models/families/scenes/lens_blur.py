@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from pipelines.models.families.scenes.tone_mapping import LinearLight
 
-MIN_DISC_PX = 22.0
-"""Diameter that a disc needs to look round when the picture is enlarged again."""
+MIN_DISC_PX = 22.0  # diameter that a disc needs to look round when the picture is enlarged again
 
 
 def disc_kernel(diameter: float) -> npt.NDArray[np.float32]:

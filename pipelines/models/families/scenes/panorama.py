@@ -19,15 +19,12 @@ from pipelines.models.families.scenes.lens_blur import MIN_DISC_PX, disc_kernel
 from pipelines.models.families.scenes.scene_types import PanoramaPlace
 from pipelines.models.families.scenes.tone_mapping import LinearLight, relative_luminance
 
-MAX_RADIANCE = 6.0
-"""Radiance at which light is clamped, 1 being white."""
-MIN_BLUR_SOURCE_PX = 2.5
-"""Least diameter of the blur disc in pixels of the panorama."""
+MAX_RADIANCE = 6.0  # radiance at which light is clamped, 1 being white
+MIN_BLUR_SOURCE_PX = 2.5  # least diameter of the blur disc in pixels of the panorama
 _OVERSAMPLING = 4
 _SOURCE_MARGIN_PX = 4  # pixels of the panorama around the view that interpolation needs
 FIELD_OF_VIEW_DEGREES = {"person": 38.0, "product": 46.0, "any": 46.0}
-BRIGHT_SIDE_RATIO = 1.08
-"""Light of one side over that of the other from which the key light has a side."""
+BRIGHT_SIDE_RATIO = 1.08  # light of one side over that of the other from which the key light has a side
 _NIGHT_TINT = np.array((0.52, 0.66, 1.0), np.float32)
 _WARM_LIGHT = np.array((1.0, 0.58, 0.22), np.float32)
 _WHITE_LIGHT = np.array((1.0, 0.92, 0.78), np.float32)

@@ -21,34 +21,24 @@ MIN_LIGHTNESS_DIFFERENCE = 12.0
 """L* by which the scene differs from the subject's outline, along `_OUTLINE_RATIO` of it."""
 _LIGHTNESS_MARGIN = 1.0  # L* added to it, since the outline lies before another part of the scene than was measured
 _OUTLINE_RATIO = 0.8
-DARK_QUANTILE = 0.02
-"""Share of a scene's pixels that are taken for its black."""
-BLACK_SHIFT_RATIO = 0.5
-"""Share of the way to the subject's black that a scene's black moves."""
+DARK_QUANTILE = 0.02  # share of a scene's pixels that are taken for its black
+BLACK_SHIFT_RATIO = 0.5  # share of the way to the subject's black that a scene's black moves
 MAX_CONTRAST_GAIN = 2.0
 PLACE_MEAN_LUMINANCE = 0.19
 """Mean luminance of a place behind a person: half of what a lit face reflects, one stop darker."""
 MIN_PLACE_GAIN = 0.42
-MAX_PRODUCT_LIGHTNESS_SHIFT = 5.0
-"""L* that a scene moves at most under a product, since shops want a light background."""
-MAX_LIGHTNESS_SHIFT = 9.0
-"""L* that a scene moves at most behind a person, so that light grey stays light grey."""
-LIGHTNESS_SHIFT_RATIO = 0.5
-"""Share of the way to the lightness of the photo's own background that a scene moves."""
-DARK_SCENE_LIGHTNESS = 50.0
-"""L* up to which a scene is a dark look and is not made lighter."""
+MAX_PRODUCT_LIGHTNESS_SHIFT = 5.0  # L* that a scene moves at most under a product, since shops want a light background
+MAX_LIGHTNESS_SHIFT = 9.0  # L* that a scene moves at most behind a person, so that light grey stays light grey
+LIGHTNESS_SHIFT_RATIO = 0.5  # share of the way to the lightness of the photo's own background that a scene moves
+DARK_SCENE_LIGHTNESS = 50.0  # L* up to which a scene is a dark look and is not made lighter
 WHITE_SCENE_LIGHTNESS = 90.0
 """L* from which a scene is a white look and is made darker by at most `MAX_WHITE_LIGHTNESS_SHIFT`."""
 MAX_WHITE_LIGHTNESS_SHIFT = 3.0
-SHADOW_DARKNESS_RANGE = (0.5, 0.9)
-"""Darkness of a shadow in a bright room, and under a single lamp."""
+SHADOW_DARKNESS_RANGE = (0.5, 0.9)  # darkness of a shadow in a bright room, and under a single lamp
 LAMP_STRENGTH = {"surface": 0.8, "studio": 0.4}
-POOL_HEIGHT_RATIO = 0.3
-"""Distance of the lamp's pool of light above the contact line, in picture heights."""
-POOL_SHIFT_RATIO = 0.12
-"""Distance of the pool towards the lamp, in picture heights."""
-POOL_RADIUS_RATIO = 0.55
-"""Half width of the pool, in picture heights."""
+POOL_HEIGHT_RATIO = 0.3  # distance of the lamp's pool of light above the contact line, in picture heights
+POOL_SHIFT_RATIO = 0.12  # distance of the pool towards the lamp, in picture heights
+POOL_RADIUS_RATIO = 0.55  # half width of the pool, in picture heights
 # The factors by which a scene may be made darker or lighter. A studio's lamp has a dial; a place has a time of day.
 GAIN_RANGE = {"studio": (0.02, 12.0), "surface": (0.55, 1.5), "place": (0.45, 2.0)}
 

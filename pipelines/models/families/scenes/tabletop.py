@@ -14,31 +14,24 @@ from pipelines.models.families.scenes.noise import Plane
 from pipelines.models.families.scenes.procedural_materials import MATERIALS, SurfaceMaterial
 from pipelines.models.families.scenes.tone_mapping import LinearLight, linear_colour, relative_luminance
 
-FOCAL_LENGTH_RATIO = 2.6
-"""Focal length in picture heights: about 95 mm on full frame, as for product photos."""
-OBLIQUE_FOCAL_LENGTH_RATIO = 1.7
-"""The same for an oblique view from above: the camera is close and the planks converge."""
+FOCAL_LENGTH_RATIO = 2.6  # focal length in picture heights: about 95 mm on full frame, as for product photos
+OBLIQUE_FOCAL_LENGTH_RATIO = 1.7  # the same for an oblique view from above: the camera is close and the planks converge
 PITCH_DEGREES = {"front": 13.0, "three-quarter": 33.0, "above": 66.0}
-FLAT_LAY_PITCH_DEGREES = 74.0
-"""Pitch from which the camera looks straight down on a flat lay."""
-MIN_ABOVE_PITCH_DEGREES = 46.0
-"""Least pitch of a view from above; less would show the horizon."""
+FLAT_LAY_PITCH_DEGREES = 74.0  # pitch from which the camera looks straight down on a flat lay
+MIN_ABOVE_PITCH_DEGREES = 46.0  # least pitch of a view from above; less would show the horizon
 TABLE_WIDTH_METRES = 0.28
 """Length of table at the contact line that one picture height spans: products fit in two hands."""
 TABLE_DEPTH_RATIO = {"front": 0.26, "three-quarter": 0.56, "above": 9.0}
 """Distance of the far edge of the table above the contact line, in picture heights; from above it is never seen."""
-FOREGROUND_BLUR_RATIO = 0.25
-"""How much slower blur grows in front of the contact line than behind it."""
+FOREGROUND_BLUR_RATIO = 0.25  # how much slower blur grows in front of the contact line than behind it
 SHARP_DEPTH_RATIO = 0.03
 """Distance before and behind the contact line, in picture heights, that stays sharp, since a product has depth."""
 FLAT_LAY_BLUR_RATIO = 0.12
 """Share of the blur that is left from straight above, where all of the table is nearly as far away."""
-OBLIQUE_BLUR_RATIO = 0.2
-"""The same for an oblique view from above."""
+OBLIQUE_BLUR_RATIO = 0.2  # the same for an oblique view from above
 OBLIQUE_TURN_DEGREES = -34.0
 """Turn of the material for an oblique view, since nobody aligns a cup with the planks there."""
-STRIP_ROWS = 48
-"""Rows of material that are computed at once, so that its many steps stay within the processor's cache."""
+STRIP_ROWS = 48  # rows of material that are computed at once, so that its many steps stay within the processor's cache
 # How the material of each variation lies: its turn in degrees and its shift in metres.
 MATERIAL_LAYOUTS = ((0.0, 0.0), (90.0, 3.7), (-9.0, 7.9), (81.0, 11.3))
 

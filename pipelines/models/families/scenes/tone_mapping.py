@@ -12,15 +12,13 @@ from pipelines.imaging.color import LUMINANCE_WEIGHTS, to_linear
 # float32 wherever memory matters. NumPy's types cannot express this through arithmetic.
 LinearLight = npt.NDArray[np.floating]
 
-MAX_WHITE_DISTANCE_MIRED = 30.0
-"""Most that the white point of a scene may differ from that of the photo."""
+MAX_WHITE_DISTANCE_MIRED = 30.0  # most that the white point of a scene may differ from that of the photo
 _WHITE_MARGIN_MIRED = 4.0  # the white point measured in a picture differs a little from that of its scene
 MAX_WHITE_SHIFT_MIRED = 45.0
 """Most that a scene's white point follows that of the photo: from noon to a living room's lamp."""
 HIGHLIGHT_KNEE = 0.72
 """Light above which highlights are rolled off towards 1, so that a window keeps its shape instead of a clipped edge."""
-STRIP_ROWS = 64
-"""Rows that are developed at once, so that they stay within the processor's cache."""
+STRIP_ROWS = 64  # rows that are developed at once, so that they stay within the processor's cache
 
 _XYZ_TO_RGB = np.array(
     ((3.2404542, -1.5371385, -0.4985314), (-0.9692660, 1.8760108, 0.0415560), (0.0556434, -0.2040259, 1.0572252))

@@ -12,8 +12,7 @@ from pipelines.models.families.scenes.lens_blur import blur_with_disc
 from pipelines.models.families.scenes.tone_mapping import LinearLight
 
 DEFAULT_BLUR_RATIO = {"person": 0.025, "product": 0.0, "any": 0.0}
-SOFT_ENLARGEMENT_RATIO = 1.8
-"""Enlargement above which a picture looks soft, which a notice says."""
+SOFT_ENLARGEMENT_RATIO = 1.8  # enlargement above which a picture looks soft, which a notice says
 # The crop of each variation: its position in the surplus, 0 to 1, and its zoom.
 CROP_VARIATIONS = ((0.5, 1.0), (0.2, 1.12), (0.8, 1.12), (0.5, 1.3))
 
