@@ -51,9 +51,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANKS = {package: rank for rank, row in enumerate(LAYERS) for package in row}
 # Threads and processes start here and nowhere else.
 THREADS_START_IN = (
-    "pipelines.core.stream", "pipelines.core.isolated_process", "pipelines.jobs", "pipelines.engines", "pipelines.models.hub",
+    "pipelines.core.stream",
+    "pipelines.core.isolated_process",
+    "pipelines.jobs",
+    "pipelines.engines",
+    "pipelines.models.hub",
     "pipelines.ingest",
-)  # fmt: skip
+)
 # The only packages that may import torch, diffusers, transformers and Ray, and only inside functions.
 HEAVY_IN = ("pipelines.models", "pipelines.engines")
 

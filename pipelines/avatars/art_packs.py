@@ -69,14 +69,14 @@ class ArtPack:
         return colour_values.get(trait, ()) if trait in (*self.colours, "age") else ()
 
 
-def _part_names(prefix: str, *numbers: int) -> PartNames:
+def _parts(prefix: str, *numbers: int) -> PartNames:
     """Return part names: the prefix and a number of two digits (short for the tables below)."""
     return tuple(f"{prefix}{n:02d}" for n in numbers)
 
 
 def _v(*numbers: int) -> PartNames:
     """Return names of parts that are called variant and a number."""
-    return _part_names("variant", *numbers)
+    return _parts("variant", *numbers)
 
 
 PEEPS = ArtPack(
@@ -154,9 +154,10 @@ LORELEI = ArtPack(
         }},
         "mood": {
             "mouth": {
-                "happy": _part_names("happy", 1, 2, 3, 4), "calm": _part_names("happy", 14, 13), "laughing": _part_names("happy", 5, 6, 7, 16),
-                "serious": _part_names("sad", 5, 9, 3), "surprised": ("sad01", "happy08"), "sad": _part_names("sad", 4, 5),
-                "angry": _part_names("sad", 6, 7), "playful": _part_names("happy", 9, 15),
+                "happy": _parts("happy", 1, 2, 3, 4), "calm": _parts("happy", 14, 13),
+                "laughing": _parts("happy", 5, 6, 7, 16),
+                "serious": _parts("sad", 5, 9, 3), "surprised": ("sad01", "happy08"), "sad": _parts("sad", 4, 5),
+                "angry": _parts("sad", 6, 7), "playful": _parts("happy", 9, 15),
             },
             "eyebrows": {
                 "happy": _v(11, 9, 7, 2), "calm": _v(9, 12), "laughing": _v(7, 2, 5), "serious": _v(10,),
@@ -241,21 +242,21 @@ PIXEL = ArtPack(
            "prop"),
     parts_by_trait={
         "hair": {"hair": {
-            "short": _part_names("short", 22, 17, 16, 14, 10, 9, 8, 6, 4, 3, 2, 1, 15),
-            "long": _part_names("long", 21, 20, 17, 16, 13, 12, 11, 9, 7, 4, 3, 2, 1),
+            "short": _parts("short", 22, 17, 16, 14, 10, 9, 8, 6, 4, 3, 2, 1, 15),
+            "long": _parts("long", 21, 20, 17, 16, 13, 12, 11, 9, 7, 4, 3, 2, 1),
             "curly": ("short13", "short11", "long15"),
-            "tied": _part_names("long", 19, 18, 14, 6, 5),
+            "tied": _parts("long", 19, 18, 14, 6, 5),
             "bald": ("short24", "short20", "short23"),
-            "wild": _part_names("short", 12, 21, 5),
+            "wild": _parts("short", 12, 21, 5),
         }},
         "mood": {"mouth": {
-            "happy": _part_names("happy", 9, 8, 7, 10), "calm": _part_names("happy", 11, 5), "laughing": ("happy12", "happy06"),
-            "serious": _part_names("sad", 6, 5, 4), "surprised": ("happy01", "happy02"), "sad": _part_names("sad", 1, 2),
-            "angry": _part_names("sad", 3, 9), "playful": _part_names("happy", 4, 3),
+            "happy": _parts("happy", 9, 8, 7, 10), "calm": _parts("happy", 11, 5), "laughing": ("happy12", "happy06"),
+            "serious": _parts("sad", 6, 5, 4), "surprised": ("happy01", "happy02"), "sad": _parts("sad", 1, 2),
+            "angry": _parts("sad", 3, 9), "playful": _parts("happy", 4, 3),
         }},
         "beard": {"beard": {"none": ("",), "beard": _v(8, 6, 5, 1)}},
-        "glasses": {"glasses": {"none": ("",), "glasses": _part_names("light", 7, 6, 5, 2, 1),
-                                "sunglasses": _part_names("dark", 6, 5, 3, 2, 1)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _parts("light", 7, 6, 5, 2, 1),
+                                "sunglasses": _parts("dark", 6, 5, 3, 2, 1)}},
         "outfit": {"clothing": {
             "plain": _v(3, 4, 8, 12, 14, 17), "shirt": _v(5, 11, 16, 18), "jacket": _v(1, 7, 23, 22),
             "pattern": _v(2, 6, 13, 20),

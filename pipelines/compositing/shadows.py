@@ -126,7 +126,7 @@ def _top_view_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: flo
     """Return the shadow seen from above: a thin dark line under the edge, and the outline cast to one side.
 
     The cast shadow is the sum of the outline's layers, each as far away as it is high, and as soft as it is far. All
-    lie away from the light, so that only the line is left on its side: one lamp throws no shadow that is equal all around.
+    lie away from the light, so that only the line is left on its side: one lamp throws no even shadow all around.
     """
     right, down = {"left": 1.0, "right": -1.0, "none": 0.35}[key_side], 0.6
     layers, darkness, softness = _LAYER_HEIGHTS, _TOP_VIEW_CAST_FACTOR * shadow.cast, 1.0

@@ -67,8 +67,8 @@ def estimate_white_point(image: Image, alpha: Alpha | None = None) -> float:
 
     Shades of grey (Finlayson and Trezzi, 2004, Minkowski norm 6) for the illuminant, McCamy (1992) for its temperature.
     The result is half way to D65, since skin and walls pull the estimate, and a quarter where next to nothing is bright
-    and grey, where the subject's own colour would be taken for the light's. Where a thing's `alpha` is given and some of it is
-    nearly white, that white is measured instead: china under a bulb looks cream.
+    and grey, where the subject's own colour would be taken for the light's. Where a thing's `alpha` is given and some
+    of it is nearly white, that white is measured instead: china under a bulb looks cream.
     """
     small = np.asarray(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA), np.uint8)
     light = to_linear(small).reshape(-1, 3).astype(np.float64)

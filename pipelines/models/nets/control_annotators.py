@@ -72,7 +72,8 @@ class CannyAnnotator:
         # The same map as controlnet-aux's CannyDetector, whose import takes ten seconds.
         size = round(width * scale / 64) * 64, round(height * scale / 64) * 64
         small = cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA)
-        return _resize_map(cv2.cvtColor(cv2.Canny(small, 100, 200), cv2.COLOR_GRAY2RGB), image)
+        edges = np.asarray(cv2.cvtColor(cv2.Canny(small, 100, 200), cv2.COLOR_GRAY2RGB), np.uint8)
+        return _resize_map(edges, image)
 
     def close(self) -> None:
         """Do nothing: there are no weights to free."""
