@@ -639,7 +639,7 @@ def test_41_a_decoder_that_dies_costs_its_own_picture(here: ServedApp, client: h
 
 def test_42_a_picture_that_takes_long_closes_the_door_to_nobody(client: httpx.Client) -> None:
     large = io.BytesIO()
-    PIL.Image.new("RGB", (8000, 6000), "teal").save(large, "JPEG")
+    PIL.Image.new("RGB", (6000, 4000), "teal").save(large, "JPEG")
     with ThreadPoolExecutor(3) as pool:
         slow = pool.submit(client.post, "/v1/files", files={"file": ("a.jpg", large.getvalue())})
         assert client.get("/healthz").status_code == 200

@@ -26,6 +26,8 @@ def serve_studio(settings: Settings) -> int:
         log.error(sentence)
         return 2
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Gradio sums up all its calls after each one with pandas, for a page that nobody asks for.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     # In the data folder, so that pictures can be hard links and no other program clears them.
     served = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data.resolve() / "page")))
     try:
