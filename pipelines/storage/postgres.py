@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pg8000.dbapi import Connection
 
 SCHEMES = ("postgres", "postgresql")
+_URL_FORM = "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 MISSING_PACKAGE = "needs pg8000: pip install -r requirements-postgres.txt"
 TIMEOUT_SECONDS = 30.0  # seconds without an answer after which the server counts as unreachable
 IDLE_CHECK_SECONDS = 1.0  # seconds without use after which a connection is tested before it is used
@@ -197,11 +198,14 @@ def _adapt_value(value: object) -> object:
 
 def _parse_url(url: str) -> tuple[dict[str, Any], str]:
     """Return the arguments of `connect`, and the schema. Raises `ValueError` with a message without the URL."""
-    parts = urlsplit(url)
+    try:
+        parts, port = urlsplit(url), urlsplit(url).port or 5432
+    except ValueError:  # its words may repeat the password
+        raise ValueError(_URL_FORM) from None
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     mode, schema = options.pop("sslmode", "prefer"), options.pop("schema", "designerbox")
     if parts.scheme not in SCHEMES or not parts.username or parts.path in ("", "/"):
-        raise ValueError("must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        raise ValueError(_URL_FORM)
     if options:
         raise ValueError(f"knows sslmode and schema, not {', '.join(sorted(options))}")
     if mode not in ("disable", "prefer", "require", "verify-full"):
@@ -212,7 +216,7 @@ def _parse_url(url: str) -> tuple[dict[str, Any], str]:
         "user": unquote(parts.username),
         "database": unquote(parts.path[1:]),
         "host": parts.hostname or "localhost",
-        "port": parts.port or 5432,
+        "port": port,
         "ssl_context": _ssl_context(mode),
     }
     if parts.password:

@@ -175,7 +175,7 @@ def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keye
 def test_v1_needs_a_key_in_public_on_spaces_and_behind_a_login(
     settings: Settings, keys: KeyStore, tmp_path: Path
 ) -> None:
-    assert AccessControl(replace(settings, data=tmp_path), keys).needs_key
+    assert AccessControl(settings.model_copy(update={"data": tmp_path}), keys).needs_key
 
 
 @pytest.mark.parametrize(

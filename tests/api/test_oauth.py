@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -178,9 +177,11 @@ def test_the_account_that_a_space_belongs_to_administers_it() -> None:
     assert not access.may_administer(request("anna", 60))
 
 
-def test_a_space_says_whose_it_is(tmp_path: Path) -> None:
-    told = {"SYSTEM": "spaces", "OAUTH_CLIENT_ID": "x", "SPACE_AUTHOR_NAME": "anna"}
-    settings = Settings.from_args([], told)
+def test_a_space_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SYSTEM": "spaces", "OAUTH_CLIENT_ID": "x", "SPACE_AUTHOR_NAME": "anna"}.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_args([])
     assert (settings.oauth, settings.space_author) == (True, "anna")
-    elsewhere = Settings.from_args([], {**told, "SYSTEM": ""})
+    monkeypatch.delenv("SYSTEM")
+    elsewhere = Settings.from_args([])
     assert (elsewhere.oauth, elsewhere.space_author) == (False, "")

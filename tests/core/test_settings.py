@@ -1,17 +1,47 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+import app
 from pipelines.settings import Settings
 
 
-def test_flags_win_over_the_environment_which_wins_over_defaults() -> None:
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DESIGNERBOX_")]:
+        monkeypatch.delenv(name)
+
+
+def read(monkeypatch: pytest.MonkeyPatch, argv: list[str], env: dict[str, str]) -> Settings:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    return Settings.from_args(argv)
+
+
+def test_flags_win_over_the_environment_which_wins_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.from_args([]) == Settings(data=Path("data"))
     env = {"DESIGNERBOX_PORT": "9000", "DESIGNERBOX_QUEUE": "3", "DESIGNERBOX_REQUIRE_KEY": "true"}
-    settings = Settings.from_args(["--port", "9001"], env)
+    settings = read(monkeypatch, ["--port", "9001"], env)
     assert (settings.port, settings.queue, settings.require_key, settings.host) == (9001, 3, True, "127.0.0.1")
-    assert Settings.from_args([], {}) == Settings(data=Path("data"))
+
+
+def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, [], {"DESIGNERBOX_PORT": "", "DESIGNERBOX_SHARE": ""}) == Settings(port=7860)
+
+
+def test_words_are_read_in_capitals_too() -> None:
+    settings = Settings.from_args(["--log", "JSON", "--engine", "Ray", "--commercial", "OFF"])
+    assert (settings.log, settings.engine, settings.commercial) == ("json", "ray", False)
+
+
+@pytest.mark.parametrize("field", [name for name, field in Settings.model_fields.items() if field.description])
+def test_every_flag_and_its_variable_stand_in_the_documentation(field: str) -> None:
+    text = (Path(app.__file__).parent / "docs/settings.md").read_text()
+    assert f"`--{field.replace('_', '-')}" in text
+    assert f"_{field.upper()}`" in text
 
 
 @pytest.mark.parametrize(
@@ -26,18 +56,64 @@ def test_flags_win_over_the_environment_which_wins_over_defaults() -> None:
         ([], {"SYSTEM": "spaces"}, True),
     ],
 )
-def test_public_is_whatever_strangers_can_reach(argv: list[str], env: dict[str, str], public: bool) -> None:
-    assert Settings.from_args(argv, env).is_public is public
+def test_public_is_whatever_strangers_can_reach(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], env: dict[str, str], public: bool
+) -> None:
+    assert read(monkeypatch, argv, env).is_public is public
 
 
-def test_a_space_binds_every_interface() -> None:
-    assert Settings.from_args([], {"SYSTEM": "spaces"}).host == "0.0.0.0"
+def test_a_space_binds_every_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, [], {"SYSTEM": "spaces"}).host == "0.0.0.0"
 
 
-@pytest.mark.parametrize("argv", [["--queue", "0"], ["--port", "x"], ["--nonsense"]])
-def test_a_bad_flag_ends_with_a_sentence(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+BAD_VALUES = [
+    ("port", "abc", "must be a valid integer."),
+    ("port", "70000", "must be less than or equal to 65535."),
+    ("queue", "0", "must be greater than or equal to 1."),
+    ("commercial", "maybe", "must be on or off."),
+    ("keep_days", "x", "must be a valid number."),
+    ("keep_gb", "-1", "must be greater than or equal to 0."),
+    ("worker_idle", "nan", "must be less than 1000000."),
+    ("devices", "65", "must be less than or equal to 64."),
+    ("together", "1.5", "must be a valid integer."),
+    ("log", "xml", "must be 'text' or 'json'."),
+    ("engine", "spark", "must be 'local', 'ray' or 'ray-data'."),
+    ("database", "mysql://me:hush@host/db", ": must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE."),
+    ("database", "postgresql://me@host:hush/db", ": must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE."),
+    ("database", "postgresql://me:hush\u2100@host/db", ": must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE."),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "reason"), [*BAD_VALUES, ("share", "perhaps", "must be on or off.")])
+def test_a_bad_variable_ends_with_one_sentence_that_names_it(
+    field: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"DESIGNERBOX_{field.upper()}", value)
+    with pytest.raises(SystemExit) as ended:
+        app.main([])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert line.startswith(f"app.py: error: DESIGNERBOX_{field.upper()}")
+    assert line.endswith(reason)
+    assert "hush" not in line
+
+
+@pytest.mark.parametrize(("field", "value", "reason"), BAD_VALUES)
+def test_a_bad_flag_ends_with_one_sentence_that_names_it(
+    field: str, value: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Settings.from_args([f"--{field.replace('_', '-')}={value}"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert line.startswith(f"app.py: error: --{field.replace('_', '-')}")
+    assert line.endswith(reason)
+    assert "hush" not in line
+
+
+def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        Settings.from_args(argv, {})
+        Settings.from_args(["--nonsense"])
     assert "error:" in capsys.readouterr().err
 
 
@@ -56,6 +132,6 @@ def test_a_bad_flag_ends_with_a_sentence(argv: list[str], capsys: pytest.Capture
     ],
 )
 def test_where_strangers_come_pictures_are_forgotten_unless_the_owner_says_otherwise(
-    argv: list[str], env: dict[str, str], days: float
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], env: dict[str, str], days: float
 ) -> None:
-    assert Settings.from_args(argv, env).keep_days == days
+    assert read(monkeypatch, argv, env).keep_days == days

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +106,11 @@ def test_every_id_comes_back(id: int) -> None:
 
 def run_tool(studio: SignedStudio, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]:
     service = studio.service
-    service.settings = replace(service.settings, watermark=True)
+    service.settings = service.settings.model_copy(update={"watermark": True})
     try:
         result = studio.make(tool, size=512, **values)
     finally:
-        service.settings = replace(service.settings, watermark=False)
+        service.settings = service.settings.model_copy(update={"watermark": False})
     return result.receipt, studio.read_files(result)[0]
 
 
@@ -135,9 +134,10 @@ def test_exact_never_carries_it(studio: SignedStudio) -> None:
     assert studio.service.uploads.verify_picture(data).watermark == ""
 
 
-def test_it_is_off_unless_the_owner_wants_it(studio: SignedStudio) -> None:
-    assert not Settings.from_args([], {}).watermark
-    assert Settings.from_args(["--watermark"], {}).watermark
-    assert Settings.from_args([], {"DESIGNERBOX_WATERMARK": "1"}).watermark
+def test_it_is_off_unless_the_owner_wants_it(studio: SignedStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Settings.from_args([]).watermark
+    assert Settings.from_args(["--watermark"]).watermark
+    monkeypatch.setenv("DESIGNERBOX_WATERMARK", "1")
+    assert Settings.from_args([]).watermark
     result = studio.make("headshot", photo=studio.photos["hopper"], light="relit", size=512)
     assert studio.service.uploads.verify_picture(studio.read_files(result)[0]).watermark == ""

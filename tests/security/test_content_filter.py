@@ -334,9 +334,10 @@ def test_a_refusal_leaves_one_line_without_names(tmp_path: Path) -> None:
 
 def test_nobody_can_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit):
-        Settings.from_args(["--gate", "off"], {})
+        Settings.from_args(["--gate", "off"])
+    settings = Settings.from_args([])
     monkeypatch.setenv("DESIGNERBOX_GATE", "off")
-    assert Settings.from_args([]) == Settings.from_args([], {})
+    assert Settings.from_args([]) == settings
     with FilterStudio(tmp_path, result=blocked()) as here:
         assert result_code(here.run()[1]) == "content_policy"
 

@@ -331,9 +331,10 @@ def test_a_store_whose_package_is_missing_is_told_by_the_package_s_name(tmp_path
 
 
 def test_the_address_of_the_store_is_in_no_printed_settings_and_in_no_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings.from_args([], {"DESIGNERBOX_FILES": f"door://{STORE_SECRET}/files"})
+    monkeypatch.setenv("DESIGNERBOX_FILES", f"door://{STORE_SECRET}/files")
+    settings = Settings.from_args([])
     assert settings.files == f"door://{STORE_SECRET}/files"
     assert STORE_SECRET not in repr(settings)
     ClosableStore.shut = None

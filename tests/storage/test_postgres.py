@@ -210,7 +210,7 @@ def test_a_wrong_url_is_refused_with_a_sentence_and_without_its_password(
     with pytest.raises(ValueError, match=told):
         check_url(wrong)
     with pytest.raises(SystemExit):
-        Settings.from_args(["--database", wrong], {})
+        Settings.from_args(["--database", wrong])
     said = capsys.readouterr().err
     assert told.split()[0] in said
     assert "hush" not in said
@@ -229,7 +229,7 @@ def test_a_start_without_the_database_or_its_package_ends_with_a_sentence(
 
 
 def test_the_password_is_in_no_text_of_the_settings_or_of_a_refusal(url: str) -> None:
-    assert "of-the-tests" not in repr(Settings.from_args(["--database", url], {}))
+    assert "of-the-tests" not in repr(Settings.from_args(["--database", url]))
     with pytest.raises(DatabaseUnavailable, match="refused the studio") as caught:
         PostgresDatabase(url.replace("of-the-tests", "wrong-one"))
     assert "wrong-one" not in str(caught.value)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -122,7 +122,7 @@ def serve_app(
     """Serve the REST API with the gated scene tool, or `tools`; at most `waiting` jobs wait."""
     gate = Gate()
     settings = settings or Settings(data=root)
-    settings = settings if waiting is None else replace(settings, queue=waiting)
+    settings = settings if waiting is None else settings.model_copy(update={"queue": waiting})
     rows = (make_scene_tool(gate),) if tools is None else tuple(tools)
     with run_studio(settings, rows) as studio:
         app = Starlette(routes=studio.build_routes(), middleware=studio.build_middleware())

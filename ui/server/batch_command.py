@@ -73,13 +73,13 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
         return _print_refusal(f"{out} holds no run to resume.")
     if held and not args.resume and not args.dry_run:
         return _print_refusal(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
-    own = replace(settings, files="", database="")
+    own = settings.model_copy(update={"files": "", "database": ""})
     try:
         if args.dry_run:
             with tempfile.TemporaryDirectory() as nowhere:
-                return _run_with_studio(replace(own, data=Path(nowhere)), args, out, settings)
-        engine = "ray-data" if args.ray_data else settings.engine
-        return _run_with_studio(replace(own, data=out / STATE_FOLDER, engine=engine), args, out, settings)
+                return _run_with_studio(own.model_copy(update={"data": Path(nowhere)}), args, out, settings)
+        changes = {"data": out / STATE_FOLDER, "engine": "ray-data" if args.ray_data else settings.engine}
+        return _run_with_studio(own.model_copy(update=changes), args, out, settings)
     except StudioError as error:
         if not held:
             shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)  # there is nothing to resume
