@@ -9,11 +9,11 @@ import json
 import math
 import os
 import re
-import struct
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.models import pinned_revisions
@@ -21,7 +21,6 @@ from pipelines.models import pinned_revisions
 # Types of the safetensors format, and bytes per element: floats are cast to one type on loading, the others are not.
 _FLOAT_TYPES = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 _OTHER_TYPE_BYTES = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
-_MAX_HEADER_BYTES = 100 * 2**20  # as the format says
 _WEIGHTLESS_COMPONENTS = ("scheduler", "tokenizer", "processor")
 _LOADED_TYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # Names of weights that are not quantized where linear layers are read in 8 bits.
@@ -91,8 +90,8 @@ def check_config_files(folder: Path, components: Iterable[str]) -> None:
 def is_safetensors(file: Path) -> bool:
     """Tell by its header whether a file is a safetensors file: such a file can hold numbers only, and no code."""
     try:
-        return bool(_read_header(file))
-    except (OSError, ValueError, struct.error):
+        return bool(_read_tensor_types(file))
+    except (OSError, SafetensorError):
         return False
 
 
@@ -113,8 +112,8 @@ def compute_loaded_bytes(files: Iterable[Path], dtype: str, *, int8: bool = Fals
     total = 0
     for file in files:
         try:
-            total += _compute_tensor_bytes(_read_header(file), _LOADED_TYPE_BYTES[dtype], int8=int8)
-        except (OSError, ValueError, struct.error) as error:
+            total += _compute_tensor_bytes(_read_tensor_types(file), _LOADED_TYPE_BYTES[dtype], int8=int8)
+        except (OSError, SafetensorError) as error:
             raise ModelUnavailable(f"The file {file.name} of {file.parent.name} is damaged: delete it.") from error
     return total
 
@@ -131,21 +130,20 @@ def _weight_file_patterns(variant: str) -> tuple[str, ...]:
     return tuple(f"{stem}{dot}{rest}.safetensors" for stem in stems for rest in ("", "-?????-of-?????"))
 
 
-def _read_header(file: Path) -> dict[str, dict[str, Any]]:
-    """Read the JSON header of a safetensors file: 8 bytes of length, little-endian, then that many bytes."""
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        if length > _MAX_HEADER_BYTES:
-            raise ValueError("not a safetensors file")
-        header = json.loads(stream.read(length))
-    header.pop("__metadata__", None)
-    return header
+def _read_tensor_types(file: Path) -> dict[str, tuple[str, list[int]]]:
+    """Read the type and the shape of every tensor of a safetensors file, by its name; reads no weights.
+
+    Raises `OSError` for a file that cannot be opened, and `SafetensorError` for one that is damaged, cut off or of
+    another format.
+    """
+    with safe_open(file, "numpy") as tensors:
+        slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
+    return {name: (each.get_dtype(), each.get_shape()) for name, each in slices.items()}
 
 
-def _compute_tensor_bytes(header: dict[str, dict[str, Any]], float_bytes: int, *, int8: bool) -> int:
+def _compute_tensor_bytes(tensors: dict[str, tuple[str, list[int]]], float_bytes: int, *, int8: bool) -> int:
     total = 0
-    for name, tensor in header.items():
-        kind, shape = tensor["dtype"], tensor["shape"]
+    for name, (kind, shape) in tensors.items():
         if kind not in _FLOAT_TYPES:
             total += math.prod(shape) * _OTHER_TYPE_BYTES[kind]
         elif int8 and len(shape) == 2 and name.endswith(".weight") and not _UNQUANTIZED_NAMES.search(name):

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pipelines.core.errors import BadInput, JobCancelled, ModelUnavailable, StudioError
 from pipelines.core.job import Job, Result, Step
@@ -352,6 +354,19 @@ def test_a_checkpoint_that_came_in_part_is_not_here(tmp_path: Path, files: tuple
 
 
 # ---------------------------------------------------------------- which repositories
+
+
+def test_a_file_of_weights_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "unet" / "model.safetensors"
+    file.parent.mkdir()
+    save_file({"a.weight": np.zeros((4, 6), np.float16), "step": np.zeros(3, np.int64)}, file)
+    assert checkpoint.compute_loaded_bytes([file], "float32") == 4 * 24 + 8 * 3
+    assert checkpoint.is_safetensors(file)
+
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ModelUnavailable, match=r"model\.safetensors of unet is damaged"):
+        checkpoint.compute_loaded_bytes([file], "float32")
+    assert not checkpoint.is_safetensors(file)
 
 
 def test_every_repository_of_every_model_is_pinned_to_a_commit():

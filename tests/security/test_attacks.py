@@ -465,7 +465,7 @@ class Bomb:
 def test_24_a_pickled_checkpoint_is_not_opened(tmp_path: Path, name: str) -> None:
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / name).write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
-    with pytest.raises((ModelUnavailable, ValueError, OverflowError, MemoryError)):
+    with pytest.raises(ModelUnavailable):
         checkpoint.compute_loaded_bytes(checkpoint.find_weight_files(tmp_path, ("unet",)), "float32")
     assert not (tmp_path / "boom").exists()
 
