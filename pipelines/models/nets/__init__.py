@@ -63,7 +63,7 @@ REALESR_X4 = ModelSpec(
     files=(
         (
             "realesr-x4/realesr-animevideov3-x4.safetensors",
-            "785b8fc69a94679c54cd976d52ac212091863274ef8ff2e3ac14e4c7faa76790",
+            "120f22ba94da902ad69990eb152a4cdf2f93154cdbcafc39c8ff7e9a19f59963",
         ),
     ),
     bytes=150 * MIB,
