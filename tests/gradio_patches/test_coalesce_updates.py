@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Semaphore
@@ -58,7 +57,11 @@ def read_updates(client: httpx.Client) -> Iterator[list[Any] | None]:
 
 def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
     """Every third word says nothing of the picture, and the last but one greys a button."""
-    done: list[bool] = []
+    queues: list[Any] = []
+
+    def is_finished() -> bool:
+        pending = queues[0].pending_messages_per_session["ann"]._queue
+        return bool(pending) and pending[-1].msg == "process_completed"
 
     def built() -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as made:
@@ -68,15 +71,15 @@ def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
                 for n in range(UPDATE_COUNT):
                     yield {line: f"step {n}", **({picture: f"picture {n}"} if n % 3 else {})}
                 yield {button: gr.update(interactive=False)}
-                done.append(True)
 
             button.click(work, None, [button, line, picture])
         return send_full_updates(made)
 
-    with serve_page(build_in_event_loop(built)) as client:
+    page = build_in_event_loop(built)
+    with serve_page(page) as client:
+        queues.append(page._queue)
         send_event(client, 0)
-        wait_until(lambda: bool(done))
-        time.sleep(0.2)
+        wait_until(is_finished)
         words = [word for word in read_updates(client) if word is not None]
     assert len(words) == 3, "the first, which the others build on; the newest of the rest; and what greys"
     assert words[1][1:] == [
@@ -114,6 +117,11 @@ def call_handler(client: httpx.Client, fn: int) -> None:
     client.post("/gradio_api/run/predict", json=body).raise_for_status()
 
 
+def held_values() -> list[Any]:
+    """The values that wait for the page to be visible."""
+    return [update.message.output["data"][0][0][2] for update in coalesce_updates._hidden_pages["ann"].values()]
+
+
 def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(watched: Watched) -> None:
     client, fns, gate = watched
     send_event(client, fns["work"])
@@ -123,7 +131,7 @@ def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(watch
     assert next(words) == [[["replace", [], "step 1"]]]
     call_handler(client, fns["mark_hidden"])
     gate.release(3)
-    time.sleep(0.3)
+    wait_until(lambda: held_values() == ["step 4"])
     call_handler(client, fns["mark_visible"])
     assert next(words) == [[["replace", [], "step 4"]]]
     gate.release()
