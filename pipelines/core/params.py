@@ -51,9 +51,15 @@ def prompt_field(
     needs: tuple[Verb, ...] = (),
     needs_any: bool = False,
     saved_kind: str = "",
+    is_drawn: bool = False,
 ) -> Any:
-    """Declare free text, `str`. `needs_any`: one verb of `needs` is enough; `saved_kind`: it names a saved item."""
-    extra = {"x-kept": saved_kind} if saved_kind else {}
+    """Declare free text, `str`. `needs_any`: one verb of `needs` is enough; `saved_kind`: it names a saved item.
+
+    `is_drawn`: the words stand in the picture, so that each sign needs a font.
+    """
+    extra: dict[str, object] = {"x-kept": saved_kind} if saved_kind else {}
+    if is_drawn:
+        extra["x-drawn"] = True
     return _build_field("prompt", label, help, "", advanced, needs, needs_any, extra, {"max_length": max_length})
 
 

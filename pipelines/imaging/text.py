@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
-import PIL.ImageFont
 
 from pipelines.core.geometry import Colour, Float32Array, Image
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, to_linear
+from pipelines.imaging.fonts import FontWeight, draw_line, measure_line
 
-FONT_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fonts"
 MIN_TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3 (AA) for text of any size
 _MIN_LOGO_CONTRAST = 3.0  # WCAG 2.2, 1.4.11 for graphics that are not text
 _LINE_HEIGHT_RATIO = 1.12  # of the font size
 _STICKER_BORDER_RATIO = 0.03  # of a sticker's longer side: its white border
 _INK_COLOURS: tuple[Colour, ...] = ((255, 255, 255), (0, 0, 0))  # one of these always reaches a contrast of 4.58
 Align = Literal["left", "centre"]
-FontWeight = Literal["Regular", "Bold"]
 
 
 @dataclass(frozen=True)
@@ -88,12 +86,6 @@ def _shade_mask(box: Box, shape: tuple[int, ...]) -> np.ndarray:
     return mask[..., None]
 
 
-@lru_cache(maxsize=64)
-def load_font(size: int, weight: FontWeight = "Bold") -> PIL.ImageFont.FreeTypeFont:
-    """Load Source Sans at `size` pixels."""
-    return PIL.ImageFont.truetype(str(FONT_FOLDER / f"SourceSansPro-{weight}.ttf"), size)
-
-
 @dataclass(frozen=True)
 class TextBlock:
     """Text wrapped into lines of one size."""
@@ -115,7 +107,7 @@ class TextBlock:
     @property
     def width(self) -> int:
         """Pixels of the longest line."""
-        return max((round(load_font(self.size, self.weight).getlength(line)) for line in self.lines), default=0)
+        return max((round(measure_line(line, self.size, self.weight)) for line in self.lines), default=0)
 
 
 def fit_text(text: str, width: int, height: int, largest: int, weight: FontWeight = "Bold") -> TextBlock:
@@ -138,13 +130,29 @@ def _wrap_text(text: str, width: int, size: int, weight: FontWeight) -> TextBloc
     """Wrap words greedily into lines of at most `width` pixels."""
     lines: list[str] = []
     line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and load_font(size, weight).getlength(longer) > width:
+    for gap, word in _split_words(text):
+        longer = f"{line}{gap}{word}" if line else word
+        if line and measure_line(longer, size, weight) > width:
             lines.append(line)
             longer = word
         line = longer
     return TextBlock((*lines, line), size, weight)
+
+
+def _split_words(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each word with the space before it. Chinese and Japanese have no spaces: each wide sign is a word."""
+    for word in text.split():
+        gap, narrow = " ", ""
+        for sign in word:
+            if unicodedata.east_asian_width(sign) in ("W", "F") and unicodedata.category(sign) == "Lo":
+                for part in filter(None, (narrow, sign)):
+                    yield gap, part
+                    gap = ""
+                narrow = ""
+            else:
+                narrow += sign
+        if narrow:
+            yield gap, narrow
 
 
 def draw_text(image: Image, block: TextBlock, box: Box, ink: Colour, align: Align = "left") -> None:
@@ -153,8 +161,8 @@ def draw_text(image: Image, block: TextBlock, box: Box, ink: Colour, align: Alig
     pen = PIL.ImageDraw.Draw(picture)
     y = box.y + (box.height - block.height) / 2
     for line in block.lines:
-        x = box.x if align == "left" else box.x + (box.width - load_font(block.size, block.weight).getlength(line)) / 2
-        pen.text((x, y), line, font=load_font(block.size, block.weight), fill=ink)
+        room = box.width - measure_line(line, block.size, block.weight)
+        draw_line(pen, (box.x if align == "left" else box.x + room / 2, y), line, block.size, block.weight, ink)
         y += block.line_height
     image[...] = np.asarray(picture)
 

@@ -13,11 +13,14 @@ from pipelines.core.errors import BadInput, InvalidParams, ModelUnavailable, Not
 from pipelines.core.models import Profile
 from pipelines.core.params import Params, Verb
 from pipelines.core.tools import Tool
+from pipelines.imaging.fonts import find_missing_signs
 from pipelines.security.audit_log import AuditLog
 from pipelines.security.prompt_filter import find_objection
 from pipelines.storage.file_index import FileIndex
 
 CONSENT_REQUIRED_MESSAGE = "Please confirm that you have this person's permission and that they are 18 or over."
+MAX_LISTED_SIGNS = 12
+"""Signs without a font that an error names."""
 
 
 class FormChecks:
@@ -83,18 +86,32 @@ def verb_conjunction(params: type[Params], name: str) -> str:
 def validate_form(params: type[Params], values: Mapping[str, Any]) -> Params:
     """Build the form from its values. Raises `InvalidParams` for the first field that is not valid."""
     try:
-        return params.model_validate(dict(values))
+        form = params.model_validate(dict(values))
     except ValidationError as error:
         raise _validation_errors(params, error)[0] from None
+    for unwritable in _list_font_errors(form):
+        raise unwritable
+    return form
 
 
 def list_form_errors(params: type[Params], values: Mapping[str, Any]) -> list[InvalidParams]:
     """List an error for every field that is not valid."""
     try:
-        params.model_validate(dict(values))
+        return _list_font_errors(params.model_validate(dict(values)))
     except ValidationError as error:
         return _validation_errors(params, error)
-    return []
+
+
+def _list_font_errors(form: Params) -> list[InvalidParams]:
+    """List an error for every text that is drawn into the picture and has signs that no shipped font has."""
+    errors: list[InvalidParams] = []
+    for name in form.fields_of_kind("prompt"):
+        if form.schema_extra(name).get("x-drawn"):
+            signs = find_missing_signs(getattr(form, name))
+            if signs:
+                label, listed = type(form).model_fields[name].title or name, " ".join(signs[:MAX_LISTED_SIGNS])
+                errors.append(InvalidParams(f"'{label}' has signs that no font here can draw: {listed}", param=name))
+    return errors
 
 
 def _file_ids(params: Params, name: str) -> tuple[str, ...]:
@@ -103,7 +120,7 @@ def _file_ids(params: Params, name: str) -> tuple[str, ...]:
 
 
 def _validation_errors(params: type[Params], error: ValidationError) -> list[InvalidParams]:
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_input=False)
     return [_validation_error(params, detail) for detail in details]
 
 
@@ -115,4 +132,7 @@ def _validation_error(params: type[Params], error: ErrorDetails) -> InvalidParam
     label = params.model_fields[name].title or name
     if error["type"] == "missing":
         return InvalidParams(f"'{label}' is missing.", param=name)
+    if error["type"] == "string_too_long":
+        most = error.get("ctx", {}).get("max_length")
+        return InvalidParams(f"'{label}' is too long: at most {most} characters.", param=name)
     return InvalidParams(f"'{label}' is not valid: {error['msg']}.", param=name)

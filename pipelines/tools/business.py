@@ -104,8 +104,10 @@ class Business(Params):
         labels={key: look.title for key, look in LOOKS.items()},
         tiles=True,
     )
-    names: str = prompt_field("Names", "One line a person: name, role. In the photos' order.", max_length=1200)
-    company: str = prompt_field("Company", "Heads the page, or stands on the card.", max_length=60)
+    names: str = prompt_field(
+        "Names", "One line a person: name, role. In the photos' order.", max_length=1200, is_drawn=True
+    )
+    company: str = prompt_field("Company", "Heads the page, or stands on the card.", max_length=60, is_drawn=True)
     logo: str | None = picture_field("Logo", "Best with a transparent background.")
     colour: str | None = colour_field("Company colour", "Head of the page, ground of the card, the brand wall.")
     layout: LayoutId = choice_field(

@@ -167,7 +167,7 @@ class Creator(Params):
         advanced=True,
     )
     backdrop: str | None = form_fields.backdrop_field()
-    name: str = prompt_field("Name", "Heads the sheet.", max_length=40, advanced=True)
+    name: str = prompt_field("Name", "Heads the sheet.", max_length=40, advanced=True, is_drawn=True)
     layers: bool = form_fields.layers_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()

@@ -88,7 +88,9 @@ class Fashion(Subject):
         labels={key: row.title for key, row in SEASONS.items()},
         tiles=True,
     )
-    title: str = prompt_field("Title", "On the cover, and under the other looks where there is one.", max_length=40)
+    title: str = prompt_field(
+        "Title", "On the cover, and under the other looks where there is one.", max_length=40, is_drawn=True
+    )
     background: str = form_fields.scene_words_field(
         "Takes the place of the look's scene, for example: Venice, workshop, spotlight.", advanced=True
     )

@@ -82,6 +82,7 @@ class Kit(Params):
         "Headline",
         "A few words, placed where they cover no face or product, in black or white, whichever is easier to read.",
         max_length=120,
+        is_drawn=True,
     )
     logo: str | None = picture_field("Logo", "Best with a transparent background.")
     sticker: str = prompt_field(

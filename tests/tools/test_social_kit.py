@@ -24,8 +24,8 @@ from pipelines.framing.crop import (
     find_protected_area,
     project_area,
 )
+from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
-    FONT_FOLDER,
     MIN_TEXT_CONTRAST,
     Box,
     contrast_ratio,

@@ -168,7 +168,9 @@ def _build_prompt(field: FormField, elem_id: str, lock_reason: str) -> Component
     common = _common_arguments(field, elem_id, lock_reason)
     if field.saved_kind:  # its choices are filled in when the tab is opened
         return gr.Dropdown([], value="", allow_custom_value=True, **common)
-    return gr.Textbox(value="", lines=2, max_lines=4, max_length=field.max_length, **common)
+    # Without the browser's own limit, which cuts what is pasted in silence: page.js counts, the form check refuses.
+    counted = [f"dbx-count-{field.max_length}"] if field.max_length else []
+    return gr.Textbox(value="", lines=2, max_lines=4, elem_classes=counted, **common)
 
 
 def _build_picture(field: FormField, elem_id: str, lock_reason: str) -> Component:
