@@ -5,6 +5,7 @@ A checkpoint is a folder as diffusers writes it: `model_index.json` and one fold
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from pipelines.core.errors import ModelUnavailable
+from pipelines.core.errors import ModelUnavailable, StudioError
 from pipelines.models import pinned_revisions
 
 # Types of the safetensors format, and bytes per element: floats are cast to one type on loading, the others are not.
@@ -45,18 +46,38 @@ def fetch_snapshot(repo: str, revision: str, patterns: Sequence[str], *, offline
     if Path(repo).is_dir():
         return Path(repo)
     commit = pinned_revisions.pinned_commit(repo, revision)
-    import httpx
     from huggingface_hub import snapshot_download
 
     try:
         folder = snapshot_download(
             repo, revision=commit, allow_patterns=list(patterns), local_files_only=offline, endpoint=hub_url()
         )
-    except (OSError, httpx.HTTPError) as error:
+    except hub_client_errors() as error:
+        if says_disk_full(error):
+            raise StudioError(
+                f"The disk is full: the weights of {repo} have no room on it.", code="disk_full"
+            ) from error
         raise ModelUnavailable(
             f"The weights of {repo} are not on this machine and could not be fetched from the hub."
         ) from error
     return Path(folder)
+
+
+def hub_client_errors() -> tuple[type[Exception], ...]:
+    """List what the hub's client raises: its own errors, those of its HTTP library, and the RuntimeError of hf_xet.
+
+    The HTTP library is httpx or httpx2, by the version of huggingface_hub; its own error names the one in use.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (*HfHubHTTPError.__bases__, OSError, RuntimeError)
+
+
+def says_disk_full(error: BaseException) -> bool:
+    """Tell whether a download failed for want of space; hf_xet says that in words only."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return bool(re.search(r"no space left|not enough space on the disk|disk quota exceeded", str(error), re.IGNORECASE))
 
 
 def file_patterns(components: Iterable[str], variant: str = "") -> tuple[str, ...]:

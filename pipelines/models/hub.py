@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.core import isolated_process
-from pipelines.core.errors import ModelUnavailable
+from pipelines.core.errors import ModelUnavailable, StudioError
 from pipelines.core.models import ModelSpec
 from pipelines.models import hub_download
 from pipelines.models.checkpoint import hub_url
@@ -22,6 +22,9 @@ from pipelines.models.hub_download import HubFile
 log = logging.getLogger("designerbox")
 
 DownloadState = Literal["running", "done", "failed", "stopped"]
+
+STOPPED_TEXT = "Stopped. What came so far stays, and the next download goes on there."
+BROKEN_TEXT = "The download ended with an error that the studio's log describes. Another try goes on there."
 
 _PROBE_SCRIPT = """
 import sys, urllib.error, urllib.request
@@ -119,17 +122,19 @@ class DownloadManager:
         try:
             files = self.list_files(spec)
             self._update_progress(files=files)
+            hub_download.check_disk_space(spec, files)
             for index, file in enumerate(files):
                 if file.done_bytes < file.total_bytes:
                     self._download_file(index, file)
-        except ModelUnavailable as error:
+        except StudioError as error:
             self._update_progress(state="failed", message=error.message)
         except _DownloadStopped:
-            self._update_progress(
-                state="stopped", message="Stopped. What came so far stays, and the next download goes on there."
-            )
+            self._update_progress(state="stopped", message=STOPPED_TEXT)
         else:
             self._update_progress(state="done")
+        finally:  # a download that ends by a bug ends too: the next one must be able to start
+            if self._current is not None and self._current.state == "running":
+                self._update_progress(state="failed", message=BROKEN_TEXT)
         log.info("download of %s: %s", spec.id, self._current and self._current.state)
 
     def _download_file(self, index: int, file: HubFile) -> None:

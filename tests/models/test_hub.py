@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import json
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -14,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,10 +103,11 @@ MODEL = ModelSpec("made", "stable_diffusion", ("text",), "Apache-2.0", repo="we/
 
 @dataclass
 class FakeHub:
-    """A hub with one repository. `breaks`: how often it drops the connection in the middle of a large file."""
+    """A hub with one repository. `breaks`: how often it drops the connection after `bytes_before_break` of a file."""
 
     url: str = ""
     breaks: int = 0
+    bytes_before_break: int = 15_000_000  # the client writes what comes by ten millions
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     served: list[tuple[str, str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -149,7 +153,7 @@ def make_handler(state: FakeHub) -> type[http.server.BaseHTTPRequestHandler]:
                 return
             if state.breaks and len(data) > 10**6:
                 state.breaks -= 1
-                self.wfile.write(data[:15_000_000])  # the client writes what comes by ten millions
+                self.wfile.write(data[: state.bytes_before_break])
                 self.wfile.flush()
                 state.gate.wait(5)
                 self.close_connection = True
@@ -223,8 +227,140 @@ def test_a_download_that_was_stopped_goes_on_where_it_was(fake: FakeHub, tmp_pat
     assert wait_for_state(downloads).state == "stopped"
     downloads.start_download(MODEL)
     assert wait_for_state(downloads).state == "done"
-    assert downloaded_files(tmp_path)["unet/diffusion_pytorch_model.safetensors"] == FILES[list(FILES)[2]]
-    assert any(asked.startswith("bytes=1") for _, asked in fake.served)
+    assert downloaded_files(tmp_path)["unet/diffusion_pytorch_model.safetensors"] == FILES[WEIGHTS]
+    asked = [asked for name, asked in fake.served if name == WEIGHTS]
+    assert asked[0] == ""
+    assert all(part.startswith("bytes=1") for part in asked[1:])
+    assert asked[1:]
+
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+def break_the_line(fake: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let some bytes of the weights come, and none after them however often the client tries."""
+    hurried = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
+    monkeypatch.setattr("huggingface_hub.file_download.time", hurried)
+    fake.breaks, fake.bytes_before_break = 1000, 12_000_000
+    fake.gate.set()
+
+    class Counted(list[tuple[str, str]]):
+        def append(self, row: tuple[str, str]) -> None:
+            super().append(row)
+            if row[0] == WEIGHTS and len([1 for name, _ in self if name == WEIGHTS]) > 1:
+                fake.bytes_before_break = 0
+
+    fake.served = Counted()
+
+
+def test_a_line_that_breaks_for_good_ends_in_a_sentence_and_the_next_try_goes_on_there(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    with monkeypatch.context() as patch:
+        break_the_line(fake, patch)
+        downloads = DownloadManager(tmp_path)
+        downloads.start_download(MODEL)
+        now = wait_for_state(downloads)
+    assert now.state == "failed"
+    assert "did not give out we/made" in now.message
+    assert "Another try goes on" in now.message
+    fake.breaks, seen = 0, len(fake.served)
+    again = DownloadManager(tmp_path)  # as after a restart
+    assert sum(file.done_bytes for file in again.list_files(MODEL)) >= 10_000_000
+    assert again.start_download(MODEL)
+    assert wait_for_state(again).state == "done"
+    assert [asked[:7] for name, asked in fake.served[seen:] if name == WEIGHTS] == ["bytes=1"]
+    assert downloaded_files(tmp_path)[WEIGHTS] == FILES[WEIGHTS]
+
+
+XET_NETWORK_WORDS = "Data processing error: CAS Client Error: error sending request for url"
+XET_DISK_WORDS = "Data processing error: IO Error: No space left on device (os error 28)"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError(XET_NETWORK_WORDS), "did not give out we/made"),
+        (RuntimeError(XET_DISK_WORDS), "The disk is full"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
+    ],
+)
+def test_what_the_transport_raises_ends_in_a_sentence_and_another_download_can_start(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, words: str
+):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    downloads = DownloadManager(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("huggingface_hub.file_download.http_get", fail)
+        downloads.start_download(MODEL)
+        now = wait_for_state(downloads)
+    assert (now.state, words in now.message) == ("failed", True)
+    assert downloads.start_download(MODEL)
+    assert wait_for_state(downloads).state == "done"
+
+
+@pytest.mark.parametrize(("words", "code"), [(XET_NETWORK_WORDS, "model_unavailable"), (XET_DISK_WORDS, "disk_full")])
+def test_loading_that_fetches_by_itself_explains_the_transport_s_errors_too(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, words: str, code: str
+):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(StudioError) as caught:
+        checkpoint.fetch_snapshot("we/made", "", ["*"])
+    assert caught.value.code == code
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_download_that_ends_by_a_bug_does_not_block_the_next(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    downloads = DownloadManager(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(hub_download, "check_disk_space", lambda *_: {}["a bug"])
+        downloads.start_download(MODEL)
+        assert wait_for_state(downloads).message == hub.BROKEN_TEXT
+    assert downloads.start_download(MODEL)
+    assert wait_for_state(downloads).state == "done"
+
+
+def test_a_disk_that_is_too_small_is_told_with_both_sizes_before_the_first_byte(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    free = shutil.disk_usage(tmp_path)._replace(free=25_000_000)
+    monkeypatch.setattr(hub_download.shutil, "disk_usage", lambda _: free)
+    downloads = DownloadManager(tmp_path)
+    downloads.start_download(MODEL)
+    now = wait_for_state(downloads)
+    assert now.state == "failed"
+    assert "0.0 GB are free" in now.message
+    assert fake.served == []
+
+
+def test_a_file_that_arrives_damaged_is_deleted_and_fetched_anew(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    downloads = DownloadManager(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(hub_download, "_compute_sha256", lambda _: "0" * 64)
+        downloads.start_download(MODEL)
+        now = wait_for_state(downloads)
+    assert (now.state, "arrived damaged" in now.message) == ("failed", True)
+    assert WEIGHTS not in downloaded_files(tmp_path)
+    downloads.start_download(MODEL)
+    assert wait_for_state(downloads).state == "done"
+    assert downloaded_files(tmp_path)[WEIGHTS] == FILES[WEIGHTS]
+
+
+def test_two_that_want_the_same_file_fetch_it_once(fake: FakeHub, tmp_path: Path):
+    managers = [DownloadManager(tmp_path), DownloadManager(tmp_path)]
+    assert all(each.start_download(MODEL) for each in managers)
+    assert [wait_for_state(each).state for each in managers] == ["done", "done"]
+    assert len([name for name, _ in fake.served if name == WEIGHTS]) == 1
+    assert downloaded_files(tmp_path)[WEIGHTS] == FILES[WEIGHTS]
 
 
 def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
