@@ -23,7 +23,7 @@ from pipelines.core.stream import Stream
 from pipelines.engines.cpu_slots import CANCEL_POLL_SECONDS, CpuSlots
 from pipelines.models import oom_fallback
 from pipelines.models.batch_size_tuner import CallKind
-from pipelines.models.devices import device_name
+from pipelines.models.devices import device_name, enter_device
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
 from pipelines.runtime.progress import WAITING_STAGE
@@ -162,7 +162,7 @@ class DynamicBatcher:
         if not waiting:
             return
         members.append(head := waiting[0])
-        with self._cache.borrow_model(head.spec_id, head.on_file) as model:
+        with enter_device(self._cache.device), self._cache.borrow_model(head.spec_id, head.on_file) as model:
             found = _batch_key(model, head.render)
             if found is None:
                 self._draw_call(model, members, [head.remaining_seeds])

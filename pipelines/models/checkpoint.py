@@ -124,6 +124,16 @@ def read_model_index(folder: Path) -> dict[str, object]:
     return {key: value for key, value in json.loads(path.read_text()).items() if value != [None, None]}
 
 
+def find_component_class(folder: Path, name: str) -> tuple[str, str]:
+    """Return library and class of a component; raises `ModelUnavailable` unless diffusers or transformers has it."""
+    found = read_model_index(folder).get(name)
+    match found:
+        case ["diffusers" | "transformers" as library, str(class_name)]:
+            return library, class_name
+        case _:
+            raise ModelUnavailable(f"The {name} of {folder.name} is of a kind that is not loaded: {found}.")
+
+
 def compute_loaded_bytes(files: Iterable[Path], dtype: str, *, int8: bool = False) -> int:
     """Compute the bytes that the tensors of these safetensors files take once loaded as `dtype`; reads headers only.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib.util
@@ -9,6 +10,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -111,6 +113,15 @@ def best_dtype(device: str) -> str:
     if device.startswith("mps"):
         return "float16"
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "float32"
+
+
+def enter_device(device: str) -> AbstractContextManager[object]:
+    """Make one of several GPUs the current one of this thread: Triton's kernels and new streams go to that one."""
+    if not device.startswith("cuda:"):
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.cuda.device(device)
 
 
 @lru_cache(maxsize=16)

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypedDict
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ModelFamily, ModelSpec, OffloadableModel
 from pipelines.models.batch_size_tuner import BatchSizeTuner
-from pipelines.models.devices import best_dtype, is_out_of_memory, release_cached_memory
+from pipelines.models.devices import best_dtype, enter_device, is_out_of_memory, release_cached_memory
 from pipelines.models.hub_download import OnFileProgress, download_missing_files
 from pipelines.models.peak_memory import PeakMemory
 from pipelines.models.registry import build_registry
@@ -240,13 +240,14 @@ class ModelCache:
         self, entry: _CacheEntry, row: ModelSpec, family: ModelFamily, evicted: list[_CacheEntry]
     ) -> None:
         try:
-            self._offload(evicted)
-            if entry.model is None:
-                entry.model = self._load_with_retry(row, family)
-                self.load_counts[row.id] += 1
-            else:
-                entry.model.to_device()
-                self.return_counts[row.id] += 1
+            with enter_device(self.device):
+                self._offload(evicted)
+                if entry.model is None:
+                    entry.model = self._load_with_retry(row, family)
+                    self.load_counts[row.id] += 1
+                else:
+                    entry.model.to_device()
+                    self.return_counts[row.id] += 1
             entry.is_ready = True
         finally:
             with self._condition:

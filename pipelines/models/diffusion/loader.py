@@ -117,9 +117,10 @@ class CheckpointFamily:
             parts["text_encoder"] = _load_streamed_encoder(files.folder, spec, device)
         elif _text_encoder_mode(spec) == "int8":
             parts["text_encoder"] = _load_int8_encoder(files.folder, spec, device)
-        pipe = getattr(diffusers, kind).from_pretrained(
-            files.folder, variant=options.get("variant"), use_safetensors=True, **common, **parts
-        )
+        # One by one, because a pipeline's own `device_map` takes "cuda" but no "cuda:1".
+        for name in (name for name in files.weights if name in _COMPONENTS and name in wanted and name not in parts):
+            parts[name] = _load_component(files.folder, name, spec, **common)
+        pipe = getattr(diffusers, kind).from_pretrained(files.folder, **parts)
         if "adapter" in files.parts:
             _fuse_lora(pipe, files.parts["adapter"])
         _replace_scheduler(pipe, options)
@@ -246,7 +247,7 @@ def _load_streamed_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
     import torch
     from diffusers.hooks.group_offloading import apply_group_offloading
 
-    encoder = _load_encoder(folder, spec)
+    encoder = _load_component(folder, "text_encoder", spec)
     apply_group_offloading(
         encoder.eval(),
         torch.device(device),
@@ -263,18 +264,16 @@ def _load_int8_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
     from transformers import TorchAoConfig
 
     quantization = TorchAoConfig(Int8WeightOnlyConfig())
-    return _load_encoder(folder, spec, device_map=device, quantization_config=quantization).eval()
+    common = _loading_arguments(spec, device)
+    return _load_component(folder, "text_encoder", spec, **common, quantization_config=quantization).eval()
 
 
-def _load_encoder(folder: Path, spec: ModelSpec, **arguments: Any) -> Any:
-    import torch
-    import transformers
-
-    library_and_class = checkpoint.read_model_index(folder)["text_encoder"]
-    assert isinstance(library_and_class, list)
-    return getattr(transformers, library_and_class[1]).from_pretrained(
-        folder / "text_encoder", dtype=getattr(torch, spec.dtype), use_safetensors=True, **arguments
-    )
+def _load_component(folder: Path, name: str, spec: ModelSpec, **arguments: Any) -> Any:
+    """Load one component with weights by its own class; `arguments` as of `from_pretrained`."""
+    library, class_name = checkpoint.find_component_class(folder, name)
+    kind = getattr(importlib.import_module(library), class_name)
+    variant = dict(spec.options).get("variant")
+    return kind.from_pretrained(folder / name, variant=variant, use_safetensors=True, **arguments)
 
 
 def _fuse_lora(pipe: Any, adapter: Path) -> None:
