@@ -15,7 +15,8 @@ class ModelSpec:
     """A model as data. `bytes` and `min_vram` are in bytes, 0 when not known before loading.
 
     `files` maps a path below `assets/models` to its sha256 for models that ship with the project; otherwise `repo` and
-    `revision` name a hub repository or a local folder. `dtype` "auto" is the best of the device. `options` are settings
+    `revision` name a hub repository or a local folder. `dtype` "auto" is the best of the device, "auto-bfloat16" the
+    same with bfloat16 where that would be float16, whose range is too small for some models. `options` are settings
     that only the family reads, such as an adapter's repository. `host_bytes` stay in main memory. `download_bytes` come
     from the hub, where they differ from `bytes + host_bytes`.
     """

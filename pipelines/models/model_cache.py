@@ -172,8 +172,11 @@ class ModelCache:
         if spec_id not in self._specs_by_id:
             raise ModelUnavailable(f"There is no model {spec_id}.")
         row, family = self._specs_by_id[spec_id]
-        dtype = best_dtype(device or self.device) if row.dtype == "auto" else row.dtype
-        return replace(row, dtype=dtype, options=(*row.options, *self._options.extra_options)), family
+        return replace(
+            row,
+            dtype=_resolve_dtype(row.dtype, device or self.device),
+            options=(*row.options, *self._options.extra_options),
+        ), family
 
     def _acquire_entry(self, spec_id: str, thread_id: int, on_file: OnFileProgress | None) -> _CacheEntry:
         """Return the entry of a model on the device, with `thread_id` among its borrowers."""
@@ -336,6 +339,14 @@ class ModelCache:
 
     def _drop_entry(self, spec_id: str) -> None:
         self._entries.pop(spec_id).model.close()
+
+
+def _resolve_dtype(dtype: str, device: str) -> str:
+    """Return the torch type that a spec's `dtype` means on `device`."""
+    if not dtype.startswith("auto"):
+        return dtype
+    best = best_dtype(device)
+    return "bfloat16" if dtype == "auto-bfloat16" and best == "float16" else best
 
 
 def _move_to_host(model: OffloadableModel) -> bool:

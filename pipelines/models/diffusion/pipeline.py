@@ -125,8 +125,8 @@ class DiffusionModel:
         the bytes of `images[0]` where it is 0; `edit` changes `images[0]` by the prompt, the other images being
         references; `control` follows the map `control`. `adapters` are applied for this drawing only. What `on_step`
         raises ends the drawing within the step and leaves the model usable. Raises `BadInput` for a missing picture or
-        mask, `ModelUnavailable` for a verb that the spec does not have, torch's own error when out of memory (see
-        `oom_fallback`).
+        mask, `ModelUnavailable` for a verb that the spec does not have or numbers that are no picture, torch's own
+        error when out of memory (see `oom_fallback`).
         """
         if (unchanged := _unchanged_backdrop(render)) is not None:
             return unchanged
@@ -234,7 +234,10 @@ class DiffusionModel:
         counts = [len(render.seeds) for render in renders]
         starts = [sum(counts[:n]) for n in range(len(counts))]
 
+        last_latents: list[Any] = []
+
         def on_step_end(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            last_latents[:] = [tensors["latents"]] if "latents" in tensors else []
             on_step([ModelStep(index + 1, pipe.num_timesteps, self._preview_of(recorder, canvas, n)) for n in starts])
             return tensors
 
@@ -254,8 +257,19 @@ class DiffusionModel:
         finally:
             # Without this, a cancelled drawing would leave the hooks of an offloaded model to the next one.
             view.maybe_free_model_hooks()
+        if not np.isfinite(drawn).all():
+            raise ModelUnavailable(self._explain_broken_numbers(last_latents))
         pictures = [(picture * 255).round().astype(np.uint8) for picture in drawn]
         return [pictures[start : start + count] for start, count in zip(starts, counts, strict=True)]
+
+    def _explain_broken_numbers(self, last_latents: Sequence[torch.Tensor]) -> str:
+        """Say where the numbers of a picture left the range of their type: NaN would be saved as black."""
+        came_whole = all(bool(each.isfinite().all()) for each in last_latents)
+        return (
+            f"Model {self.spec.id} computed no picture on {self._device}: the numbers left the range of "
+            f"{self.spec.dtype} {'while the picture was decoded' if came_whole else 'while it was drawn'}. "
+            "Choose another profile, or report this with the name of the GPU."
+        )
 
     def _finish_images(self, render: RenderRequest, drawn: Sequence[Image]) -> RenderedImages:
         canvas = self.canvas_for(render)

@@ -49,7 +49,7 @@ KLEIN = ModelSpec(
     revision=PINS["black-forest-labs/FLUX.2-klein-4B"],
     defaults=_DEFAULTS,
     options=(("lighter", "klein-int8"),),
-    dtype="auto",
+    dtype="auto-bfloat16",
     bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_BYTES + _VAE_BYTES,
     min_vram=22 * GB,
 )
@@ -80,7 +80,7 @@ KLEIN_4BIT = ModelSpec(
     revision=PINS["Disty0/FLUX.2-klein-4B-SDNQ-4bit-dynamic"],
     defaults=_DEFAULTS,
     options=(("package", "sdnq"),),
-    dtype="auto",
+    dtype="auto-bfloat16",
     bytes=5 * GB,
     min_vram=7 * GB,
 )

@@ -44,7 +44,7 @@ QWEN_EDIT = ModelSpec(
         ("scheduler_config", _SCHEDULER_CONFIG),
         ("text_encoder", "streamed"),
     ),
-    dtype="auto",
+    dtype="auto-bfloat16",
     bytes=2 * (20_430_401_088 + 126_892_531),
     min_vram=48 * GB,
     host_bytes=2 * _TEXT_ENCODER_PARAMETER_COUNT,

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.models import ModelSpec
@@ -178,6 +179,27 @@ def test_tiles_that_save_memory_touch_no_other_drawing(
         assert not are_identical(spared, before)
         assert spared[0].shape == before[0].shape
         assert are_identical(draw_pictures(model, render), before)
+
+
+@pytest.mark.parametrize("family", list(VERBS))
+@pytest.mark.parametrize(("part", "when"), [("vae", "while the picture was decoded"), ("net", "while it was drawn")])
+def test_numbers_that_are_no_picture_end_the_job_with_a_sentence(
+    studio: TinyFamilies, family: str, part: str, when: str
+) -> None:
+    import torch
+
+    with studio.cache.borrow_model(f"tiny-{family}") as model:
+        net = getattr(model.pipe, "transformer", None) or model.pipe.unet
+        broken = model.pipe.vae.decoder if part == "vae" else net
+        weight = list(broken.parameters())[-1]
+        kept = weight.data
+        weight.data = torch.full_like(kept, torch.nan)
+        try:
+            with pytest.raises(ModelUnavailable, match=f"the numbers left the range of float32 {when}"):
+                draw_pictures(model, make_request(VERBS[family][-1]))
+        finally:
+            weight.data = kept
+        draw_pictures(model, make_request(VERBS[family][-1]))
 
 
 def weight_addresses(model: Any) -> list[int]:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.errors import ModelUnavailable
-from pipelines.models.families.z_image import VERBS, ZImageFamily, ZImageModel
+from pipelines.models.families.z_image import VERBS, Z_IMAGE, ZImageFamily, ZImageModel
 from tests.models.support import family_checks
 from tests.models.support.family_checks import (
     SIZE,
@@ -74,6 +74,29 @@ def plain(family: ZImageFamily, verb: Any, *seeds: int, guidance: float = 0.0) -
     if verb == "inpaint":
         return [np.where(right_half_mask()[..., None] > 0, drawn, noise_photo(7)) for drawn in pictures]
     return pictures
+
+
+DISTILLED_SIGMAS = [1, 0.955, 0.9, 0.833, 0.75, 0.643, 0.5, 0.3, 0]
+"""The noise levels that Z-Image Turbo was distilled for: a shift of 3 over eight equal steps."""
+
+
+def test_the_steps_of_the_row_are_those_that_the_checkpoint_was_distilled_for(
+    model: ZImageModel, monkeypatch: pytest.MonkeyPatch
+):
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    views: list[Any] = []
+    build = model.build_view
+
+    def build_view(verb: Any, scheduler: Any) -> Any:
+        views.append(build(verb, scheduler))
+        return views[-1]
+
+    monkeypatch.setattr(model, "build_view", build_view)
+    monkeypatch.setattr(model.pipe, "scheduler", FlowMatchEulerDiscreteScheduler(shift=3.0))
+    steps = int(dict(Z_IMAGE.defaults)["num_inference_steps"])
+    draw_pictures(model, make_request("text", num_inference_steps=steps))
+    assert views[0].scheduler.sigmas.tolist() == pytest.approx(DISTILLED_SIGMAS, abs=0.001)
 
 
 def test_size_from_headers_is_the_bytes_loaded(family: ZImageFamily):
