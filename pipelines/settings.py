@@ -123,6 +123,11 @@ class Settings(BaseSettings):
         False, "let webhooks call addresses of this machine and its network (default: public ones only)"
     )
     keep_gb: Amount = _flag(0.0, "forget the oldest when pictures take more than this (default: no limit)", "G")
+    matting: Annotated[Literal["both", "small"], Lowercase] = _flag(
+        "both",
+        "nets that cut out what is kept: both, or the small one alone, faster and more often wrong (default: both)",
+        "both|small",
+    )
     watermark: bool = _flag(False, "put an invisible mark into pictures whose subject is not Exact")
     compile: bool = _flag(
         False, "compile the blocks of diffusion models: the first picture waits, later ones come faster"

@@ -7,6 +7,8 @@ import os
 # Before anything imports numpy, torch or OpenCV: the nets of the tests are small, and threads that wait for one another
 # burn twice the processor time. Commands that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The second matting net takes seconds for each photo: a test for which it matters asks for it (`Settings.matting`).
+os.environ.setdefault("DESIGNERBOX_MATTING", "small")
 
 import gc
 import importlib.util
@@ -66,9 +68,9 @@ for handler in LOGGING_CONFIG["handlers"].values():
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread_a_net() -> None:
     """Run the nets of ONNX with one thread each: threads that wait for one another use twice the processor time."""
-    from pipelines.models.nets import open_nsfw, u2net
+    from pipelines.models.nets import matting_net, open_nsfw
 
-    open_nsfw.THREAD_COUNT = u2net.THREAD_COUNT = 1
+    matting_net.THREAD_COUNT = open_nsfw.THREAD_COUNT = 1
 
 
 @pytest.fixture(scope="session", autouse=True)

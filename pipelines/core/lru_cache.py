@@ -31,6 +31,11 @@ class LruCache(Generic[Key, Value]):
             self._entries.move_to_end(key)
             return self._entries[key][0]
 
+    def contains(self, key: Key) -> bool:
+        """Tell whether `key` is stored."""
+        with self._lock:
+            return key in self._entries
+
     def put(self, key: Key, value: Value, size: int = 1) -> None:
         """Store `value`. One that is larger than the whole capacity is not kept."""
         with self._lock:

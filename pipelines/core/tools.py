@@ -27,6 +27,13 @@ class ToolContext(Protocol):
         """Cut the subject out of `params.photo`. The result is cached by content hash. Raises `no_subject`."""
         ...
 
+    def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
+        """Return the matting nets' raw maps of a photo, the small net's first; each a square, float32, 0 to 1.
+
+        A draft gets those that it need not wait for. Cached by content hash.
+        """
+        ...
+
     def detect_faces(self, file_id: str) -> tuple[Face, ...]:
         """Return the faces, largest first; empty when there is none or consent is missing."""
         ...

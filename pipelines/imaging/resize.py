@@ -28,6 +28,13 @@ def resize_map(values: Float32Array, size: Sequence[int]) -> Float32Array:
     return np.asarray(cv2.resize(values, size, interpolation=interpolation), np.float32)
 
 
+def resize_net_map(values: Alpha, shape: tuple[int, ...]) -> Alpha:
+    """Bring a net's square map to a photo of this `shape`; H x W, 0 to 1."""
+    interpolation = cv2.INTER_AREA if max(shape[:2]) < max(values.shape) else cv2.INTER_CUBIC
+    resized = cv2.resize(values, (shape[1], shape[0]), interpolation=interpolation)
+    return np.asarray(np.clip(resized, 0, 1), np.float32)
+
+
 def resize_to_lab(image: Image, size: Size) -> Uint8Array:
     """Shrink an image to (width, height) and convert it to 8-bit CIELAB, H x W x 3."""
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

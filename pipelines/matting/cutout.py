@@ -21,6 +21,7 @@ from pipelines.matting.contour_smoothing import smooth_contour
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, match_edge_softness, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.hair import refine_hair_alpha
+from pipelines.matting.net_agreement import compare_mattes
 from pipelines.matting.subject_selection import (
     remove_haze,
     remove_specks_and_holes,
@@ -50,6 +51,7 @@ def cut_out_subject(
     image: Image,
     net: MattingNet,
     *,
+    detail_net: MattingNet | None = None,
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
@@ -58,7 +60,9 @@ def cut_out_subject(
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
 
-    `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the net's prediction. `pick`
+    `net` is quick; `detail_net`, which sees more of a photo, is asked for what is kept, and where both differ by region
+    the cut-out says how much of it is uncertain. `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any
+    size) replaces the nets. `pick`
     chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them), else the
     detached part of that number by size. `on_first_alpha` is called once with a first alpha to show meanwhile; never
     with a user's matte, which needs no net. With `on_tile_progress` a large photo's outline is predicted again in
@@ -76,6 +80,11 @@ def cut_out_subject(
     rough = _predict_alpha(image, net, face)
     if on_first_alpha is not None:
         on_first_alpha(select_subject(rough, part, face))
+    agreement = None
+    if detail_net is not None:
+        detailed = detail_net.predict_alpha(image)
+        agreement = compare_mattes(detailed, rough)
+        rough, net = detailed, detail_net
     if face is not None:
         rough = _refine_head(image, net, rough, _scale_head_box(face, HEAD_CROP_SCALE, image))
         rough = _add_body_below(image, net, rough, face)
@@ -88,7 +97,11 @@ def cut_out_subject(
     alpha = _refine_alpha(image, alpha, face, confidence)
     alpha = suppress_colour_spill(image, match_edge_softness(image, alpha))
     _require_visible_subject(alpha)
-    return Cutout(estimate_foreground(image, alpha), alpha, soft_patch_notices(alpha, [face.box for face in faces]))
+    notices = soft_patch_notices(alpha, [face.box for face in faces])
+    colour = estimate_foreground(image, alpha)
+    if agreement is None:
+        return Cutout(colour, alpha, notices)
+    return Cutout(colour, alpha, notices, agreement.uncertainty, agreement.regions)
 
 
 def rescale_net_alpha(raw: Alpha) -> Alpha:

@@ -20,6 +20,7 @@ from pipelines.core.params import Subject, Verb
 from pipelines.core.rendering import Adapter, ModelStep, RenderedImages, RenderRequest, Scenery
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
+from pipelines.imaging.resize import resize_net_map
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.matting.tiled_refinement import needs_tiles
 from pipelines.models import oom_fallback
@@ -37,6 +38,8 @@ ResultCache = LruCache[Hashable, Any]
 RESULT_CACHE_BYTES = 256 * 2**20
 BACKDROP_SPEC_ID = "backdrops"
 FACE_SPEC_ID = "face-mesh"
+MATTING_ROLES = ("matte", "matte-detail")
+"""The small net, which draws what a draft shows, and the second one, which what is kept waits for."""
 DRAWING_STAGE = "Drawing"
 SCENE_STAGE = "Setting the scene"
 _FACES_BYTES = 4096  # what the faces of one picture take up in the cache, roughly
@@ -105,17 +108,23 @@ class JobContext:
         may_search = self.may_search_faces(params.photo)
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
         faces = self._detect_faces(params.photo) if may_search else ()
-        # A draft leaves out the tiled pass, which shows only in a large picture.
+        # A draft waits neither for the second net nor for the tiled pass, which shows only in a large picture.
+        spec_ids = self._matting_spec_ids[:1] if self.draft else self._matting_spec_ids
         in_tiles = not self.draft and params.matte is None and needs_tiles(self.open_image(params.photo))
-        key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], may_search, in_tiles)
+        key = ("cutout", params.photo, params.matte, params.pick, spec_ids, may_search, in_tiles)
         return self._memoize(
             key,
-            lambda: self._compute_cutout(params, faces, in_tiles, emit),
+            lambda: self._compute_cutout(params, faces, spec_ids, in_tiles, emit),
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
 
     def _compute_cutout(
-        self, params: Subject, faces: tuple[Face, ...], in_tiles: bool, emit: ProgressCallback
+        self,
+        params: Subject,
+        faces: tuple[Face, ...],
+        spec_ids: tuple[str, ...],
+        in_tiles: bool,
+        emit: ProgressCallback,
     ) -> Cutout:
         matte = self._given_matte(params.matte, self._open_original(params.photo))
         emit("Reading the photo", 1, 1)
@@ -127,16 +136,41 @@ class JobContext:
         def on_tile(number: int, count: int) -> None:
             emit("Looking closer", number, count)
 
-        with self.borrow_model(self.job.specs["matte"]) as net:
-            return cut_out_subject(
-                photo,
-                net,
-                matte=matte,
-                pick=params.pick,
-                faces=faces,
-                on_tile_progress=on_tile if in_tiles else None,
-                on_first_alpha=on_first_alpha,
-            )
+        nets = [_PhotoNet(self, params.photo, photo, spec_id) for spec_id in spec_ids]
+        cutout = cut_out_subject(
+            photo,
+            nets[0],
+            detail_net=nets[1] if len(nets) > 1 else None,
+            matte=matte,
+            pick=params.pick,
+            faces=faces,
+            on_tile_progress=on_tile if in_tiles else None,
+            on_first_alpha=on_first_alpha,
+        )
+        if matte is None:
+            self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty))
+        return cutout
+
+    @property
+    def _matting_spec_ids(self) -> tuple[str, ...]:
+        """The matting nets of this job, the small one first."""
+        return tuple(self.job.specs[role] for role in MATTING_ROLES if role in self.job.specs)
+
+    def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
+        """Return the nets' raw maps of a photo; a draft gets the second one's only where it is there already."""
+        first, *others = self._matting_spec_ids
+        is_known = self.resources.results.contains
+        ids = [first, *(each for each in others if not self.draft or is_known(_net_map_key(file_id, each)))]
+        return tuple(self.predict_net_map(file_id, spec_id) for spec_id in ids)
+
+    def predict_net_map(self, file_id: str, spec_id: str) -> Alpha:
+        """Return one net's raw map of a photo, a square; cached by photo."""
+
+        def predict() -> Alpha:
+            with self.borrow_model(spec_id) as net:
+                return net.predict_map(self.open_image(file_id))
+
+        return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
 
     def _given_matte(self, file_id: str | None, original: Image) -> Alpha | None:
         """The user's own matte, or the transparency that the upload came with."""
@@ -281,6 +315,26 @@ class JobContext:
         """Show every preview from here on, unless a generative model draws them."""
         if not self.usage.is_generative:
             self.progress.preview_filter = None
+
+
+@dataclass(frozen=True)
+class _PhotoNet:
+    """A matting net that is borrowed when it is asked, and asked only once for the whole `photo`."""
+
+    context: JobContext
+    file_id: str
+    photo: Image
+    spec_id: str
+
+    def predict_alpha(self, image: Image) -> Alpha:
+        if image is self.photo:
+            return resize_net_map(self.context.predict_net_map(self.file_id, self.spec_id), image.shape)
+        with self.context.borrow_model(self.spec_id) as net:
+            return net.predict_alpha(image)
+
+
+def _net_map_key(file_id: str, spec_id: str) -> tuple[str, str, str]:
+    return ("net-map", file_id, spec_id)
 
 
 def iter_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

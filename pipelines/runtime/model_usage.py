@@ -14,7 +14,8 @@ class ModelUsage:
     """What went into pictures: models, edits with their sources, notices, kinds of built-in scenes.
 
     `subject_pasted_back`: an edit model drew around a subject whose own pixels the tool pasted over it again.
-    `largest_batch`: pictures in the largest call of a model.
+    `largest_batch`: pictures in the largest call of a model. `cutout_uncertainty`: of the least certain cut-out, None
+    where no net cut one out.
     """
 
     models: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
@@ -23,6 +24,7 @@ class ModelUsage:
     scenery: set[Scenery] = field(default_factory=set[Scenery])
     subject_pasted_back: bool = False
     largest_batch: int = 1
+    cutout_uncertainty: float | None = None
 
     def merge(self, other: ModelUsage) -> None:
         """Add what `other` recorded."""
@@ -32,6 +34,8 @@ class ModelUsage:
         self.scenery |= other.scenery
         self.subject_pasted_back |= other.subject_pasted_back
         self.largest_batch = max(self.largest_batch, other.largest_batch)
+        if other.cutout_uncertainty is not None:
+            self.cutout_uncertainty = max(self.cutout_uncertainty or 0.0, other.cutout_uncertainty)
 
     @property
     def nbytes(self) -> int:

@@ -16,6 +16,7 @@ from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
 from pipelines.models import nets
+from pipelines.models.bundled_weights import are_files_present
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
 from pipelines.provenance.signing_key import SigningKeyStore
@@ -118,6 +119,8 @@ class StudioService:
     def _choose_specs(self) -> dict[str, str]:
         """Choose the model for each verb and role: the profile's, and the best nets that are on this machine."""
         ids = {"matte": nets.best_matting_id()}
+        if self.settings.matting == "both" and are_files_present(nets.ISNET):
+            ids["matte-detail"] = nets.ISNET.id
         if "control" in self.profile.specs:
             ids["map-pose"] = control_annotators.best_pose_id()
         return {**self.profile.specs, **ids}

