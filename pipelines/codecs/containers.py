@@ -1,4 +1,4 @@
-"""Encode finished pictures as animated WebP, MP4, PDF, PNG layers or OpenRaster.
+"""Encode finished pictures as animated WebP, GIF, MP4, PDF, PNG layers or OpenRaster.
 
 The MP4 holds VP9 video from the FFmpeg in OpenCV's wheel. That is LGPL, has no royalties and needs no further
 package. (PyAV's wheels contain x264 and x265 and are therefore GPL.)
@@ -43,6 +43,22 @@ def encode_animation(frames: Sequence[Image], fps: float, quality: int = 80) -> 
     duration = round(1000 / fps)
     options = {"loop": 0, "quality": quality, "method": 2, "minimize_size": False}
     first.save(out, "WEBP", save_all=True, append_images=rest, duration=duration, **options)
+    return out.getvalue()
+
+
+def encode_gif(frames: Sequence[Image], seconds: float) -> bytes:
+    """Encode frames of one size (H x W x 3) as a GIF that loops without end and takes `seconds` for one turn.
+
+    GIF has 256 colours and counts time in hundredths of a second: each frame gets the nearest such delay.
+    Equal frames in a row become one with the delay of both.
+    """
+    first, *rest = [
+        PIL.Image.fromarray(frame).quantize(256, dither=PIL.Image.Dither.FLOYDSTEINBERG) for frame in frames
+    ]
+    out = io.BytesIO()
+    delay_ms = max(20, 10 * round(100 * seconds / len(frames)))
+    # `disposal` 1 and `optimize` off keep every frame whole, so that players and editors show the same.
+    first.save(out, "GIF", save_all=True, append_images=rest, duration=delay_ms, loop=0, disposal=1, optimize=False)
     return out.getvalue()
 
 

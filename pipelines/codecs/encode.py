@@ -19,8 +19,8 @@ from pipelines.imaging.color import flatten_on_white
 ImageFormat = Literal["png", "jpeg", "webp"]
 STILL_FORMATS = ("png", "jpeg", "webp")  # Formats that a browser shows as an image. An animated WebP is one of them.
 MIME_TYPES: dict[str, str] = {
-    "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4", "pdf": "application/pdf",
-    "zip": "application/zip", "ora": "image/openraster",
+    "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4",
+    "pdf": "application/pdf", "zip": "application/zip", "ora": "image/openraster",
 }  # fmt: skip
 # MIME types for the C2PA library, which knows ZIP files (OpenRaster is one) by this name only.
 C2PA_MIME_TYPES: dict[str, str] = {**MIME_TYPES, "zip": "application/x-zip", "ora": "application/x-zip"}

@@ -124,7 +124,7 @@ class EncodedFile:
     """
 
     role: Literal["result", "layers"]
-    format: Literal["webp", "mp4", "pdf", "zip", "ora"]
+    format: Literal["webp", "gif", "mp4", "pdf", "zip", "ora"]
     data: bytes
     frames: tuple[Image, ...]
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pipelines.codecs.containers import encode_animation, encode_video
+from pipelines.codecs.containers import encode_animation, encode_gif, encode_video
 from pipelines.compositing import parallax
 from pipelines.core.geometry import Image
 from pipelines.core.job import ProgressCallback
@@ -38,6 +38,10 @@ class Motion(Params):
     mp4: bool = flag_field(
         "Also as MP4", "Beside the animated WebP: a film (VP9) for players and editors.", advanced=False
     )
+    gif: bool = flag_field(
+        "Also as GIF", "Beside the animated WebP: 256 colours, for mail and old programs.", advanced=False
+    )
+    gif_frames: int = number_field("Frames of the GIF", "Fewer make a smaller file.", 24, ge=2, le=60, advanced=True)
     size: int = number_field("Size", "Longer side.", 720, ge=256, le=MAX_SIZE_PX, step=16, unit="px")
     seed: int | None = seed_field()
     consent: bool = form_fields.consent_field()
@@ -63,6 +67,9 @@ def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOut
     shown = (made[0], made[count // 4], made[3 * count // 4])
     emit("Writing the film", 1, 1)
     extras = [EncodedFile("result", "webp", encode_animation(made, parallax.FPS), shown, params.preset)]
+    if params.gif:
+        chosen = [made[n * count // params.gif_frames] for n in range(params.gif_frames)]
+        extras.append(EncodedFile("result", "gif", encode_gif(chosen, params.seconds), shown, params.preset))
     if params.mp4:
         extras.append(EncodedFile("result", "mp4", encode_video(made, parallax.FPS), shown, params.preset))
     said = f"{count / parallax.FPS:.1f} s, {count} frames. The camera moves; the person does not."
@@ -75,7 +82,7 @@ TOOL = Tool(
     summary="A few seconds of gentle camera movement over your photo, as a loop. It moves the camera, not the person.",
     params=Motion,
     run=run,
-    strengths=("3 to 6 seconds", "Real parallax from your own pixels", "Loops", "Animated WebP and MP4"),
+    strengths=("3 to 6 seconds", "Real parallax from your own pixels", "Loops", "Animated WebP, GIF and MP4"),
     limits=("Nobody blinks, speaks or turns: that needs a video model",),
     person=True,
     examples=("astronaut", "hopper", "coffee"),

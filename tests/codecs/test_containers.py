@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.codecs.containers import (
     encode_animation,
+    encode_gif,
     encode_layers,
     encode_openraster,
     encode_pdf,
@@ -149,6 +150,17 @@ def test_an_animation_is_its_frames_in_order_and_loops() -> None:
             picture.load()
             assert picture.info["duration"] == 50
             assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - frame).mean() < 3
+
+
+def test_a_gif_is_its_frames_in_order_and_loops() -> None:
+    frames = moving_frames()
+    with PIL.Image.open(io.BytesIO(encode_gif(frames, 1.2))) as picture:
+        assert (getattr(picture, "n_frames", 1), picture.info["loop"]) == (6, 0)
+        for n, frame in enumerate(frames):
+            picture.seek(n)
+            picture.load()
+            assert picture.info["duration"] == 200
+            assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - frame).mean() < 6
 
 
 def test_a_film_is_its_frames_in_order(tmp_path) -> None:

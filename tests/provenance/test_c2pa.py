@@ -18,7 +18,7 @@ import PIL.Image
 import pytest
 
 from pipelines.codecs import file_signatures
-from pipelines.codecs.containers import encode_animation, encode_pdf, encode_video
+from pipelines.codecs.containers import encode_animation, encode_gif, encode_pdf, encode_video
 from pipelines.codecs.encode import (
     C2PA_MIME_TYPES,
     MIME_TYPES,
@@ -452,6 +452,7 @@ def sample_files() -> dict[str, bytes]:
     still = encode_image(frames[0], "png", b"")
     return {
         "webp": encode_animation(frames, 8),
+        "gif": encode_gif(frames, 1),
         "mp4": encode_video(frames, 8),
         "pdf": encode_pdf(frames, "Lookbook"),
         "zip": build_zip([("a.png", still), ("b.png", still)]),
@@ -459,7 +460,7 @@ def sample_files() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("format", ["webp", "mp4", "pdf", "zip", "ora"])
+@pytest.mark.parametrize("format", ["webp", "gif", "mp4", "pdf", "zip", "ora"])
 def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeyStore, format: str) -> None:
     assert set(MIME_TYPES) == {*sample_files(), "png", "jpeg"}
     data = sign(sample_files()[format], C2PA_MIME_TYPES[format], MADE, seal.load_key())
@@ -472,7 +473,8 @@ def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeySt
 
 def payload_offsets(data: bytes, format: str) -> list[int]:
     """Places in what the file is for: pixels, frames, entries."""
-    mark = {"webp": b"ANMF", "mp4": b"mdat", "pdf": b"stream", "zip": b"IDAT", "ora": b"IDAT"}[format]
+    marks = {"webp": b"ANMF", "gif": b"\x21\xf9", "mp4": b"mdat", "pdf": b"stream", "zip": b"IDAT", "ora": b"IDAT"}
+    mark = marks[format]
     first, last = data.index(mark), data.rindex(mark)
     return [first + 20, last + 24, (first + last) // 2 if first != last else first + 40]
 

@@ -118,9 +118,13 @@ def make_motion(studio: RealStudio, photo: str, **values: Any) -> Result:
 
 
 def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealStudio, team: list[str]) -> None:
-    result = make_motion(studio, team[0], mp4=True)
-    loop, film = result.files
-    assert (loop.format, film.format) == ("webp", "mp4")
+    result = make_motion(studio, team[0], mp4=True, gif=True, gif_frames=10)
+    loop, small, film = result.files
+    assert (loop.format, small.format, film.format) == ("webp", "gif", "mp4")
+    with PIL.Image.open(io.BytesIO(studio.files.local_path(small.id).read_bytes())) as gif:
+        delays = [gif.seek(n) or gif.info["duration"] for n in range(getattr(gif, "n_frames", 1))]
+    assert 5 < len(delays) <= 10, "equal frames are one, which stays longer"
+    assert sum(delays) == 3000
     with PIL.Image.open(io.BytesIO(studio.files.local_path(loop.id).read_bytes())) as opened:
         picture: Any = opened
         assert picture.n_frames == round(3 * parallax.FPS)

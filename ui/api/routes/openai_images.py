@@ -53,7 +53,17 @@ def _document_body(*, edit: bool) -> dict[str, Any]:
         "n": {"type": "integer", "minimum": 1, "maximum": 4, "description": "OpenAI's 10 is more than a tool draws."},
         "size": {**text, "description": "auto or WIDTHxHEIGHT; or as the tool's own form says it"},
         "background": {**text, "enum": ["auto", "opaque", "transparent"]},
-        "output_format": {**text, "enum": ["png", "jpeg", "webp"]},
+        "output_format": {
+            **text,
+            "enum": ["png", "jpeg", "webp", "gif"],
+            "description": "gif: the model motion. OpenAI's svg is refused.",
+        },
+        "frame_count": {"type": "integer", "minimum": 2, "maximum": 16, "description": "Of a gif."},
+        "frame_duration_ms": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Of a gif; all frames together take 3 to 6 seconds.",
+        },
         "output_compression": {
             "type": "integer",
             "minimum": 0,
@@ -68,9 +78,16 @@ def _document_body(*, edit: bool) -> dict[str, Any]:
         plain = {"type": "object", "required": ["prompt"], "properties": fields, "additionalProperties": True}
         return {"required": True, "content": {"application/json": {"schema": plain, "example": _EXAMPLE}}}
     file = {"type": "string", "format": "binary"}
-    parts = {"image": file, "image[]": {"type": "array", "items": file}, "mask": file, **fields}
+    parts = {"image": file, "image[]": {"type": "array", "items": file}, "mask": file, "markup": file, **fields}
     schema = {"type": "object", "required": ["prompt"], "properties": parts, "additionalProperties": True}
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    link = {**text, "description": "A data URL, or a link to a file of this studio. No other address is fetched."}
+    reference = {"type": "object", "properties": {"file_id": text, "image_url": link}}
+    named = {"images": {"type": "array", "items": reference}, "mask": reference, "markup": reference, **fields}
+    plain = {"type": "object", "required": ["prompt", "images"], "properties": named, "additionalProperties": True}
+    return {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": schema}, "application/json": {"schema": plain}},
+    }
 
 
 @router.post(
@@ -87,7 +104,7 @@ async def generate(request: Request, owner: OwnerDep, service: ServiceDep) -> Re
     "/images/edits", responses=document_errors(JOB_CODES), openapi_extra={"requestBody": _document_body(edit=True)}
 )
 async def edit(request: Request, owner: OwnerDep, service: ServiceDep) -> Response:
-    """OpenAI's images.edit: `image` (or `image[]`) and `mask` as files, data URLs or file ids."""
+    """OpenAI's images.edit: `image` (or `image[]`) and `mask` as files, data URLs or file ids; or `images` in JSON."""
     return await _run_call(request, service, owner, "image_edit")
 
 
@@ -98,7 +115,7 @@ async def _run_call(request: Request, service: StudioService, owner: str, call: 
             filled = await request_parsing.fill_form(image_request.form, image_request.tool.params, service, owner)
             if call == "image_edit" and "mask" in filled.values:
                 filled.values["mask"] = await to_thread.run_sync(
-                    _mask_from_alpha, service, filled.values["mask"], owner
+                    _mask_from_alpha, service, filled.values["mask"], owner, form.get_one("markup") is not None
                 )
     # Links use the address that this call was made to, which may be that of a proxy.
     base = str(request.url).partition("/images/")[0]
@@ -120,7 +137,8 @@ def _make_job(
 ) -> Job:
     with _use_openai_names(image_request):
         job = service.create_job(image_request.tool.id, filled.values, owner)
-    return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
+    notices = (*job.notices, *filled.notices, *image_request.notices)
+    return job.model_copy(update={"notices": notices, "waited": True})
 
 
 @contextmanager
@@ -133,15 +151,19 @@ def _use_openai_names(image_request: ImageRequest) -> Iterator[None]:
         raise
 
 
-def _mask_from_alpha(service: StudioService, file_id: object, owner: str) -> object:
+def _mask_from_alpha(service: StudioService, file_id: object, owner: str, is_markup: bool) -> object:
     """Turn OpenAI's mask (edit where transparent) into a tool's mask (edit where white); the new file's id.
 
-    A mask without alpha is a tool's mask already.
+    A markup says the opposite: edit where something is painted. A mask without alpha is a tool's mask already. Raises
+    `BadInput` for a markup without alpha.
     """
     mask = service.files.open_image(str(file_id))
     if mask.shape[2] != 4:
+        if is_markup:
+            raise BadInput("A markup is a PNG that is transparent where nothing is painted.", param="markup")
         return file_id
-    return service.files.add_image(np.repeat(255 - mask[..., 3:], 3, axis=2), owner, "upload")
+    edited = mask[..., 3:] if is_markup else 255 - mask[..., 3:]
+    return service.files.add_image(np.repeat(edited, 3, axis=2), owner, "upload")
 
 
 # ---------------------------------------------------------------- answers
@@ -159,26 +181,27 @@ def _describe_output(image_request: ImageRequest, size: str, file_format: str) -
 def _images_object(service: StudioService, row: JobRow, image_request: ImageRequest, base: str) -> dict[str, Any]:
     data = [
         {**_picture_payload(service, file_id, image_request, base), "revised_prompt": None}
-        for file_id, _, _ in _result_files(row)
+        for file_id, _, _ in _result_files(row, image_request.is_gif)
     ]
-    _, size, file_format = _result_files(row)[0]
+    _, size, file_format = _result_files(row, image_request.is_gif)[0]
     return {
         "created": int(row.finished or row.created),
         "data": data,
         **_describe_output(image_request, size, file_format),
         "usage": _NO_USAGE,
+        **({"safety_identifier": image_request.safety_identifier} if image_request.safety_identifier else {}),
         "job_id": row.job.id,
         "notices": row.result.receipt.get("notices", []) if row.result else [],
     }
 
 
-def _result_files(row: JobRow) -> list[tuple[str, str, str]]:
+def _result_files(row: JobRow, is_gif: bool = False) -> list[tuple[str, str, str]]:
     if row.result is None:
         raise BadInput("The job was cancelled.")
     return [
         (f.id, f"{f.width}x{f.height}", f.format)
         for f in row.result.files
-        if f.role == "result" and f.format in STILL_FORMATS
+        if f.role == "result" and f.format in (("gif",) if is_gif else STILL_FORMATS)
     ]
 
 
