@@ -5,6 +5,7 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
+from PIL import ImageCms
 
 from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image, parse_origin, source_type_uri
 from pipelines.provenance.c2pa import read_receipt
@@ -65,3 +66,17 @@ def test_jpeg_lays_transparency_on_white() -> None:
     clear = np.zeros((8, 8, 4), np.uint8)
     with PIL.Image.open(io.BytesIO(encode_image(clear, "jpeg", b""))) as picture:
         assert np.asarray(picture).min() > 250
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_a_file_says_its_colour_space_and_its_size_on_paper(format: str) -> None:
+    image = make_noise(24, 32)
+    data = encode_image(image, format, b"<x/>", 100)  # pyright: ignore[reportArgumentType]
+    assert data == encode_image(image, format, b"<x/>", 100)  # pyright: ignore[reportArgumentType]
+    with PIL.Image.open(io.BytesIO(data)) as picture:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+        dpi = picture.info.get("dpi") or (picture.getexif()[282], picture.getexif()[283])
+        shown = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"))
+        assert dpi == pytest.approx((300, 300), abs=0.01)
+        assert shown is not None
+        assert np.abs(np.asarray(shown).astype(int) - np.asarray(picture)).max() <= 1
