@@ -99,12 +99,29 @@ Scenery = Literal["plain", "computed", "photographed", "mixed"]
 
 
 @dataclass(frozen=True)
+class SceneMatch:
+    """How a wish in words was answered by the built-in scenes.
+
+    `found` is False if no scene is close: then `scene` is a neutral paper and `closest` has the id and title of the
+    three nearest scenes. `score` is the share of the wish, 0 to 1, that the best scene covers.
+    """
+
+    wish: str
+    found: bool
+    scene: str
+    title: str
+    score: float
+    closest: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class RenderedImages:
     """The images that a model drew.
 
     `notices` are sentences such as which scene was chosen and why. `alphas` are the opacities of drawn figures, one for
     each image. `scenery` says what a built-in scene is: one colour, computed, a photograph, or a mix of both.
-    `batch_size` is the largest number of pictures in one call that drew any of these.
+    `batch_size` is the largest number of pictures in one call that drew any of these. `scene_match`: how words were
+    answered, where they chose the scene.
     """
 
     images: tuple[Image, ...]
@@ -112,6 +129,7 @@ class RenderedImages:
     alphas: tuple[Alpha, ...] = ()
     scenery: Scenery | None = None
     batch_size: int = 1
+    scene_match: SceneMatch | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def estimate_view(alpha: Alpha) -> View:
 
 def is_flat_scene(words: str) -> bool:
     """Tell whether the product scene that `words` choose is paper or a surface, which can be seen from above."""
-    return not isinstance(choose_scene(words, "product")[0].look, PanoramaPlace)
+    return not isinstance(choose_scene(words, "product").scene.look, PanoramaPlace)
 
 
 def estimate_pitch(alpha: Alpha) -> float | None:

@@ -251,7 +251,14 @@ class JobContext:
         images = self._align_edits(render, drawn) if keeps_places else drawn
         # Recorded here and not by the tools, so that none can leave out that memory ran short or a picture had slid.
         scenery: set[Scenery] = {drawn.scenery} if drawn.scenery else set()
-        self.record_usage(ModelUsage(notices=list(images.notices), scenery=scenery, largest_batch=drawn.batch_size))
+        self.record_usage(
+            ModelUsage(
+                notices=list(images.notices),
+                scenery=scenery,
+                largest_batch=drawn.batch_size,
+                scene_match=drawn.scene_match,
+            )
+        )
         return images
 
     def _align_edits(self, render: RenderRequest, drawn: RenderedImages) -> RenderedImages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import Scenery
+from pipelines.core.rendering import SceneMatch, Scenery
 from pipelines.quality.output_checks import ModelEdit
 
 
@@ -15,7 +15,7 @@ class ModelUsage:
 
     `subject_pasted_back`: an edit model drew around a subject whose own pixels the tool pasted over it again.
     `largest_batch`: pictures in the largest call of a model. `cutout_uncertainty`: of the least certain cut-out, None
-    where no net cut one out.
+    where no net cut one out. `scene_match`: how the first wish in words was answered.
     """
 
     models: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
@@ -25,6 +25,7 @@ class ModelUsage:
     subject_pasted_back: bool = False
     largest_batch: int = 1
     cutout_uncertainty: float | None = None
+    scene_match: SceneMatch | None = None
 
     def merge(self, other: ModelUsage) -> None:
         """Add what `other` recorded."""
@@ -33,6 +34,7 @@ class ModelUsage:
         self.notices += other.notices
         self.scenery |= other.scenery
         self.subject_pasted_back |= other.subject_pasted_back
+        self.scene_match = self.scene_match or other.scene_match
         self.largest_batch = max(self.largest_batch, other.largest_batch)
         if other.cutout_uncertainty is not None:
             self.cutout_uncertainty = max(self.cutout_uncertainty or 0.0, other.cutout_uncertainty)

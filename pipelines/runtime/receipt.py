@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pipelines.core.geometry import Crop, Frame
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import ToolOutput
+from pipelines.core.rendering import SceneMatch, ToolOutput
 from pipelines.framing.resample import describe_resampling
 from pipelines.quality.output_checks import explain_checks
 from pipelines.runtime.context import JobContext
@@ -43,6 +44,8 @@ def build_receipt(
         receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]
     if output.crops:
         receipt["crops"] = [_crop_row(crop) for crop in output.crops]
+    if usage.scene_match is not None:
+        receipt["scene_match"] = _scene_match_row(usage.scene_match)
     if usage.largest_batch > 1:
         receipt["drawn_together"] = usage.largest_batch
     return {
@@ -60,6 +63,12 @@ def build_receipt(
 def _model_row(spec: ModelSpec) -> dict[str, Any]:
     weights_digest = spec.files[0][1][:12] if spec.files else ""
     return {"id": spec.id, "revision": spec.revision or weights_digest, "licence": spec.licence}
+
+
+def _scene_match_row(match: SceneMatch) -> dict[str, Any]:
+    """`closest` is empty where the wish was found."""
+    closest = [{"id": scene_id, "title": title} for scene_id, title in match.closest]
+    return {**asdict(match), "closest": closest}
 
 
 def _placement_row(frame: Frame | None) -> dict[str, Any]:

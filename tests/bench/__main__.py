@@ -36,6 +36,7 @@ MODULES = {
     "survival": "batch.server_kills",
     "thousand": "batch.large_batch",
     "twenty": "pictures.blind_test",
+    "wishes": "pictures.scene_wishes",
     "workers": "service.ray_workers",
 }
 """The module in `tests.bench` of each name."""

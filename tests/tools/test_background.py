@@ -58,6 +58,17 @@ def test_words_are_kept_to_on_a_sheet(studio: RealStudio) -> None:
     assert all("forest" in note.lower() or "closest" in note.lower() for note in result.receipt["notices"])
 
 
+def test_a_wish_without_a_scene_is_answered_with_three_that_are_here(studio: RealStudio) -> None:
+    refused = make_background(studio, prompt="snowy mountain village", size=256).receipt
+    match = refused["scene_match"]
+    assert match["found"] is False
+    assert match["scene"] == "studio-grey"
+    assert len(match["closest"]) == 3
+    assert all(row["title"] in refused["notices"][0] for row in match["closest"])
+    found = make_background(studio, prompt="forest", size=256).receipt["scene_match"]
+    assert (found["found"], found["scene"], found["closest"]) == (True, "forest", [])
+
+
 def test_a_soft_photo_is_told_and_stays_as_it_is_until_mending_is_asked_for(studio: RealStudio) -> None:
     soft = studio.add_image(np.asarray(cv2.GaussianBlur(load_example("astronaut"), (0, 0), 3), np.uint8))
     told = make_background(studio, photo=soft, size=512)

@@ -15,44 +15,47 @@ PLACES: tuple[Scene, ...] = (
     ),
     Scene(
         "lobby", "Lobby", PanoramaPlace("lobby.exr", (70, 55, 90, 15), 0.85),
-        "lobby office reception company workplace corporate foyer entrance modern building coworking meeting"
-        " conference bank boardroom university hallway corridor",
-        "lobby büro empfang firma arbeitsplatz foyer eingang eingangshalle modern gebäude bürogebäude besprechung"
-        " konferenz bank flur gang universität konzern",
+        "lobby office zoom hotel lobby office reception company workplace corporate foyer entrance modern"
+        " building coworking",
+        "lobby büro zoom hotel lobby büro empfang firma arbeitsplatz foyer eingang eingangshalle modern gebäude"
+        " bürogebäude"
+        " konzern",
         mired=165,
     ),
     Scene(
         "esplanade", "Hotel", PanoramaPlace("esplanade.exr", (-125, 150, -165, 45), 2.0, table="walnut"),
-        "hotel mall shopping restaurant bar shop store boutique lights bokeh luxury gallery gala dinner evening event"
-        " casino",
-        "hotel einkaufszentrum einkaufen restaurant bar laden geschäft boutique lichter bokeh luxus galerie abendessen"
+        "hotel lobby hotel mall shopping restaurant lights bokeh luxury gala dinner evening event",
+        "hotel lobby hotel einkaufszentrum einkaufen restaurant lichter bokeh luxus abendessen"
         " gala abend veranstaltung feier",
         mired=168,
     ),
     Scene(
         "workshop", "Workshop", PanoramaPlace("workshop.exr", (128, -20, 105, 15), 1.7),
-        "workshop factory craftsman tools machine industry industrial manufacturing engineer garage carpenter mechanic"
-        " maker production metal plant",
-        "werkstatt fabrik handwerker handwerk werkzeug maschine industrie fertigung ingenieur garage schreiner tischler"
+        "workshop car auto workshop craftsman tools machine industry industrial manufacturing engineer garage"
+        " carpenter mechanic"
+        " maker production metal",
+        "werkstatt auto autowerkstatt werkstatt handwerker handwerk werkzeug maschine industrie fertigung"
+        " ingenieur garage schreiner tischler"
         " mechaniker produktion metall halle betrieb",
         mired=172,
     ),
     Scene(
         "warehouse", "Warehouse", PanoramaPlace("warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete"),
-        "warehouse storage logistics loft depot abandoned empty hall shipping delivery hangar industrial grunge",
+        "warehouse storage logistics depot abandoned empty hall shipping delivery hangar industrial grunge",
         "lager lagerhalle lagerhaus logistik speicher leer verlassen versand lieferung hangar industriehalle depot",
         mired=162,
     ),
     Scene(
         "hall", "Hall", PanoramaPlace("hall.exr", (148, -45, -150, 55), 1.3, table="walnut"),
-        "hall ballroom event conference auditorium stage congress keynote speaker theatre ceremony concert talk",
-        "saal festsaal ballsaal halle veranstaltung konferenz kongress bühne redner rednerin vortrag theater konzert"
+        "hall lecture university hall ballroom event conference congress keynote speaker ceremony talk",
+        "saal hörsaal vortragssaal universität saal festsaal ballsaal halle veranstaltung konferenz kongress"
+        " redner rednerin vortrag"
         " aula hörsaal feier",
         mired=158,
     ),
     Scene(
         "lab", "Lab", PanoramaPlace("lab.exr", (138, 45, -75, 0), 3.2, table="concrete"),
-        "lab laboratory science scientist research engineer electronics technology university chemistry physics"
+        "lab laboratory science scientist research engineer electronics technology chemistry physics"
         " experiment instrument",
         "labor laboratorium wissenschaft wissenschaftler forschung forscherin elektronik technik chemie physik"
         " experiment versuch messgerät institut",
@@ -89,51 +92,49 @@ PLACES: tuple[Scene, ...] = (
     ),
     Scene(
         "forest", "Forest", PanoramaPlace("forest.exr", (0, 115, 35, -150), 2.1, has_point_lights=False),
-        "forest wood woods woodland tree trees nature jungle hiking green leaves outdoor pine trail fairy wilderness"
-        " fern",
-        "wald wälder baum bäume natur dschungel wandern grün laub draußen kiefer pfad märchenwald wildnis farn"
+        "forest wood woods woodland tree trees nature jungle hiking green outdoor pine trail fairy wilderness",
+        "wald wälder baum bäume natur dschungel wandern grün draußen kiefer pfad märchenwald wildnis"
         " waldweg tannen",
         mired=166,
     ),
     Scene(
         "park", "Park", PanoramaPlace("park.exr", (-60, 112, -175, -128), 1.45, has_point_lights=False),
-        "park meadow garden grass lawn summer picnic green field sunny outdoor countryside nature spring golf"
-        " playground",
-        "park wiese garten gras rasen sommer picknick grün feld sonnig draußen freien land natur frühling golf"
-        " spielplatz stadtpark",
+        "park meadow grass lawn summer picnic green field sunny outdoor countryside nature",
+        "park wiese gras rasen sommer picknick grün feld sonnig draußen freien land natur"
+        " stadtpark",
         mired=137,
     ),
     Scene(
         "sunrise", "Golden Morning", PanoramaPlace("sunrise.exr", (-68, 95, 0, -150), 1.6, has_point_lights=False),
-        "sunrise morning golden hour autumn field farm fog mist meadow country village harvest october ranch",
-        "sonnenaufgang morgen morgens goldene stunde herbst feld bauernhof nebel wiese land dorf ernte acker hof",
+        "sunrise morning golden hour field fog mist meadow country harvest",
+        "sonnenaufgang morgen morgens goldene stunde feld nebel wiese land ernte acker",
         mired=160, keeps_white_point=True,
     ),
     Scene(
         "sunset", "Sunset", PanoramaPlace("sunset.exr", (28, 75, -25, -170), 0.75, table="concrete"),
-        "sunset evening dusk harbour harbor golden romantic sundown warm sky coast pier horizon",
-        "sonnenuntergang abend hafen golden romantisch abendsonne warm abendhimmel küste steg horizont abendstimmung",
+        "sunset evening dusk golden romantic sundown warm sky horizon",
+        "sonnenuntergang abend golden romantisch abendsonne warm abendhimmel horizont abendstimmung",
         mired=172, keeps_white_point=True,
     ),
     Scene(
         "venice", "Venice", PanoramaPlace("venice.exr", (160, -100, -8, 128), 0.9, table="marble"),
-        "venice italy italian europe old town historic lagoon waterfront sea harbour blue hour palace mediterranean"
+        "venice italy italian europe old town historic lagoon waterfront harbour blue hour palace mediterranean"
         " vacation",
-        "venedig italien italienisch europa altstadt historisch lagune ufer meer hafen blaue stunde palast mittelmeer"
+        "venedig italien italienisch europa altstadt historisch lagune ufer hafen blaue stunde palast mittelmeer"
         " urlaub",
         mired=136,
     ),
     Scene(
         "dawn", "Desert Dawn",
         PanoramaPlace("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", has_point_lights=False),
-        "desert dawn mountain mountains canyon rock rocks arizona morocco hills landscape adventure moon mars dune",
-        "wüste morgengrauen berg berge gebirge schlucht fels felsen marokko hügel landschaft abenteuer mond mars düne",
+        "desert dawn canyon rock rocks arizona morocco hills landscape adventure",
+        "wüste morgengrauen schlucht fels felsen marokko hügel landschaft abenteuer",
         mired=142,
     ),
     Scene(
         "sky", "Sky", PanoramaPlace("sky.exr", (-100, 125, -60, 175), 1.5, table="marble", has_point_lights=False),
-        "sky clouds cloud heaven air aviation pilot flight flying water lake sea ocean dream angel blue",
-        "himmel wolken wolke luft luftfahrt pilot pilotin flug fliegen wasser see meer ozean traum engel blau",
+        "sky clouds cloud heaven air aviation pilot flight flying angel blue",
+        "himmel wolken wolke luft luftfahrt pilot pilotin flug fliegen engel blau",
         mired=142,
     ),
     Scene(

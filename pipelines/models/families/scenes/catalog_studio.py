@@ -26,36 +26,37 @@ STUDIO: tuple[Scene, ...] = (
     ),
     Scene(
         "studio-white", "Medical White", StudioPaper((240, 245, 248), spot=0.12, radius=1.0),
-        "white medical clinic clinical doctor hospital nurse dentist pharmacy health healthcare sterile hygienic"
-        " laboratory coat practice snow",
-        "weiss weiß medizin medizinisch klinik arzt ärztin krankenhaus praxis pflege zahnarzt apotheke gesundheit"
+        "white medical clinic clinical doctor health healthcare sterile hygienic"
+        " coat",
+        "weiss weiß medizin medizinisch klinik arzt ärztin pflege gesundheit"
         " steril hygienisch kittel schwester therapie",
     ),
     Scene(
         "studio-dark", "Executive Dark", StudioPaper((52, 56, 64), spot=0.6, radius=0.62),
-        "dark executive charcoal anthracite low key moody ceo board director serious power elegant graphite lawyer"
+        "dark studio executive charcoal anthracite low key moody ceo board director serious power elegant"
+        " graphite lawyer"
         " premium luxury shadow dramatic",
-        "dunkel dunkelgrau anthrazit geschäftsführer vorstand direktor ernst elegant graphit anwalt edel luxus"
+        "dunkel studio dunkelgrau anthrazit geschäftsführer vorstand direktor ernst elegant graphit anwalt edel luxus"
         " schatten dramatisch führung kanzlei düster stimmungsvoll chef",
     ),
     Scene(
         "studio-black", "Black", StudioPaper((20, 20, 22), spot=0.5, radius=0.6),
-        "black pitch noir darkness void velvet jet ebony onyx midnight space stage theatre",
-        "schwarz pechschwarz finster finsternis samt tiefschwarz nachtschwarz ebenholz weltraum bühne theater leere",
+        "black pitch noir darkness void velvet jet ebony onyx",
+        "schwarz pechschwarz finster finsternis samt tiefschwarz nachtschwarz ebenholz leere",
     ),
     Scene(
         "spotlight", "Spotlight", StudioPaper((104, 106, 112), spot=0.82, radius=0.5),
-        "spotlight spot light halo glow behind head actor casting stage vignette pool beam theatrical performer circle"
+        "spotlight spot light halo glow behind head actor vignette pool beam theatrical performer circle"
         " drama lamp",
-        "scheinwerfer spot lichtkegel lichtkreis lichtschein heiligenschein schauspieler casting vignette strahler"
+        "scheinwerfer spot lichtkegel lichtkreis lichtschein heiligenschein schauspieler vignette strahler"
         " rampenlicht kegel glanz schauspielerin lichtpunkt",
     ),
     Scene(
         "canvas", "Painted Canvas", StudioPaper((118, 98, 78), spot=0.5, radius=0.68, painted=1.0),
-        "canvas painted hand brown academic university professor old master masters oil classic muslin texture warm"
-        " library scholar vintage heritage renaissance",
-        "leinwand gemalt handgemalt braun akademisch universität professor professorin alte meister altmeister"
-        " klassisch warm bibliothek gelehrt vintage stoffhintergrund tradition uni renaissance",
+        "canvas painted hand brown academic professor old master masters oil classic muslin texture warm"
+        " scholar vintage heritage renaissance",
+        "leinwand gemalt handgemalt braun akademisch professor professorin alte meister altmeister"
+        " klassisch warm gelehrt vintage stoffhintergrund tradition renaissance",
     ),
     Scene(
         "canvas-olive", "Olive Canvas", StudioPaper((98, 102, 84), spot=0.5, radius=0.68, painted=1.0),
@@ -64,8 +65,8 @@ STUDIO: tuple[Scene, ...] = (
     ),
     Scene(
         "canvas-blue", "Blue Canvas", StudioPaper((84, 100, 122), spot=0.5, radius=0.68, painted=0.9),
-        "blue canvas painted steel slate school yearbook portrait mottled denim smoky graduation navy",
-        "blau leinwand gemalt stahlblau schieferblau schule jahrbuch abschluss meliert jeans rauchblau schulfoto",
+        "blue canvas painted steel slate yearbook portrait mottled denim smoky navy",
+        "blau leinwand gemalt stahlblau schieferblau jahrbuch abschluss meliert jeans rauchblau schulfoto",
     ),
     Scene(
         "gradient", "Gradient", StudioPaper((96, 112, 138), second=(206, 212, 220), spot=0.1, radius=1.2),
@@ -113,10 +114,10 @@ STUDIO: tuple[Scene, ...] = (
     ),
     Scene(
         "gel", "Coloured Light", StudioPaper((196, 48, 128), second=(32, 72, 190), spot=0.3, radius=0.9, gel=True),
-        "gel neon duotone club party cyberpunk synthwave disco magenta music dj retro wave gaming gamer rgb"
+        "gel neon duotone cyberpunk synthwave magenta music retro wave gaming gamer rgb"
         " futuristic",
-        "neon zweifarbig club party cyberpunk disco magenta musik retro gaming zocker futuristisch buntes farblicht"
-        " diskothek tanz konzert",
+        "neon zweifarbig cyberpunk magenta musik retro gaming zocker futuristisch buntes farblicht"
+        " tanz",
     ),
     Scene(
         "studio-badge", "Badge", StudioPaper((202, 216, 230), spot=0.0, radius=1.0),
@@ -126,22 +127,22 @@ STUDIO: tuple[Scene, ...] = (
     ),
     Scene(
         "spring", "Spring", StudioPaper((214, 226, 196), second=(238, 226, 222), spot=0.25, radius=0.9),
-        "spring easter blossom fresh mint pistachio tender april may bud bloom pastel green",
-        "frühling frühjahr ostern blüte frisch mint minze pistazie zart april mai knospe hellgrün",
+        "spring easter fresh mint pistachio tender april may pastel green springlike seasonal",
+        "frühling frühjahr ostern frisch mint minze pistazie zart april mai hellgrün frühlingshaft jahreszeit",
     ),
     Scene(
         "summer", "Summer", StudioPaper((120, 184, 216), second=(240, 222, 184), spot=0.2, radius=1.0),
-        "summer beach holiday vacation sand seaside ocean azure sunny travel tropical july",
-        "sommer strand urlaub ferien sand meer ozean himmelblau sonnig reise tropisch juli küste",
+        "summer azure sunny july summery fresh seasonal airy",
+        "sommer himmelblau sonnig juli sommerlich frisch jahreszeit luftig",
     ),
     Scene(
         "autumn", "Autumn", StudioPaper((158, 92, 52), spot=0.5, radius=0.72, painted=0.8),
-        "autumn fall rust leaves october pumpkin copper terracotta cinnamon harvest thanksgiving maple burnt",
-        "herbst rost laub blätter oktober kürbis kupfer terrakotta zimt ernte erntedank ahorn rostbraun",
+        "autumn fall rust october copper terracotta cinnamon harvest burnt autumnal seasonal warm",
+        "herbst rost oktober kupfer terrakotta zimt ernte erntedank rostbraun herbstlich jahreszeit warm",
     ),
     Scene(
         "winter", "Winter", StudioPaper((196, 210, 224), second=(232, 238, 244), spot=0.3, radius=0.9),
-        "winter ice icy snow frost frosty cold christmas january glacier alpine polar ski",
-        "winter eis eisig schnee frost frostig kalt weihnachten januar gletscher alpin polar ski",
+        "winter frost frosty cold january wintry cool seasonal pale",
+        "winter frost frostig kalt januar winterlich kühl jahreszeit blass",
     ),
 )  # fmt: skip

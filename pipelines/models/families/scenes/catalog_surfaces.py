@@ -7,23 +7,23 @@ from pipelines.models.families.scenes.scene_types import Scene, TabletopSurface
 SURFACES: tuple[Scene, ...] = (
     Scene(
         "oak", "Oak", TabletopSurface("oak", (214, 206, 196)),
-        "oak wood wooden table tabletop desk timber plank board natural rustic kitchen breakfast cafe bakery coffee"
+        "oak wood wooden table tabletop timber plank board natural rustic breakfast coffee"
         " organic light",
-        "eiche holz hölzern holztisch tisch tischplatte schreibtisch brett diele natürlich rustikal küche frühstück"
-        " café bäckerei kaffee bio eichenholz",
+        "eiche holz hölzern holztisch tisch tischplatte brett diele natürlich rustikal frühstück"
+        " kaffee bio eichenholz",
         blur=0.05,
     ),
     Scene(
         "walnut", "Walnut", TabletopSurface("walnut", (96, 88, 82)),
-        "walnut dark wood mahogany whisky bar cigar leather premium brown gentleman pub rosewood barber",
-        "nussbaum walnuss dunkles holz mahagoni whisky bar zigarre leder edel braun kneipe palisander barbier",
+        "walnut dark wood mahogany whisky cigar leather premium brown gentleman rosewood",
+        "nussbaum walnuss dunkles holz mahagoni whisky zigarre leder edel braun palisander",
         blur=0.05,
     ),
     Scene(
         "marble", "Marble", TabletopSurface("marble", (226, 226, 226)),
-        "marble carrara white stone veined luxury cosmetics perfume jewellery jewelry bathroom countertop elegant"
+        "marble carrara white stone veined luxury cosmetics perfume jewellery jewelry countertop elegant"
         " skincare ring",
-        "marmor carrara stein geädert luxus kosmetik parfüm schmuck bad badezimmer arbeitsplatte edel elegant ring"
+        "marmor carrara stein geädert luxus kosmetik parfüm schmuck arbeitsplatte edel elegant ring"
         " weißer marmorplatte",
         blur=0.05,
     ),
@@ -35,8 +35,8 @@ SURFACES: tuple[Scene, ...] = (
     ),
     Scene(
         "concrete", "Concrete", TabletopSurface("concrete", (176, 175, 173)),
-        "concrete cement industrial raw urban loft brutalist grey architecture sneaker street garage beton",
-        "beton zement industriell roh urban loft brutalismus grau architektur turnschuh straße garage sichtbeton",
+        "concrete floor concrete cement industrial raw urban brutalist grey architecture sneaker beton",
+        "beton boden betonboden beton zement industriell roh urban brutalismus grau architektur turnschuh sichtbeton",
         blur=0.05,
     ),
     Scene(
@@ -49,14 +49,14 @@ SURFACES: tuple[Scene, ...] = (
     ),
     Scene(
         "plaster", "Plaster", TabletopSurface("plaster", (222, 212, 200)),
-        "plaster stucco limewash clay wall mediterranean greek earthy sand adobe chalk gypsum",
-        "putz gips kalk lehmputz wand mediterran griechisch erdig kreide stuck kalkputz weich",
+        "plaster stucco limewash clay mediterranean greek earthy sand adobe chalk gypsum",
+        "putz gips kalk lehmputz mediterran griechisch erdig kreide stuck kalkputz weich",
         blur=0.05,
     ),
     Scene(
         "podium", "Podium", TabletopSurface("podium", (222, 206, 196), tint=(236, 224, 214)),
-        "podium pedestal plinth stage cylinder round display stand pastel presentation launch showcase",
-        "podest sockel säule zylinder rund bühne ständer präsentation vorstellung schaufenster auslage podium",
+        "podium pedestal plinth cylinder round display stand pastel presentation launch showcase",
+        "podest sockel säule zylinder rund ständer präsentation vorstellung schaufenster auslage podium",
         blur=0.05,
     ),
     Scene(

@@ -18,7 +18,13 @@ from pipelines.core.geometry import Image, Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest, Scenery
 from pipelines.models.families.scenes import panorama, podium, studio_backdrops, tabletop, user_backdrop
-from pipelines.models.families.scenes.keyword_search import SCENES, choose_scene, find_scene
+from pipelines.models.families.scenes.keyword_search import (
+    PAPER_SCENE_ID,
+    SCENES,
+    SceneChoice,
+    choose_scene,
+    find_scene,
+)
 from pipelines.models.families.scenes.scene_types import PanoramaPlace, Scene, StudioPaper, TabletopSurface
 from pipelines.models.families.scenes.subject_matching import (
     add_lamp_pool,
@@ -34,6 +40,7 @@ SCENES_FOLDER = Path(__file__).resolve().parents[4] / "assets" / "scenes"
 PANORAMA_BYTES = 256 * 512 * 3 * 4
 LOWEST_CONTACT_RATIO = 0.97
 """Contact line, from the top, below which the subject is cut by the picture\'s edge and gets no table."""
+SOFT_BACKDROP_NOTICE = "My backdrop is smaller than the picture and will look soft."
 _USER_BACKDROP_SCENE = Scene(
     "my-backdrop", "My Backdrop", PanoramaPlace("", (0.0,), 1.0), "", "", blur=0.0, keeps_white_point=True
 )
@@ -65,14 +72,19 @@ class SceneModel:
         panorama.
         """
         request = render.backdrop or Backdrop()
-        row, notices = _select_scene(request, render)
+        choice = _select_scene(request, render)
+        row, notices = choice.scene, [choice.notice] if choice.notice else []
+        if choice.colour is not None and request.colour is None:
+            request = replace(request, colour=choice.colour)
         images: list[Image] = []
         for index, seed in enumerate(render.seeds):
             image, new_notices = self._draw_picture(row, request, render.size, index, seed)
             images.append(image)
             notices.extend(notice for notice in new_notices if notice not in notices)
             on_step(ModelStep(index + 1, len(render.seeds), lambda image=image: image))
-        return RenderedImages(tuple(images), tuple(notices), scenery=_classify_scenery(row, request))
+        return RenderedImages(
+            tuple(images), tuple(notices), scenery=_classify_scenery(row, request), scene_match=choice.match
+        )
 
     def close(self) -> None:
         """Free the panoramas."""
@@ -137,19 +149,18 @@ def _classify_scenery(row: Scene, request: Backdrop) -> Scenery | None:
     return "plain" if isinstance(row.look, StudioPaper) and row.look.flat else "computed"
 
 
-def _select_scene(request: Backdrop, render: RenderRequest) -> tuple[Scene, list[str]]:
+def _select_scene(request: Backdrop, render: RenderRequest) -> SceneChoice:
     if request.picture is not None:
         is_soft = user_backdrop.enlargement_ratio(request.picture, render.size) > user_backdrop.SOFT_ENLARGEMENT_RATIO
-        return _USER_BACKDROP_SCENE, ["My backdrop is smaller than the picture and will look soft."] if is_soft else []
+        return SceneChoice(_USER_BACKDROP_SCENE, SOFT_BACKDROP_NOTICE if is_soft else "")
     if request.scene:
         try:
-            return find_scene(request.scene), []
+            return SceneChoice(find_scene(request.scene))
         except KeyError:
             raise BadInput(f"There is no built-in scene '{request.scene}'.", param="scene") from None
     if not render.prompt.strip() and request.colour is not None:
-        return find_scene("studio-colour"), []
-    row, notice = choose_scene(render.prompt, request.subject)
-    return row, [notice] if notice else []
+        return SceneChoice(find_scene(PAPER_SCENE_ID))
+    return choose_scene(render.prompt, request.subject)
 
 
 def _render_surface(look: TabletopSurface, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pipelines.core.geometry import Colour
@@ -80,6 +81,11 @@ class Scene:
         if isinstance(self.look, StudioPaper):
             return "studio"
         return "surface" if isinstance(self.look, TabletopSurface) else "place"
+
+    @cached_property
+    def english_words(self) -> tuple[str, ...]:
+        """Its words in English, one by one."""
+        return tuple(dict.fromkeys(f"{self.title} {self.english}".lower().split()))
 
     @property
     def suited_subjects(self) -> tuple[str, ...]:
