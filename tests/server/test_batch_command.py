@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import logging
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +16,14 @@ import PIL.Image
 import pytest
 
 from app import main
-from pipelines.batch.batch_service import DISK_FULL_NOTE
+from pipelines.batch.batch_service import DISK_FULL_NOTE, BatchProgress
 from pipelines.batch.progress_text import format_bytes, format_duration
 from pipelines.jobs.table import JobTable
 from pipelines.service.saved_items import SavedItemStore
 from pipelines.storage.file_index import FileIndex
 from tests.support.examples import EXAMPLES
 from tests.support.file_stores import delete_local_files, open_files
-from ui.server.batch_command import EXIT_DONE, EXIT_PAUSED, EXIT_REFUSED, EXIT_ROWS_FAILED, STATE_FOLDER
+from ui.server.batch_command import EXIT_DONE, EXIT_PAUSED, EXIT_REFUSED, EXIT_ROWS_FAILED, STATE_FOLDER, _ProgressLine
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +111,36 @@ def test_sizes_read_like_sizes() -> None:
 
 def test_durations_read_like_durations() -> None:
     assert [format_duration(s) for s in (3, 89, 1200, 12000)] == ["3 s", "89 s", "20 min", "3 h 20 min"]
+
+
+class Terminal(io.StringIO):
+    """A terminal, which a bar may overwrite."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_one_bar_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "24")
+    line = _ProgressLine(8)
+    line.print_progress(BatchProgress(8, 3, 1, 0, 1, 2.5, 96.0), last=False)
+    middle = screen.getvalue().rsplit("\r", 1)[1]
+    assert re.fullmatch(r"\[#+\.+\] 4/8, 1 failed, 2\.5 a minute, 2 min left", middle)
+    assert len(middle) <= 60
+    line.print_progress(BatchProgress(8, 7, 1, 0, 0, 2.5, 0.0), last=True)
+    assert re.fullmatch(r"\[#+\] 8/8, 1 failed *\n", screen.getvalue().rsplit("\r", 1)[1])
+    assert screen.getvalue().count("\n") == 1
+
+
+def test_a_log_gets_whole_lines_and_few(capsys: pytest.CaptureFixture[str]) -> None:
+    line = _ProgressLine(8)
+    for done in range(8):
+        line.print_progress(BatchProgress(8, done, 0, 0, 1, None, None), last=False)
+    line.print_progress(BatchProgress(8, 8, 0, 0, 0, 2.5, 0.0), last=True)
+    assert capsys.readouterr() == ("0/8\n8/8\n", "")
 
 
 def test_a_run_takes_the_brand_kits_of_the_studio_and_leaves_the_studio_alone(jobs: Path, tmp_path: Path) -> None:

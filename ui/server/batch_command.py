@@ -196,7 +196,7 @@ def _wait_while_running(batches: BatchService, batch_id: str, out: Path) -> Batc
     from pipelines.batch.bulk_runner import BulkEngine, run_in_bulk
     from pipelines.batch.manifest import export_pictures
 
-    line = _ProgressLine()
+    line = _ProgressLine(batches.get_progress(batch_id).total)
     since = 0.0
     if isinstance(batches.jobs.engine, BulkEngine):
         run_in_bulk(
@@ -225,30 +225,40 @@ def _format_fault(row: int, column: str | None, message: str, code: str) -> str:
 
 
 class _ProgressLine:
-    """A progress line: overwritten in a terminal, else a new line every `LOG_LINE_SECONDS`."""
+    """A bar as wide as the terminal, or where there is none a line of text every `LOG_LINE_SECONDS`."""
 
-    def __init__(self) -> None:
-        self._live = sys.stdout.isatty()
+    def __init__(self, total: int) -> None:
+        from tqdm import tqdm
+
         self._next = 0.0
+        self._bar = tqdm(
+            total=total,
+            file=sys.stdout,
+            disable=not sys.stdout.isatty(),
+            ascii=".#",
+            bar_format="[{bar}] {n}/{total}{postfix}",
+            dynamic_ncols=True,
+        )
 
     def print_progress(self, progress: BatchProgress, *, last: bool) -> None:
-        if not (self._live or last or time.monotonic() >= self._next):
-            return
-        self._next = time.monotonic() + LOG_LINE_SECONDS
-        start, end = ("\r", "\n" if last else "") if self._live else ("", "\n")
-        sys.stdout.write(start + _format_progress_bar(progress).ljust(78) + end)
-        sys.stdout.flush()
+        ended = progress.total - progress.rows_left
+        if not self._bar.disable:
+            self._bar.n = ended
+            self._bar.set_postfix_str(_describe_progress(progress))
+        elif last or time.monotonic() >= self._next:
+            self._next = time.monotonic() + LOG_LINE_SECONDS
+            _print_line(", ".join(filter(None, (f"{ended}/{progress.total}", _describe_progress(progress)))))
+            sys.stdout.flush()
+        if last:
+            self._bar.close()
 
 
-def _format_progress_bar(progress: BatchProgress, width: int = 24) -> str:
-    ended = progress.total - progress.rows_left
-    full = width * ended // max(1, progress.total)
-    text = f"[{'#' * full}{'.' * (width - full)}] {ended}/{progress.total}"
-    if progress.failed:
-        text += f" · {progress.failed} failed"
+def _describe_progress(progress: BatchProgress) -> str:
+    failed = f"{progress.failed} failed" if progress.failed else ""
+    rate = left = ""
     if progress.per_minute and progress.rows_left:
-        text += f" · {progress.per_minute:g} a minute · {format_duration(progress.seconds_left or 0)} left"
-    return text
+        rate, left = f"{progress.per_minute:g} a minute", f"{format_duration(progress.seconds_left or 0)} left"
+    return ", ".join(filter(None, (failed, rate, left)))
 
 
 def _print_checked_rows(rows: int) -> None:
