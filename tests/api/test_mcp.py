@@ -248,3 +248,72 @@ def test_nothing_of_it_is_loaded_before_somebody_asks(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+# ---------------------------------------------------------------- prompts, resources, pages for agents
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_workflow_is_a_prompt_that_is_filled(studio: ServedApp, mode: str) -> None:
+    async def read(client: Any) -> tuple[list[str], str]:
+        listed = await client.list_prompts()
+        filled = await client.get_prompt("replace_background", {"words": "a quiet harbour"})
+        return [row.name for row in listed.prompts], filled.messages[0].content.text
+
+    names, text = asked(studio, read, mode=mode)
+    assert names == ["replace_background"], "the others need tools that this studio has not"
+    assert "prompt='a quiet harbour'" in text
+    assert "{" not in text
+
+
+@pytest.mark.parametrize(("name", "values"), [("nothing", {}), ("replace_background", {})])
+def test_a_prompt_that_cannot_be_filled_is_an_error_of_the_protocol(
+    studio: ServedApp, name: str, values: dict[str, str]
+) -> None:
+    async def read(client: Any) -> str:
+        with pytest.raises(Exception) as failed:  # noqa: PT011  its class has another name in each version
+            await client.get_prompt(name, values)
+        return str(failed.value)
+
+    assert ("no such prompt" if name == "nothing" else "'words' is missing") in asked(studio, read)
+
+
+def test_pictures_are_resources_of_their_owner(keyed: ServedApp) -> None:
+    ann, bob = keyed.keys.create_key("ann"), keyed.keys.create_key("bob")
+    made = run(keyed, "background", {}, ann)["structuredContent"]["files"][0]["id"]
+
+    async def read(client: Any) -> tuple[list[str], Any]:
+        rows = (await client.list_resources()).resources
+        return [str(row.uri) for row in rows], (await client.read_resource(f"designerbox://files/{made}")).contents[0]
+
+    uris, content = asked(keyed, read, ann)
+    assert uris == ["designerbox://skill", f"designerbox://files/{made}"]
+    with PIL.Image.open(io.BytesIO(base64.b64decode(content.blob))) as opened:
+        assert opened.format == "PNG"
+
+    async def steal(client: Any) -> tuple[int, str]:
+        with pytest.raises(Exception) as failed:  # noqa: PT011  its class has another name in each version
+            await client.read_resource(f"designerbox://files/{made}")
+        return len((await client.list_resources()).resources), str(failed.value)
+
+    count, refusal = asked(keyed, steal, bob)
+    assert count == 1
+    assert "not found" in refusal
+
+
+def test_agents_find_the_tools_and_the_way_in_two_pages(studio: ServedApp) -> None:
+    listing, skill = (httpx.get(f"{studio.url}{path}") for path in ("/llms.txt", "/skill.md"))
+    for page in (listing, skill):
+        assert page.headers["content-type"] == "text/markdown; charset=utf-8"
+        assert f"{studio.url}/mcp" in page.text
+        assert "consent: true" in page.text
+    assert listing.text.startswith("# DesignerBox\n\n> ")
+    assert "`background`" in listing.text
+    assert skill.text.startswith("---\nname: designerbox\ndescription: ")
+    assert httpx.post(f"{studio.url}/llms.txt").status_code == 405
+
+
+def test_a_browser_is_told_what_this_address_is_for(keyed: ServedApp) -> None:
+    page = httpx.get(f"{keyed.url}/mcp", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.status_code == 200
+    assert "This address is for agents" in page.text

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from pipelines.batch.batch_service import BatchService
 from pipelines.jobs.webhooks import Webhooks
 from pipelines.service.orders import StudioService
-from ui.api import errors, openapi_docs
+from ui.api import agent_docs, errors, openapi_docs
 from ui.api.auth.access import AccessControl
 from ui.api.metrics import Metrics
 from ui.api.routes import (
@@ -41,10 +45,24 @@ def build_routes(
         Route("/healthz", errors.ReadOnlyEndpoint(health.make_healthz_endpoint(service))),
         Route("/metrics", errors.ReadOnlyEndpoint(health.make_metrics_endpoint(access, metrics))),
         Route("/s/{token}", errors.ReadOnlyEndpoint(share_links.make_share_endpoint(service, access))),
+        Route(agent_docs.LLMS_PATH, errors.ReadOnlyEndpoint(_make_text_endpoint(service, agent_docs.render_llms_txt))),
+        Route(agent_docs.SKILL_PATH, errors.ReadOnlyEndpoint(_make_text_endpoint(service, agent_docs.render_skill))),
         *abuse_report_page.build_report_routes(service, access),
         Mount("/v1", app=build_api(service, access, batches, webhooks)),
         mcp.build_mcp_route(service, access),
     ]
+
+
+def _make_text_endpoint(
+    service: StudioService, render: Callable[[StudioService, str], str]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Make the endpoint of a page for agents. It names nothing but the tools, so it needs no key."""
+
+    async def serve_text(request: Request) -> Response:
+        text = render(service, str(request.base_url).removesuffix("/"))
+        return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
+
+    return serve_text
 
 
 def build_api(service: StudioService, access: AccessControl, batches: BatchService, webhooks: Webhooks) -> FastAPI:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from anyio import to_thread
 from starlette.requests import Request
+from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +33,7 @@ from pipelines.jobs.queue import JobRow
 from pipelines.runtime.progress import encode_preview
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
+from ui.api import agent_docs
 from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
 from ui.api.errors import error_response, record_error_code, to_studio_error
@@ -56,12 +58,29 @@ INSTRUCTIONS = (
 _PICTURE_HINT = "A file id (file-…) or a data URL (data:image/png;base64,…)."
 _FILE_ID_SCHEMA = {"type": "string", "description": "file-…", "maxLength": 64}
 _PICTURES_SCHEMA = {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": FILE}}}
+_SKILL_URI = "designerbox://skill"
+_FILE_URI_PREFIX = "designerbox://files/"
+_MAX_RESOURCE_COUNT = 20
+_RESOURCE_NOT_FOUND = -32002
+"""Code of the protocol for a resource or prompt that does not exist."""
 _LISTED_ROLES = ("upload", "result", "matte", "layers", "example")
 
 
 def build_mcp_route(service: StudioService, access: AccessControl) -> BaseRoute:
     """Build the route of the MCP server."""
     return Route(MCP_PATH, McpEndpoint(service, access))
+
+
+_BROWSER_PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>MCP server of DesignerBox</title>'
+    '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex"><style>'
+    ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:10vh auto;"
+    "padding:0 1rem}code{overflow-wrap:anywhere}</style></head><body><main><h1>This address is for agents</h1>"
+    "<p>It is the MCP server of this studio. Add it to a program that speaks the Model Context Protocol, as an HTTP "
+    "server with this page's address. If the studio needs a key, send it as <code>Authorization: Bearer</code>.</p>"
+    '<p><a href="skill.md">What an agent reads</a> · <a href="v1/docs">REST API</a> · <a href=".">The studio</a></p>'
+    "</main></body></html>"
+)
 
 
 class McpEndpoint:
@@ -75,6 +94,8 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return await HTMLResponse(_BROWSER_PAGE)(scope, receive, send)
         try:
             request.state.caller = self._access.authenticate_request(request, "read")
             server = await to_thread.run_sync(self._get_server)
@@ -108,6 +129,19 @@ class McpEndpoint:
         async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
             return types.CallToolResult.model_validate(await self._call_tool(context, params.name, params.arguments))
 
+        async def list_prompts(context: Any, params: Any) -> types.ListPromptsResult:
+            return types.ListPromptsResult.model_validate({"prompts": agent_docs.prompt_rows(self._service)})
+
+        async def get_prompt(context: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+            return types.GetPromptResult.model_validate(self._get_prompt(params.name, params.arguments))
+
+        async def list_resources(context: Any, params: Any) -> types.ListResourcesResult:
+            return types.ListResourcesResult.model_validate(await self._list_resources(context.request))
+
+        async def read_resource(context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+            answer = await self._read_resource(context.request, str(params.uri))
+            return types.ReadResourceResult.model_validate(answer)
+
         if not _is_mcp_1(Server):
             return Server(
                 "designerbox",
@@ -116,6 +150,10 @@ class McpEndpoint:
                 instructions=INSTRUCTIONS,
                 on_list_tools=list_tools,
                 on_call_tool=call_tool,
+                on_list_prompts=list_prompts,
+                on_get_prompt=get_prompt,
+                on_list_resources=list_resources,
+                on_read_resource=read_resource,
                 get_tool_input_schema=self._find_input_schema,
             )
         server: Any = Server("designerbox", version="1", instructions=INSTRUCTIONS)
@@ -128,6 +166,10 @@ class McpEndpoint:
 
         server.request_handlers[types.ListToolsRequest] = adapt(list_tools)
         server.request_handlers[types.CallToolRequest] = adapt(call_tool)
+        server.request_handlers[types.ListPromptsRequest] = adapt(list_prompts)
+        server.request_handlers[types.GetPromptRequest] = adapt(get_prompt)
+        server.request_handlers[types.ListResourcesRequest] = adapt(list_resources)
+        server.request_handlers[types.ReadResourceRequest] = adapt(read_resource)
         return server
 
     # ------------------------------------------------------------ list of tools
@@ -259,10 +301,63 @@ class McpEndpoint:
         image = await to_thread.run_sync(self._image_content, info)
         return {"content": [image], "structuredContent": file_object(info)}
 
+    # ------------------------------------------------------------ prompts and resources
+
+    def _get_prompt(self, name: str, arguments: Mapping[str, str] | None) -> dict[str, Any]:
+        try:
+            return agent_docs.render_prompt(self._service, name, arguments or {})
+        except StudioError as error:
+            raise _make_protocol_error(error.message) from None
+
+    async def _list_resources(self, request: Request) -> dict[str, Any]:
+        """Build the JSON of a `ListResourcesResult`: how to work with the studio, and the newest pictures."""
+        files = self._service.files
+        rows = await to_thread.run_sync(files.list_files, request.state.caller.owner, _MAX_RESOURCE_COUNT, None)
+        skill = {"uri": _SKILL_URI, "name": "skill", "title": "How to work with it", "mimeType": "text/markdown"}
+        pictures = [
+            {
+                "uri": f"{_FILE_URI_PREFIX}{row.id}",
+                "name": row.download_name,
+                "mimeType": MIME_TYPES.get(row.format),
+                "size": row.bytes,
+                "description": f"{row.role}, {row.width} x {row.height} px",
+            }
+            for row in rows
+            if row.role in _LISTED_ROLES
+        ]
+        return {"resources": [skill, *pictures]}
+
+    async def _read_resource(self, request: Request, uri: str) -> dict[str, Any]:
+        """Build the JSON of a `ReadResourceResult`; a file is its bytes as they are kept."""
+        if uri == _SKILL_URI:
+            text = agent_docs.render_skill(self._service, _base_url(request))
+            return {"contents": [{"uri": uri, "mimeType": "text/markdown", "text": text}]}
+        try:
+            if not uri.startswith(_FILE_URI_PREFIX):
+                raise NotFound("Resource not found.")
+            files, file_id = self._service.files, uri.removeprefix(_FILE_URI_PREFIX)
+            info = await to_thread.run_sync(files.get_info, file_id, request.state.caller.owner)
+            data = await to_thread.run_sync(files.read_bytes, file_id, request.state.caller.owner)
+        except NotFound:
+            raise _make_protocol_error("Resource not found.") from None
+        blob = base64.b64encode(data).decode()
+        return {"contents": [{"uri": uri, "mimeType": MIME_TYPES.get(info.format), "blob": blob}]}
+
     def _image_content(self, info: FileInfo) -> dict[str, Any]:
         data, mime = encode_agent_preview(self._service.files.open_image(info.id))
         data = self._service.uploads.sign_derived_copy(data, mime, info)
         return {"type": "image", "data": base64.b64encode(data).decode(), "mimeType": mime}
+
+
+def _make_protocol_error(message: str) -> Exception:
+    """Make the error that the installed version of `mcp` sends as one of the protocol."""
+    from mcp.shared import exceptions
+
+    if hasattr(exceptions, "MCPError"):
+        return exceptions.MCPError(_RESOURCE_NOT_FOUND, message)
+    from mcp.types import ErrorData
+
+    return getattr(exceptions, "McpError")(ErrorData(code=_RESOURCE_NOT_FOUND, message=message))  # noqa: B009
 
 
 def _is_mcp_1(server: object) -> bool:
