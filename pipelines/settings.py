@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     worker_idle: Amount = _flag(
         0.0, "with Ray: give a worker's GPU back after so many seconds without a job; 0: never", "S"
     )
+    idle: Annotated[Amount, Field(gt=0)] = _flag(
+        600.0, "give a model's memory back after so many seconds without a job (default: 600)", "SECONDS"
+    )
     together: Count = _flag(
         0,
         "pictures of waiting jobs that one call of a model may draw, where that is faster; 1: each job alone, so that "

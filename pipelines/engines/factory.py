@@ -23,6 +23,7 @@ def make_cache(
     *,
     among: int = 1,
     compile: bool = False,
+    idle_seconds: float = 600.0,
 ) -> ModelCache:
     """Make the cache of `device`. The host's memory is shared among `among` caches."""
     memory = devices.divide_memory(machine)
@@ -31,6 +32,7 @@ def make_cache(
         budget_bytes=memory.model_bytes,
         drawing_reserve_bytes=memory.drawing_bytes,
         host_budget_bytes=memory.host_bytes // among,
+        idle_seconds=idle_seconds,
         extra_options=(("compile", "inductor"),) if compile else (),
         is_hub_reachable=hub.is_hub_reachable,
     )

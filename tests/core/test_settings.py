@@ -74,6 +74,7 @@ BAD_VALUES = [
     ("keep_days", "x", "must be a valid number."),
     ("keep_gb", "-1", "must be greater than or equal to 0."),
     ("worker_idle", "nan", "must be less than 1000000."),
+    ("idle", "0", "must be greater than 0."),
     ("devices", "65", "must be less than or equal to 64."),
     ("together", "1.5", "must be a valid integer."),
     ("log", "xml", "must be 'text' or 'json'."),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
@@ -171,13 +172,13 @@ def _build_local_engine(settings: Settings, files: FileIndex, device: str) -> Lo
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     peaks, tuner = PeakMemory(settings.data / "peaks.json"), BatchSizeTuner(settings.data / "paces.json")
     max_batched = _max_batched_jobs(settings, device)
+    options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle}
     if len(cards) < 2:
-        cache = factory.make_cache(devices.detect_machine(), device, peaks, tuner, compile=settings.compile)
+        cache = factory.make_cache(devices.detect_machine(), device, peaks, tuner, **options)
         return LocalEngine(cache, files, together=max_batched)
     log.info("%d GPUs, a worker on each", len(cards))
     caches = [
-        factory.make_cache(card, f"cuda:{n}", peaks, tuner, among=len(cards), compile=settings.compile)
-        for n, card in enumerate(cards)
+        factory.make_cache(card, f"cuda:{n}", peaks, tuner, among=len(cards), **options) for n, card in enumerate(cards)
     ]
     return MultiGpuEngine([LocalEngine(cache, files, together=max_batched) for cache in caches])
 
