@@ -81,7 +81,7 @@ TICKS: dict[str, tuple[Tick, ...]] = {
         Tick("multiple poses", "character", "", {"preset": "pilot", "art": "notionists", "layout": "sheet"}),
         Tick("consistent style, commercial use", "character", "", {"preset": "scientist", "mood": "laughing"}),
     ),
-    "Lookbook (Fashion Photos)": (
+    "Fashion Photos": (
         Tick("lifestyle imagery", "fashion", "hopper", {"preset": "street"}),
         Tick("brand alignment", "fashion", "astronaut", {"preset": "clean-grey", "title": "Northwind"}),
         Tick("seasonal themes", "fashion", "astronaut", {"preset": "autumn"}),

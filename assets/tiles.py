@@ -65,6 +65,9 @@ CHARACTER_VALUES: dict[str, dict[str, object]] = {
         20,
     )
 }
+EXAMPLE_PX = 224
+EXAMPLE_TOP_RATIO = 0.1
+"""Where the square of an example's thumbnail begins, of what is cut off: heads are at the top."""
 UNCROPPED_TOOLS = ("kit", "business")  # their tiles show the whole picture
 
 
@@ -95,6 +98,20 @@ def make_tiles(studio: RealStudio) -> None:
             if preset == "my-backdrop":
                 values["backdrop"] = studio.photos["chelsea"]
             _save_tile(studio, tool.id, values, folder / f"{preset}.webp")
+
+
+def make_example_thumbnails() -> None:
+    """Write a small square of each example photo, `assets/tiles/examples/<name>.webp`."""
+    folder = ASSETS / "tiles" / "examples"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted((ASSETS / "examples").glob("*.jpg")):
+        with PIL.Image.open(path) as picture:
+            side = min(picture.size)
+            left, top = (picture.width - side) // 2, round(EXAMPLE_TOP_RATIO * (picture.height - side))
+            square = picture.convert("RGB").crop((left, top, left + side, top + side))
+        square.resize((EXAMPLE_PX, EXAMPLE_PX), PIL.Image.Resampling.LANCZOS).save(
+            folder / f"{path.stem}.webp", quality=74, method=6
+        )
 
 
 CARD_SIZE = (560, 420)
@@ -317,6 +334,7 @@ def _fit_square(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 if __name__ == "__main__":
     make_social_card()
+    make_example_thumbnails()
     with tempfile.TemporaryDirectory() as data:
         built = RealStudio(Path(data), owner="bench")
         try:

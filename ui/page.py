@@ -32,32 +32,21 @@ from ui.home_tab.quick_start import QuickStart
 from ui.learn_tab import events as learn_tab_events
 from ui.library_tab.events import LibraryTabEvents
 from ui.library_tab.layout import TITLE as LIBRARY_TITLE
+from ui.navigation import NavigationLink, render_navigation
 from ui.saved_tab import TITLE as SAVED_TITLE
 from ui.saved_tab import SavedTab
-from ui.theme import FAVICON, build_theme, render_head
+from ui.theme import FAVICON, FONT_PATH, build_theme, render_head, send_font
 from ui.tool_tab.code_panel import CodePanelEvents
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import TILES_FOLDER, build_tool_tab, render_tile_css
+from ui.tool_tab.layout import CONSENT_FIELD, TILES_FOLDER, build_tool_tab, render_example_css, render_tile_css
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.multi_upload import MultiUploadEvents
 from ui.tool_tab.settings_link import parse_link
 from ui.tool_tab.state import TabHandoff, TabState
 
 TITLE = "DesignerBox"
-BRAND_HTML = '<a class="dbx-mark" href="#home">DesignerBox</a>'
 UPLOAD_LIMIT = "64mb"
 """Gradio's upload limit, above that of ingest, so that a file that is too large gets ingest's error."""
-SHORT_TITLES = {
-    "headshot": "Headshots",
-    "product": "Product",
-    "background": "Background",
-    "style": "Style",
-    "character": "Character",
-    "business": "Business",
-    "kit": "Social kit",
-    "motion": "Motion",
-}
-"""Tab labels of tools with a long title, so that the tabs fit on two lines."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,11 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
     assert_patched_names_exist()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE_SECONDS, fill_width=True) as page:
         styles = "".join(render_tile_css(tool) for tool in service.tools)
-        gr.HTML(f"<style>{styles}</style>{BRAND_HTML}", elem_classes=["dbx-brand"])
+        styles += render_example_css(service.uploads.list_examples())
+        others = [("library", LIBRARY_TITLE), ("batch", "Batch"), ("kept", SAVED_TITLE)]
+        others += [(row.id, row.title) for row in PAGE_TABS if row.id != "batch"]
+        links = [NavigationLink(*row) for row in others]
+        gr.HTML(f"<style>{styles}</style>{render_navigation(service.tools, links)}", elem_classes=["dbx-brand"])
         coalesce_updates.add_visibility_buttons()
         if service.settings.oauth:
             _add_sign_in()
@@ -92,9 +85,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
             with gr.Tab("Home", id="home", elem_id="tab-home"):
                 start = QuickStart(service, access, cards.render_header())
                 gr.HTML(cards.render_cards(service.tools, service.profile))
-            events = [
-                _build_tool_tab(row.id, SHORT_TITLES.get(row.id, row.title), service, access) for row in service.tools
-            ]
+            events = [_build_tool_tab(row.id, row.title, service, access) for row in service.tools]
             with gr.Tab(LIBRARY_TITLE, id="library", elem_id="tab-library") as tab:
                 library = LibraryTabEvents(service, access)
                 library.wire(tab)
@@ -108,7 +99,6 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         _wire_apply_to_folder(tabs, events, built["batch"])
         start.wire(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         library.wire_reuse(tabs, events)
-        _wire_shared_consent(start, events)
         _wire_settings_link(page, tabs, events, service)
     _hide_progress(page)
     send_full_updates(page)
@@ -147,7 +137,12 @@ def build_static_routes() -> list[BaseRoute]:
     """Build the public routes of the page: tile pictures, German translation, and patched scripts."""
     TILES_FOLDER.mkdir(parents=True, exist_ok=True)
     tiles = Mount("/assets/tiles", app=StaticFiles(directory=TILES_FOLDER))
-    return [Route(i18n.SCRIPT_PATH, i18n.send_script), *frontend_script.build_script_routes(), tiles]
+    return [
+        Route(i18n.SCRIPT_PATH, i18n.send_script),
+        Route(FONT_PATH, send_font),
+        *frontend_script.build_script_routes(),
+        tiles,
+    ]
 
 
 def _hide_progress(page: gr.Blocks) -> None:
@@ -227,10 +222,12 @@ def _make_send_handler(
         file_id = events.results.find_shown_file(state, int(variation or 1) - 1, request)
         if tool_id not in handoffs or file_id is None:
             return {events.tab.result.send_to: ""}
+        job = events.follower.find_own_job(state.shown_job_id, request)
+        consent = {CONSENT_FIELD: True} if job is not None and job.job.consent is not None else {}
         return {
             tabs: gr.Tabs(selected=tool_id),
             events.tab.result.send_to: "",
-            handoffs[tool_id]: TabHandoff(file_id, time.time()),
+            handoffs[tool_id]: TabHandoff(file_id, time.time(), consent),
         }
 
     return send_to
@@ -249,15 +246,3 @@ def _wire_settings_link(
         return {tabs: gr.Tabs(selected=link.tool), handoffs[link.tool]: TabHandoff(None, time.time(), link.values)}
 
     page.load(open_link, [], [tabs, *handoffs.values()], api_visibility="private", show_progress="hidden")
-
-
-def _wire_shared_consent(start: QuickStart, events: Sequence[ToolTabEvents]) -> None:
-    """Ask for consent once per visit: a checkbox also changes those of the other tabs."""
-    boxes = [each.tab.controls["consent"].value for each in events if "consent" in each.tab.controls]
-    boxes = [start.consent, *boxes]
-    for box in boxes:
-        others = [other for other in boxes if other is not box]
-        if others:
-            changed_box: Any = box
-            copy_value = f"(v) => [{', '.join('v' for _ in others)}]" if len(others) > 1 else "(v) => v"
-            changed_box.input(None, [box], others, js=copy_value, api_visibility="private")

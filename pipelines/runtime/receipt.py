@@ -50,7 +50,7 @@ def build_receipt(
         receipt["drawn_together"] = usage.largest_batch
     return {
         **receipt,
-        "mode": "exact" if output.exact else "relit",
+        "mode": "exact" if output.exact else "relit" if params.get("light") == "relit" else "redrawn",
         "checks": checks,
         "explained": explain_checks(checks),
         "notices": list(dict.fromkeys((*job.notices, *output.notices, *usage.notices, *not_searched))),

@@ -368,7 +368,7 @@ def _write_legible(image: Image, text: TextBlock, box: Box) -> None:
 
 TOOL = Tool(
     id="fashion",
-    title="Lookbook",
+    title="Fashion Photos",
     summary="Your photo in a season's light, graded and laid out. It dresses nobody: the clothes are the photo's.",
     params=Fashion,
     run=run,

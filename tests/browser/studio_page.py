@@ -187,6 +187,12 @@ def find_progress_line(page: Page, tool: str) -> Locator:
     return page.locator(f"#{tool}-stage")
 
 
+def open_menu(page: Page, tool: str) -> None:
+    """The menu beside Download, open."""
+    if not page.locator(f"#{tool}-menu-of").is_visible():
+        page.locator(f"#{tool}-menu").click()
+
+
 def list_tabs(studio: ServedPage) -> list[str]:
     """The ids of all tabs, from left to right."""
     from ui.page import PAGE_TABS

@@ -13,7 +13,7 @@ from pipelines.batch.batch_service import BatchOptions, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
-from tests.browser.studio_page import ServedPage, find_progress_line, open_tool
+from tests.browser.studio_page import ServedPage, find_progress_line, open_menu, open_tool
 from tests.jobs.test_webhooks import receiving
 from tests.support.batch_rows import write_picture
 from tests.support.download_doors import read_validation_state
@@ -49,7 +49,6 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 4 of 4 rows · 2 failed")
     expect(page.locator("#batch-sheet img")).to_have_count(2)
-    page.locator("#batch-pack").click()
     with page.expect_download() as caught:
         page.locator("#batch-save").click()
     assert read_validation_state(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
@@ -153,6 +152,7 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPag
     expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-folder")).to_be_enabled()
+    open_menu(page, "slow")
     page.locator("#slow-folder").click()
     expect(page.locator("#batch-start")).to_be_visible()
     expect(page.locator("#batch-which input")).to_have_value("Slow Motion")

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_tool
+from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_menu, open_tool
 from tests.support.served_app import wait_until
 
 PASTE_JS = """async (source) => {
@@ -30,7 +30,7 @@ def show_example(page: Page, studio: ServedPage, tool: str, name: str) -> str:
 
 def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "cutout")
-    source = page.locator("#cutout-example-coffee img").get_attribute("src")
+    source = "assets/tiles/examples/coffee.webp"
     page.evaluate(PASTE_JS, source)
     expect(page.locator("#cutout-photo img")).to_be_visible()
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
@@ -38,7 +38,7 @@ def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, studio: S
 
 def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "cutout")
-    source = page.locator("#cutout-example-coffee img").get_attribute("src")
+    source = "assets/tiles/examples/coffee.webp"
     open_tool(page, studio, "album")
     for count in (1, 2):
         page.evaluate(PASTE_JS, source)
@@ -58,6 +58,7 @@ def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page,
     expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
     expect(page.locator("#product-live img")).not_to_have_attribute("src", before)
     expect(page.locator("#product-box")).not_to_have_attribute("data-told", "10 % → · 0 % ↓")
+    open_menu(page, "product")
     page.locator("#product-back").click()
     expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0")
 
@@ -99,6 +100,7 @@ def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, studio: 
     expect(page.locator("#expand-place_x input[type=number]")).to_have_value("1")  # as far as there is room
     expect(page.locator("#expand-live img")).not_to_have_attribute("src", before)
     expect(page.locator("#expand-place_y input[type=number]")).to_have_value("0.5")
+    open_menu(page, "expand")
     page.locator("#expand-back").click()
     expect(page.locator("#expand-place_x input[type=number]")).to_have_value("0.5")
 
@@ -135,6 +137,7 @@ def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_on
     page.mouse.up()
     expect(find_number_field(page, "kit-focus_x")).to_have_value("0.6")  # the photo ends there
     assert 1 - (right - left) / 2 == pytest.approx(0.6, abs=0.001)
+    open_menu(page, "kit")
     page.locator("#kit-back").click()
     for field, rest in (("focus_x", "0"), ("focus_y", "0"), ("zoom", "1")):
         expect(find_number_field(page, f"kit-{field}")).to_have_value(rest)
@@ -150,6 +153,7 @@ def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, studio: Se
         expect(find_number_field(page, "kit-focus_x")).not_to_have_value("0")
         expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
         expect(find_progress_line(page, "kit")).to_contain_text("Your crop cuts the subject: Post 4:5, ")
+        open_menu(page, "kit")
         page.locator("#kit-back").tap()
         expect(find_number_field(page, "kit-zoom")).to_have_value("1")
         expect(find_progress_line(page, "kit")).not_to_contain_text("Your crop cuts")
@@ -185,6 +189,7 @@ def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_anot
     page.locator("#headshot-versus label", has_text="Your photo").click()
     expect(page.locator("#headshot-before img")).to_have_attribute("src", photo)
 
+    open_menu(page, "headshot")
     page.locator("#headshot-size-of-file input").click()
     page.get_by_role("option", name="768 px").click()
     expect(find_progress_line(page, "headshot")).to_contain_text("768 × 768 px")

@@ -40,9 +40,9 @@ def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: Ser
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
     drop_photo(page, studio, tmp_path / "own.png")
-    consent = page.locator("#home-consent input")
-    expect(find_progress_line(page, "home")).to_contain_text("If a person is in it")
-    consent.check()
+    expect(page.locator("#home-consent")).to_contain_text("Is somebody in it?")
+    expect(page.locator("#home-drafts")).to_be_hidden()  # nobody is sold as a product
+    page.locator("#home-consent label").first.click()
     expect(find_progress_line(page, "home")).to_contain_text("Three headshots")
     expect(page.locator("#home-open-3")).to_be_enabled()
     page.locator("#home-open-1").click()
@@ -66,7 +66,7 @@ def test_several_people_are_business_photos_and_a_draft_opens_there(
     page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
     drop_photo(page, studio, write_two_people(tmp_path))
-    page.locator("#home-consent input").check()
+    page.locator("#home-consent label").first.click()
     expect(find_progress_line(page, "home")).to_contain_text("Several people. Business photos")
     expect(page.locator("#home-open-3")).to_be_enabled()
     pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}

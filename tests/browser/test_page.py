@@ -12,7 +12,7 @@ import PIL.Image
 from playwright.sync_api import Page, TimeoutError, expect
 
 from pipelines.core.stream import wait_for_result
-from tests.browser.studio_page import ServedPage, find_progress_line, open_tool
+from tests.browser.studio_page import ServedPage, find_progress_line, open_menu, open_tool
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
@@ -142,6 +142,7 @@ def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page,
 
     page.locator("#cutout-photo .icon-button-wrapper button").last.click()  # take the photo away
     expect(page.locator("#cutout-photo img")).to_be_hidden()
+    open_menu(page, "cutout")
     page.locator("#cutout-reuse").click()
     expect(page.locator("#cutout-photo img")).to_be_visible()
     expect(page.locator("#cutout-trim input")).not_to_be_checked()
@@ -361,8 +362,9 @@ def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Pa
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
     page.locator("#cutout-generate").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("PNG")
+    open_menu(page, "cutout")
     page.locator("#cutout-format-of-file input").click()
-    page.get_by_role("option", name="As WEBP").click()
+    page.get_by_role("option", name="WEBP").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("WEBP")
     with page.expect_download() as download:
         page.locator("#cutout-save").click()

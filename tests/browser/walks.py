@@ -72,13 +72,13 @@ def walk_headshot(page: Page, studio: ServedPage, photo: Path, folder: Path | No
     page.locator("#home-photo input[type=file]").wait_for(state="attached")
     walk = Walk("A headshot", page, folder)
     walk.record_action(
-        "Drop a photo on the first page. The page asks for consent first.",
+        "Drop a photo on the first page. The page asks whether somebody is in it.",
         lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
-        lambda: expect(page.locator("#home-consent input")).to_be_visible(),
+        lambda: expect(page.locator("#home-consent label").first).to_be_visible(),
     )
     walk.record_action(
-        "Tick the box. Three drafts appear.",
-        lambda: page.locator("#home-consent input").check(),
+        "Say that they have given permission. Three drafts appear.",
+        lambda: page.locator("#home-consent label").first.click(),
         lambda: wait_for_drafts(page, "Three headshots"),
     )
     walk.record_action(
@@ -155,12 +155,7 @@ def walk_batch(page: Page, studio: ServedPage, folder: Path | None = None) -> Wa
         lambda: expect(page.locator("#batch-stage")).to_contain_text("Done: 3 of 3 rows"),
     )
     walk.record_action(
-        "Create the ZIP.",
-        lambda: page.locator("#batch-pack").click(),
-        lambda: expect(page.locator("#batch-save")).to_be_visible(),
-    )
-    walk.record_action(
-        "Download it: pictures and a manifest.", lambda: download_file(page, "#batch-save"), lambda: None
+        "Download all: pictures and a manifest, in one ZIP.", lambda: download_file(page, "#batch-save"), lambda: None
     )
     return walk
 

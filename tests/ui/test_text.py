@@ -77,7 +77,6 @@ def test_the_stage_line_says_place_stage_and_step(event: QueuePosition | Step, t
 
 def test_the_time_left_is_said_where_it_is_known_and_worth_saying() -> None:
     assert "about 7 s left" in tool_tab_text.render_progress(Step(2, 4, "Drawing"), draft=False, seconds_left=7.2)
-    assert "about 9 s left" in tool_tab_text.render_progress(QueuePosition(2), draft=False, seconds_left=9.0)
     assert "left" not in tool_tab_text.render_progress(Step(2, 4, "Drawing"), draft=False, seconds_left=1.2)
     assert "left" not in tool_tab_text.render_progress(Step(2, 4, "Drawing"), draft=False, seconds_left=-3)
 
@@ -88,13 +87,23 @@ def test_unchanged_is_said_only_where_it_was_measured() -> None:
     )
     assert tool_tab_text.CREDENTIALS_NOTE in tool_tab_text.render_result_status(JOB, make_result(), 0)
     assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(changed=1), 0)
-    assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(mode="relit"), 0)
+    assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(mode="redrawn"), 0)
     assert "background" not in tool_tab_text.render_result_status(JOB, make_result(models=()), 0)
 
 
-def test_relit_is_said_only_where_there_is_a_scene() -> None:
-    assert "Relit" in tool_tab_text.render_result_status(JOB, make_result(mode="relit"), 0)
-    assert "Relit" not in tool_tab_text.render_result_status(JOB, make_result(mode="relit", models=()), 0)
+def test_relit_is_said_only_where_it_was_asked_for_and_there_is_a_scene() -> None:
+    relit = JOB.model_copy(update={"params": {**JOB.params, "light": "relit"}})
+    assert "Relit" in tool_tab_text.render_result_status(relit, make_result(mode="relit"), 0)
+    assert "Relit" not in tool_tab_text.render_result_status(relit, make_result(mode="relit", models=()), 0)
+    assert "Relit" not in tool_tab_text.render_result_status(JOB, make_result(mode="relit"), 0)
+
+
+def test_per_cent_takes_the_place_of_the_step_where_it_is_known() -> None:
+    shown = tool_tab_text.render_progress(Step(2, 4, "Drawing"), draft=False, share=0.42)
+    assert "Drawing · 42 %" in shown
+    assert "step" not in shown
+    assert "--share:0.420" in shown
+    assert "Draft · Draft" not in tool_tab_text.render_progress(Step(1, 1, "Draft"), draft=True)
 
 
 def test_home_links_every_tool_and_says_that_no_gpu_is_used() -> None:

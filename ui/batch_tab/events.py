@@ -37,7 +37,7 @@ from ui.batch_tab.layout import (
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import encode_page_jpeg
-from ui.components.zip_downloads import ZipDownloads
+from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 
 SHEET_PICTURE_COUNT = 48
@@ -89,16 +89,29 @@ class BatchTabEvents:
             self._listen(button.click, handler, shown)
         for button, handler in ((tab.previous, self.show_previous_page), (tab.next, self.show_next_page)):
             self._listen(button.click, handler, shown)
-        self._listen(tab.make_zip.click, self.make_zip, [tab.batch_id])
+        download_carried_file(self._listen(tab.make_zip.click, self.make_zip, [tab.batch_id]), tab.download)
+        for listener in (tab.files.upload, tab.files.clear):
+            self._listen(listener, self.show_files, [*shown, tab.files])
         self._listen(tab.timer.tick, self.refresh, shown)
         self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])
         self._listen(tab.refresh.click, self.show_newer_batch, shown)
         self._listen(tab.tool.input, self.choose_tool, [tab.tool])
 
-    def _listen(self, listener: Any, handler: Any, inputs: list[Component]) -> None:
-        listener(handler, inputs, self.tab.list_components(), **PRIVATE_EVENT)
+    def _listen(self, listener: Any, handler: Any, inputs: list[Component]) -> Any:
+        return listener(handler, inputs, self.tab.list_components(), **PRIVATE_EVENT)
 
     # ------------------------------------------------------------ create
+
+    def show_files(
+        self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]]
+    ) -> Updates:
+        """Say what happens next with dropped files; a batch that runs keeps its line."""
+        batch = self._find_own_batch(batch_id, request)
+        if batch is not None and batch.state in ("running", "paused"):
+            return {self.tab.report: gr.skip()}
+        names = f"{len(files)} files" if len(files) > 1 else "1 file"
+        line = f"{names}. {text.FILES_TEXT}" if files else text.IDLE_TEXT
+        return {self.tab.status: tool_tab_text.render_status(line), self.tab.report: ""}
 
     def choose_tool(self, request: gr.Request, tool_id: str) -> Updates:
         """Show the looks, the brand kits and the template of another tool."""
@@ -311,10 +324,10 @@ class BatchTabEvents:
         return next(iter(self.batches.list_batches(self.access.identify_visitor(request), 1)), None)
 
     def make_zip(self, request: gr.Request, batch_id: str) -> Iterator[Updates]:
-        """Write the finished rows and the manifest into a ZIP to download."""
+        """Write the finished rows and the manifest of the shown batch into a ZIP, which the page then downloads."""
         tab = self.tab
         if self._find_own_batch(batch_id, request) is None:
-            yield {tab.make_zip: gr.Button(interactive=False)}
+            yield {tab.make_zip: gr.Button(interactive=False), tab.download: None}
             return
         yield {tab.make_zip: gr.Button("Packing", interactive=False)}
         # The key is the batch's id, which nobody can guess.
@@ -323,12 +336,10 @@ class BatchTabEvents:
             with translate_disk_full():
                 path = zips.create_zip(batch_id, "results.zip", lambda part: save_zip(self.batches, batch_id, part))
         except StudioError as error:
-            yield {**self._show_error(error), tab.make_zip: gr.Button("Make ZIP", interactive=True)}
+            label = gr.Button(text.DOWNLOAD_LABEL, interactive=True)
+            yield {**self._show_error(error), tab.make_zip: label, tab.download: None}
             return
-        yield {
-            tab.make_zip: gr.Button("Make ZIP", interactive=True),
-            tab.download: gr.DownloadButton(value=str(path), visible=True),
-        }
+        yield {tab.make_zip: gr.Button(text.DOWNLOAD_LABEL, interactive=True), tab.download: str(path)}
 
     def _find_own_batch(self, batch_id: str, request: gr.Request) -> Batch | None:
         try:
@@ -370,9 +381,7 @@ class BatchTabEvents:
     def _render_failures(self, batch_id: str) -> str:
         rows = self.batches.table.list_rows(batch_id, limit=text.SHOWN_FAULT_COUNT, status="failed")
         faults = [(_label_row(row), row.error or {}) for row in rows]
-        return text.render_faults(
-            [(n, e.get("param") or "", e.get("message", ""), e.get("code", "")) for n, e in faults]
-        )
+        return text.render_faults([(n, e.get("param") or "", e.get("message", "")) for n, e in faults])
 
     # ------------------------------------------------------------ the contact sheet
 

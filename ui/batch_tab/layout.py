@@ -13,6 +13,7 @@ from gradio.data_classes import FileData, ListFiles
 from pipelines.service.orders import StudioService
 from ui.batch_tab import text
 from ui.components.pictures import make_component
+from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
 
@@ -107,10 +108,10 @@ class BatchTab:
                         "Cancel", size="sm", variant="stop", interactive=False, elem_id="batch-cancel"
                     )
                     self.retry = gr.Button("Retry failed", size="sm", interactive=False, elem_id="batch-retry")
-                    self.make_zip = gr.Button("Make ZIP", size="sm", interactive=False, elem_id="batch-pack")
-                self.download = gr.DownloadButton(
-                    "Download ZIP", variant="primary", visible=False, elem_id="batch-save"
-                )
+                    self.make_zip = gr.Button(
+                        text.DOWNLOAD_LABEL, variant="primary", size="sm", interactive=False, elem_id="batch-save"
+                    )
+                self.download = build_file_carrier("batch-zip")
                 self.report = gr.HTML("", elem_id="batch-told")
                 with gr.Row(elem_classes=["dbx-pages"]):
                     self.previous = gr.Button("Previous", size="sm", visible=False, elem_id="batch-back", min_width=80)

@@ -16,6 +16,8 @@ from ui.components.pictures import encode_data_url
 from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
+FILES_TEXT = "Start makes a picture of each row; Dry run only checks them."
+DOWNLOAD_LABEL = "Download all (ZIP)"
 SHOWN_FAULT_COUNT = 100
 ROW_NAME_LENGTH = 60
 """Longest name of a row, in characters."""
@@ -27,8 +29,8 @@ STYLE_HTML = """<style>
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
 .gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); }
-@media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, #batch-save, .dbx-pages, #batch-sheet) { order: -2; }
-  .dbx-faults :is(th, td):nth-child(4) { display: none; } .dbx-faults td:first-child { overflow-wrap: anywhere; }
+@media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, .dbx-pages, #batch-sheet) { order: -2; }
+  .dbx-faults td:first-child { overflow-wrap: anywhere; }
   #batch-tool .dbx-acts:not(:has(button:enabled)) { display: none; }
   .dbx-acts { flex-wrap: wrap; } }
 .dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
@@ -54,7 +56,8 @@ _STATES = {
 def render_status(batch: Batch, progress: BatchProgress) -> str:
     """Render the progress of a batch as its status line."""
     ended = progress.total - progress.rows_left
-    parts = [f"{_STATES.get(batch.state, batch.state)}: {ended} of {progress.total} rows"]
+    good = progress.done if progress.failed else ended
+    parts = [f"{_STATES.get(batch.state, batch.state)}: {good} of {progress.total} rows"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
@@ -76,7 +79,7 @@ def render_report(report: DryRunReport) -> str:
         cost += f" {SCALED_COST_NOTE.format(report.guessed)}"
     if not report.fits_on_disk:
         cost += f" {NO_ROOM_NOTE}"
-    rows = [(label_row(f.row, f.label), f.column or "", f.message, f.code) for f in report.faults]
+    rows = [(label_row(f.row, f.label), f.column or "", f.message) for f in report.faults]
     return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{render_remarks(report)}"
 
 
@@ -94,15 +97,15 @@ def label_row(row: int, called: str) -> str:
     return f"{row} · {called[:ROW_NAME_LENGTH]}" if called else str(row)
 
 
-def render_faults(rows: Sequence[tuple[str, str, str, str]]) -> str:
-    """Render a table of faults: row, column, sentence, code."""
+def render_faults(rows: Sequence[tuple[str, str, str]]) -> str:
+    """Render a table of faults: row, column, sentence."""
     if not rows:
         return ""
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows[:SHOWN_FAULT_COUNT]
     )
     more = f"<p>And {len(rows) - SHOWN_FAULT_COUNT} more.</p>" if len(rows) > SHOWN_FAULT_COUNT else ""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Column", "What is wrong", "Code"))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Column", "What is wrong"))
     return f'<div class="dbx-faults" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{more}'
 
 

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import gradio as gr
 
 from pipelines.storage.local_store import atomic_write
 
@@ -15,6 +18,18 @@ KEEP_SECONDS = 3600.0
 SWEEP_SECONDS = 600.0
 """Interval at which expired ZIPs are deleted."""
 FOLDER_NAME = "designerbox-zips"
+SAVE_FILE_JS = "(file) => window.dbxSaveFile(file)"
+"""Saves the file of a hidden `gr.DownloadButton`, so that one click packs and downloads."""
+
+
+def build_file_carrier(elem_id: str) -> gr.DownloadButton:
+    """Build a hidden button whose value is the file that `download_carried_file` saves."""
+    return gr.DownloadButton("ZIP", visible="hidden", elem_id=elem_id)
+
+
+def download_carried_file(event: Any, carrier: gr.DownloadButton) -> None:
+    """Let the browser save the carrier's file when `event` has ended."""
+    event.then(None, [carrier], None, js=SAVE_FILE_JS, api_visibility="private", show_progress="hidden", queue=False)
 
 
 class ZipDownloads:

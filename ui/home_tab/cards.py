@@ -15,11 +15,17 @@ INTRO_TEXT = (
     "Professional headshots, product photos, marketing visuals and pictures for every platform, made on this machine. "
     "What makes your subject yours stays pixel for pixel."
 )
-ALL_TOOLS_HTML = '<p class="dbx-all"><a href="#all-tools">See all tools</a></p>'
 EMBEDDED_BANNER = (
-    "Running without a GPU model; your photo goes to no outside service. In seconds, from your own pixels: cut-outs, "
-    "backdrops, crops, light, styles, layouts. New outfits, expressions, poses and invented scenes need a GPU."
+    "This studio runs without a GPU: cut-outs, backdrops, crops, light, styles and layouts in seconds. New outfits, "
+    "expressions, poses and invented scenes need one. Your photo goes to no outside service."
 )
+PAIRS: tuple[tuple[str, str, str], ...] = (
+    ("headshot", "astronaut", "A headshot from a photo you have"),
+    ("product", "coffee", "A product on marble"),
+    ("background", "hopper", "Another place behind you"),
+    ("style", "coffee", "A photo as a watercolour"),
+)
+"""Before and after on the home tab: the tool, whose card is the result, the example photo, and a sentence."""
 BATCH_FEATURES = ("Multiple images", "Automated workflow", "Consistent results", "Time efficient", "Bulk operations")
 BATCH_LIMITS = ("Less to choose for each row than on a tool's tab", "People's own pictures go first in the queue")
 API_FEATURES = ("Developer friendly", "Custom integration", "Scalable", "Real-time", "Documentation")
@@ -28,16 +34,28 @@ API_LIMITS = ("Setting up takes a key and a few lines of code", "Each key can ha
 
 def render_header() -> str:
     """Render the headline beside the photo field."""
-    return f'<header class="dbx-hello"><h1>{HEADLINE}</h1><p class="dbx-lede">{INTRO_TEXT}</p>{ALL_TOOLS_HTML}</header>'
+    return f'<header class="dbx-hello"><h1>{HEADLINE}</h1><p class="dbx-lede">{INTRO_TEXT}</p></header>'
 
 
 def render_cards(tools: Sequence[Tool], profile: Profile) -> str:
-    """Render the banner and all cards."""
+    """Render before and after, all cards, and the line about this studio's profile."""
     cards = [*(_render_tool_card(tool, profile) for tool in tools), _render_batch_card(), _render_api_card()]
     return (
-        f'<div class="dbx-home">{render_banner(profile)}<h2 id="all-tools">All tools</h2>'
-        f'<ul class="dbx-cards">{"".join(cards)}</ul></div>'
+        f'<div class="dbx-home">{_render_pairs(tools)}<h2>All tools</h2>'
+        f'<ul class="dbx-cards">{"".join(cards)}</ul>{render_banner(profile)}</div>'
     )
+
+
+def _render_pairs(tools: Sequence[Tool]) -> str:
+    """Render large results, each with the photo that it was made from."""
+    ids = {tool.id for tool in tools}
+    rows = "".join(
+        f'<li><a href="#{tool}">{_render_image(f"{tool}/card", sentence)}'
+        f"{_render_image(f'examples/{photo}', 'Before')}<b>{escape(sentence)}</b></a></li>"
+        for tool, photo, sentence in PAIRS
+        if tool in ids
+    )
+    return f'<ul class="dbx-pairs">{rows}</ul>' if rows else ""
 
 
 def render_banner(profile: Profile) -> str:
@@ -91,12 +109,9 @@ def list_model_features(tool: Tool, profile: Profile) -> tuple[tuple[str, bool],
 def _render_features(
     strengths: Sequence[str], model_features: Sequence[tuple[str, bool]], limits: Sequence[str]
 ) -> str:
-    """Render features and limits; on a phone page.js folds them under their count."""
-    here_count = len(strengths) + sum(available for _, available in model_features)
-    away_count = len(strengths) + len(model_features) - here_count
-    counts = f"{here_count} features here" + (f" · {away_count} with a GPU" if away_count else "")
+    """Render features and limits, folded."""
     lists = f"{_render_ticks(strengths, model_features)}{_render_limits(limits)}"
-    return f'<details class="dbx-can" open><summary>{counts}</summary>{lists}</details>'
+    return f'<details class="dbx-can"><summary>What it can</summary>{lists}</details>'
 
 
 def _render_limits(limits: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
-from ui.components.pictures import build_live_picture, build_photo_upload, read_upload
+from ui.components.pictures import build_live_picture, build_photo_upload, encode_page_jpeg, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.state import TabHandoff
@@ -33,11 +33,11 @@ MIN_OUTLINE_DELTA_E = 12.0
 CHOSEN_TEXT = "Of {} looks tried, the edge of the cut-out is least visible in these."
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
-CONSENT_LABEL = "If a person is in it: I have their permission and they are 18 or over"
+CONSENT_LABEL = "Is somebody in it?"
+CONSENT_CHOICES = (("I have their permission, they are 18 or over", "permission"), ("Nobody", "nobody"))
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
 WAITING_TEXT = "Looking at your photo"
-NO_CONSENT_TEXT = "Three product photos to start from. If a person is in it, tick the box under the photo:"
-ASK_CONSENT_TEXT = "If a person is in it, tick the box under the photo."
+EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,19 @@ class QuickStart:
                 gr.HTML(header)
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self.photo = build_photo_upload("Your photo", DROP_LABEL, "home-photo")
-                self.consent = gr.Checkbox(label=CONSENT_LABEL, visible=False, elem_id="home-consent")
+                self.consent = gr.Radio(
+                    list(CONSENT_CHOICES),
+                    label=CONSENT_LABEL,
+                    visible=False,
+                    elem_id="home-consent",
+                    elem_classes=["dbx-segments"],
+                )
+                with gr.Row(elem_classes=["dbx-examples"]):
+                    gr.HTML(f"<p>{EXAMPLES_TEXT}</p>", elem_classes=["dbx-hint"])
+                    self.examples = [
+                        (example, self._build_example_button(example.name))
+                        for example in service.uploads.list_examples()
+                    ]
                 self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
         self.status = gr.HTML("", elem_classes=["dbx-stage"], elem_id="home-stage", visible=False)
         with gr.Row(elem_classes=["dbx-drafts"], elem_id="home-drafts", visible=False) as self.draft_row:
@@ -132,13 +144,19 @@ class QuickStart:
             picture = build_live_picture(f"Draft {number}", f"home-draft-{number}", "dbx-draft", fullscreen=False)
             return picture, gr.Button("Open", interactive=False, elem_id=f"home-open-{number}")
 
+    @staticmethod
+    def _build_example_button(name: str) -> gr.Button:
+        return gr.Button(name.capitalize(), size="sm", min_width=72, elem_id=f"home-example-{name}")
+
     def wire(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
         """Attach the listeners. `handoffs` are the tools' hand-off states, by tool id."""
         outputs = self._list_outputs()
         photo: Any = self.photo
         consent: Any = self.consent
         options: dict[str, Any] = {**PRIVATE_EVENT, "trigger_mode": "multiple"}
-        photo.upload(self.receive_photo, [self.photo, self.state, self.consent], outputs, **options)
+        photo.upload(self.receive_photo, [self.photo, self.state], outputs, **options)
+        for example, button in self.examples:
+            button.click(self._make_example_handler(example.file_id), [self.state], outputs, **options)
         photo.clear(self.clear_photo, [self.state], outputs, **options)
         consent.input(self.change_consent, [self.state, self.consent], outputs, **options)
         targets = {row.tool: handoffs[row.tool] for row in SUGGESTIONS if row.tool in handoffs}
@@ -154,9 +172,9 @@ class QuickStart:
     # ------------------------------------------------------------ handlers
 
     async def receive_photo(
-        self, request: gr.Request, path: str | None, state: QuickStartState, has_consent: bool
+        self, request: gr.Request, path: str | None, state: QuickStartState
     ) -> AsyncIterator[Updates]:
-        """Ingest a photo, ask for consent, and draw three drafts that suit it."""
+        """Ingest a photo and ask whether somebody is in it; an example is drafted at once."""
         if path is None:
             yield self._no_change()
             return
@@ -169,23 +187,37 @@ class QuickStart:
             yield {**self._show_empty(), self.alerts: text.render_error(error, "home-photo")}
             return
         state.photo_id = file_id
+        is_example = self.service.files.is_example(file_id)
         yield {
-            **self._show_waiting(),
-            self.consent: gr.update(visible=not self.service.files.is_example(file_id)),
+            **(self._show_waiting() if is_example else self._hide_drafts()),
+            self.consent: gr.update(visible=not is_example, value=None),
             self.alerts: text.render_notice(notices, "home-photo"),
         }
-        async for updates in self._analyze_photo(owner, state, has_consent, number):
-            yield updates
+        if is_example:
+            async for updates in self._analyze_photo(owner, state, False, number):
+                yield updates
         yield self._no_change()
 
-    async def change_consent(
-        self, request: gr.Request, state: QuickStartState, has_consent: bool
-    ) -> AsyncIterator[Updates]:
-        """Draw new drafts after consent is given or withdrawn."""
-        if state.photo_id:
+    def _make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
+        async def use_example(request: gr.Request, state: QuickStartState) -> AsyncIterator[Updates]:
             number = self._begin_request(state)
+            state.photo_id = file_id
+            picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
+            yield {**self._show_waiting(), self.photo: picture, self.consent: gr.update(visible=False), self.alerts: ""}
+            async for updates in self._analyze_photo(self.access.identify_visitor(request), state, False, number):
+                yield updates
+            yield self._no_change()
+
+        return use_example
+
+    async def change_consent(
+        self, request: gr.Request, state: QuickStartState, answer: str | None
+    ) -> AsyncIterator[Updates]:
+        """Draw drafts once the visitor has said whether somebody is in the photo."""
+        if state.photo_id and answer:
+            number, owner = self._begin_request(state), self.access.identify_visitor(request)
             yield self._show_waiting()
-            async for updates in self._analyze_photo(self.access.identify_visitor(request), state, has_consent, number):
+            async for updates in self._analyze_photo(owner, state, answer == CONSENT_CHOICES[0][1], number):
                 yield updates
         yield self._no_change()
 
@@ -221,24 +253,18 @@ class QuickStart:
         if state.request_number != number:
             return
         state.face_count = draft[1].receipt.get("faces", 0) if draft is not None else 0
-        async for updates in self._draw_suggestion(
-            owner, state, has_consent, number, consent_missing=not may_count_faces
-        ):
+        async for updates in self._draw_suggestion(owner, state, has_consent, number):
             yield updates
 
     async def _draw_suggestion(
-        self, owner: str, state: QuickStartState, has_consent: bool, number: int, *, consent_missing: bool
+        self, owner: str, state: QuickStartState, has_consent: bool, number: int
     ) -> AsyncIterator[Updates]:
         suggestion = suggest_tool(state.face_count, self.service.tools)
         if suggestion is None:
-            yield (
-                {**self._hide_drafts(), self.status: text.render_status(ASK_CONSENT_TEXT)}
-                if consent_missing
-                else self._show_empty()
-            )
+            yield self._show_empty()
             return
         tool = self.service.find_tool(suggestion.tool)
-        sentence = NO_CONSENT_TEXT if consent_missing else suggestion.sentence
+        sentence = suggestion.sentence
         photo = {
             self._picture_field(tool): (state.photo_id,) if self._picture_field(tool) != "photo" else state.photo_id
         }
@@ -319,11 +345,11 @@ class QuickStart:
         return {**blank, self.draft_row: gr.update(visible=True), self.status: status}
 
     def _hide_drafts(self) -> Any:
-        return {self.draft_row: gr.update(visible=False)}
+        return {self.draft_row: gr.update(visible=False), self.status: gr.update(visible=False)}
 
     def _show_empty(self) -> Any:
         hidden = gr.update(visible=False)
-        return {**self._hide_drafts(), self.photo: None, self.status: hidden, self.consent: hidden}
+        return {**self._hide_drafts(), self.photo: None, self.consent: hidden}
 
     @staticmethod
     def _picture_field(tool: Tool) -> str:

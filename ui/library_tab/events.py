@@ -20,8 +20,8 @@ from pipelines.jobs.search import JobSearch
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
-from ui.components.pictures import NamedFile, encode_data_url, encode_page_jpeg
-from ui.components.zip_downloads import SWEEP_SECONDS, ZipDownloads
+from ui.components.pictures import NamedFile, encode_data_url, encode_page_jpeg, publish_file
+from ui.components.zip_downloads import SWEEP_SECONDS, ZipDownloads, download_carried_file
 from ui.library_tab import layout
 from ui.library_tab.layout import LibraryState, LibraryTab
 from ui.tool_tab import text
@@ -59,16 +59,18 @@ class LibraryTabEvents:
         self._listen(tab.older.click, self.show_older, filters)
         self._listen(tab.grid.input, self.pick_tiles, [tab.state, tab.grid])
         self._listen(tab.pick_page.click, self.pick_page, [tab.state])
-        self._listen(tab.pick_none.click, self.pick_none, [tab.state])  # page.js clears the tiles
+        # page.js clears the tiles. A pick right after it may be answered before it, so the tiles are read once more.
+        cleared = self._listen(tab.pick_none.click, self.pick_none, [tab.state])
+        self._listen(cleared.then, self.pick_tiles, [tab.state, tab.grid])
         self._listen(tab.star.click, self.toggle_star, filters)
         self._listen(tab.delete.click, self.delete_picked, filters)
-        self._listen(tab.make_zip.click, self.make_zip, [tab.state])
+        download_carried_file(self._listen(tab.make_zip.click, self.download_picked, [tab.state]), tab.download)
 
     def _listen(
         self, listener: Any, handler: Callable[..., Any], inputs: list[Any], more_outputs: Sequence[Any] = ()
-    ) -> None:
+    ) -> Any:
         outputs = [*self.tab.list_outputs(), *more_outputs]
-        listener(handler, inputs, outputs, trigger_mode="multiple", **PRIVATE_EVENT)
+        return listener(handler, inputs, outputs, trigger_mode="multiple", **PRIVATE_EVENT)
 
     def wire_reuse(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
         """Attach "Reuse settings": open the picked job's tool with its settings."""
@@ -302,16 +304,19 @@ class LibraryTabEvents:
             self.tab.status: text.render_status(message),
         }
 
-    def make_zip(self, request: gr.Request, state: LibraryState) -> Updates:
-        """Write all files of the picked jobs into a ZIP to download."""
+    def download_picked(self, request: gr.Request, state: LibraryState) -> Updates:
+        """Let the page download the picked picture, or all files of the picked jobs as a ZIP."""
         rows = [row for row in self._list_picked(state, request) if row.result is not None]
+        files = [file for row in rows[:1] if row.result for file in row.result.files if file.role != "matte"]
+        if len(rows) == 1 and len(files) == 1:
+            named = NamedFile(self.service.files.local_path(files[0].id), _name_file(rows[0], files[0], 1))
+            return {self.tab.download: publish_file(named, self.tab.download.GRADIO_CACHE)}
         old_key, state.zip_key = state.zip_key, secrets.token_hex(16)
         path = self._zips.create_zip(
             state.zip_key, "designerbox.zip", lambda temporary: self._write_zip(rows, temporary)
         )
-        self._zips.delete_zip(old_key)  # the button links to the new one
-        label = f"Download ZIP · {len(rows)}"
-        return {self.tab.download: gr.DownloadButton(label, value=str(path), visible=True)}
+        self._zips.delete_zip(old_key)
+        return {self.tab.download: str(path)}
 
     def _write_zip(self, rows: Sequence[JobRow], path: Path) -> None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # pictures do not compress

@@ -18,6 +18,7 @@ from pipelines.jobs.queue import JobRow
 from pipelines.jobs.search import JobFilter, StateFilter
 from pipelines.service.orders import StudioService
 from ui.components.pictures import build_live_picture, encode_data_url, make_component
+from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Library"
@@ -157,11 +158,9 @@ class LibraryTab:
                         "Reuse settings", variant="primary", interactive=False, elem_id="library-reuse"
                     )
                     self.star = gr.Button("Star", interactive=False, elem_id="library-star")
-                    self.make_zip = gr.Button("Make ZIP", interactive=False, elem_id="library-pack")
+                    self.make_zip = gr.Button("Download", interactive=False, elem_id="library-save")
                     self.delete = gr.Button("Delete", variant="stop", interactive=False, elem_id="library-delete")
-                self.download = gr.DownloadButton(
-                    "Download ZIP", variant="primary", visible=False, elem_id="library-save"
-                )
+                self.download = build_file_carrier("library-file")
                 self.facts = gr.HTML("", elem_classes=["dbx-lasting"], elem_id="library-facts")
                 self.refresh = gr.Button("Look again", elem_id="library-again", elem_classes=["dbx-again"])
 
@@ -272,14 +271,13 @@ def render_picked_status(count: int) -> str:
     return tool_tab_text.render_status(NONE_PICKED_TEXT if not count else f"{count} picked")
 
 
-def show_actions(tab: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, gr.Button | gr.DownloadButton]:
+def show_actions(tab: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, gr.Button]:
     """Update the buttons to what can be done with the picked jobs."""
     starred = bool(rows) and all(row.starred for row in rows)
     any_done = any(row.status == "done" for row in rows)
     return {
         tab.reuse: gr.Button(interactive=len(rows) == 1),
         tab.star: gr.Button("Remove star" if starred else "Star", interactive=bool(rows)),
-        tab.make_zip: gr.Button("Make ZIP", interactive=any_done),
+        tab.make_zip: gr.Button("Download" if len(rows) == 1 else "Download ZIP", interactive=any_done),
         tab.delete: gr.Button("Delete", interactive=bool(rows)),
-        tab.download: gr.DownloadButton(visible=False),
     }

@@ -1,5 +1,11 @@
 // Runs between Gradio's config and its own script.
 {
+  // What this browser was told under More, before Gradio asks for it.
+  const language = localStorage.getItem("dbx-language"), theme = localStorage.getItem("dbx-theme");
+  if (language) for (const [name, value] of [["language", language], ["languages", [language]]]) Object.defineProperty(navigator, name, { get: () => value });
+  const ask = window.matchMedia.bind(window);
+  if (theme) window.matchMedia = (query) => query.includes("prefers-color-scheme") ? ask(query.includes("dark") === (theme === "dark") ? "all" : "not all") : ask(query);
+
   // Load the German words before Gradio's script looks for translations, in German browsers only.
   if ((navigator.language ?? "").startsWith("de")) document.write('<script src="assets/words/de.js"></' + "script>");
 

@@ -1,4 +1,4 @@
-// The page's own script: keyboard, paste, drag, deep links, translation, and alerts beside their fields.
+// The page's own script: navigation, keyboard, paste, drag, translation, and alerts beside their fields.
 (() => {
   const visible = (node) => node && node.offsetParent !== null;
   const findOpenTool = () => [...document.querySelectorAll(".dbx-tool")].find(visible);
@@ -14,6 +14,7 @@
       document.activeElement?.blur(); // puts text that is still being typed into the form
       if (pressButton("-generate")) event.preventDefault();
     } else if (event.key === "Escape") {
+      if (closeMenus(null) || overview()?.open) return;
       document.querySelectorAll(".dbx-box.near").forEach((box) => box.classList.remove("near"));
       pressButton("-stop");
     }
@@ -98,36 +99,145 @@
     if (files.length) putFiles(field, files);
   }, true);
 
-  // Links like #headshot open a tab; the address always names the open tab, so that a reload returns to it.
+  // Every tab is an address: links like #headshot open it, and Back and Forward go between them.
   const tabButton = (id) => document.getElementById(`tab-${id}-button`);
   const openTabOfHash = () => {
-    const id = location.hash.slice(1);
-    const button = id && tabButton(id);
+    const id = location.hash.slice(1) || "home", button = tabButton(id);
     if (button && button.getAttribute("aria-selected") !== "true") button.click();
-    return Boolean(button) || !id;
+    return Boolean(button);
   };
-  window.addEventListener("hashchange", () => { if (openTabOfHash()) window.scrollTo(0, 0); }); // else a place on this page
+  addEventListener("popstate", () => { if (openTabOfHash()) window.scrollTo(0, 0); });
   let arrived = false; // false: the address says which tab to open; true: the open tab sets the address
   let open = "";
   const noteOpenTab = () => {
     const id = document.querySelector("#dbx-tabs button[role=tab][aria-selected=true]")?.dataset.tabId;
     if (!id || id === open) return; // do not undo an address that a link has just changed
-    const first = !open;
+    const first = !open, address = `${location.pathname}#${id}`;
     open = id;
-    document.getElementById(`tab-${id}-button`)?.scrollIntoView({ block: "nearest", inline: "center" });
+    markOpenTab();
+    if (!arrived || first || (location.hash.slice(1) || "home") === id) return;
     // The settings of a link are in the form now; a reload returns to the form, not to the link.
-    if (arrived && !first && location.hash.slice(1) !== id) history.replaceState(null, "", `${location.pathname}#${id}`);
+    if (location.search) history.replaceState(null, "", address);
+    else history.pushState(null, "", address);
+  };
+  const markOpenTab = () => {
+    document.querySelectorAll(".dbx-nav a, .dbx-nav summary").forEach((link) => {
+      const here = link.hash === `#${open}` || (!link.hash && link.parentElement.querySelector(`a[href="#${open}"]`));
+      if (here) link.setAttribute("aria-current", link.hash ? "page" : "true");
+      else link.removeAttribute("aria-current");
+    });
   };
 
-  // Before and after: the slider sets where the photo is cut.
+  // Menus: one is open at a time, and a click elsewhere, a choice or Escape closes it.
+  const closeMenus = (target) => {
+    const folds = [...document.querySelectorAll(".dbx-nav details[open], .dbx-details[open]")].filter((each) => !each.contains(target));
+    const panels = [...document.querySelectorAll(".dbx-menu.open")].filter((each) => !each.contains(target));
+    folds.forEach((each) => { each.open = false; });
+    panels.forEach((each) => each.classList.remove("open"));
+    return folds.length + panels.length > 0;
+  };
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest?.("a, button, summary") ?? event.target;
+    const panel = target.matches?.(".dbx-menu-button") ? target.closest(".dbx-bar").querySelector(".dbx-menu") : null;
+    const opens = panel && !panel.classList.contains("open");
+    if (!event.target.closest?.(".options, [role=option], [role=listbox]")) closeMenus(target.matches?.(".dbx-nav a") ? null : target);
+    if (opens) panel.classList.add("open");
+    if (target.matches?.(".dbx-skip")) {
+      event.preventDefault();
+      const content = document.getElementById(`tab-${open}`);
+      content.tabIndex = -1;
+      content.focus();
+    }
+    if (target.dataset?.set) {
+      localStorage.setItem(`dbx-${target.dataset.set}`, target.dataset.to);
+      location.reload();
+    }
+    if (target.matches?.(".dbx-keys-button")) showOverview();
+  });
+  const step = (list, from, by) => list[(list.indexOf(from) + by + list.length) % list.length];
+  document.addEventListener("keydown", (event) => {
+    const item = event.target.closest?.(".dbx-nav a, .dbx-nav summary");
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!item || !by) return;
+    event.preventDefault();
+    const menu = item.closest("details"), heads = [...document.querySelectorAll(".dbx-nav > ul > li > :is(a, details)")].map((each) => each.matches("a") ? each : each.firstChild);
+    const rows = menu ? [...menu.querySelectorAll("a")] : [];
+    if (!menu || /Right|Left/.test(event.key)) { // from group to group
+      if (menu) menu.open = false;
+      step(heads, menu ? menu.firstChild : item, by).focus();
+      return;
+    }
+    menu.open = true;
+    (item.matches("a") ? step(rows, item, by) : by > 0 ? rows[0] : rows.at(-1)).focus();
+  });
+
+  // The overview of keys, on "?".
+  const overview = () => document.getElementById("dbx-keys");
+  const KEYS = [["Ctrl+Enter", "Generate"], ["Esc", "Stop, close"], ["Ctrl+V", "Paste a photo"], ["Ctrl+wheel", "Resize the subject"], ["Double click", "Zoom in"], ["← →", "Compare, on the line"], ["?", "This list"]];
+  const showOverview = () => {
+    const box = overview() ?? document.body.appendChild(Object.assign(document.createElement("dialog"), { id: "dbx-keys" }));
+    box.innerHTML = `<h2>Keyboard and mouse</h2><dl>${KEYS.map(([key, does]) => `<dt><kbd>${key}</kbd></dt><dd>${does}</dd>`).join("")}</dl><form method="dialog"><button>Close</button></form>`;
+    box.showModal();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "?" && !event.target.closest?.("input, textarea, select, [contenteditable]")) showOverview();
+  });
+
+  // Saves a file that Python has put into a hidden button.
+  window.dbxSaveFile = (file) => {
+    if (!file?.url) return;
+    const link = Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name ?? file.path.split("/").pop() });
+    document.body.append(link);
+    link.click();
+    link.remove();
+  };
+
+  // The picture of a tool, copied or handed to another program.
+  const readShownPicture = async (button) => {
+    const source = button.closest(".dbx-side").querySelector(".dbx-live img")?.src;
+    return source ? (await fetch(source)).blob() : null;
+  };
+  const toPng = async (blob) => {
+    const bitmap = await createImageBitmap(blob), canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    canvas.getContext("2d").drawImage(bitmap, 0, 0);
+    return canvas.convertToBlob({ type: "image/png" });
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.(".dbx-copy, .dbx-share"), blob = button && await readShownPicture(button);
+    if (!blob) return;
+    if (button.matches(".dbx-share")) {
+      await navigator.share({ files: [new File([blob], `designerbox.${blob.type.split("/")[1]}`, { type: blob.type })] }).catch(() => {});
+      return;
+    }
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": toPng(blob) })]);
+    const before = button.textContent;
+    button.textContent = germanWords ? translate("Copied") : "Copied";
+    setTimeout(() => { button.textContent = before; closeMenus(null); }, 1200);
+  });
+
+  // Before and after: the line is dragged on the picture, or moved by arrow keys.
   const setCut = (input) => {
     const box = input.closest(".dbx-box");
     box?.style.setProperty("--cut", `${input.value}%`);
-    box?.style.setProperty("--line", Number(input.value) > 0 ? 1 : 0);
+    box?.classList.toggle("cut", Number(input.value) > 0 && Number(input.value) < 100);
   };
   document.addEventListener("input", (event) => {
     if (event.target.matches?.(".dbx-wipe input")) setCut(event.target);
   });
+  let wipe = null; // the line under the pointer
+  document.addEventListener("pointerdown", (event) => {
+    wipe = event.target.closest?.(".dbx-wipe")?.querySelector("input");
+    if (!wipe) return;
+    event.preventDefault();
+    wipe.focus({ preventScroll: true });
+  });
+  document.addEventListener("pointermove", (event) => {
+    const frame = wipe?.closest(".dbx-box")?.getBoundingClientRect();
+    if (!frame) return;
+    wipe.value = Math.min(100, Math.max(0, (event.clientX - frame.left) / frame.width * 100));
+    setCut(wipe);
+  });
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { wipe = null; });
 
   // Dragging the picture (mouse, or two fingers) moves the subject; pinching, or Ctrl and the wheel, scales it. At the end
   // the result is written into the form's sliders, which do the same for the keyboard. Where the whole photo lies in a
@@ -180,7 +290,7 @@
   document.addEventListener("pointerdown", (event) => {
     const box = event.target.closest?.(".dbx-box");
     const image = box?.querySelector(".dbx-live img");
-    if (!image || event.button || event.target.closest(".icon-button-wrapper, input, label") || !findDragTarget(box)) return;
+    if (!image || event.button || event.target.closest(".icon-button-wrapper, .dbx-wipe, input, label") || !findDragTarget(box)) return;
     const seen = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
     const size = { width: image.naturalWidth * seen, height: image.naturalHeight * seen };
     if (event.pointerType === "touch") { // one finger scrolls the page
@@ -285,15 +395,6 @@
     draft?.closest(".column")?.querySelector(":scope > button, .block > button, button[id]")?.click();
   });
 
-  // A card's features are folded on a phone and open on a wide screen.
-  const roomy = matchMedia("(min-width: 600px)");
-  const foldFeatures = () => document.querySelectorAll(".dbx-can").forEach((can) => {
-    if (can.dataset.roomy === String(roomy.matches)) return;
-    can.open = roomy.matches;
-    can.dataset.roomy = roomy.matches;
-  });
-  roomy.addEventListener("change", foldFeatures);
-
   // Gradio translates labels and values; our HTML, choices and status lines are translated here, with the same words.
   // `{}` in a key matches any text.
   const germanWords = (navigator.language ?? "").startsWith("de") && window.gradio_config?.i18n_translations?.de;
@@ -338,7 +439,6 @@
   // Copy each alert of a tab into the field that it is about, and update whatever Gradio has rebuilt.
   const updatePage = () => {
     noteOpenTab();
-    foldFeatures();
     document.querySelectorAll(".dbx-alert.placed").forEach((copy) => {
       if (!copy.source.isConnected) {
         copy.field.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
@@ -362,8 +462,7 @@
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(addColourPicker);
     document.querySelectorAll(".empty[aria-label]:not([role])").forEach((empty) => empty.setAttribute("role", "img"));
     document.querySelectorAll(".cm-scroller[tabindex='-1']").forEach((code) => { code.tabIndex = 0; }); // makes it scrollable by keyboard
-    const told = findOpenTool()?.querySelector(".dbx-stage");
-    if (told) told.tabIndex = told.scrollHeight > told.clientHeight ? 0 : -1; // it scrolls on a phone
+    followJob();
     document.querySelectorAll(".dbx-form .block:has(input[type=range])").forEach(showZeroMeaning);
     // Gradio labels every one of several pictures "Delete image".
     document.querySelectorAll(".dbx-photos").forEach((field) => {
@@ -410,6 +509,55 @@
   document.addEventListener("input", (event) => {
     const block = event.target.closest?.(".dbx-form .block:has(input[type=range])");
     if (block) showZeroMeaning(block);
+  });
+
+  // The state of the open tool's job: in the tab's title, at the bottom of a phone, and for the focus, which would be lost
+  // when Generate gives its place to Stop.
+  let focused = "";
+  document.addEventListener("focusin", (event) => { focused = event.target.id; });
+  const followJob = () => {
+    const tool = findOpenTool(), id = tool?.id.replace(/-tool$/, "");
+    const line = tool?.querySelector(".dbx-bar .dbx-line"), bar = tool?.querySelector(".dbx-go");
+    const share = line?.matches(".part") ? Math.round(100 * line.lastChild.style.getPropertyValue("--share")) : null;
+    const name = open !== "home" && document.querySelector(".dbx-nav a[aria-current]")?.textContent;
+    const title = `${share === null ? "" : `(${share} %) `}${name ? `${name} · ` : ""}DesignerBox`;
+    if (document.title !== title) document.title = title;
+    if (!line || !bar) return;
+    const picture = tool.querySelector(".dbx-live img")?.src, thumb = bar.querySelector(".dbx-thumb") ?? addThumb(bar, id);
+    if (picture && thumb.firstChild.src !== picture) thumb.firstChild.src = picture;
+    thumb.hidden = !picture;
+    bar.style.setProperty("--share", share === null ? 0 : share / 100);
+    bar.classList.toggle("busy", line.matches(".busy"));
+    if (document.activeElement !== document.body || !["generate", "stop"].some((each) => focused === `${id}-${each}`)) return;
+    const next = ["stop", "save", "generate"].map((each) => document.getElementById(`${id}-${each}`)).find((each) => visible(each) && !each.disabled);
+    next?.focus({ preventScroll: true });
+  };
+  const addThumb = (bar, id) => {
+    const thumb = Object.assign(document.createElement("button"), { type: "button", className: "dbx-thumb" });
+    setLabel(thumb, "aria-label", "Show the picture");
+    thumb.append(Object.assign(document.createElement("img"), { alt: "" }));
+    thumb.addEventListener("click", () => document.getElementById(`${id}-bar`).scrollIntoView({ block: "start" }));
+    bar.append(thumb);
+    return thumb;
+  };
+
+  // A text with a largest length shows how much of it is used.
+  document.addEventListener("input", (event) => {
+    const block = event.target.closest?.("[class*=dbx-count-]");
+    if (!block) return;
+    const most = Number(block.className.match(/dbx-count-(\d+)/)[1]), used = event.target.value.length;
+    if (used > 0.6 * most) block.dataset.used = `${used} / ${most}`; else delete block.dataset.used;
+    block.classList.toggle("over", used > most);
+  });
+
+  // Gradio's slider tells nobody that keys have moved it, until its number field is left.
+  const keyed = new WeakMap();
+  document.addEventListener("keyup", (event) => {
+    const range = event.target.matches?.(".dbx-form input[type=range]") && event.target;
+    if (!range || !/^(Arrow|Page|Home|End)/.test(event.key)) return;
+    clearTimeout(keyed.get(range));
+    const number = range.closest(".block").querySelector("input[type=number]");
+    keyed.set(range, setTimeout(() => number.dispatchEvent(new FocusEvent("blur")), 300));
   });
 
   // "Pick none" clears every tile in the browser at once, so that a pick right after it is not lost.

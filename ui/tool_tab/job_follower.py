@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -11,19 +10,18 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import JobCancelled, NotFound, StudioError
-from pipelines.core.job import QueuePosition, Result, Step
+from pipelines.core.job import Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.tool_tab import text
 from ui.tool_tab.layout import ToolTab
+from ui.tool_tab.progress_times import Estimate, ProgressTimes
 from ui.tool_tab.settings_link import page_address
 from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import TabView, Updates
 
-TIMED_JOB_COUNT = 5
-"""Finished jobs whose median duration is the estimate for the next one."""
 ORDERING_ID = "ordering"
 """Placeholder for the job id while the job is being ordered."""
 
@@ -48,6 +46,8 @@ class JobFollower:
         self.access = access
         self.view = view
         self.draws_drafts = service.profile.id == "embedded"
+        self.job_times = ProgressTimes()
+        self.draft_times = ProgressTimes()
 
     async def generate(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Order the full-size picture and follow the job."""
@@ -154,25 +154,21 @@ class JobFollower:
         """Yield every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
         job_id, stream, _ = order
         last_preview: bytes | None = None
-        expected, since = (None if draft else self._estimate_seconds(request)), time.monotonic()
+        progress = self.draft_times if draft else self.job_times
+        times = progress.start_job()
         try:
             async for event in stream:
                 if job_id not in (state.job_id, state.draft_id):
                     return
                 if isinstance(event, Result):
+                    progress.finish_job(times)
                     yield await run_in_threadpool(
                         self._show_finished, job_id, event, state, request, last_preview, draft=draft
                     )
                 else:
                     last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
-                    if isinstance(event, QueuePosition):  # assume that each job in front takes as long as this one
-                        seconds_left, since = (
-                            (None if expected is None else expected * (event.position + 1)),
-                            time.monotonic(),
-                        )
-                    else:
-                        seconds_left = None if expected is None else expected - (time.monotonic() - since)
-                    yield self.view.show_progress(event, draft=draft, seconds_left=seconds_left)
+                    estimate = times.note_step(event) if isinstance(event, Step) else Estimate()
+                    yield self.view.show_progress(event, estimate, draft=draft)
         except JobCancelled:
             if job_id == state.job_id:  # cancelled by another tab or the API
                 yield self.view.show_idle(text.render_status(text.STOPPED_TEXT))
@@ -182,14 +178,6 @@ class JobFollower:
         finally:
             stream.close()
             self._clear_job(job_id, state)
-
-    def _estimate_seconds(self, request: gr.Request) -> float | None:
-        """Return the median seconds of the visitor's last jobs with this tool, None before the first."""
-        rows = self.service.jobs.list_jobs(
-            self.access.identify_visitor(request), TIMED_JOB_COUNT, tool=self.tab.tool.id
-        )
-        durations = [row.result.seconds for row in rows if row.result is not None]
-        return statistics.median(durations) if durations else None
 
     def _show_finished(
         self,

@@ -273,7 +273,7 @@ def _build_example_buttons(tool: Tool, service: StudioService) -> tuple[tuple[Ex
 
 def _build_example_button(tool: Tool, example: Example) -> gr.Button:
     name = example.name.replace("-", " ").capitalize()
-    return gr.Button(name, icon=str(example.path), size="sm", min_width=72, elem_id=f"{tool.id}-example-{example.name}")
+    return gr.Button(name, size="sm", min_width=72, elem_id=f"{tool.id}-example-{example.name}")
 
 
 def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
@@ -283,10 +283,58 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         text.render_status(first_text), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False
     )
     draggable = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
+    sides = list_output_sides(tool.params)
+    with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
+        status.render()
+        with gr.Row(elem_classes=["dbx-actions"]):
+            send_to = gr.Dropdown(
+                [("Send to …", ""), *((other.title, other.id) for other in targets)],
+                value="",
+                show_label=False,
+                label="Send to another tool",
+                interactive=False,
+                container=False,
+                min_width=120,
+                visible=bool(targets),
+                elem_id=f"{tool.id}-send",
+            )
+            download = gr.DownloadButton(
+                "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=110
+            )
+            gr.Button(
+                "More", interactive=True, elem_classes=["dbx-menu-button"], elem_id=f"{tool.id}-menu", min_width=44
+            )
+        with gr.Column(elem_classes=["dbx-menu"], elem_id=f"{tool.id}-menu-of"):
+            file_format = gr.Dropdown(
+                [(name.upper(), name) for name in STILL_FORMATS],
+                value=STILL_FORMATS[0],
+                label="File format",
+                interactive=False,
+                visible="format" in tool.params.model_fields,
+                elem_id=f"{tool.id}-format-of-file",
+            )
+            image_size = gr.Dropdown(
+                [(f"{side} px", side) for side in sides],
+                value=sides[0] if sides else None,
+                label="Size of the file",
+                interactive=False,
+                visible=bool(sides),
+                elem_id=f"{tool.id}-size-of-file",
+            )
+            gr.Button("Copy image", elem_classes=["dbx-copy"], elem_id=f"{tool.id}-copy")
+            gr.Button("Share", elem_classes=["dbx-share"], elem_id=f"{tool.id}-share")
+            reuse_settings = gr.Button("Use these settings", interactive=False, elem_id=f"{tool.id}-reuse")
+            apply_to_folder = gr.Button(
+                "Apply to a folder",
+                interactive=False,
+                visible="photo" in tool.params.model_fields,
+                elem_id=f"{tool.id}-folder",
+            )
+            for name in draggable:
+                gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
     with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in draggable)], elem_id=f"{tool.id}-box"):
         picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
         comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
-    status.render()
     variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])
     variation = gr.Radio(
         [], label="Variations", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-tiles", "pictured"]
@@ -294,53 +342,6 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
     compare_with = gr.Radio(
         [], label="Compare with", visible=False, elem_id=f"{tool.id}-versus", elem_classes=["dbx-segments"]
     )
-    with gr.Row(elem_classes=["dbx-actions"]):
-        download = gr.DownloadButton(
-            "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=120
-        )
-        file_format = gr.Dropdown(
-            [(f"As {name.upper()}", name) for name in STILL_FORMATS],
-            value=STILL_FORMATS[0],
-            show_label=False,
-            label="File format",
-            interactive=False,
-            container=False,
-            min_width=110,
-            visible="format" in tool.params.model_fields,
-            elem_id=f"{tool.id}-format-of-file",
-        )
-        sides = list_output_sides(tool.params)
-        image_size = gr.Dropdown(
-            [(f"{side} px", side) for side in sides],
-            value=sides[0] if sides else None,
-            label="Size of the file",
-            show_label=False,
-            interactive=False,
-            container=False,
-            min_width=110,
-            visible=bool(sides),
-            elem_id=f"{tool.id}-size-of-file",
-        )
-        reuse_settings = gr.Button("Apply settings again", interactive=False, elem_id=f"{tool.id}-reuse", min_width=120)
-        send_to = gr.Dropdown(
-            [("Send to …", ""), *((other.title, other.id) for other in targets)],
-            value="",
-            show_label=False,
-            label="Send to another tool",
-            interactive=False,
-            container=False,
-            min_width=140,
-            elem_id=f"{tool.id}-send",
-        )
-        apply_to_folder = gr.Button(
-            "Apply to a folder",
-            interactive=False,
-            visible="photo" in tool.params.model_fields,
-            elem_id=f"{tool.id}-folder",
-            min_width=120,
-        )
-        for name in draggable:
-            gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"], min_width=120)
     other_files = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
     with gr.Accordion("Link and code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
         settings_link = gr.Textbox(
@@ -401,6 +402,17 @@ def render_tile_css(tool: Tool) -> str:
             selector = f"#{tool.id}-{field.name} label:nth-of-type({number})::before"
             rules.append(f'{selector}{{background-image:url("{TILES_URL}/{tool.id}/{value}.webp")}}')
     return "".join(rules)
+
+
+def render_example_css(examples: Iterable[Example]) -> str:
+    """Render CSS that gives each example's button its picture.
+
+    Gradio would serve the photo itself under a path that it makes from the bytes, and deletes with an upload of them.
+    """
+    return "".join(
+        f'[id$="-example-{example.name}"]::before{{background-image:url("{TILES_URL}/examples/{example.name}.webp")}}'
+        for example in examples
+    )
 
 
 def _has_tile_images(tool: Tool, field: FormField) -> bool:

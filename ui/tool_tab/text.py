@@ -8,18 +8,21 @@ from html import escape
 from typing import Any
 
 from pipelines.core.errors import StudioError
+from pipelines.core.geometry import Size
 from pipelines.core.job import Job, QueuePosition, Result, Step
 from ui.api.routes.abuse_report_page import render_report_link
 
 ADD_PHOTO_TEXT = "Add a photo to begin."
 READY_TEXT = "Generate makes one; every choice is optional."
 STARTED_TEXT = "Starting"
+DRAFT_TEXT = "Draft"
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint the mask"
 UPLOAD_CUTOUT_LABEL = "Upload a cut-out"
 UPLOAD_MASK_LABEL = "Upload a mask"
 PAINT_HINT = "Paint green over the place to change; red or the eraser takes paint away."
 REPAIR_HINT = "Greyed parts are dropped. Paint green over what to keep, red over what to drop; erase to undo a stroke."
+NOTHING_PAINTED_TEXT = "Paint over what should go."
 STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials; platforms may show a badge."
 MIN_SHOWN_SECONDS = 2
@@ -28,40 +31,54 @@ CHECKERBOARD_HTML = '<i class="see-through"></i>'
 """Background under a picture with transparency."""
 
 
-def render_status(text: str, *, busy: bool = False, share: float | None = None, notes: Iterable[str] = ()) -> str:
-    """Render the status line. `share` (0 to 1) fills its progress bar; None with `busy` animates it."""
+def render_status(
+    text: str, *, busy: bool = False, share: float | None = None, notes: Iterable[str] = (), details: str = ""
+) -> str:
+    """Render the status line, the first of the `notes`, and a fold with all notes and `details` (HTML).
+
+    `share` (0 to 1) fills its progress bar; None with `busy` animates it.
+    """
     width = "" if share is None else f' style="--share:{min(max(share, 0), 1):.3f}"'
     css_class = "dbx-line busy" if busy else "dbx-line"
     css_class += " part" if busy and share is not None else ""
+    line = f'<div class="{css_class}" role="status"><p>{escape(text)}</p><span{width}></span></div>'
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    if not items and not details:
+        return line
     note_list = f'<ul class="dbx-notes">{items}</ul>' if items else ""
-    return f'<div class="{css_class}" role="status"><p>{escape(text)}</p><span{width}></span></div>{note_list}'
+    return f'{line}<details class="dbx-details"><summary>Details</summary><div>{note_list}{details}</div></details>'
 
 
-def render_progress(event: QueuePosition | Step, *, draft: bool, seconds_left: float | None = None) -> str:
-    """Render the status line of a waiting or running job; `seconds_left` is an estimate, None if unknown."""
-    time_left = "" if (seconds_left or 0) < MIN_SHOWN_SECONDS else f" · about {seconds_left:.0f} s left"
+def render_progress(
+    event: QueuePosition | Step, *, draft: bool, share: float | None = None, seconds_left: float | None = None
+) -> str:
+    """Render the status line of a waiting or running job.
+
+    `share` (0 to 1) of the whole job and `seconds_left` are estimates, None where they are unknown.
+    """
     if isinstance(event, QueuePosition):
         position = "next in line" if event.position <= 1 else f"place {event.position} in line"
-        return render_status(f"Waiting: {position}{time_left}", busy=True)
-    prefix = "Draft · " if draft else ""
-    if event.total <= 1:
-        return render_status(f"{prefix}{event.stage}{time_left}", busy=True)
-    step = f"step {event.index} of {event.total}"
-    return render_status(f"{prefix}{event.stage} · {step}{time_left}", busy=True, share=event.index / event.total)
+        return render_status(f"Waiting: {position}", busy=True)
+    parts = [event.stage] if event.stage != DRAFT_TEXT or not draft else []
+    parts = [DRAFT_TEXT, *parts] if draft else parts
+    if share is not None:
+        parts.append(f"{round(100 * share)} %")
+    elif event.total > 1:
+        parts.append(f"step {event.index} of {event.total}")
+        share = event.index / event.total
+    if seconds_left is not None and seconds_left >= MIN_SHOWN_SECONDS:
+        parts.append(f"about {seconds_left:.0f} s left")
+    return render_status(" · ".join(parts), busy=True, share=share)
 
 
 def render_result_status(job: Job, result: Result, variation: int) -> str:
     """Render the status line of a finished job, with notices and measurements from its receipt."""
     file = result.files[variation]
     text = f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
-    notes = (describe_pixel_change(job, result.receipt), *result.receipt.get("notices", ()), CREDENTIALS_NOTE)
-    return (
-        render_status(text, notes=notes)
-        + render_measurements(result.receipt)
-        + render_crop_data(result.receipt, variation)
-        + render_report_link("Report this picture", job=job.id)
-    )
+    pixels = describe_pixel_change(job, result.receipt)
+    notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
+    details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)
+    return render_status(text, notes=notes, details=details) + render_crop_data(result.receipt, variation)
 
 
 def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
@@ -72,19 +89,18 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 
 
 def render_measurements(receipt: Mapping[str, Any]) -> str:
-    """Render a folded list that explains the receipt's measurements."""
+    """Render a list that explains the receipt's measurements."""
     rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in receipt.get("explained", {}).values())
-    title = "Measured on this picture"
-    return f'<details class="dbx-measured"><summary>{title}</summary><ul>{rows}</ul></details>' if rows else ""
+    return f'<p class="dbx-measured">Measured on this picture</p><ul class="dbx-notes">{rows}</ul>' if rows else ""
 
 
 def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
-    """Say in one sentence whether the subject's pixels were changed."""
+    """Say in one sentence whether the subject's pixels were changed; "" where nothing is to be said."""
     scene = job.specs.get("backdrop") in {row["id"] for row in receipt.get("models", ())}
-    if scene and receipt.get("mode") == "relit":
-        return "Relit: your colours were fitted to the scene."
-    if receipt.get("mode") == "relit" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
-        return f"Seed {job.seed}."
+    if receipt.get("mode") == "relit" and job.params.get("light") == "relit":
+        return "Relit: your colours were fitted to the scene." if scene else ""
+    if receipt.get("mode") != "exact" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
+        return ""
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 
 
@@ -119,25 +135,25 @@ def render_mask_status(is_own: bool, is_cutout: bool) -> str:
     """Render which mask is in use: the visitor's own, the automatic cut-out, or none."""
     text = "Your own cut-out is in use." if is_cutout else "Your mask is in use."
     if not is_own:
-        text = "The automatic cut-out is in use." if is_cutout else "Nothing is painted yet."
+        text = "The automatic cut-out is in use." if is_cutout else NOTHING_PAINTED_TEXT
     return f'<p class="dbx-matte">{text}</p>'
 
 
 def render_comparison(picture: str, alt: str, sides: tuple[str, str] = ("Before", "After"), share: int = 0) -> str:
-    """Render a picture over the shown one, with a slider between them; at first it covers `share` percent."""
+    """Render a picture over the shown one, left of a line that is dragged; at first it covers `share` percent."""
     return (
         f'<div class="dbx-before"><img src="{picture}" alt="{escape(alt)}"></div>'
-        f'<label class="dbx-wipe"><span>{sides[0]}</span>'
-        f'<input type="range" min="0" max="100" value="{share}" aria-label="{escape(alt)}: how much, from the left">'
-        f"<span>{sides[1]}</span></label>"
+        f'<b class="dbx-side-of">{sides[0]}</b><b class="dbx-side-of">{sides[1]}</b>'
+        f'<div class="dbx-wipe"><input type="range" min="0" max="100" value="{share}" '
+        f'aria-label="{escape(alt)}: how much, from the left"></div>'
     )
 
 
-def render_tile_style(field: str, pictures: Iterable[str]) -> str:
-    """Render CSS that gives each option of the radio with the id `field` its picture, a data URL."""
+def render_tile_style(field: str, pictures: Iterable[tuple[str, Size]]) -> str:
+    """Render CSS that gives each option of the radio with the id `field` its picture, a data URL, in its own shape."""
     rules = "".join(
-        f"#{field} label:nth-of-type({n})::before{{background-image:url({picture})}}"
-        for n, picture in enumerate(pictures, 1)
+        f"#{field} label:nth-of-type({n})::before{{background-image:url({picture});aspect-ratio:{width}/{height}}}"
+        for n, (picture, (width, height)) in enumerate(pictures, 1)
     )
     return f"<style>{rules}</style>"
 

@@ -25,8 +25,9 @@ from ui.components.pictures import (
     render_before,
 )
 from ui.tool_tab import text
-from ui.tool_tab.form_controls import Control, describe_mask, to_component_value
+from ui.tool_tab.form_controls import Control, describe_mask, list_form_fields, to_component_value
 from ui.tool_tab.layout import ToolTab, list_output_sides
+from ui.tool_tab.progress_times import Estimate
 from ui.tool_tab.settings_link import build_link
 
 Updates: TypeAlias = dict[Component, Any]
@@ -103,9 +104,11 @@ class TabView:
             self.tab.stop: gr.update(interactive=True),
         }
 
-    def show_progress(self, event: QueuePosition | Step, *, draft: bool, seconds_left: float | None = None) -> Updates:
-        """Show the stage and step or the place in the queue, the seconds left if known, and the preview if any."""
-        updates: Updates = {self.tab.result.status: text.render_progress(event, draft=draft, seconds_left=seconds_left)}
+    def show_progress(self, event: QueuePosition | Step, estimate: Estimate, *, draft: bool) -> Updates:
+        """Show the stage and step or the place in the queue, what is left if known, and the preview if any."""
+        share, seconds_left = estimate
+        line = text.render_progress(event, draft=draft, share=share, seconds_left=seconds_left)
+        updates: Updates = {self.tab.result.status: line}
         if isinstance(event, Step) and event.preview is not None:
             updates[self.tab.result.picture] = event.preview
         return updates
@@ -188,20 +191,41 @@ class TabView:
     def show_result(self, row: JobRow, result: Result, base: str) -> Updates:
         """Show the first picture of a finished job, and tiles of all pictures if there are several."""
         files, panel = list_result_pictures(result), self.tab.result
-        numbers = [str(n + 1) for n in range(len(files))]
+        names = [(self._name_picture(file, n), str(n)) for n, file in enumerate(files, 1)]
         several = len(files) > 1
         return {
             **self.show_idle(),
             **self.show_variation(row.job, result, 0, base),
+            **self._offer_archive(row.job, result),
             panel.variation_tiles: self._render_variation_tiles(files) if several else "",
-            panel.variation: gr.update(choices=numbers, value="1", visible=several),
-            panel.compare_with: gr.update(choices=[YOUR_PHOTO, *numbers], value=YOUR_PHOTO, visible=several),
+            panel.variation: gr.update(choices=names, value="1", visible=several),
+            panel.compare_with: gr.update(
+                choices=[(YOUR_PHOTO, YOUR_PHOTO), *names], value=YOUR_PHOTO, visible=several
+            ),
         }
+
+    def _name_picture(self, file: File, number: int) -> str:
+        """Name a picture of several by the preset that it was made for, else by its number."""
+        stem = file.name.rpartition(".")[0]
+        fields = list_form_fields(self.tab.tool.params)
+        labels = {value: label for field in fields if field.has_tiles for label, value in field.options}
+        return next((label for value, label in labels.items() if stem.endswith(f"-{value}")), str(number))
+
+    def _offer_archive(self, job: Job, result: Result) -> Updates:
+        """Let Download take all pictures at once where the tool packed them."""
+        archive = next((file for file in result.files if file.format == "zip"), None)
+        if archive is None:
+            return {}
+        button, named = self.tab.result.download, self._name_file(archive, job.tool, job.params, 1)
+        label = f"Download all {len(list_result_pictures(result))} (ZIP)"
+        return {button: gr.update(label=label, value=publish_file(named, button.GRADIO_CACHE), interactive=True)}
 
     def _render_variation_tiles(self, files: Sequence[File]) -> str:
         """Render the variations' pictures as CSS for the tiles."""
+        open_image = self.service.files.open_image
         tiles = [
-            encode_data_url(encode_page_jpeg(self.service.files.open_image(file.id), TILE_SIDE_PX)) for file in files
+            (encode_data_url(encode_page_jpeg(open_image(file.id), TILE_SIDE_PX)), (file.width, file.height))
+            for file in files
         ]
         return text.render_tile_style(f"{self.tab.tool.id}-variation", tiles)
 
@@ -225,7 +249,9 @@ class TabView:
             panel.comparison: self._render_photo_overlay(result, file),
             panel.compare_with: gr.update(value=YOUR_PHOTO),
             panel.status: text.render_result_status(job, result, variation),
-            panel.download: gr.update(value=publish_file(download, panel.download.GRADIO_CACHE), interactive=True),
+            panel.download: gr.update(
+                label="Download", value=publish_file(download, panel.download.GRADIO_CACHE), interactive=True
+            ),
             panel.reuse_settings: gr.update(interactive=True),
             panel.send_to: gr.update(value="", interactive=bool(self.tab.send_targets)),
             panel.file_format: gr.update(value=file.format, interactive=True),

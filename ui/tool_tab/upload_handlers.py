@@ -13,6 +13,7 @@ from ui.components.pictures import read_upload
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import Control
 from ui.tool_tab.job_follower import JobFollower
+from ui.tool_tab.layout import CONSENT_FIELD
 from ui.tool_tab.state import TabHandoff, TabState
 from ui.tool_tab.updates import Updates
 
@@ -54,7 +55,12 @@ class UploadHandlers:
         def clear(state: TabState, *_: Any) -> Updates:
             self.follower.begin_request(state)
             # The display is not an output: the visitor cleared it, and may have added the next picture by now.
-            return {control.value: None, **self._clear_mattes(control), self.tab.alerts: ""}
+            return {
+                control.value: None,
+                **self._clear_mattes(control),
+                **self._withdraw_consent(control),
+                self.tab.alerts: "",
+            }
 
         return clear
 
@@ -92,7 +98,12 @@ class UploadHandlers:
             updates_of_draft = self.follower.draw_draft(request, state, *new_values)
         else:
             updates_of_draft = self.place_pictures(
-                self.tab.photo_control, self._with_photo(handoff.photo, new_values), request, state, new_values
+                self.tab.photo_control,
+                self._with_photo(handoff.photo, new_values),
+                request,
+                state,
+                new_values,
+                has_consent=bool(handoff.values.get(CONSENT_FIELD)),
             )
         async for updates in updates_of_draft:
             yield updates
@@ -105,11 +116,17 @@ class UploadHandlers:
         state: TabState,
         values: tuple[Any, ...],
         notice: str = "",
+        has_consent: bool = False,
     ) -> AsyncIterator[Updates]:
-        """Show one or several pictures in their field, then draw a draft; `notice` stays beside the field."""
+        """Show one or several pictures in their field, then draw a draft; `notice` stays beside the field.
+
+        Consent was given for the pictures that were there before: unless `has_consent`, it is asked for again.
+        """
         state.was_opened = True
         shown = await run_in_threadpool(self.view.set_picture, control, file_id)
         changed = {**shown, **self._clear_mattes(control)}
+        if not has_consent and self._shows_others(control, file_id, values):
+            changed |= self._withdraw_consent(control)
         yield {**changed, self.tab.alerts: notice}
         new_values = (
             changed.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
@@ -120,6 +137,18 @@ class UploadHandlers:
                 for component, new in updates.items()
                 if not (notice and component is self.tab.alerts and new == "")
             }
+
+    def _shows_others(self, control: Control, file_id: Any, values: tuple[Any, ...]) -> bool:
+        """Whether the field had pictures, and `file_id` (of several: any of them) is none of these."""
+        before, after = (
+            set(value) if isinstance(value, tuple) else {value} - {None}
+            for value in (self.tab.read_form(values)[control.field.name], file_id)
+        )
+        return bool(before) and not after <= before
+
+    def _withdraw_consent(self, control: Control) -> Updates:
+        consent = self.tab.controls.get(CONSENT_FIELD)
+        return {consent.value: False} if consent and control is self.tab.photo_control else {}
 
     def _clear_mattes(self, control: Control) -> Updates:
         """Clear the masks if `control` is the photo: a cut-out repaired by hand belongs to one photo."""

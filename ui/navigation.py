@@ -1,0 +1,81 @@
+"""The page's navigation: five groups above the tabs on a wide screen, a bar at the bottom on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from pipelines.core.tools import Tool
+
+EDIT_TOOL_IDS = ("cutout", "retouch", "expand", "upscale", "style")
+"""Tools that change one picture, in the order of the menu; all others make a new one."""
+
+
+class NavigationLink(NamedTuple):
+    """A tab that can be opened: its id and its name."""
+
+    tab_id: str
+    title: str
+
+
+_ICON_PATHS = {
+    "Home": "M3 10.5 12 3l9 7.5V21h-6v-6H9v6H3z",
+    "Create": "M12 4v16M4 12h16",
+    "Edit": "M4 20l1-5L16 4l4 4L9 19z",
+    "Library": "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
+    "Batch": "M4 8h12v12H4zM8 8V4h12v12h-4",
+    "More": "M5 12h.01M12 12h.01M19 12h.01",
+}
+_SWITCHES = (
+    ("theme", "light", "Light theme"),
+    ("theme", "dark", "Dark theme"),
+    ("language", "en", "English"),
+    ("language", "de", "Deutsch"),
+)
+"""What page.js can set for this browser: the setting, its value and its name."""
+
+
+def render_navigation(tools: Sequence[Tool], other_tabs: Sequence[NavigationLink]) -> str:
+    """Render the skip link, the brand, and the groups; page.js marks the open tab and moves by arrow keys.
+
+    `other_tabs` are those that are no tool; Library and Batch stand alone, the rest is under More.
+    """
+    create = [NavigationLink(tool.id, tool.title) for tool in tools if tool.id not in EDIT_TOOL_IDS]
+    by_id = {tool.id: tool.title for tool in tools}
+    edit = [NavigationLink(tool_id, by_id[tool_id]) for tool_id in EDIT_TOOL_IDS if tool_id in by_id]
+    more = [link for link in other_tabs if link.tab_id not in ("library", "batch")]
+    items = (
+        _render_link(NavigationLink("home", "Home")),
+        _render_menu("Create", create),
+        _render_menu("Edit", edit),
+        *(_render_link(link) for link in other_tabs if link.tab_id in ("library", "batch")),
+        _render_menu("More", more, _render_switches()),
+    )
+    return (
+        '<a class="dbx-skip" href="#dbx-tabs">Skip to the content</a>'
+        '<a class="dbx-mark" href="#home">DesignerBox</a>'
+        f'<nav class="dbx-nav" aria-label="Tools"><ul>{"".join(f"<li>{item}</li>" for item in items)}</ul></nav>'
+    )
+
+
+def _render_icon(title: str) -> str:
+    return f'<svg viewBox="0 0 24 24" aria-hidden="true"><path d="{_ICON_PATHS[title]}"/></svg>'
+
+
+def _render_link(link: NavigationLink) -> str:
+    return f'<a href="#{link.tab_id}">{_render_icon(link.title)}<b>{escape(link.title)}</b></a>'
+
+
+def _render_menu(title: str, links: Sequence[NavigationLink], more: str = "") -> str:
+    rows = "".join(f'<li><a href="#{link.tab_id}">{escape(link.title)}</a></li>' for link in links)
+    head = f"<summary>{_render_icon(title)}<b>{title}</b></summary>"
+    return f'<details name="dbx-nav">{head}<div class="dbx-sheet-of"><ul>{rows}</ul>{more}</div></details>'
+
+
+def _render_switches() -> str:
+    buttons = "".join(
+        f'<button type="button" data-set="{setting}" data-to="{value}">{name}</button>'
+        for setting, value, name in _SWITCHES
+    )
+    return f'<div class="dbx-switches">{buttons}<button type="button" class="dbx-keys-button">Keyboard</button></div>'
