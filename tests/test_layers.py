@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipelines.runtime", "pipelines.tools"),
     ("pipelines.service", "pipelines.engines"),
     ("pipelines.batch",),
-    ("ui.gradio_patches", "ui.theme", "ui.i18n", "ui.components"),
+    ("ui.gradio_patches", "ui.theme", "ui.i18n", "ui.components", "ui.navigation"),
     ("ui.api",),
     ("ui.api.auth",),
     ("ui.api.dependencies", "ui.api.code_snippets"),
