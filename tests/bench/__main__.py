@@ -1,6 +1,6 @@
 """`python -m tests.bench [NAME [NUMBER] …]`: one JSON object a line; exit status 1 when a figure misses its bound.
 
-A number goes to the module named before it, which says what it means.
+A number, or a path with a slash in it, goes to the module named before it, which says what it means.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ MODULES = {
     # The rest runs only by name: it takes minutes, or needs root, packages or a network.
     "coalescing": "models.dynamic_batching",
     "examples": "service.api_examples",
+    "fidelity": "pictures.fidelity",
     "full_disk": "batch.full_disk",
     "fuzz": "security.api_fuzz",
     "growing": "page.long_use",
@@ -45,9 +46,11 @@ DEFAULT_NAMES = ("house", "matte", "models", "mini", "doors", "tools", "page")
 
 def measure_modules(names: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of the modules named, by default of those that need no more than this machine."""
-    asked: list[tuple[str, list[float]]] = []
+    asked: list[tuple[str, list[float | str]]] = []
     for word in names or DEFAULT_NAMES:
-        if word[0].isdigit():
+        if "/" in word:
+            asked[-1][1].append(word)
+        elif word[0].isdigit():
             asked[-1][1].append(int(word) if word.isdigit() else float(word))
         else:
             asked.append((word, []))
