@@ -15,12 +15,22 @@ from pipelines.core.errors import BadInput
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
+from pipelines.models.devices import detect_machine
 from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache, ResidentModel
 from pipelines.models.nets import control_annotators
-from pipelines.models.profiles import EMBEDDED, PROFILES, is_cached, read_saved_choice, save_choice
-from pipelines.models.registry import get_spec
+from pipelines.models.profiles import (
+    EMBEDDED,
+    PROFILES,
+    download_bytes,
+    is_cached,
+    profile_control_nets,
+    profile_models,
+    read_saved_choice,
+    save_choice,
+    with_lighter_twins,
+)
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
@@ -241,8 +251,8 @@ def list_downloadable_profiles(*, commercial: bool) -> tuple[Profile, ...]:
 
 
 def list_hub_models(profile: Profile) -> tuple[ModelSpec, ...]:
-    """List a profile's models on the hub; for the verb `control` also the nets that make the control maps."""
-    specs = [get_spec(spec_id) for spec_id in dict.fromkeys(profile.specs.values())]
+    """List a profile's models on the hub; for the verb `control` also its ControlNet and the nets for the maps."""
+    specs = [*profile_models(profile), *profile_control_nets(profile)]
     specs += control_annotators.ANNOTATORS.specs if "control" in profile.specs else ()
     return tuple(each for each in specs if each.repo)
 
@@ -297,7 +307,7 @@ def render_offer(profile: Profile) -> str:
     cells = []
     for model in list_hub_models(profile):
         licence = escape(model.licence) + ("" if model.commercial_ok else "<br>Not for commercial use")
-        download = "On this machine" if is_cached(model) else f"About {format_bytes(model.bytes)} to download"
+        download = "On this machine" if is_cached(model) else f"About {format_bytes(download_bytes(model))} to download"
         memory = f"<br>Needs {format_bytes(model.min_vram)} of GPU memory" if model.min_vram else ""
         cells.append((escape(model.repo), licence, f"{download}{memory}"))
     start = f"<p>Then start with <code>python app.py --profile {escape(profile.id)}</code></p>"
@@ -334,4 +344,4 @@ def _find_profile(profile_id: str) -> Profile:
     found = next((profile for profile in PROFILES if profile.id == profile_id), None)
     if found is None:
         raise BadInput(f"There is no profile {profile_id!r}.")
-    return found
+    return with_lighter_twins(found, detect_machine())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,8 +18,9 @@ class ModelSpec:
     `files` maps a path below `assets/models` to its sha256 for models that ship with the project; otherwise `repo` and
     `revision` name a hub repository or a local folder. `dtype` "auto" is the best of the device, "auto-bfloat16" the
     same with bfloat16 where that would be float16, whose range is too small for some models. `options` are settings
-    that only the family reads, such as an adapter's repository. `host_bytes` stay in main memory. `download_bytes` come
-    from the hub, where they differ from `bytes + host_bytes`.
+    that only the family reads, such as an adapter's repository. `control_net` is the id of the spec of its ControlNet,
+    which is loaded beside it for `control` alone. `host_bytes` stay in main memory. `download_bytes` come from the hub,
+    where they differ from `bytes + host_bytes`.
     """
 
     id: str
@@ -31,6 +33,7 @@ class ModelSpec:
     commercial_ok: bool = True
     defaults: tuple[tuple[str, float], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    control_net: str = ""
     dtype: str = "float32"
     bytes: int = 0
     min_vram: int = 0
@@ -60,6 +63,21 @@ class BatchingModel(Protocol):
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
     ) -> list[RenderedImages]:
         """Draw requests with the same `batch_key` in one call; `on_step` gets one step for each request."""
+        ...
+
+
+class ControlNet(Protocol):
+    """A loaded ControlNet; `module` is its torch module."""
+
+    module: Any
+
+
+@runtime_checkable
+class ControllableModel(Protocol):
+    """A model that follows control maps with a ControlNet that is lent beside it."""
+
+    def using_control_net(self, net: ControlNet) -> AbstractContextManager[None]:
+        """Follow control maps with `net` in what this thread draws while the context is open."""
         ...
 
 

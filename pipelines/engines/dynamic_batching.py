@@ -162,7 +162,8 @@ class DynamicBatcher:
         if not waiting:
             return
         members.append(head := waiting[0])
-        with enter_device(self._cache.device), self._cache.borrow_model(head.spec_id, head.on_file) as model:
+        borrowed = self._cache.borrow_for_verb(head.spec_id, head.render.verb, head.on_file)
+        with enter_device(self._cache.device), borrowed as model:
             found = _batch_key(model, head.render)
             if found is None:
                 self._draw_call(model, members, [head.remaining_seeds])

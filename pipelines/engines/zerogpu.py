@@ -25,13 +25,15 @@ import numpy as np
 
 from pipelines.core.errors import JobCancelled, ModelUnavailable, QueueFull, StudioError
 from pipelines.core.geometry import Image
-from pipelines.core.job import Step
-from pipelines.core.models import Model, ModelSpec
+from pipelines.core.job import Job, Result, Step
+from pipelines.core.models import ControllableModel, ControlNet, Model, ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.core.stream import Stream
 from pipelines.core.tools import Tool
 from pipelines.engines.local import LocalEngine
+from pipelines.engines.visitor_tokens import VisitorTokens, call_for_visitor
 from pipelines.models import oom_fallback
+from pipelines.models.batch_size_tuner import BatchSizeTuner, CallKind
 from pipelines.models.devices import Machine
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import CacheOptions, ModelCache
@@ -41,15 +43,20 @@ from pipelines.tools import TOOLS
 
 log = logging.getLogger("designerbox")
 
-GpuEvent: TypeAlias = "Step | RenderedImages | StudioError"
+GpuEvent: TypeAlias = "Step | float | RenderedImages | StudioError"
+"""A step, the seconds that drawing took, and the result or an error at the end."""
 GpuDraw: TypeAlias = Callable[[str, RenderRequest, bool], Generator[GpuEvent, None, None]]
 
 GPU_MEMORY_BYTES = 40 * 10**9
 """Memory that a profile may need. Less than the GPU has, since all placed models move to it at the start of a call."""
 _MIN_LEASE_SECONDS = 20
 _MAX_LEASE_SECONDS = 120  # Seconds that are requested of the quota. What is not used is not counted.
-_PLACED_MODELS: dict[str, Model] = {}
-"""By spec id. Filled before the page opens and only read later, so that no lock is held when a process is forked."""
+_MOVING_SECONDS = 10  # for moving the weights, beside what drawing was measured to take
+_PACE_MARGIN_RATIO = 1.5  # of the slowest measured drawing: a call that takes longer than its lease is ended
+SLOT_COUNT = 6
+"""Jobs that run at once: the service lends several GPUs, and a visitor's token expires while their job waits."""
+_PACES = BatchSizeTuner()
+"""Seconds that drawing took, without moving the weights."""
 
 
 @runtime_checkable
@@ -57,6 +64,18 @@ class Placeable(Protocol):
     """A model that can be moved to a device permanently before anything is drawn."""
 
     def place_on_device(self, device: str) -> None: ...
+
+
+class PlacedModel(Placeable, Protocol):
+    """A model or ControlNet that is placed."""
+
+    spec: ModelSpec
+
+    def close(self) -> None: ...
+
+
+_PLACED_MODELS: dict[str, PlacedModel] = {}
+"""Models and ControlNets by spec id. Filled before the page opens and only read later: no lock is held at a fork."""
 
 
 def is_zerogpu_space() -> bool:
@@ -88,15 +107,28 @@ class ZeroGpuEngine(LocalEngine):
         device: str = "cuda",
     ) -> None:
         super().__init__(cache, files, tools)
+        self.slots = SLOT_COUNT
+        self._tokens = VisitorTokens()
+        self._running = threading.local()
         self._device = device
         self._draw_on_gpu = decorated_gpu_draw()
         for spec_id in placed:
             _PLACED_MODELS[spec_id] = _place_model(cache, spec_id, device)
             log.info("%s is placed for ZeroGPU", spec_id)
 
+    def keep_visitor(self, job_id: str) -> None:
+        """See `VisitorEngine.keep_visitor`."""
+        self._tokens.keep_current(job_id)
+
+    def run_blocking(self, job: Job, stream: Stream) -> Result:
+        """See `LocalEngine.run_blocking`."""
+        self._running.token = self._tokens.take(job.id)
+        return super().run_blocking(job, stream)
+
     def make_draw(self, stream: Stream, on_file: OnFileProgress | None = None) -> oom_fallback.DrawFn:
         """See `LocalEngine.make_draw`: placed checkpoints draw on the GPU, other models in this process."""
         draw_locally = super().make_draw(stream, on_file)
+        token = getattr(self._running, "token", "")  # this is the thread of the job
 
         def draw(
             spec_id: str, render: RenderRequest, on_step: oom_fallback.OnStep, on_begin: Callable[[ModelSpec], None]
@@ -104,7 +136,10 @@ class ZeroGpuEngine(LocalEngine):
             if spec_id not in _PLACED_MODELS:
                 return draw_locally(spec_id, render, on_step, on_begin)
             on_begin(_PLACED_MODELS[spec_id].spec)
-            return _collect_images(self._draw_on_gpu(spec_id, render, stream.is_watched), on_step)
+            with self._cpu_slots.release_while(stream), call_for_visitor(token):
+                images, seconds = _collect_images(self._draw_on_gpu(spec_id, render, stream.is_watched), on_step)
+            _PACES.record_time(_call_kind(spec_id, render), len(render.seeds), seconds)
+            return images
 
         return draw
 
@@ -129,15 +164,27 @@ def decorated_gpu_draw() -> GpuDraw:
 
 
 def lease_seconds(spec_id: str, render: RenderRequest, watched: bool) -> int:
-    """Seconds to request: for moving the weights, then for the steps by area and number of images."""
+    """Seconds to request: for moving the weights, and what such a drawing took before.
+
+    Where none was measured they are estimated from steps, area and number of images.
+    """
+    if (slowest := _PACES.slowest_seconds(_call_kind(spec_id, render), len(render.seeds))) is not None:
+        return round(min(_MOVING_SECONDS + _PACE_MARGIN_RATIO * slowest, _MAX_LEASE_SECONDS))
     steps = render.num_inference_steps or dict(_PLACED_MODELS[spec_id].spec.defaults).get("num_inference_steps", 30)
     megapixels = render.size[0] * render.size[1] / 2**20
     return round(min(_MIN_LEASE_SECONDS + 0.6 * steps * megapixels * len(render.seeds), _MAX_LEASE_SECONDS))
 
 
+def _call_kind(spec_id: str, render: RenderRequest) -> CallKind:
+    width, height = render.size
+    asked = f"{render.verb} {width}x{height} {render.num_inference_steps} {len(render.images)}"
+    return spec_id, "zerogpu", asked
+
+
 def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator[GpuEvent, None, None]:
     """Yield steps, with a JPEG when one is due and somebody watches, then the images or an error that may be shown."""
-    model, steps = _PLACED_MODELS[spec_id], queue.SimpleQueue[Step | None]()
+    model, steps = cast(Model, _PLACED_MODELS[spec_id]), queue.SimpleQueue[Step | None]()
+    begun = time.monotonic()
     stop, throttle = threading.Event(), _PreviewThrottle(watched)
 
     def on_step(step: ModelStep) -> None:
@@ -148,7 +195,7 @@ def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator
     with ThreadPoolExecutor(1, thread_name_prefix="lent") as pool:
         # An empty cache: this process must not offload the other models on the GPU.
         drawing = pool.submit(
-            oom_fallback.draw_with_fallback,
+            _draw_with_control_net,
             ModelCache((), CacheOptions(device=getattr(model, "device", "cpu"))),
             model,
             render,
@@ -160,7 +207,19 @@ def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator
                 yield step
         finally:
             stop.set()
+    yield time.monotonic() - begun
     yield _images_or_error(drawing)
+
+
+def _draw_with_control_net(
+    cache: ModelCache, model: Model, render: RenderRequest, on_step: oom_fallback.OnStep
+) -> RenderedImages:
+    """Draw in the calling thread, with the placed ControlNet where a map is followed."""
+    net = _PLACED_MODELS.get(model.spec.control_net) if render.verb == "control" else None
+    if net is None or not isinstance(model, ControllableModel):
+        return oom_fallback.draw_with_fallback(cache, model, render, on_step)
+    with model.using_control_net(cast(ControlNet, net)):
+        return oom_fallback.draw_with_fallback(cache, model, render, on_step)
 
 
 class _PreviewThrottle:
@@ -185,17 +244,23 @@ def _images_or_error(drawing: Future[RenderedImages]) -> RenderedImages | Studio
     return error if isinstance(error, StudioError) else drawing.result()
 
 
-def _collect_images(events: Generator[GpuEvent, None, None], on_step: oom_fallback.OnStep) -> RenderedImages:
-    """The images that the process with the GPU yields. `on_step` gets its steps and ends the call if it raises."""
+def _collect_images(
+    events: Generator[GpuEvent, None, None], on_step: oom_fallback.OnStep
+) -> tuple[RenderedImages, float]:
+    """The images that the process with the GPU yields, and its seconds; `on_step` ends the call if it raises."""
     from gradio.exceptions import Error
 
+    seconds = 0.0
     try:
         with contextlib.closing(events):
             for event in events:
                 if isinstance(event, RenderedImages):
-                    return event
+                    return event, seconds
                 if isinstance(event, StudioError):
                     raise event
+                if isinstance(event, float):
+                    seconds = event
+                    continue
                 on_step(ModelStep(event.index, event.total, _decode_preview(event.preview)))
     except Error as error:  # `spaces` raises it if no GPU was lent or it was taken back
         message = " ".join(re.sub(r"<[^>]*>", "", error.message).split())
@@ -215,11 +280,11 @@ def _decode_preview(frame: bytes | None) -> Callable[[], Image] | None:
     return decode
 
 
-def _place_model(cache: ModelCache, spec_id: str, device: str) -> Model:
+def _place_model(cache: ModelCache, spec_id: str, device: str) -> PlacedModel:
     """Load a checkpoint on the CPU, where preview factors can be fitted, and move it: `spaces` emulates only moves."""
     row, family = cache.resolve_spec(spec_id, device)
     model: Any = family.load(row, "cpu")
     if not isinstance(model, Placeable):
         raise ModelUnavailable(f"Model {spec_id} cannot draw on a GPU that is lent.")
     model.place_on_device(device)
-    return cast(Model, model)
+    return cast(PlacedModel, model)

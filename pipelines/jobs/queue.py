@@ -13,7 +13,7 @@ from pipelines.core.job import Job, JobStatus, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.subscribers import Subscribers
 from pipelines.jobs.table import JobTable, result_from_row
-from pipelines.jobs.workers import Engine, RowSource, WorkerPool
+from pipelines.jobs.workers import Engine, RowSource, VisitorEngine, WorkerPool
 from pipelines.storage.database import Row as Columns
 from pipelines.storage.disk_space import translate_disk_full
 
@@ -83,6 +83,8 @@ class JobQueue:
             with translate_disk_full():
                 inserted = self.table.insert_job(job, slot)
             if inserted:
+                if isinstance(self.engine, VisitorEngine):
+                    self.engine.keep_visitor(job.id)
                 self._subscribers.get_or_add(job.id)
                 self._publish_positions()
                 self._workers.wake_worker()

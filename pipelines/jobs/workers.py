@@ -66,6 +66,15 @@ class SchedulingEngine(Protocol):
 
 
 @runtime_checkable
+class VisitorEngine(Protocol):
+    """An engine whose devices are lent to the visitor whose request is answered."""
+
+    def keep_visitor(self, job_id: str) -> None:
+        """Remember whose request it is that orders this job."""
+        ...
+
+
+@runtime_checkable
 class SharedDeviceEngine(Protocol):
     """An engine with more slots than devices, so that several jobs share a device."""
 

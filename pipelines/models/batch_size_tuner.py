@@ -55,6 +55,11 @@ class BatchSizeTuner:
             ):
                 write_rows(self._file, [_to_row(*each) for each in sorted(self._times.items())])
 
+    def slowest_seconds(self, kind: CallKind, pictures: int) -> float | None:
+        """Return the longest time of such a call; None where none was measured."""
+        with self._lock:
+            return max(self._times.get((kind, pictures), ()), default=None)
+
     def record_failure(self, kind: CallKind, pictures: int) -> None:
         """Record that a call of so many pictures failed: none of this size or larger until the next start."""
         with self._lock:

@@ -11,12 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
-from pipelines.core.models import ModelFamily, ModelSpec, OffloadableModel
+from pipelines.core.models import ControllableModel, ModelFamily, ModelSpec, OffloadableModel
+from pipelines.core.params import Verb
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import best_dtype, enter_device, is_out_of_memory, release_cached_memory
 from pipelines.models.hub_download import OnFileProgress, download_missing_files
@@ -112,6 +113,18 @@ class ModelCache:
             yield entry.model
         finally:
             self._release_entry(spec_id, entry, thread_id)
+
+    @contextmanager
+    def borrow_for_verb(self, spec_id: str, verb: Verb, on_file: OnFileProgress | None = None) -> Iterator[Any]:
+        """Lend a model as `borrow_model` does, for `control` together with its ControlNet."""
+        row, _ = self.resolve_spec(spec_id)
+        with ExitStack() as stack:
+            model = stack.enter_context(self.borrow_model(spec_id, on_file))
+            if verb == "control" and row.control_net:
+                assert isinstance(model, ControllableModel)
+                net = stack.enter_context(self.borrow_model(row.control_net, on_file))
+                stack.enter_context(model.using_control_net(net))
+            yield model
 
     def resident_models(self) -> list[ResidentModel]:
         """List the models loaded now, least recently used first."""

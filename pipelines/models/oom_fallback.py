@@ -52,7 +52,7 @@ def local_executor(cache: ModelCache, on_file: OnFileProgress | None = None) -> 
     def draw(
         spec_id: str, render: RenderRequest, on_step: OnStep, on_begin: Callable[[ModelSpec], None]
     ) -> RenderedImages:
-        with cache.borrow_model(spec_id, on_file) as model:
+        with cache.borrow_for_verb(spec_id, render.verb, on_file) as model:
             on_begin(model.spec)
             return draw_with_fallback(cache, model, render, on_step)
 

@@ -38,7 +38,7 @@ LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"),
 PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALITY, LIGHT)
 
 # Profiles for a GPU, the best first. The others serve only on request: a CPU takes a minute a picture with `light`.
-_BEST_GPU_PROFILES = (QUALITY, KLEIN, SDXL, KLEIN_4BIT, LIGHT)
+_BEST_GPU_PROFILES = (QUALITY, KLEIN, KLEIN_4BIT, SDXL, LIGHT)
 _CHOICE_FILE_NAME = "profile.txt"
 _NOTABLE_USE_RATIO = 0.1  # share of the GPU's memory that others use; less is due to the screen and the driver
 
@@ -69,8 +69,9 @@ def choose_profile(
 ) -> tuple[Profile, DeviceKind]:
     """Choose the profile to serve with, its reason filled in, and the device to serve it on.
 
-    Without `wanted` it is the best that fits the free memory of the GPU, or `embedded` without a GPU. A profile whose
-    weights are neither cached nor reachable becomes `embedded`, and the reason says so. `reachable` tells whether the
+    Without `wanted` it is the best that fits the free memory of the GPU, or `embedded` without a GPU; one whose weights
+    are on this machine is preferred to a better one that is not. A profile whose weights are neither cached nor
+    reachable becomes `embedded`, and the reason says so. `reachable` tells whether the
     hub answers (`models.hub`); it is called only when there is a GPU or a profile was asked for, and without it only
     cached weights count. `machine` and `cached` default to what is found here. `commercial` excludes profiles whose
     licence forbids commercial use. Raises `BadInput` for an unknown profile, or one whose licence or missing package
@@ -80,26 +81,28 @@ def choose_profile(
     is_available = cached or is_cached
     if wanted:
         row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was asked for."
-        rows = [_with_lighter_twins(row, machine)]
+        rows = [with_lighter_twins(row, machine)]
     else:
         rows, reason = _select_fitting(machine, commercial)
     if not rows or rows == [EMBEDDED]:
         short = not wanted and machine.device != "cpu"
         return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), is_fallback=short), machine.device
-    if reachable is not None and not all(map(is_available, profile_models(rows[0]))) and reachable():
-        reason += f" {_download_summary(rows[0])} come from the hub with the first job."
-        return replace(rows[0], reason=reason + _package_advice(rows[0].id, machine)), machine.device
     for row in rows:
         if all(map(is_available, profile_models(row))):
             reason += " Its weights are on this machine."
+            if row is not rows[0]:
+                reason += f" Profile '{rows[0].id}' would be better; Settings downloads it."
             return replace(row, reason=reason + _package_advice(row.id, machine)), machine.device
+    if reachable is not None and reachable():
+        reason += _download_summary(rows[0], is_available)
+        return replace(rows[0], reason=reason + _package_advice(rows[0].id, machine)), machine.device
     return replace(EMBEDDED, reason=_unreachable_reason(rows[0]), is_fallback=True), machine.device
 
 
 def list_offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[ProfileOffer, ...]:
     """List every profile that may be used, with the models that it would have on this machine."""
     machine = machine or detect_machine()
-    rows = (_make_offer(_with_lighter_twins(row, machine)) for row in PROFILES)
+    rows = (_make_offer(with_lighter_twins(row, machine)) for row in PROFILES)
     return tuple(row for row in rows if row.commercial_ok or not commercial)
 
 
@@ -123,6 +126,12 @@ def save_choice(data: Path, profile_id: str) -> None:
 def profile_models(profile: Profile) -> tuple[ModelSpec, ...]:
     """List the specs of a profile, each once."""
     return tuple(get_spec(spec_id) for spec_id in dict.fromkeys(profile.specs.values()))
+
+
+def profile_control_nets(profile: Profile) -> tuple[ModelSpec, ...]:
+    """List the ControlNets of a profile, which come with the first request that follows a map."""
+    row = get_spec(profile.specs["control"]) if "control" in profile.specs else None
+    return (get_spec(row.control_net),) if row is not None and row.control_net else ()
 
 
 def is_cached(row: ModelSpec) -> bool:
@@ -154,7 +163,7 @@ def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], 
     if machine.device == "cpu":
         return [], machine.reason
     rows = [
-        _with_lighter_twins(row, machine)
+        with_lighter_twins(row, machine)
         for row in _BEST_GPU_PROFILES
         if (_allows_commercial_use(row) or not commercial) and not _missing_package_message(row)
     ]
@@ -163,8 +172,8 @@ def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], 
     return [row for row in rows if _min_vram(row) <= machine.available_bytes], machine.reason + others
 
 
-def _with_lighter_twins(profile: Profile, machine: Machine) -> Profile:
-    """Replace the models of a profile by their lighter twins where they need more memory than there is."""
+def with_lighter_twins(profile: Profile, machine: Machine) -> Profile:
+    """Replace the models of a profile by their lighter twins where they need more memory than `machine` has."""
     return replace(
         profile, specs={verb: _lighter_twin(get_spec(row), machine).id for verb, row in profile.specs.items()}
     )
@@ -173,8 +182,10 @@ def _with_lighter_twins(profile: Profile, machine: Machine) -> Profile:
 def _lighter_twin(row: ModelSpec, machine: Machine, absent: Callable[[ModelSpec], str] | None = None) -> ModelSpec:
     """Return `row`, or the first of its lighter twins that fits and whose package is installed."""
     lighter = dict(row.options).get("lighter")
+    if machine.device == "cpu":
+        return get_spec(dict(row.options).get("on_cpu", row.id))
     fits = row.min_vram <= machine.available_bytes and not (absent or _absent_package)(row)
-    if lighter is None or machine.device == "cpu" or fits:
+    if lighter is None or fits:
         return row
     return _lighter_twin(get_spec(lighter), machine, absent)
 
@@ -194,14 +205,14 @@ def _package_advice(profile_id: str, machine: Machine) -> str:
 def _make_offer(profile: Profile) -> ProfileOffer:
     rows = profile_models(profile)
     licences = tuple(dict.fromkeys(row.licence for row in rows))
-    size = sum(_download_bytes(row) for row in rows)
+    size = sum(download_bytes(row) for row in (*rows, *profile_control_nets(profile)))
     return ProfileOffer(
         profile, size, _min_vram(profile), licences, _allows_commercial_use(profile), _missing_package_message(profile)
     )
 
 
-def _download_bytes(row: ModelSpec) -> int:
-    """Return the bytes to download, including what stays in main memory."""
+def download_bytes(row: ModelSpec) -> int:
+    """Return the bytes that the hub sends for a model, including what stays in main memory."""
     return row.download_bytes or row.bytes + row.host_bytes if row.repo else 0
 
 
@@ -224,8 +235,16 @@ def _absent_package(row: ModelSpec) -> str:
     return name if name and importlib.util.find_spec(name) is None else ""
 
 
-def _download_summary(profile: Profile) -> str:
-    return f"{_make_offer(profile).bytes / 1e9:.0f} GB of weights ({', '.join(_make_offer(profile).licences)})"
+def _download_summary(profile: Profile, is_available: Callable[[ModelSpec], bool]) -> str:
+    """Say what comes from the hub and when: a job downloads the model that it draws with, and no other."""
+    sentences = []
+    for row in profile_models(profile):
+        if not is_available(row):
+            verb = next(verb for verb, spec_id in profile.specs.items() if spec_id == row.id)
+            job = "the first job" if verb == "backdrop" else f"the first that needs '{verb}'"
+            size = f"{download_bytes(row) / 1e9:.0f} GB of weights ({row.licence})"
+            sentences.append(f" {size} come from the hub with {job}.")
+    return "".join(sentences)
 
 
 def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:

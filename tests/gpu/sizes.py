@@ -111,20 +111,20 @@ def make_flow_scheduler() -> Any:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A pipeline class and the functions that make its components, with and without weights, and extra ones."""
+    """A pipeline class and the functions that make its components, with and without weights, and its ControlNet."""
 
     pipeline_class: str
     components: dict[str, Callable[[], Any]]
     weightless_components: dict[str, Callable[[], Any]]
-    extra_components: dict[str, Callable[[], Any]]
+    make_control_net: Callable[[], Any] | None = None
 
-    def build_pipeline(self, device: str) -> tuple[Any, dict[str, Any]]:
-        """Build the pipeline and its extra components on `device`, in bfloat16."""
+    def build_pipeline(self, device: str) -> tuple[Any, Any]:
+        """Build the pipeline and its ControlNet, if it has one, on `device`, in bfloat16."""
         made = {name: _make_on_device(device, make) for name, make in self.components.items()}
-        extra = {name: _make_on_device(device, make) for name, make in self.extra_components.items()}
+        net = _make_on_device(device, self.make_control_net) if self.make_control_net is not None else None
         return _diffusers_class(self.pipeline_class)(
             **made, **{name: make() for name, make in self.weightless_components.items()}
-        ), extra
+        ), net
 
 
 def _make_on_device(device: str, make: Callable[[], Any]) -> Any:
@@ -151,7 +151,7 @@ SDXL = Architecture(
     {"unet": make_sdxl_unet, "vae": lambda: make_vae(4), "text_encoder": lambda: make_clip(large=False),
      "text_encoder_2": lambda: make_clip(large=True)},
     {"tokenizer": byte_tokenizer, "tokenizer_2": byte_tokenizer, "scheduler": _make_euler_scheduler},
-    {"controlnet": make_sdxl_control_net},
+    make_sdxl_control_net,
 )  # fmt: skip
 KLEIN = Architecture(
     "Flux2KleinPipeline",
@@ -161,11 +161,10 @@ KLEIN = Architecture(
         "text_encoder": make_qwen3,
     },
     {"tokenizer": qwen_byte_tokenizer, "scheduler": make_flow_scheduler, "is_distilled": lambda: True},
-    {},
 )
 Z_IMAGE = Architecture(
     "ZImagePipeline",
     {"transformer": make_z_image_transformer, "vae": lambda: make_vae(16), "text_encoder": lambda: make_qwen3().model},
     {"tokenizer": qwen_byte_tokenizer, "scheduler": make_flow_scheduler},
-    {"controlnet": make_z_image_control_net},
+    make_z_image_control_net,
 )

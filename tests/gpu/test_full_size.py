@@ -20,6 +20,8 @@ from pipelines.models import latent_preview
 from pipelines.models.diffusion import loader
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import flux2, qwen_image, stable_diffusion, z_image
+from pipelines.models.families.control_nets import ControlNet
+from pipelines.models.registry import get_spec
 from tests.gpu import sizes
 from tests.models.support.family_checks import noise_photo
 
@@ -43,8 +45,10 @@ def count_bytes(*makes: Callable[[], Any]) -> int:
 @pytest.mark.parametrize("name", list(CASES))
 def test_a_row_knows_on_meta_what_its_checkpoint_weighs(name: str) -> None:
     spec, _, architecture = CASES[name]
-    counted = count_bytes(*architecture.components.values(), *architecture.extra_components.values())
-    assert abs(spec.bytes / counted - 1) < 0.005
+    assert abs(spec.bytes / count_bytes(*architecture.components.values()) - 1) < 0.005
+    if architecture.make_control_net is not None:
+        net = get_spec(spec.control_net)
+        assert abs(net.bytes / count_bytes(architecture.make_control_net) - 1) < 0.005
 
 
 def test_the_row_of_qwen_knows_on_meta_what_stays_on_the_device() -> None:
@@ -61,21 +65,20 @@ def model(request: pytest.FixtureRequest) -> Iterator[DiffusionModel]:
     spec, kind, architecture = CASES[request.param]
     if torch.cuda.get_device_properties(0).total_memory < spec.min_vram:
         pytest.skip(f"{spec.id} needs {spec.min_vram / 1e9:.0f} GB")
-    pipe, extra = architecture.build_pipeline(DEVICE)
-    made = assemble_model(spec, kind, pipe, extra, DEVICE)
-    yield made
+    pipe, net = architecture.build_pipeline(DEVICE)
+    made = assemble_model(spec, kind, pipe, DEVICE)
+    with made.using_control_net(ControlNet(spec, net, DEVICE)):
+        yield made
     made.close()
-    del pipe, extra, made
+    del pipe, net, made
     gc.collect()
     torch.cuda.empty_cache()
 
 
-def assemble_model(
-    spec: ModelSpec, kind: type[DiffusionModel], pipe: Any, extra: dict[str, Any], device: str
-) -> DiffusionModel:
+def assemble_model(spec: ModelSpec, kind: type[DiffusionModel], pipe: Any, device: str) -> DiffusionModel:
     """Assemble a model as `CheckpointFamily.load` does, from components that were made and not read."""
     loader._configure_vae(pipe.vae, replace(spec, dtype="bfloat16"))
-    return kind(spec, pipe, device, preview_factors=latent_preview.fit_vae_factors(pipe.vae), extra_components=extra)
+    return kind(spec, pipe, device, preview_factors=latent_preview.fit_vae_factors(pipe.vae))
 
 
 def time_drawing(

@@ -39,7 +39,7 @@ from pipelines.storage.file_index import FileIndex
 from tests.models.support import tiny_checkpoints
 from tests.support.gated_tool import UnfilteredEngine
 
-FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "maps")
+FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "control_net", "maps")
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec
 from pipelines.models import devices, profiles
 from pipelines.models.devices import Machine, divide_memory
+from pipelines.models.diffusion.loader import list_sources
 from pipelines.models.profiles import PROFILES, choose_profile
 from pipelines.models.registry import all_specs, get_spec
 from ui.home_tab.cards import render_banner
@@ -49,8 +50,10 @@ def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
         (80, "quality"),
         (24, "klein"),
         (16, "klein"),
-        (12, "sdxl"),
-        (10, "light"),
+        (12, "klein"),
+        (11, "sdxl"),
+        (10, "sdxl"),
+        (9, "light"),
         (8, "light"),
         (4, "light"),
         (2, "embedded"),
@@ -91,7 +94,9 @@ def set_package_installed(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     monkeypatch.setattr(profiles.importlib.util, "find_spec", lambda name: object() if there else None)
 
 
-@pytest.mark.parametrize(("memory", "model"), [(80, "klein"), (24, "klein"), (16, "klein-streamed")])
+@pytest.mark.parametrize(
+    ("memory", "model"), [(80, "klein"), (24, "klein"), (16, "klein-streamed"), (12, "klein-streamed")]
+)
 def test_a_card_that_is_short_gets_the_lighter_twin(memory: int, model: str):
     profile, _ = choose_profile("klein", make_gpu(memory), cached=never_cached, reachable=always)
     assert set(profile.specs.values()) == {model}
@@ -109,9 +114,53 @@ def test_the_download_is_told_with_size_and_licence_before_it_begins():
     assert all(row.licences and row.min_vram for name, row in rows.items() if name != "embedded")
 
 
+def test_only_what_the_next_job_needs_is_promised_with_it():
+    profile, _ = choose_profile("quality", make_gpu(80), cached=never_cached, reachable=always)
+    assert "16 GB of weights (Apache-2.0) come from the hub with the first job." in profile.reason
+    assert "58 GB of weights (Apache-2.0) come from the hub with the first that needs 'edit'." in profile.reason
+    half, _ = choose_profile("quality", make_gpu(80), cached=lambda row: row.id == "klein", reachable=always)
+    assert "with the first job" not in half.reason
+    assert "58 GB" in half.reason
+
+
+def test_a_model_that_is_here_is_preferred_to_a_better_one_that_is_not():
+    profile, _ = choose_profile(None, make_gpu(80), cached=lambda row: row.id == "klein", reachable=fail_if_called)
+    assert profile.id == "klein"
+    assert "on this machine" in profile.reason
+    assert "'quality' would be better" in profile.reason
+
+
+def test_a_large_card_keeps_the_text_encoder_of_its_edits():
+    for memory, model in ((80, "qwen-image-edit"), (60, "qwen-image-edit-streamed")):
+        profile, _ = choose_profile("quality", make_gpu(memory), cached=never_cached, reachable=always)
+        assert profile.specs["edit"] == model
+    budget = divide_memory(Machine("cuda", 80 * GB, free_bytes=80 * GB)).model_bytes
+    assert budget is not None
+    assert sum(row.bytes for row in profiles.profile_models(PROFILES_BY_ID["quality"])) <= budget, "both at once"
+
+
+def test_the_real_autoencoder_draws_on_a_gpu_and_a_small_one_on_a_processor():
+    for machine, decoder in ((make_gpu(8), None), (CPU, "madebyollin/taesd")):
+        profile, _ = choose_profile("light", machine, cached=always)
+        assert {dict(row.options).get("decoder") for row in profiles.profile_models(profile)} == {decoder}
+
+
+def test_a_control_net_comes_with_the_first_request_that_follows_a_map():
+    for name in ("sdxl", "lightning", "control"):
+        profile = PROFILES_BY_ID[name]
+        (net,) = profiles.profile_control_nets(profile)
+        assert net.repo not in {repo for row in profiles.profile_models(profile) for repo, _, _ in list_sources(row)}
+    assert profiles.profile_control_nets(PROFILES_BY_ID["klein"]) == ()
+
+
+PROFILES_BY_ID = {profile.id: profile for profile in PROFILES}
+
+
 def test_what_stays_in_main_memory_is_downloaded_too():
     rows = {row.profile.id: row for row in profiles.list_offers(make_gpu(80))}
     assert rows["quality"].bytes == pytest.approx(41.1e9 + 16.6e9 + 16e9, rel=0.01), "two models, each with its encoder"
+    assert rows["control"].bytes == pytest.approx(35.9e9, rel=0.005), "the transformer lies at the hub in float32"
+    assert rows["sdxl"].bytes == pytest.approx(6.94e9 + 2.51e9, rel=0.01), "with the ControlNet"
     small = {row.profile.id: row for row in profiles.list_offers(make_gpu(24))}
     assert small["control"].bytes == rows["control"].bytes, "a lighter twin is the same download"
 

@@ -19,6 +19,7 @@ from pipelines.core.models import Profile
 from pipelines.models import nets
 from pipelines.models.diffusion import loader
 from pipelines.models.families import FAMILIES
+from pipelines.models.families.control_nets import ControlNetFamily
 from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets import control_annotators
@@ -208,11 +209,12 @@ class ControlStudio(RealStudio):
     """A studio with a tiny model that follows maps."""
 
     def __init__(self, root: Path) -> None:
-        net = ("controlnet", str(tiny_union(root / "union")))
+        net = family_checks.control_net_row(tiny_union(root / "tiny-union"), "ControlNetUnionModel")
         row = family_checks.tiny_row(
-            "stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), net, guidance=1.0
+            "stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), control_net=net.id
         )
-        super().__init__(root, cache=ModelCache((*FAMILIES, StableDiffusionFamily((row,)))), profile=PROFILE)
+        families = (*FAMILIES, StableDiffusionFamily((row,)), ControlNetFamily((net,)))
+        super().__init__(root, cache=ModelCache(families), profile=PROFILE)
 
     def make_style_job(self, *, draft: bool = False, **params: Any) -> Job:
         """A style in words along a map."""

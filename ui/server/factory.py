@@ -195,7 +195,8 @@ def _make_cpu_cache() -> ModelCache:
 
 def _build_zerogpu_engine(cache: ModelCache, files: FileIndex, profile: Profile) -> tuple[LocalEngine, Profile]:
     """Build the engine of a ZeroGPU Space with the checkpoints of `profile`, or the embedded ones where these fail."""
-    placed = [row.id for row in profiles.profile_models(profile) if row.repo]
+    rows = (*profiles.profile_models(profile), *profiles.profile_control_nets(profile))
+    placed = [row.id for row in rows if row.repo]
     try:
         return zerogpu.ZeroGpuEngine(cache, files, placed=placed), profile
     except (ModelUnavailable, OutOfMemory) as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pipelines.engines.visitor_tokens import REQUEST_TOKEN, TOKEN_HEADER
 from ui.api.auth.access import AccessControl
 from ui.api.auth.visitor_cookie import VisitorCookieMiddleware
 from ui.api.metrics import Metrics
@@ -23,6 +25,8 @@ def build_middleware(access: AccessControl, metrics: Metrics) -> list[Middleware
         Middleware(RequestGuard, on_answer=metrics.count_answer, allow_spaces_frame=spaces),
         Middleware(PageGzipMiddleware),
     ]
+    if spaces:
+        rows.append(Middleware(VisitorTokenMiddleware))
     if spaces or access.page_takes_key:
         rows.append(
             Middleware(
@@ -32,6 +36,18 @@ def build_middleware(access: AccessControl, metrics: Metrics) -> list[Middleware
     if access.make_gradio_auth() is None and not access.settings.oauth:
         rows.append(Middleware(PageCache))
     return rows
+
+
+class VisitorTokenMiddleware:
+    """Notes the token that Hugging Face's proxy adds to a request, for a job that the request orders."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            REQUEST_TOKEN.set(Headers(scope=scope).get(TOKEN_HEADER, ""))
+        await self.app(scope, receive, send)
 
 
 class PageGzipMiddleware:

@@ -6,7 +6,6 @@ Options of a spec that are read here:
 - `scheduler`, `scheduler_config`: replace the checkpoint's scheduler
 - `adapter`: a LoRA to fuse into the weights
 - `decoder`: an AutoencoderTiny in place of the VAE; `preview`: one beside it, for previews
-- `controlnet`: a ControlNet
 - `text_encoder`: `streamed` (it stays in main memory and is copied to the device layer by layer) or `int8` (its linear
   layers are quantized as they are read; needs the package torchao)
 - `package`: a Python package that must be installed
@@ -33,7 +32,7 @@ from pipelines.models.diffusion.pipeline import DiffusionModel, is_tiny_autoenco
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 
 _COMPONENTS = ("text_encoder", "text_encoder_2", "transformer", "unet", "vae")
-_OPTION_PARTS = ("adapter", "decoder", "preview", "controlnet")
+_OPTION_PARTS = ("adapter", "decoder", "preview")
 _VAE_TILE_PX = 1280  # side of a tile: 1.6 megapixels
 _MODEL_FILE_NAMES = ("config.json", "diffusion_pytorch_model.safetensors")
 
@@ -86,7 +85,6 @@ class CheckpointFamily:
             if decoder is None and is_tiny_autoencoder(pipe.vae):
                 decoder = pipe.vae
             factors = None if decoder is not None else self._preview_factors(files.folder, pipe)
-            extra = self._load_extra_components(files, spec, device)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(f"There was not enough memory on {device} to load model {spec.id}.") from error
         return self.model_class(
@@ -95,17 +93,12 @@ class CheckpointFamily:
             device,
             preview_factors=factors,
             preview_decoder=decoder,
-            extra_components=extra,
         )
-
-    def load_control_net(self, path: Path, common: Mapping[str, Any]) -> Any:
-        """Load a ControlNet from its file or folder; families without any need no such method."""
-        raise NotImplementedError
 
     def _load_pipeline(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
         import diffusers
 
-        options, common = dict(spec.options), _loading_arguments(spec, device)
+        options, common = dict(spec.options), loading_arguments(spec, device)
         kind = str(checkpoint.read_model_index(files.folder)["_class_name"])
         if kind not in self.pipeline_classes:
             raise ModelUnavailable(f"{files.folder.name} holds a {kind}, which is not of the family {spec.family}.")
@@ -134,12 +127,7 @@ class CheckpointFamily:
     def _load_preview_decoder(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
         if "preview" not in files.parts:
             return None
-        return _load_tiny_autoencoder(files.parts["preview"], _loading_arguments(spec, device))
-
-    def _load_extra_components(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> dict[str, Any]:
-        if "controlnet" not in files.parts:
-            return {}
-        return {"controlnet": self.load_control_net(files.parts["controlnet"], _loading_arguments(spec, device))}
+        return _load_tiny_autoencoder(files.parts["preview"], loading_arguments(spec, device))
 
     def _preview_factors(self, folder: Path, pipe: Any) -> latent_preview.ColourFactors:
         """Fit the preview factors once per checkpoint, not once per load."""
@@ -216,7 +204,7 @@ def _find_part(source: str, offline: bool) -> Path:
     return path
 
 
-def _loading_arguments(spec: ModelSpec, device: str) -> dict[str, Any]:
+def loading_arguments(spec: ModelSpec, device: str) -> dict[str, Any]:
     """Return common arguments of `from_pretrained`; `device_map` is ten times as fast as `.to(device)` after mmap."""
     import torch
 
@@ -264,7 +252,7 @@ def _load_int8_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
     from transformers import TorchAoConfig
 
     quantization = TorchAoConfig(Int8WeightOnlyConfig())
-    common = _loading_arguments(spec, device)
+    common = loading_arguments(spec, device)
     return _load_component(folder, "text_encoder", spec, **common, quantization_config=quantization).eval()
 
 

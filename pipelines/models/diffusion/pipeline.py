@@ -21,7 +21,7 @@ import numpy as np
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.lru_cache import LruCache
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import ControlNet, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models import cpu_offload, latent_preview
@@ -42,8 +42,7 @@ _REMEMBERED_PROMPT_COUNT = 32
 class DiffusionModel:
     """A loaded checkpoint. Safe from several threads: only LoRAs change shared weights, and then one draws alone.
 
-    extra_components: those that only some views take, such as a ControlNet. preview_factors, preview_decoder: one of
-    them makes the previews.
+    preview_factors, preview_decoder: one of them makes the previews.
     """
 
     size_multiple: ClassVar[int] = 8
@@ -58,7 +57,6 @@ class DiffusionModel:
         *,
         preview_factors: latent_preview.ColourFactors | None = None,
         preview_decoder: Any = None,
-        extra_components: Mapping[str, Any] | None = None,
     ) -> None:
         import torch
 
@@ -67,7 +65,6 @@ class DiffusionModel:
         self._device = device
         self._preview_factors = preview_factors
         self._preview_decoder = preview_decoder
-        self._extra_components = dict(extra_components or {})
         self._defaults = dict(spec.defaults)
         self._embeds = LruCache[Hashable, PromptEmbeds](_REMEMBERED_PROMPT_COUNT)
         self._lora_slots = LoraSlots(compiled="compile" in dict(spec.options))
@@ -161,6 +158,15 @@ class DiffusionModel:
         finally:
             self._thread_state.low_memory = False
 
+    @contextlib.contextmanager
+    def using_control_net(self, net: ControlNet) -> Iterator[None]:
+        """Follow control maps with `net` in what this thread draws."""
+        self._thread_state.control_net = net.module
+        try:
+            yield
+        finally:
+            self._thread_state.control_net = None
+
     def to_host(self) -> None:
         """Move the weights to main memory; see `OffloadableModel`. Prompt embeddings stay, a few megabytes."""
         cpu_offload.move_to_host(self._offloadable_components())
@@ -185,14 +191,13 @@ class DiffusionModel:
         """List every component but a streamed text encoder, which is in main memory anyway."""
         streamed = dict(self.spec.options).get("text_encoder") == "streamed"
         parts = {name: part for name, part in self.pipe.components.items() if not (streamed and name == "text_encoder")}
-        return [*parts.values(), *self._extra_components.values(), self._preview_decoder]
+        return [*parts.values(), self._preview_decoder]
 
     def close(self) -> None:
         """Free the memory."""
         import torch
 
         self.pipe = self._preview_decoder = None
-        self._extra_components.clear()
         self._embeds.clear()
         gc.collect()
         if self._device.startswith("cuda"):
@@ -204,8 +209,8 @@ class DiffusionModel:
 
         kind = getattr(diffusers, self.pipeline_class(verb))
         wanted = inspect.signature(kind.__init__).parameters
-        parts = {**self.pipe.config, **self.pipe.components, **self._extra_components, "scheduler": scheduler}
-        parts["add_watermarker"] = False
+        parts = {**self.pipe.config, **self.pipe.components, "scheduler": scheduler, "add_watermarker": False}
+        parts["controlnet"] = getattr(self._thread_state, "control_net", None)
         if getattr(self._thread_state, "low_memory", False):
             parts["vae"] = enable_tiled_decoding(copy.copy(parts["vae"]), _LOW_MEMORY_TILE_PX)
         view = kind(**{name: part for name, part in parts.items() if name in wanted})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.core.models import ModelFamily
 from pipelines.models import nets
+from pipelines.models.families.control_nets import CONTROL_NETS
 from pipelines.models.families.flux2 import FLUX2_FAMILY
 from pipelines.models.families.mini import model as mini_model
 from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
@@ -20,5 +21,6 @@ FAMILIES: tuple[ModelFamily, ...] = (
     FLUX2_FAMILY,
     Z_IMAGE_FAMILY,
     QWEN_IMAGE_FAMILY,
+    CONTROL_NETS,
     ANNOTATORS,
 )

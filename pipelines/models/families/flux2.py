@@ -67,7 +67,7 @@ KLEIN_STREAMED = replace(
     id="klein-streamed",
     options=(("text_encoder", "streamed"),),
     bytes=_TRANSFORMER_BYTES + _VAE_BYTES,
-    min_vram=14 * GB,
+    min_vram=11_500_000_000,
     host_bytes=_TEXT_ENCODER_BYTES,
 )
 # Four bits a weight. The package that reads them is GPL-3.0, so it is not installed by default.

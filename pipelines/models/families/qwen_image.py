@@ -1,4 +1,4 @@
-"""Qwen-Image-Edit: its model spec, and how its diffusers pipeline differs from those of other families.
+"""Qwen-Image-Edit: its model specs, and how its diffusers pipeline differs from those of other families.
 
 The pipeline scales every picture to one megapixel and to multiples of 32, which distorts it. Pictures are therefore
 padded to exactly such a size first, which the pipeline leaves as it is.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 from pipelines.core.geometry import Image, Size
@@ -22,7 +23,9 @@ from pipelines.models.pinned_revisions import PINS
 GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("edit",)
-_TEXT_ENCODER_PARAMETER_COUNT = 8_292_166_656  # Qwen2.5-VL 7B with its vision encoder
+_DRAWING_BYTES = 2 * (20_430_401_088 + 126_892_531)  # transformer and VAE
+_TEXT_ENCODER_BYTES = 2 * 8_292_166_656  # Qwen2.5-VL 7B with its vision encoder
+_TEXT_ENCODER_INT8_BYTES = 7_199_817_728 + 5 * 1_822_976 + 2 * 1_092_348_928  # embeddings stay in bfloat16
 # A fixed shift of 3, as the authors of the Lightning LoRA recommend.
 _SCHEDULER_CONFIG = (
     '{"base_shift": 1.0986122886681098, "max_shift": 1.0986122886681098, "shift": 1.0, "shift_terminal": null}'
@@ -42,12 +45,28 @@ QWEN_EDIT = ModelSpec(
             "lightx2v/Qwen-Image-Edit-2511-Lightning::Qwen-Image-Edit-2511-Lightning-4steps-V1.0-bf16.safetensors",
         ),
         ("scheduler_config", _SCHEDULER_CONFIG),
-        ("text_encoder", "streamed"),
+        ("lighter", "qwen-image-edit-int8"),
     ),
     dtype="auto-bfloat16",
-    bytes=2 * (20_430_401_088 + 126_892_531),
+    bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
+    min_vram=66 * GB,
+)
+_BASE_OPTIONS = tuple(row for row in QWEN_EDIT.options if row[0] != "lighter")
+QWEN_EDIT_INT8 = replace(
+    QWEN_EDIT,
+    id="qwen-image-edit-int8",
+    options=(*_BASE_OPTIONS, ("text_encoder", "int8"), ("package", "torchao"), ("lighter", "qwen-image-edit-streamed")),
+    bytes=_DRAWING_BYTES + _TEXT_ENCODER_INT8_BYTES,
+    min_vram=56 * GB,
+    download_bytes=QWEN_EDIT.bytes,
+)
+QWEN_EDIT_STREAMED = replace(
+    QWEN_EDIT,
+    id="qwen-image-edit-streamed",
+    options=(*_BASE_OPTIONS, ("text_encoder", "streamed")),
+    bytes=_DRAWING_BYTES,
     min_vram=48 * GB,
-    host_bytes=2 * _TEXT_ENCODER_PARAMETER_COUNT,
+    host_bytes=_TEXT_ENCODER_BYTES,
 )
 
 
@@ -146,4 +165,4 @@ class QwenImageFamily(CheckpointFamily):
     pipeline_classes = ("QwenImageEditPlusPipeline",)
 
 
-QWEN_IMAGE_FAMILY = QwenImageFamily((QWEN_EDIT,))
+QWEN_IMAGE_FAMILY = QwenImageFamily((QWEN_EDIT, QWEN_EDIT_INT8, QWEN_EDIT_STREAMED))

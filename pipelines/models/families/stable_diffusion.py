@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from pipelines.core.models import ModelSpec
@@ -21,6 +21,7 @@ from pipelines.models.diffusion.pipeline import (
     to_pillow,
 )
 from pipelines.models.diffusion.resolution import Canvas
+from pipelines.models.families.control_nets import SDXL_UNION
 from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
@@ -29,9 +30,13 @@ VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
 VERBS_WITH_CONTROL: tuple[Verb, ...] = (*VERBS, "control")
 
 _SDXL_BYTES = 2 * (2_567_463_684 + 123_060_480 + 694_659_840 + 83_653_863)
-_CONTROLNET_UNION = ("controlnet", "xinsir/controlnet-union-sdxl-1.0")
-_CONTROLNET_UNION_BYTES = 2 * 1_255_000_000
 _PREVIEW_DECODER = ("preview", "madebyollin/taesdxl")
+
+_LCM_OPTIONS = (
+    ("variant", "fp16"),
+    ("adapter", "latent-consistency/lcm-lora-sdv1-5::pytorch_lora_weights.safetensors"),
+    ("scheduler", "LCMScheduler"),
+)
 
 # `side`: the checkpoint was trained on pictures of side x side and draws well only at that area.
 SD15_LCM = ModelSpec(
@@ -43,14 +48,20 @@ SD15_LCM = ModelSpec(
     revision=PINS["stable-diffusion-v1-5/stable-diffusion-v1-5"],
     defaults=(("num_inference_steps", 6), ("guidance_scale", 1.0), ("strength", 0.6), ("side", 512)),
     options=(
-        ("variant", "fp16"),
-        ("adapter", "latent-consistency/lcm-lora-sdv1-5::pytorch_lora_weights.safetensors"),
-        ("scheduler", "LCMScheduler"),
-        ("decoder", "madebyollin/taesd"),
+        *_LCM_OPTIONS,
+        ("preview", "madebyollin/taesd"),
+        ("on_cpu", "sd15-lcm-tiny"),
     ),
     dtype="auto",
-    bytes=2 * (859_520_964 + 123_060_480 + 2_445_063),
+    bytes=2 * (859_520_964 + 123_060_480 + 83_653_863),
     min_vram=4 * GB,
+)
+# On a processor the VAE takes longer than all steps, so the pictures come from the decoder of the previews.
+SD15_LCM_TINY = replace(
+    SD15_LCM,
+    id="sd15-lcm-tiny",
+    options=(*_LCM_OPTIONS, ("decoder", "madebyollin/taesd")),
+    bytes=2 * (859_520_964 + 123_060_480 + 2_445_063),
 )
 SDXL = ModelSpec(
     id="sdxl",
@@ -60,10 +71,11 @@ SDXL = ModelSpec(
     repo="stabilityai/stable-diffusion-xl-base-1.0",
     revision=PINS["stabilityai/stable-diffusion-xl-base-1.0"],
     defaults=(("num_inference_steps", 30), ("guidance_scale", 5.0), ("strength", 0.6), ("side", 1024)),
-    options=(("variant", "fp16"), _CONTROLNET_UNION, _PREVIEW_DECODER),
+    options=(("variant", "fp16"), _PREVIEW_DECODER),
     dtype="auto",
-    bytes=_SDXL_BYTES + _CONTROLNET_UNION_BYTES,
-    min_vram=12 * GB,
+    bytes=_SDXL_BYTES,
+    min_vram=10 * GB,
+    control_net=SDXL_UNION.id,
 )
 SDXL_LIGHTNING = ModelSpec(
     id="sdxl-lightning",
@@ -78,12 +90,12 @@ SDXL_LIGHTNING = ModelSpec(
         ("adapter", "ByteDance/SDXL-Lightning::sdxl_lightning_4step_lora.safetensors"),
         ("scheduler", "EulerDiscreteScheduler"),
         ("scheduler_config", '{"timestep_spacing": "trailing"}'),
-        _CONTROLNET_UNION,
         _PREVIEW_DECODER,
     ),
     dtype="auto",
-    bytes=_SDXL_BYTES + _CONTROLNET_UNION_BYTES,
-    min_vram=12 * GB,
+    bytes=_SDXL_BYTES,
+    min_vram=10 * GB,
+    control_net=SDXL_UNION.id,
 )
 SDXL_TURBO = ModelSpec(
     id="sdxl-turbo",
@@ -167,11 +179,5 @@ class StableDiffusionFamily(CheckpointFamily):
         "requires_safety_checker": False,
     }
 
-    def load_control_net(self, path: Path, common: Mapping[str, Any]) -> Any:
-        """See `CheckpointFamily.load_control_net`."""
-        from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 
-        return ControlNetUnionModel.from_pretrained(path, **common)
-
-
-STABLE_DIFFUSION_FAMILY = StableDiffusionFamily((SD15_LCM, SDXL, SDXL_LIGHTNING, SDXL_TURBO))
+STABLE_DIFFUSION_FAMILY = StableDiffusionFamily((SD15_LCM, SD15_LCM_TINY, SDXL, SDXL_LIGHTNING, SDXL_TURBO))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
@@ -23,6 +21,7 @@ from pipelines.models.diffusion.pipeline import (
     to_pillow,
 )
 from pipelines.models.diffusion.resolution import Canvas
+from pipelines.models.families.control_nets import Z_IMAGE_UNION
 from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
@@ -31,7 +30,7 @@ VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint", "control")
 _PIPELINE_SUFFIXES: Mapping[Verb, str] = {"text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNet"}
 
 _TRANSFORMER_BYTES, _TEXT_ENCODER_BYTES, _VAE_BYTES = 2 * 6_154_908_736, 2 * 4_022_468_096, 2 * 83_819_683
-_CONTROLNET_BYTES = 3_100_000_000
+_DOWNLOAD_BYTES = 2 * _TRANSFORMER_BYTES + _TEXT_ENCODER_BYTES + _VAE_BYTES  # the transformer lies there in float32
 _TEXT_ENCODER_INT8_BYTES = 3_633_315_840 + 5 * 1_105_920 + 2 * 389_152_256  # the same encoder as klein's
 
 Z_IMAGE = ModelSpec(
@@ -49,41 +48,35 @@ Z_IMAGE = ModelSpec(
         ("side_min", 512),
     ),
     options=(
-        (
-            "controlnet",
-            "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union::Z-Image-Turbo-Fun-Controlnet-Union.safetensors",
-        ),
         ("preview", "madebyollin/taef1"),
         ("lighter", "z-image-turbo-int8"),
     ),
     dtype="auto-bfloat16",
-    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_BYTES + _VAE_BYTES + _CONTROLNET_BYTES,
-    min_vram=30 * GB,
+    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_BYTES + _VAE_BYTES,
+    min_vram=26 * GB,
+    download_bytes=_DOWNLOAD_BYTES,
+    control_net=Z_IMAGE_UNION.id,
 )
 _BASE_OPTIONS = tuple(row for row in Z_IMAGE.options if row[0] != "lighter")
 Z_IMAGE_INT8 = replace(
     Z_IMAGE,
     id="z-image-turbo-int8",
     options=(*_BASE_OPTIONS, ("text_encoder", "int8"), ("package", "torchao"), ("lighter", "z-image-turbo-streamed")),
-    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_INT8_BYTES + _VAE_BYTES + _CONTROLNET_BYTES,
-    min_vram=25 * GB,
-    download_bytes=Z_IMAGE.bytes,
+    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_INT8_BYTES + _VAE_BYTES,
+    min_vram=22 * GB,
 )
 Z_IMAGE_STREAMED = replace(
     Z_IMAGE,
     id="z-image-turbo-streamed",
     options=(*_BASE_OPTIONS, ("text_encoder", "streamed")),
-    bytes=_TRANSFORMER_BYTES + _VAE_BYTES + _CONTROLNET_BYTES,
-    min_vram=20 * GB,
+    bytes=_TRANSFORMER_BYTES + _VAE_BYTES,
+    min_vram=16 * GB,
     host_bytes=_TEXT_ENCODER_BYTES,
 )
 
-# The configuration of the first Union ControlNet, which its file does not contain.
-_CONTROLNET_LAYOUT = {"control_layers_places": [0, 5, 10, 15, 20, 25], "control_in_dim": 16}
-
 
 class ZImageModel(DiffusionModel):
-    """Z-Image with its ControlNet, if the spec names one."""
+    """Z-Image, with its ControlNet where a map is followed."""
 
     size_multiple = 16
 
@@ -123,31 +116,11 @@ class ZImageModel(DiffusionModel):
         return {"prompt_embeds": wanted, "negative_prompt_embeds": unwanted}
 
 
-def _load_single_file(kind: Any, path: Path, common: Mapping[str, Any]) -> Any:
-    import torch
-    from safetensors.torch import load_file
-
-    with torch.device("meta"):
-        net = kind(**_CONTROLNET_LAYOUT)
-    try:
-        net.load_state_dict(load_file(path, device=common["device_map"]), assign=True)
-    except RuntimeError as error:
-        raise ModelUnavailable(f"{path.name} is not the ControlNet that this version knows.") from error
-    return net.to(common["dtype"]).eval()
-
-
 class ZImageFamily(CheckpointFamily):
     """The Z-Image Turbo checkpoints."""
 
     model_class = ZImageModel
     pipeline_classes = ("ZImagePipeline",)
-
-    def load_control_net(self, path: Path, common: Mapping[str, Any]) -> Any:
-        """Load the ControlNet from a diffusers folder, or from the single file that its authors publish."""
-        from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
-
-        kind: Any = ZImageControlNetModel
-        return kind.from_pretrained(path, **common) if path.is_dir() else _load_single_file(kind, path, common)
 
 
 Z_IMAGE_FAMILY = ZImageFamily((Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))

@@ -1,20 +1,25 @@
 """A Space with ZeroGPU in miniature, run as a program: the real `spaces` package forks, over a device that is made up.
 
 `python -m tests.engines.support.zerogpu_space FOLDER` prints one JSON object of what was seen. The device layer of
-`spaces` (what it does to torch) and the service that lends GPUs are replaced; its decorator, its forked worker and its
-queues are the real ones.
+`spaces` (what it does to torch) is replaced, and the service that lends GPUs is one on this machine; its client, its
+decorator, its forked worker and its queues are the real ones.
 """
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import sys
+import threading
 import time
 import types
+import urllib.parse
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 CALLS: list[str] = []
 
@@ -55,7 +60,10 @@ def run_space(folder: Path) -> dict[str, Any]:
     engine = ZeroGpuEngine(ModelCache((*FAMILIES, family)), files, placed=("tiny-sd",), device="cpu")
     assert zerogpu.is_zerogpu_space()
     seen: dict[str, Any] = {"lent_pids": []}
-    events = list(engine.run(job()))
+    with as_visitor("the-visitors-token"):
+        ordered = job()
+        engine.keep_visitor(ordered.id)
+    events = list(engine.run(ordered))
     seen["previews"] = sum(isinstance(event, Step) and event.preview is not None for event in events)
     seen["sha256"] = events[-1].files[0].pixels_sha256  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -76,19 +84,92 @@ def run_space(folder: Path) -> dict[str, Any]:
     _restart_worker()
     LentDevice.quota = 0
     seen["no_gpu"] = _read_error_text(lambda: wait_for_result(engine.run(job())), StudioError)
+    with as_visitor("the-visitors-token"):
+        engine.keep_visitor((ordered := job()).id)
+    seen["used_up"] = _read_error_text(lambda: wait_for_result(engine.run(ordered)), StudioError)
+    seen["together"] = _count_at_once(engine, job)
     engine.close()
 
     near = LocalEngine(ModelCache((*FAMILIES, family)), files)
     seen["local"] = wait_for_result(near.run(job())).files[0].pixels_sha256
     near.close()
-    return {**seen, "calls": CALLS, "pid": os.getpid(), "allowed": sorted(LentDevice.allowed(folder))}
+    return {
+        **seen,
+        "calls": CALLS,
+        "pid": os.getpid(),
+        "tokens": LentDevice.tokens,
+        "allowed": sorted(LentDevice.allowed(folder)),
+    }
 
 
-class LentDevice:
+def _count_at_once(engine: Any, job: Any) -> int:
+    """How many jobs of different visitors ask for a GPU at the same time."""
+    LentDevice.quota, LentDevice.meeting = 100, threading.Barrier(4)
+    streams = []
+    for number in range(4):
+        with as_visitor(f"token-{number}"):
+            engine.keep_visitor((ordered := job()).id)
+        streams.append(engine.run(ordered))
+    for stream in streams:
+        list(stream)
+    return 0 if LentDevice.meeting.broken else engine.slots
+
+
+@contextmanager
+def as_visitor(token: str) -> Iterator[None]:
+    """An event of the page, as Gradio lets its handlers see the request."""
+    import gradio
+    from gradio.context import LocalContext
+    from starlette.requests import Request
+
+    scope = {"type": "http", "headers": [(b"x-ip-token", token.encode())]}
+    reset = LocalContext.request.set(gradio.Request(Request(scope)))
+    yield
+    LocalContext.request.reset(reset)
+
+
+class LentDevice(http.server.BaseHTTPRequestHandler):
     """The service that lends: counts, and says no once the quota is used up."""
 
     quota = 100
     index = 0
+    tokens: ClassVar[list[str]] = []
+    meeting: threading.Barrier | None = None
+
+    def do_POST(self) -> None:
+        path, _, query = self.path.partition("?")
+        asked = {name: values[0] for name, values in urllib.parse.parse_qs(query).items()}
+        if path == "/schedule":
+            CALLS.append(f"schedule {asked['durationSeconds']}")
+            self.tokens.append(asked.get("token", ""))
+            self._schedule()
+        elif path == "/allow":
+            with (Path(sys.argv[1]) / "pids").open("a") as file:
+                file.write(f"{asked['pid']}\n")
+            self._send(200, {})
+        else:
+            CALLS.append("release")
+            self._send(200, {})
+
+    def _schedule(self) -> None:
+        if LentDevice.quota <= 0:
+            return self._send(429, {"left": 0, "wait": 600})
+        LentDevice.quota -= 1
+        index = LentDevice.index
+        if LentDevice.meeting is not None:
+            index = 100 + LentDevice.meeting.wait(60)
+        self._send(200, {"idle": True, "nvidiaIndex": index, "nvidiaUUID": "GPU-0", "allowToken": "token"})
+
+    def _send(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
     @staticmethod
     def allowed(folder: Path) -> set[int]:
@@ -104,25 +185,13 @@ def _make_up_device() -> None:
     layer.pack = layer.size = lambda *_, **__: 0
     layer.is_in_bad_fork = lambda: False
     sys.modules["spaces.zero.torch"] = layer
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LentDevice)
+    os.environ["SPACES_ZERO_DEVICE_API_URL"] = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     import gradio  # noqa: F401  first, as `spaces` wants it
-    from spaces.zero import client
-    from spaces.zero.api import ScheduleResponse
-    from spaces.zero.gradio import error
+    from spaces.zero import utils
 
-    def schedule(**asked: Any) -> Any:
-        if LentDevice.quota <= 0:
-            raise error("ZeroGPU quota exceeded", "Space app has reached its <b>GPU limit</b>.")
-        LentDevice.quota -= 1
-        CALLS.append(f"schedule {asked['duration'].seconds}")
-        return ScheduleResponse(idle=True, nvidiaIndex=LentDevice.index, nvidiaUUID="GPU-0", allowToken="token")
-
-    def allow(token: str) -> None:
-        with (Path(sys.argv[1]) / "pids").open("a") as file:
-            file.write(f"{os.getpid()}\n")
-
-    patched: Any = client
-    patched.schedule, patched.allow = schedule, allow
-    patched.release = lambda *_, **__: CALLS.append("release")
+    utils.self_cgroup_device_path = lambda: "/"
 
 
 def _restart_worker() -> None:

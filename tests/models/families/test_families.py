@@ -20,6 +20,7 @@ from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models.diffusion import pipeline
 from pipelines.models.families import FAMILIES, flux2, qwen_image, stable_diffusion, z_image
+from pipelines.models.families.control_nets import ControlNetFamily
 from pipelines.models.families.flux2 import Flux2Family
 from pipelines.models.families.qwen_image import QwenImageFamily
 from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionFamily
@@ -59,7 +60,7 @@ class TinyFamilies(RealStudio):
     """A studio over a tiny checkpoint of each family, with a photo and a mask in `pictures`."""
 
     def __init__(self, root: Path) -> None:
-        cache = ModelCache((*FAMILIES, *(family for family, _ in make_tiny_families(root))))
+        cache = ModelCache((*FAMILIES, *make_tiny_families(root)))
         super().__init__(root, cache=cache, engine=UnfilteredEngine)
         photo = np.asarray(cv2.resize(load_example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
         mask = np.zeros_like(photo)
@@ -93,20 +94,23 @@ class TinyFamilies(RealStudio):
         return result, [step for step in steps if isinstance(step, Step)]
 
 
-def make_tiny_families(root: Path) -> list[tuple[Any, ModelSpec]]:
-    """A family and the row of its tiny checkpoint, of each."""
-    union, z_net = ("controlnet", str(tiny_union(root / "union"))), ("controlnet", str(tiny_z_control(root / "z-net")))
-    built = (
-        (StableDiffusionFamily, "stable_diffusion", tiny_sdxl(root / "xl"), (union,), 3.0),
-        (Flux2Family, "flux2", tiny_klein(root / "klein"), (), 1.0),
-        (ZImageFamily, "z_image", tiny_z_image(root / "z"), (z_net,), 0.0),
-        (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), (), 1.0),
+def make_tiny_families(root: Path) -> list[Any]:
+    """Every family with a tiny checkpoint, and the ControlNets of two."""
+    nets = (
+        family_checks.control_net_row(tiny_union(root / "tiny-union"), "ControlNetUnionModel"),
+        family_checks.control_net_row(tiny_z_control(root / "tiny-z-net"), "ZImageControlNetModel"),
     )
-    rows = []
-    for kind, family, folder, options, guidance in built:
-        row = family_checks.tiny_row(family, str(folder), VERBS[family], *options, guidance=guidance)
-        rows.append((kind((row,)), row))
-    return rows
+    built = (
+        (StableDiffusionFamily, "stable_diffusion", tiny_sdxl(root / "xl"), "tiny-union", 3.0),
+        (Flux2Family, "flux2", tiny_klein(root / "klein"), "", 1.0),
+        (ZImageFamily, "z_image", tiny_z_image(root / "z"), "tiny-z-net", 0.0),
+        (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), "", 1.0),
+    )
+    families: list[Any] = [ControlNetFamily(nets)]
+    for kind, family, folder, net, guidance in built:
+        row = family_checks.tiny_row(family, str(folder), VERBS[family], guidance=guidance, control_net=net)
+        families.append(kind((row,)))
+    return families
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +158,7 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
 
 @pytest.mark.parametrize("family", list(VERBS))
 def test_a_model_that_was_put_aside_comes_back_the_same(studio: TinyFamilies, family: str) -> None:
-    with studio.cache.borrow_model(f"tiny-{family}") as model:
+    with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
         assert hasattr(model, "to_host")
         render = make_request(VERBS[family][-1], prompt="a red cup")
         before, weights = draw_pictures(model, render), weight_addresses(model)
@@ -171,7 +175,7 @@ def test_tiles_that_save_memory_touch_no_other_drawing(
     studio: TinyFamilies, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "_LOW_MEMORY_TILE_PX", 32)
-    with studio.cache.borrow_model(f"tiny-{family}") as model:
+    with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
         render = make_request(VERBS[family][-1], prompt="a red cup")
         before = draw_pictures(model, render)
         with model.low_memory():
@@ -188,7 +192,7 @@ def test_numbers_that_are_no_picture_end_the_job_with_a_sentence(
 ) -> None:
     import torch
 
-    with studio.cache.borrow_model(f"tiny-{family}") as model:
+    with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
         net = getattr(model.pipe, "transformer", None) or model.pipe.unet
         broken = model.pipe.vae.decoder if part == "vae" else net
         weight = list(broken.parameters())[-1]
@@ -203,7 +207,7 @@ def test_numbers_that_are_no_picture_end_the_job_with_a_sentence(
 
 
 def weight_addresses(model: Any) -> list[int]:
-    parts = [*model.pipe.components.values(), *model._extra_components.values()]
+    parts = model.pipe.components.values()
     return [row.data_ptr() for part in parts if hasattr(part, "parameters") for row in part.parameters()]
 
 
@@ -232,7 +236,7 @@ def draw_with_diffusers(row: ModelSpec, verb: Verb) -> list[Image]:
     if verb == "inpaint":
         arguments["mask_image"] = Pillow.fromarray((family_checks.right_half_mask() * 255).astype(np.uint8))
     if verb == "control":
-        parts["controlnet"] = ControlNetUnionModel.from_pretrained(dict(row.options)["controlnet"])
+        parts["controlnet"] = ControlNetUnionModel.from_pretrained(Path(row.repo).with_name("tiny-union"))
         arguments |= {"control_image": [Pillow.fromarray(family_checks.noise_photo(8))], "control_mode": [3]}
     stem = stable_diffusion._PIPELINE_SUFFIXES[verb]
     pipe = getattr(diffusers, f"StableDiffusionXL{stem}Pipeline")(**parts)
@@ -246,12 +250,12 @@ def draw_with_diffusers(row: ModelSpec, verb: Verb) -> list[Image]:
 
 @pytest.mark.parametrize("verb", ["text", "image", "inpaint", "control"])
 def test_a_watched_run_is_byte_equal_to_plain_diffusers(studio: TinyFamilies, verb: Verb) -> None:
-    with studio.cache.borrow_model("tiny-stable_diffusion") as model:
+    with studio.cache.borrow_for_verb("tiny-stable_diffusion", "control") as model:
         family_checks.check_watched_run(model, make_request(verb), draw_with_diffusers(model.spec, verb))
 
 
 def test_a_picture_follows_its_map_and_its_kind(studio: TinyFamilies) -> None:
-    with studio.cache.borrow_model("tiny-stable_diffusion") as model:
+    with studio.cache.borrow_for_verb("tiny-stable_diffusion", "control") as model:
         edges = draw_pictures(model, make_request("control"))
         assert not are_identical(
             edges, draw_pictures(model, make_request("control", control=family_checks.noise_photo(9)))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.models.diffusion.pipeline import DiffusionModel
+from pipelines.models.families.control_nets import ControlNet
 from tests.gpu import test_full_size as full
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
 from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_z_control, tiny_z_image
@@ -18,7 +19,7 @@ from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_z_contro
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def parts(name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
+def parts(name: str, folder: Path) -> tuple[Any, Any]:
     """A tiny pipeline of the class that `name` has at full size, and its ControlNet."""
     import diffusers
     from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
@@ -26,13 +27,13 @@ def parts(name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
 
     kind = getattr(diffusers, full.CASES[name][2].pipeline_class)
     if name == "klein":
-        return kind.from_pretrained(tiny_klein(folder / "klein")), {}
+        return kind.from_pretrained(tiny_klein(folder / "klein")), None
     if name == "sdxl":
         net = ControlNetUnionModel.from_pretrained(tiny_union(folder / "union"))
-        return kind.from_pretrained(tiny_sdxl(folder / "xl")), {"controlnet": net}
+        return kind.from_pretrained(tiny_sdxl(folder / "xl")), net
     z_net: Any = ZImageControlNetModel
     net = z_net.from_pretrained(tiny_z_control(folder / "z-net"))
-    return kind.from_pretrained(tiny_z_image(folder / "z")), {"controlnet": net}
+    return kind.from_pretrained(tiny_z_image(folder / "z")), net
 
 
 @pytest.fixture(scope="module", params=list(full.CASES))
@@ -43,9 +44,10 @@ def painter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     torch.set_num_threads(1)
     spec, kind, _ = full.CASES[request.param]
     small = {**dict(spec.defaults), "side": 96, "side_min": 64, "num_inference_steps": 2}
-    pipe, extra = parts(request.param, tmp_path_factory.mktemp("tiny"))
-    made = full.assemble_model(replace(spec, defaults=tuple(small.items())), kind, pipe, extra, "cpu")
-    yield made
+    pipe, net = parts(request.param, tmp_path_factory.mktemp("tiny"))
+    made = full.assemble_model(replace(spec, defaults=tuple(small.items())), kind, pipe, "cpu")
+    with made.using_control_net(ControlNet(spec, net, "cpu")):
+        yield made
     made.close()
     torch.set_num_threads(threads)
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 @pytest.fixture(scope="module")
-def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Any, ModelSpec]]]:
+def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     from diffusers.pipelines import pipeline_utils
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
@@ -35,16 +35,14 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tup
     patch.setattr(pipeline_utils, "SUPPORTED_DEVICE_MAP", ["balanced", "cuda", "cpu"])
     patch.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)
     patch.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
-    rows = make_tiny_families(tmp_path_factory.mktemp("lanes"))
-    yield {spec.family: (family, spec) for family, spec in rows}
+    yield make_tiny_families(tmp_path_factory.mktemp("lanes"))
     patch.undo()
 
 
 @pytest.mark.parametrize("name", list(VERBS))
 def test_two_lanes_load_a_checkpoint_each_onto_their_own_device(
-    families: dict[str, tuple[Any, ModelSpec]], name: str, monkeypatch: pytest.MonkeyPatch
+    families: list[Any], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    family, spec = families[name]
     asked: list[object] = []
     load = loader._load_component
 
@@ -55,8 +53,8 @@ def test_two_lanes_load_a_checkpoint_each_onto_their_own_device(
     monkeypatch.setattr(loader, "_load_component", note_device)
     drawn = []
     for n in range(2):
-        cache = ModelCache((family,), CacheOptions(device=f"cpu:{n}"))
-        with cache.borrow_model(spec.id) as model:
+        cache = ModelCache(families, CacheOptions(device=f"cpu:{n}"))
+        with cache.borrow_for_verb(f"tiny-{name}", VERBS[name][-1]) as model:
             assert model.device == f"cpu:{n}"
             drawn.append(draw_pictures(model, make_request(VERBS[name][-1])))
         cache.close()

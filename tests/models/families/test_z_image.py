@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.errors import ModelUnavailable
+from pipelines.models.families.control_nets import ControlNetFamily
 from pipelines.models.families.z_image import VERBS, Z_IMAGE, ZImageFamily, ZImageModel
 from tests.models.support import family_checks
 from tests.models.support.family_checks import (
@@ -34,18 +36,21 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZImageFamily]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("z-image")
-    net = ("controlnet", str(tiny_z_control(root / "net")))
-    yield ZImageFamily(
-        (family_checks.tiny_row("z_image", str(tiny_z_image(root / "model")), VERBS, net, guidance=0.0),)
-    )
+    tiny_z_control(root / "net")
+    yield ZImageFamily((family_checks.tiny_row("z_image", str(tiny_z_image(root / "model")), VERBS, guidance=0.0),))
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def model(family: ZImageFamily) -> ZImageModel:
+def model(family: ZImageFamily) -> Iterator[ZImageModel]:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, ZImageModel)
-    return model
+    with family_checks.with_control_net(model, net_folder(family), "ZImageControlNetModel"):
+        yield model
+
+
+def net_folder(family: ZImageFamily) -> Path:
+    return Path(family.specs[0].repo).with_name("net")
 
 
 def plain(family: ZImageFamily, verb: Any, *seeds: int, guidance: float = 0.0) -> family_checks.Pictures:
@@ -63,8 +68,8 @@ def plain(family: ZImageFamily, verb: Any, *seeds: int, guidance: float = 0.0) -
     if verb == "inpaint":
         arguments["mask_image"] = Pillow.fromarray((right_half_mask() * 255).astype(np.uint8))
     if verb == "control":
-        net = dict(family.specs[0].options)["controlnet"]
-        parts["controlnet"] = ZImageControlNetModel.from_pretrained(net)
+        kind: Any = ZImageControlNetModel
+        parts["controlnet"] = kind.from_pretrained(net_folder(family))
         arguments["control_image"] = Pillow.fromarray(noise_photo(8))
     pipe = getattr(diffusers, f"ZImage{names[verb]}Pipeline")(**parts)
     pictures = [
@@ -139,8 +144,11 @@ def test_words_are_read_once(model: ZImageModel, verb: Any):
     family_checks.check_prompt_encoded_once(model, make_request(verb))
 
 
-def test_two_threads_draw_what_one_would(model: ZImageModel):
-    family_checks.check_threads(model, [make_request("text", 1), make_request("control", 2)])
+def test_two_threads_draw_what_one_would(model: ZImageModel, family: ZImageFamily):
+    def lend() -> AbstractContextManager[None]:
+        return family_checks.with_control_net(model, net_folder(family), "ZImageControlNetModel")
+
+    family_checks.check_threads(model, [make_request("text", 1), make_request("control", 2)], lend=lend)
 
 
 def test_inpaint_keeps_the_bytes_outside_the_mask(model: ZImageModel):
@@ -153,19 +161,22 @@ def test_a_picture_follows_its_map(model: ZImageModel):
     assert not are_identical(maps[0], draw_pictures(model, make_request("text", 1)))
 
 
-def test_the_control_of_one_file_is_read_and_another_layout_refused(family: ZImageFamily, tmp_path: Path):
-    from pipelines.models.families import z_image
-
-    row = family.specs[0]
-    net = f"{dict(row.options)['controlnet']}::diffusion_pytorch_model.safetensors"
-    spec = replace(row, options=(("controlnet", net),))
+def test_the_control_of_one_file_is_read_and_another_layout_refused(model: ZImageModel, family: ZImageFamily):
+    row = family_checks.control_net_row(net_folder(family), "ZImageControlNetModel", ("layout", TRUE_LAYOUT))
+    row = replace(row, options=(("files", "diffusion_pytorch_model.safetensors"), *row.options[1:]))
+    other = replace(row, options=(*row.options[:-1], ("layout", TRUE_LAYOUT.replace("32", "64"))))
     with pytest.raises(ModelUnavailable, match="not the ControlNet"):
-        family.load(spec, "cpu")
-    layout = {"control_layers_places": [0], "control_in_dim": 4, "dim": 32, "n_refiner_layers": 1, "n_heads": 2}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(z_image, "_CONTROLNET_LAYOUT", {**layout, "n_kv_heads": 2})
-        model = family.load(spec, "cpu")
-    assert are_identical(draw_pictures(model, make_request("control", 5)), plain(family, "control", 5))
+        ControlNetFamily((other,)).load(other, "cpu")
+    nets = ControlNetFamily((row,))
+    with model.using_control_net(nets.load(row, "cpu")):
+        assert are_identical(draw_pictures(model, make_request("control", 5)), plain(family, "control", 5))
+    assert nets.estimate_bytes(row) == nets.load(row, "cpu").module.num_parameters() * 4
+
+
+TRUE_LAYOUT = (
+    '{"control_layers_places": [0], "control_in_dim": 4, "dim": 32, "n_refiner_layers": 1, "n_heads": 2, '
+    '"n_kv_heads": 2}'
+)
 
 
 def test_orders_of_several_users_in_one_call_are_each_as_alone(model: ZImageModel):

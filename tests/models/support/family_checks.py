@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import Adapter, ModelStep, RenderRequest
 from pipelines.models.diffusion.pipeline import DiffusionModel
+from pipelines.models.families.control_nets import ControlNetFamily
 
 Pictures = list[Image]
 
@@ -49,7 +52,12 @@ def make_request(verb: Verb, *seeds: int, prompt: str = "a red cup", size: Size 
 
 
 def tiny_row(
-    family: str, repo: str, verbs: Sequence[Verb], *options: tuple[str, str], guidance: float = 1.0
+    family: str,
+    repo: str,
+    verbs: Sequence[Verb],
+    *options: tuple[str, str],
+    guidance: float = 1.0,
+    control_net: str = "",
 ) -> ModelSpec:
     """A spec of a tiny checkpoint that takes three steps."""
     defaults = (
@@ -60,8 +68,30 @@ def tiny_row(
         ("side_min", 64),
     )
     return ModelSpec(
-        f"tiny-{family}", family, tuple(verbs), "Apache-2.0", repo=repo, defaults=defaults, options=options
+        f"tiny-{family}",
+        family,
+        tuple(verbs),
+        "Apache-2.0",
+        repo=repo,
+        defaults=defaults,
+        options=options,
+        control_net=control_net,
     )
+
+
+def control_net_row(folder: Path, kind: str, *options: tuple[str, str]) -> ModelSpec:
+    """A spec of the tiny ControlNet of class `kind` in `folder`; its id is the folder's name."""
+    files = ("files", "config.json,diffusion_pytorch_model.safetensors")
+    given = (files, ("class", kind), *options)
+    return ModelSpec(folder.name, "control_net", (), "Apache-2.0", repo=str(folder), options=given)
+
+
+@contextmanager
+def with_control_net(model: DiffusionModel, folder: Path, kind: str) -> Iterator[None]:
+    """Lend `model` the tiny ControlNet in `folder`, as the cache does for `control`."""
+    row = control_net_row(folder, kind)
+    with model.using_control_net(ControlNetFamily((row,)).load(row, "cpu")):
+        yield
 
 
 def ignore_step(step: ModelStep) -> None:
@@ -98,7 +128,7 @@ def draw_with_diffusers(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Pi
 def check_size_estimate(family: Any, spec: ModelSpec) -> None:
     """The size estimated from file headers is what loading takes."""
     model = family.load(spec, "cpu")
-    parts = [*model.pipe.components.values(), *model._extra_components.values()]
+    parts = model.pipe.components.values()
     weights = {
         tensor.data_ptr(): tensor.nbytes
         for part in parts if hasattr(part, "parameters")
@@ -188,8 +218,17 @@ def check_prompt_encoded_once(model: DiffusionModel, render: RenderRequest) -> N
         hook.remove()
 
 
-def check_threads(model: DiffusionModel, renders: Sequence[RenderRequest], *, meet: bool = True) -> None:
-    """Two threads on one model draw what each would alone; `meet`: they are seen in the middle of it together."""
+def check_threads(
+    model: DiffusionModel,
+    renders: Sequence[RenderRequest],
+    *,
+    meet: bool = True,
+    lend: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
+    """Two threads on one model draw what each would alone; `meet`: they are seen in the middle of it together.
+
+    `lend` is entered in each thread, as the cache lends a ControlNet to the thread that borrows it.
+    """
     alone = [draw_pictures(model, render) for render in renders]
     together = threading.Barrier(len(renders))
 
@@ -200,7 +239,8 @@ def check_threads(model: DiffusionModel, renders: Sequence[RenderRequest], *, me
             if meet and not met:
                 met.append(together.wait(20))
 
-        return draw_pictures(model, render, on_step)
+        with lend():
+            return draw_pictures(model, render, on_step)
 
     for _ in range(3):
         with ThreadPoolExecutor(len(renders)) as pool:

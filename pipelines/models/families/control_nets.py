@@ -1,0 +1,118 @@
+"""ControlNets: models of their own in the cache, so that only a request that follows a map brings and loads them.
+
+A model names its ControlNet by `ModelSpec.control_net`; `ModelCache.borrow_for_verb` lends both together.
+
+Options of a spec that are read here: `files` (see `loader`), `class` of diffusers, and `layout`, the configuration in
+JSON where the file comes without one.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import ModelSpec
+from pipelines.models import checkpoint, cpu_offload
+from pipelines.models.devices import release_cached_memory
+from pipelines.models.diffusion import loader
+from pipelines.models.pinned_revisions import PINS
+
+_FOLDER_FILES = "config.json,diffusion_pytorch_model.safetensors"
+
+SDXL_UNION = ModelSpec(
+    id="sdxl-union",
+    family="control_net",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="xinsir/controlnet-union-sdxl-1.0",
+    revision=PINS["xinsir/controlnet-union-sdxl-1.0"],
+    options=(("files", _FOLDER_FILES), ("class", "ControlNetUnionModel")),
+    dtype="auto",
+    bytes=2 * 1_255_000_000,
+)
+Z_IMAGE_UNION = ModelSpec(
+    id="z-image-union",
+    family="control_net",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
+    revision=PINS["alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union"],
+    options=(
+        ("files", "Z-Image-Turbo-Fun-Controlnet-Union.safetensors"),
+        ("class", "ZImageControlNetModel"),
+        # The configuration of the first Union ControlNet, which its file does not contain.
+        ("layout", '{"control_layers_places": [0, 5, 10, 15, 20, 25], "control_in_dim": 16}'),
+    ),
+    dtype="auto-bfloat16",
+    bytes=3_100_000_000,
+)
+
+
+class ControlNet:
+    """A loaded ControlNet. It draws nothing by itself: a view of its model takes `module`."""
+
+    def __init__(self, spec: ModelSpec, module: Any, device: str) -> None:
+        self.spec = spec
+        self.module = module
+        self._device = device
+
+    def to_host(self) -> None:
+        """Move the weights to main memory; see `OffloadableModel`."""
+        cpu_offload.move_to_host([self.module])
+
+    def to_device(self) -> None:
+        """Move the weights back to the device."""
+        cpu_offload.move_to_device([self.module], self._device)
+
+    def place_on_device(self, device: str) -> None:
+        """Move the weights to `device` for good, before anything is drawn."""
+        self.module.to(device)
+        self._device = device
+
+    def close(self) -> None:
+        """Free the memory."""
+        self.module = None
+        gc.collect()
+        release_cached_memory(self._device)
+
+
+class ControlNetFamily:
+    """The ControlNets. Tests give it `specs` of their own."""
+
+    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
+        self.specs = specs
+
+    def estimate_bytes(self, spec: ModelSpec) -> int:
+        """Compute the bytes of the weights from the file headers; downloads what is not here."""
+        return checkpoint.compute_loaded_bytes(loader.find_checkpoint(spec).weights["model"], spec.dtype)
+
+    def load(self, spec: ModelSpec, device: str) -> ControlNet:
+        """Load the ControlNet to `device`. Raises `ModelUnavailable`."""
+        import diffusers
+
+        options = dict(spec.options)
+        files, kind = loader.find_checkpoint(spec), getattr(diffusers, options["class"])
+        if "layout" in options:
+            module = _load_single_file(kind, files.weights["model"][0], json.loads(options["layout"]), spec, device)
+        else:
+            module = kind.from_pretrained(files.folder, **loader.loading_arguments(spec, device))
+        return ControlNet(loader.with_loaded_revision(spec, files.folder), module, device)
+
+
+def _load_single_file(kind: Any, path: Path, layout: dict[str, Any], spec: ModelSpec, device: str) -> Any:
+    import torch
+    from safetensors.torch import load_file
+
+    with torch.device("meta"):
+        net = kind(**layout)
+    try:
+        net.load_state_dict(load_file(path, device=device), assign=True)
+    except RuntimeError as error:
+        raise ModelUnavailable(f"{path.name} is not the ControlNet that this version knows.") from error
+    return net.to(getattr(torch, spec.dtype)).eval()
+
+
+CONTROL_NETS = ControlNetFamily((SDXL_UNION, Z_IMAGE_UNION))
