@@ -90,6 +90,19 @@ class OffloadableModel(Protocol):
     def to_device(self) -> None: ...
 
 
+@runtime_checkable
+class HostMemoryModel(Protocol):
+    """A model that knows what it takes of the host's memory."""
+
+    def host_bytes(self) -> int:
+        """Return the bytes that it takes there once it has moved."""
+        ...
+
+    def streamed_bytes(self) -> int:
+        """Return the bytes that it takes there always, such as those of a text encoder that is streamed."""
+        ...
+
+
 class ModelFamily(Protocol):
     """One module of `models/families`: its model specs and how to load them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pipelines.engines.local import LocalEngine
-from pipelines.models import devices, hub
+from pipelines.models import devices, hub, pinned_memory
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import Machine
 from pipelines.models.families import FAMILIES
@@ -51,4 +51,6 @@ def detect_machine() -> Machine:
 def make_worker_engine(files: FileIndex, audit: AuditLog, *, among: int = 1, compile: bool = False) -> LocalEngine:
     """Make the engine of a cluster worker on whose machine at most `among` workers run."""
     machine = detect_machine()
+    if machine.device == "cuda":
+        pinned_memory.limit_rounding()
     return LocalEngine(make_cache(machine, machine.device, among=among, compile=compile), files, audit=audit)

@@ -258,7 +258,7 @@ def _collect_images(
                     return event, seconds
                 if isinstance(event, StudioError):
                     raise event
-                if isinstance(event, float):
+                if isinstance(event, float | int):
                     seconds = event
                     continue
                 on_step(ModelStep(event.index, event.total, _decode_preview(event.preview)))

@@ -16,7 +16,7 @@ def move_to_host(components: Iterable[object]) -> None:
     """Move every torch module to the host, from a GPU to pinned memory. Raises `RuntimeError` without room for it."""
     import torch
 
-    for module in _select_modules(components):
+    for module in select_modules(components):
         for tensor in (*module.parameters(), *module.buffers()):
             # Quantized weights are tensor subclasses, which cannot be pinned: `module.to` moves them.
             if tensor.is_cuda and type(tensor.data) is torch.Tensor:
@@ -29,13 +29,14 @@ def move_to_device(components: Iterable[object], device: str) -> None:
     """Move every torch module among `components` to `device`; the copy is complete on return."""
     import torch
 
-    for module in _select_modules(components):
+    for module in select_modules(components):
         module.to(device, non_blocking=True)
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
 
 
-def _select_modules(components: Iterable[object]) -> list[torch.nn.Module]:
+def select_modules(components: Iterable[object]) -> list[torch.nn.Module]:
+    """List the torch modules among `components`."""
     import torch
 
     return [part for part in components if isinstance(part, torch.nn.Module)]

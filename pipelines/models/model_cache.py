@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
-from pipelines.core.models import ControllableModel, ModelFamily, ModelSpec, OffloadableModel
+from pipelines.core.models import ControllableModel, HostMemoryModel, ModelFamily, ModelSpec, OffloadableModel
 from pipelines.core.params import Verb
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import best_dtype, enter_device, is_out_of_memory, release_cached_memory
@@ -44,6 +44,8 @@ class _CacheEntry:
 
     bytes: int
     borrower_threads: list[int]
+    host_bytes: int = 0  # what it takes of the host's memory once it has moved
+    streamed_bytes: int = 0  # what it takes there always
     model: Any = None
     last_used: float = 0.0
     location: MemoryLocation = "device"
@@ -159,7 +161,7 @@ class ModelCache:
             return
         with self._condition:
             allowed = self.budget_bytes + self._options.drawing_reserve_bytes
-            excess = self._used_bytes("device") + drawing_bytes - allowed
+            excess = self._used_bytes() + drawing_bytes - allowed
             evicted = self._evict(self._select_to_free(self._idle_ids("device"), excess))
         self._offload(evicted)
 
@@ -241,7 +243,7 @@ class ModelCache:
         if self.budget_bytes is None:
             return []
         idle_ids = self._idle_ids("device")
-        excess = self._used_bytes("device") + size - self.budget_bytes
+        excess = self._used_bytes() + size - self.budget_bytes
         if excess > sum(self._entries[i].bytes for i in idle_ids):
             # A thread that waited while it borrows a model could wait for itself, so it gets the error at once.
             if size > self.budget_bytes or any(thread_id in e.borrower_threads for e in self._entries.values()):
@@ -260,6 +262,9 @@ class ModelCache:
                 self._offload(evicted)
                 if entry.model is None:
                     entry.model = self._load_with_retry(row, family)
+                    entry.host_bytes = entry.bytes
+                    if isinstance(entry.model, HostMemoryModel):
+                        entry.host_bytes, entry.streamed_bytes = entry.model.host_bytes(), entry.model.streamed_bytes()
                     self.load_counts[row.id] += 1
                 else:
                     entry.model.to_device()
@@ -304,8 +309,9 @@ class ModelCache:
         ]
         return [spec_id for _, spec_id in sorted(rows)]
 
-    def _used_bytes(self, location: MemoryLocation) -> int:
-        return sum(entry.bytes for entry in self._entries.values() if entry.location == location)
+    def _used_bytes(self) -> int:
+        """Add up what models take on the device."""
+        return sum(entry.bytes for entry in self._entries.values() if entry.location == "device")
 
     def _select_to_free(self, idle_ids: list[str], excess: int) -> list[str]:
         """Take from the front as many ids as free `excess` bytes."""
@@ -320,7 +326,7 @@ class ModelCache:
         to_offload = []
         for spec_id in spec_ids:
             entry = self._entries[spec_id]
-            if not isinstance(entry.model, OffloadableModel) or not self._free_host_bytes(entry.bytes):
+            if not isinstance(entry.model, OffloadableModel) or not self._free_host_bytes(entry.host_bytes):
                 self._drop_entry(spec_id)
                 continue
             entry.location, entry.is_ready = "host", False
@@ -329,11 +335,14 @@ class ModelCache:
 
     def _free_host_bytes(self, size: int) -> bool:
         """Close the least recently used models on the host until `size` bytes fit; False if they cannot."""
-        excess = self._used_bytes("host") + size - self._options.host_budget_bytes
+        used = sum(entry.streamed_bytes for entry in self._entries.values())
+        used += sum(entry.host_bytes for entry in self._entries.values() if entry.location == "host")
+        excess = used + size - self._options.host_budget_bytes
         idle_ids = self._idle_ids("host")
-        if excess > sum(self._entries[i].bytes for i in idle_ids):
+        if excess > sum(self._entries[i].host_bytes for i in idle_ids):
             return False
-        for spec_id in self._select_to_free(idle_ids, excess):
+        while excess > 0:
+            excess -= self._entries[spec_id := idle_ids.pop(0)].host_bytes
             self._drop_entry(spec_id)
         return True
 

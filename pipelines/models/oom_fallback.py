@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
@@ -20,6 +21,7 @@ from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models.devices import MemoryGauge, create_memory_gauge, is_out_of_memory
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
+from pipelines.models.peak_memory import DrawingKey
 
 log = logging.getLogger("designerbox")
 
@@ -66,23 +68,35 @@ def draw_with_fallback(
 
     First, idle models are evicted until the memory that such a drawing took before is free. After an out-of-memory
     error everything idle is evicted and the drawing is tried again with less: one picture at a time, then at half the
-    area and enlarged. The notices of the images say so. Raises `OutOfMemory` when that does not help either.
+    area and enlarged. What ran out once begins with less the next time. The notices of the images say so. Raises
+    `OutOfMemory` when that does not help either.
     """
-    gauge = gauge or create_memory_gauge(cache.device)
-    try:
-        return _run_measured(cache, model.spec.family, (render,), lambda: model.draw(render, on_step), gauge)
-    except (MemoryError, RuntimeError, OutOfMemory) as error:
-        # The error refers to frames that hold the memory: nothing can be freed before the error is deleted.
-        if not is_out_of_memory(error):
-            raise
-    log.warning("out of memory while %s drew: trying again with less", model.spec.id)
-    can_repeat = cache.evict_idle() or len(render.seeds) > 1 or isinstance(model, LowMemoryMode)
-    for size in _fallback_sizes(render, repeat_size=can_repeat):
+    gauge, peaks = gauge or create_memory_gauge(cache.device), cache.peak_memory
+    key = _drawing_key(model.spec.family, (render,))
+    known_shortage = peaks.ran_out(key)
+    if not known_shortage:
         try:
-            return _draw_one_by_one(model, render, size, on_step)
+            return _run_measured(cache, key, lambda: model.draw(render, on_step), gauge)
+        except (MemoryError, RuntimeError, OutOfMemory) as error:
+            # The error refers to frames that hold the memory: nothing can be freed before the error is deleted.
+            if not is_out_of_memory(error):
+                raise
+        log.warning("out of memory while %s drew: trying again with less", model.spec.id)
+        peaks.record_shortage(key)
+    can_repeat = known_shortage or cache.evict_idle() or len(render.seeds) > 1 or isinstance(model, LowMemoryMode)
+    sizes = list(_fallback_sizes(render, repeat_size=can_repeat))
+    for size in sizes:
+        sparing = key._replace(pixels=size[0] * size[1], batch=1, sparing=True)
+        if peaks.ran_out(sparing) and size != sizes[-1]:
+            continue
+        draw = partial(_draw_one_by_one, model, render, size, on_step, known_shortage=known_shortage)
+        try:
+            return _run_measured(cache, sparing, draw, gauge)
         except (MemoryError, RuntimeError, OutOfMemory) as error:
             if not is_out_of_memory(error):
                 raise
+        peaks.record_shortage(sparing)
+        cache.evict_idle()
     raise OutOfMemory(_too_large_message(render))
 
 
@@ -90,17 +104,18 @@ def draw_batch(
     cache: ModelCache, model: BatchingModel, family: str, renders: Sequence[RenderRequest], on_step: OnSteps
 ) -> list[RenderedImages]:
     """Call `model.draw_batch`, with memory freed as in `draw_with_fallback`; an out-of-memory error is not handled."""
-    return _run_measured(
-        cache, family, renders, lambda: model.draw_batch(renders, on_step), create_memory_gauge(cache.device)
-    )
+    key = _drawing_key(family, renders)
+    return _run_measured(cache, key, lambda: model.draw_batch(renders, on_step), create_memory_gauge(cache.device))
 
 
-def _run_measured(
-    cache: ModelCache, family: str, renders: Sequence[RenderRequest], call: Callable[[], T], gauge: MemoryGauge | None
-) -> T:
+def _drawing_key(family: str, renders: Sequence[RenderRequest]) -> DrawingKey:
+    first = renders[0]
+    batch = sum(len(render.seeds) for render in renders)
+    return DrawingKey(family, first.verb, len(first.images), first.size[0] * first.size[1], batch)
+
+
+def _run_measured(cache: ModelCache, key: DrawingKey, call: Callable[[], T], gauge: MemoryGauge | None) -> T:
     """Free the memory that such a call took before, run `call`, and record the memory that it takes."""
-    width, height = renders[0].size
-    key = family, width * height, sum(len(render.seeds) for render in renders)
     cache.reserve_for_drawing(cache.peak_memory.peak_bytes(key))
     if gauge is None:
         return call()
@@ -121,19 +136,23 @@ def _fallback_sizes(render: RenderRequest, *, repeat_size: bool) -> Iterator[Siz
         yield round(render.size[0] * scale), round(render.size[1] * scale)
 
 
-def _draw_one_by_one(model: Model, render: RenderRequest, size: Size, on_step: OnStep) -> RenderedImages:
+def _draw_one_by_one(
+    model: Model, render: RenderRequest, size: Size, on_step: OnStep, *, known_shortage: bool
+) -> RenderedImages:
     with model.low_memory() if isinstance(model, LowMemoryMode) else contextlib.nullcontext():
         drawn = [model.draw(replace(render, seeds=(seed,), size=size), on_step) for seed in render.seeds]
     notices = dict.fromkeys(notice for images in drawn for notice in images.notices)
     pictures = tuple(_enlarge_to(image, render.size) for images in drawn for image in images.images)
-    return RenderedImages(pictures, (*notices, _fallback_notice(render, size)))
+    return RenderedImages(pictures, (*notices, _fallback_notice(render, size, known_shortage=known_shortage)))
 
 
-def _fallback_notice(render: RenderRequest, size: Size) -> str:
+def _fallback_notice(render: RenderRequest, size: Size, *, known_shortage: bool) -> str:
     if size != render.size:
         return f"Memory gave out: this was drawn at {size[0]} × {size[1]} px and enlarged."
     if len(render.seeds) > 1:
         return "Memory gave out: the variations were drawn one at a time."
+    if known_shortage:
+        return "Memory gave out at this size before: this was drawn with less of it."
     return "Memory gave out once: this was drawn with everything else put aside."
 
 

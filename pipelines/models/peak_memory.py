@@ -1,4 +1,4 @@
-"""Peak memory of drawings, measured and remembered over restarts, by family, picture size and batch."""
+"""Peak memory of drawings, measured and remembered over restarts, and which drawings ran out of memory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 log = logging.getLogger("designerbox")
 
 T = TypeVar("T")
-DrawingKey = tuple[str, int, int]  # family, pixels of a picture, pictures in the call
+
+
+class DrawingKey(NamedTuple):
+    """What the memory of a drawing depends on. `sparing`: one picture at a time, its decoder in small tiles."""
+
+    family: str
+    verb: str
+    references: int  # pictures in the request
+    pixels: int  # of a picture that is drawn
+    batch: int  # pictures in the call
+    sparing: bool = False
 
 
 class PeakMemory:
-    """The most bytes that drawing took beside the weights. Safe from any thread."""
+    """The most bytes that drawings took beside the weights, and those that ran out. Safe from any thread."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._peaks = dict(read_rows(file, _from_row)) if file is not None else {}
+        rows = read_rows(file, _from_row) if file is not None else []
+        self._peaks = {key: taken for key, taken in rows if taken is not None}
+        self._shortages = {key for key, taken in rows if taken is None}
 
     def peak_bytes(self, key: DrawingKey) -> int:
         """Return the most bytes that were measured, 0 where nothing was."""
@@ -34,8 +46,24 @@ class PeakMemory:
             if taken <= self._peaks.get(key, 0):
                 return
             self._peaks = {**self._peaks, key: taken}
-            if self._file is not None:
-                write_rows(self._file, [_to_row(*each) for each in sorted(self._peaks.items())])
+            self._save()
+
+    def ran_out(self, key: DrawingKey) -> bool:
+        """Tell whether such a drawing ran out of memory before, so that it need not be tried again."""
+        return key in self._shortages
+
+    def record_shortage(self, key: DrawingKey) -> None:
+        """Note that a drawing ran out of memory; after a restart a sparing one is tried again."""
+        with self._lock:
+            self._shortages = {*self._shortages, key}
+            self._save()
+
+    def _save(self) -> None:
+        if self._file is None:
+            return
+        lasting: list[DrawingKey] = sorted(key for key in self._shortages if not key.sparing)
+        rows = [_to_row(*each) for each in sorted(self._peaks.items())] + [_to_row(key, None) for key in lasting]
+        write_rows(self._file, rows)
 
 
 def read_rows(file: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
@@ -59,9 +87,12 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, object]]) -> None:
         log.warning("%s could not be written: %s", file, error)
 
 
-def _from_row(row: Mapping[str, Any]) -> tuple[DrawingKey, int]:
-    return (str(row["family"]), int(row["pixels"]), int(row["batch"])), int(row["bytes"])
+def _from_row(row: Mapping[str, Any]) -> tuple[DrawingKey, int | None]:
+    numbers = (int(row[name]) for name in ("references", "pixels", "batch"))
+    key = DrawingKey(str(row["family"]), str(row["verb"]), *numbers, bool(row["sparing"]))
+    return key, None if row["bytes"] is None else int(row["bytes"])
 
 
-def _to_row(key: DrawingKey, taken: int) -> dict[str, object]:
-    return {"family": key[0], "pixels": key[1], "batch": key[2], "bytes": taken}
+def _to_row(key: DrawingKey, taken: int | None) -> dict[str, object]:
+    """Make a row of the file; `taken` None for a drawing that ran out of memory."""
+    return {**key._asdict(), "bytes": taken}

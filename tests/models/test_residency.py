@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,11 +17,14 @@ import pytest
 from pipelines.core.errors import JobCancelled, OutOfMemory
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
-from pipelines.models import cpu_offload, oom_fallback
+from pipelines.models import cpu_offload, oom_fallback, pinned_memory
 from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory
+from pipelines.models.diffusion import loader
 from pipelines.models.model_cache import CacheOptions, ModelCache
-from pipelines.models.peak_memory import PeakMemory
+from pipelines.models.peak_memory import DrawingKey, PeakMemory
 from tests.engines.support.crowded_device import run_many_jobs, start_crowded_studio
+from tests.models.support import family_checks
+from tests.models.support.tiny_flow_checkpoints import tiny_klein
 from tests.support.examples import make_noise
 
 GB = 2**30
@@ -203,6 +207,70 @@ def test_weights_move_without_becoming_others() -> None:
 # ---------------------------------------------------------------- what drawing takes
 
 
+class PinnedModel(FakeModel):
+    """A model of 10 bytes that takes 16 on the host, and 4 there always."""
+
+    def host_bytes(self) -> int:
+        return 16
+
+    def streamed_bytes(self) -> int:
+        return 4
+
+
+class PinnedFamily(FakeFamily):
+    """A family of such models."""
+
+    def load(self, spec: ModelSpec, device: str) -> PinnedModel:
+        return PinnedModel(spec)
+
+
+@pytest.mark.parametrize(("host", "stays"), [(19, False), (24, True)])
+def test_the_host_is_counted_with_what_pinning_and_streaming_take(host: int, stays: bool) -> None:
+    cache = ModelCache((PinnedFamily("ab"),), CacheOptions(budget_bytes=10, host_budget_bytes=host))
+    borrow_each(cache, "ab")
+    assert ("a" in locations(cache)) == stays
+
+
+def test_pinned_blocks_are_counted_as_torch_rounds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    net = torch.nn.Linear(1500, 1500)  # 9.0 MB of weights and 6 kB of biases
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    assert pinned_memory.count_pinned_bytes([net, net]) == 2**24 + 2**13
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "pinned_max_round_threshold_mb:1")
+    assert pinned_memory.count_pinned_bytes([net]) == 1500 * 1500 * 4 + 2**13
+
+
+@pytest.mark.parametrize(("known", "given"), [(True, ""), (False, ""), (True, "expandable_segments:True")])
+def test_torch_is_told_not_to_round_where_it_can_and_was_told_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, known: bool, given: str
+) -> None:
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", given)
+    monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF", raising=False)
+    if not given:
+        monkeypatch.delenv("PYTORCH_ALLOC_CONF")
+    monkeypatch.setattr(pinned_memory, "_torch_knows_setting", lambda: known)
+    pinned_memory.limit_rounding()
+    wanted = given or ("pinned_max_round_threshold_mb:1" if known else "")
+    assert os.environ.get("PYTORCH_ALLOC_CONF", "") == wanted
+    monkeypatch.delenv("PYTORCH_ALLOC_CONF", raising=False)
+
+
+@pytest.mark.parametrize(("host_gigabytes", "pinned"), [(64, True), (0, False)])
+def test_a_streamed_encoder_is_pinned_only_where_the_host_has_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host_gigabytes: int, pinned: bool
+) -> None:
+    seen: list[bool] = []
+    spec = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path / "klein")), ("text",), ("text_encoder", "streamed"))
+    monkeypatch.setattr(
+        "diffusers.hooks.group_offloading.apply_group_offloading", lambda *_, use_stream, **__: seen.append(use_stream)
+    )
+    monkeypatch.setattr(pinned_memory, "total_host_bytes", lambda: host_gigabytes * GB)
+    loader._load_streamed_encoder(tmp_path / "klein", spec, "cuda:0")
+    assert seen == [pinned]
+
+
 class FakeGauge:
     """Reports that drawing takes `takes` bytes beside 100 that were in use."""
 
@@ -217,6 +285,8 @@ class FakeGauge:
 
 
 TEXT = RenderRequest("text", "a harbour", (400, 300), (1, 2))
+TEXT_KEY = DrawingKey("shelf", "text", 0, 120_000, 2)
+X_KEY = DrawingKey("x", "edit", 3, 1, 1)
 
 
 def ignore_step(step: ModelStep) -> None:
@@ -229,7 +299,7 @@ def test_what_a_drawing_took_is_kept_by_family_size_and_batch_and_room_is_made_f
     with cache.borrow_model("a") as model:
         for takes in (9, 5):
             oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step, FakeGauge(takes))
-    assert cache.peak_memory.peak_bytes(("shelf", 120_000, 2)) == 9
+    assert cache.peak_memory.peak_bytes(TEXT_KEY) == 9
     # 24 bytes hold both models and 4 bytes of drawing, not 9: one must leave.
     assert locations(cache) == {"b": "host", "a": "device"}
 
@@ -240,7 +310,7 @@ def test_a_drawing_that_failed_is_no_measure() -> None:
         model.error, model.tight = ValueError("broken"), 0
         with pytest.raises(ValueError, match="broken"):
             oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step, FakeGauge(9))
-    assert cache.peak_memory.peak_bytes(("shelf", 120_000, 2)) == 0
+    assert cache.peak_memory.peak_bytes(TEXT_KEY) == 0
 
 
 def test_what_a_drawing_took_is_known_to_the_first_job_after_a_restart(tmp_path: Path) -> None:
@@ -257,6 +327,9 @@ def test_what_a_drawing_took_is_known_to_the_first_job_after_a_restart(tmp_path:
     with again.borrow_model("a") as model:
         oom_fallback.draw_with_fallback(again, model, less, ignore_step)
         assert locations(again)["b"] == "device"  # another batch takes another amount
+        pictures = (make_noise(300, 400),) * 3
+        oom_fallback.draw_with_fallback(again, model, replace(TEXT, verb="edit", images=pictures), ignore_step)
+        assert locations(again)["b"] == "device"  # so do another verb and references
         oom_fallback.draw_with_fallback(again, model, TEXT, ignore_step)
         assert locations(again)["b"] == "host"
 
@@ -266,15 +339,15 @@ def test_a_damaged_record_of_peaks_is_begun_anew(tmp_path: Path, text: str) -> N
     file = tmp_path / "peaks.json"
     file.write_text(text)
     peaks = PeakMemory(file)
-    peaks.record_peak(("x", 1, 1), 5)
-    peaks.record_peak(("x", 1, 1), 3)
-    assert PeakMemory(file).peak_bytes(("x", 1, 1)) == 5
+    peaks.record_peak(X_KEY, 5)
+    peaks.record_peak(X_KEY, 3)
+    assert PeakMemory(file).peak_bytes(X_KEY) == 5
 
 
 def test_a_disk_that_takes_nothing_costs_no_picture(tmp_path: Path) -> None:
     peaks = PeakMemory(tmp_path / "nowhere" / "peaks.json")
-    peaks.record_peak(("x", 1, 1), 5)
-    assert peaks.peak_bytes(("x", 1, 1)) == 5
+    peaks.record_peak(X_KEY, 5)
+    assert peaks.peak_bytes(X_KEY) == 5
 
 
 def test_memory_is_divided_by_what_is_free() -> None:
@@ -312,6 +385,36 @@ def test_what_is_too_large_even_alone_is_drawn_at_half_its_area_and_enlarged(see
     assert [image.shape for image in images.images] == [(320, 400, 3)] * len(seeds)
     assert [render.size for render in model.drawn] == [(320, 256)] * len(seeds)
     assert images.notices[-1] == "Memory gave out: this was drawn at 320 × 256 px and enlarged."
+
+
+def test_what_ran_out_once_begins_sparing_the_next_time_and_after_a_restart(tmp_path: Path) -> None:
+    order, steps = replace(TEXT, seeds=(1,), size=(400, 320)), list[int]()
+    for restart in range(2):
+        cache = make_cache("a")
+        cache.peak_memory = PeakMemory(tmp_path / "peaks.json")
+        with cache.borrow_model("a") as model:
+            model.area = 90_000  # two tries are too large, the third at half the area is not
+            for _ in range(2):
+                oom_fallback.draw_with_fallback(cache, model, order, lambda step: steps.append(step.index))
+        # At first three tries, then one; after a restart the sparing one at the full size is tried again.
+        assert len(steps) == (4, 7)[restart]
+        assert cache.peak_memory.ran_out(DrawingKey("shelf", "text", 0, 128_000, 1))
+        smaller = DrawingKey("shelf", "text", 0, 128_000, 1, sparing=True)
+        assert cache.peak_memory.ran_out(smaller)
+        assert not PeakMemory(tmp_path / "peaks.json").ran_out(smaller)
+
+
+def test_a_sparing_start_says_so_and_is_measured_for_itself() -> None:
+    cache, order = make_cache("ab", budget=20, reserve=4), replace(TEXT, seeds=(1,))
+    borrow_each(cache, "b")
+    with cache.borrow_model("a") as model:
+        model.fails_once = True
+        for notice in ("Memory gave out once", "Memory gave out at this size before"):
+            images = oom_fallback.draw_with_fallback(cache, model, order, ignore_step, FakeGauge(3))
+            assert notice in images.notices[-1]
+    key = DrawingKey("shelf", "text", 0, 120_000, 1)
+    assert cache.peak_memory.peak_bytes(key) == 0
+    assert cache.peak_memory.peak_bytes(key._replace(sparing=True)) == 3
 
 
 def test_a_picture_that_fits_once_others_left_is_drawn_as_asked() -> None:

@@ -27,7 +27,7 @@ from pipelines.jobs.queue import JobQueue
 from pipelines.jobs.retention import RetentionPolicy, apply_retention
 from pipelines.jobs.webhooks import Webhooks
 from pipelines.jobs.workers import Engine
-from pipelines.models import devices, hub, profiles
+from pipelines.models import devices, hub, pinned_memory, profiles
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import Machine
 from pipelines.models.model_cache import ModelCache
@@ -168,6 +168,8 @@ def _choose_profile(settings: Settings, machine: Machine | None) -> tuple[Profil
 def _build_local_engine(settings: Settings, files: FileIndex, device: str) -> LocalEngine | MultiGpuEngine:
     """Build an engine on one device, or one that has a worker on each of several GPUs."""
     cards = devices.find_cuda_devices()[: settings.devices or None] if device == "cuda" else ()
+    if device == "cuda":
+        pinned_memory.limit_rounding()
     if cards:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     peaks, tuner = PeakMemory(settings.data / "peaks.json"), BatchSizeTuner(settings.data / "paces.json")

@@ -27,7 +27,7 @@ from typing import Any
 
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ModelSpec
-from pipelines.models import checkpoint, latent_preview
+from pipelines.models import checkpoint, latent_preview, pinned_memory
 from pipelines.models.diffusion.pipeline import DiffusionModel, is_tiny_autoencoder
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 
@@ -236,12 +236,14 @@ def _load_streamed_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
     from diffusers.hooks.group_offloading import apply_group_offloading
 
     encoder = _load_component(folder, "text_encoder", spec)
+    # A stream pins all of it at once. Where the host is too small for that it is copied slower, from pageable memory.
+    is_pinned = device.startswith("cuda") and pinned_memory.fits_host(pinned_memory.count_pinned_bytes([encoder]))
     apply_group_offloading(
         encoder.eval(),
         torch.device(device),
         torch.device("cpu"),
         offload_type="leaf_level",
-        use_stream=device.startswith("cuda"),
+        use_stream=is_pinned,
     )
     return encoder
 
@@ -284,6 +286,7 @@ def _configure_vae(vae: Any, spec: ModelSpec) -> None:
     if spec.dtype != "float16" and "force_upcast" in vae.config:
         # SDXL's pipelines cast a VAE with this flag to float32 and back on every call; only float16 needs that.
         vae.register_to_config(force_upcast=False)
+    vae.enable_slicing()  # several pictures are decoded one by one: that takes the memory of one, and as long
     if is_tiny_autoencoder(vae):
         return
     enable_tiled_decoding(vae, _VAE_TILE_PX)

@@ -24,7 +24,7 @@ from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ControlNet, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
-from pipelines.models import cpu_offload, latent_preview
+from pipelines.models import cpu_offload, latent_preview, pinned_memory
 from pipelines.models.diffusion.resolution import Canvas, plan_canvas, resize_to_cover
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 from pipelines.models.lora import LoraSlots
@@ -168,7 +168,7 @@ class DiffusionModel:
             self._thread_state.control_net = None
 
     def to_host(self) -> None:
-        """Move the weights to main memory; see `OffloadableModel`. Prompt embeddings stay, a few megabytes."""
+        """Move the weights to main memory; see `OffloadableModel`. Prompt embeddings are there already."""
         cpu_offload.move_to_host(self._offloadable_components())
 
     def to_device(self) -> None:
@@ -187,11 +187,22 @@ class DiffusionModel:
         """The device that it draws on."""
         return self._device
 
+    def host_bytes(self) -> int:
+        """See `HostMemoryModel.host_bytes`."""
+        return pinned_memory.count_pinned_bytes(cpu_offload.select_modules(self._offloadable_components()))
+
+    def streamed_bytes(self) -> int:
+        """See `HostMemoryModel.streamed_bytes`."""
+        return pinned_memory.count_pinned_bytes([self.pipe.text_encoder]) if self._streams_text_encoder else 0
+
+    @property
+    def _streams_text_encoder(self) -> bool:
+        return dict(self.spec.options).get("text_encoder") == "streamed"
+
     def _offloadable_components(self) -> list[object]:
         """List every component but a streamed text encoder, which is in main memory anyway."""
-        streamed = dict(self.spec.options).get("text_encoder") == "streamed"
-        parts = {name: part for name, part in self.pipe.components.items() if not (streamed and name == "text_encoder")}
-        return [*parts.values(), self._preview_decoder]
+        kept = "text_encoder" if self._streams_text_encoder else ""
+        return [*(part for name, part in self.pipe.components.items() if name != kept), self._preview_decoder]
 
     def close(self) -> None:
         """Free the memory."""
@@ -301,10 +312,11 @@ class DiffusionModel:
 
         def encode() -> PromptEmbeds:
             with torch.no_grad():
-                return self.encode_prompt(view, render, canvas)
+                return _move_embeds(self.encode_prompt(view, render, canvas), "cpu")
 
-        # A LoRA may change the text encoder too.
-        return self._embeds.get_or_create((self.prompt_key(render), render.adapters), encode)
+        # On the host, since 32 prompts of klein take a quarter of a gigabyte. A LoRA may change the text encoder too.
+        kept = self._embeds.get_or_create((self.prompt_key(render), render.adapters), encode)
+        return _move_embeds(kept, self._device)
 
     def _step_count(self, render: RenderRequest) -> int:
         """Return the number of steps; at least one is left after `strength` has skipped its share."""
@@ -317,6 +329,15 @@ class DiffusionModel:
         if not render.negative_prompt or self.is_guided(render):
             return ()
         return ("This model draws without guidance: what the picture should not show was not read.",)
+
+
+def _move_embeds(embeds: PromptEmbeds, device: str) -> PromptEmbeds:
+    """Copy embeddings to a device: tensors or lists of tensors by argument name. Lists are new ones each time."""
+
+    def move(value: Any) -> Any:
+        return [each.to(device) for each in value] if isinstance(value, list) else value.to(device)
+
+    return {name: move(value) for name, value in embeds.items()}
 
 
 def _concatenate_embeds(embeds: Sequence[PromptEmbeds], counts: Sequence[int]) -> PromptEmbeds:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
-from pipelines.models import checkpoint, cpu_offload
+from pipelines.models import checkpoint, cpu_offload, pinned_memory
 from pipelines.models.devices import release_cached_memory
 from pipelines.models.diffusion import loader
 from pipelines.models.pinned_revisions import PINS
@@ -56,7 +56,7 @@ class ControlNet:
 
     def __init__(self, spec: ModelSpec, module: Any, device: str) -> None:
         self.spec = spec
-        self.module = module
+        self.module: Any = module
         self._device = device
 
     def to_host(self) -> None:
@@ -66,6 +66,14 @@ class ControlNet:
     def to_device(self) -> None:
         """Move the weights back to the device."""
         cpu_offload.move_to_device([self.module], self._device)
+
+    def host_bytes(self) -> int:
+        """See `HostMemoryModel.host_bytes`."""
+        return pinned_memory.count_pinned_bytes([self.module])
+
+    def streamed_bytes(self) -> int:
+        """See `HostMemoryModel.streamed_bytes`."""
+        return 0
 
     def place_on_device(self, device: str) -> None:
         """Move the weights to `device` for good, before anything is drawn."""

@@ -206,6 +206,18 @@ def test_numbers_that_are_no_picture_end_the_job_with_a_sentence(
         draw_pictures(model, make_request(VERBS[family][-1]))
 
 
+@pytest.mark.parametrize("family", list(VERBS))
+def test_several_pictures_are_decoded_one_by_one(studio: TinyFamilies, family: str) -> None:
+    verb = VERBS[family][0]
+    decoded: list[int] = []
+    with studio.cache.borrow_for_verb(f"tiny-{family}", verb) as model:
+        hook = model.pipe.vae.decoder.register_forward_pre_hook(lambda _, inputs: decoded.append(len(inputs[0])))
+        draw_pictures(model, make_request(verb, 1, 2))
+        hook.remove()
+    assert set(decoded) == {1}
+    assert len(decoded) >= 2
+
+
 def weight_addresses(model: Any) -> list[int]:
     parts = model.pipe.components.values()
     return [row.data_ptr() for part in parts if hasattr(part, "parameters") for row in part.parameters()]

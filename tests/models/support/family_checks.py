@@ -111,9 +111,10 @@ def are_identical(one: Sequence[Image], other: Sequence[Image]) -> bool:
 
 
 def draw_with_diffusers(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Pictures:
-    """Draw with a pipeline of diffusers itself."""
+    """Draw with a pipeline of diffusers itself, several pictures decoded one by one as ours are."""
     import torch
 
+    pipe.vae.enable_slicing()
     pipe.set_progress_bar_config(disable=True)
     generator = [torch.Generator().manual_seed(seed) for seed in seeds]
     pictures = pipe(
