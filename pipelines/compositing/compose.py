@@ -5,7 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.compositing.shadows import Shadow, blur_quickly, bounce_light, shadow_map, soften_plate
+from pipelines.compositing.shadows import (
+    Shadow,
+    blur_quickly,
+    bounce_light,
+    ground_reflection,
+    ground_tint,
+    shadow_map,
+    soften_plate,
+)
 from pipelines.core.geometry import Alpha, Image, Mask, PlacedSubject, Side
 from pipelines.imaging.color import LinearImage, measure_lightness, to_linear, to_srgb
 from pipelines.imaging.film_grain import measure_grain, measure_noise, synthesize_grain
@@ -40,8 +48,7 @@ def composite_subject(
     scene = to_linear(plate)
     core = core_mask(placed.alpha)
     if shadow is not None:
-        light = shadow_map(placed.alpha, shadow, key_side)[..., None]
-        scene = scene * (light if clean else light + bounce_light(placed))
+        scene = _shade_ground(scene, placed, shadow, key_side, clean=clean)
     own = relight_subject(placed, plate) if relit else placed.colour
     subject = to_linear(own)
     alpha = placed.alpha[..., None]
@@ -53,6 +60,21 @@ def composite_subject(
     out = np.clip(values + 0.5, 0, 255).astype(np.uint8)
     out[core] = own[core]
     return out
+
+
+def _shade_ground(
+    scene: LinearImage, placed: PlacedSubject, shadow: Shadow, key_side: Side, *, clean: bool
+) -> LinearImage:
+    """Darken the scene by the subject's shadow; without `clean`, add what the ground reflects of the subject."""
+    light = shadow_map(placed.alpha, shadow, key_side)
+    ground = shadow.ground
+    shaded = scene * (light[..., None] if ground is None else ground_tint(ground, light))
+    if not clean:
+        shaded = shaded + scene * bounce_light(placed)
+    if ground is not None and ground.reflection and (placed.alpha > 0.5).any():
+        mirrored, share = ground_reflection(placed, ground)
+        shaded = shaded + share[..., None] * (mirrored - shaded)
+    return shaded
 
 
 def add_background_grain(placed: PlacedSubject, plate: Image, *, seed: int, clean: bool = False) -> Image:

@@ -93,6 +93,12 @@ def measure_black_level(image: Image, alpha: Alpha) -> float | None:
     return float(np.quantile(measure_lightness(image)[inside], _BLACK_QUANTILE)) if inside.any() else None
 
 
+def measure_mean_lightness(image: Image, alpha: Alpha) -> float | None:
+    """Return the mean L* (0 to 100) of the subject; None without any."""
+    inside = alpha > 0.9
+    return float(measure_lightness(image)[inside].mean()) if inside.any() else None
+
+
 def is_monochrome(image: Image) -> bool:
     """Tell whether a photo is black and white: next to none of its pixels has a visible colour."""
     small = np.asarray(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA), np.float32)
@@ -124,5 +130,6 @@ def with_photo_constraints(
         outline_colour=measure_outline_colour(placed.colour, placed.alpha),
         original_background=measure_background_colour(placed.colour, placed.alpha),
         shadow_lightness=measure_black_level(placed.colour, placed.alpha),
+        subject_lightness=measure_mean_lightness(placed.colour, placed.alpha),
         monochrome=is_monochrome(photo),
     )

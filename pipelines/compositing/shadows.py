@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
+from pipelines.core.rendering import SceneGround
 from pipelines.framing.camera_pitch import View
 from pipelines.imaging.color import LinearImage, to_linear
 
@@ -20,6 +22,9 @@ _PHOTO_DARKNESS_RANGE = (0.5, 0.95)  # darkness of a shadow whose direction was 
 _PHOTO_HARDNESS = 0.65  # how much sharper such a shadow is when it is black
 _RIM_HEIGHT = 0.54  # of `drop`: mean height of its layers
 _TOP_VIEW_CAST_FACTOR = 3.9  # over `cast`: seen from the side, half of a shadow is hidden behind the subject
+_THICKNESS_RATIO = 0.45  # of the subject's width: how deep it is taken to be where a set's light falls on it
+_SHADOW_BANDS = 6  # bands of height whose shadows are blurred each as much as it is high
+_REFLECTION_DEPTH_RATIO = 0.45  # of the subject's width: depth at which a reflection has faded to a third
 # Squash, tilt and drop by view: the higher the camera, the longer a shadow on the ground looks.
 _SHADOW_SHAPES = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.18)}
 
@@ -32,6 +37,7 @@ class Shadow:
     `tilt` is how far it falls to the side per height, away from the key light. `drop` is for the view from above: the
     shadow lies beside the whole outline, as far as this share of the subject's width. `toward` is a vector there
     (right, down) whose length is the shadow's darkness, 0 to 1; without it, the shadow falls away from the key light.
+    `ground` is that of a set: then its key light casts the shadow, and nothing of the above but `contact` is used.
     """
 
     contact: float = 0.58
@@ -40,12 +46,18 @@ class Shadow:
     tilt: float = 0.35
     drop: float = 0.0
     toward: tuple[float, float] | None = None
+    ground: SceneGround | None = None
 
 
 def shadow_for_view(shadow: Shadow, view: View) -> Shadow:
     """Return `shadow` as seen by a camera at that height."""
     squash, tilt, drop = _SHADOW_SHAPES[view]
     return replace(shadow, squash=squash, tilt=tilt, drop=drop)
+
+
+def on_ground(shadow: Shadow, grounds: Sequence[SceneGround | None], n: int) -> Shadow:
+    """Return `shadow` as it falls on the ground of picture `n`, where that is known."""
+    return replace(shadow, ground=grounds[n]) if n < len(grounds) else shadow
 
 
 def blur_quickly(values: LinearImage, radius: float) -> LinearImage:
@@ -74,6 +86,11 @@ def shadow_map(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.f
     columns = np.nonzero(mask.any(axis=0))[0]
     width_px = float(columns[-1] - columns[0] + 1)
     base = int(np.nonzero(mask.any(axis=1))[0][-1])
+    if shadow.ground is not None:
+        dark = 1 - (1 - shadow.contact * _contact_shadow(small, width_px, base)) * (
+            1 - (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(small, shadow.ground, width_px, base)
+        )
+        return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     if shadow.drop:
         dark = _top_view_shadow(small, shadow, key_side, width_px)
         return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
@@ -120,6 +137,83 @@ def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, 
     soft = near * (1 - distance) + far * distance
     spread = cv2.GaussianBlur(flat, (0, 0), sigmaX=max(1.0, 0.06 * width_px), sigmaY=max(1.0, 0.02 * width_px))
     return np.asarray(np.clip(shadow.cast * np.maximum(soft * (1 - 0.55 * distance), 0.8 * spread), 0, 1), np.float32)
+
+
+def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -> npt.NDArray[np.float32]:
+    """Return what a set's key light does not reach of the ground, 0 to 1, with a penumbra that grows with height.
+
+    The subject is a card as thick as `_THICKNESS_RATIO` of its width. A point at height h hides the light at the ground
+    h / tan(elevation) away, and the penumbra there is as wide as the distance times the light's angle.
+    """
+    height, width = alpha.shape
+    right, away, up = ground.key
+    up = max(up, 0.12 * float(np.hypot(np.hypot(right, away), up)))
+    pitch = np.radians(np.clip(ground.pitch, 3.0, 80.0))
+    across = float(right / up / np.cos(pitch))
+    along = float(away / up * np.tan(pitch))
+    reach_per_px = float(np.sqrt((right / up) ** 2 + (away / up) ** 2 + 1) / np.cos(pitch))
+    spread = 2 * float(np.tan(np.radians(np.clip(ground.diameter, 0.5, 90.0)) / 2)) * reach_per_px
+    depth_px = _THICKNESS_RATIO * width_px * float(np.sin(pitch))
+    top = int(np.nonzero((alpha > 0.5).any(axis=1))[0][0])
+    tall = max(base - top, 1)
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    edges = np.geomspace(0.06, 1.0, _SHADOW_BANDS)
+    hidden = np.zeros_like(alpha)
+    for n, edge in enumerate(edges):
+        low = 0.0 if n == 0 else float(edges[n - 1])
+        part = alpha * ((base - rows <= edge * tall) & (base - rows >= (low - 0.02) * tall))
+        middle = 0.5 * (low + float(edge)) * tall
+        # (x, y) at height p over the base falls to (x - across * p, base + along * p).
+        matrix = np.array([[1, across, -across * base], [0, -along, base * (1 + along)]], np.float64)
+        if abs(along) < 0.02:
+            matrix[1] = (0, 0.02, base * 0.98)
+        fallen = cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        thick = max(3, round(depth_px * (1.0 + 0.4 * float(edge)))) | 1
+        fallen = cv2.dilate(fallen, np.ones((thick, 1), np.uint8))
+        blur = max(0.6, 0.29 * spread * middle)  # a disc's standard deviation is 0.25 to 0.29 of its diameter
+        flat = max(0.6, blur * (float(np.sin(pitch)) + 0.15))
+        fallen = cv2.GaussianBlur(fallen, (0, 0), sigmaX=blur, sigmaY=flat)
+        hidden = np.maximum(hidden, fallen) + 0.5 * np.minimum(hidden, fallen)
+    return np.clip(hidden, 0, 1).astype(np.float32)
+
+
+def ground_tint(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
+    """Return the light of `shadow_map` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it."""
+    ambient = np.asarray(ground.ambient, np.float32)
+    mean = float(ambient.mean())
+    return np.asarray(1 - (1 - light[..., None]) * (1 - ambient) / max(1 - mean, 1e-3), np.float32).clip(0, 1)
+
+
+def ground_reflection(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:
+    """Return the subject's mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with
+    height."""
+    factor = max(1, placed.alpha.shape[0] // 768)
+    rows, columns = placed.alpha.shape[0] // factor, placed.alpha.shape[1] // factor
+    alpha = np.asarray(cv2.resize(placed.alpha, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    colour = cv2.resize(to_linear(placed.colour), (columns, rows), interpolation=cv2.INTER_AREA) * alpha[..., None]
+    mask = alpha > 0.5
+    base = int(np.nonzero(mask.any(axis=1))[0][-1])
+    wide = float(np.count_nonzero(mask.any(axis=0)))
+    lowest = np.where(mask.any(axis=0), rows - 1 - np.argmax(mask[::-1], axis=0), 0).astype(np.float32)
+    # Where the outline ends high above the ground, nothing touches it: the mirror lies at the base there.
+    round_foot = 0.5 * wide * float(np.sin(np.radians(ground.pitch))) + 2
+    line = np.where(base - lowest <= round_foot, lowest, base)
+    line = cv2.GaussianBlur(line[None].astype(np.float32), (0, 0), max(1.0, 0.01 * wide))
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    source = 2 * line - y + 1
+    mirrored = cv2.remap(np.dstack([colour, alpha]), x, source, cv2.INTER_LINEAR, borderValue=(0, 0, 0, 0))
+    depth = np.maximum(y - line, 0)
+    soft = cv2.GaussianBlur(mirrored, (0, 0), sigmaX=max(0.8, 0.012 * wide), sigmaY=max(0.8, 0.02 * wide))
+    near = np.exp(-depth / (0.06 * wide))[..., None]
+    mirrored = mirrored * near + soft * (1 - near)
+    fade = ground.reflection * np.exp(-depth / (_REFLECTION_DEPTH_RATIO * wide)) * (y >= line)
+    share = np.asarray(mirrored[..., 3] * fade, np.float32)
+    light = mirrored[..., :3] / np.maximum(mirrored[..., 3:], 1e-3)
+    size = (placed.alpha.shape[1], placed.alpha.shape[0])
+    return (
+        np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_LINEAR), np.float32),
+        np.asarray(cv2.resize(share, size, interpolation=cv2.INTER_LINEAR), np.float32),
+    )
 
 
 def _top_view_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float) -> npt.NDArray[np.float32]:

@@ -26,6 +26,7 @@ class Backdrop:
     for one. `camera_pitch` is how far the photo's camera looked down, in degrees; a surface seen from above uses it.
     `shadow_direction` points right and down the way the subject's shadow fell in the photo; its length is how dark
     that shadow is, 0 to 1. The light of a lamp with dark shadows fades around the subject accordingly.
+    `subject_lightness` is the subject's mean L*, which tells a subject in flash before a scene at dusk.
     """
 
     scene: str = ""
@@ -46,6 +47,7 @@ class Backdrop:
     monochrome: bool = False
     shadow_direction: tuple[float, float] | None = None
     light_level: float = 1.0
+    subject_lightness: float | None = None
 
 
 ControlKind = Literal["pose", "depth", "soft-edges", "edges", "normal", "segments"]
@@ -99,6 +101,22 @@ Scenery = Literal["plain", "computed", "photographed", "mixed"]
 
 
 @dataclass(frozen=True)
+class SceneGround:
+    """The ground of a scene at the line where a subject stands, as its renderer measured it.
+
+    `key` is the direction that the key light comes from (right, away, up), `diameter` how large that light is seen, in
+    degrees, `ambient` the share of light that stays in its shadow (linear red, green, blue). `reflection` is what the
+    ground mirrors, 0 to 1, and `pitch` how far the camera looks down, in degrees.
+    """
+
+    key: tuple[float, float, float]
+    diameter: float
+    ambient: tuple[float, float, float]
+    reflection: float
+    pitch: float
+
+
+@dataclass(frozen=True)
 class SceneMatch:
     """How a wish in words was answered by the built-in scenes.
 
@@ -121,7 +139,7 @@ class RenderedImages:
     `notices` are sentences such as which scene was chosen and why. `alphas` are the opacities of drawn figures, one for
     each image. `scenery` says what a built-in scene is: one colour, computed, a photograph, or a mix of both.
     `batch_size` is the largest number of pictures in one call that drew any of these. `scene_match`: how words were
-    answered, where they chose the scene.
+    answered, where they chose the scene. `grounds`: the ground in each image where it is known, else empty.
     """
 
     images: tuple[Image, ...]
@@ -130,6 +148,7 @@ class RenderedImages:
     scenery: Scenery | None = None
     batch_size: int = 1
     scene_match: SceneMatch | None = None
+    grounds: tuple[SceneGround | None, ...] = ()
 
 
 @dataclass(frozen=True)

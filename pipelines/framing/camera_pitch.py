@@ -13,7 +13,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha
 from pipelines.framing.placement import find_bounds
 from pipelines.models.families.scenes.keyword_search import choose_scene
-from pipelines.models.families.scenes.scene_types import PanoramaPlace
+from pipelines.models.families.scenes.scene_types import PanoramaPlace, Plate
 
 View = Literal["front", "three-quarter", "above"]
 DEFAULT_VIEW: View = "three-quarter"  # where the outline does not tell: most products are photographed so
@@ -34,7 +34,8 @@ def estimate_view(alpha: Alpha) -> View:
 
 def is_flat_scene(words: str) -> bool:
     """Tell whether the product scene that `words` choose is paper or a surface, which can be seen from above."""
-    return not isinstance(choose_scene(words, "product").scene.look, PanoramaPlace)
+    look = choose_scene(words, "product").scene.look
+    return not (isinstance(look, PanoramaPlace) or (isinstance(look, Plate) and not look.surface))
 
 
 def estimate_pitch(alpha: Alpha) -> float | None:

@@ -9,13 +9,13 @@ from typing import Literal
 from pipelines.codecs.containers import encode_layers
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_key_side, estimate_shadow_direction, with_photo_constraints
-from pipelines.compositing.shadows import Shadow, shadow_for_view
+from pipelines.compositing.shadows import Shadow, on_ground, shadow_for_view
 from pipelines.compositing.team_pages import Brand, Label, draw_sheet
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Cutout, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import MAX_SIDE, Subject, choice_field, flag_field, picture_field, seed_field
-from pipelines.core.rendering import Backdrop, EncodedFile, RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.rendering import Backdrop, EncodedFile, RenderedImages, RenderRequest, SceneGround, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import DEFAULT_VIEW, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
@@ -138,11 +138,12 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         scene_notices += [*scenes.notices, *_around_notices(form, context, edits)]
         for n, edit in enumerate(edits):
             seed, name = context.seed + len(images), f"layers-{len(images) + 1}"
-            images.append(edit.image if edit else composer.compose_on(scenes.images[n], seed))
+            on = composer.on_ground(scenes.grounds, n)
+            images.append(edit.image if edit else on.compose_on(scenes.images[n], seed))
             if params.layers and not context.draft and edit:
                 layers += scene_edit.export_layers(edit, subject, relit=composer.relit, name=name)
             elif params.layers and not context.draft:
-                layers += composer.export_layers(images[-1], scenes.images[n], seed, name)
+                layers += on.export_layers(images[-1], scenes.images[n], seed, name)
             emit("Composing", len(images), len(titles), images[-1])
     photo_notices = (each.fixed_sentence if is_fixed and each.fixed_sentence else each.sentence for each in findings)
     output = ToolOutput(
@@ -172,6 +173,10 @@ class SceneComposer:
         """With the light of `backdrop`, and its shadow where the subject stands on something."""
         shadow = replace(shadow_for_view(Shadow(), backdrop.seen_from), toward=backdrop.shadow_direction)
         return cls(placed, backdrop.key_light_side, shadow if is_standing else None, relit)
+
+    def on_ground(self, grounds: Sequence[SceneGround | None], n: int) -> SceneComposer:
+        """The composer for picture `n`, whose ground may be known."""
+        return self if self.shadow is None else replace(self, shadow=on_ground(self.shadow, grounds, n))
 
     def compose_on(self, plate: Image, seed: int) -> Image:
         """Composite the finished picture."""

@@ -11,12 +11,12 @@ import numpy as np
 from pipelines.codecs.containers import encode_animation, encode_layers
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, with_photo_constraints
-from pipelines.compositing.shadows import Shadow, shadow_for_view
+from pipelines.compositing.shadows import Shadow, on_ground, shadow_for_view
 from pipelines.compositing.turntable import SetDeviation, match_exposure, match_frame, measure_deviation, measure_extent
 from pipelines.core.geometry import Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject, choice_field, number_field, pictures_field, seed_field
-from pipelines.core.rendering import Backdrop, EncodedFile, RenderRequest, ToolOutput
+from pipelines.core.rendering import Backdrop, EncodedFile, RenderRequest, SceneGround, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
@@ -259,6 +259,7 @@ class Ground:
     seed: int
     is_preset_ground: bool  # the preset's own ground, not words or a picture
     scene_edits: tuple[scene_edit.SceneEdit | None, ...] = ()
+    scene_grounds: tuple[SceneGround | None, ...] = ()
 
     @property
     def is_transparent(self) -> bool:
@@ -288,7 +289,8 @@ class Ground:
         return encode_layers(image, placed, plate, **self._composite_options(n), name=name)
 
     def _composite_options(self, n: int) -> dict[str, Any]:
-        light: dict[str, Any] = {"key_side": self.light_side, "shadow": self.shadow, "relit": self.relit}
+        shadow = None if self.shadow is None else on_ground(self.shadow, self.scene_grounds, n)
+        light: dict[str, Any] = {"key_side": self.light_side, "shadow": shadow, "relit": self.relit}
         return {**light, "seed": self.seed + n, "clean": self.is_preset_ground and self.preset.scene == "pure-white"}
 
     def _scene_edit(self, n: int) -> scene_edit.SceneEdit | None:
@@ -338,7 +340,13 @@ def _draw_ground(
         backdrop=with_photo_constraints(backdrop, first.photo, placed, first.cutout.alpha),
     )
     scenes = context.draw(render, emit)
-    return replace(ground, plates=scenes.images, notices=(*scenes.notices, *notices), scene_edits=edits)
+    return replace(
+        ground,
+        plates=scenes.images,
+        notices=(*scenes.notices, *notices),
+        scene_edits=edits,
+        scene_grounds=scenes.grounds,
+    )
 
 
 def _draw_around(

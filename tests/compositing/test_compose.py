@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, measure_background_colour
-from pipelines.compositing.shadows import Shadow, shadow_map
+from pipelines.compositing.shadows import Shadow, ground_reflection, ground_tint, shadow_map
 from pipelines.core.geometry import Frame, PlacedSubject, Side
 from pipelines.core.params import Subject
+from pipelines.core.rendering import SceneGround
 from pipelines.framing.placement import frame_photo
 from pipelines.framing.resample import place_subject
 from pipelines.imaging.color import D65_MIRED, estimate_white_point, measure_lightness, to_linear, to_srgb
@@ -197,3 +200,49 @@ def test_white_point_follows_the_light() -> None:
     photo = load_example("coffee").astype(float)
     warm, cool = (np.clip(photo * gain, 0, 255).astype(np.uint8) for gain in ((1, 0.85, 0.65), (0.75, 0.9, 1)))
     assert estimate_white_point(warm) > estimate_white_point(cool) + 10
+
+
+MARBLE_GROUND = SceneGround((-0.6, 0.3, 0.74), 6.0, (0.2, 0.25, 0.35), 0.15, 14.0)
+
+
+@pytest.mark.parametrize(("right", "side"), [(-0.6, 1), (0.6, -1)])
+def test_the_key_light_of_a_set_casts_the_shadow_to_its_other_side(right, side):
+    alpha = make_blob(512, 512, (256, 300), (60, 120))
+    ground = replace(MARBLE_GROUND, key=(right, 0.3, 0.74))
+    dark = 1 - shadow_map(alpha, Shadow(contact=0.0, ground=ground), "none")
+    dark[alpha > 0.01] = 0
+    left, beside = float(dark[:, :196].sum()), float(dark[:, 316:].sum())
+    assert (beside - left) * side > 0
+    assert dark.max() <= 1 - np.mean(ground.ambient) + 1e-3
+
+
+def test_a_larger_lamp_makes_a_softer_shadow():
+    alpha = make_blob(512, 512, (256, 300), (60, 120))
+    steep = []
+    for diameter in (2.0, 40.0):
+        light = shadow_map(alpha, Shadow(contact=0.0, ground=replace(MARBLE_GROUND, diameter=diameter)), "none")
+        light[alpha > 0.01] = 1
+        steep.append(float(np.abs(np.diff(light[430:, 330:], axis=1)).max()))
+    assert steep[1] < 0.6 * steep[0]
+
+
+def test_a_shadow_in_the_sun_takes_the_colour_of_the_sky():
+    tinted = ground_tint(MARBLE_GROUND, np.full((4, 4), 0.4, np.float32))[0, 0]
+    assert tinted[2] > tinted[1] > tinted[0]
+    assert tinted.mean() == pytest.approx(0.4, abs=0.01)
+
+
+def test_polished_ground_mirrors_the_subject_and_leaves_its_core_alone():
+    placed = _placed_subject()
+    dull, polished = (
+        composite_subject(placed, PLATE, seed=1, shadow=Shadow(ground=replace(MARBLE_GROUND, reflection=share)))
+        for share in (0.0, 0.2)
+    )
+    core = core_mask(placed.alpha)
+    assert np.array_equal(polished[core], placed.colour[core])
+    _, share = ground_reflection(placed, replace(MARBLE_GROUND, reflection=0.2))
+    base = int(np.flatnonzero((placed.alpha > 0.5).any(axis=1))[-1])
+    assert 0.05 < share.max() <= 0.2
+    assert share[base + 2 :].max() > 0.05
+    assert share[: base // 2].max() == 0
+    assert np.abs(polished.astype(int) - dull)[base + 2 :].max() > 1

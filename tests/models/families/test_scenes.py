@@ -17,7 +17,7 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, estimate_white_point, measure_lightness, to_linear
-from pipelines.models.families.scenes import lens_blur, panorama, podium, subject_matching, tone_mapping
+from pipelines.models.families.scenes import lens_blur, panorama, plates, podium, subject_matching, tone_mapping
 from pipelines.models.families.scenes import model as scenes_model
 from pipelines.models.families.scenes.keyword_search import (
     SCENES,
@@ -79,7 +79,7 @@ def test_every_panorama_is_whole_and_listed_and_counted():
     assert {row.look.file for row in PLACES if isinstance(row.look, PanoramaPlace)} == set(listed)
     for name, sha256 in listed.items():
         assert hashlib.sha256((scenes_model.SCENES_FOLDER / name).read_bytes()).hexdigest() == sha256
-    assert scenes_model.estimate_bytes(scenes_model.specs[0]) == 18 * 256 * 512 * 3 * 4
+    assert scenes_model.estimate_bytes(scenes_model.specs[0]) == 18 * 256 * 512 * 3 * 4 + plates.MAX_DECODED_BYTES
 
 
 def test_damaged_panorama_is_unavailable_and_says_how_to_mend_it(model):
@@ -226,7 +226,11 @@ def test_planks_converge_under_what_is_seen_at_a_slant_and_not_in_a_flat_lay():
 
 
 def test_surface_is_sharp_at_the_contact_line_and_soft_far_away(model):
-    image = one(model, "linen", replace(PRODUCT, seen_from="three-quarter"), (512, 512)).astype(np.float32).mean(axis=2)
+    image = (
+        one(model, "linen", replace(PRODUCT, seen_from="three-quarter", camera_pitch=33.0), (512, 512))
+        .astype(np.float32)
+        .mean(axis=2)
+    )
     detail = np.abs(image - cv2.blur(image, (5, 5))).mean(axis=1)
     contact, far = detail[420:436].mean(), detail[160:200].mean()
     assert contact > 3 * far
@@ -373,7 +377,7 @@ def test_behind_a_person_a_place_is_a_stop_darker_than_a_face(model):
     for row in PLACES:
         if not row.keeps_white_point and row.id != "night":
             behind = float(tone_mapping.relative_luminance(to_linear(one(model, row.id))).mean())
-            assert 0.1 < behind < 0.24, row.id
+            assert 0.1 < behind < 0.25, row.id
 
 
 @pytest.mark.parametrize("scene_id", ["lobby", "forest", "apartment"])
@@ -449,7 +453,7 @@ def test_small_backdrop_is_said_to_look_soft(model):
         ("Wälder und Bäume", "forest"),
         ("modern office", "lobby"),
         ("Büro", "lobby"),
-        ("Holztisch", "oak"),
+        ("Holztisch", "oak-window"),
         ("wooden tables", "oak"),
         ("schwarzer Marmor", "slate"),
         ("weiße Marmorplatte", "marble"),

@@ -13,9 +13,10 @@ from functools import lru_cache
 
 from pipelines.core.geometry import Colour
 from pipelines.core.rendering import SceneMatch
-from pipelines.models.families.scenes.catalog_places import PLACES
-from pipelines.models.families.scenes.catalog_studio import STUDIO
-from pipelines.models.families.scenes.catalog_surfaces import SURFACES
+from pipelines.models.families.scenes.catalog.places import PLACES
+from pipelines.models.families.scenes.catalog.plates import PHOTOGRAPHS, SETS
+from pipelines.models.families.scenes.catalog.studio import STUDIO
+from pipelines.models.families.scenes.catalog.surfaces import SURFACES
 from pipelines.models.families.scenes.paper_colors import read_paper_colour
 from pipelines.models.families.scenes.scene_types import Scene
 from pipelines.models.families.scenes.word_vectors import word_similarity
@@ -29,7 +30,7 @@ def _check_unique_ids(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
     return scenes
 
 
-SCENES: tuple[Scene, ...] = _check_unique_ids((*STUDIO, *SURFACES, *PLACES))
+SCENES: tuple[Scene, ...] = _check_unique_ids((*STUDIO, *SURFACES, *SETS, *PHOTOGRAPHS, *PLACES))
 DEFAULT_SCENE_IDS = {"person": "studio-grey", "product": "studio-light", "any": "studio-grey"}
 PAPER_SCENE_ID = "studio-colour"
 WHITE_SCENE_ID = "pure-white"

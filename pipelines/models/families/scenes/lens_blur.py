@@ -39,6 +39,11 @@ def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
 
 def blur_rows(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearLight:
     """Blur each row of `light` with a disc of its own diameter in pixels, mixed from discs of doubling size."""
+    return blur_with_discs(light, diameters[:, None])
+
+
+def blur_with_discs(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearLight:
+    """Blur each pixel of `light` with a disc of its own diameter in pixels (H x W or H x 1), mixed the same way."""
     largest = float(diameters.max())
     if largest < 1.2:
         return light
@@ -47,11 +52,11 @@ def blur_rows(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearL
     out = np.zeros_like(light)
     for index, step in enumerate(steps):
         share = np.clip(1 - np.abs(at - index), 0, 1).astype(np.float32)
-        rows = np.flatnonzero(share)
+        rows = np.flatnonzero(share.any(axis=1))
         if rows.size:
             first, last = int(rows[0]), int(rows[-1]) + 1
             margin = int(np.ceil(step)) + 2
             top, bottom = max(0, first - margin), min(len(light), last + margin)
             level = blur_with_disc(light[top:bottom], step)[first - top : last - top]
-            out[first:last] += level * share[first:last, None, None]
+            out[first:last] += level * share[first:last, :, None]
     return out

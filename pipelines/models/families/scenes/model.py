@@ -16,8 +16,8 @@ import numpy as np
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image, Size
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest, Scenery
-from pipelines.models.families.scenes import panorama, podium, studio_backdrops, tabletop, user_backdrop
+from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest, SceneGround, Scenery
+from pipelines.models.families.scenes import panorama, plates, podium, studio_backdrops, tabletop, user_backdrop
 from pipelines.models.families.scenes.keyword_search import (
     PAPER_SCENE_ID,
     SCENES,
@@ -25,10 +25,12 @@ from pipelines.models.families.scenes.keyword_search import (
     choose_scene,
     find_scene,
 )
-from pipelines.models.families.scenes.scene_types import PanoramaPlace, Scene, StudioPaper, TabletopSurface
+from pipelines.models.families.scenes.scene_types import PanoramaPlace, Plate, Scene, StudioPaper, TabletopSurface
 from pipelines.models.families.scenes.subject_matching import (
     add_lamp_pool,
     exposure_gain,
+    is_flash_before_dusk,
+    limit_gain,
     match_black_point,
     match_monochrome,
     match_white_point,
@@ -40,6 +42,16 @@ SCENES_FOLDER = Path(__file__).resolve().parents[4] / "assets" / "scenes"
 PANORAMA_BYTES = 256 * 512 * 3 * 4
 LOWEST_CONTACT_RATIO = 0.97
 """Contact line, from the top, below which the subject is cut by the picture\'s edge and gets no table."""
+TABLE_BLUR_RATIO = 0.03  # least blur of a place behind a table, as a share of the height
+MIN_TOLD_CHANGE = 0.05  # a change of light that is smaller is not worth a sentence
+FLASH_NOTICE_START, FLASH_NOTICE_END = (
+    "Your subject is lit like at noon or by flash, and",
+    "is dim: choose Subject: Relit, or a brighter scene.",
+)
+PITCH_NOTICE_START, PITCH_NOTICE_END = (
+    "Your photo was taken from another height than",
+    "was: a surface such as Oak, Marble or Linen tilts to your photo.",
+)
 SOFT_BACKDROP_NOTICE = "My backdrop is smaller than the picture and will look soft."
 _USER_BACKDROP_SCENE = Scene(
     "my-backdrop", "My Backdrop", PanoramaPlace("", (0.0,), 1.0), "", "", blur=0.0, keeps_white_point=True
@@ -49,8 +61,9 @@ SCENES_SPEC = ModelSpec(
     id="backdrops",
     family="backdrops",
     verbs=("backdrop",),
-    licence="Apache-2.0; panoramas CC0-1.0",
-    bytes=PANORAMA_BYTES * len({row.look.file for row in SCENES if isinstance(row.look, PanoramaPlace)}),
+    licence="Apache-2.0; panoramas, photographs and sets CC0-1.0",
+    bytes=PANORAMA_BYTES * len({row.look.file for row in SCENES if isinstance(row.look, PanoramaPlace)})
+    + plates.MAX_DECODED_BYTES,
 )
 
 specs = (SCENES_SPEC,)
@@ -62,6 +75,7 @@ class SceneModel:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self._panoramas: dict[str, LinearLight] = {}
+        self._plates = plates.PlateStore()
         self._sha256: dict[str, str] = json.loads((SCENES_FOLDER / "manifest.json").read_text())
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
@@ -74,52 +88,103 @@ class SceneModel:
         request = render.backdrop or Backdrop()
         choice = _select_scene(request, render)
         row, notices = choice.scene, [choice.notice] if choice.notice else []
+        if (surface := _surface_for_camera(row, request)) is not None:
+            notices.append(
+                f"{row.title} was seen from another height than your photo: {surface.title} tilts to it and stands in."
+            )
+            row = surface
         if choice.colour is not None and request.colour is None:
             request = replace(request, colour=choice.colour)
         images: list[Image] = []
+        grounds: list[SceneGround | None] = []
         for index, seed in enumerate(render.seeds):
-            image, new_notices = self._draw_picture(row, request, render.size, index, seed)
+            image, ground, new_notices = self._draw_picture(row, request, render.size, index, seed)
             images.append(image)
+            grounds.append(ground)
             notices.extend(notice for notice in new_notices if notice not in notices)
             on_step(ModelStep(index + 1, len(render.seeds), lambda image=image: image))
         return RenderedImages(
-            tuple(images), tuple(notices), scenery=_classify_scenery(row, request), scene_match=choice.match
+            tuple(images),
+            tuple(notices),
+            scenery=_classify_scenery(row, request),
+            scene_match=choice.match,
+            grounds=tuple(grounds),
         )
 
     def close(self) -> None:
-        """Free the panoramas."""
+        """Free the panoramas and the plates."""
         self._panoramas.clear()
+        self._plates.clear()
 
     def _draw_picture(
         self, row: Scene, request: Backdrop, size: Size, variant: int, seed: int
-    ) -> tuple[Image, list[str]]:
+    ) -> tuple[Image, SceneGround | None, list[str]]:
         if isinstance(row.look, StudioPaper) and row.look.flat:
             colour = np.array(request.colour or row.look.colour, np.uint8)
-            return np.broadcast_to(colour, (size[1], size[0], 3)).copy(), []
+            return np.broadcast_to(colour, (size[1], size[0], 3)).copy(), None, []
         request = replace(request, blur_ratio=request.blur_ratio or row.blur)
-        light = self._render_light(row, request, size, variant, seed) * np.float32(request.light_level)
-        notices: list[str] = []
-        if request.colour is None or isinstance(row.look, PanoramaPlace):
+        light, ground, notices = self._render_light(row, request, size, variant, seed)
+        light = light * np.float32(request.light_level)
+        if request.colour is None or isinstance(row.look, (PanoramaPlace, Plate)):
             light = add_lamp_pool(match_black_point(match_white_point(light, row, request), row, request), row, request)
             light = match_monochrome(light, request)
-            light = light * np.float32(exposure_gain(light, row, request))
-            gain = separation_gain(light, row, request)
+            exposure = exposure_gain(light, row, request)
+            separation = separation_gain(light * np.float32(exposure), row, request)
+            gain = limit_gain(light, row, exposure * separation)
             light = light * np.float32(gain)
-            if gain != 1.0:
+            if separation != 1.0 and abs(gain / exposure - 1) > MIN_TOLD_CHANGE:
                 notices.append(
-                    f"{row.title} was made {'lighter' if gain > 1 else 'darker'} so that the subject stands out."
+                    f"{row.title} was made {'lighter' if gain > exposure else 'darker'} so that the subject stands out."
                 )
-        return develop_image(light, size, seed), notices
+            if is_flash_before_dusk(row, request):
+                notices.append(f"{FLASH_NOTICE_START} {row.title} {FLASH_NOTICE_END}")
+        return develop_image(light, size, seed), ground, notices
 
-    def _render_light(self, row: Scene, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
+    def _render_light(
+        self, row: Scene, request: Backdrop, size: Size, variant: int, seed: int
+    ) -> tuple[LinearLight, SceneGround | None, list[str]]:
         look = row.look
         if request.picture is not None:
-            return user_backdrop.render_user_backdrop(request.picture, request, size, variant)
+            return user_backdrop.render_user_backdrop(request.picture, request, size, variant), None, []
         if isinstance(look, StudioPaper):
-            return studio_backdrops.render_studio_backdrop(look, request, size, variant, seed)
+            return studio_backdrops.render_studio_backdrop(look, request, size, variant, seed), None, []
         if isinstance(look, TabletopSurface):
-            return _render_surface(look, request, size, variant, seed)
-        return self._render_place(look, request, size, variant, seed)
+            if row.plate is not None and variant == 0 and self._suits_plate(row.plate, request, size):
+                view = self._render_plate(row.plate, request, size, variant)
+                return view.light, view.ground, []
+            return _render_surface(look, request, size, variant, seed), None, []
+        if isinstance(look, Plate):
+            return self._render_plate_scene(row, look, request, size, variant, seed)
+        return self._render_place(look, request, size, variant, seed), None, []
+
+    def _suits_plate(self, look: Plate, request: Backdrop, size: Size) -> bool:
+        """Whether a set can stand in for a computed surface: its camera agrees, and it is large enough."""
+        if not plates.has_plate(look) or request.subject != "product" or request.colour is not None:
+            return False
+        if not _has_table(request) or not plates.agrees_with_camera(look, request):
+            return False
+        crop = plates.fit_plate_crop(look, self._plates.read_plate(look), request, size)
+        return size[1] / (crop[3] * self._plates.read_plate(look).shape[0]) <= plates.MAX_ENLARGEMENT_RATIO
+
+    def _render_plate(self, look: Plate, request: Backdrop, size: Size, variant: int) -> plates.PlateView:
+        return plates.render_plate(look, self._plates.read_plate(look), request, size, variant)
+
+    def _render_plate_scene(
+        self, row: Scene, look: Plate, request: Backdrop, size: Size, variant: int, seed: int
+    ) -> tuple[LinearLight, SceneGround | None, list[str]]:
+        """A place behind a person as it is, behind a product with a table; a set's own table under a product."""
+        notices: list[str] = []
+        if look.stands and request.subject == "product" and not plates.agrees_with_camera(look, request):
+            notices.append(f"{PITCH_NOTICE_START} {row.title} {PITCH_NOTICE_END}")
+        if look.stands or not _has_table(request):
+            view = self._render_plate(look, request, size, variant)
+            if view.enlargement > plates.MAX_ENLARGEMENT_RATIO:
+                notices.append(f"{row.title} is smaller than the picture and looks soft.")
+            return view.light, view.ground if _has_table(request) else None, notices
+        wall = self._render_plate(
+            look, replace(request, blur_ratio=max(request.blur_ratio, TABLE_BLUR_RATIO)), size, variant
+        )
+        return tabletop.render_tabletop(look.table, wall.light, request, size, variant, seed), None, notices
 
     def _render_place(self, look: PanoramaPlace, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
         """Render a place: behind a person as it is, behind a product with a table that its light falls on."""
@@ -141,11 +206,20 @@ def _has_table(request: Backdrop) -> bool:
     )
 
 
+def _surface_for_camera(row: Scene, request: Backdrop) -> Scene | None:
+    """The computed surface that takes a set's place where the photo's camera looks down otherwise than the set's."""
+    if not isinstance(row.look, Plate) or not row.look.surface or not _has_table(request):
+        return None
+    return None if plates.agrees_with_camera(row.look, request) else find_scene(row.look.surface)
+
+
 def _classify_scenery(row: Scene, request: Backdrop) -> Scenery | None:
     if request.picture is not None:  # nothing has to be said about the user's own picture
         return None
     if isinstance(row.look, PanoramaPlace):
         return "mixed" if _has_table(request) or row.look.has_street_lamps else "photographed"
+    if isinstance(row.look, Plate) and row.look.source == "photo":
+        return "mixed" if _has_table(request) else "photographed"
     return "plain" if isinstance(row.look, StudioPaper) and row.look.flat else "computed"
 
 
@@ -184,5 +258,5 @@ def load(spec: ModelSpec, device: str) -> SceneModel:
 
 
 def estimate_bytes(spec: ModelSpec) -> int:
-    """Bytes of all decoded panoramas."""
+    """Bytes of all decoded panoramas and of the plates that are kept."""
     return spec.bytes

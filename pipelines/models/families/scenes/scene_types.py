@@ -59,28 +59,49 @@ class PanoramaPlace:
 
 
 @dataclass(frozen=True)
+class Plate:
+    """A picture of a place that was rendered for the studio (`set`) or photographed (`photo`); `id` names its file.
+
+    `stands`: a product stands on its ground; else it is a place behind a person, and `table` is the material of the
+    table that products stand on before it. A place that people know is not mirrored. `surface` is the computed
+    surface that stands in where the photo's camera looks down otherwise than the set's.
+    """
+
+    id: str
+    source: Literal["set", "photo"] = "set"
+    stands: bool = False
+    table: Material = "oak"
+    may_mirror: bool = True
+    surface: str = ""
+
+
+@dataclass(frozen=True)
 class Scene:
     """A scene. The type of `look` decides how it is rendered; `english` and `german` are its keywords.
 
     `blur`: diameter of the blur disc as a share of the height. `mired`: its own white point, which is matched to that
-    of the photo unless `keeps_white_point`.
+    of the photo unless `keeps_white_point`. `plate` is a set that is drawn for a product instead, where the photo's
+    camera agrees with its camera. `is_dim`: dusk and night, before which a subject in flash looks pasted.
     """
 
     id: str
     title: str
-    look: StudioPaper | TabletopSurface | PanoramaPlace
+    look: StudioPaper | TabletopSurface | PanoramaPlace | Plate
     english: str
     german: str
     blur: float = 0.06
     mired: float = 153.8
     keeps_white_point: bool = False
+    plate: Plate | None = None
+    is_dim: bool = False
 
     @property
     def kind(self) -> SceneKind:
         """studio, surface or place."""
         if isinstance(self.look, StudioPaper):
             return "studio"
-        return "surface" if isinstance(self.look, TabletopSurface) else "place"
+        is_surface = isinstance(self.look, TabletopSurface) or (isinstance(self.look, Plate) and self.look.stands)
+        return "surface" if is_surface else "place"
 
     @cached_property
     def english_words(self) -> tuple[str, ...]:
@@ -90,6 +111,6 @@ class Scene:
     @property
     def suited_subjects(self) -> tuple[str, ...]:
         """The kinds of subject that it is made for."""
-        if isinstance(self.look, TabletopSurface):
+        if self.kind == "surface":
             return ("product",)
         return ("person", "product", "any")

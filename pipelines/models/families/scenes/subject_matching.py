@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.core.geometry import Colour
 from pipelines.core.rendering import Backdrop
 from pipelines.imaging.color import lightness_to_luminance
-from pipelines.models.families.scenes.scene_types import Scene
+from pipelines.models.families.scenes.scene_types import Plate, Scene
 from pipelines.models.families.scenes.tone_mapping import (
     LinearLight,
     cie_lightness,
@@ -19,6 +19,11 @@ from pipelines.models.families.scenes.tone_mapping import (
 
 MIN_LIGHTNESS_DIFFERENCE = 12.0
 """L* by which the scene differs from the subject's outline, along `_OUTLINE_RATIO` of it."""
+MAX_EXPOSURE_RATIO = 2.0  # one stop: most that a place or a set is made lighter or darker
+UNCLIPPED_QUANTILE = 0.99  # of the light of the pixels' brightest channel: what lies below it must not clip
+FLASH_SUBJECT_LIGHTNESS = 58.0
+"""Mean L* of a subject from which it was lit by daylight or flash: portraits at dusk lie between 25 and 45."""
+_USER_SCENE_ID = "my-backdrop"
 _LIGHTNESS_MARGIN = 1.0  # L* added to it, since the outline lies before another part of the scene than was measured
 _OUTLINE_RATIO = 0.8
 DARK_QUANTILE = 0.02  # share of a scene's pixels that are taken for its black
@@ -26,7 +31,9 @@ BLACK_SHIFT_RATIO = 0.5  # share of the way to the subject's black that a scene'
 MAX_CONTRAST_GAIN = 2.0
 PLACE_MEAN_LUMINANCE = 0.19
 """Mean luminance of a place behind a person: half of what a lit face reflects, one stop darker."""
-MIN_PLACE_GAIN = 0.42
+MIN_PLACE_GAIN = 0.5  # one stop
+PLATE_MEAN_LUMINANCE = 0.30  # the same for a photograph or a set, which was exposed by its maker
+MIN_PLATE_GAIN = 0.65
 MAX_PRODUCT_LIGHTNESS_SHIFT = 5.0  # L* that a scene moves at most under a product, since shops want a light background
 MAX_LIGHTNESS_SHIFT = 9.0  # L* that a scene moves at most behind a person, so that light grey stays light grey
 LIGHTNESS_SHIFT_RATIO = 0.5  # share of the way to the lightness of the photo's own background that a scene moves
@@ -53,7 +60,9 @@ def match_white_point(light: LinearLight, scene: Scene, request: Backdrop) -> Li
 
 def match_black_point(light: LinearLight, scene: Scene, request: Backdrop) -> LinearLight:
     """Move the darkest parts of a place towards the subject's black, which a small panorama lacks; the mean stays."""
-    if scene.kind != "place" or request.shadow_lightness is None or request.picture is not None:
+    if scene.kind != "place" or isinstance(scene.look, Plate):  # a plate has the blacks of its own lens
+        return light
+    if request.shadow_lightness is None or request.picture is not None:
         return light
     seen = np.maximum(relative_luminance(light), 1e-5)
     dark, mean = float(np.quantile(seen, DARK_QUANTILE)), float(np.minimum(seen, 1.0).mean())
@@ -72,6 +81,7 @@ def add_lamp_pool(light: LinearLight, scene: Scene, request: Backdrop) -> Linear
     if (
         request.shadow_direction is None
         or scene.kind == "place"
+        or isinstance(scene.look, Plate)
         or request.picture is not None
         or request.subject != "product"
     ):
@@ -106,7 +116,9 @@ def exposure_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
     """
     seen = float(np.minimum(relative_luminance(light), 1.0).mean())
     if scene.kind == "place" and request.subject == "person":
-        gain = float(np.clip(PLACE_MEAN_LUMINANCE / max(seen, 1e-4), MIN_PLACE_GAIN, 1.0))
+        is_plate = isinstance(scene.look, Plate)
+        mean, least = (PLATE_MEAN_LUMINANCE, MIN_PLATE_GAIN) if is_plate else (PLACE_MEAN_LUMINANCE, MIN_PLACE_GAIN)
+        gain = float(np.clip(mean / max(seen, 1e-4), least, 1.0))
         return 1.0 if scene.keeps_white_point else gain
     if scene.kind == "place" or request.original_background is None:
         return 1.0
@@ -117,6 +129,28 @@ def exposure_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
     least = max_shift if own < WHITE_SCENE_LIGHTNESS else MAX_WHITE_LIGHTNESS_SHIFT
     shift = float(np.clip(LIGHTNESS_SHIFT_RATIO * (old - own), -least, most))
     return lightness_to_luminance(own + shift) / max(seen, 1e-4)
+
+
+def limit_gain(light: LinearLight, scene: Scene, gain: float) -> float:
+    """Keep a place's or a set's exposure within one stop of its own, and let nothing clip that did not clip.
+
+    A sunset stays a sunset: a scene that keeps its own light is never made lighter.
+    """
+    if scene.kind == "studio" or scene.id == _USER_SCENE_ID:
+        return gain
+    gain = float(np.clip(gain, 1 / MAX_EXPOSURE_RATIO, MAX_EXPOSURE_RATIO))
+    if gain <= 1:
+        return gain
+    if scene.keeps_white_point:
+        return 1.0
+    highest = float(np.quantile(light.max(axis=2), UNCLIPPED_QUANTILE))
+    return max(1.0, min(gain, 1.0 / max(highest, 1e-3)))
+
+
+def is_flash_before_dusk(scene: Scene, request: Backdrop) -> bool:
+    """Whether a brightly lit subject stands before a dim scene, which no exposure of the scene can mend."""
+    bright = request.subject_lightness is not None and request.subject_lightness >= FLASH_SUBJECT_LIGHTNESS
+    return scene.is_dim and bright and request.picture is None
 
 
 def separation_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.models.families.scenes.scene_types import Scene, TabletopSurface
+from pipelines.models.families.scenes.scene_types import Plate, Scene, TabletopSurface
 
 SURFACES: tuple[Scene, ...] = (
     Scene(
@@ -11,7 +11,7 @@ SURFACES: tuple[Scene, ...] = (
         " organic light",
         "eiche holz hölzern holztisch tisch tischplatte brett diele natürlich rustikal frühstück"
         " kaffee bio eichenholz",
-        blur=0.05,
+        blur=0.05, plate=Plate("oak-window", stands=True),
     ),
     Scene(
         "walnut", "Walnut", TabletopSurface("walnut", (96, 88, 82)),
@@ -25,7 +25,7 @@ SURFACES: tuple[Scene, ...] = (
         " skincare ring",
         "marmor carrara stein geädert luxus kosmetik parfüm schmuck arbeitsplatte edel elegant ring"
         " weißer marmorplatte",
-        blur=0.05,
+        blur=0.05, plate=Plate("marble-bath", stands=True),
     ),
     Scene(
         "slate", "Black Marble", TabletopSurface("slate", (44, 45, 48)),
@@ -37,7 +37,7 @@ SURFACES: tuple[Scene, ...] = (
         "concrete", "Concrete", TabletopSurface("concrete", (176, 175, 173)),
         "concrete floor concrete cement industrial raw urban brutalist grey architecture sneaker beton",
         "beton boden betonboden beton zement industriell roh urban brutalismus grau architektur turnschuh sichtbeton",
-        blur=0.05,
+        blur=0.05, plate=Plate("concrete-leaves", stands=True),
     ),
     Scene(
         "linen", "Linen", TabletopSurface("linen", (226, 220, 210)),
@@ -45,7 +45,7 @@ SURFACES: tuple[Scene, ...] = (
         " napkin",
         "leinen tuch stoff textil baumwolle tischdecke handgemacht handwerk keramik töpfern gemütlich gewebt"
         " serviette natur leinentuch",
-        blur=0.05,
+        blur=0.05, plate=Plate("linen-morning", stands=True),
     ),
     Scene(
         "plaster", "Plaster", TabletopSurface("plaster", (222, 212, 200)),
@@ -57,7 +57,7 @@ SURFACES: tuple[Scene, ...] = (
         "podium", "Podium", TabletopSurface("podium", (222, 206, 196), tint=(236, 224, 214)),
         "podium pedestal plinth cylinder round display stand pastel presentation launch showcase",
         "podest sockel säule zylinder rund ständer präsentation vorstellung schaufenster auslage podium",
-        blur=0.05,
+        blur=0.05, plate=Plate("pastel-podiums", stands=True),
     ),
     Scene(
         "blocks", "Blocks", TabletopSurface("blocks", (196, 208, 206), tint=(214, 222, 218)),

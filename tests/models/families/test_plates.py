@@ -1,0 +1,152 @@
+"""Sets and photographs as scenes: files, crops, blur, light, and what they tell the compositing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest
+from pipelines.models.families.scenes import model as scenes_model
+from pipelines.models.families.scenes import plates
+from pipelines.models.families.scenes.catalog.plates import PHOTOGRAPHS, RENDERED_IDS, SETS
+from pipelines.models.families.scenes.keyword_search import SCENES, find_scene
+from pipelines.models.families.scenes.scene_types import Plate
+from pipelines.models.families.scenes.subject_matching import limit_gain
+
+PRODUCT = Backdrop(floor_ratio=0.84, subject="product", key_light_side="left", seen_from="three-quarter")
+PERSON = Backdrop(horizon_ratio=0.38, subject="person")
+LOOKS = [row.look for row in (*SETS, *PHOTOGRAPHS) if isinstance(row.look, Plate)]
+TABLES = [look for look in LOOKS if look.stands]
+
+
+@pytest.fixture(scope="module")
+def model():
+    loaded = scenes_model.load(scenes_model.specs[0], "cpu")
+    yield loaded
+    loaded.close()
+
+
+def drawn(model, asked: Backdrop, scene: str, size=(256, 256), seeds=(7,)) -> RenderedImages:
+    request = RenderRequest("backdrop", "", size, seeds, backdrop=replace(asked, scene=scene))
+    return model.draw(request, lambda step: isinstance(step, ModelStep))
+
+
+def test_every_plate_ships_whole_and_is_listed_and_small():
+    total = 0
+    for look in LOOKS:
+        path, truth = plates.PLATE_FOLDERS[look.source] / f"{look.id}.webp", plates.read_truths(look.source)[look.id]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == truth.sha256
+        total += path.stat().st_size
+        high, wide = plates._decode_plate(look).shape[:2]
+        assert min(high, wide) >= 1000, look.id
+    assert total <= 9 * 2**20
+    assert {look.id for look in LOOKS if look.source == "set"} == set(plates.read_truths("set")) == RENDERED_IDS
+    assert {look.id for look in LOOKS if look.source == "photo"} == set(plates.read_truths("photo"))
+
+
+def test_surfaces_that_stand_in_for_sets_are_there():
+    for look in TABLES:
+        assert not look.surface or find_scene(look.surface).kind == "surface"
+    with_sets = [row.plate.id for row in SCENES if row.plate is not None]
+    assert len(with_sets) == len(set(with_sets)) == 5
+
+
+def test_damaged_plate_is_unavailable(tmp_path, monkeypatch):
+    look = TABLES[0]
+    (tmp_path / f"{look.id}.webp").write_bytes(b"no picture")
+    (tmp_path / "plates.json").write_text((plates.PLATE_FOLDERS["set"] / "plates.json").read_text())
+    monkeypatch.setitem(plates.PLATE_FOLDERS, "set", tmp_path)
+    with pytest.raises(ModelUnavailable, match="damaged"):
+        plates.PlateStore().read_plate(look)
+
+
+def test_decoded_plates_are_counted_and_bounded(monkeypatch):
+    store = plates.PlateStore()
+    first = store.read_plate(LOOKS[0])
+    assert store.nbytes == first.nbytes
+    monkeypatch.setattr(plates, "MAX_DECODED_BYTES", int(2.5 * first.nbytes))
+    for look in LOOKS:
+        store.read_plate(look)
+        assert store.nbytes <= max(plates.MAX_DECODED_BYTES, store.read_plate(look).nbytes)
+    store.clear()
+    assert store.nbytes == 0
+
+
+@pytest.mark.parametrize("size", [(512, 512), (512, 640), (640, 360), (360, 640)])
+@pytest.mark.parametrize("floor", [0.7, 0.84, 0.92])
+def test_ground_in_focus_lies_where_the_product_stands(size, floor):
+    for look in TABLES:
+        truth = plates.read_truths("set")[look.id]
+        asked = replace(PRODUCT, floor_ratio=floor)
+        left, top, width, height = plates.fit_crop(look, truth, (1152, 1152), asked, size, 0)
+        assert 0 <= left <= left + width <= 1 + 1e-6
+        assert 0 <= top <= top + height <= 1 + 1e-6
+        assert width * size[1] == pytest.approx(height * size[0])
+        assert truth.contact is not None
+        assert abs(top + floor * height - truth.contact) <= plates.CONTACT_SLACK_RATIO + 1e-6
+
+
+def test_a_set_is_mirrored_to_the_photo_s_light_and_says_so_of_its_ground(model):
+    for side, sign in (("left", -1), ("right", 1)):
+        (ground,) = drawn(model, replace(PRODUCT, key_light_side=side), "oak-window").grounds
+        assert ground is not None
+        assert np.sign(ground.key[0]) == sign
+
+
+def test_a_place_that_people_know_is_never_mirrored(model):
+    left, right = (
+        drawn(model, replace(PERSON, key_light_side=side), "colosseum", (192, 128)).images[0]
+        for side in ("left", "right")
+    )
+    assert np.array_equal(left, right)
+
+
+@pytest.mark.parametrize(("pitch", "is_set"), [(None, True), (14.0, True), (21.0, True), (33.0, False), (60.0, False)])
+def test_a_surface_is_the_set_only_where_the_cameras_agree(model, pitch, is_set):
+    (ground,) = drawn(model, replace(PRODUCT, camera_pitch=pitch), "marble").grounds
+    assert (ground is not None) is is_set
+
+
+def test_a_set_from_another_height_gives_way_to_the_surface_that_tilts_and_says_so(model):
+    result = drawn(model, replace(PRODUCT, seen_from="above", camera_pitch=60.0), "marble-bath")
+    assert result.grounds == (None,)
+    assert any("Marble tilts to it" in notice for notice in result.notices)
+
+
+def test_a_colour_of_one_s_own_is_no_set(model):
+    assert drawn(model, replace(PRODUCT, colour=(200, 40, 40)), "podium").grounds == (None,)
+
+
+def test_more_blur_blurs_what_is_far_and_keeps_the_ground():
+    look = next(look for look in TABLES if look.id == "oak-window")
+    truth = plates.read_truths("set")[look.id]
+    assert truth.contact is not None
+    stripes = np.zeros((400, 400, 3), np.float32)
+    stripes[:, ::8] = stripes[:, 1::8] = stripes[:, 2::8] = stripes[:, 3::8] = 1
+    seen = plates._blur_by_depth(look, truth, stripes, 0.04, (0.0, 0.0, 1.0, 1.0))
+    contrast = seen.std(axis=(1, 2)) / 0.5
+    ground = round(truth.contact * 400)
+    assert contrast[ground - 8 : ground + 8].mean() > 0.9
+    assert contrast[20:120].mean() < 0.3
+
+
+def test_exposure_moves_a_stop_at_most_and_clips_nothing_that_did_not_clip():
+    light = np.full((32, 32, 3), 0.2, np.float32)
+    light[:8] = 0.8
+    place, sunset = find_scene("mountain-lake"), find_scene("city-sunset")
+    assert limit_gain(light, place, 3.0) == pytest.approx(1.25)
+    assert limit_gain(light, place, 0.1) == 0.5
+    assert limit_gain(light, sunset, 1.7) == 1.0
+
+
+def test_a_subject_in_flash_before_dusk_is_told_what_to_do(model):
+    def notices(scene: str, lightness: float) -> tuple[str, ...]:
+        return drawn(model, replace(PERSON, subject_lightness=lightness), scene, (64, 64)).notices
+
+    assert any("choose Subject: Relit, or a brighter scene" in notice for notice in notices("skyline-night", 70.0))
+    assert not notices("skyline-night", 35.0)
+    assert not notices("mountain-lake", 70.0)
