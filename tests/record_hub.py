@@ -25,7 +25,7 @@ log = logging.getLogger("designerbox")
 
 def main(arguments: Sequence[str]) -> int:
     """Record the named repositories, or all; return the number of those that could not be had."""
-    parser = argparse.ArgumentParser(prog="python -m tests.record_hub", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.record_hub", description="Record configurations of the hub.")
     parser.add_argument("repositories", nargs="*", help="as owner/name; without any, all of them")
     parser.add_argument("--out", type=Path, default=HUB_FOLDER, help="folder to write to")
     args = parser.parse_args(arguments)

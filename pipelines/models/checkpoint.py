@@ -93,12 +93,22 @@ def find_weight_files(folder: Path, components: Iterable[str], variant: str = ""
     """List the safetensors files that loading will read; raises `ModelUnavailable` when a component lacks any."""
     files: list[Path] = []
     for component in components:
-        names = sorted((folder / component).glob("*.safetensors"))
+        names = sorted(filter(is_here, (folder / component).glob("*.safetensors")))
         wanted = [file for file in names if any(fnmatch(file.name, name) for name in _weight_file_patterns(variant))]
         if not wanted or _is_missing_shards(wanted):
             raise ModelUnavailable(f"The checkpoint {folder.name} lacks the weights of its {component}.")
         files.extend(wanted)
     return tuple(files)
+
+
+def is_here(path: Path) -> bool:
+    """Tell whether a file is on this machine.
+
+    On ZeroGPU `spaces` deletes weights from the hub's cache once it has packed them for the GPU, which leaves a link to
+    nothing: the model is here all the same.
+    """
+    was_packed = path.is_symlink() and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+    return path.is_file() or was_packed
 
 
 def check_config_files(folder: Path, components: Iterable[str]) -> None:

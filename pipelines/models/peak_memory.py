@@ -88,8 +88,8 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def _from_row(row: Mapping[str, Any]) -> tuple[DrawingKey, int | None]:
-    numbers = (int(row[name]) for name in ("references", "pixels", "batch"))
-    key = DrawingKey(str(row["family"]), str(row["verb"]), *numbers, bool(row["sparing"]))
+    references, pixels, batch = (int(row[name]) for name in ("references", "pixels", "batch"))
+    key = DrawingKey(str(row["family"]), str(row["verb"]), references, pixels, batch, bool(row["sparing"]))
     return key, None if row["bytes"] is None else int(row["bytes"])
 
 

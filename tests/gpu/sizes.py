@@ -6,12 +6,13 @@ suite counts its parameters there; on a GPU it costs what a trained one costs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tests.models.support.tiny_checkpoints import byte_tokenizer
-from tests.models.support.tiny_flow_checkpoints import qwen_byte_tokenizer
+from tests.models.support.tiny_flow_checkpoints import SPECIAL, qwen_byte_tokenizer, qwen_processor
 
 VAE_CONFIG = {
     "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 1024,
@@ -29,6 +30,11 @@ def _diffusers_class(name: str) -> Any:
     import diffusers
 
     return getattr(diffusers, name)
+
+
+def make_sd15_unet() -> Any:
+    """The UNet of Stable Diffusion 1.5: 0.86 B parameters."""
+    return _diffusers_class("UNet2DConditionModel")(sample_size=64, cross_attention_dim=768)
 
 
 def make_sdxl_unet() -> Any:
@@ -104,6 +110,27 @@ def make_qwen3() -> Any:
     return t.Qwen3ForCausalLM(config)
 
 
+def make_qwen_vl() -> Any:
+    """Qwen2.5-VL 7B, 8.29 B, the text encoder of Qwen-Image-Edit; reads the tests' byte tokenizer."""
+    import transformers as t
+
+    ids = {token: 256 + number for number, token in enumerate(SPECIAL)}
+    config = t.Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+            "num_attention_heads": 28, "num_key_value_heads": 4, "bos_token_id": 256, "eos_token_id": 258,
+            "pad_token_id": 256,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6},
+        },
+        vision_config={
+            "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584,
+        },
+        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
+    )  # fmt: skip
+    return t.Qwen2_5_VLForConditionalGeneration(config)
+
+
 def make_flow_scheduler() -> Any:
     """The scheduler of klein and Z-Image."""
     return _diffusers_class("FlowMatchEulerDiscreteScheduler")(shift=3.0, use_dynamic_shifting=True)
@@ -118,10 +145,14 @@ class Architecture:
     weightless_components: dict[str, Callable[[], Any]]
     make_control_net: Callable[[], Any] | None = None
 
-    def build_pipeline(self, device: str) -> tuple[Any, Any]:
-        """Build the pipeline and its ControlNet, if it has one, on `device`, in bfloat16."""
-        made = {name: _make_on_device(device, make) for name, make in self.components.items()}
-        net = _make_on_device(device, self.make_control_net) if self.make_control_net is not None else None
+    def build_pipeline(self, device: str, *, shared_layers: bool = False) -> tuple[Any, Any]:
+        """Build the pipeline and its ControlNet, if it has one, on `device`, in bfloat16.
+
+        shared_layers: layers of one shape share one set of weights, so that 41 GB fit into two.
+        """
+        build = _make_with_shared_layers if shared_layers else _make_on_device
+        made = {name: build(device, make) for name, make in self.components.items()}
+        net = build(device, self.make_control_net) if self.make_control_net is not None else None
         return _diffusers_class(self.pipeline_class)(
             **made, **{name: make() for name, make in self.weightless_components.items()}
         ), net
@@ -140,12 +171,45 @@ def _make_on_device(device: str, make: Callable[[], Any]) -> Any:
         torch.set_default_dtype(before)
 
 
+def _make_with_shared_layers(device: str, make: Callable[[], Any]) -> Any:
+    """Make a component whose layers of one shape share their weights: random, small enough to stay finite."""
+    import torch
+    from accelerate import init_empty_weights
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with init_empty_weights(include_buffers=False):
+            module = make().eval()
+    finally:
+        torch.set_default_dtype(before)
+    weights: dict[tuple[str, torch.Size], torch.nn.Parameter] = {}
+    generator = torch.Generator().manual_seed(0)
+    for name, empty in list(module.named_parameters()):
+        key = re.sub(r"(?<![^.])\d+(?=\.)", "N", name), empty.shape
+        if key not in weights:
+            is_scale = empty.ndim == 1 and name.endswith("weight")
+            drawn = torch.randn(empty.shape, generator=generator) * (0.0 if is_scale else 0.02) + float(is_scale)
+            weights[key] = torch.nn.Parameter(drawn.to(device, torch.bfloat16), requires_grad=False)
+        owner, _, leaf = name.rpartition(".")
+        setattr(module.get_submodule(owner), leaf, weights[key])
+    if hasattr(module, "tie_weights"):
+        module.tie_weights()
+    return module.to(device)
+
+
 def _make_euler_scheduler() -> Any:
     return _diffusers_class("EulerDiscreteScheduler")(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="trailing"
     )
 
 
+SD15 = Architecture(
+    "StableDiffusionPipeline",
+    {"unet": make_sd15_unet, "vae": lambda: make_vae(4), "text_encoder": lambda: make_clip(large=False)},
+    {"tokenizer": byte_tokenizer, "scheduler": _make_euler_scheduler, "safety_checker": lambda: None,
+     "feature_extractor": lambda: None, "requires_safety_checker": lambda: False},
+)  # fmt: skip
 SDXL = Architecture(
     "StableDiffusionXLPipeline",
     {"unet": make_sdxl_unet, "vae": lambda: make_vae(4), "text_encoder": lambda: make_clip(large=False),
@@ -167,4 +231,13 @@ Z_IMAGE = Architecture(
     {"transformer": make_z_image_transformer, "vae": lambda: make_vae(16), "text_encoder": lambda: make_qwen3().model},
     {"tokenizer": qwen_byte_tokenizer, "scheduler": make_flow_scheduler},
     make_z_image_control_net,
+)
+QWEN = Architecture(
+    "QwenImageEditPlusPipeline",
+    {
+        "transformer": make_qwen_transformer,
+        "vae": lambda: _diffusers_class("AutoencoderKLQwenImage")(),
+        "text_encoder": make_qwen_vl,
+    },
+    {"tokenizer": qwen_byte_tokenizer, "processor": qwen_processor, "scheduler": make_flow_scheduler},
 )

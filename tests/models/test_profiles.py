@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
 from html import escape
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from pipelines.core.models import ModelSpec
 from pipelines.models import devices, profiles
 from pipelines.models.devices import Machine, divide_memory
 from pipelines.models.diffusion.loader import list_sources
+from pipelines.models.pinned_revisions import PINS
 from pipelines.models.profiles import PROFILES, choose_profile
 from pipelines.models.registry import all_specs, get_spec
 from ui.home_tab.cards import render_banner
@@ -237,6 +240,29 @@ def test_nothing_of_ours_is_cached_here_offline(monkeypatch: pytest.MonkeyPatch,
     assert not profiles.is_cached(get_spec("sdxl"))
     with pytest.raises(ModelUnavailable, match="stable-diffusion-xl"):
         profiles.loader.find_checkpoint(get_spec("sdxl"))
+
+
+@pytest.mark.parametrize(("zerogpu", "here"), [("true", True), ("", False)])
+def test_weights_that_zerogpu_packed_and_deleted_are_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, zerogpu: str, here: bool
+):
+    row = replace(get_spec("sd15-lcm"), options=(("preview", "madebyollin/taesd"),))
+    for repo, files in (
+        (row.repo, ["unet", "vae", "text_encoder"]),
+        ("madebyollin/taesd", [""]),
+    ):
+        folder = tmp_path / f"models--{repo.replace('/', '--')}" / "snapshots" / PINS[repo]
+        for part in files:
+            (folder / part).mkdir(parents=True)
+            (folder / part / "config.json").write_text("{}")
+            stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+            (folder / part / f"{stem}.safetensors").symlink_to(tmp_path / "blobs" / "deleted")
+    parts = {part: ["diffusers", "AnyModel"] for part in ("unet", "vae", "text_encoder")}
+    index = tmp_path / f"models--{row.repo.replace('/', '--')}" / "snapshots" / PINS[row.repo] / "model_index.json"
+    index.write_text(json.dumps({"_class_name": "StableDiffusionPipeline", **parts}))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("SPACES_ZERO_GPU", zerogpu)
+    assert profiles.is_cached(row) == here
 
 
 def test_without_a_way_to_ask_only_cached_weights_count():

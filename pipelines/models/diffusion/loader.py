@@ -162,7 +162,7 @@ def _find_files(spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
     weights = {name: checkpoint.find_weight_files(folder, [name], variant) for name in wanted if name in listed}
     checkpoint.check_config_files(folder, listed)
     parts = {name: _find_part(options[name], offline) for name in _OPTION_PARTS if name in options}
-    weights |= {name: (path if path.is_file() else path / _MODEL_FILE_NAMES[1],) for name, path in parts.items()}
+    weights |= {name: (path / _MODEL_FILE_NAMES[1] if path.is_dir() else path,) for name, path in parts.items()}
     return CheckpointFiles(folder, parts, weights)
 
 
@@ -170,7 +170,7 @@ def _find_whole_model(spec: ModelSpec, names: Sequence[str], offline: bool) -> C
     """Find the files of a model that is no pipeline, all in one repository."""
     folder = checkpoint.fetch_snapshot(spec.repo, spec.revision, names, offline=offline)
     files = tuple(folder / name for name in names)
-    if missing := [file.name for file in files if not file.is_file()]:
+    if missing := [file.name for file in files if not checkpoint.is_here(file)]:
         raise ModelUnavailable(f"{spec.repo} lacks {', '.join(missing)}.")
     return CheckpointFiles(folder, {}, {"model": tuple(file for file in files if file.suffix == ".safetensors")})
 
@@ -199,7 +199,7 @@ def _find_part(source: str, offline: bool) -> Path:
     repo, _, file = source.partition("::")
     folder = checkpoint.fetch_snapshot(repo, "", (file,) if file else _MODEL_FILE_NAMES, offline=offline)
     path = folder / file if file else folder
-    if not (path if file else path / _MODEL_FILE_NAMES[1]).is_file():
+    if not checkpoint.is_here(path if file else path / _MODEL_FILE_NAMES[1]):
         raise ModelUnavailable(f"{repo} lacks {file or _MODEL_FILE_NAMES[1]}.")
     return path
 

@@ -11,6 +11,8 @@ import pytest
 
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families.control_nets import ControlNet
+from tests.gpu import __main__ as page
+from tests.gpu import sizes
 from tests.gpu import test_full_size as full
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
 from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_z_control, tiny_z_image
@@ -85,6 +87,40 @@ def test_the_moving_test_runs(
 def test_the_tiles_test_runs(painter: DiffusionModel, allocated: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     full.test_tiles_take_less_memory(painter)
     assert "in tiles" in capsys.readouterr().out
+
+
+class TinyArchitecture:
+    """Stands for an architecture at full size, with the tiny parts of `parts`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def build_pipeline(self, device: str, *, shared_layers: bool) -> tuple[Any, Any]:
+        assert shared_layers
+        return parts("sdxl", self._folder)
+
+
+def test_the_page_of_figures_names_machine_verbs_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, kind, _ = full.CASES["sdxl"]
+    monkeypatch.setattr(page, "CASES", {"sdxl": (spec, kind, TinyArchitecture(tmp_path))})
+    out = tmp_path / "page.md"
+    flags = ["--device", "cpu", "--side", "96", "--steps", "2", "--shared-layers", "--out", str(out)]
+    assert page.main(["sdxl", *flags]) == 0
+    first, _, _, _, *rows = out.read_text().splitlines()
+    assert "torch 2." in first
+    assert [row.split("|")[3].strip() for row in rows] == ["text", "image", "inpaint", "control"]
+    assert all(row.startswith("| sdxl-lightning | random, shared layers |") for row in rows)
+
+
+def test_layers_of_one_shape_share_their_weights() -> None:
+    import torch
+
+    layers = sizes._make_with_shared_layers(
+        "cpu", lambda: torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in "abc"))
+    )
+    assert len({each.data_ptr() for each in layers.parameters()}) == 2
+    assert sum(each.numel() for each in layers.parameters()) == 64 * 64 + 64
+    assert layers(torch.ones(1, 64, dtype=torch.bfloat16)).isfinite().all()
 
 
 @pytest.mark.parametrize("verb", ["edit", "image", "inpaint", "control"])

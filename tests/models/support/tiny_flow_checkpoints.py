@@ -208,7 +208,7 @@ def tiny_qwen_edit(folder: Path) -> Path:
         vae=vae,
         text_encoder=_tiny_qwen_vl(),
         tokenizer=qwen_byte_tokenizer(),
-        processor=_tiny_processor(),
+        processor=qwen_processor(),
         transformer=transformer,
     )
     pipe.save_pretrained(folder)
@@ -250,7 +250,8 @@ def _tiny_qwen_vl() -> Any:
     return Qwen2_5_VLForConditionalGeneration(config).eval()
 
 
-def _tiny_processor() -> Any:
+def qwen_processor() -> Any:
+    """A processor of pictures and of the byte tokenizer's words."""
     from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 
     return Qwen2VLProcessor(

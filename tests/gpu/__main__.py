@@ -1,0 +1,221 @@
+"""Draws every verb of every model once at full size and writes a page of figures with the card's name.
+
+`python -m tests.gpu [NAME…]` draws with random weights, and with trained ones where they are on this machine. On a
+processor or a small card `--shared-layers` lets layers of one shape share their weights: the real shapes and times in a
+fraction of the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gc
+import importlib.metadata
+import logging
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.errors import JobCancelled, StudioError
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import ModelStep, RenderRequest
+from pipelines.models.devices import create_memory_gauge, detect_machine
+from pipelines.models.diffusion.pipeline import DiffusionModel
+from pipelines.models.families import FAMILIES
+from pipelines.models.families.control_nets import ControlNet
+from pipelines.models.families.qwen_image import QWEN_EDIT, QwenModel
+from pipelines.models.families.stable_diffusion import SD15_LCM, StableDiffusionModel
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.profiles import is_cached
+from pipelines.models.registry import all_specs
+from tests.gpu import sizes
+from tests.gpu.test_full_size import CASES as TESTED
+from tests.gpu.test_full_size import assemble_model
+from tests.models.support.family_checks import make_request
+
+CASES = {
+    "sd15": (SD15_LCM, StableDiffusionModel, sizes.SD15),
+    **TESTED,
+    "qwen": (QWEN_EDIT, QwenModel, sizes.QWEN),
+}
+log = logging.getLogger("designerbox")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one verb of one model took."""
+
+    model: str
+    weights: str
+    verb: Verb
+    side: int
+    steps: int
+    seconds: float
+    first_preview_seconds: float
+    cancel_seconds: float
+    peak_bytes: int | None
+
+    def to_row(self) -> str:
+        """Return the figure as a row of a Markdown table."""
+        peak = "" if self.peak_bytes is None else f"{self.peak_bytes / 1e9:.2f}"
+        return (
+            f"| {self.model} | {self.weights} | {self.verb} | {self.side} | {self.steps} | {self.seconds:.2f} | "
+            f"{self.first_preview_seconds:.2f} | {self.cancel_seconds:.2f} | {peak} |"
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Draw, and write the page; return the number of models that failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu", description="Draw every verb once at full size.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)}; without any, all of them")
+    parser.add_argument("--device", default=detect_machine().device, help="as torch names it")
+    parser.add_argument("--side", type=int, default=1024, metavar="PX", help="side of the pictures (default 1024)")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps (default: those of the model)")
+    parser.add_argument("--verbs", nargs="+", metavar="VERB", help="these alone (default: all of the model)")
+    parser.add_argument("--shared-layers", action="store_true", help="layers of one shape share their weights")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the page goes (default: the terminal)")
+    args = parser.parse_args(arguments)
+    rows, failures = [describe_machine(args.device), "", *TABLE_HEAD], 0
+    for name in args.names or CASES:
+        try:
+            rows += [figure.to_row() for figure in measure_random(name, args)]
+        except (StudioError, RuntimeError, MemoryError) as error:  # the other models are measured all the same
+            failures += 1
+            rows.append(f"| {name} | random | {type(error).__name__}: {str(error).splitlines()[0]} |||||||")
+        log.warning("%s", rows[-1])
+    for spec in all_specs():
+        if not args.names and spec.repo and spec.verbs and spec.family != "maps" and is_cached(spec):
+            rows += [figure.to_row() for figure in measure_trained(spec, args)]
+    page = "\n".join(rows) + "\n"
+    if args.out is None:
+        sys.stdout.write(page)
+    else:
+        args.out.write_text(page, "utf-8")
+    return failures
+
+
+TABLE_HEAD = (
+    "| model | weights | verb | side px | steps | seconds | first preview s | stop s | memory beside the weights GB |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+
+
+def describe_machine(device: str) -> str:
+    """Name the card or processor, the day, and the versions."""
+    import torch
+
+    card = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor_name()
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "diffusers"))
+    return f"{card}, {datetime.date.today().isoformat()}, {versions}, Python {platform.python_version()}"
+
+
+def measure_random(name: str, args: argparse.Namespace) -> Iterator[Figure]:
+    """Measure a model with random weights at full size."""
+    spec, kind, architecture = CASES[name]
+    defaults = {**dict(spec.defaults), "side": args.side, "side_min": args.side}  # else small pictures are enlarged
+    spec = replace(spec, dtype="bfloat16", defaults=tuple(defaults.items()))
+    pipe, net = architecture.build_pipeline(args.device, shared_layers=args.shared_layers)
+    model = assemble_model(spec, kind, pipe, args.device)
+    weights = "random, shared layers" if args.shared_layers else "random"
+    with model.using_control_net(ControlNet(spec, net, args.device)), _qwen_draws_at(args.side):
+        yield from _measure_verbs(model, weights, args)
+    model.close()
+    del pipe, net, model
+    gc.collect()
+
+
+def measure_trained(spec: ModelSpec, args: argparse.Namespace) -> Iterator[Figure]:
+    """Measure a model whose weights are on this machine."""
+    cache = ModelCache(FAMILIES, CacheOptions(device=args.device))
+    for verb in spec.verbs:
+        with cache.borrow_for_verb(spec.id, verb) as model:
+            yield from _measure_verbs(model, "trained", args, (verb,))
+    cache.close()
+
+
+def _measure_verbs(
+    model: DiffusionModel, weights: str, args: argparse.Namespace, verbs: Sequence[Verb] = ()
+) -> Iterator[Figure]:
+    for verb in verbs or model.spec.verbs:
+        if verb != "backdrop" and verb in (args.verbs or model.spec.verbs):  # a backdrop is drawn as text
+            with _current_device(args.device):
+                yield _measure_verb(model, weights, verb, args)
+
+
+def _measure_verb(model: DiffusionModel, weights: str, verb: Verb, args: argparse.Namespace) -> Figure:
+    """Draw with previews, then draw and stop after the first step, then draw again: the pictures must be equal."""
+    steps = args.steps or int(dict(model.spec.defaults)["num_inference_steps"])
+    render = make_request(verb, size=(args.side, args.side), num_inference_steps=steps, strength=1.0)
+    gauge = create_memory_gauge(args.device)
+    before = gauge.reset_peak() if gauge is not None else 0
+    seen: list[float] = []
+    since = time.perf_counter()
+
+    def watch(step: ModelStep) -> None:
+        assert step.preview is not None
+        assert step.preview().ndim == 3
+        seen.append(time.perf_counter() - since)
+
+    (first,) = model.draw(render, watch).images
+    seconds = time.perf_counter() - since
+    peak = gauge.peak_bytes() - before if gauge is not None else None
+    stopped = _measure_stop(model, render)
+    (again,) = model.draw(render, lambda _: None).images
+    if not np.array_equal(first, again):
+        raise RuntimeError(f"{model.spec.id} {verb}: another picture after a stop")
+    return Figure(model.spec.id, weights, verb, args.side, steps, seconds, seen[0], stopped, peak)
+
+
+def _measure_stop(model: DiffusionModel, render: RenderRequest) -> float:
+    """Stop a drawing at its first step; return the seconds from there until the model is free."""
+    at: list[float] = []
+
+    def stop(step: ModelStep) -> None:
+        at.append(time.perf_counter())
+        raise JobCancelled
+
+    try:
+        model.draw(render, stop)
+    except JobCancelled:
+        return time.perf_counter() - at[0]
+    raise RuntimeError(f"{model.spec.id} did not stop")
+
+
+def _current_device(device: str) -> AbstractContextManager[Any]:
+    import torch
+
+    return torch.cuda.device(device) if device.startswith("cuda") else nullcontext()
+
+
+@contextmanager
+def _qwen_draws_at(side: int) -> Iterator[None]:
+    """Let Qwen's pipeline draw at `side`, where it would scale everything to a megapixel."""
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
+
+    before = qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE
+    qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = side * side, min(before[1], side * side)
+    try:
+        yield
+    finally:
+        qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = before
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "processor")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s")
+    sys.exit(main(sys.argv[1:]))
