@@ -56,6 +56,7 @@ THREADS_START_IN = (
     "pipelines.jobs",
     "pipelines.engines",
     "pipelines.models.hub",
+    "pipelines.models.probes.gpu_probe",
     "pipelines.ingest",
 )
 # The only packages that may import torch, diffusers, transformers and Ray, and only inside functions.

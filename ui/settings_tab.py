@@ -20,6 +20,7 @@ from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache, ResidentModel
 from pipelines.models.nets import control_annotators
+from pipelines.models.probes import cpu_precision
 from pipelines.models.profiles import (
     EMBEDDED,
     PROFILES,
@@ -265,6 +266,8 @@ def render_about(profile: Profile, cache: ModelCache | CombinedModels | None) ->
             "as much memory as there is" if cache.budget_bytes is None else f"up to {format_bytes(cache.budget_bytes)}"
         )
         lines.append(f"Device <code>{escape(cache.device)}</code>, models may take {share}.")
+        if cache.device == "cpu":
+            lines.append(escape(cpu_precision.THIS_PROCESSOR.describe_choice()))
     return f'<div class="dbx-facts">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
 
 

@@ -295,7 +295,7 @@ def _load_art_pack(file: str) -> Any:
     path = PARTS_FOLDER / f"{file}.json"
     try:
         data = path.read_bytes()
-        known = json.loads((PARTS_FOLDER / "manifest.json").read_text())[path.name]
+        known = json.loads((PARTS_FOLDER / "manifest.json").read_text("utf-8"))[path.name]
     except (OSError, KeyError) as error:
         raise ModelUnavailable(f"The parts of '{file}' are missing: python assets/characters/fetch.py.") from error
     if hashlib.sha256(data).hexdigest() != known:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pipelines.engines.local import LocalEngine
 from pipelines.models import devices, hub, pinned_memory
 from pipelines.models.batch_size_tuner import BatchSizeTuner
@@ -39,18 +37,9 @@ def make_cache(
     return ModelCache(FAMILIES, options, peak_memory=peaks, batch_tuner=batch_tuner)
 
 
-def detect_machine() -> Machine:
-    """Detect what this process computes with: the first GPU that it may see, else the processor."""
-    found = devices.detect_machine()
-    cards = devices.find_cuda_devices() if found.device == "cuda" else ()
-    if cards:
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch then numbers the GPUs as the driver does
-    return cards[0] if cards else found
-
-
 def make_worker_engine(files: FileIndex, audit: AuditLog, *, among: int = 1, compile: bool = False) -> LocalEngine:
     """Make the engine of a cluster worker on whose machine at most `among` workers run."""
-    machine = detect_machine()
+    machine = devices.detect_machine()
     if machine.device == "cuda":
         pinned_memory.limit_rounding()
-    return LocalEngine(make_cache(machine, machine.device, among=among, compile=compile), files, audit=audit)
+    return LocalEngine(make_cache(machine, machine.torch_device, among=among, compile=compile), files, audit=audit)

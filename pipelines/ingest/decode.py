@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ def _limit_memory(memory: int) -> None:
         import resource
     except ImportError:  # Windows: the time limit and the pixel limits still hold
         return
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    if sys.platform != "darwin":  # macOS refuses this limit, and the others still hold
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

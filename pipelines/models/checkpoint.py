@@ -131,7 +131,7 @@ def read_model_index(folder: Path) -> dict[str, object]:
     path = folder / "model_index.json"
     if not path.is_file():
         raise ModelUnavailable(f"{folder.name} is not a diffusers checkpoint: model_index.json is missing.")
-    return {key: value for key, value in json.loads(path.read_text()).items() if value != [None, None]}
+    return {key: value for key, value in json.loads(path.read_text("utf-8")).items() if value != [None, None]}
 
 
 def find_component_class(folder: Path, name: str) -> tuple[str, str]:

@@ -1,14 +1,10 @@
-"""Device detection and memory measurement: finds the GPU and its memory without importing torch."""
+"""Devices to compute on: the choice among what the probe of the GPUs found, memory, and the type to compute in."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
-import importlib.util
 import os
-import platform
-import re
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol
 
+import psutil
+
 from pipelines.core.errors import OutOfMemory
+from pipelines.models.probes import cpu_precision, gpu_probe, gpu_refusals, gpu_signs
+
+_UNIFIED_MEMORY_RATIO = 0.75  # share of the host's free memory that a GPU in it may take; the system needs the rest
 
 DeviceKind = Literal["cuda", "mps", "cpu"]
 
@@ -26,58 +27,100 @@ class Machine:
     """The device to compute on, as torch names it (AMD cards are "cuda" too), and its memory.
 
     `memory_bytes` is all of that device's memory, `free_bytes` what other programs leave of it now; 0 when unknown.
+    `number` is torch's number of one GPU of several. `is_unified`: the GPU computes in the host's own memory.
+    `is_refused`: there is a GPU, but it cannot be used; `reason` says why and what to do.
     """
 
     device: DeviceKind
     memory_bytes: int
     reason: str = ""
     free_bytes: int = 0
+    number: int | None = None
+    is_unified: bool = False
+    is_refused: bool = False
 
     @property
     def available_bytes(self) -> int:
         """Bytes that can be used now: the free ones where they are known, else all."""
         return self.free_bytes or self.memory_bytes
 
+    @property
+    def torch_device(self) -> str:
+        """The device by torch's full name: "cuda:1" for the second of several GPUs."""
+        return self.device if self.number is None else f"{self.device}:{self.number}"
 
-@lru_cache(maxsize=1)
+
 def detect_machine() -> Machine:
-    """Find the best device of this machine and the reason for the choice."""
-    memory = total_host_bytes()
-    if _torch_supports("mps"):
-        return Machine("mps", memory, "Apple GPU found.")
-    gpu, free = _nvidia_memory() if _has_nvidia_device() else _amd_memory()
-    if not gpu:
-        return Machine("cpu", memory, "No GPU was found.")
-    if not _torch_supports("cuda"):
-        return Machine("cpu", memory, "A GPU was found, but the installed torch is a CPU build.")
-    return Machine("cuda", gpu, f"GPU with {gpu / 2**30:.0f} GB found.", free)
+    """Find the best device of this machine and the reason for the choice: of several GPUs that with most free memory.
+
+    The first call takes seconds where there are signs of a GPU; see `start_detection`.
+    """
+    return max(_find_machines(), key=lambda machine: machine.available_bytes)
 
 
 def find_cuda_devices() -> tuple[Machine, ...]:
-    """List the NVIDIA cards that torch may compute on, by their CUDA number where `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`.
+    """List the GPUs that torch can compute on, in its order, without those that are for the screen.
 
-    The list ends before the first card with less than half of the largest one's memory: such a card is for the screen.
+    Such a GPU has less than half of the largest one's memory.
     """
-    cards = _filter_visible_devices(_nvidia_cards())
-    largest = max((total for total, _ in cards), default=0)
-    count = next((n for n, (total, _) in enumerate(cards) if 2 * total < largest), len(cards))
-    return tuple(
-        Machine("cuda", total, f"GPU with {total / 2**30:.0f} GB found.", free) for total, free in cards[:count]
-    )
+    machines = [machine for machine in _find_machines() if machine.device == "cuda"]
+    largest = max((machine.memory_bytes for machine in machines), default=0)
+    return tuple(machine for machine in machines if 2 * machine.memory_bytes >= largest)
 
 
-def _filter_visible_devices(cards: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Keep the cards that `CUDA_VISIBLE_DEVICES` names, in its order; one named by UUID counts as the next number."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        return cards
-    visible = []
-    for n, name in enumerate(part.strip() for part in named.split(",")):
-        number = int(name) if name.lstrip("-").isdigit() else n
-        if not name or not 0 <= number < len(cards):
-            break  # the driver ignores what follows an invalid entry, too
-        visible.append(cards[number])
-    return visible
+@lru_cache(maxsize=1)
+def start_detection() -> gpu_probe.RunningProbe | None:
+    """Start to look for GPUs in a process of its own, beside the caller; None where there is no sign of any."""
+    question = gpu_probe.choose_question(gpu_signs.find_signs(), gpu_signs.read_torch_build(), _is_gpu_hidden())
+    if not question:
+        return None
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the probe's numbers are those of this process, too
+    return gpu_probe.start_probe(question)
+
+
+@lru_cache(maxsize=1)
+def _find_machines() -> tuple[Machine, ...]:
+    """Wait for the probe and return every usable GPU, or the processor alone with the reason."""
+    probe = start_detection()
+    report = probe.wait() if probe is not None else gpu_probe.ProbeReport()
+    return list_machines(report, gpu_signs.read_torch_build(), gpu_signs.largest_amd_bytes())
+
+
+def list_machines(report: gpu_probe.ProbeReport, build: gpu_signs.TorchBuild, amd_bytes: int) -> tuple[Machine, ...]:
+    """List the GPUs of a report on which a kernel ran, or the processor alone, with the reason.
+
+    `amd_bytes` is the memory of the largest AMD GPU, which torch does not see unless it was built for it.
+    """
+    usable = [card for card in report.cards if not card.error and report.backend != "xpu"]
+    if not usable:
+        reason = gpu_refusals.describe_missing_support(report, build, amd_bytes)
+        if not reason and report.driver_cards and _is_gpu_hidden():
+            reason = gpu_refusals.HIDDEN_SENTENCE
+        reason = reason or gpu_refusals.describe_failure(report)
+        return (Machine("cpu", total_host_bytes(), reason or "No GPU was found.", is_refused=bool(reason)),)
+    kind: DeviceKind = "mps" if report.backend == "mps" else "cuda"
+    others = [card for card in (*report.cards, report.trying) if card is not None and card not in usable]
+    left_out = "".join(f" Left out: {gpu_refusals.describe_left_out(report, card)}" for card in others)
+    return tuple(_make_machine(report, card, kind, len(usable), left_out) for card in usable)
+
+
+def _make_machine(
+    report: gpu_probe.ProbeReport, card: gpu_probe.ProbedCard, kind: DeviceKind, usable_count: int, left_out: str
+) -> Machine:
+    is_unified = card.is_unified or (card.name, 0) in report.driver_cards
+    free = card.free_bytes
+    if is_unified and kind == "cuda":
+        # CUDA counts as used what Linux keeps of files and gives back when it is needed.
+        free = max(free, int(_UNIFIED_MEMORY_RATIO * psutil.virtual_memory().available))
+    name = f"{card.name} with {card.total_bytes / 2**30:.0f} GB{' shared with the processor' if is_unified else ''}"
+    reason = f"{name} found." if usable_count == 1 else f"{usable_count} GPUs found, the best is {name}."
+    number = card.number if len(report.cards) > 1 else None
+    return Machine(kind, card.total_bytes, reason + left_out, free, number=number, is_unified=is_unified)
+
+
+def _is_gpu_hidden() -> bool:
+    """Tell whether the environment hides every NVIDIA GPU from programs."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles")
 
 
 @dataclass(frozen=True)
@@ -93,26 +136,26 @@ def divide_memory(machine: Machine) -> MemoryShare:
     """Divide the memory of `machine` between models and drawing.
 
     On a GPU, drawing gets 15 % of what is free, 1 to 4 GB, until its real need is measured; models that leave the GPU
-    may take 40 % of the host's memory. Where the device computes in the host's own memory, half of that is for models,
-    and there is nowhere to offload them to.
+    may take 40 % of the host's memory, unless it is the same memory. On a processor half of it is for models.
     """
-    if machine.device != "cuda":
+    if machine.device == "cpu":
         return MemoryShare(machine.memory_bytes // 2 or None, 0, 0)
     free = machine.available_bytes
     reserve = int(min(max(0.15 * free, 2**30), 4 * 2**30))
-    return MemoryShare(max(free - reserve, 1) if free else None, reserve, int(0.4 * total_host_bytes()))
+    host_bytes = 0 if machine.is_unified else int(0.4 * total_host_bytes())
+    return MemoryShare(max(free - reserve, 1) if free else None, reserve, host_bytes)
 
 
 @lru_cache(maxsize=8)
 def best_dtype(device: str) -> str:
-    """Choose the type to compute in: bfloat16 where the hardware has it, else float16 on a GPU, float32 on a CPU."""
+    """Choose the type to compute in: on a GPU bfloat16 where it has that, else float16; on a CPU the measured one."""
     if device.startswith("cuda"):
         import torch
 
         return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
     if device.startswith("mps"):
         return "float16"
-    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "float32"
+    return cpu_precision.THIS_PROCESSOR.choose_dtype()
 
 
 def enter_device(device: str) -> AbstractContextManager[object]:
@@ -192,78 +235,11 @@ def create_memory_gauge(device: str) -> MemoryGauge | None:
     return CudaMemoryGauge(device) if device.startswith("cuda") else None
 
 
-def _torch_supports(kind: DeviceKind) -> bool:
-    if kind == "mps":
-        return platform.system() == "Darwin" and platform.machine() == "arm64"
-    torch_spec = importlib.util.find_spec("torch")
-    if torch_spec is None or torch_spec.origin is None:
-        return False
-    version = Path(torch_spec.origin).with_name("version.py")
-    return version.is_file() and bool(re.search(r"^(cuda|hip)\b.*=\s*['\"]", version.read_text(), re.MULTILINE))
-
-
 def total_host_bytes() -> int:
-    """Return the bytes of the host's memory, or the limit of its container; 0 when unknown."""
-    if not hasattr(os, "sysconf"):
-        return 0
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the bytes of the host's memory, or the limit of its container."""
+    whole = psutil.virtual_memory().total
     try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        limit = Path("/sys/fs/cgroup/memory.max").read_text("utf-8").strip()
     except OSError:
         return whole
     return min(whole, int(limit)) if limit.isdigit() else whole
-
-
-class _NvmlMemory(ctypes.Structure):
-    _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
-
-
-def _has_nvidia_device() -> bool:
-    return any(Path("/dev").glob("nvidia[0-9]*"))
-
-
-def _nvidia_memory() -> tuple[int, int]:
-    """Return the total and free bytes of the NVIDIA card that is torch's first; zeros where there is none."""
-    return next(iter(_filter_visible_devices(_nvidia_cards())), (0, 0))
-
-
-def _nvidia_cards() -> list[tuple[int, int]]:
-    """List the total and free bytes of every NVIDIA card, by the library that comes with its driver (NVML)."""
-    try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return []
-    count = ctypes.c_uint()
-    if nvml.nvmlInit_v2() != 0 or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
-        return []
-    cards = []
-    for number in range(count.value):
-        card, memory = ctypes.c_void_p(), _NvmlMemory()
-        if nvml.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(card)) != 0:
-            break
-        if nvml.nvmlDeviceGetMemoryInfo(card, ctypes.byref(memory)) != 0:
-            break
-        cards.append((int(memory.total), int(memory.free)))
-    return cards
-
-
-def _amd_memory() -> tuple[int, int]:
-    """Return the total and free bytes of the largest AMD card that torch could compute on; zeros without one."""
-    if not Path("/dev/kfd").exists():
-        return 0, 0
-    cards = [file.parent for file in Path("/sys/class/drm").glob("card*/device/mem_info_vram_total")]
-    return max((_amd_card_memory(card) for card in cards), default=(0, 0))
-
-
-def _amd_card_memory(card: Path) -> tuple[int, int]:
-    total, used = (int((card / f"mem_info_vram_{name}").read_text()) for name in ("total", "used"))
-    return total, total - used
-
-
-def _cpu_flags() -> frozenset[str]:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return frozenset()
-    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
-    return frozenset(flags.group(1).split()) if flags else frozenset()

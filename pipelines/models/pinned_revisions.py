@@ -71,7 +71,7 @@ def _first_seen_commit(repo: str) -> str:
 
 def _read_commit(path: Path) -> str:
     try:
-        text = path.read_text().strip()
+        text = path.read_text("utf-8").strip()
     except OSError:
         return ""
     return text if COMMIT_PATTERN.fullmatch(text) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +40,8 @@ PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALIT
 # Profiles for a GPU, the best first. The others serve only on request: a CPU takes a minute a picture with `light`.
 _BEST_GPU_PROFILES = (QUALITY, KLEIN, KLEIN_4BIT, SDXL, LIGHT)
 _CHOICE_FILE_NAME = "profile.txt"
-_NOTABLE_USE_RATIO = 0.1  # share of the GPU's memory that others use; less is due to the screen and the driver
+# What others use of the GPU, and is worth saying. Less than either goes to the screen, the driver and torch itself.
+_NOTABLE_USE_RATIO, _NOTABLE_USE_BYTES = 0.1, 1.5e9
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,12 @@ def choose_profile(
     is_available = cached or is_cached
     if wanted:
         row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was asked for."
+        reason += f" {machine.reason}" if machine.is_refused else ""
         rows = [with_lighter_twins(row, machine)]
     else:
         rows, reason = _select_fitting(machine, commercial)
     if not rows or rows == [EMBEDDED]:
-        short = not wanted and machine.device != "cpu"
+        short = machine.is_refused or (not wanted and machine.device != "cpu")
         return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), is_fallback=short), machine.device
     for row in rows:
         if all(map(is_available, profile_models(row))):
@@ -168,8 +170,28 @@ def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], 
         if (_allows_commercial_use(row) or not commercial) and not _missing_package_message(row)
     ]
     used = machine.memory_bytes - machine.available_bytes
-    others = f" Others take {used / 2**30:.0f} GB of it." if used >= _NOTABLE_USE_RATIO * machine.memory_bytes else ""
-    return [row for row in rows if _min_vram(row) <= machine.available_bytes], machine.reason + others
+    is_notable = used >= max(_NOTABLE_USE_RATIO * machine.memory_bytes, _NOTABLE_USE_BYTES)
+    others = f" Others take {used / 2**30:.0f} GB of it." if is_notable and not machine.is_unified else ""
+    return [row for row in rows if _holds_profile(machine, row)], machine.reason + others
+
+
+def select_lanes(profile: Profile, cards: Sequence[Machine], count: int = 0) -> tuple[Machine, ...]:
+    """Select the cards that hold every model of `profile`, at most `count` (0: all), else the one that it was made for.
+
+    The profile is chosen for the card with most free memory; a smaller one beside it could not load its models.
+    """
+    ranked = sorted(cards, key=lambda card: -card.available_bytes)
+    fitting = [card for card in ranked if _holds_profile(card, profile)] or ranked[:1]
+    return tuple(sorted(fitting[: count or None], key=cards.index))
+
+
+def _holds_profile(machine: Machine, profile: Profile) -> bool:
+    return all(_needed_bytes(row, machine) <= machine.available_bytes for row in profile_models(profile))
+
+
+def _needed_bytes(row: ModelSpec, machine: Machine) -> int:
+    """Return the bytes that drawing with a model takes; memory that is shared with the host holds both parts."""
+    return row.min_vram + (row.host_bytes if machine.is_unified else 0)
 
 
 def with_lighter_twins(profile: Profile, machine: Machine) -> Profile:
@@ -184,7 +206,7 @@ def _lighter_twin(row: ModelSpec, machine: Machine, absent: Callable[[ModelSpec]
     lighter = dict(row.options).get("lighter")
     if machine.device == "cpu":
         return get_spec(dict(row.options).get("on_cpu", row.id))
-    fits = row.min_vram <= machine.available_bytes and not (absent or _absent_package)(row)
+    fits = _needed_bytes(row, machine) <= machine.available_bytes and not (absent or _absent_package)(row)
     if lighter is None or fits:
         return row
     return _lighter_twin(get_spec(lighter), machine, absent)
@@ -249,6 +271,8 @@ def _download_summary(profile: Profile, is_available: Callable[[ModelSpec], bool
 
 def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
     if wanted:
+        return reason
+    if machine.is_refused:
         return reason
     if machine.device == "cpu":
         return f"{reason} Everything embedded works."

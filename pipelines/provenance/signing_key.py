@@ -75,7 +75,7 @@ class SigningKeyStore:
         if not chain_path.exists() and not key_path.exists():
             self._create_files()
         try:
-            chain, key = chain_path.read_text(), key_path.read_text()
+            chain, key = chain_path.read_text("utf-8"), key_path.read_text("utf-8")
             return SigningKey(chain, key, _key_algorithm(chain, key))
         except (OSError, ValueError, TypeError) as error:
             raise StudioError("The signing key in the data folder cannot be used. The log says more.") from error

@@ -148,7 +148,7 @@ class CachedStore(LocalStore):
     def _adopt_store(self) -> None:
         """Check that the store is the same as before; upload the local files to one that is new to this machine."""
         seen, mark = self.folder / _SEEN_MARK_NAME, posixpath.join(self._root, _MARK_NAME)
-        before = seen.read_text() if seen.exists() else ""
+        before = seen.read_text("utf-8") if seen.exists() else ""
         with StoreErrorTranslator():
             if not before and not self._fs.exists(mark):
                 write_file(self._fs, mark, uuid.uuid4().hex.encode(), self._partial_path())

@@ -18,7 +18,6 @@ from pipelines.engines.multi_gpu import MultiGpuEngine
 from pipelines.engines.placement_policy import DeviceState
 from pipelines.engines.scheduler import DeviceReservations
 from pipelines.jobs.queue import JobQueue
-from pipelines.models import devices
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import CacheOptions, ModelCache
@@ -177,30 +176,6 @@ def test_the_models_of_all_devices_are_looked_at_as_one(works: TwoDevices) -> No
     assert works.engine.cache.budget_bytes == 3 * GB
     assert works.engine.cache.unload_model("one")
     assert not works.engine.cache.unload_model("one")
-
-
-@pytest.mark.parametrize(
-    ("visible", "seen"),
-    [
-        (None, [80, 80, 24]),
-        ("1", [80]),
-        ("2,0", [24, 80]),
-        ("", []),
-        ("-1", []),
-        ("0,9,1", [80]),
-        ("GPU-a,GPU-b", [80, 80]),
-    ],
-)
-def test_the_cards_are_those_that_a_program_may_see(
-    visible: str | None, seen: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(devices, "_nvidia_cards", lambda: [(n * GB, n * GB) for n in (80, 80, 24)])
-    if visible is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [total // GB for total, _ in devices._filter_visible_devices(devices._nvidia_cards())] == seen
-    assert all(2 * card.memory_bytes >= max(seen) * GB for card in devices.find_cuda_devices())
 
 
 def test_nobody_loads_what_another_device_is_loading() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec
-from pipelines.models import devices, profiles
+from pipelines.models import profiles
 from pipelines.models.devices import Machine, divide_memory
 from pipelines.models.diffusion.loader import list_sources
 from pipelines.models.pinned_revisions import PINS
@@ -189,17 +189,6 @@ def test_a_card_that_others_use_is_as_large_as_what_they_leave():
     crowded, _ = choose_profile(None, replace(shared, free_bytes=GB), cached=never_cached, reachable=always)
     assert crowded.id == "embedded"
     assert crowded.is_fallback
-
-
-def test_the_machine_is_the_card_that_a_program_may_see(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(devices, "_nvidia_cards", lambda: [(80 * GB, 80 * GB), (24 * GB, 20 * GB)])
-    monkeypatch.setattr(devices, "_torch_supports", lambda kind: kind == "cuda")
-    monkeypatch.setattr(devices, "_has_nvidia_device", lambda: True)
-    for visible, memory, device in (("1", 24, "cuda"), ("0", 80, "cuda"), ("", 0, "cpu")):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        found = devices.detect_machine.__wrapped__()
-        assert found.device == device
-        assert not memory or found.memory_bytes == memory * GB
 
 
 def test_what_is_cached_serves_where_the_hub_is_silent():

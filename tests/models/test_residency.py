@@ -351,7 +351,9 @@ def test_a_disk_that_takes_nothing_costs_no_picture(tmp_path: Path) -> None:
 
 
 def test_memory_is_divided_by_what_is_free() -> None:
-    assert divide_memory(Machine("cpu", 16 * GB)) == MemoryShare(8 * GB, 0, 0) == divide_memory(Machine("mps", 16 * GB))
+    assert divide_memory(Machine("cpu", 16 * GB)) == MemoryShare(8 * GB, 0, 0)
+    shared = Machine("mps", 32 * GB, free_bytes=20 * GB, is_unified=True)
+    assert divide_memory(shared) == MemoryShare(17 * GB, 3 * GB, 0), "there is nowhere to offload models to"
     card = divide_memory(Machine("cuda", 24 * GB, free_bytes=20 * GB))
     assert (card.model_bytes, card.drawing_bytes) == (17 * GB, 3 * GB)
     assert card.host_bytes > 0

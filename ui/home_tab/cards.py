@@ -62,7 +62,7 @@ def render_banner(profile: Profile) -> str:
     """Render what this studio can do with its profile, and why that profile was chosen."""
     if profile.id == "embedded":
         # If a GPU or a requested profile cannot be used, the reason is shown.
-        why = f" {escape(profile.reason)}" if profile.is_fallback else ""
+        why = f" <span>{escape(profile.reason)}</span>" if profile.is_fallback else ""
         return f'<p class="dbx-banner">{EMBEDDED_BANNER}{why}</p>'
     return f'<p class="dbx-banner">Running {escape(profile.title)}. {escape(profile.reason)}</p>'
 

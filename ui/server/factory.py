@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +31,7 @@ from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import Machine
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.peak_memory import PeakMemory
+from pipelines.models.probes import cpu_precision
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
@@ -122,7 +122,7 @@ def _build_engine(settings: Settings, files: FileIndex) -> tuple[AnyEngine, Prof
     zerogpu_machine = zerogpu.zerogpu_machine() if zerogpu.is_zerogpu_space() else None
     profile, device = _choose_profile(settings, zerogpu_machine)
     if zerogpu_machine is None:
-        return _build_local_engine(settings, files, device), profile
+        return _build_local_engine(settings, files, device, profile), profile
     return _build_zerogpu_engine(_make_cpu_cache(), files, profile)
 
 
@@ -138,7 +138,7 @@ def _build_ray_engine(settings: Settings, files: FileIndex) -> tuple[RayEngine, 
         idle_seconds=settings.worker_idle,
         store_url=settings.ray_store,
     )
-    profile, _ = _choose_profile(settings, cluster.call_remotely(factory.detect_machine, options.gpus))
+    profile, _ = _choose_profile(settings, cluster.call_remotely(devices.detect_machine, options.gpus))
     local = LocalEngine(_make_cpu_cache(), files)
     build_engine = partial(factory.make_worker_engine, among=1 if gpus else count, compile=settings.compile)
     engine_class = RayDataEngine if settings.engine == "ray-data" else RayEngine
@@ -165,24 +165,23 @@ def _choose_profile(settings: Settings, machine: Machine | None) -> tuple[Profil
         return choose("")
 
 
-def _build_local_engine(settings: Settings, files: FileIndex, device: str) -> LocalEngine | MultiGpuEngine:
+def _build_local_engine(
+    settings: Settings, files: FileIndex, device: str, profile: Profile
+) -> LocalEngine | MultiGpuEngine:
     """Build an engine on one device, or one that has a worker on each of several GPUs."""
-    cards = devices.find_cuda_devices()[: settings.devices or None] if device == "cuda" else ()
+    cards = devices.find_cuda_devices() if device == "cuda" else ()
     if device == "cuda":
         pinned_memory.limit_rounding()
-    if cards:
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
+    lanes = profiles.select_lanes(profile, cards, settings.devices) or (devices.detect_machine(),)
+    cpu_precision.THIS_PROCESSOR.remember_in(settings.data / "precision.json")
     peaks, tuner = PeakMemory(settings.data / "peaks.json"), BatchSizeTuner(settings.data / "paces.json")
-    max_batched = _max_batched_jobs(settings, device)
-    options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle}
-    if len(cards) < 2:
-        cache = factory.make_cache(devices.detect_machine(), device, peaks, tuner, **options)
-        return LocalEngine(cache, files, together=max_batched)
-    log.info("%d GPUs, a worker on each", len(cards))
-    caches = [
-        factory.make_cache(card, f"cuda:{n}", peaks, tuner, among=len(cards), **options) for n, card in enumerate(cards)
-    ]
-    return MultiGpuEngine([LocalEngine(cache, files, together=max_batched) for cache in caches])
+    options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle, "among": len(lanes)}
+    caches = [factory.make_cache(lane, lane.torch_device, peaks, tuner, **options) for lane in lanes]
+    engines = [LocalEngine(cache, files, together=_max_batched_jobs(settings, device)) for cache in caches]
+    if len(engines) == 1:
+        return engines[0]
+    log.info("%d GPUs, a worker on each", len(lanes))
+    return MultiGpuEngine(engines)
 
 
 def _max_batched_jobs(settings: Settings, device: str) -> int:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipelines.core.errors import StudioError
+from pipelines.models.devices import start_detection
 from pipelines.settings import Settings
 from pipelines.storage.database import DatabaseUnavailable
 from ui.api.auth.access import find_unsafe_setting
@@ -25,17 +26,19 @@ def serve_studio(settings: Settings) -> int:
     if sentence is not None:
         log.error(sentence)
         return 2
+    start_detection()  # goes on beside the imports of the page
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     # Gradio sums up all its calls after each one with pandas, for a page that nobody asks for.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     # In the data folder, so that pictures can be hard links and no other program clears them.
     served = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data.resolve() / "page")))
+    from ui import page as ui_page
+
     try:
         studio = build_studio(settings)
     except (StudioError, DatabaseUnavailable) as error:
         log.error("%s", error)
         return 2
-    from ui import page as ui_page
     from ui.components.pictures import DELETE_CACHE_SECONDS
     from ui.gradio_patches.event_stream import keep_stream_open
 

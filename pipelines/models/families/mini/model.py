@@ -114,7 +114,7 @@ class MiniModel:
         self._sampler = FigureSampler(folder, device, dict(spec.defaults))
         self._sharpener = load_sharpener(folder, self._sampler.device)
         self._upscaler = RealEsrgan(REALESR_X4, device)
-        self._known_words = self._sampler.embed_words(json.loads((folder / "words.json").read_text()))
+        self._known_words = self._sampler.embed_words(json.loads((folder / "words.json").read_text("utf-8")))
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         """Draw one figure per seed in one call, `images` composited on the background colour that the words name.

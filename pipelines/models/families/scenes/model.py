@@ -76,7 +76,7 @@ class SceneModel:
         self.spec = spec
         self._panoramas: dict[str, LinearLight] = {}
         self._plates = plates.PlateStore()
-        self._sha256: dict[str, str] = json.loads((SCENES_FOLDER / "manifest.json").read_text())
+        self._sha256: dict[str, str] = json.loads((SCENES_FOLDER / "manifest.json").read_text("utf-8"))
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         """Draw one picture per seed: the scene, then the same with other lights, material layouts or views.
