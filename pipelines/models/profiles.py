@@ -82,12 +82,12 @@ def choose_profile(
     is_available = cached or is_cached
     if wanted:
         row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was asked for."
-        reason += f" {machine.reason}" if machine.is_refused else ""
+        reason += f" {machine.reason}" if machine.is_refused and row != EMBEDDED else ""
         rows = [with_lighter_twins(row, machine)]
     else:
         rows, reason = _select_fitting(machine, commercial)
     if not rows or rows == [EMBEDDED]:
-        short = machine.is_refused or (not wanted and machine.device != "cpu")
+        short = not wanted and (machine.device != "cpu" or machine.is_refused)
         return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), is_fallback=short), machine.device
     for row in rows:
         if all(map(is_available, profile_models(row))):

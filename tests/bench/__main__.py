@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
+from pipelines.models.probes.cpu_precision import processor_name
 from tests.bench.rows import Row
 
 MODULES = {
@@ -64,7 +65,7 @@ def main(names: Sequence[str]) -> int:
     """Print each row as it comes; return the exit status."""
     good = True
     for measurement in measure_modules(names):
-        print(json.dumps(measurement), flush=True)
+        print(json.dumps({**measurement, "processor": processor_name()}), flush=True)
         good &= measurement["ok"]
     return 0 if good else 1
 

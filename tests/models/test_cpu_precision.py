@@ -53,7 +53,7 @@ def test_a_restart_measures_nothing_anew_and_another_processor_does(
     after.remember_in(file)
     assert after.choose_dtype() == "bfloat16"
     assert (first.count, later.count) == (1, 0)
-    monkeypatch.setattr(cpu_precision, "_processor_name", lambda: "another")
+    monkeypatch.setattr(cpu_precision, "processor_name", lambda: "another")
     assert after.choose_dtype() == "float32"
     assert len(json.loads(file.read_text())) == 2
     file.write_text(

@@ -26,7 +26,8 @@ def serve_studio(settings: Settings) -> int:
     if sentence is not None:
         log.error(sentence)
         return 2
-    start_detection()  # goes on beside the imports of the page
+    if settings.engine == "local":
+        start_detection()  # goes on beside the imports of the page
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     # Gradio sums up all its calls after each one with pandas, for a page that nobody asks for.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")

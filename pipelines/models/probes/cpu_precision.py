@@ -66,7 +66,7 @@ class CpuPrecision:
         """Return "bfloat16" or "float32"; the first call on a machine measures for about a quarter of a second."""
         import torch
 
-        key = _processor_name(), torch.__version__, torch.get_num_threads()
+        key = processor_name(), torch.__version__, torch.get_num_threads()
         with self._lock:
             known = next((row for row in self._rows if (row.processor, row.torch, row.threads) == key), None)
             if known is None:
@@ -79,7 +79,7 @@ class CpuPrecision:
 
     def describe_choice(self) -> str:
         """Return what was chosen and why, in a sentence; what will be done where nothing was measured yet."""
-        rows = [row for row in self._rows if row.processor == _processor_name()]
+        rows = [row for row in self._rows if row.processor == processor_name()]
         return _describe(rows[-1]) if rows else "The first model from the hub measures which type is faster here."
 
 
@@ -131,7 +131,7 @@ def _time_call(run: Callable[[], object]) -> float:
 
 
 @lru_cache(maxsize=1)
-def _processor_name() -> str:
+def processor_name() -> str:
     """Return the name of the processor, so that times measured on one are not used for another."""
     try:
         found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)

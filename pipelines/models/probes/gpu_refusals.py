@@ -38,7 +38,7 @@ def describe_failure(report: ProbeReport) -> str:
     if report.trying is not None:
         return _describe_end(report, report.trying.name)
     if report.cards:
-        return describe_card(report, report.cards[0])
+        return describe_card(report, max(report.cards, key=lambda card: card.total_bytes))
     name = report.driver_cards[0][0] if report.driver_cards else "A GPU"
     if report.end != "done" and (report.driver_cards or not report.driver_error):
         return _describe_end(report, name)
