@@ -32,7 +32,7 @@ WHITE_QUANTILE, WHITE_LUMINANCE = 0.95, 0.78  # a bright set is exposed so that 
 # Dark sets are dark on purpose: stops from the exposure that would make them bright.
 DARKER_STOPS = {
     "walnut-evening": -1.2, "slate-rim": -1.6, "cafe-bar": -0.8, "stage": -1.2, "library": -0.5, "autumn-wood": -0.5,
-    "studio-room": -0.7, "loft": -0.3, "concrete-leaves": -0.2, "garden-stone": -0.3,
+    "studio-room": -0.7, "loft": -0.7, "concrete-leaves": -0.2, "garden-stone": -0.3,
 }  # fmt: skip
 TINT_KEPT_RATIO = 0.35  # of a set's tint; evening light keeps most of it
 WARM_TINT_KEPT_RATIO = 0.8

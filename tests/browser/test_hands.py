@@ -223,3 +223,16 @@ def test_no_other_sites_card_and_no_other_sites_sign(page: Page, studio: ServedP
     assert card.startswith(studio.url)
     assert page.request.get(card).headers["content-type"] == "image/jpeg"
     assert page.request.get(f"{studio.url}/favicon.ico").headers["content-type"] == "image/png"
+
+
+def test_a_closest_scene_that_is_clicked_is_drawn(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "background")
+    page.locator("#background-prompt textarea").fill("snowy mountain village")
+    page.locator("#background-generate").click()
+    pictures = page.locator(".dbx-closest:visible button")
+    expect(pictures).to_have_count(3)
+    title = pictures.first.inner_text()
+    pictures.first.click()
+    expect(page.locator("#background-prompt textarea")).to_have_value(title)
+    expect(page.locator(".dbx-closest:visible")).to_have_count(0)
+    wait_until(studio.is_idle, 60)

@@ -9,12 +9,14 @@ import pytest
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.core.models import Profile
 from pipelines.core.tools import Tool
+from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import TOOLS
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
 from ui.home_tab import cards as home_tab_cards
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.layout import TILES_FOLDER
+from ui.tool_tab.scene_choice import render_closest_scenes
 
 JOB = Job(
     id="job-1",
@@ -164,3 +166,21 @@ def test_every_shipped_card_has_its_picture_and_every_cross_that_stays_is_a_limi
 def test_at_most_six_controls_come_before_more_beside_the_photo_and_whose_it_is(tool: Tool) -> None:
     first = {row.name for row in list_form_fields(tool.params) if not row.is_advanced} - {"photo", "photos", "consent"}
     assert len(first) <= 6, sorted(first)
+
+
+def test_a_wish_without_a_scene_shows_three_pictures_to_click() -> None:
+    titles = {"library": "Library", "loft": "Brick <Loft>", "oak": "Oak"}
+    closest = [{"id": scene_id, "title": title} for scene_id, title in titles.items()]
+    match = {"wish": "snowy village", "found": False, "closest": closest}
+    receipt = {"tool": "background", "params": {"seed": 3, "prompt": " snowy  village"}, "scene_match": match}
+    made = render_closest_scenes(receipt)
+    assert made.count("<button") == 3
+    assert 'data-field="background-prompt"' in made
+    assert "Brick &lt;Loft&gt;" in made
+    assert (TILES_FOLDER / "scenes" / "library.webp").is_file()
+    assert render_closest_scenes({**receipt, "scene_match": {**match, "found": True, "closest": []}}) == ""
+    assert render_closest_scenes({"tool": "background", "params": {"prompt": ""}}) == ""
+
+
+def test_every_scene_has_a_picture_to_click() -> None:
+    assert {path.stem for path in (TILES_FOLDER / "scenes").glob("*.webp")} == {row.id for row in SCENES}

@@ -389,6 +389,16 @@
     if (event.target.matches?.(".dbx-plot input")) updatePlot(event.target);
   });
 
+  // A click on one of the closest scenes writes it into the field of the wish and generates anew.
+  document.addEventListener("click", (event) => {
+    const pick = event.target.closest?.("[data-scene]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
+    if (!words) return;
+    words.value = pick.dataset.scene;
+    words.dispatchEvent(new Event("input", { bubbles: true }));
+    words.dispatchEvent(new Event("blur", { bubbles: true }));
+    document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();
+  });
+
   // A click on a draft of the home tab presses its button.
   document.addEventListener("click", (event) => {
     const draft = event.target.closest?.(".dbx-draft");

@@ -11,6 +11,7 @@ from pipelines.core.errors import StudioError
 from pipelines.core.geometry import Size
 from pipelines.core.job import Job, QueuePosition, Result, Step
 from ui.api.routes.abuse_report_page import render_report_link
+from ui.tool_tab.scene_choice import render_closest_scenes
 
 ADD_PHOTO_TEXT = "Add a photo to begin."
 READY_TEXT = "Generate makes one; every choice is optional."
@@ -78,7 +79,8 @@ def render_result_status(job: Job, result: Result, variation: int) -> str:
     pixels = describe_pixel_change(job, result.receipt)
     notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
     details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)
-    return render_status(text, notes=notes, details=details) + render_crop_data(result.receipt, variation)
+    status = render_status(text, notes=notes, details=details) + render_closest_scenes(result.receipt)
+    return status + render_crop_data(result.receipt, variation)
 
 
 def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
@@ -107,7 +109,7 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
 def render_draft_status(result: Result) -> str:
     """Render the status line of a finished draft."""
     status = render_status("Draft, 512 px. Generate writes the full size.", notes=result.receipt.get("notices", ()))
-    return status + render_crop_data(result.receipt)
+    return status + render_closest_scenes(result.receipt) + render_crop_data(result.receipt)
 
 
 def render_error(error: StudioError, element_id: str = "") -> str:
