@@ -26,7 +26,7 @@ from pipelines.models.batch_size_tuner import CallKind
 from pipelines.models.devices import device_name, enter_device
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
-from pipelines.runtime.progress import WAITING_STAGE
+from pipelines.runtime.progress import LOADING_STAGE, WAITING_STAGE
 
 MAX_STEP_TOKENS = 8192
 """Tokens of a step above which one more image is never faster: there every GPU is bound by compute, not by memory."""
@@ -94,8 +94,11 @@ class DynamicBatcher:
         ) -> RenderedImages:
             request = QueuedRender(spec_id, render, on_step, on_begin, on_file)
             with slots.release_while(stream):
+                must_load = self._cache.must_load(spec_id)
                 if self._enqueue(request):
                     stream.put(Step(0, 1, WAITING_STAGE))
+                elif must_load:
+                    stream.put(Step(0, 1, LOADING_STAGE))
                 return self._wait_for_images(request, stream)
 
         return draw

@@ -128,6 +128,13 @@ class ModelCache:
                 stack.enter_context(model.using_control_net(net))
             yield model
 
+    def must_load(self, spec_id: str) -> bool:
+        """Tell whether a borrower will wait for a checkpoint to be read; the models that ship with us are quick."""
+        row, _ = self.resolve_spec(spec_id)
+        with self._condition:
+            entry = self._entries.get(spec_id)
+        return bool(row.repo) and (entry is None or not entry.is_ready)
+
     def resident_models(self) -> list[ResidentModel]:
         """List the models loaded now, least recently used first."""
         with self._condition:

@@ -17,6 +17,7 @@ from pipelines.models.hub_download import HubFile
 PREVIEW_SIDE_PX = 512
 PREVIEW_INTERVAL_SECONDS = 0.2  # five frames a second; more only fill the browser's queue
 TEXT_INTERVAL_SECONDS = 0.5
+LOADING_STAGE = "Loading the model"  # the stage of a job whose checkpoint is read, which takes up to a minute
 WAITING_STAGE = "Waiting for the model"  # the stage of a job whose model draws for others, or is on its way
 _JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 80]
 

@@ -14,8 +14,13 @@ import pytest
 
 from pipelines.core.rendering import RenderRequest
 from pipelines.engines import zerogpu
+from pipelines.engines.local import LocalEngine
+from pipelines.engines.visitor_tokens import REQUEST_TOKEN, TOKEN_SECONDS, VisitorTokens
+from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.profiles import choose_profile
 from tests.models.support.family_checks import tiny_row
+from tests.support.real_studio import RealStudio
+from ui.server.middleware import VisitorTokenMiddleware
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +69,68 @@ def test_the_profile_is_chosen_by_what_a_lent_gpu_holds() -> None:
     profile, device = choose_profile(None, zerogpu.zerogpu_machine(), cached=lambda _: False, reachable=lambda: True)
     assert (profile.id, device) == ("klein", "cuda")
     assert "ZeroGPU" in profile.reason
+
+
+# ---------------------------------------------------------------- whose seconds a drawing costs
+
+
+def test_the_token_of_a_request_is_kept_for_its_job_and_in_no_table(tmp_path: Path) -> None:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    token = "a-token-of-nobody"
+    with RealStudio(tmp_path, engine=NotingEngine) as studio:
+        engine = studio.engine
+        assert isinstance(engine, NotingEngine)
+
+        def order(request: Request) -> PlainTextResponse:  # in a thread of its own, as the routes of the API
+            return PlainTextResponse(studio.jobs.submit(studio.create_job("background", prompt="a harbour")))
+
+        client = TestClient(VisitorTokenMiddleware(Starlette(routes=[Route("/order", order)])))
+        with_token = client.get("/order", headers={"X-IP-Token": token}).text
+        without = client.get("/order").text
+        assert [engine.tokens.take(job_id) for job_id in (with_token, with_token, without)] == [token, "", ""]
+        studio.jobs.cancel(with_token)
+        studio.jobs.cancel(without)
+    assert not any(token.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_token_that_nobody_took_is_forgotten() -> None:
+    now = [0.0]
+    tokens = VisitorTokens(lambda: now[0])
+    reset = REQUEST_TOKEN.set("old")
+    tokens.keep_current("a")
+    now[0] = TOKEN_SECONDS + 1
+    tokens.keep_current("b")
+    REQUEST_TOKEN.reset(reset)
+    assert (tokens.take("a"), tokens.take("b")) == ("", "old")
+
+
+def test_a_drawing_that_was_measured_asks_for_as_long_as_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Placed:
+        spec = replace(tiny_row("any", "", ("text",)), defaults=(("num_inference_steps", 4),))
+
+    monkeypatch.setitem(zerogpu._PLACED_MODELS, "any", Placed())  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(zerogpu, "_PACES", BatchSizeTuner())
+    render = RenderRequest("text", "a cup", (512, 512), (1,))
+    guessed = zerogpu.lease_seconds("any", render, True)
+    for seconds in (4.0, 2.0):
+        zerogpu._PACES.record_time(zerogpu._call_kind("any", render), 1, seconds)
+    assert zerogpu.lease_seconds("any", render, True) == 10 + 6
+    assert zerogpu.lease_seconds("any", replace(render, size=(1024, 512)), True) >= guessed
+    zerogpu._PACES.record_time(zerogpu._call_kind("any", render), 1, 500.0)
+    assert zerogpu.lease_seconds("any", render, True) == 120
+
+
+class NotingEngine(LocalEngine):
+    """An engine that keeps visitors' tokens and leaves them where they are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tokens = VisitorTokens()
+
+    def keep_visitor(self, job_id: str) -> None:
+        self.tokens.keep_current(job_id)

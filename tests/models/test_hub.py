@@ -456,6 +456,30 @@ def test_a_job_that_is_stopped_while_its_model_comes_ends_and_the_next_goes_on_t
     assert any(asked.startswith("bytes=1") for _, asked in fake.served)
 
 
+@pytest.mark.parametrize(("words", "code"), [(XET_NETWORK_WORDS, "model_unavailable"), (XET_DISK_WORDS, "disk_full")])
+def test_a_job_whose_download_breaks_off_ends_with_a_sentence(
+    engine: LocalEngine, fake: FakeHub, monkeypatch: pytest.MonkeyPatch, words: str, code: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", fail)
+    with pytest.raises(StudioError) as caught:
+        list(engine.run(make_job()))
+    assert caught.value.code == code
+
+
+def test_a_job_for_which_the_disk_is_too_small_fetches_nothing(
+    engine: LocalEngine, fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=25_000_000)
+    monkeypatch.setattr(hub_download.shutil, "disk_usage", lambda _: free)
+    with pytest.raises(StudioError, match="There is no room for made") as caught:
+        list(engine.run(make_job()))
+    assert caught.value.code == "disk_full"
+    assert fake.served == []
+
+
 def test_a_job_whose_model_cannot_come_says_so(engine: LocalEngine, fake: FakeHub) -> None:
     del fake.files["unet/diffusion_pytorch_model.safetensors"]
     with pytest.raises(ModelUnavailable, match="lacks the weights of its unet"):

@@ -16,6 +16,7 @@ from pipelines.core.stream import wait_for_result
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.c2pa import read_source_type
+from pipelines.runtime.progress import LOADING_STAGE
 from tests.models.support.tiny_checkpoints import tiny_family
 from tests.support.examples import load_example
 from tests.support.real_studio import RealStudio
@@ -151,3 +152,13 @@ def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(studio
         said = read_source_type(studio.files.read_bytes(result.files[0].id, "me"))
         assert said == read_source_type(studio.files.read_bytes(first.files[0].id, "me"))
         assert said.endswith("compositeWithTrainedAlgorithmicMedia") or said.endswith("trainedAlgorithmicMedia")
+
+
+def test_a_job_that_reads_its_checkpoint_says_so_and_the_next_does_not(studio: DiffusionStudio):
+    for spec in studio.cache.resident_models():
+        studio.cache.unload_model(spec["id"])
+    for loads in (True, False):
+        *steps, _ = studio.engine.run(studio.make_scene_job())
+        stages = [step.stage for step in steps if isinstance(step, Step)]
+        assert (LOADING_STAGE in stages) == loads
+        assert DRAWS in stages
