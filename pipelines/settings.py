@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipelines.storage.postgres import check_url
+from pipelines.storage.connect import check_url
 
 SPACE_KEEP_DAYS = 1.0
 """Days that jobs are kept on a Space, where no flag says so."""

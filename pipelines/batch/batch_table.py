@@ -4,37 +4,62 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 
 from pipelines.core.errors import InvalidParams, StudioError, error_from_json, error_to_json
 from pipelines.core.params import JSON
 from pipelines.jobs.table import JobTable
 from pipelines.storage.database import Row
+from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, select_page
 
 BatchState = Literal["reading", "ready", "running", "paused", "cancelled", "done"]
 SeedPolicy = Literal["same", "row"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS batches (
-  id TEXT PRIMARY KEY, owner TEXT NOT NULL, tool TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
-  note TEXT NOT NULL DEFAULT '', shared TEXT NOT NULL, seed INTEGER NOT NULL, seeds TEXT NOT NULL,
-  source TEXT, about TEXT NOT NULL, created REAL NOT NULL, started REAL, finished REAL,
-  home TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS batch_rows (
-  batch TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL, cells TEXT NOT NULL,
-  state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, error TEXT, notices TEXT NOT NULL DEFAULT '[]',
-  taken TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (batch, row)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, tries, row);
-"""
-_STATUS = "CASE r.state WHEN 'given' THEN j.status WHEN 'refused' THEN 'failed' ELSE r.state END"
-_JOINED = "batch_rows r LEFT JOIN jobs j ON j.batch_id = r.batch AND j.batch_row = r.row"
+_B, _R = BATCHES.c, BATCH_ROWS.c
+_IS_JOB_OF_ROW = and_(JOBS.c.batch_id == _R.batch, JOBS.c.batch_row == _R.row)
+_HAS_NO_JOB = ~exists().where(_IS_JOB_OF_ROW)
+_STATUS = case((_R.state == "given", JOBS.c.status), (_R.state == "refused", "failed"), else_=_R.state).label("status")
 READ_TIMEOUT_SECONDS = 3600.0  # seconds after which another studio that still reads a batch is taken for dead
 CHUNK_ROW_COUNT = 500
+# What is asked again and again while a batch runs, built once; values given with an UPDATE say what it sets.
+_WITH_JOBS = BATCH_ROWS.outerjoin(JOBS, _IS_JOB_OF_ROW)
+_ONE_BATCH = select(BATCHES).where(_B.id == bindparam("batch_id"))
+_ONE_ROW = update(BATCH_ROWS).where(_R.batch == bindparam("batch_id"), _R.row == bindparam("number"))
+_ADD_TRIES = _ONE_ROW.values(tries=_R.tries + bindparam("added"))
+_UNLESS_CANCELLED = _ONE_ROW.where(_R.state != "cancelled")
+_ROW_COUNTS = (
+    select(_STATUS, func.count().label("n"))
+    .select_from(_WITH_JOBS)
+    .where(_R.batch == bindparam("batch_id"))
+    .group_by(text("1"))  # Postgres takes the same CASE with values of its own for another
+)
+_NEXT_ROW = (
+    select(BATCH_ROWS)
+    .join(BATCHES, _B.id == _R.batch)
+    .where(_B.state == "running", _R.state == "waiting", or_(_B.source.is_(None), _B.home == bindparam("home")))
+    .order_by(_R.tries, _B.created, _R.row)
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -94,21 +119,19 @@ class BatchTable:
         self._home = home
         self.lock = table.lock
         with self.lock:
-            self._db.create_schema(_SCHEMA)
             # Nobody knows the id of a batch that was still being read when the studio stopped.
             since = time.time() - (READ_TIMEOUT_SECONDS if self._db.is_shared else 0)
-            for batch in self._select_ids("SELECT id FROM batches WHERE state = 'reading' AND created <= ?", since):
+            for batch in self._select_ids(_B.state == "reading", _B.created <= since):
                 self.delete_batch(batch)
-            for batch in self._select_ids("SELECT id FROM batches WHERE state IN ('running', 'paused')"):
+            for batch in self._select_ids(_B.state.in_(("running", "paused"))):
                 self.requeue_orphans(batch)
 
     def list_ids(self, state: BatchState | None = None) -> list[str]:
         """Return the ids of all batches, or of those in this state."""
-        with self.lock:
-            return self._select_ids("SELECT id FROM batches WHERE CAST(? AS TEXT) IS NULL OR state = ?", state, state)
+        return self._select_ids(true() if state is None else _B.state == state)
 
-    def _select_ids(self, query: str, *values: object) -> list[str]:
-        return [row["id"] for row in self._db.execute(query, values).fetchall()]
+    def _select_ids(self, *clauses: ColumnElement[bool]) -> list[str]:
+        return [row.id for row in self._db.fetch_rows(select(_B.id).where(*clauses))]
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make all changes of the block or none."""
@@ -116,180 +139,114 @@ class BatchTable:
 
     def insert_batch(self, batch: Batch) -> None:
         """Insert a batch without rows."""
-        values = {
-            **vars(batch),
-            "shared": json.dumps(batch.shared),
-            "about": json.dumps(batch.about),
-            "home": self._home,
-        }
-        with self.lock:
-            self._db.execute(
-                f"INSERT INTO batches ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
-                tuple(values.values()),
-            )
+        values = {**vars(batch), "shared": json.dumps(batch.shared), "about": json.dumps(batch.about)}
+        self._db.execute(insert(BATCHES).values(**values, home=self._home))
 
     def insert_rows(self, batch_id: str, rows: Iterable[BatchRow]) -> int:
         """Insert rows, a few hundred in each transaction, and return how many."""
         total = 0
-        chunk: list[tuple[object, ...]] = []
-        for row in rows:
-            chunk.append(_row_values(batch_id, row))
-            total += 1
-            if len(chunk) == CHUNK_ROW_COUNT:
-                self._insert_chunk(chunk)
-                chunk = []
-        self._insert_chunk(chunk)
+        values = (_row_values(batch_id, row) for row in rows)
+        while chunk := list(islice(values, CHUNK_ROW_COUNT)):
+            with self.transaction():
+                self._db.execute(insert(BATCH_ROWS), chunk)
+            total += len(chunk)
         return total
-
-    def _insert_chunk(self, chunk: list[tuple[object, ...]]) -> None:
-        with self.transaction():
-            self._db.executemany(
-                "INSERT INTO batch_rows (batch, row, key, tool, cells, state, error, notices) VALUES (?,?,?,?,?,?,?,?)",
-                chunk,
-            )
 
     def delete_batch(self, batch_id: str) -> None:
         """Delete a batch and its rows, but not its jobs."""
         with self.transaction():
-            self._db.execute("DELETE FROM batch_rows WHERE batch = ?", (batch_id,))
-            self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+            self._db.execute(delete(BATCH_ROWS).where(_R.batch == batch_id))
+            self._db.execute(delete(BATCHES).where(_B.id == batch_id))
 
     def set_state(self, batch_id: str, state: BatchState, note: str = "") -> None:
         """Set the state, and the time of the first start or of the end."""
         now = time.time()
-        ended = now if state in ("done", "cancelled") else None
-        with self.lock:
-            self._db.execute(
-                "UPDATE batches SET state = ?, note = ?, finished = ?, "
-                "started = CASE WHEN ? = 'running' THEN COALESCE(started, ?) ELSE started END WHERE id = ?",
-                (state, note, ended, state, now, batch_id),
-            )
+        times: dict[str, Any] = {"finished": now if state in ("done", "cancelled") else None}
+        if state == "running":
+            times["started"] = func.coalesce(_B.started, now)
+        self._db.execute(update(BATCHES).where(_B.id == batch_id).values(state=state, note=note, **times))
 
     def set_about(self, batch_id: str, about: dict[str, Any]) -> None:
         """Replace the caller's data."""
-        with self.lock:
-            self._db.execute("UPDATE batches SET about = ? WHERE id = ?", (json.dumps(about), batch_id))
+        self._db.execute(update(BATCHES).where(_B.id == batch_id).values(about=json.dumps(about)))
 
     def take_next_row(self) -> tuple[Batch, BatchRow, int] | None:
         """Take the next row of a running batch that has no job, with its number of tries; None when there is none."""
         with self.lock:
-            row = self._db.execute(
-                "SELECT r.* FROM batch_rows r JOIN batches b ON b.id = r.batch WHERE b.state = 'running' "
-                "AND r.state = 'waiting' AND (b.source IS NULL OR b.home = ?) "
-                "ORDER BY r.tries, b.created, r.row LIMIT 1",
-                (self._home,),
-            ).fetchone()
+            row = self._db.fetch_row(_NEXT_ROW, {"home": self._home})
             if row is None:
                 return None
-            self._db.execute(
-                "UPDATE batch_rows SET tries = tries + 1 WHERE batch = ? AND row = ?", (row["batch"], row["row"])
-            )
-            batch = self.get_batch(row["batch"])
+            self._db.execute(_ADD_TRIES, {"batch_id": row.batch, "number": row.row, "added": 1})
+            batch = self.get_batch(row.batch)
         assert batch is not None
-        return batch, _to_batch_row(row), row["tries"] + 1
+        return batch, _to_batch_row(row), row.tries + 1
 
     def return_row(self, batch_id: str, row: int) -> None:
         """Undo `take_next_row`, so that this try does not count."""
-        with self.lock:
-            self._db.execute("UPDATE batch_rows SET tries = tries - 1 WHERE batch = ? AND row = ?", (batch_id, row))
+        self._db.execute(_ADD_TRIES, {"batch_id": batch_id, "number": row, "added": -1})
 
     def record_pictures(self, batch_id: str, row: int, picture_ids: dict[str, JSON]) -> None:
         """Store the file ids of the row's ingested pictures."""
-        with self.lock:
-            self._db.execute(
-                "UPDATE batch_rows SET taken = ? WHERE batch = ? AND row = ?", (json.dumps(picture_ids), batch_id, row)
-            )
+        self._db.execute(_ONE_ROW, {"batch_id": batch_id, "number": row, "taken": json.dumps(picture_ids)})
 
     def clear_pictures(self, batch_id: str) -> None:
         """Delete the picture ids of rows that cannot be run again."""
-        with self.lock:
-            self._db.execute(
-                "UPDATE batch_rows SET taken = '{}' WHERE batch = ? AND taken <> '{}' AND (state = 'deleted' OR EXISTS "
-                "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row "
-                "AND j.status = 'done'))",
-                (batch_id,),
-            )
+        is_over = or_(_R.state == "deleted", exists().where(_IS_JOB_OF_ROW, JOBS.c.status == "done"))
+        self._db.execute(update(BATCH_ROWS).where(_R.batch == batch_id, _R.taken != "{}", is_over).values(taken="{}"))
 
     def mark_submitted(self, batch_id: str, row: int) -> None:
         """Mark a row that has a job now."""
-        self._set_row_state(batch_id, row, "given", None)
+        self._db.execute(_UNLESS_CANCELLED, {"batch_id": batch_id, "number": row, "state": "given", "error": None})
 
     def mark_failed(self, batch_id: str, row: int, error: StudioError) -> None:
         """Mark a row that cannot have a job, unless it was cancelled meanwhile."""
-        self._set_row_state(batch_id, row, "failed", error)
-
-    def _set_row_state(self, batch_id: str, row: int, state: str, error: StudioError | None) -> None:
-        with self.lock:
-            self._db.execute(
-                "UPDATE batch_rows SET state = ?, error = ? WHERE batch = ? AND row = ? AND state <> 'cancelled'",
-                (state, _error_to_json(error), batch_id, row),
-            )
+        values = {"state": "failed", "error": _error_to_json(error)}
+        self._db.execute(_UNLESS_CANCELLED, {"batch_id": batch_id, "number": row, **values})
 
     def requeue_orphans(self, batch_id: str) -> None:
         """Set rows to waiting whose job was removed from the queue."""
-        with self.lock:
-            self._db.execute(
-                "UPDATE batch_rows SET state = 'waiting', tries = 0 WHERE batch = ? AND state = 'given' AND NOT EXISTS "
-                "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row)",
-                (batch_id,),
-            )
+        is_orphan = and_(_R.batch == batch_id, _R.state == "given", _HAS_NO_JOB)
+        self._db.execute(update(BATCH_ROWS).where(is_orphan).values(state="waiting", tries=0))
 
     def cancel_waiting(self, batch_id: str) -> None:
         """Cancel the rows that wait."""
-        with self.lock:
-            self._db.execute(
-                "UPDATE batch_rows SET state = 'cancelled' WHERE batch = ? AND state = 'waiting'", (batch_id,)
-            )
+        waiting = and_(_R.batch == batch_id, _R.state == "waiting")
+        self._db.execute(update(BATCH_ROWS).where(waiting).values(state="cancelled"))
 
     def reset_failed_rows(self, batch_id: str, row: int | None = None) -> int:
         """Set failed rows to waiting and delete their jobs; return how many. `row`: only this one, even cancelled."""
-        ended = "('failed')" if row is None else "('failed', 'cancelled')"
+        jobs, rows = delete(JOBS).where(JOBS.c.batch_id == batch_id), update(BATCH_ROWS).where(_R.batch == batch_id)
+        ended = ["failed"]
+        if row is not None:
+            jobs, rows, ended = jobs.where(JOBS.c.batch_row == row), rows.where(_R.row == row), ["failed", "cancelled"]
+        is_left = or_(_R.state.in_(ended), and_(_R.state == "given", _HAS_NO_JOB))
         with self.transaction():
-            which = "(CAST(? AS BIGINT) IS NULL OR batch_row = ?)"
-            delete = f"DELETE FROM jobs WHERE batch_id = ? AND {which} AND status IN {ended}"
-            self._db.execute(delete, (batch_id, row, row))
-            return self._db.execute(
-                "UPDATE batch_rows SET state = 'waiting', tries = 0, error = NULL WHERE batch = ? "
-                f"AND (CAST(? AS BIGINT) IS NULL OR row = ?) AND (state IN {ended} OR state = 'given' AND NOT EXISTS "
-                "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row))",
-                (batch_id, row, row),
-            ).rowcount
+            self._db.execute(jobs.where(JOBS.c.status.in_(ended)))
+            return self._db.execute(rows.where(is_left).values(state="waiting", tries=0, error=None))
 
     def get_batch(self, batch_id: str) -> Batch | None:
         """Return the batch, or None."""
-        with self.lock:
-            row = self._db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone()
+        row = self._db.fetch_row(_ONE_BATCH, {"batch_id": batch_id})
         return None if row is None else _to_batch(row)
 
     def list_batches(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
         """Return the owner's batches, newest first; `before` is the last id of the previous page."""
-        with self.lock:
-            rows = self._db.execute(
-                "SELECT * FROM batches WHERE owner = ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
-                "(SELECT created, id FROM batches WHERE id = ?)) ORDER BY created DESC, id DESC LIMIT ?",
-                (owner, before, before, limit),
-            ).fetchall()
-        return [_to_batch(row) for row in rows]
+        return [_to_batch(row) for row in self._db.fetch_rows(select_page(BATCHES, owner, limit, before))]
 
     def delete_expired(self, before: float) -> None:
         """Delete batches that ended before the Unix time `before` and have no jobs left."""
-        for batch in self._select_ids(
-            "SELECT id FROM batches b WHERE finished < ? AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.batch_id = b.id)",
-            before,
-        ):
+        for batch in self._select_ids(_B.finished < before, ~exists().where(JOBS.c.batch_id == _B.id)):
             self.delete_batch(batch)
 
     def count_rows(self, batch_id: str) -> dict[str, int]:
         """Count the rows by status."""
-        query = f"SELECT {_STATUS} AS status, COUNT(*) AS n FROM {_JOINED} WHERE r.batch = ? GROUP BY 1"
-        with self.lock:
-            return {row["status"] or "waiting": row["n"] for row in self._db.execute(query, (batch_id,)).fetchall()}
+        counts = self._db.fetch_rows(_ROW_COUNTS, {"batch_id": batch_id})
+        return {row.status or "waiting": row.n for row in counts}
 
     def finish_times(self, batch_id: str) -> list[float]:
         """Return the Unix times at which the last thirty rows were done, newest first."""
-        query = "SELECT finished FROM jobs WHERE batch_id = ? AND status = 'done' ORDER BY finished DESC LIMIT 30"
-        with self.lock:
-            return [row["finished"] for row in self._db.execute(query, (batch_id,)).fetchall()]
+        done = select(JOBS.c.finished).where(JOBS.c.batch_id == batch_id, JOBS.c.status == "done")
+        return [row.finished for row in self._db.fetch_rows(done.order_by(JOBS.c.finished.desc()).limit(30))]
 
     def list_rows(
         self,
@@ -305,38 +262,30 @@ class BatchTable:
 
         `since`: only rows that finished from that Unix time on. `skip` leaves out the first ones.
         """
-        order = "j.finished DESC" if newest else "r.row"
-        with self.lock:
-            rows = self._db.execute(
-                f"SELECT r.*, {_STATUS} AS status, j.id AS job_id, j.error AS job_error FROM {_JOINED} "
-                f"WHERE r.batch = ? AND r.row > ? AND (CAST(? AS TEXT) IS NULL OR {_STATUS} = ?) "
-                "AND (? = 0.0 OR j.finished >= ?) "
-                f"ORDER BY {order} LIMIT ? OFFSET ?",
-                (batch_id, after, status, status, since, since, limit, skip),
-            ).fetchall()
+        columns = (BATCH_ROWS, _STATUS, JOBS.c.id.label("job_id"), JOBS.c.error.label("job_error"))
+        query = select(*columns).select_from(_WITH_JOBS).where(_R.batch == batch_id, _R.row > after)
+        if status is not None:
+            query = query.where(_STATUS.in_([status]))
+        if since:
+            query = query.where(JOBS.c.finished >= since)
+        order = JOBS.c.finished.desc() if newest else _R.row
+        rows = self._db.fetch_rows(query.order_by(order).limit(limit).offset(skip))
         return [_to_row_state(row) for row in rows]
 
     def iter_rows(self, batch_id: str) -> Iterator[BatchRow]:
         """Yield every row as it was requested, with the error that was found when it was read."""
         after = 0
-        query = "SELECT * FROM batch_rows WHERE batch = ? AND row > ? ORDER BY row LIMIT ?"
-        while True:
-            with self.lock:
-                rows = self._db.execute(query, (batch_id, after, CHUNK_ROW_COUNT)).fetchall()
-            if not rows:
-                return
+        query = select(BATCH_ROWS).where(_R.batch == batch_id).order_by(_R.row).limit(CHUNK_ROW_COUNT)
+        while rows := self._db.fetch_rows(query.where(_R.row > after)):
             yield from map(_to_batch_row, rows)
-            after = rows[-1]["row"]
+            after = rows[-1].row
 
-    def list_measured(self, tool: str, profile: str) -> list[Row]:
+    def list_measured(self, tool: str, profile: str) -> Sequence[Row]:
         """Return the tool's last 200 jobs with this profile: `job` and `result` as JSON, and their seconds `s`."""
-        query = (
-            "SELECT job, result, finished - started AS s FROM jobs WHERE status = 'done' AND draft = 0 AND started IS "
-            "NOT NULL AND tool = ? AND profile = ? "
-            "ORDER BY seq DESC LIMIT 200"
-        )
-        with self.lock:
-            return self._db.execute(query, (tool, profile)).fetchall()
+        seconds = (JOBS.c.finished - JOBS.c.started).label("s")
+        done = and_(JOBS.c.status == "done", JOBS.c.draft == 0, JOBS.c.started.is_not(None))
+        query = select(JOBS.c.job, JOBS.c.result, seconds).where(done, JOBS.c.tool == tool, JOBS.c.profile == profile)
+        return self._db.fetch_rows(query.order_by(JOBS.c.seq.desc()).limit(200))
 
 
 def _error_to_json(error: StudioError | None) -> str | None:
@@ -345,33 +294,36 @@ def _error_to_json(error: StudioError | None) -> str | None:
     return json.dumps({**error_to_json(error), "invalid": isinstance(error, InvalidParams)})
 
 
-def _row_values(batch_id: str, row: BatchRow) -> tuple[object, ...]:
-    state = "waiting" if row.error is None else "refused"  # not "failed", since another try would give the same error
-    cells, notices = json.dumps(row.cells), json.dumps(row.notices)
-    return batch_id, row.row, row.key, row.tool, cells, state, _error_to_json(row.error), notices
+def _row_values(batch_id: str, row: BatchRow) -> dict[str, object]:
+    return {
+        "batch": batch_id,
+        **{"row": row.row, "key": row.key, "tool": row.tool},
+        **{"cells": json.dumps(row.cells), "notices": json.dumps(row.notices), "error": _error_to_json(row.error)},
+        # Not "failed", since another try would give the same error.
+        "state": "waiting" if row.error is None else "refused",
+    }
 
 
 def _to_batch_row(row: Row) -> BatchRow:
-    error = error_from_json(json.loads(row["error"])) if row["state"] == "refused" else None
-    notices = tuple(json.loads(row["notices"]))
-    picture_ids = json.loads(row["taken"])
-    return BatchRow(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices, picture_ids)
+    error = error_from_json(json.loads(row.error)) if row.state == "refused" else None
+    notices = tuple(json.loads(row.notices))
+    picture_ids = json.loads(row.taken)
+    return BatchRow(row.row, row.key, row.tool, json.loads(row.cells), error, notices, picture_ids)
 
 
 def _to_batch(row: Row) -> Batch:
-    values = dict(row)
-    del values["home"]
+    values = {name: value for name, value in row._mapping.items() if name != "home"}
     return Batch(**{**values, "shared": json.loads(values["shared"]), "about": json.loads(values["about"])})
 
 
 def _to_row_state(row: Row) -> RowState:
-    error = row["error"] or row["job_error"]
+    error = row.error or row.job_error
     return RowState(
-        row["row"],
-        row["key"],
-        row["tool"],
-        row["status"] or "waiting",
-        row["job_id"],
+        row.row,
+        row.key,
+        row.tool,
+        row.status or "waiting",
+        row.job_id,
         json.loads(error) if error else None,
-        json.loads(row["cells"]),
+        json.loads(row.cells),
     )

@@ -131,11 +131,11 @@ def measure_past_jobs(
     """Return workload and cost of the tool's last jobs whose files still exist."""
     measured: list[tuple[Workload, RowCost]] = []
     for row in batches.table.list_measured(tool.id, batches.service.profile.id):
-        result = json.loads(row["result"])
+        result = json.loads(row.result)
         with suppress(NotFound):  # a file was deleted
             size = sum(batches.service.files.get_info(file["id"]).bytes for file in result["files"])
-            cost = RowCost(own_work_seconds(row["s"], result["receipt"]), size)
-            measured.append((workload_of(tool.params, json.loads(row["job"])["params"], pixels), cost))
+            cost = RowCost(own_work_seconds(row.s, result["receipt"]), size)
+            measured.append((workload_of(tool.params, json.loads(row.job)["params"], pixels), cost))
     return measured
 
 

@@ -14,7 +14,7 @@ from pipelines.core.stream import Stream
 from pipelines.jobs.subscribers import Subscribers
 from pipelines.jobs.table import JobTable, result_from_row
 from pipelines.jobs.workers import Engine, RowSource, VisitorEngine, WorkerPool
-from pipelines.storage.database import Row as Columns
+from pipelines.storage.database import Row
 from pipelines.storage.disk_space import translate_disk_full
 
 FINISHED_STATUSES = ("done", "failed", "cancelled")
@@ -221,20 +221,20 @@ class JobQueue:
         waiting = self.table.list_waiting()
         return waiting.index(job_id) + 1 if job_id in waiting else 1  # another process claimed it just now
 
-    def _to_job_row(self, row: Columns) -> JobRow:
-        live = self._subscribers.live_jobs.get(row["id"])
+    def _to_job_row(self, row: Row) -> JobRow:
+        live = self._subscribers.live_jobs.get(row.id)
         return JobRow(
-            job=Job.model_validate_json(row["job"]),
-            status=row["status"],
-            position=self._queue_position(row["id"]) if row["status"] == "queued" else 0,
+            job=Job.model_validate_json(row.job),
+            status=row.status,
+            position=self._queue_position(row.id) if row.status == "queued" else 0,
             step=live.step if live else None,
             result=result_from_row(row),
-            error=json.loads(row["error"]) if row["error"] else None,
-            created=row["created"],
-            started=row["started"],
-            finished=row["finished"],
-            attempts=row["attempts"],
-            starred=bool(row["starred"]),
+            error=json.loads(row.error) if row.error else None,
+            created=row.created,
+            started=row.started,
+            finished=row.finished,
+            attempts=row.attempts,
+            starred=bool(row.starred),
         )
 
 

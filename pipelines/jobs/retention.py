@@ -9,9 +9,23 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    true,
+    tuple_,
+    update,
+)
+
 from pipelines.core.errors import NotFound
 from pipelines.jobs.table import JobTable
 from pipelines.storage.file_index import FileIndex
+from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, SAVED_ITEMS
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +33,8 @@ DAY_SECONDS = 24 * 3600.0  # seconds of a day
 UNREFERENCED_GRACE_SECONDS = DAY_SECONDS
 """Seconds for which an unreferenced file is kept, since somebody may be about to use it."""
 _FILE_ID = re.compile(r"file-[0-9a-f]{40}")
-_FINISHED = "('done', 'failed', 'cancelled')"
-_BELONGS_TO_BATCH = "EXISTS (SELECT 1 FROM batches b WHERE b.id = j.batch_id)"
+_DELETE_JOB = delete(JOBS).where(JOBS.c.id == bindparam("job_id"))
+_IS_UNFINISHED = JOBS.c.status.not_in(("done", "failed", "cancelled"))
 
 
 @dataclass(frozen=True)
@@ -65,17 +79,15 @@ def delete_jobs(table: JobTable, files: FileIndex, owner: str, ids: Sequence[str
     Files in `kept` stay. A batch row is marked as deleted, so that no retry and no restart makes it again.
     """
     with table.lock:
-        rows = [row for row in map(table.get_row, ids) if row is not None and row["owner"] == owner and row["finished"]]
-        job_ids = [(row["id"],) for row in rows]
-        with table.db.transaction():
-            if _has_batches(table):
-                table.db.executemany(
-                    "UPDATE batch_rows SET state = 'deleted', taken = '{}' WHERE (batch, row) IN "
-                    "(SELECT batch_id, batch_row FROM jobs WHERE id = ?)",
-                    job_ids,
-                )
-            table.db.executemany("DELETE FROM jobs WHERE id = ?", job_ids)
-    texts = (text for row in rows for text in (row["job"], row["result"] or ""))
+        rows = [row for row in map(table.get_row, ids) if row is not None and row.owner == owner and row.finished]
+        its_row = select(JOBS.c.batch_id, JOBS.c.batch_row).where(JOBS.c.id == bindparam("job_id"))
+        is_its_row = tuple_(BATCH_ROWS.c.batch, BATCH_ROWS.c.row).in_(its_row)
+        job_ids = [{"job_id": row.id} for row in rows]
+        if job_ids:
+            with table.db.transaction():
+                table.db.execute(update(BATCH_ROWS).where(is_its_row).values(state="deleted", taken="{}"), job_ids)
+                table.db.execute(_DELETE_JOB, job_ids)
+    texts = (text for row in rows for text in (row.job, row.result or ""))
     file_ids = {file_id for text in texts for file_id in _FILE_ID.findall(text)}
     if file_ids:
         file_ids -= {file_id for text in _referencing_texts(table, owner) for file_id in _FILE_ID.findall(text)}
@@ -86,32 +98,26 @@ def delete_jobs(table: JobTable, files: FileIndex, owner: str, ids: Sequence[str
 
 def _find_finished(table: JobTable, before: float = float("inf")) -> Iterator[_DeletionUnit]:
     """Yield what may be deleted and ended before the Unix time `before`, oldest first."""
-    has_batches = _has_batches(table)
-    batch_id = f"CASE WHEN {_BELONGS_TO_BATCH} THEN j.batch_id END" if has_batches else "CAST(NULL AS TEXT)"
-    not_in_progress = (
-        "AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = j.batch_id AND b.state NOT IN ('done', 'cancelled'))"
+    is_going = ~exists().where(BATCHES.c.id == JOBS.c.batch_id, BATCHES.c.state.not_in(("done", "cancelled")))
+    batch = select(BATCHES.c.id).where(BATCHES.c.id == JOBS.c.batch_id).scalar_subquery()
+    unit = func.coalesce(batch, JOBS.c.id)
+    query = (
+        select(func.max(batch).label("batch"), unit.label("unit"))
+        .where(JOBS.c.draft == 0, is_going)
+        .group_by(unit)
+        .having(func.count().filter(_IS_UNFINISHED) == 0, func.sum(JOBS.c.starred) == 0)
+        .having(func.max(JOBS.c.finished) < before)
+        .order_by(func.max(JOBS.c.finished))
     )
-    with table.lock:
-        rows = table.db.execute(
-            f"SELECT MAX({batch_id}) AS batch, COALESCE({batch_id}, id) AS unit "
-            f"FROM jobs j WHERE draft = 0 {not_in_progress if has_batches else ''} GROUP BY COALESCE({batch_id}, id) "
-            f"HAVING COUNT(*) FILTER (WHERE status NOT IN {_FINISHED}) = 0 AND SUM(starred) = 0 AND MAX(finished) < ? "
-            "ORDER BY MAX(finished)",
-            (before,),
-        ).fetchall()
-    for row in rows:
-        yield _load_unit(table, row["batch"], row["unit"])
+    for row in table.db.fetch_rows(query):
+        yield _load_unit(table, row.batch, row.unit)
 
 
 def _load_unit(table: JobTable, batch: str | None, key: str) -> _DeletionUnit:
-    query = f"SELECT id, result FROM jobs WHERE draft = 0 AND {'id' if batch is None else 'batch_id'} = ?"
-    rows = table.db.execute(query, (key,)).fetchall()
-    files = (file["id"] for row in rows if row["result"] for file in json.loads(row["result"])["files"])
-    return _DeletionUnit(tuple(row["id"] for row in rows), tuple(files), batch)
-
-
-def _has_batches(table: JobTable) -> bool:
-    return bool(table.db.list_columns("batches"))
+    is_its = (JOBS.c.id if batch is None else JOBS.c.batch_id) == key
+    rows = table.db.fetch_rows(select(JOBS.c.id, JOBS.c.result).where(JOBS.c.draft == 0, is_its))
+    files = (file["id"] for row in rows if row.result for file in json.loads(row.result)["files"])
+    return _DeletionUnit(tuple(row.id for row in rows), tuple(files), batch)
 
 
 def _take_until_freed(units: Iterator[_DeletionUnit], files: FileIndex, excess_bytes: int) -> Iterator[_DeletionUnit]:
@@ -131,10 +137,10 @@ def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:
     deleted = 0
     for unit in units:
         with table.db.transaction():
-            table.db.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in unit.ids])
+            table.db.execute(_DELETE_JOB, [{"job_id": job_id} for job_id in unit.ids])
             if unit.batch is not None:
-                table.db.execute("DELETE FROM batch_rows WHERE batch = ?", (unit.batch,))
-                table.db.execute("DELETE FROM batches WHERE id = ?", (unit.batch,))
+                table.db.execute(delete(BATCH_ROWS).where(BATCH_ROWS.c.batch == unit.batch))
+                table.db.execute(delete(BATCHES).where(BATCHES.c.id == unit.batch))
         deleted += len(unit.ids)
     return deleted
 
@@ -149,20 +155,16 @@ def _delete_unreferenced(table: JobTable, files: FileIndex) -> None:
 
 def _referencing_texts(table: JobTable, owner: str | None = None) -> Iterator[str]:
     """Yield every text of this owner, or of all owners, that may contain a file id."""
-    is_owner = "(CAST(? AS TEXT) IS NULL OR owner = ?)"
+    own_batches = select(BATCHES.c.id).where(_is_owned(BATCHES, owner))
     queries = [
-        f"SELECT job FROM jobs WHERE {is_owner}",
-        f"SELECT result FROM jobs WHERE result IS NOT NULL AND {is_owner}",
+        *(select(JOBS.c[name]).where(_is_owned(JOBS, owner)) for name in ("job", "result")),
+        *(select(BATCHES.c[name]).where(_is_owned(BATCHES, owner)) for name in ("shared", "about")),
+        *(select(BATCH_ROWS.c[name]).where(BATCH_ROWS.c.batch.in_(own_batches)) for name in ("cells", "taken")),
+        select(SAVED_ITEMS.c.value).where(_is_owned(SAVED_ITEMS, owner)),
     ]
-    if _has_batches(table):
-        queries += [f"SELECT {column} FROM batches WHERE {is_owner}" for column in ("shared", "about")]
-        queries += [
-            f"SELECT {column} FROM batch_rows WHERE batch IN (SELECT id FROM batches WHERE {is_owner})"
-            for column in ("cells", "taken")
-        ]
-    if table.db.list_columns("kept"):
-        queries.append(f"SELECT value FROM kept WHERE {is_owner}")
     for query in queries:
-        with table.lock:
-            rows = table.db.execute(query, (owner, owner)).fetchall()
-        yield from (row[0] for row in rows)
+        yield from (row[0] for row in table.db.fetch_rows(query) if row[0] is not None)
+
+
+def _is_owned(table: Table, owner: str | None) -> ColumnElement[bool]:
+    return true() if owner is None else table.c.owner == owner

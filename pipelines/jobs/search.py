@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.jobs.table import JobTable
+from sqlalchemy import ColumnElement, and_, func, select
+
+from pipelines.jobs.table import IS_LISTED, JobTable
+from pipelines.storage.schema import JOBS
 
 StateFilter = Literal["all", "starred", "single", "batch", "going", "failed"]
 
-_LIKE_WILDCARDS, _LIKE_ESCAPE = re.compile(r"[\\%_]"), r"\\\g<0>"
-# Drafts and jobs that the page made for itself are in no list.
-_LISTED_CLAUSE = "draft = 0 AND helper = 0"
-_STATE_CLAUSES: dict[StateFilter, str] = {
-    "all": "status != 'cancelled'",
-    "starred": "starred = 1",
-    "single": "status != 'cancelled' AND batch = 0",
-    "batch": "status != 'cancelled' AND batch = 1",
-    "going": "status IN ('queued', 'running')",
-    "failed": "status = 'failed'",
+_NOT_CANCELLED = JOBS.c.status != "cancelled"
+_STATE_CLAUSES: dict[StateFilter, ColumnElement[bool]] = {
+    "all": _NOT_CANCELLED,
+    "starred": JOBS.c.starred == 1,
+    "single": and_(_NOT_CANCELLED, JOBS.c.batch == 0),
+    "batch": and_(_NOT_CANCELLED, JOBS.c.batch == 1),
+    "going": JOBS.c.status.in_(("queued", "running")),
+    "failed": JOBS.c.status == "failed",
 }
 
 
@@ -42,25 +43,20 @@ class JobSearch:
 
     def find_page(self, owner: str, job_filter: JobFilter, start: int = 0, count: int = 24) -> tuple[list[str], int]:
         """Return the ids of `count` matching jobs from number `start`, newest first, and the total number."""
-        where, values = _build_where(owner, job_filter)
-        with self._table.lock:
-            total = self._table.db.execute(f"SELECT COUNT(*) FROM jobs WHERE {where}", values).fetchall()[0][0]
-            rows = self._table.db.execute(
-                f"SELECT id FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ? OFFSET ?", (*values, count, start)
-            ).fetchall()
-        return [row["id"] for row in rows], int(total)
+        matching = select(JOBS.c.id).where(*_filter_clauses(owner, job_filter))
+        db = self._table.db
+        with db.lock:
+            (total,) = db.fetch_rows(select(func.count()).select_from(matching.subquery()))
+            rows = db.fetch_rows(matching.order_by(JOBS.c.seq.desc()).limit(count).offset(start))
+        return [row.id for row in rows], total[0]
 
 
-def _build_where(owner: str, job_filter: JobFilter) -> tuple[str, list[object]]:
-    clauses = [f"owner = ? AND {_LISTED_CLAUSE}", _STATE_CLAUSES[job_filter.state]]
-    values: list[object] = [owner]
+def _filter_clauses(owner: str, job_filter: JobFilter) -> Iterator[ColumnElement[bool]]:
+    yield from (JOBS.c.owner == owner, IS_LISTED, _STATE_CLAUSES[job_filter.state])
     if job_filter.tool:
-        clauses.append("tool = ?")
-        values.append(job_filter.tool)
+        yield JOBS.c.tool == job_filter.tool
     if job_filter.since or job_filter.until != float("inf"):
-        clauses.append("created >= ? AND created < ?")
-        values += [job_filter.since, job_filter.until]
+        yield JOBS.c.created >= job_filter.since
+        yield JOBS.c.created < job_filter.until
     for word in job_filter.text.casefold().split():
-        clauses.append(r"said LIKE ? ESCAPE '\'")
-        values.append(f"%{_LIKE_WILDCARDS.sub(_LIKE_ESCAPE, word)}%")
-    return " AND ".join(f"({clause})" for clause in clauses), values
+        yield JOBS.c.said.contains(word, autoescape=True)

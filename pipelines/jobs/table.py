@@ -5,39 +5,56 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import ColumnElement, Executable, Select, and_, bindparam, delete, func, not_, or_, select, update
 
 from pipelines.core.job import Job, JobStatus, Result, result_from_json, result_to_json
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import Row
+from pipelines.storage.schema import JOB_HAS_ROW, JOB_TABLES, JOBS
 
 MAX_ROW_ATTEMPT_COUNT = 3  # attempts of a batch row before its failure is final
 DRAFT_TIMEOUT_SECONDS = 600.0  # seconds after which nobody waits for a draft any more
 MAX_DEATH_COUNT = 10  # crashes of the studio during one job after which the job is taken for their cause
 KILLED_MESSAGE = "The studio was stopped ten times while this was running, so it is not tried again."
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, job TEXT NOT NULL,
-  status TEXT NOT NULL, draft INTEGER NOT NULL, batch INTEGER NOT NULL, created REAL NOT NULL,
-  started REAL, finished REAL, result TEXT, error TEXT,
-  worker TEXT, lease REAL, attempts INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
-  starred INTEGER NOT NULL DEFAULT 0, batch_id TEXT, batch_row INTEGER, tool TEXT NOT NULL, profile TEXT NOT NULL,
-  helper INTEGER NOT NULL, said TEXT NOT NULL, stop INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, batch, seq);
-CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, seq);
-CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_row ON jobs (batch_id, batch_row) WHERE batch_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS jobs_of_tool ON jobs (owner, tool, seq);
-CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (owner, created);
-"""
+_IS_RUNNING = JOBS.c.status == "running"
+_IS_QUEUED = JOBS.c.status == "queued"
+IS_LISTED = and_(JOBS.c.draft == 0, JOBS.c.helper == 0)  # drafts and jobs that the page made for itself are in no list
+_RELEASED = {"worker": None, "lease": None}
 # Interactive jobs come before batch rows; rows that failed or crashed come last and delay nothing else.
-_MAY_START = "status = 'queued' AND NOT (? = 1 AND batch = 1 AND deaths > 1)"
-_QUEUE_ORDER = "batch, batch * (attempts + deaths), seq"
+_QUEUE_ORDER = (JOBS.c.batch, JOBS.c.batch * (JOBS.c.attempts + JOBS.c.deaths), JOBS.c.seq)
+# These run again and again: built once, SQLAlchemy finds the compiled text four times as fast. Values that are given
+# with an UPDATE say which columns it sets.
+_ONE_JOB = select(JOBS).where(JOBS.c.id == bindparam("job_id"))
+_ONE_LEASED_JOB = update(JOBS).where(JOBS.c.id == bindparam("job_id"), _IS_RUNNING, JOBS.c.worker == bindparam("me"))
+_WAITING_IDS = select(JOBS.c.id).where(_IS_QUEUED).order_by(*_QUEUE_ORDER)
+_COUNTS = select(
+    func.count().filter(_IS_RUNNING),
+    func.count().filter(_IS_QUEUED, JOBS.c.batch == 0),
+    func.count().filter(_IS_QUEUED, JOBS.c.batch == 1),
+).where(or_(_IS_RUNNING, _IS_QUEUED))
+
+
+def _select_startable(column: ColumnElement[Any], *, skip_suspects: bool) -> Select[Any]:
+    query = select(column).where(_IS_QUEUED).order_by(*_QUEUE_ORDER)
+    return query.where(not_(and_(JOBS.c.batch == 1, JOBS.c.deaths > 1))) if skip_suspects else query
+
+
+@cache
+def _claim_statement(*, skip_suspects: bool, one_job: bool) -> Executable:
+    startable = _select_startable(JOBS.c.seq, skip_suspects=skip_suspects)
+    if one_job:
+        startable = startable.where(JOBS.c.id == bindparam("job_id"))
+    # SQLite has one writer at a time, and leaves the lock on the row out.
+    claimed = startable.limit(1).with_for_update(skip_locked=True).scalar_subquery()
+    values = {"started": bindparam("now"), "worker": bindparam("me"), "lease": bindparam("until"), "stop": 0}
+    return update(JOBS).where(JOBS.c.seq == claimed).values(status="running", **values).returning(JOBS.c.job)
 
 
 class JobTable:
@@ -47,24 +64,24 @@ class JobTable:
     """
 
     def __init__(self, root: Path, url: str = "") -> None:
-        self.db = open_database(root / "jobs.sqlite3", url)
+        self.db = open_database(root / "jobs.sqlite3", JOB_TABLES, url)
         self.lock = self.db.lock
+        slot_index = ["batch_id", "batch_row"]
+        insertion = self.db.insert(JOBS).on_conflict_do_nothing(index_elements=slot_index, index_where=JOB_HAS_ROW)
+        self._insertion = insertion.returning(JOBS.c.seq)
         self.worker_id = _worker_identity("" if self.db.is_shared else str(root.resolve()))
-        self.db.create_schema(_SCHEMA)
 
     def insert_job(self, job: Job, slot: tuple[str, int] | None) -> bool:
         """Queue `job`; False when the batch row `slot` (batch id, row) has a job already."""
         batch_id, row = slot or (None, None)
-        values = (job.id, job.owner, job.model_dump_json(), job.draft, job.batch, job.created, batch_id, row)
+        values = {
+            **_search_columns(job.model_dump(mode="json")),
+            **{"id": job.id, "owner": job.owner, "created": job.created, "job": job.model_dump_json()},
+            **{"draft": int(job.draft), "batch": int(job.batch), "batch_id": batch_id, "batch_row": row},
+            "status": "queued",
+        }
         with self.db.relaxed_durability() if job.draft or job.waited else self.lock:
-            return bool(
-                self.db.execute(
-                    "INSERT INTO jobs (id, owner, job, draft, batch, created, batch_id, batch_row, tool, profile, "
-                    "helper, said, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued') ON CONFLICT "
-                    "(batch_id, batch_row) WHERE batch_id IS NOT NULL DO NOTHING",
-                    (*values, *_search_columns(job.model_dump(mode="json"))),
-                ).rowcount
-            )
+            return self.db.fetch_row(self._insertion, values) is not None
 
     def claim_next_job(self, until: float, *, skip_suspects: bool = False, job_id: str | None = None) -> Job | None:
         """Lease the next job, or `job_id` if it still waits, to this process until `until`; None when there is none.
@@ -72,26 +89,21 @@ class JobTable:
         `skip_suspects` leaves out batch rows during which the studio died more than once. A power cut may undo a claim;
         then the job waits again, as it should.
         """
+        statement = _claim_statement(skip_suspects=skip_suspects, one_job=job_id is not None)
+        values = {"now": time.time(), "me": self.worker_id, "until": until}
         with self.db.relaxed_durability():
-            row = self.db.execute(
-                "UPDATE jobs SET status = 'running', started = ?, worker = ?, lease = ?, stop = 0 WHERE seq = "
-                f"(SELECT seq FROM jobs WHERE {_MAY_START} AND (CAST(? AS TEXT) IS NULL OR id = ?) "
-                f"ORDER BY {_QUEUE_ORDER} LIMIT 1 {self.db.skip_locked}) RETURNING job",
-                (time.time(), self.worker_id, until, skip_suspects, job_id, job_id),
-            ).fetchone()
-        return None if row is None else Job.model_validate_json(row["job"])
+            row = self.db.fetch_row(statement, values if job_id is None else {**values, "job_id": job_id})
+        return None if row is None else Job.model_validate_json(row.job)
 
     def peek_jobs(self, count: int, *, skip_suspects: bool = False) -> list[Job]:
         """Return the first waiting jobs, in the order of `claim_next_job`."""
-        query = f"SELECT job FROM jobs WHERE {_MAY_START} ORDER BY {_QUEUE_ORDER} LIMIT ?"
-        with self.lock:
-            rows = self.db.execute(query, (skip_suspects, count)).fetchall()
-        return [Job.model_validate_json(row["job"]) for row in rows]
+        rows = self.db.fetch_rows(_select_startable(JOBS.c.job, skip_suspects=skip_suspects).limit(count))
+        return [Job.model_validate_json(row.job) for row in rows]
 
     def renew_lease(self, job_id: str, until: float) -> bool:
         """Extend the lease until `until`; False when this process no longer holds it."""
         with self.db.relaxed_durability():
-            return self._update_leased("lease = ?", job_id, until)
+            return self._update_leased(job_id, lease=until)
 
     def finish_job(self, job_id: str, status: JobStatus, result: Result | None, error: dict[str, Any] | None) -> bool:
         """Record how the job ended; False, and nothing is written, when the lease was lost.
@@ -101,67 +113,50 @@ class JobTable:
         """
         with self.db.relaxed_durability():
             return self._update_leased(
-                "status = ?, finished = ?, result = ?, error = ?, worker = NULL, lease = NULL",
                 job_id,
-                status,
-                time.time(),
-                json.dumps(result_to_json(result)) if result else None,
-                json.dumps(error) if error else None,
+                status=status,
+                finished=time.time(),
+                result=json.dumps(result_to_json(result)) if result else None,
+                error=json.dumps(error) if error else None,
+                **_RELEASED,
             )
 
     def requeue_job(self, job_id: str) -> bool:
         """Put a running job back into the queue; False when the lease was lost."""
-        return self._update_leased("status = 'queued', started = NULL, worker = NULL, lease = NULL", job_id)
+        return self._update_leased(job_id, status="queued", started=None, **_RELEASED)
 
     def record_attempt(self, job_id: str) -> bool:
         """Count a failed attempt of a batch row; True when it may be tried again."""
-        with self.lock:
-            row = self.db.execute(
-                "UPDATE jobs SET attempts = attempts + 1 WHERE id = ? RETURNING attempts", (job_id,)
-            ).fetchone()
-        return row is not None and row["attempts"] < MAX_ROW_ATTEMPT_COUNT
+        attempts = JOBS.c.attempts
+        counted = update(JOBS).where(JOBS.c.id == job_id).values(attempts=attempts + 1).returning(attempts)
+        row = self.db.fetch_row(counted)
+        return row is not None and row.attempts < MAX_ROW_ATTEMPT_COUNT
 
-    def _update_leased(self, change: str, job_id: str, *values: object) -> bool:
-        with self.lock:
-            return bool(
-                self.db.execute(
-                    f"UPDATE jobs SET {change} WHERE id = ? AND status = 'running' AND worker = ?",
-                    (*values, job_id, self.worker_id),
-                ).rowcount
-            )
+    def _update_leased(self, job_id: str, **values: object) -> bool:
+        return bool(self.db.execute(_ONE_LEASED_JOB, {"job_id": job_id, "me": self.worker_id, **values}))
 
     def request_stop(self, job_id: str) -> bool:
         """Ask the process that runs the job to stop it; False when the job does not run."""
-        with self.lock:
-            change = "UPDATE jobs SET stop = 1 WHERE id = ? AND status = 'running'"
-            return bool(self.db.execute(change, (job_id,)).rowcount)
+        return bool(self.db.execute(update(JOBS).where(JOBS.c.id == job_id, _IS_RUNNING).values(stop=1)))
 
     def is_stop_requested(self, job_id: str) -> bool:
         """Say whether somebody asked to stop this running job."""
         row = self.get_row(job_id)
-        return row is not None and bool(row["stop"])
+        return row is not None and bool(row.stop)
 
     def cancel_waiting(self, job_id: str) -> bool:
         """Cancel a job that waits; False when it did not wait any more."""
-        with self.lock:
-            return bool(
-                self.db.execute(
-                    "UPDATE jobs SET status = 'cancelled', finished = ? WHERE id = ? AND status = 'queued'",
-                    (time.time(), job_id),
-                ).rowcount
-            )
+        cancelled = {"status": "cancelled", "finished": time.time()}
+        return bool(self.db.execute(update(JOBS).where(JOBS.c.id == job_id, _IS_QUEUED).values(**cancelled)))
 
     def withdraw_batch(self, batch_id: str) -> list[str]:
         """Delete the waiting jobs of a batch and return their ids; their rows may be submitted again."""
-        with self.lock:
-            delete = "DELETE FROM jobs WHERE batch_id = ? AND status = 'queued' RETURNING id"
-            return [row["id"] for row in self.db.execute(delete, (batch_id,)).fetchall()]
+        deleted = delete(JOBS).where(JOBS.c.batch_id == batch_id, _IS_QUEUED).returning(JOBS.c.id)
+        return [row.id for row in self.db.fetch_rows(deleted)]
 
     def list_running(self, batch_id: str) -> list[str]:
         """Return the ids of the batch's running jobs."""
-        with self.lock:
-            found = "SELECT id FROM jobs WHERE batch_id = ? AND status = 'running'"
-            return [row["id"] for row in self.db.execute(found, (batch_id,)).fetchall()]
+        return [row.id for row in self.db.fetch_rows(select(JOBS.c.id).where(JOBS.c.batch_id == batch_id, _IS_RUNNING))]
 
     def requeue_abandoned(self, held: Collection[str] = ()) -> int:
         """Requeue jobs of dead processes, or fail them after `MAX_DEATH_COUNT`, and return how many there were.
@@ -171,91 +166,69 @@ class JobTable:
         a statement whose answer was lost.
         """
         with self.lock:
-            leased = self.db.execute(
-                "SELECT worker, MAX(lease) AS lease FROM jobs WHERE status = 'running' GROUP BY worker"
-            ).fetchall()
-            dead = [
-                row["worker"] for row in leased if _is_worker_dead(row["worker"], self.worker_id, row["lease"] or 0)
-            ]
+            latest = select(JOBS.c.worker, func.max(JOBS.c.lease).label("lease")).where(_IS_RUNNING)
+            leased = self.db.fetch_rows(latest.group_by(JOBS.c.worker))
+            dead = [row.worker for row in leased if _is_worker_dead(row.worker, self.worker_id, row.lease or 0)]
             return sum(self._requeue_jobs_of(worker) for worker in dead) + (
                 self._requeue_unheld(held) if self.db.is_shared else 0
             )
 
     def _requeue_jobs_of(self, worker: str | None) -> int:
-        is_abandoned = "status = 'running' AND COALESCE(worker, '') = ?"
-        error = json.dumps({"code": "internal_error", "message": KILLED_MESSAGE, "param": None})
-        self.db.execute(f"DELETE FROM jobs WHERE draft = 1 AND {is_abandoned}", (worker or "",))
-        failed = self.db.execute(
-            "UPDATE jobs SET status = 'failed', error = ?, finished = ?, worker = NULL, lease = NULL, "
-            f"deaths = deaths + 1 WHERE {is_abandoned} AND deaths + 1 >= {MAX_DEATH_COUNT}",
-            (error, time.time(), worker or ""),
-        ).rowcount
-        return (
-            failed
-            + self.db.execute(
-                "UPDATE jobs SET status = 'queued', started = NULL, worker = NULL, lease = NULL, deaths = deaths + 1 "
-                f"WHERE {is_abandoned}",
-                (worker or "",),
-            ).rowcount
+        is_abandoned = and_(_IS_RUNNING, JOBS.c.worker.is_not_distinct_from(worker))
+        died = {**_RELEASED, "deaths": JOBS.c.deaths + 1}
+        failed = {
+            "status": "failed",
+            "error": json.dumps({"code": "internal_error", "message": KILLED_MESSAGE, "param": None}),
+            "finished": time.time(),
+        }
+        is_culprit = JOBS.c.deaths + 1 >= MAX_DEATH_COUNT
+        self.db.execute(delete(JOBS).where(JOBS.c.draft == 1, is_abandoned))
+        return self.db.execute(update(JOBS).where(is_abandoned, is_culprit).values(**died, **failed)) + self.db.execute(
+            update(JOBS).where(is_abandoned).values(**died, status="queued", started=None)
         )
 
     def _requeue_unheld(self, held: Collection[str]) -> int:
-        mine = "SELECT id FROM jobs WHERE status = 'running' AND worker = ? AND lease < ?"
-        rows = self.db.execute(mine, (self.worker_id, time.time())).fetchall()
-        return sum(self.requeue_job(row["id"]) for row in rows if row["id"] not in held)
+        is_expired = and_(JOBS.c.worker == self.worker_id, JOBS.c.lease < time.time())
+        rows = self.db.fetch_rows(select(JOBS.c.id).where(_IS_RUNNING, is_expired))
+        return sum(self.requeue_job(row.id) for row in rows if row.id not in held)
 
     def drop_drafts(self) -> None:
         """Delete waiting drafts whose client is gone; with a shared database, those older than a timeout."""
         since = time.time() - (DRAFT_TIMEOUT_SECONDS if self.db.is_shared else 0)
-        with self.lock:
-            self.db.execute("DELETE FROM jobs WHERE draft = 1 AND status != 'running' AND created <= ?", (since,))
+        is_left = and_(JOBS.c.draft == 1, not_(_IS_RUNNING), JOBS.c.created <= since)
+        self.db.execute(delete(JOBS).where(is_left))
 
     def get_row(self, job_id: str) -> Row | None:
         """Return the job's row, or None."""
-        with self.lock:
-            return self.db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return self.db.fetch_row(_ONE_JOB, {"job_id": job_id})
 
-    def list_rows(self, owner: str, limit: int, before: str | None, tool: str | None) -> list[Row]:
+    def list_rows(self, owner: str, limit: int, before: str | None, tool: str | None) -> Sequence[Row]:
         """Return the owner's rows, newest first, without drafts and jobs that the page made for itself."""
-        with self.lock:
-            return self.db.execute(
-                "SELECT * FROM jobs WHERE owner = ? AND draft = 0 AND helper = 0 "
-                "AND (CAST(? AS TEXT) IS NULL OR tool = ?) AND (CAST(? AS TEXT) IS NULL "
-                "OR seq < (SELECT seq FROM jobs WHERE id = ?)) ORDER BY seq DESC LIMIT ?",
-                (owner, tool, tool, before, before, limit),
-            ).fetchall()
+        query = select(JOBS).where(JOBS.c.owner == owner, IS_LISTED).order_by(JOBS.c.seq.desc()).limit(limit)
+        if tool is not None:
+            query = query.where(JOBS.c.tool == tool)
+        if before is not None:
+            query = query.where(JOBS.c.seq < select(JOBS.c.seq).where(JOBS.c.id == before).scalar_subquery())
+        return self.db.fetch_rows(query)
 
     def list_waiting(self) -> list[str]:
         """Return the ids of waiting jobs, the next one first."""
-        with self.lock:
-            rows = self.db.execute(f"SELECT id FROM jobs WHERE status = 'queued' ORDER BY {_QUEUE_ORDER}").fetchall()
-        return [row["id"] for row in rows]
+        return [row.id for row in self.db.fetch_rows(_WAITING_IDS)]
 
     def count_jobs(self) -> tuple[int, int, int]:
         """Return how many jobs run, how many interactive jobs wait, and how many batch rows wait."""
-        with self.lock:
-            row = self.db.execute(
-                "SELECT COUNT(*) FILTER (WHERE status = 'running'), "
-                "COUNT(*) FILTER (WHERE status = 'queued' AND batch = 0), "
-                "COUNT(*) FILTER (WHERE status = 'queued' AND batch = 1) "
-                "FROM jobs WHERE status IN ('running', 'queued')"
-            ).fetchone()
-        assert row is not None
+        (row,) = self.db.fetch_rows(_COUNTS)
         return row[0], row[1], row[2]
 
     def count_active(self, owner: str) -> int:
         """Return how many of the owner's jobs wait or run, without drafts and batch rows."""
-        found = (
-            "SELECT COUNT(*) FROM jobs WHERE status IN ('running', 'queued') AND owner = ? AND batch = 0 AND draft = 0"
-        )
-        with self.lock:
-            return self.db.execute(found, (owner,)).fetchall()[0][0]
+        is_active = and_(JOBS.c.status.in_(("running", "queued")), JOBS.c.batch == 0, JOBS.c.draft == 0)
+        (row,) = self.db.fetch_rows(select(func.count()).where(JOBS.c.owner == owner, is_active))
+        return row[0]
 
     def set_starred(self, job_id: str, starred: bool) -> bool:
         """Star a job, which exempts it from retention, or remove its star; False when there is no such job."""
-        with self.lock:
-            change = "UPDATE jobs SET starred = ? WHERE id = ?"
-            return bool(self.db.execute(change, (starred, job_id)).rowcount)
+        return bool(self.db.execute(update(JOBS).where(JOBS.c.id == job_id).values(starred=int(starred))))
 
     def close(self) -> None:
         """Close the connection."""
@@ -263,9 +236,10 @@ class JobTable:
             self.db.close()
 
 
-def _search_columns(job: Mapping[str, Any]) -> tuple[str, str, bool, str]:
-    """Return the columns that repeat a part of the job for queries: tool, profile, helper, search text."""
-    return job["tool"], job["profile"], job.get("helper", False), searchable_text(job)
+def _search_columns(job: Mapping[str, Any]) -> dict[str, object]:
+    """Return the columns that repeat a part of the job for queries."""
+    helper = int(job.get("helper", False))
+    return {"tool": job["tool"], "profile": job["profile"], "helper": helper, "said": searchable_text(job)}
 
 
 def searchable_text(job: Mapping[str, Any]) -> str:
@@ -276,7 +250,7 @@ def searchable_text(job: Mapping[str, Any]) -> str:
 
 def result_from_row(row: Row) -> Result | None:
     """Return the result in a row of the table, or None."""
-    return result_from_json(json.loads(row["result"])) if row["result"] else None
+    return result_from_json(json.loads(row.result)) if row.result else None
 
 
 def _worker_identity(root: str) -> str:

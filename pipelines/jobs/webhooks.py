@@ -6,8 +6,6 @@ Headers and signature follow Standard Webhooks (https://www.standardwebhooks.com
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 import logging
 import random
@@ -16,12 +14,17 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
+
+from sqlalchemy import bindparam, delete, exists, insert, not_, or_, select, update
+from standardwebhooks import Webhook
 
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.jobs.table import JobTable
 from pipelines.security.ssrf_guard import post_guarded, resolve_target
 from pipelines.storage.database import DatabaseUnavailable, Row
+from pipelines.storage.schema import JOBS, WEBHOOK_OWNERS, WEBHOOKS, select_page
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +37,24 @@ POLL_SECONDS = 1.0
 HISTORY_SECONDS = 30 * 24 * 3600.0
 MAX_WORKER_COUNT = 2
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS webhooks (
-  id TEXT PRIMARY KEY, owner TEXT NOT NULL, subject TEXT NOT NULL, url TEXT NOT NULL, body TEXT, state TEXT NOT NULL,
-  tries INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, answer TEXT NOT NULL DEFAULT '', created REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS webhooks_by_due ON webhooks (state, due);
-CREATE TABLE IF NOT EXISTS webhook_owners (owner TEXT PRIMARY KEY, secret TEXT NOT NULL, url TEXT);
-"""
-_READY = """
-body IS NOT NULL OR subject LIKE 'batch-%'
-OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = w.subject AND j.finished IS NULL)
-"""
+_IS_WAITING = WEBHOOKS.c.state == "waiting"
+_IS_UNFINISHED_JOB = exists().where(JOBS.c.id == WEBHOOKS.c.subject, JOBS.c.finished.is_(None))
+_IS_READY = or_(WEBHOOKS.c.body.is_not(None), WEBHOOKS.c.subject.startswith("batch-"), ~_IS_UNFINISHED_JOB)
+# Both are asked again and again by each worker thread, so they are built once.
+_HAS_WAITING = select(WEBHOOKS.c.id).where(_IS_WAITING).limit(1)
+_NEXT_DELIVERY = (
+    select(WEBHOOKS.c.id)
+    .where(_IS_WAITING, WEBHOOKS.c.due <= bindparam("now"), _IS_READY)
+    .order_by(WEBHOOKS.c.due)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_CLAIM_DELIVERY = (
+    update(WEBHOOKS)
+    .where(WEBHOOKS.c.id == _NEXT_DELIVERY.scalar_subquery())
+    .values(due=bindparam("until"))
+    .returning(WEBHOOKS)
+)
 
 DescribeEnd = Callable[[str, str], "dict[str, Any] | None"]
 """(owner, subject) -> `type` and `data` of the ended job or batch, None while it goes on. Raises `NotFound`."""
@@ -59,7 +68,7 @@ class Webhooks:
     """
 
     def __init__(self, table: JobTable, is_closing: Callable[[], bool], *, allow_private: bool = False) -> None:
-        self._table = table
+        self._db = table.db
         self._describe_end: DescribeEnd | None = None
         self._is_closing = is_closing
         self._allow_private = allow_private
@@ -67,10 +76,10 @@ class Webhooks:
         self._worker_count = 0
         now = time.time()
         with self._work_available:
-            table.db.create_schema(_SCHEMA)
-            table.db.execute("DELETE FROM webhooks WHERE state != 'waiting' AND created < ?", (now - HISTORY_SECONDS,))
+            is_old = WEBHOOKS.c.created < now - HISTORY_SECONDS
+            self._db.execute(delete(WEBHOOKS).where(not_(_IS_WAITING), is_old))
             # A delivery that was in progress when the studio died is due at once.
-            table.db.execute("UPDATE webhooks SET due = ? WHERE tries = 0 AND due > ?", (now, now))
+            self._db.execute(update(WEBHOOKS).where(WEBHOOKS.c.tries == 0, WEBHOOKS.c.due > now).values(due=now))
 
     def start(self, describe_end: DescribeEnd) -> None:
         """Begin to deliver, with what `describe_end` says of each job or batch that ended."""
@@ -87,10 +96,8 @@ class Webhooks:
         hook = f"msg_{uuid.uuid4().hex}"
         now = time.time()
         with self._work_available:
-            self._table.db.execute(
-                "INSERT INTO webhooks (id, owner, subject, url, state, due, created) VALUES (?,?,?,?,'waiting',?,?)",
-                (hook, owner, subject, url, now, now),
-            )
+            values = {"id": hook, "owner": owner, "subject": subject, "url": url, "due": now, "created": now}
+            self._db.execute(insert(WEBHOOKS).values(state="waiting", **values))
             self._start_workers()
         return hook
 
@@ -104,37 +111,31 @@ class Webhooks:
         """Return the owner's signing secret, `whsec_…`; it is made at the first call."""
         new_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         with self._work_available:
-            self._table.db.execute(
-                "INSERT INTO webhook_owners (owner, secret) VALUES (?, ?) ON CONFLICT DO NOTHING", (owner, new_secret)
-            )
-            query = "SELECT secret FROM webhook_owners WHERE owner = ?"
-            return self._table.db.execute(query, (owner,)).fetchall()[0]["secret"]
+            insertion = self._db.insert(WEBHOOK_OWNERS).values(owner=owner, secret=new_secret)
+            self._db.execute(insertion.on_conflict_do_nothing())
+            (row,) = self._db.fetch_rows(select(WEBHOOK_OWNERS.c.secret).where(WEBHOOK_OWNERS.c.owner == owner))
+        return row.secret
 
     def default_url(self, owner: str) -> str | None:
         """Return the address for jobs and batches without one of their own, or None."""
-        with self._work_available:
-            row = self._table.db.execute("SELECT url FROM webhook_owners WHERE owner = ?", (owner,)).fetchone()
-        return None if row is None else row["url"]
+        row = self._db.fetch_row(select(WEBHOOK_OWNERS.c.url).where(WEBHOOK_OWNERS.c.owner == owner))
+        return None if row is None else row.url
 
     def set_default_url(self, owner: str, url: str | None) -> None:
         """Set the default address, or remove it with None."""
         self.signing_secret(owner)
-        with self._work_available:
-            self._table.db.execute("UPDATE webhook_owners SET url = ? WHERE owner = ?", (url, owner))
+        self._db.execute(update(WEBHOOK_OWNERS).where(WEBHOOK_OWNERS.c.owner == owner).values(url=url))
 
     def list_deliveries(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
         """Return the owner's last deliveries, newest first."""
-        query = (
-            "SELECT id, subject, url, state, tries, due, answer, created FROM webhooks WHERE owner = ? "
-            "ORDER BY created DESC, id DESC LIMIT ?"
-        )
-        with self._work_available:
-            return [dict(row) for row in self._table.db.execute(query, (owner, limit)).fetchall()]
+        columns = [WEBHOOKS.c[name] for name in ("id", "subject", "url", "state", "tries", "due", "answer", "created")]
+        page = select_page(WEBHOOKS, owner, limit).with_only_columns(*columns)
+        return [dict(row._mapping) for row in self._db.fetch_rows(page)]
 
     def _start_workers(self) -> None:
         if self._describe_end is None:
             return
-        waiting = self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is not None
+        waiting = self._db.fetch_row(_HAS_WAITING) is not None
         while waiting and self._worker_count < MAX_WORKER_COUNT:
             self._worker_count += 1
             threading.Thread(target=self._run_worker, name=f"webhook-{self._worker_count}", daemon=True).start()
@@ -152,7 +153,7 @@ class Webhooks:
                     hook = self._claim_delivery()
                     if hook is not None:
                         return hook
-                    if self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is None:
+                    if self._db.fetch_row(_HAS_WAITING) is None:
                         break
                 except DatabaseUnavailable as error:  # a full disk: the delivery is tried again later
                     log.error("webhooks cannot be kept: %s", error)
@@ -162,76 +163,64 @@ class Webhooks:
 
     def _claim_delivery(self) -> Row | None:
         now = time.time()
-        return self._table.db.execute(
-            "UPDATE webhooks SET due = ? WHERE id = (SELECT id FROM webhooks w WHERE state = 'waiting' AND due <= ? "
-            f"AND ({_READY}) ORDER BY due LIMIT 1 {self._table.db.skip_locked}) RETURNING *",
-            (now + LEASE_SECONDS, now),
-        ).fetchone()
+        return self._db.fetch_row(_CLAIM_DELIVERY, {"now": now, "until": now + LEASE_SECONDS})
 
     def _attempt_delivery(self, hook: Row) -> None:
         try:
-            body = hook["body"] or self._event_body(hook)
+            body = hook.body or self._event_body(hook)
         except NotFound:
             self._record_outcome(hook, "gone", "what it was to tell of was deleted")
             return
         if body is None:
             self._record_outcome(hook, "waiting", "", due=time.time() + POLL_SECONDS)
             return
-        self._record_outcome(hook, "waiting", hook["answer"], body=body)
+        self._record_outcome(hook, "waiting", hook.answer, body=body)
         try:
             status = post_guarded(
-                hook["url"], body.encode(), self._signed_headers(hook, body), private=self._allow_private
+                hook.url, body.encode(), self._signed_headers(hook, body), private=self._allow_private
             )
             answer = str(status)
         except (OSError, BadInput) as error:
             status, answer = 0, str(error)
         if 200 <= status < 300 or status == 410:
-            self._record_outcome(hook, "sent" if status < 300 else "gone", answer, tries=hook["tries"] + 1)
+            self._record_outcome(hook, "sent" if status < 300 else "gone", answer, tries=hook.tries + 1)
         else:
             self._schedule_retry(hook, answer)
 
     def _event_body(self, hook: Row) -> str | None:
         assert self._describe_end is not None
-        event = self._describe_end(hook["owner"], hook["subject"])
+        event = self._describe_end(hook.owner, hook.subject)
         if event is None:
             return None
         timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         return json.dumps({"type": event["type"], "timestamp": timestamp, "data": event["data"]}, ensure_ascii=False)
 
     def _signed_headers(self, hook: Row, body: str) -> dict[str, str]:
-        timestamp = str(int(time.time()))
+        now = datetime.now(UTC)
         return {
             "Content-Type": "application/json",
             "User-Agent": "DesignerBox",
-            "webhook-id": hook["id"],
-            "webhook-timestamp": timestamp,
-            "webhook-signature": sign_message(self.signing_secret(hook["owner"]), hook["id"], timestamp, body),
+            "webhook-id": hook.id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(self.signing_secret(hook.owner)).sign(hook.id, now, body),
         }
 
     def _schedule_retry(self, hook: Row, answer: str) -> None:
-        tries = hook["tries"] + 1
+        tries = hook.tries + 1
         if tries >= MAX_TRY_COUNT:
-            log.warning("webhook %s was given up after %d tries: %s", hook["id"], tries, answer)
+            log.warning("webhook %s was given up after %d tries: %s", hook.id, tries, answer)
             self._record_outcome(hook, "failed", answer, tries=tries)
         else:
             self._record_outcome(hook, "waiting", answer, tries=tries, due=time.time() + retry_delay(tries))
 
     def _record_outcome(self, hook: Row, state: str, answer: str, **more: object) -> None:
         """Write the state of a delivery. Nothing is written during shutdown; it is then repeated under the same id."""
-        change = ", ".join(f"{name} = ?" for name in ("state", "answer", *more))
         with self._work_available:
             if not self._is_closing():
-                values = (state, answer[:200], *more.values(), hook["id"])
-                self._table.db.execute(f"UPDATE webhooks SET {change} WHERE id = ?", values)
+                values = {"state": state, "answer": answer[:200], **more}
+                self._db.execute(update(WEBHOOKS).where(WEBHOOKS.c.id == hook.id).values(**values))
 
 
 def retry_delay(tries: int) -> float:
     """Return the seconds until the next try after `tries`: exponential backoff with jitter."""
     return min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 3 ** (tries - 1)) * random.uniform(0.5, 1.0)
-
-
-def sign_message(secret: str, message: str, timestamp: str, body: str) -> str:
-    """Return `v1,…`: the HMAC-SHA256 of message id, timestamp and body, as Standard Webhooks defines it."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    digest = hmac.new(key, f"{message}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
-    return "v1," + base64.b64encode(digest).decode()

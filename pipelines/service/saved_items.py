@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from sqlalchemy import ColumnElement, delete, or_, select
 
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.core.params import Params, choice_field, colour_field, picture_field
@@ -26,6 +27,7 @@ from pipelines.service.uploads import UploadService
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import DatabaseUnavailable, Row
 from pipelines.storage.file_index import FileIndex
+from pipelines.storage.schema import JOB_TABLES, SAVED_ITEMS
 from pipelines.tools import find_tool
 
 SavedKind = Literal["brand", "character"]
@@ -35,12 +37,7 @@ CHARACTER_TOOL_ID = "character"
 PASSPORT_FIELDS = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
 """Fields of a character's form that are saved with it; layout and file format are not."""
 _NAME = re.compile(r"[^\x00-\x1f\x7f=]{1,60}")
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS kept (
-  id TEXT PRIMARY KEY, owner TEXT NOT NULL, what TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
-  created REAL NOT NULL, UNIQUE (owner, what, name)
-)
-"""
+_S = SAVED_ITEMS.c
 
 
 class BrandKit(Params):
@@ -79,36 +76,38 @@ class SavedItemStore:
     """The table of saved items; each is found by owner, kind, and id or name."""
 
     def __init__(self, table: JobTable) -> None:
-        self._table = table
-        with table.lock:
-            table.db.create_schema(_SCHEMA)
+        self._db = table.db
 
     def save_item(self, owner: str, kind: SavedKind, name: str, value: Mapping[str, Any]) -> SavedItem:
         """Save `value` under `name`, in the place of what had that name. Raises `BadInput`."""
         name = " ".join(name.split())
         if not _NAME.fullmatch(name) or name.startswith((*ID_PREFIXES.values(), "file-")):
             raise BadInput("A name has 1 to 60 letters, and no '='.", param="name")
-        with self._table.lock:
-            existing = self._select_rows("owner = ? AND what = ? AND name = ?", owner, kind, name)
-            if not existing and len(self._select_rows("owner = ? AND what = ?", owner, kind)) >= MAX_SAVED_COUNT:
+        with self._db.lock:
+            existing = self._select_items(_S.owner == owner, _S.what == kind, _S.name == name)
+            if not existing and len(self._select_items(_S.owner == owner, _S.what == kind)) >= MAX_SAVED_COUNT:
                 raise BadInput(f"{MAX_SAVED_COUNT} are kept: delete one first.")
-            item_id = ID_PREFIXES[kind] + secrets.token_hex(10)
-            self._table.db.execute(
-                "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (owner, what, name) DO UPDATE SET "
-                "value = excluded.value, created = excluded.created",
-                (item_id, owner, kind, name, json.dumps(dict(value)), time.time()),
+            insertion = self._db.insert(SAVED_ITEMS).values(
+                id=ID_PREFIXES[kind] + secrets.token_hex(10),
+                owner=owner,
+                what=kind,
+                name=name,
+                value=json.dumps(dict(value)),
+                created=time.time(),
             )
+            changed = {"value": insertion.excluded.value, "created": insertion.excluded.created}
+            unique = ["owner", "what", "name"]
+            self._db.execute(insertion.on_conflict_do_update(index_elements=unique, set_=changed))
         return self.find_item(owner, kind, name)
 
     def list_items(self, owner: str, kind: str) -> list[SavedItem]:
         """List the owner's items of a kind, by name."""
-        return sorted(self._select_rows("owner = ? AND what = ?", owner, kind), key=lambda item: item.name.casefold())
+        return sorted(self._select_items(_S.owner == owner, _S.what == kind), key=lambda item: item.name.casefold())
 
     def find_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
         """Find an item by id or name. Raises `NotFound`."""
-        items = self._select_rows(
-            "owner = ? AND what = ? AND (id = ? OR name = ?)", owner, kind, key, " ".join(key.split())
-        )
+        is_named = or_(_S.id == key, _S.name == " ".join(key.split()))
+        items = self._select_items(_S.owner == owner, _S.what == kind, is_named)
         if not items:
             raise NotFound(f"You keep no {'brand kit' if kind == 'brand' else kind} of that name.")
         return items[0]
@@ -116,14 +115,11 @@ class SavedItemStore:
     def delete_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
         """Delete an item by id or name. Raises `NotFound`."""
         item = self.find_item(owner, kind, key)
-        with self._table.lock:
-            self._table.db.execute("DELETE FROM kept WHERE id = ?", (item.id,))
+        self._db.execute(delete(SAVED_ITEMS).where(_S.id == item.id))
         return item
 
-    def _select_rows(self, where: str, *values: object) -> list[SavedItem]:
-        with self._table.lock:
-            rows = self._table.db.execute(f"SELECT * FROM kept WHERE {where}", values).fetchall()
-        return [_item_from_row(row) for row in rows]
+    def _select_items(self, *clauses: ColumnElement[bool]) -> list[SavedItem]:
+        return [_item_from_row(row) for row in self._db.fetch_rows(select(SAVED_ITEMS).where(*clauses))]
 
 
 class SavedItemService(SavedItemStore):
@@ -181,16 +177,14 @@ def read_brand_kits(data: Path, owner: str, database: str = "") -> Iterator[Save
     path = data / "jobs.sqlite3"
     if not database and not path.exists():
         return
-    db = open_database(path, database, read_only=True)
+    db = open_database(path, JOB_TABLES, database, read_only=True)
     try:
-        if db.list_columns("kept"):  # else it is a folder of before there were kits
-            query = "SELECT * FROM kept WHERE owner = ? AND what = 'brand'"
-            yield from map(_item_from_row, db.execute(query, (owner,)).fetchall())
-    except DatabaseUnavailable:  # a folder that may not even be read
+        yield from map(_item_from_row, db.fetch_rows(select(SAVED_ITEMS).where(_S.owner == owner, _S.what == "brand")))
+    except DatabaseUnavailable:  # a folder that may not even be read, or one of before there were kits
         return
     finally:
         db.close()
 
 
 def _item_from_row(row: Row) -> SavedItem:
-    return SavedItem(row["id"], row["what"], row["name"], json.loads(row["value"]), row["created"])
+    return SavedItem(row.id, row.what, row.name, json.loads(row.value), row.created)

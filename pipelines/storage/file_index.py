@@ -13,25 +13,24 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
 
 from pipelines.codecs.encode import encode_png
 from pipelines.core.errors import NotFound
 from pipelines.core.geometry import Image
 from pipelines.storage.connect import open_database
+from pipelines.storage.database import Row
 from pipelines.storage.disk_space import translate_disk_full
 from pipelines.storage.local_store import LocalStore, translate_missing_file
+from pipelines.storage.schema import FILES, select_page
 
 FileRole = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
 PUBLIC_OWNER = "*"
 UNSYNCED_SECONDS = 60.0  # seconds before the end of the last run in which writes may not have reached the disk
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS files (
-  id TEXT NOT NULL, owner TEXT NOT NULL, role TEXT NOT NULL, format TEXT NOT NULL, path TEXT NOT NULL,
-  width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, created REAL NOT NULL,
-  PRIMARY KEY (id, owner)
-)
-"""
+
+_ANYBODYS_FILE = select(FILES).where(FILES.c.id == bindparam("file_id")).limit(1)
+_OWN_FILE = _ANYBODYS_FILE.where(or_(FILES.c.owner == bindparam("me"), FILES.c.owner == PUBLIC_OWNER))
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,11 @@ class FileIndex:
         self.data = root
         self._store = store or LocalStore(root / "files")
         self.root = self._store.folder
-        self._db = open_database(root / "files.sqlite3", database)
-        self._lock = self._db.lock
-        self._db.create_schema(_SCHEMA)
+        self._db = open_database(root / "files.sqlite3", [FILES], database)
+        insertion = self._db.insert(FILES)
+        self._insertion = insertion.on_conflict_do_update(
+            index_elements=["id", "owner"], set_={"created": insertion.excluded.created}
+        )
         self._forget_torn_files()
 
     def add_image(self, image: Image, owner: str, role: FileRole) -> str:
@@ -151,51 +152,37 @@ class FileIndex:
         """Delete the newest rows whose bytes a power cut destroyed, so that nobody gets a half-written file."""
         if self._db.is_shared:  # the bytes may be on another machine
             return
-        newest = "SELECT id, path, bytes FROM files WHERE created > (SELECT MAX(created) FROM files) - ?"
-        for row in self._db.execute(newest, (UNSYNCED_SECONDS,)).fetchall():
-            if self._store.is_lost(row["path"], row["bytes"]):
-                self._db.execute("DELETE FROM files WHERE id = ?", (row["id"],))
+        since = select(func.max(FILES.c.created) - UNSYNCED_SECONDS).scalar_subquery()
+        for row in self._db.fetch_rows(select(FILES.c.id, FILES.c.path, FILES.c.bytes).where(FILES.c.created > since)):
+            if self._store.is_lost(row.path, row.bytes):
+                self._db.execute(delete(FILES).where(FILES.c.id == row.id))
 
     def _record_file(
         self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str
     ) -> None:
-        row = (file_id, owner, role, format, path.name, w, h, path.stat().st_size, sha, time.time())
-        with self._lock, translate_disk_full():
-            self._db.execute(
-                "INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?) "
-                "ON CONFLICT (id, owner) DO UPDATE SET created = excluded.created",
-                row,
-            )
+        sizes = {"width": w, "height": h, "bytes": path.stat().st_size}
+        values = {"id": file_id, "owner": owner, "role": role, "format": format, "path": path.name, "sha256": sha}
+        with translate_disk_full():
+            self._db.execute(self._insertion, {**values, **sizes, "created": time.time()})
 
     def get_info(self, file_id: str, owner: str | None = None) -> FileInfo:
         """Return the row if `owner` (None: anybody) may see it. Raises `not_found`, also for another owner's file."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT * FROM files WHERE id = ? AND (CAST(? AS TEXT) IS NULL OR owner IN (?, ?)) LIMIT 1",
-                (file_id, owner, owner, PUBLIC_OWNER),
-            ).fetchone()
+        query = _ANYBODYS_FILE if owner is None else _OWN_FILE
+        row = self._db.fetch_row(query, {"file_id": file_id, "me": owner})
         if row is None:
             raise NotFound("There is no such file, or it is not yours.")
-        values = dict(row)
-        return FileInfo(**{**values, "path": PurePath(values["path"])})
+        return _to_file_info(row)
 
     def list_files(self, owner: str, limit: int, after: str | None = None) -> list[FileInfo]:
         """Return the owner's files, newest first; `after` is the last id of the previous page."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT * FROM files WHERE owner = ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
-                "(SELECT created, id FROM files WHERE id = ? AND owner = ?)) ORDER BY created DESC, id DESC LIMIT ?",
-                (owner, after, after, owner, limit),
-            ).fetchall()
-        return [FileInfo(**{**dict(row), "path": PurePath(row["path"])}) for row in rows]
+        return [_to_file_info(row) for row in self._db.fetch_rows(select_page(FILES, owner, limit, after))]
 
     def is_example(self, file_id: str) -> bool:
         """Say whether the picture is one of the built-in examples, which need no consent."""
-        with self._lock:
-            found = self._db.execute(
-                "SELECT 1 FROM files WHERE id = ? AND owner = ?", (file_id, PUBLIC_OWNER)
-            ).fetchone()
-        return found is not None
+        return self._has_row(FILES.c.id == file_id, FILES.c.owner == PUBLIC_OWNER)
+
+    def _has_row(self, *clauses: ColumnElement[bool]) -> bool:
+        return self._db.fetch_row(select(FILES.c.id).where(*clauses).limit(1)) is not None
 
     def open_image(self, file_id: str) -> Image:
         """Return the stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
@@ -213,28 +200,25 @@ class FileIndex:
 
     def total_bytes(self) -> int:
         """Return the bytes that all files take."""
-        with self._lock:
-            sizes = "SELECT MAX(bytes) AS bytes FROM files GROUP BY path"
-            return int(self._db.execute(f"SELECT COALESCE(SUM(bytes), 0) FROM ({sizes}) AS s").fetchall()[0][0])
+        sizes = select(func.max(FILES.c.bytes).label("bytes")).group_by(FILES.c.path).subquery()
+        (row,) = self._db.fetch_rows(select(func.coalesce(func.sum(sizes.c.bytes), 0)))
+        return int(row[0])  # a sum is a `Decimal` on Postgres
 
     def ids_older_than(self, seconds: float) -> set[str]:
         """Return the ids of files that nobody added within the last `seconds`, without examples."""
-        query = "SELECT id FROM files GROUP BY id HAVING MAX(created) < ? AND COUNT(*) FILTER (WHERE owner = ?) = 0"
-        with self._lock:
-            return {row["id"] for row in self._db.execute(query, (time.time() - seconds, PUBLIC_OWNER)).fetchall()}
+        is_public = func.count().filter(FILES.c.owner == PUBLIC_OWNER) > 0
+        query = select(FILES.c.id).group_by(FILES.c.id).having(func.max(FILES.c.created) < time.time() - seconds)
+        return {row.id for row in self._db.fetch_rows(query.having(~is_public))}
 
     def delete_file(self, file_id: str) -> None:
         """Delete a file and its provenance records for every owner."""
-        with self._lock:
-            self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
+        self._db.execute(delete(FILES).where(FILES.c.id == file_id))
         self._store.delete_all_of(file_id)
 
     def remove_owner(self, file_id: str, owner: str) -> None:
         """Delete a file for one owner, and its bytes when nobody else has it."""
-        with self._lock:
-            self._db.execute("DELETE FROM files WHERE id = ? AND owner = ?", (file_id, owner))
-            left = self._db.execute("SELECT 1 FROM files WHERE id = ?", (file_id,)).fetchone()
-        if left is None:
+        self._db.execute(delete(FILES).where(FILES.c.id == file_id, FILES.c.owner == owner))
+        if not self._has_row(FILES.c.id == file_id):
             return self.delete_file(file_id)
         for placed in (False, True):
             self._store.delete_one(_provenance_name(file_id, owner, as_component=placed))
@@ -245,15 +229,16 @@ class FileIndex:
         self._store.delete_stale_files(seconds, self._is_known)
 
     def _is_known(self, file_id: str) -> bool:
-        with suppress(NotFound):
-            return self.get_info(file_id) is not None
-        return False
+        return self._has_row(FILES.c.id == file_id)
 
     def close(self) -> None:
         """Sync pending files and close the index."""
         self.flush_to_disk()
-        with self._lock:
-            self._db.close()
+        self._db.close()
+
+
+def _to_file_info(row: Row) -> FileInfo:
+    return FileInfo(**{**row._mapping, "path": PurePath(row.path)})
 
 
 def read_png(path: Path) -> Image:

@@ -13,11 +13,10 @@ import httpx
 import pytest
 
 from pipelines.settings import Settings
-from pipelines.storage.database import DatabaseUnavailable
+from pipelines.storage.database import Database, DatabaseUnavailable
 from tests.api.test_routes import failure
 from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.access import AccessControl, find_unsafe_setting
-from ui.api.auth.database import AuthDatabase
 from ui.api.auth.keys import SCOPES, KeyStore
 from ui.api.auth.visitor_cookie import load_cookie_secret
 from ui.server.middleware import remove_gradio_cors
@@ -104,11 +103,11 @@ def test_a_revoked_key_opens_nothing_and_others_still_do(keys: KeyStore) -> None
 
 
 def test_on_a_full_disk_a_key_still_looks(keyed: ServedApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
+    def full(_: Database) -> None:
         raise DatabaseUnavailable("database or disk is full", full=True)
 
     key = keyed.keys.create_key("me")
-    monkeypatch.setattr(AuthDatabase, "execute_relaxed", full)
+    monkeypatch.setattr(Database, "relaxed_durability", full)
     assert call(keyed.url, {"X-API-Key": key}).status_code == 200
 
 

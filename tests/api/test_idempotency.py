@@ -8,12 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from pipelines.core.errors import InvalidParams
+from pipelines.storage.schema import REPEATED_CALLS
 from tests.api.test_routes import FOREVER, RUN, failure, photo
 from tests.support.served_app import ServedApp, serve_app, wait_until
-from ui.api.auth.database import AuthDatabase
 from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, RETENTION_SECONDS, IdempotencyStore
+from ui.api.auth.keys import KeyStore
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -95,12 +97,13 @@ def test_the_images_api_takes_it_too(client: httpx.Client) -> None:
 
 def test_it_outlives_a_restart_and_is_forgotten_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for job_id in ("job-1", "job-2"):
-        ledger = AuthDatabase(tmp_path)
+        ledger = KeyStore(tmp_path).database
         assert IdempotencyStore(ledger).claim_key("me", "a", "call", job_id) == "job-1"
         ledger.close()
-    ledger = AuthDatabase(tmp_path)
+    ledger = KeyStore(tmp_path).database
     with pytest.raises(InvalidParams):
         IdempotencyStore(ledger).claim_key("me", "a", "other call", "job-3")
-    ledger.execute("UPDATE repeated SET created = created - ?", RETENTION_SECONDS + 1)
+    created = REPEATED_CALLS.c.created
+    ledger.execute(update(REPEATED_CALLS).values(created=created - RETENTION_SECONDS - 1))
     assert IdempotencyStore(ledger).claim_key("me", "a", "other call", "job-3") == "job-3"
     ledger.close()

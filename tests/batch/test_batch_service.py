@@ -17,6 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 import PIL.Image
 import pytest
+from sqlalchemy import text
 
 from pipelines.batch.batch_service import DISK_FULL_NOTE, STORE_AWAY_NOTE, BatchOptions, new_batch_id, open_jobs_source
 from pipelines.batch.batch_table import Batch
@@ -606,11 +607,12 @@ def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it
     write_picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\n" + f"a.png,{'w' * 200}\n" * 2000)
     db = here.service.jobs.table.db
-    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchall()[0][0] + 2}")
+    ((pages,),) = db.fetch_rows(text("PRAGMA page_count"))
+    db.run(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(StudioError) as caught:
         here.create_batch(path)
     assert caught.value.code == "disk_full"
-    db.execute("PRAGMA max_page_count = 1073741823")
+    db.run("PRAGMA max_page_count = 1073741823")
     assert here.batches.list_batches(OWNER) == []
     assert here.batches.get_progress(here.create_batch(path).id).total == 2000
 

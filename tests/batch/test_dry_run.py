@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import func, update
 
 from pipelines.batch import dry_run as batch_dry_run
 from pipelines.batch.cost_estimate import RowCost, Workload, own_work_seconds, workload_of
@@ -15,6 +16,7 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, choice_field, number_field, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
+from pipelines.storage.schema import JOBS
 from pipelines.tools import TOOLS
 from tests.support.batch_rows import OWNER, BatchStudio
 from tests.support.batch_rows import write_picture as picture_file
@@ -63,10 +65,9 @@ def made(here: BatchStudio, folder: Path, seconds: Mapping[int, float], look: st
     here.batches.start(batch.id)
     assert here.wait_for_batch(batch) == "done"
     for size, each in seconds.items():
-        here.service.jobs.table.db.execute(
-            "UPDATE jobs SET finished = started + ? WHERE batch_id = ? AND json_extract(job, '$.params.size') = ?",
-            (each, batch.id, size),
-        )
+        is_of_size = func.json_extract(JOBS.c.job, "$.params.size") == size
+        took = update(JOBS).where(JOBS.c.batch_id == batch.id, is_of_size).values(finished=JOBS.c.started + each)
+        here.service.jobs.table.db.execute(took)
     ran.clear()
 
 
@@ -120,7 +121,7 @@ def test_a_size_that_cannot_be_tried_is_scaled_by_pixels_from_the_nearest_one(
 
 def test_what_another_profile_took_says_nothing(here: BatchStudio, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 100.0})
-    here.service.jobs.table.db.execute("UPDATE jobs SET profile = 'klein'")
+    here.service.jobs.table.db.execute(update(JOBS).values(profile="klein"))
     report = tried(here, tmp_path, {256: 2})
     assert ran == [256, 256]
     assert report.seconds is not None

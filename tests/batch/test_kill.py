@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 
 from tests.support.batch_rows import OWNER, BatchStudio, run_batch_process, write_picture
+from tests.support.kill_loop import log_done_rows
 
 FORKS = multiprocessing.get_context("forkserver")  # its server imports the studio once for all lives
 FORKS.set_forkserver_preload(["tests.support.batch_rows"])
@@ -55,11 +56,7 @@ def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path
     jobs, root = table(tmp_path / "jobs"), tmp_path / "data"
     with BatchStudio(root) as here:
         batch = here.create_batch(jobs)
-        # Every time that a row becomes done is noted, so that a row done twice is seen.
-        here.service.jobs.table.db.create_schema(
-            "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
-            "WHEN NEW.status = 'done' BEGIN INSERT INTO log VALUES (NEW.batch_row); END;"
-        )
+        log_done_rows(root)
     dice = random.Random(5)
     cut_short = sum(life(root, jobs, dice.uniform(0.0, 0.2)) == -signal.SIGKILL for _ in range(KILLS))
     assert cut_short >= KILLS - 2, "the rows were done before the killing was"

@@ -8,11 +8,13 @@ import zipfile
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
+from sqlalchemy import text, update
 
 from pipelines.batch.batch_service import BatchOptions, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
+from pipelines.storage.schema import BATCH_ROWS
 from tests.browser.studio_page import ServedPage, find_progress_line, open_menu, open_tool
 from tests.jobs.test_webhooks import receiving
 from tests.support.batch_rows import write_picture
@@ -96,12 +98,12 @@ def run_batch(studio: ServedPage, folder: Path, rows: int) -> str:
     db = studio.service.jobs.table.db
     with batches.table.transaction():
         for n in range(2, rows + 1):
-            db.execute(
-                f"INSERT INTO jobs (id, job, batch_row, {COPIED}) SELECT ?, replace(job, id, ?), ?, {COPIED} "
-                "FROM jobs WHERE id = ?",
-                (f"job-{n}-{batch.id}", f"job-{n}-{batch.id}", n, first.id),
+            copied = text(
+                f"INSERT INTO jobs (id, job, batch_row, {COPIED}) SELECT :id, replace(job, id, :id), :row, {COPIED} "
+                "FROM jobs WHERE id = :first"
             )
-        db.execute("UPDATE batch_rows SET state = 'given' WHERE batch = ?", (batch.id,))
+            db.execute(copied, {"id": f"job-{n}-{batch.id}", "row": n, "first": first.id})
+        db.execute(update(BATCH_ROWS).where(BATCH_ROWS.c.batch == batch.id).values(state="given"))
         batches.table.set_state(batch.id, "done")
     return batch.id
 

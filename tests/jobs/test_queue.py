@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text, update
 
 from pipelines.core.errors import JobCancelled, NotFound, QueueFull, StudioError
 from pipelines.core.job import QueuePosition, Result, Step
 from pipelines.core.stream import Stream, wait_for_result
 from pipelines.engines.local import STARTING_STAGE
 from pipelines.jobs.table import KILLED_MESSAGE, MAX_DEATH_COUNT, MAX_ROW_ATTEMPT_COUNT, JobTable
-from pipelines.storage.sqlite import SqliteDatabase
+from pipelines.storage.schema import JOBS
 from tests.support.gated_tool import GatedStudio, make_gated_job
+from tests.support.postgres import find_sqlite_connection
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -233,7 +235,7 @@ def test_after_an_orderly_stop_what_ran_stands_in_line_again(tmp_path: Path) -> 
     row = table.get_row(job_id)
     table.close()
     assert row is not None
-    assert (row["status"], row["worker"], row["deaths"], row["attempts"]) == ("queued", None, 0, 0)
+    assert (row.status, row.worker, row.deaths, row.attempts) == ("queued", None, 0, 0)
 
 
 def test_a_job_under_which_the_studio_died_ten_times_fails_and_says_so(tmp_path: Path) -> None:
@@ -243,13 +245,13 @@ def test_a_job_under_which_the_studio_died_ten_times_fails_and_says_so(tmp_path:
     for deaths in range(MAX_DEATH_COUNT):
         row = table.get_row(killer.id)
         assert row is not None
-        assert (row["status"], row["deaths"]) == ("queued", deaths)
+        assert (row.status, row.deaths) == ("queued", deaths)
         table.claim_next_job(0.0)
-        table.db.execute("UPDATE jobs SET worker = NULL")
+        table.db.execute(update(JOBS).values(worker=None))
         assert table.requeue_abandoned() == 1
     row = table.get_row(killer.id)
     assert row is not None
-    assert (row["status"], KILLED_MESSAGE in row["error"]) == ("failed", True)
+    assert (row.status, KILLED_MESSAGE in row.error) == ("failed", True)
     table.close()
 
 
@@ -304,13 +306,13 @@ def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: G
     here.gate.open.clear()
     job_id = here.jobs.submit(make_gated_job(steps=1))
     _until(lambda: here.jobs.count_jobs()[0] == 1)
-    pages = here.jobs.table.db.execute("PRAGMA page_count").fetchall()[0][0]
-    here.jobs.table.db.execute(f"PRAGMA max_page_count = {pages}")
-    here.jobs.table.db.execute("PRAGMA cache_spill = ON")
+    ((pages,),) = here.jobs.table.db.fetch_rows(text("PRAGMA page_count"))
+    here.jobs.table.db.run(f"PRAGMA max_page_count = {pages}")
+    here.jobs.table.db.run("PRAGMA cache_spill = ON")
     watch = here.jobs.watch(job_id)
     here.gate.open.set()
     time.sleep(0.1)
-    here.jobs.table.db.execute("PRAGMA max_page_count = 1073741823")
+    here.jobs.table.db.run("PRAGMA max_page_count = 1073741823")
     wait_for_result(watch)
 
 
@@ -413,8 +415,7 @@ def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(h
 @pytest.mark.usefixtures("only_in_a_file")
 def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     table = JobTable(tmp_path)
-    assert isinstance(table.db, SqliteDatabase)
-    file = table.db._connection
+    file = find_sqlite_connection(table.db)
     levels: list[int] = []
 
     def level(statement: str) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from pipelines.batch.batch_table import Batch
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.retention import DAY_SECONDS, RetentionPolicy, apply_retention, delete_jobs
+from pipelines.storage.schema import FILES, JOBS
 from tests.support.batch_rows import OWNER, BatchStudio, write_picture
 
 pytestmark = pytest.mark.usefixtures("each_database")
@@ -27,10 +29,11 @@ def made(here: BatchStudio, level: int, age: float) -> str:
     photo = here.service.files.add_image(image, OWNER, "upload")
     job = here.service.create_job("tint", {"photo": photo, "seed": level}, OWNER)
     wait_for_result(here.service.jobs.watch(here.service.jobs.submit(job)))
-    here.service.jobs.table.db.execute(
-        "UPDATE jobs SET finished = finished - ? WHERE id = ?", (age * DAY_SECONDS, job.id)
-    )
-    here.service.files._db.execute("UPDATE files SET created = created - ? WHERE created > 1e9", (age * DAY_SECONDS,))
+    age_seconds = age * DAY_SECONDS
+    ended = update(JOBS).where(JOBS.c.id == job.id).values(finished=JOBS.c.finished - age_seconds)
+    here.service.jobs.table.db.execute(ended)
+    stored = update(FILES).where(FILES.c.created > 1e9).values(created=FILES.c.created - age_seconds)
+    here.service.files._db.execute(stored)
     return job.id
 
 
@@ -98,7 +101,7 @@ def batched(here: BatchStudio, folder: Path, rows: int = 3) -> Batch:
 def test_a_batch_that_goes_on_keeps_its_rows(here: BatchStudio, tmp_path: Path) -> None:
     batch = batched(here, tmp_path / "in")
     here.batches.table.set_state(batch.id, "paused")
-    here.service.jobs.table.db.execute("UPDATE jobs SET finished = 1")
+    here.service.jobs.table.db.execute(update(JOBS).values(finished=1))
     assert swept(here, RetentionPolicy(max_days=1)) == 0
     here.batches.table.set_state(batch.id, "done")
     assert swept(here, RetentionPolicy(max_days=1)) == 3
@@ -109,14 +112,14 @@ def test_a_batch_that_goes_on_keeps_its_rows(here: BatchStudio, tmp_path: Path) 
 def test_a_batch_is_kept_or_forgotten_whole(here: BatchStudio, tmp_path: Path, keep: RetentionPolicy) -> None:
     batch = batched(here, tmp_path / "in")
     rows = [row.job_id or "" for row in here.batches.iter_rows(batch.id)]
-    here.service.jobs.table.db.execute("UPDATE jobs SET finished = 1 WHERE batch_row < 3")
+    here.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.batch_row < 3).values(finished=1))
     assert here.service.jobs.set_starred(rows[0])
     assert swept(here, keep) == 0
     assert [kept(here, job_id) for job_id in rows] == [True] * 3
     assert here.service.jobs.set_starred(rows[0], False)
     if keep.max_days:  # its last row is young
         assert swept(here, keep) == 0
-        here.service.jobs.table.db.execute("UPDATE jobs SET finished = 1")
+        here.service.jobs.table.db.execute(update(JOBS).values(finished=1))
     assert swept(here, keep) == 3
     assert [kept(here, job_id) for job_id in rows] == [False] * 3
     assert here.batches.table.get_batch(batch.id) is None

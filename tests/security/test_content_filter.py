@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
+from sqlalchemy import select
 
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import Image
@@ -40,6 +41,7 @@ from pipelines.security.prompt_filter import (
     neutralize_prompt,
 )
 from pipelines.settings import Settings
+from pipelines.storage.schema import FILES
 from pipelines.tools import TOOLS
 from tests.support.examples import make_noise
 from tests.support.real_studio import RealStudio
@@ -170,8 +172,7 @@ class FilterStudio(RealStudio):
 
     def written(self) -> list[str]:
         """Roles of the files that the studio holds."""
-        with self.files._lock:
-            return [row[0] for row in self.files._db.execute("SELECT role FROM files ORDER BY created").fetchall()]
+        return [row.role for row in self.files._db.fetch_rows(select(FILES.c.role).order_by(FILES.c.created))]
 
     def audit(self) -> list[dict[str, Any]]:
         path = self.root / "audit.log"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from sqlalchemy import update
 
 from pipelines.avatars.traits import parse_character
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal
@@ -17,6 +18,7 @@ from pipelines.core.stream import wait_for_result
 from pipelines.jobs.retention import RetentionPolicy, apply_retention, delete_jobs
 from pipelines.service import form_filling, saved_items
 from pipelines.service.saved_items import BrandKit, SavedItemStore
+from pipelines.storage.schema import FILES, JOBS
 from pipelines.tools import TOOLS, character, product, social_kit
 from tests.support.served_app import ServedApp, serve_app
 
@@ -195,8 +197,8 @@ def test_what_is_kept_outlives_the_job_that_made_it(here: ServedApp, shelf: Save
     job = made(here, seed=4)
     mira = here.service.saved_items.save_character(job, "Mira", "local")
     jobs = here.service.jobs
-    jobs.table.db.execute("UPDATE jobs SET finished = 0 WHERE id = ?", (job,))
-    here.service.files._db.execute("UPDATE files SET created = 0 WHERE owner = 'local'")
+    jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job).values(finished=0))
+    here.service.files._db.execute(update(FILES).where(FILES.c.owner == "local").values(created=0))
     apply_retention(jobs.table, here.service.files, RetentionPolicy(max_days=1))
     assert jobs.get_job(job) is None
     assert here.service.files.open_image(mira.value["picture"]).shape[2] == 4

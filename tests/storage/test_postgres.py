@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Column, Float, Integer, MetaData, Table, Text, insert, select, text
 
 import pipelines.jobs.workers
-import pipelines.storage.postgres
+import pipelines.storage.database
 from app import create_key
 from pipelines.batch.batch_table import Batch, BatchRow, BatchTable
 from pipelines.core.errors import JobCancelled, NotFound
@@ -17,14 +18,15 @@ from pipelines.core.job import Result
 from pipelines.core.stream import Stream
 from pipelines.jobs.table import JobTable
 from pipelines.settings import Settings
-from pipelines.storage.database import DatabaseUnavailable
-from pipelines.storage.postgres import PostgresDatabase, check_url
+from pipelines.storage.connect import check_url, open_postgres
+from pipelines.storage.database import Database, DatabaseUnavailable
 from tests.support.gated_tool import GatedStudio, make_gated_job
 from tests.support.postgres import make_database_url, needs_postgres, start_shared_server
 from ui.api.errors import to_studio_error
 from ui.server.serve import serve_studio
 
 pytestmark = needs_postgres
+THINGS = Table("things", MetaData(), Column("n", Integer, primary_key=True), Column("at", Float), Column("word", Text))
 
 
 @pytest.fixture
@@ -162,35 +164,36 @@ def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: 
 
 
 def test_whoever_comes_first_after_the_server_is_back_is_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines.storage.postgres, "IDLE_CHECK_SECONDS", 0.0)
-    db = PostgresDatabase(url)
+    monkeypatch.setattr(pipelines.storage.database, "IDLE_CHECK_SECONDS", 0.0)
+    db = open_postgres(url)
     start_shared_server().stop()
     start_shared_server().start()
-    assert db.execute("SELECT 1 AS n").fetchall()[0]["n"] == 1
+    assert db.fetch_rows(text("SELECT 1 AS n"))[0].n == 1
     db.close()
 
 
 def test_changes_that_are_made_whole_are_made_or_none_is(url: str) -> None:
-    db = PostgresDatabase(url)
-    db.create_schema("CREATE TABLE IF NOT EXISTS things (n INTEGER PRIMARY KEY, at REAL)")
+    db = open_postgres(url)
+    db.create_tables([THINGS])
     with pytest.raises(NotFound), db.transaction():
-        _added_and_failed(db)
+        _add_and_fail(db)
     with db.transaction():
-        db.execute("INSERT INTO things VALUES (?, ?)", (2, 1795675043.5149837))
-    assert [dict(row) for row in db.execute("SELECT * FROM things").fetchall()] == [{"n": 2, "at": 1795675043.5149837}]
+        db.execute(insert(THINGS).values(n=2, at=1795675043.5149837))
+    assert db.fetch_rows(select(THINGS.c.n, THINGS.c.at)) == [(2, 1795675043.5149837)]
     db.close()
 
 
-def _added_and_failed(db: PostgresDatabase) -> None:
-    db.execute("INSERT INTO things VALUES (?, ?)", (1, 1795675043.5149837))
+def _add_and_fail(db: Database) -> None:
+    db.execute(insert(THINGS).values(n=1, at=1795675043.5149837))
     raise NotFound("after all")
 
 
 def test_a_character_that_postgres_knows_no_text_with_finds_nothing(url: str) -> None:
-    db = PostgresDatabase(url)
-    db.create_schema("CREATE TABLE IF NOT EXISTS words (word TEXT)")
-    db.execute("INSERT INTO words VALUES (?)", ("a",))
-    assert db.execute("SELECT * FROM words WHERE word = ?", ("a\0",)).fetchall() == []
+    db = open_postgres(url)
+    db.create_tables([THINGS])
+    db.execute(insert(THINGS), [{"n": n, "word": word} for n, word in enumerate(("a", "b\0"))])
+    assert db.fetch_rows(select(THINGS).where(THINGS.c.word == "a\0")) == []
+    assert db.fetch_rows(select(THINGS.c.word).where(THINGS.c.n == 1)) == [("b\ufffd",)]
     db.close()
 
 
@@ -231,5 +234,5 @@ def test_a_start_without_the_database_or_its_package_ends_with_a_sentence(
 def test_the_password_is_in_no_text_of_the_settings_or_of_a_refusal(url: str) -> None:
     assert "of-the-tests" not in repr(Settings.from_args(["--database", url]))
     with pytest.raises(DatabaseUnavailable, match="refused the studio") as caught:
-        PostgresDatabase(url.replace("of-the-tests", "wrong-one"))
+        open_postgres(url.replace("of-the-tests", "wrong-one")).run("SELECT 1")
     assert "wrong-one" not in str(caught.value)

@@ -69,9 +69,7 @@ def run_with_kills(
         with run_server(command) as (process, http):
             if not batch:
                 batch = _submit_batch(http, body, rows)
-                db = sqlite3.connect(data / "jobs.sqlite3", timeout=30)
-                db.executescript(_DONE_LOG_SQL)
-                db.close()
+                log_done_rows(data)
             if watching:
                 seen.follower_count += 1
                 seen.lost_follower_count += not _receives_result(http, watching)
@@ -86,6 +84,13 @@ def run_with_kills(
             if watcher is not None:
                 watcher.join(30)
     return seen
+
+
+def log_done_rows(data: Path) -> None:
+    """Let the database in `data` write each row of a batch that becomes done into a table `log`."""
+    db = sqlite3.connect(data / "jobs.sqlite3", timeout=30)
+    db.executescript(_DONE_LOG_SQL)
+    db.close()
 
 
 def make_start_command(data: Path) -> list[str]:

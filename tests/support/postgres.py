@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,8 +23,8 @@ from pathlib import Path
 import pytest
 
 import pipelines.storage.connect
+from pipelines.storage.connect import open_postgres
 from pipelines.storage.database import Database
-from pipelines.storage.postgres import PostgresDatabase
 
 POSTGRES_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 POSTGRES_IS_MISSING = not POSTGRES_FOLDERS or importlib.util.find_spec("pg8000") is None
@@ -92,7 +93,14 @@ def make_database_url(folder: Path) -> str:
 
 
 def _open_in_postgres(path: Path, *, read_only: bool = False) -> Database:
-    return PostgresDatabase(make_database_url(path.parent))
+    return open_postgres(make_database_url(path.parent))
+
+
+def find_sqlite_connection(database: Database) -> sqlite3.Connection:
+    """The connection of the driver itself."""
+    connection = database._open[0].connection.dbapi_connection
+    assert isinstance(connection, sqlite3.Connection)
+    return connection
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
@@ -100,7 +108,7 @@ def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which of both is used."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "postgres":
-            patch.setattr(pipelines.storage.connect, "SqliteDatabase", _open_in_postgres)
+            patch.setattr(pipelines.storage.connect, "open_sqlite", _open_in_postgres)
         yield request.param
 
 

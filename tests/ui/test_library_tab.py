@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from pipelines.core.job import Job
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.search import JobFilter, JobSearch
 from pipelines.jobs.table import JobTable
-from pipelines.storage.sqlite import SqliteDatabase
+from pipelines.storage.schema import JOBS
 from tests.support.gated_tool import GatedStudio, make_gated_job
+from tests.support.postgres import find_sqlite_connection
 from ui.library_tab import layout
 
 pytestmark = pytest.mark.usefixtures("each_database")
@@ -32,7 +34,7 @@ def insert_job(table: JobTable, owner: str = "me", status: str = "done", **value
     plain = {"tool": "headshot", "params": {}, "seed": 7, "created": time.time(), **values}
     made = Job(id=f"job-{uuid.uuid4().hex}", profile="embedded", specs={}, owner=owner, **plain)  # pyright: ignore[reportArgumentType]
     assert table.insert_job(made, None)
-    table.db.execute("UPDATE jobs SET status = ? WHERE id = ?", (status, made.id))
+    table.db.execute(update(JOBS).where(JOBS.c.id == made.id).values(status=status))
     return made.id
 
 
@@ -79,7 +81,7 @@ def test_drafts_and_what_a_page_orders_for_itself_are_in_no_list(table: JobTable
     insert_job(table, draft=True)
     shown = insert_job(table)
     assert find_jobs(table) == [shown]
-    assert [row["id"] for row in table.list_rows("me", 10, None, None)] == [shown]
+    assert [row.id for row in table.list_rows("me", 10, None, None)] == [shown]
 
 
 def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: JobTable) -> None:
@@ -92,15 +94,15 @@ def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: JobTable) 
 
 @pytest.mark.usefixtures("only_in_a_file")
 def test_five_thousand_jobs_are_searched_in_few_steps_of_the_database(table: JobTable) -> None:
-    table.db.execute("BEGIN")
-    for n in range(5000):
-        insert_job(table, params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40})
     receipt = json.dumps({"files": [], "receipt": {"pad": "x" * 3000}, "seconds": 1})
-    table.db.execute("UPDATE jobs SET result = ?", (receipt,))
-    table.db.execute("COMMIT")
+    with table.db.transaction():
+        for n in range(5000):
+            insert_job(table, params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40})
+        table.db.execute(update(JOBS).values(result=receipt))
     finder, thousands = JobSearch(table), list[int]()
-    assert isinstance(table.db, SqliteDatabase)
-    table.db._connection.set_progress_handler(lambda: thousands.append(1), 1000)  # after each thousand instructions
+    find_sqlite_connection(table.db).set_progress_handler(
+        lambda: thousands.append(1), 1000
+    )  # after each thousand instructions
     for wanted in (JobFilter(), JobFilter(text="number 4999"), JobFilter(text="nowhere"), JobFilter(tool="kit")):
         thousands.clear()
         finder.find_page("me", wanted, 2400)

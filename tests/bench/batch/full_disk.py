@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from sqlalchemy import text
 
 from pipelines.batch.batch_service import DISK_FULL_NOTE, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from tests.bench.rows import Row, make_row
+from tests.support.kill_loop import log_done_rows
 from tests.support.real_studio import RealStudio
 
 ROW_COUNT = 100
@@ -68,11 +70,7 @@ def rows() -> Iterator[Row]:
             batches = BatchService(studio.service)
             plan = BatchPlan("background", {"preset": "studio-grey", "size": 512, "ratio": "1:1"})
             batch = batches.create_batch(plan, (ParsedRow(n, {"seed": n}) for n in range(1, ROW_COUNT + 1)), OWNER)
-            studio.jobs.table.db.create_schema(
-                "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
-                "WHEN NEW.status = 'done' AND NEW.batch_id IS NOT NULL BEGIN INSERT INTO log VALUES (NEW.batch_row); "
-                "END;"
-            )
+            log_done_rows(disk / "data")
             batches.start(batch.id)
             paused = (
                 _wait_for_batch(batches, batch.id) == "paused"
@@ -85,8 +83,8 @@ def rows() -> Iterator[Row]:
             subprocess.run(["mount", "-o", f"remount,size={LARGE_DISK_SIZE}", str(disk)], check=True)
             batches.start(batch.id)
             _wait_for_batch(batches, batch.id)
-            done = [n for (n,) in studio.jobs.table.db.execute("SELECT row FROM log").fetchall()]
-            sound = studio.jobs.table.db.execute("PRAGMA integrity_check").fetchall()[0][0] == "ok"
+            done = [n for (n,) in studio.jobs.table.db.fetch_rows(text("SELECT row FROM log"))]
+            sound = studio.jobs.table.db.fetch_rows(text("PRAGMA integrity_check"))[0][0] == "ok"
             halves += _count_truncated_files(studio.files.root)
         finally:
             studio.close()

@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from sqlalchemy import select
+
 from pipelines.jobs.table import JobTable, result_from_row
 from pipelines.storage.file_index import FileIndex
+from pipelines.storage.schema import JOBS
 from tests.bench.rows import Row, make_row
 from tests.engines.support.ray_batch import count_drawn, last_worker_pid, read_lines, write_jobs_file
 
@@ -68,7 +71,7 @@ def _measure_batch(folder: Path, count: int) -> Iterator[Row]:
 def _count_outcome(root: Path) -> tuple[int, int, int]:
     """Rows that are done, different pictures, rows all of whose files are whole."""
     table, files = JobTable(root), FileIndex(root)
-    found = [result_from_row(each) for each in table.db.execute("SELECT * FROM jobs WHERE status = 'done'").fetchall()]
+    found = [result_from_row(each) for each in table.db.fetch_rows(select(JOBS).where(JOBS.c.status == "done"))]
     results = [result for result in found if result is not None]
     pictures = {file.pixels_sha256 for result in results for file in result.files}
     whole = sum(

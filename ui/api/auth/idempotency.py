@@ -11,18 +11,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
+from sqlalchemy import ColumnElement, and_, delete, select, update
+
 from pipelines.core.errors import InvalidParams
-from ui.api.auth.database import AuthDatabase
+from pipelines.storage.database import Database
+from pipelines.storage.schema import REPEATED_CALLS
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 RETENTION_SECONDS = 24 * 3600.0
 _KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS repeated (
-  owner TEXT NOT NULL, key TEXT NOT NULL, call TEXT NOT NULL, job_id TEXT NOT NULL, created REAL NOT NULL,
-  PRIMARY KEY (owner, key)
-)
-"""
+_C = REPEATED_CALLS.c
 _OTHER_CALL_MESSAGE = (
     f"This {IDEMPOTENCY_HEADER} was sent with another request before. Send a new one for a new request."
 )
@@ -37,11 +35,10 @@ def fingerprint_call(tool: str, values: Mapping[str, object]) -> str:
 class IdempotencyStore:
     """Remembers for a day which job or batch each call of an owner made."""
 
-    def __init__(self, database: AuthDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self.submit_lock = threading.Lock()
         """Held from the claim until the job is queued, so that two equal calls at once make one job."""
-        database.create_table(_SCHEMA)
         self._key_locks: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
 
     @contextmanager
@@ -62,22 +59,25 @@ class IdempotencyStore:
                 f"{IDEMPOTENCY_HEADER} is 1 to 255 characters without spaces.", param=IDEMPOTENCY_HEADER
             )
         now = time.time()
+        insertion = self._database.insert(REPEATED_CALLS).values(
+            owner=owner, key=key, call=call, job_id=job_id, created=now
+        )
         with self._database.lock:
-            self._database.execute("DELETE FROM repeated WHERE created < ?", now - RETENTION_SECONDS)
-            self._database.execute(
-                "INSERT INTO repeated VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", owner, key, call, job_id, now
-            )
-            (row,) = self._database.query_rows(
-                "SELECT call, job_id FROM repeated WHERE owner = ? AND key = ?", owner, key
-            )
-        if row["call"] != call:
+            self._database.execute(delete(REPEATED_CALLS).where(_C.created < now - RETENTION_SECONDS))
+            self._database.execute(insertion.on_conflict_do_nothing())
+            (row,) = self._database.fetch_rows(select(_C.call, _C.job_id).where(_is_key(owner, key)))
+        if row.call != call:
             raise InvalidParams(_OTHER_CALL_MESSAGE, param=IDEMPOTENCY_HEADER)
-        return row["job_id"]
+        return row.job_id
 
     def replace_job(self, owner: str, key: str, job_id: str) -> None:
         """Let the key stand for another job, because the first one failed or was cancelled."""
-        self._database.execute("UPDATE repeated SET job_id = ? WHERE owner = ? AND key = ?", job_id, owner, key)
+        self._database.execute(update(REPEATED_CALLS).where(_is_key(owner, key)).values(job_id=job_id))
 
     def forget_key(self, owner: str, key: str) -> None:
         """Free the key, because the call made no job: the queue was full, for example."""
-        self._database.execute("DELETE FROM repeated WHERE owner = ? AND key = ?", owner, key)
+        self._database.execute(delete(REPEATED_CALLS).where(_is_key(owner, key)))
+
+
+def _is_key(owner: str, key: str) -> ColumnElement[bool]:
+    return and_(_C.owner == owner, _C.key == key)

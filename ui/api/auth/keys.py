@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from sqlalchemy import and_, bindparam, func, insert, select, update
+
+from pipelines.storage.connect import open_database
 from pipelines.storage.database import DatabaseUnavailable, Row
-from ui.api.auth.database import AuthDatabase
+from pipelines.storage.schema import API_KEYS, KEY_TABLES, KEY_USAGE
 
 KEY_PREFIX = "sk-dbx-"
 KeyScope: TypeAlias = Literal["read", "create", "admin"]
@@ -26,18 +29,8 @@ USE_RECORD_SECONDS = 30.0
 """Seconds between two writes of a key's last use, so that a busy key does not keep the disk busy."""
 
 _KEY_PATTERN = re.compile(r"sk-dbx-([0-9a-f]{12})([0-9a-f]{48})", re.ASCII)
-_KEYS_SCHEMA = """
-CREATE TABLE IF NOT EXISTS api_keys (
-  id TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, created REAL NOT NULL, revoked REAL,
-  scopes TEXT NOT NULL, per_minute INTEGER, per_day INTEGER, at_once INTEGER, used REAL
-)
-"""
-_USAGE_SCHEMA = """
-CREATE TABLE IF NOT EXISTS key_usage (
-  key_id TEXT NOT NULL, tool TEXT NOT NULL, day TEXT NOT NULL, jobs INTEGER NOT NULL, pictures INTEGER NOT NULL,
-  PRIMARY KEY (key_id, tool, day)
-)
-"""
+_K, _U = API_KEYS.c, KEY_USAGE.c
+_ONE_KEY = select(API_KEYS).where(_K.id == bindparam("key_id"))  # built once, since every request asks it
 
 
 @dataclass(frozen=True)
@@ -80,9 +73,10 @@ class KeyStore:
     """Keys and their usage in the auth database; `key new` works while the studio runs. Safe from any thread."""
 
     def __init__(self, root: Path, database: str = "") -> None:
-        self.database = AuthDatabase(root, database)
-        self.database.create_table(_KEYS_SCHEMA)
-        self.database.create_table(_USAGE_SCHEMA)
+        path = root / "keys.sqlite3"
+        self.database = open_database(path, KEY_TABLES, database)
+        if not self.database.is_shared:
+            path.chmod(0o600)
 
     def create_key(
         self, name: str, scopes: Iterable[KeyScope] = DEFAULT_SCOPES, limits: KeyLimits = KeyLimits()
@@ -90,18 +84,8 @@ class KeyStore:
         """Create a key and return its text, which cannot be read again later."""
         key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
         text = f"{KEY_PREFIX}{key_id}{secret}"
-        self.database.execute(
-            "INSERT INTO api_keys (id, name, sha256, created, scopes, per_minute, per_day, at_once) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            key_id,
-            name,
-            _hash_key(text),
-            time.time(),
-            _join_scopes(scopes),
-            limits.per_minute,
-            limits.per_day,
-            limits.at_once,
-        )
+        values = {"id": key_id, "name": name, "sha256": _hash_key(text), "created": time.time()}
+        self.database.execute(insert(API_KEYS).values(**values, **_settings_columns(scopes, limits)))
         return text
 
     def verify_key(self, text: str) -> ApiKey | None:
@@ -109,15 +93,15 @@ class KeyStore:
         found = _KEY_PATTERN.fullmatch(text)
         if found is None:
             return None
-        rows = self.database.query_rows("SELECT * FROM api_keys WHERE id = ?", found[1])
+        row = self.database.fetch_row(_ONE_KEY, {"key_id": found[1]})
         # The hash is compared in constant time; the id is no secret.
-        known = hmac.compare_digest(rows[0]["sha256"] if rows else "", _hash_key(text))
-        return _row_to_key(rows[0]) if known and rows[0]["revoked"] is None else None
+        known = hmac.compare_digest(row.sha256 if row else "", _hash_key(text))
+        return _row_to_key(row) if row and known and row.revoked is None else None
 
     def get_key(self, key_id: str) -> ApiKey | None:
         """Find a key by its id, revoked or not; None when there is none."""
-        rows = self.database.query_rows("SELECT * FROM api_keys WHERE id = ?", key_id)
-        return _row_to_key(rows[0]) if rows else None
+        row = self.database.fetch_row(_ONE_KEY, {"key_id": key_id})
+        return _row_to_key(row) if row else None
 
     def find_by_owner(self, owner: str) -> ApiKey | None:
         """Find the working key of an owner; None where the owner is no key or the key was revoked."""
@@ -130,30 +114,19 @@ class KeyStore:
 
     def list_keys(self) -> list[ApiKey]:
         """List all keys, oldest first, revoked ones too."""
-        return [_row_to_key(row) for row in self.database.query_rows("SELECT * FROM api_keys ORDER BY created, id")]
+        return [_row_to_key(row) for row in self.database.fetch_rows(select(API_KEYS).order_by(_K.created, _K.id))]
 
     def change_key(self, key_id: str, name: str, scopes: Iterable[KeyScope], limits: KeyLimits) -> bool:
         """Change name, scopes and limits of a working key; False when there is none with this id."""
-        return bool(
-            self.database.execute(
-                "UPDATE api_keys SET name = ?, scopes = ?, per_minute = ?, per_day = ?, at_once = ? "
-                "WHERE id = ? AND revoked IS NULL",
-                name,
-                _join_scopes(scopes),
-                limits.per_minute,
-                limits.per_day,
-                limits.at_once,
-                key_id,
-            )
-        )
+        return self._change_working_key(key_id, name=name, **_settings_columns(scopes, limits))
 
     def revoke_key(self, key_id: str) -> bool:
         """Revoke a key for good; False when there is none with this id, or it was revoked already."""
-        return bool(
-            self.database.execute(
-                "UPDATE api_keys SET revoked = ? WHERE id = ? AND revoked IS NULL", time.time(), key_id
-            )
-        )
+        return self._change_working_key(key_id, revoked=time.time())
+
+    def _change_working_key(self, key_id: str, **values: object) -> bool:
+        is_working = and_(_K.id == key_id, _K.revoked.is_(None))
+        return bool(self.database.execute(update(API_KEYS).where(is_working).values(**values)))
 
     # ------------------------------------------------------------ usage
 
@@ -161,32 +134,29 @@ class KeyStore:
         """Record that the key was used now; a full disk is ignored, so that reading still works."""
         now = time.time()
         if key.used is None or not 0 <= now - key.used < USE_RECORD_SECONDS:
-            with suppress(DatabaseUnavailable):
-                self.database.execute_relaxed("UPDATE api_keys SET used = ? WHERE id = ?", now, key.id)
+            with suppress(DatabaseUnavailable), self.database.relaxed_durability():
+                self.database.execute(update(API_KEYS).where(_K.id == key.id).values(used=now))
 
     def count_job(self, key_id: str, tool: str, pictures: int, day: str) -> None:
         """Add a job of `pictures` pictures to the usage of a UTC day such as 2026-11-25."""
-        self.database.execute_relaxed(
-            "INSERT INTO key_usage VALUES (?, ?, ?, 1, ?) ON CONFLICT (key_id, tool, day) "
-            "DO UPDATE SET jobs = key_usage.jobs + 1, pictures = key_usage.pictures + excluded.pictures",
-            key_id,
-            tool,
-            day,
-            pictures,
-        )
+        values = {"key_id": key_id, "tool": tool, "day": day, "jobs": 1, "pictures": pictures}
+        insertion = self.database.insert(KEY_USAGE).values(**values)
+        added = {"jobs": _U.jobs + 1, "pictures": _U.pictures + insertion.excluded.pictures}
+        with self.database.relaxed_durability():
+            self.database.execute(insertion.on_conflict_do_update(index_elements=["key_id", "tool", "day"], set_=added))
 
     def count_pictures(self, key_id: str, day: str) -> int:
         """Count the pictures that a key asked for on a day."""
-        query = "SELECT COALESCE(SUM(pictures), 0) AS n FROM key_usage WHERE key_id = ? AND day = ?"
-        return int(self.database.query_rows(query, key_id, day)[0]["n"])
+        total = select(func.coalesce(func.sum(_U.pictures), 0)).where(_U.key_id == key_id, _U.day == day)
+        (row,) = self.database.fetch_rows(total)
+        return int(row[0])  # a sum is a `Decimal` on Postgres
 
     def list_usage(self, key_id: str) -> list[ToolUsage]:
         """List how much a key used each tool since it was created, most pictures first."""
-        query = (
-            "SELECT tool, SUM(jobs) AS jobs, SUM(pictures) AS pictures FROM key_usage WHERE key_id = ? "
-            "GROUP BY tool ORDER BY pictures DESC, tool"
-        )
-        return [ToolUsage(row["tool"], row["jobs"], row["pictures"]) for row in self.database.query_rows(query, key_id)]
+        jobs, pictures = func.sum(_U.jobs), func.sum(_U.pictures)
+        query = select(_U.tool, jobs, pictures).where(_U.key_id == key_id).group_by(_U.tool)
+        rows = self.database.fetch_rows(query.order_by(pictures.desc(), _U.tool))
+        return [ToolUsage(tool, int(jobs), int(pictures)) for tool, jobs, pictures in rows]
 
     def close(self) -> None:
         """Close the database."""
@@ -199,14 +169,13 @@ def parse_scopes(words: Iterable[str]) -> tuple[KeyScope, ...]:
     return tuple(scope for scope in SCOPES if scope in given)
 
 
-def _join_scopes(scopes: Iterable[KeyScope]) -> str:
-    return ",".join(parse_scopes(scopes))
+def _settings_columns(scopes: Iterable[KeyScope], limits: KeyLimits) -> dict[str, object]:
+    return {"scopes": ",".join(parse_scopes(scopes)), **vars(limits)}
 
 
 def _row_to_key(row: Row) -> ApiKey:
-    limits = KeyLimits(row["per_minute"], row["per_day"], row["at_once"])
-    scopes = parse_scopes(row["scopes"].split(","))
-    return ApiKey(row["id"], row["name"], row["created"], row["revoked"], scopes, limits, row["used"])
+    limits = KeyLimits(row.per_minute, row.per_day, row.at_once)
+    return ApiKey(row.id, row.name, row.created, row.revoked, parse_scopes(row.scopes.split(",")), limits, row.used)
 
 
 def _hash_key(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 import os
 import secrets
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from contextvars import ContextVar
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
+from itsdangerous import BadSignature, Signer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,10 +42,10 @@ def load_cookie_secret(root: Path) -> bytes:
 
 
 class CookieSigner:
-    """Writes and checks the visitor cookie: the owner, a dot, and an HMAC-SHA256 of the owner."""
+    """Writes and checks the visitor cookie: the owner, a dot, and its HMAC-SHA256 with a key derived from `secret`."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._signer = Signer(secret, salt="visitor", key_derivation="hmac", digest_method=hashlib.sha256)
 
     def read_owner(self, headers: Headers) -> str | None:
         """Find the owner that a request's cookie names; None without a cookie or with a wrong signature."""
@@ -54,18 +54,17 @@ class CookieSigner:
             jar.load(headers.get("cookie", ""))
         if COOKIE_NAME not in jar:
             return None
-        owner, _, signature = jar[COOKIE_NAME].value.rpartition(".")
-        return owner if hmac.compare_digest(signature.encode(), self._sign_owner(owner).encode()) else None
+        try:
+            return self._signer.unsign(jar[COOKIE_NAME].value).decode()
+        except BadSignature:
+            return None
 
     def make_cookie(self, owner: str, headers: Headers) -> str:
         """Write the `Set-Cookie` value for `owner`; `headers` are those of the request."""
         # Spaces shows the page inside a frame of another site; over plain HTTP such a cookie would be dropped.
         https = "https" in headers.get("x-forwarded-proto", "")
         site = "SameSite=None; Secure; Partitioned" if https else "SameSite=Lax"
-        return f"{COOKIE_NAME}={owner}.{self._sign_owner(owner)}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; {site}"
-
-    def _sign_owner(self, owner: str) -> str:
-        return hmac.new(self._secret, owner.encode(), hashlib.sha256).hexdigest()
+        return f"{COOKIE_NAME}={self._signer.sign(owner).decode()}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; {site}"
 
 
 class VisitorCookieMiddleware:

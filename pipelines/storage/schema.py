@@ -1,0 +1,172 @@
+"""The tables of the studio's three databases: the queue's, the files', and the keys'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Select,
+    Table,
+    Text,
+    UniqueConstraint,
+    select,
+    tuple_,
+)
+from sqlalchemy.types import TypeEngine
+
+_METADATA = MetaData()
+
+
+def _columns(
+    kind: type[TypeEngine[Any]], names: str, *, nullable: bool = False, default: str | None = None
+) -> list[Column[Any]]:
+    return [Column(name, kind, nullable=nullable, server_default=default) for name in names.split()]
+
+
+# ------------------------------------------------------------ jobs.sqlite3
+
+JOBS = Table(
+    "jobs",
+    _METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    *_columns(Text, "owner job status tool profile said"),
+    *_columns(Text, "result error worker batch_id", nullable=True),
+    *_columns(BigInteger, "draft batch helper"),
+    *_columns(BigInteger, "attempts deaths starred stop", default="0"),
+    *_columns(BigInteger, "batch_row", nullable=True),
+    *_columns(Float, "created"),
+    *_columns(Float, "started finished lease", nullable=True),
+    sqlite_autoincrement=True,
+)
+"""`said` is what a search looks in, `stop` asks the process that runs the job, a `helper` is the page's own."""
+Index("jobs_by_status", JOBS.c.status, JOBS.c.batch, JOBS.c.seq)
+Index("jobs_by_owner", JOBS.c.owner, JOBS.c.seq)
+Index("jobs_of_tool", JOBS.c.owner, JOBS.c.tool, JOBS.c.seq)
+Index("jobs_by_time", JOBS.c.owner, JOBS.c.created)
+JOB_HAS_ROW = JOBS.c.batch_id.is_not(None)
+Index(
+    "jobs_by_row",
+    JOBS.c.batch_id,
+    JOBS.c.batch_row,
+    unique=True,
+    sqlite_where=JOB_HAS_ROW,
+    postgresql_where=JOB_HAS_ROW,
+)
+
+BATCHES = Table(
+    "batches",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *_columns(Text, "owner tool name state shared seeds about"),
+    *_columns(Text, "note home", default=""),
+    *_columns(Text, "source", nullable=True),
+    *_columns(BigInteger, "seed"),
+    *_columns(Float, "created"),
+    *_columns(Float, "started finished", nullable=True),
+)
+BATCH_ROWS = Table(
+    "batch_rows",
+    _METADATA,
+    *_columns(Text, "batch"),
+    *_columns(BigInteger, "row"),
+    *_columns(Text, "key tool cells state"),
+    *_columns(BigInteger, "tries", default="0"),
+    *_columns(Text, "error", nullable=True),
+    *_columns(Text, "notices", default="[]"),
+    *_columns(Text, "taken", default="{}"),
+    PrimaryKeyConstraint("batch", "row"),
+    sqlite_with_rowid=False,
+)
+Index("batch_rows_by_state", BATCH_ROWS.c.state, BATCH_ROWS.c.batch, BATCH_ROWS.c.tries, BATCH_ROWS.c.row)
+
+WEBHOOKS = Table(
+    "webhooks",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *_columns(Text, "owner subject url state"),
+    *_columns(Text, "body", nullable=True),
+    *_columns(BigInteger, "tries", default="0"),
+    *_columns(Text, "answer", default=""),
+    *_columns(Float, "due created"),
+)
+Index("webhooks_by_due", WEBHOOKS.c.state, WEBHOOKS.c.due)
+WEBHOOK_OWNERS = Table(
+    "webhook_owners",
+    _METADATA,
+    Column("owner", Text, primary_key=True),
+    *_columns(Text, "secret"),
+    *_columns(Text, "url", nullable=True),
+)
+
+SAVED_ITEMS = Table(
+    "kept",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *_columns(Text, "owner what name value"),
+    *_columns(Float, "created"),
+    UniqueConstraint("owner", "what", "name"),
+)
+JOB_TABLES = (JOBS, BATCHES, BATCH_ROWS, WEBHOOKS, WEBHOOK_OWNERS, SAVED_ITEMS)
+
+# ------------------------------------------------------------ files.sqlite3
+
+FILES = Table(
+    "files",
+    _METADATA,
+    *_columns(Text, "id owner role format path sha256"),
+    *_columns(BigInteger, "width height bytes"),
+    *_columns(Float, "created"),
+    PrimaryKeyConstraint("id", "owner"),
+)
+
+# ------------------------------------------------------------ keys.sqlite3
+
+API_KEYS = Table(
+    "api_keys",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *_columns(Text, "name sha256 scopes"),
+    *_columns(Float, "created"),
+    *_columns(Float, "revoked used", nullable=True),
+    *_columns(BigInteger, "per_minute per_day at_once", nullable=True),
+)
+KEY_USAGE = Table(
+    "key_usage",
+    _METADATA,
+    *_columns(Text, "key_id tool day"),
+    *_columns(BigInteger, "jobs pictures"),
+    PrimaryKeyConstraint("key_id", "tool", "day"),
+)
+REPEATED_CALLS = Table(
+    "repeated",
+    _METADATA,
+    *_columns(Text, "owner key call job_id"),
+    *_columns(Float, "created"),
+    PrimaryKeyConstraint("owner", "key"),
+)
+SHARES = Table(
+    "shares",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *_columns(Text, "owner file_id"),
+    *_columns(Float, "created"),
+    *_columns(BigInteger, "expires"),
+)
+KEY_TABLES = (API_KEYS, KEY_USAGE, REPEATED_CALLS, SHARES)
+
+
+def select_page(table: Table, owner: str, limit: int, after: str | None = None) -> Select[*tuple[Any, ...]]:
+    """Select an owner's rows, newest first, from the one after the id `after`."""
+    query = select(table).where(table.c.owner == owner).order_by(table.c.created.desc(), table.c.id.desc()).limit(limit)
+    if after is None:
+        return query
+    last = select(table.c.created, table.c.id).where(table.c.id == after, table.c.owner == owner).limit(1)
+    return query.where(tuple_(table.c.created, table.c.id) < last.scalar_subquery())
