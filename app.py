@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -39,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_server(settings: Settings) -> int:
     """Serve the page and the API on one port until interrupted."""
+    from ui.gradio_patches.light_start import import_gradio
+
+    logging.getLogger("designerbox").info("starting: the page is ready in a few seconds")
+    import_gradio()
     from ui.server.serve import serve_studio
 
     return serve_studio(settings)

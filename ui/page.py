@@ -99,6 +99,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         _wire_apply_to_folder(tabs, events, built["batch"])
         start.wire(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         library.wire_reuse(tabs, events)
+        library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         _wire_settings_link(page, tabs, events, service)
     _hide_progress(page)
     send_full_updates(page)

@@ -33,6 +33,7 @@ INTRO_TEXT = (
 )
 NO_CHARACTERS_TEXT = "Make one in Character Creator, then save it here under a name."
 NO_KITS_TEXT = "No kit yet."
+CHOOSE_FIRST_TEXT = "Choose one first."
 SAVED_TEXT = "'{name}' is saved."
 RECENT_JOB_COUNT = 8
 TILE_SIDE_PX = 192
@@ -195,8 +196,9 @@ class SavedTab:
     def delete_kit(self, request: gr.Request, item_id: str | None) -> Updates:
         """Delete a brand kit."""
         owner = self.access.identify_visitor(request)
-        if item_id:
-            self.service.saved_items.delete_item(owner, "brand", item_id)
+        if not item_id:
+            return {self.kit_alerts: text.render_alert(CHOOSE_FIRST_TEXT, "")}
+        self.service.saved_items.delete_item(owner, "brand", item_id)
         return {**self._show_kits(owner), self.kit_alerts: ""}
 
     def _show_kits(self, owner: str, chosen: str | None = None) -> Updates:
@@ -227,8 +229,9 @@ class SavedTab:
     def delete_character(self, request: gr.Request, item_id: str | None) -> Updates:
         """Delete a character."""
         owner = self.access.identify_visitor(request)
-        if item_id:
-            self.service.saved_items.delete_item(owner, "character", item_id)
+        if not item_id:
+            return {self.character_alerts: text.render_alert(CHOOSE_FIRST_TEXT, "")}
+        self.service.saved_items.delete_item(owner, "character", item_id)
         return {**self._show_characters(owner), self.character_alerts: ""}
 
     async def restore_character(self, request: gr.Request, path: str) -> Updates:

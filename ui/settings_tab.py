@@ -46,6 +46,7 @@ FLAG_FIRST_TEXT = "--profile {} was given at the start and comes first while it 
 CHOSEN_TEXT = "From the next start on: {}."
 NOT_SAVED_TEXT = "The choice could not be written into the data folder."
 BUSY_TEXT = "This model is in use or not loaded. Try again later."
+CHOOSE_TEXT = "Choose a profile first."
 ONE_DOWNLOAD_TEXT = "One download at a time: wait for the one that runs, or stop it."
 Updates: TypeAlias = dict[Any, Any]
 POLL_SECONDS = 0.5
@@ -91,7 +92,7 @@ class SettingsTab:
             elem_id="settings-which",
         )
         self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
-        self.unload = gr.Button("Unload", elem_id="settings-unload")
+        self.unload = gr.Button("Unload", interactive=False, elem_id="settings-unload")
         gr.HTML("<h2>On disk</h2>")
         self.disk_models = gr.HTML("", elem_id="settings-disk")
 
@@ -100,12 +101,14 @@ class SettingsTab:
         choices = [
             (row.title, row.id) for row in list_downloadable_profiles(commercial=self.access.settings.commercial)
         ]
-        self.profile = gr.Radio(choices, label="Profile", value=choices[0][1], elem_id="settings-profile")
+        served = self.service.profile.id
+        chosen = served if served in [value for _, value in choices] else None
+        self.profile = gr.Radio(choices, label="Profile", value=chosen, elem_id="settings-profile")
         self.offer_html = gr.HTML("", elem_id="settings-offer")
         self.download_alerts = gr.HTML("", elem_classes=["dbx-alerts"])
         with gr.Row():
             self.download = gr.Button("Download", variant="primary", elem_id="settings-download")
-            self.stop = gr.Button("Stop", variant="stop", elem_id="settings-stop")
+            self.stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="settings-stop")
         self.progress = gr.HTML("", elem_id="settings-progress")
         settings = self.access.settings
         info = FLAG_FIRST_TEXT.format(settings.profile) if settings.profile else AT_START_TEXT
@@ -124,8 +127,22 @@ class SettingsTab:
 
     def wire(self, gradio_tab: gr.Tab) -> None:
         """Attach the listeners."""
-        memory: list[Any] = [self.about_html, self.loaded_models, self.model_choice, self.alerts, self.disk_models]
-        download: list[Any] = [self.offer_html, self.download_alerts, self.progress]
+        memory: list[Any] = [
+            self.about_html,
+            self.loaded_models,
+            self.model_choice,
+            self.alerts,
+            self.disk_models,
+            self.unload,
+        ]
+        download: list[Any] = [self.offer_html, self.download_alerts, self.progress, self.stop]
+        self.model_choice.input(
+            None,
+            [self.model_choice],
+            [self.unload],
+            js="(id) => ({ interactive: Boolean(id), __type__: 'update' })",
+            api_visibility="private",
+        )
         gradio_tab.select(
             self.refresh, [self.profile], [self.admin_only, self.admin_row, *memory, *download], **PRIVATE_EVENT
         )
@@ -137,19 +154,19 @@ class SettingsTab:
 
     # ------------------------------------------------------------ handlers
 
-    async def refresh(self, request: gr.Request, profile_id: str) -> AsyncIterator[Updates]:
+    async def refresh(self, request: gr.Request, profile_id: str | None) -> AsyncIterator[Updates]:
         """Fill the tab and follow a running download."""
         allowed = self.access.may_administer(request)
         shown: Updates = {self.admin_row: gr.update(visible=allowed), self.admin_only: gr.update(visible=not allowed)}
         if not allowed:
             yield shown
             return
-        offer = {self.offer_html: render_offer(_find_profile(profile_id)), self.download_alerts: ""}
+        offer = {self.offer_html: _render_chosen_offer(profile_id), self.download_alerts: ""}
         yield {
             **shown,
             **await run_in_threadpool(self._show_memory),
             **offer,
-            self.progress: render_progress(self.downloads.current),
+            **self._show_progress(),
         }
         async for updates in self._follow_download():
             yield updates
@@ -169,9 +186,12 @@ class SettingsTab:
         self._require_admin(request)
         return {self.offer_html: render_offer(_find_profile(profile_id)), self.download_alerts: ""}
 
-    async def download_profile(self, request: gr.Request, profile_id: str) -> AsyncIterator[Updates]:
+    async def download_profile(self, request: gr.Request, profile_id: str | None) -> AsyncIterator[Updates]:
         """Download the missing models of a profile one after the other, and show the progress."""
         self._require_admin(request)
+        if profile_id is None:
+            yield {self.download_alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
+            return
         for model in list_hub_models(_find_profile(profile_id)):
             if not self.downloads.start_download(model):
                 yield {self.download_alerts: tool_tab_text.render_alert(ONE_DOWNLOAD_TEXT, "settings-download")}
@@ -182,7 +202,7 @@ class SettingsTab:
                 break
         yield {
             self.offer_html: render_offer(_find_profile(profile_id)),
-            self.progress: render_progress(self.downloads.current),
+            **self._show_progress(),
         }
 
     def stop_download(self, request: gr.Request) -> Updates:
@@ -214,8 +234,13 @@ class SettingsTab:
 
     async def _follow_download(self) -> AsyncIterator[Updates]:
         while (now := self.downloads.current) is not None and now.state == "running":
-            yield {self.download_alerts: "", self.progress: render_progress(now)}
+            yield {self.download_alerts: "", **self._show_progress()}
             await asyncio.sleep(POLL_SECONDS)
+
+    def _show_progress(self) -> Updates:
+        current = self.downloads.current
+        is_running = current is not None and current.state == "running"
+        return {self.progress: render_progress(current), self.stop: gr.Button(interactive=is_running)}
 
     def _require_admin(self, request: gr.Request) -> None:
         if not self.access.may_administer(request):
@@ -234,11 +259,16 @@ class SettingsTab:
             self.loaded_models: render_loaded(rows),
             self.model_choice: gr.update(choices=free, value=None),
             self.alerts: "",
+            self.unload: gr.Button(interactive=False),
             self.disk_models: render_disk(hub.list_cached_repositories()) + render_loras(self.service.loras),
         }
 
 
 # ---------------------------------------------------------------- texts
+
+
+def _render_chosen_offer(profile_id: str | None) -> str:
+    return "" if profile_id is None else render_offer(_find_profile(profile_id))
 
 
 def list_downloadable_profiles(*, commercial: bool) -> tuple[Profile, ...]:

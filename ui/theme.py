@@ -113,6 +113,8 @@ def build_theme() -> themes.Base:
         link_text_color_dark="#7cc7bd",
         color_accent="*primary_600",
         color_accent_soft="*primary_100",
+        checkbox_background_color_selected_dark="#7cc7bd",
+        checkbox_border_color_selected_dark="#7cc7bd",
         color_accent_soft_dark="*primary_900",
     )
 

@@ -14,7 +14,7 @@ from pipelines.provenance.c2pa import CredentialReport
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
-from ui.components.pictures import build_photo_upload, read_upload
+from ui.components.pictures import build_photo_upload, encode_page_jpeg, read_upload
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Verify a picture"
@@ -60,18 +60,21 @@ def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl)
         with gr.Column(scale=7, min_width=320):
             answer = gr.HTML("", elem_id="verify-answer")
 
-    async def verify(path: str | None) -> tuple[None, str]:
-        return None, "" if path is None else await run_in_threadpool(verify_upload, service, path)
+    async def verify(path: str | None) -> tuple[bytes | None, str]:
+        return (None, "") if path is None else await run_in_threadpool(verify_upload, service, path)
 
     picture.upload(verify, [picture], [picture, answer], **PRIVATE_EVENT)
+    picture.clear(lambda: "", [], [answer], **PRIVATE_EVENT)
 
 
-def verify_upload(service: StudioService, path: str) -> str:
-    """Render what the upload at `path` says about itself. The upload is deleted."""
+def verify_upload(service: StudioService, path: str) -> tuple[bytes | None, str]:
+    """Return a JPEG of the upload at `path`, and what it says about itself as HTML. The upload is deleted."""
+    data = read_upload(path)
     try:
-        return render_report(service.uploads.verify_picture(read_upload(path)))
+        report = render_report(service.uploads.verify_picture(data))
+        return encode_page_jpeg(service.uploads.decode_picture(data)), report
     except StudioError as error:
-        return tool_tab_text.render_alert(error.message, "verify-picture")
+        return None, tool_tab_text.render_alert(error.message, "verify-picture")
 
 
 def render_report(report: CredentialReport) -> str:

@@ -83,6 +83,10 @@ class UploadService:
             return report
         return replace(report, watermark="ours" if found.belongs_to(key.watermark_id) else "another")
 
+    def decode_picture(self, data: bytes) -> Image:
+        """Decode a picture without storing it. Raises `BadInput` with an image code."""
+        return self._decoder_pool.decode_picture(data).image
+
     def sign_derived_copy(self, copy: bytes, mime: str, info: FileInfo) -> bytes:
         """Sign a smaller copy of a result, the result as its parent; an upload's copy is returned as it is."""
         if info.role not in GENERATED_ROLES:

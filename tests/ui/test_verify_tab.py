@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image, source_type_uri
+from pipelines.core.geometry import Image
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.provenance.c2pa import CredentialReport, CredentialStatus, Provenance, sign
 from pipelines.provenance.signing_key import SigningKeyStore
@@ -23,6 +24,9 @@ class FakeService:
     def __init__(self, root: Path) -> None:
         self.ingest, self.seal = DecoderPool(workers=1), SigningKeyStore(root)
         self.uploads = self
+
+    def decode_picture(self, data: bytes) -> Image:
+        return self.ingest.decode_picture(data).image
 
     def verify_picture(self, data: bytes) -> CredentialReport:
         return self.ingest.verify_credentials(data, self.seal.load_key().root_certificate)

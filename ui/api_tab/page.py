@@ -108,20 +108,22 @@ class ApiTab:
         self.tool = next((row for row in service.tools if row.id == SAMPLE_TOOL), service.tools[0])
         gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>')
         with gr.Row(elem_classes=["dbx-access"]):
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=6, min_width=320, elem_classes=["dbx-form"]):
                 self.about_html = gr.HTML("", elem_id="api-about")
-                gr.HTML(console.render_console(service), elem_id="api-console")
-                gr.HTML("<h2>Code</h2><p>Every tool has its own under Generate, for what is set there.</p>")
-                languages: list[Any] = [row.highlight for row in SNIPPET_LANGUAGES]
-                self.codes = [
-                    gr.Code("", language=language, label=row.title, interactive=False, elem_id=f"api-{row.id}")
-                    for row, language in zip(SNIPPET_LANGUAGES, languages, strict=True)
-                ]
-            with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 gr.HTML("<h2>Keys</h2>")
                 self.admin_only = gr.HTML(f"<p>{escape(ADMIN_ONLY_TEXT)}</p>", elem_id="api-not-yours")
                 with gr.Column(visible=False) as self.admin_column:
                     self._lay_out_keys()
+            with gr.Column(scale=6, min_width=320):
+                gr.HTML(console.render_console(service), elem_id="api-console")
+                gr.HTML("<h2>Code</h2><p>Every tool has its own under Generate, for what is set there.</p>")
+                languages: list[Any] = [row.highlight for row in SNIPPET_LANGUAGES]
+                self.codes: list[gr.Code] = []
+                with gr.Tabs(elem_classes=["dbx-languages"]):
+                    for row, language in zip(SNIPPET_LANGUAGES, languages, strict=True):
+                        with gr.Tab(row.title):
+                            code = gr.Code("", language=language, interactive=False, elem_id=f"api-{row.id}")
+                            self.codes.append(code)
 
     def _lay_out_keys(self) -> None:
         self.name = gr.Textbox(

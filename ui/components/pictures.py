@@ -145,7 +145,7 @@ PhotosUpload: type[gr.Gallery] = make_component("Photos", _UnreadPictures, gr.Ga
 
 
 def build_photo_upload(
-    label: str, placeholder: str, elem_id: str, *, alt_text: str | None = None, interactive: bool = True
+    label: str, placeholder: str, elem_id: str, *classes: str, alt_text: str | None = None, interactive: bool = True
 ) -> gr.Image:
     """Build the upload field for one picture inside the open Gradio layout."""
     return PhotoUpload(
@@ -156,7 +156,7 @@ def build_photo_upload(
         buttons=[],
         interactive=interactive,
         elem_id=elem_id,
-        elem_classes=["dbx-photo"],
+        elem_classes=["dbx-photo", *classes],
     )
 
 

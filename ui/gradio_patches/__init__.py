@@ -14,6 +14,7 @@ _MODULES = (
     "event_stream",
     "frontend_script",
     "full_updates",
+    "light_start",
     "log_redirect",
     "page_template",
     "session_memory",

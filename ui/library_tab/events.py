@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 import zipfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from ui.library_tab import layout
 from ui.library_tab.layout import LibraryState, LibraryTab
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.state import TabState
+from ui.tool_tab.layout import CONSENT_FIELD
+from ui.tool_tab.state import TabHandoff, TabState
 from ui.tool_tab.updates import Updates, list_result_pictures
 
 THUMBNAIL_SIDE_PX = 224
@@ -53,7 +55,7 @@ class LibraryTabEvents:
         filters = [tab.state, *tab.list_filters()]
         for listener in (gradio_tab.select, tab.timer.tick, tab.refresh.click):
             self._listen(listener, self.refresh, filters)
-        for listener in (tab.text.submit, tab.text.blur, tab.tool.input, tab.when.input, tab.show.input):
+        for listener in (tab.text.submit, tab.text.input, tab.tool.input, tab.when.input, tab.show.input):
             self._listen(listener, self.apply_filters, filters)
         self._listen(tab.newer.click, self.show_newer, filters)
         self._listen(tab.older.click, self.show_older, filters)
@@ -90,6 +92,23 @@ class LibraryTabEvents:
             }
 
         self._listen(self.tab.reuse.click, reuse, [self.tab.state], [tabs, *recall_states.values()])
+
+    def wire_send_to(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
+        """Attach "Send to": the picked picture becomes the photo of a tool, which opens."""
+
+        def send_to(request: gr.Request, state: LibraryState, tool_id: str) -> dict[Any, Any]:
+            row = self._find_own_job(state.picked_ids[0], request) if len(state.picked_ids) == 1 else None
+            file = None if row is None else _find_first_picture(row)
+            if row is None or file is None or tool_id not in handoffs:
+                return {self.tab.send_to: ""}
+            consent = {CONSENT_FIELD: True} if row.job.consent is not None else {}
+            return {
+                tabs: gr.Tabs(selected=tool_id),
+                self.tab.send_to: "",
+                handoffs[tool_id]: TabHandoff(file.id, time.time(), consent),
+            }
+
+        self._listen(self.tab.send_to.input, send_to, [self.tab.state, self.tab.send_to], [tabs, *handoffs.values()])
 
     def _make_recall_handler(self, events: ToolTabEvents) -> Callable[..., AsyncIterator[Updates]]:
         async def recall(

@@ -20,6 +20,7 @@ from pipelines.service.orders import StudioService
 from ui.components.pictures import build_live_picture, encode_data_url, make_component
 from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text
+from ui.tool_tab.layout import takes_picture
 
 TITLE = "Library"
 INTRO_TEXT = "Everything you made, and what is being made."
@@ -57,6 +58,8 @@ _STYLE = """<style>
   grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); }
 .dbx-library .dbx-tiles.pictured > .wrap label::before { background-size: contain; background-repeat: no-repeat;
   background-position: 50% 50%; }
+.gradio-container .dbx-library .dbx-tiles.pictured > .wrap label::before { display: grid; place-items: center;
+  font-size: 32px; color: var(--body-text-color-subdued); }
 .gradio-container .dbx-library .dbx-tiles > .wrap label > span { overflow-wrap: anywhere; line-height: 1.3; }
 .gradio-container .dbx-library .dbx-pager { align-items: center; gap: 10px; flex-wrap: nowrap; }
 .dbx-library .dbx-pager p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
@@ -159,6 +162,15 @@ class LibraryTab:
                     )
                     self.star = gr.Button("Star", interactive=False, elem_id="library-star")
                     self.make_zip = gr.Button("Download", interactive=False, elem_id="library-save")
+                    self.send_to = gr.Dropdown(
+                        [("Send to …", ""), *((tool.title, tool.id) for tool in service.tools if takes_picture(tool))],
+                        value="",
+                        show_label=False,
+                        label="Send to another tool",
+                        interactive=False,
+                        container=False,
+                        elem_id="library-send",
+                    )
                     self.delete = gr.Button("Delete", variant="stop", interactive=False, elem_id="library-delete")
                 self.download = build_file_carrier("library-file")
                 self.facts = gr.HTML("", elem_classes=["dbx-lasting"], elem_id="library-facts")
@@ -223,11 +235,15 @@ def _format_time(created: float) -> str:
 
 
 def render_thumbnail_style(jpegs: Iterable[bytes | None]) -> str:
-    """Render the tiles' pictures as CSS in the order of the tiles; as data URLs, so that they have no address."""
+    """Render the tiles' pictures as CSS in the order of the tiles; as data URLs, so that they have no address.
+
+    A job without a picture has a cross in its tile.
+    """
     rules = [
-        f'#library-grid label:nth-of-type({number})::before{{background-image:url("{encode_data_url(jpeg)}")}}'
+        f"#library-grid label:nth-of-type({number})::before{{"
+        + (f'background-image:url("{encode_data_url(jpeg)}")' if jpeg else 'content:"×"')
+        + "}"
         for number, jpeg in enumerate(jpegs, 1)
-        if jpeg is not None
     ]
     return f"<style>{''.join(rules)}</style>"
 
@@ -271,7 +287,7 @@ def render_picked_status(count: int) -> str:
     return tool_tab_text.render_status(NONE_PICKED_TEXT if not count else f"{count} picked")
 
 
-def show_actions(tab: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, gr.Button]:
+def show_actions(tab: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, Any]:
     """Update the buttons to what can be done with the picked jobs."""
     starred = bool(rows) and all(row.starred for row in rows)
     any_done = any(row.status == "done" for row in rows)
@@ -280,4 +296,5 @@ def show_actions(tab: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, gr.
         tab.star: gr.Button("Remove star" if starred else "Star", interactive=bool(rows)),
         tab.make_zip: gr.Button("Download" if len(rows) == 1 else "Download ZIP", interactive=any_done),
         tab.delete: gr.Button("Delete", interactive=bool(rows)),
+        tab.send_to: gr.update(value="", interactive=len(rows) == 1 and any_done),
     }

@@ -42,11 +42,13 @@ def serve_studio(settings: Settings) -> int:
         return 2
     from ui.components.pictures import DELETE_CACHE_SECONDS
     from ui.gradio_patches.event_stream import keep_stream_open
+    from ui.gradio_patches.light_start import build_without_app
 
     _delete_old_files(served, DELETE_CACHE_SECONDS[1])
 
     try:
-        page = ui_page.build_page(studio.service, studio.access)
+        with build_without_app():
+            page = ui_page.build_page(studio.service, studio.access)
         keep_stream_open(page.queue(default_concurrency_limit=None, max_size=None)).launch(
             server_name=settings.host,
             server_port=settings.port,

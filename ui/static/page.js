@@ -61,6 +61,20 @@
     event.preventDefault();
     putFiles(field, field.matches(".dbx-photos") ? files : files.slice(0, 1)); // added to several pictures; replaces a single one
   });
+  // What is no picture is answered at its field, in the page's language; Gradio would show a note of its own.
+  const refuseOthers = (event, field, files) => {
+    if (!field || files.every((file) => !file.type || file.type.startsWith("image/"))) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    field.querySelectorAll(":scope > .dbx-alert").forEach((old) => old.remove());
+    field.append(Object.assign(document.createElement("p"), { className: "dbx-alert", role: "alert", textContent: "This file is no picture. JPEG, PNG, WebP, HEIC and others are taken." }));
+  };
+  document.addEventListener("change", (event) => {
+    const field = event.target.matches?.("input[type=file]") && event.target.closest(".dbx-photo, .dbx-photos");
+    field?.querySelectorAll(":scope > .dbx-alert:not(.placed)").forEach((old) => old.remove());
+    refuseOthers(event, field, [...event.target.files ?? []]);
+  }, true);
+  document.addEventListener("drop", (event) => refuseOthers(event, event.target.closest?.(".dbx-photo, .dbx-photos"), [...event.dataTransfer.files]), true);
   const findFilledPhoto = (target) => { const field = target.closest?.(".dbx-photo"); return field?.querySelector("img") && field; };
   document.addEventListener("dragover", (event) => { if (findFilledPhoto(event.target)) event.preventDefault(); });
   document.addEventListener("drop", (event) => {
@@ -458,6 +472,7 @@
     document.querySelectorAll(".dbx-alerts .dbx-alert:not(.moved)").forEach((alert) => {
       const field = alert.dataset.for && document.getElementById(alert.dataset.for);
       if (!visible(field)) return;
+      field.querySelectorAll(":scope > .placed").forEach((old) => old.remove()); // one word about a field at a time
       const copy = alert.cloneNode(true);
       copy.classList.add("placed");
       copy.source = alert;
@@ -470,6 +485,10 @@
       }
     });
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(addColourPicker);
+    document.querySelectorAll(".dbx-colour.ready").forEach((block) => block.followColour());
+    document.querySelectorAll(".dbx-painting:has(canvas):not(.seen)").forEach((place) => { place.classList.add("seen"); place.scrollIntoView({ block: "nearest" }); });
+    document.querySelectorAll(".dbx-painting.seen:not(:has(canvas))").forEach((place) => place.classList.remove("seen"));
+    findOpenTool()?.querySelectorAll(".dbx-form [data-testid=block-info] + .info-text, .dbx-form .block .info-text").forEach(foldHelp);
     document.querySelectorAll(".empty[aria-label]:not([role])").forEach((empty) => empty.setAttribute("role", "img"));
     document.querySelectorAll(".cm-scroller[tabindex='-1']").forEach((code) => { code.tabIndex = 0; }); // makes it scrollable by keyboard
     followJob();
@@ -491,6 +510,21 @@
     });
   };
 
+  // The help of a field is shown on demand; why a field is locked is always shown.
+  const foldHelp = (help) => {
+    const block = help.closest(".block, fieldset"), name = block?.querySelector("[data-testid=block-info]");
+    if (!name || block.querySelector(":disabled") || name.querySelector(".dbx-help")) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "dbx-help", textContent: "?" });
+    setLabel(button, "aria-label", "Help");
+    button.setAttribute("aria-expanded", "false");
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      button.setAttribute("aria-expanded", String(block.classList.toggle("helped")));
+    });
+    name.append(button);
+    block.classList.add("folded");
+  };
+
   // Add the system's colour picker beside a colour's text field.
   const addColourPicker = (block) => {
     const text = block.querySelector("input, textarea");
@@ -504,7 +538,12 @@
       text.dispatchEvent(new Event("input", { bubbles: true }));
       text.dispatchEvent(new Event("blur", { bubbles: true }));
     });
-    text.addEventListener("input", () => { if (/^#[0-9a-f]{6}$/i.test(text.value)) picker.value = text.value; });
+    const follow = () => {
+      if (/^#[0-9a-f]{6}$/i.test(text.value)) picker.value = text.value;
+      picker.classList.toggle("none", !text.value);
+    };
+    block.followColour = follow;
+    text.addEventListener("input", follow);
     text.parentElement.append(picker);
   };
 

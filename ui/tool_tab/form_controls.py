@@ -174,8 +174,11 @@ def _build_prompt(field: FormField, elem_id: str, lock_reason: str) -> Component
 
 
 def _build_picture(field: FormField, elem_id: str, lock_reason: str) -> Component:
-    placeholder = "Drop a photo, paste it, or click to choose"
-    return build_photo_upload(field.label, placeholder, elem_id, interactive=not lock_reason)
+    if field.required or field.name == "photo":
+        placeholder, css_classes = "Drop a photo, paste it, or click to choose", ()
+    else:
+        placeholder, css_classes = "Drop a picture, or click to choose", ("dbx-small-photo",)
+    return build_photo_upload(field.label, placeholder, elem_id, *css_classes, interactive=not lock_reason)
 
 
 def _build_pictures(field: FormField, elem_id: str, lock_reason: str) -> Component:

@@ -106,7 +106,7 @@ class JobFollower:
         form = self.tab.read_form(values)
         order = await self._order_job(request, state.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True)
         if isinstance(order, StudioError):
-            yield self.view.show_error(order) if state.request_number == number else self.view.no_change()
+            yield self.view.show_draft_error(order) if state.request_number == number else self.view.no_change()
         elif state.request_number != number:
             self._cancel_order(order)
         else:
@@ -121,6 +121,14 @@ class JobFollower:
         self._cancel_draft(state)
         state.request_number += 1
         return state.request_number
+
+    def start_new(self, state: TabState) -> Updates:
+        """Begin anew: an empty form and no picture. What was made stays in the Library."""
+        if state.job_id:
+            return self.view.no_change()
+        self.begin_request(state)
+        state.shown_job_id, state.last_request = "", {}
+        return self.view.show_new()
 
     async def restart(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Cancel the job and generate again: the form changed right after the click on Generate."""
@@ -173,7 +181,9 @@ class JobFollower:
             if job_id == state.job_id:  # cancelled by another tab or the API
                 yield self.view.show_idle(text.render_status(text.STOPPED_TEXT))
         except StudioError as error:
-            if job_id in (state.job_id, state.draft_id):
+            if job_id == state.draft_id:
+                yield self.view.show_draft_error(error)
+            elif job_id == state.job_id:
                 yield self.view.show_error(error)
         finally:
             stream.close()
@@ -225,11 +235,16 @@ class JobFollower:
         yield names or self.view.no_change()
         if row is None:
             return
-        async for updates in self.attach_job(row, state, request):
+        async for updates in self.attach_job(row, state, request, is_last=True):
             yield updates
 
-    async def attach_job(self, row: JobRow, state: TabState, request: gr.Request) -> AsyncIterator[Updates]:
-        """Restore a job of the visitor: its settings in the form, then its picture, its error, or its progress."""
+    async def attach_job(
+        self, row: JobRow, state: TabState, request: gr.Request, *, is_last: bool = False
+    ) -> AsyncIterator[Updates]:
+        """Restore a job of the visitor: its settings in the form, then its picture, its error, or its progress.
+
+        `is_last` says that nobody asked for it: the page was opened and this was the last one.
+        """
         number = self.begin_request(state)
         state.job_id = ""
         filled = await run_in_threadpool(self.view.fill_form, row.job.params, row.job.seed)
@@ -241,7 +256,7 @@ class JobFollower:
             yield self.view.no_change()
             return
         if row.status == "done" and row.result is not None:
-            yield await run_in_threadpool(self._show_found_result, row, row.result, state, request)
+            yield await run_in_threadpool(self._show_found_result, row, row.result, state, request, is_last)
         elif row.error is not None:
             yield self.view.show_error(
                 StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
@@ -255,9 +270,13 @@ class JobFollower:
                 yield updates
         yield self.view.no_change()
 
-    def _show_found_result(self, row: JobRow, result: Result, state: TabState, request: gr.Request) -> Updates:
+    def _show_found_result(
+        self, row: JobRow, result: Result, state: TabState, request: gr.Request, is_last: bool
+    ) -> Updates:
         try:
             updates = self.view.show_result(row, result, page_address(request))
+            if is_last:
+                updates[self.tab.result.status] = text.render_result_status(row.job, result, 0, text.LAST_RESULT_TEXT)
         except NotFound:  # the file has been deleted
             return self.view.no_change()
         state.shown_job_id = row.job.id

@@ -36,6 +36,7 @@ DRAG_RESET_LABELS = {"placement_x": "Automatic placement", "place_x": "Back to t
 """Label of the button with which page.js undoes dragging, by the same field."""
 NEEDS_PROFILE_TEXT = "Needs {title} ({size:.0f} GB download, {vram:.0f} GB GPU)."
 NEEDS_VERBS_TEXT = "Needs a model that can {verbs}."
+PAINTING_HEIGHT_PX = 560
 BRUSH_OPACITY = 0.6
 """Opacity of a brush stroke, so that the photo is visible through it."""
 KEEP_COLOUR = "rgb(0, 150, 130)"
@@ -56,10 +57,10 @@ class ResultPanel:
     variation_tiles: gr.HTML
     variation: gr.Radio
     compare_with: gr.Radio
+    start_new: gr.Button
     download: gr.DownloadButton
     reuse_settings: gr.Button
     send_to: gr.Dropdown
-    api_code: gr.Code
     receipt: gr.Code
     other_files: gr.Files
     settings_link: gr.Textbox
@@ -111,6 +112,11 @@ class ToolTab:
     send_targets: tuple[Tool, ...] = ()
     mask_editors: tuple[MaskEditor, ...] = ()
 
+    @property
+    def needs_photo(self) -> bool:
+        """Whether nothing can be made without a picture of the visitor's."""
+        return any(control.field.required and control.field.holds_pictures for control in self.controls.values())
+
     def value_components(self) -> list[Component]:
         """Return the components that hold the form's values, in the order of the fields."""
         return [control.value for control in self.controls.values()]
@@ -150,6 +156,8 @@ def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
             panel = code_panel.build_code_panel(tool)
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
             targets = tuple(other for other in service.tools if other.id != tool.id and takes_picture(other))
+            for mask_editor in mask_editors:
+                _place_mask_editor(mask_editor)
             result = _build_result_panel(tool, targets)
     return ToolTab(
         tool, state, handoff, controls, alerts, generate, stop, result, panel, examples, targets, mask_editors
@@ -225,14 +233,25 @@ def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
         buttons=["fullscreen"],
         interactive=True,
         visible=False,
-        height=460,
+        height=PAINTING_HEIGHT_PX,
+        show_label=False,
         elem_id=f"{prefix}-editor",
+        render=False,
     )
-    hint = gr.HTML(f"<p>{hint_text}</p>", visible=False, elem_classes=["dbx-hint"])
-    with gr.Row():
-        use = gr.Button("Use this", size="sm", visible=False, elem_id=f"{prefix}-brush-use")
-        discard = gr.Button(discard_label, size="sm", visible=False, elem_id=f"{prefix}-brush-drop")
+    hint = gr.HTML(f"<p>{hint_text}</p>", visible=False, elem_classes=["dbx-hint"], render=False)
+    use = gr.Button("Apply", variant="primary", size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
+    discard = gr.Button(discard_label, size="sm", visible=False, elem_id=f"{prefix}-brush-drop", render=False)
     return MaskEditor(mask, gr.State(None), start, upload, editor, hint, use, discard, is_cutout)
+
+
+def _place_mask_editor(editor: MaskEditor) -> None:
+    """Place the canvas where the picture is: it takes its place while somebody paints."""
+    with gr.Column(elem_classes=["dbx-painting"]):
+        with gr.Row():
+            editor.hint.render()
+            editor.use.render()
+            editor.discard.render()
+        editor.editor.render()
 
 
 def _group_fields(
@@ -287,6 +306,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
     with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
         status.render()
         with gr.Row(elem_classes=["dbx-actions"]):
+            start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
             send_to = gr.Dropdown(
                 [("Send to …", ""), *((other.title, other.id) for other in targets)],
                 value="",
@@ -343,7 +363,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         [], label="Compare with", visible=False, elem_id=f"{tool.id}-versus", elem_classes=["dbx-segments"]
     )
     other_files = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
-    with gr.Accordion("Link and code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
+    with gr.Accordion("Link", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
         settings_link = gr.Textbox(
             label="Link to these settings",
             info="Opens this tool as it was, seed included. Pictures stay here.",
@@ -351,9 +371,6 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
             buttons=["copy"],
             max_lines=3,
             elem_id=f"{tool.id}-link",
-        )
-        api_code = gr.Code(
-            "# Generate a picture first.", language="shell", label="The same picture through the API", interactive=False
         )
     with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
         receipt = gr.Code(
@@ -366,10 +383,10 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         variation_tiles,
         variation,
         compare_with,
+        start_new,
         download,
         reuse_settings,
         send_to,
-        api_code,
         receipt,
         other_files,
         settings_link,

@@ -15,6 +15,7 @@ from ui.tool_tab.scene_choice import render_closest_scenes
 
 ADD_PHOTO_TEXT = "Add a photo to begin."
 READY_TEXT = "Generate makes one; every choice is optional."
+LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
 REPAIR_LABEL = "Repair the cut-out by hand"
@@ -72,10 +73,11 @@ def render_progress(
     return render_status(" · ".join(parts), busy=True, share=share)
 
 
-def render_result_status(job: Job, result: Result, variation: int) -> str:
-    """Render the status line of a finished job, with notices and measurements from its receipt."""
+def render_result_status(job: Job, result: Result, variation: int, prefix: str = "") -> str:
+    """Render the status line of a finished job after `prefix`, with notices and measurements from its receipt."""
     file = result.files[variation]
-    text = f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
+    text = f"{prefix} · " if prefix else ""
+    text += f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
     pixels = describe_pixel_change(job, result.receipt)
     notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
     details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)

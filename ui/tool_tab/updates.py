@@ -15,7 +15,6 @@ from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
-from ui.api.code_snippets import make_snippet_request, write_curl
 from ui.components.pictures import (
     NamedFile,
     PictureTile,
@@ -71,6 +70,7 @@ class TabView:
     def _result_actions(self) -> list[Component]:
         result = self.tab.result
         return [
+            result.start_new,
             result.download,
             result.reuse_settings,
             result.send_to,
@@ -117,6 +117,38 @@ class TabView:
         """Show the error's sentence beside its field. The form keeps its values."""
         element_id = self.field_element_id(error.param or param or "")
         return {**self.show_idle(text.render_status("")), self.tab.alerts: text.render_error(error, element_id)}
+
+    def show_draft_error(self, error: StudioError) -> Updates:
+        """Show an error of the present form without the picture of an earlier one."""
+        return {**self.show_error(error), **self.show_no_picture()}
+
+    def show_no_picture(self) -> Updates:
+        """Empty the place of the picture."""
+        result = self.tab.result
+        hidden = gr.update(visible=False)
+        return {
+            result.picture: None,
+            result.comparison: "",
+            result.variation_tiles: "",
+            result.variation: hidden,
+            result.compare_with: hidden,
+            result.other_files: gr.update(value=None, visible=False),
+        }
+
+    def show_new(self) -> Updates:
+        """Empty the form and the place of the picture."""
+        filled: Updates = {}
+        for control in self.tab.controls.values():
+            set_field = self._set_value if control.display is control.value else self.set_picture
+            filled |= set_field(control, control.field.default)
+        line = text.render_status(text.ADD_PHOTO_TEXT if self.tab.needs_photo else text.READY_TEXT)
+        return {
+            **filled,
+            **self.show_actions(None),
+            **self.show_no_picture(),
+            self.tab.alerts: "",
+            self.tab.result.status: line,
+        }
 
     def field_element_id(self, name: str) -> str:
         """Return the HTML id of a field, "" if the form has no such field."""
@@ -257,7 +289,6 @@ class TabView:
             panel.file_format: gr.update(value=file.format, interactive=True),
             panel.apply_to_folder: gr.update(interactive=True),
             panel.image_size: self._list_sizes(job, file),
-            panel.api_code: self._render_api_code(job, base),
             panel.settings_link: build_link(base, self.tab.tool, job.params, job.seed),
             panel.receipt: text.format_receipt(result.receipt),
             panel.other_files: self._list_other_files(job, result),
@@ -286,7 +317,8 @@ class TabView:
 
     def _render_photo_overlay(self, result: Result, file: File) -> str:
         """Render the photo as an overlay to compare with, and a checkerboard under a picture with transparency."""
-        background = text.CHECKERBOARD_HTML if self.service.files.open_image(file.id).shape[2] == 4 else ""
+        image = self.service.files.open_image(file.id)
+        background = text.CHECKERBOARD_HTML if image.shape[2] == 4 and (image[..., 3] < 255).any() else ""
         photo = result.receipt["params"].get("photo")
         with suppress(NotFound):
             if photo:
@@ -296,13 +328,6 @@ class TabView:
                 )
                 return background + text.render_comparison(encode_data_url(picture), "Your photo, before")
         return background
-
-    def _render_api_code(self, job: Job, base: str) -> str:
-        values = {**job.params, **({"seed": job.seed} if "seed" in job.params else {})}
-        return write_curl(
-            make_snippet_request(self.tab.tool, values, self.service.files.is_example),
-            self.access.describe_connection(base),
-        )
 
 
 def list_result_pictures(result: Result) -> list[File]:

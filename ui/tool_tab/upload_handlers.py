@@ -39,8 +39,11 @@ class UploadHandlers:
                     self._ingest, path, self.follower.access.identify_visitor(request)
                 )
             except StudioError as error:
-                previous = self.view.set_picture(control, self.tab.read_form(values)[control.field.name])
-                yield {**previous, **self.view.show_error(error, control.field.name)}
+                emptied = self.view.set_picture(control, None)
+                if control is self.tab.photo_control:
+                    self.follower.begin_request(state)
+                    emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
+                yield {**emptied, **self.view.show_error(error, control.field.name)}
                 return
             notice = text.render_notice(notices, self.view.field_element_id(control.field.name))
             async for updates in self.place_pictures(control, file_id, request, state, values, notice):
