@@ -166,7 +166,7 @@ class SettingsTab:
             **shown,
             **await run_in_threadpool(self._show_memory),
             **offer,
-            **self._show_progress(),
+            **self._show_progress(self.downloads.current),
         }
         async for updates in self._follow_download():
             yield updates
@@ -202,7 +202,7 @@ class SettingsTab:
                 break
         yield {
             self.offer_html: render_offer(_find_profile(profile_id)),
-            **self._show_progress(),
+            **self._show_progress(self.downloads.current),
         }
 
     def stop_download(self, request: gr.Request) -> Updates:
@@ -234,11 +234,10 @@ class SettingsTab:
 
     async def _follow_download(self) -> AsyncIterator[Updates]:
         while (now := self.downloads.current) is not None and now.state == "running":
-            yield {self.download_alerts: "", **self._show_progress()}
+            yield {self.download_alerts: "", **self._show_progress(now)}
             await asyncio.sleep(POLL_SECONDS)
 
-    def _show_progress(self) -> Updates:
-        current = self.downloads.current
+    def _show_progress(self, current: DownloadProgress | None) -> Updates:
         is_running = current is not None and current.state == "running"
         return {self.progress: render_progress(current), self.stop: gr.Button(interactive=is_running)}
 

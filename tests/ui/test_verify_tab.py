@@ -59,13 +59,13 @@ def test_a_signed_file_is_known_and_its_upload_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "upload.png"
     try:
         path.write_bytes(sign(plain, "image/png", made, door.seal.load_key()))
-        html = verify_tab.verify_upload(door, str(path))
+        _, html = verify_tab.verify_upload(door, str(path))
         assert 'data-standing="ours"' in html
         assert "no generative model drew" in html
         assert "<img" not in html
         assert not path.exists()
         path.write_bytes(b"<svg onload=alert(1)>")
-        assert "dbx-alert" in verify_tab.verify_upload(door, str(path))
+        assert "dbx-alert" in verify_tab.verify_upload(door, str(path))[1]
         assert not path.exists()
     finally:
         door.ingest.close()

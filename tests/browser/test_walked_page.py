@@ -1,0 +1,386 @@
+"""What strangers stumbled over on the page, line by line: one page at a desk and one on a phone are walked through."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.studio_page import (
+    ServedPage,
+    delete_visitor_jobs,
+    find_progress_line,
+    open_browser_page,
+    open_menu,
+    show_tab,
+)
+from tests.support.batch_rows import write_picture
+from tests.support.examples import EXAMPLES
+from tests.support.served_app import wait_until
+
+DESK_SIZES = ((1280, 800), (1366, 768), (1440, 900))
+TAB_WITH_FOCUS_JS = "document.activeElement.id"
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser, studio: ServedPage) -> Iterator[Page]:
+    with open_browser_page(browser, studio, width=1280, height=800) as page:
+        page.goto(studio.url)
+        page.locator(".dbx-cards").wait_for()
+        yield page
+
+
+@pytest.fixture
+def page(desk: Page, studio: ServedPage) -> Iterator[Page]:
+    """The one page, as an open one is."""
+    yield desk
+    studio.gate.open.set()
+    studio.gate.pause = 0.0
+    wait_until(studio.is_idle, 60)
+    desk.evaluate("scrollTo(0, 0)")
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two portraits that are none of ours, so that consent is asked for."""
+    folder = tmp_path_factory.mktemp("portraits")
+    paths = []
+    for name in ("hopper", "astronaut"):
+        with PIL.Image.open(EXAMPLES / f"{name}.jpg") as picture:
+            picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(folder / f"{name}.png")
+        paths.append(folder / f"{name}.png")
+    return paths
+
+
+def draft_slow(page: Page, studio: ServedPage) -> None:
+    """The tool whose steps wait, with a draft in it."""
+    show_tab(page, "slow")
+    page.locator("#slow-generate").wait_for()
+    page.locator("#slow-example-coffee").click()
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+
+
+def is_in_view(page: Page, target: Locator) -> bool:
+    box, size = target.bounding_box(), page.viewport_size
+    assert size is not None
+    return box is not None and box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
+
+
+def test_from_click_to_download_all_is_seen_without_scrolling_and_the_focus_goes_along(
+    page: Page, studio: ServedPage
+) -> None:
+    draft_slow(page, studio)
+    for width, height in DESK_SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("scrollTo(0, 0)")
+        studio.gate.open.clear()
+        page.locator("#slow-generate").focus()
+        page.keyboard.press("Enter")
+        stop = page.locator("#slow-stop")
+        expect(stop).to_be_visible()
+        expect(page.locator("#slow-generate")).to_be_hidden()  # Stop has its place
+        expect(stop).to_be_focused()
+        assert is_in_view(page, stop)
+        assert is_in_view(page, find_progress_line(page, "slow"))
+        studio.gate.open.set()
+        expect(page.locator("#slow-save")).to_be_enabled()
+        expect(page.locator("#slow-save")).to_be_focused()
+        for part in ("slow-save", "slow-send", "slow-menu", "slow-stage", "slow-box", "slow-generate"):
+            assert is_in_view(page, page.locator(f"#{part}")), (part, width)
+        assert page.evaluate("scrollY") == 0
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_progress_stands_in_the_tabs_title_with_per_cent(page: Page, studio: ServedPage) -> None:
+    draft_slow(page, studio)
+    studio.gate.pause = 0.2
+    page.locator("#slow-steps input[type=number]").fill("40")
+    page.locator("#slow-generate").click()
+    page.wait_for_function("/^\\(\\d+ %\\) Slow Motion · DesignerBox$/.test(document.title)")
+    studio.gate.pause = 0.0
+    expect(page.locator("#slow-save")).to_be_enabled()
+    assert page.title() == "Slow Motion · DesignerBox"
+
+
+def test_back_and_forward_go_between_tabs_and_keys_reach_every_tool(page: Page, studio: ServedPage) -> None:
+    show_tab(page, "home")
+    page.locator(".dbx-nav summary", has_text="Create").click()
+    page.locator(".dbx-nav a", has_text="Fashion Photos").click()
+    page.locator("#tab-fashion h1").wait_for()
+    expect(page.locator("#tab-fashion h1")).to_have_text("Fashion Photos")
+    page.locator(".dbx-nav a", has_text="Library").click()
+    page.locator("#tab-library h1").wait_for()
+    page.go_back()
+    expect(page.locator("#tab-fashion h1")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".dbx-cards")).to_be_visible()
+    page.go_forward()
+    expect(page.locator("#tab-fashion h1")).to_be_visible()
+    assert page.url == f"{studio.url}/#fashion"
+    home = page.locator(".dbx-nav > ul > li > a").first
+    home.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".dbx-nav a", has_text="Professional Headshots")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#headshot-generate")).to_be_visible()
+    expect(page.locator('.dbx-nav a[aria-current="page"]')).to_have_text("Professional Headshots")
+    page.locator(".dbx-skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(TAB_WITH_FOCUS_JS) == "tab-headshot"
+    page.keyboard.press("?")
+    expect(page.locator("#dbx-keys")).to_contain_text("Ctrl+Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator("#dbx-keys")).to_be_hidden()
+
+
+def test_consent_goes_with_the_photo_and_a_headshot_is_made_without_a_mouse(
+    page: Page, studio: ServedPage, portraits: list[Path]
+) -> None:
+    delete_visitor_jobs(studio)
+    show_tab(page, "headshot")
+    photo, consent = page.locator("#headshot-photo"), page.locator("#headshot-consent input")
+    photo.locator("input[type=file]").set_input_files(portraits[0])
+    expect(page.locator("#headshot-consent [role=alert]")).to_contain_text("permission")
+    consent.focus()
+    page.keyboard.press("Space")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    show_tab(page, "kit")
+    expect(page.locator("#kit-consent input")).not_to_be_checked()  # a tick is for one photo
+    show_tab(page, "headshot")
+    photo.get_by_label("Remove Image").click()
+    expect(consent).not_to_be_checked()
+    photo.locator("input[type=file]").set_input_files(portraits[1])
+    expect(page.locator("#headshot-consent [role=alert]")).to_contain_text("permission")
+    expect(page.locator("#headshot-live img")).to_have_count(0)  # nobody else's picture stands there
+    consent.focus()
+    page.keyboard.press("Space")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    page.locator("#headshot-generate").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#headshot-save")).to_be_focused()
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
+def test_the_line_is_dragged_on_the_picture_and_before_is_left_of_it(page: Page, studio: ServedPage) -> None:
+    box, line = page.locator("#headshot-box"), page.locator("#headshot-before .dbx-wipe")
+    expect(line).to_be_visible()
+    place = box.bounding_box()
+    start = line.bounding_box()
+    assert place is not None
+    assert start is not None
+    page.mouse.move(start["x"] + 22, start["y"] + start["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 0.7 * place["width"], place["y"] + 40, steps=4)
+    page.mouse.up()
+    share = float(box.evaluate("node => parseFloat(node.style.getPropertyValue('--cut'))"))
+    assert 69 < share < 71
+    clip = page.locator("#headshot-before .dbx-before").evaluate("node => getComputedStyle(node).clipPath")
+    assert re.fullmatch(r"inset\(0(px)? (29|30|31)[.\d]*% 0(px)? 0(px)?\)", clip), "the photo is seen left of the line"
+    names = page.locator("#headshot-before .dbx-side-of")
+    assert names.all_inner_texts() == ["Before", "After"]
+    line.locator("input").focus()
+    page.keyboard.press("Home")
+    assert box.evaluate("node => node.style.getPropertyValue('--cut')") == "0%"
+    assert box.get_attribute("data-told") is None  # the subject has not been moved
+
+
+def test_a_slider_moved_by_keys_drafts(page: Page, studio: ServedPage) -> None:
+    draft_slow(page, studio)
+    before = len(studio.service.jobs.list_jobs("local", 99, tool="slow"))
+    entered = studio.gate.entered
+    page.locator("#slow-steps input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    wait_until(lambda: studio.gate.entered > entered, 60)
+    assert len(studio.service.jobs.list_jobs("local", 99, tool="slow")) == before  # a draft is in no list
+
+
+def test_an_examples_own_file_leaves_its_thumbnail(page: Page, studio: ServedPage) -> None:
+    show_tab(page, "cutout")
+    page.locator("#cutout-photo input[type=file]").first.set_input_files(EXAMPLES / "coffee.jpg")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
+    image = page.locator("#cutout-example-coffee").evaluate(
+        "node => getComputedStyle(node, '::before').backgroundImage"
+    )
+    address = re.findall(r'url\("([^"]+)"\)', image)[0]
+    assert page.request.get(address).status == 200
+
+
+def test_what_is_no_picture_is_said_at_its_field_and_one_word_takes_the_place_of_another(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    show_tab(page, "upscale")
+    field = page.locator("#upscale-photo")
+    (tmp_path / "doc.pdf").write_bytes(b"%PDF-1.4")
+    field.locator("input[type=file]").set_input_files(tmp_path / "doc.pdf")
+    expect(field.locator("[role=alert]")).to_contain_text("This file is no picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    field.locator("input[type=file]").set_input_files(tmp_path / "empty.png")
+    expect(field.locator("[role=alert]")).to_contain_text("empty")
+    (tmp_path / "broken.png").write_bytes((EXAMPLES / "coffee.jpg").read_bytes()[:900])
+    field.locator("input[type=file]").set_input_files(tmp_path / "broken.png")
+    expect(field.locator("[role=alert]")).not_to_contain_text("empty")
+    expect(field.locator("[role=alert]")).to_have_count(1)
+
+
+def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_have_names(
+    page: Page, studio: ServedPage
+) -> None:
+    show_tab(page, "kit")
+    page.locator("#kit-example-coffee").click()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    headline = page.locator("#kit-headline textarea")
+    headline.fill("x" * 121)
+    expect(page.locator("#kit-headline")).to_have_attribute("data-used", "121 / 120")
+    headline.blur()
+    expect(page.locator("#kit-headline [role=alert]")).to_contain_text("at most 120 characters")
+    headline.fill("a \U00010330")
+    headline.blur()
+    expect(page.locator("#kit-headline [role=alert]")).to_contain_text("no font here can draw: \U00010330")
+    headline.fill("Good morning 🌞")
+    headline.blur()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    page.locator("#kit-generate").click()
+    expect(page.locator("#kit-save")).to_have_text("Download all 8 (ZIP)")
+    names = page.locator("#kit-variation label")
+    expect(names.first).to_have_text("Post 4:5")
+    expect(names.nth(1)).to_have_text("Story 9:16")
+    shape = names.nth(1).evaluate("node => getComputedStyle(node, '::before').aspectRatio")
+    assert shape == "1080 / 1920"
+    with page.expect_download() as caught:
+        page.locator("#kit-save").click()
+    with zipfile.ZipFile(caught.value.path()) as archive:
+        assert len([name for name in archive.namelist() if name.endswith(".png")]) == 8
+
+
+def test_the_last_result_is_called_so_and_new_begins_anew(page: Page, studio: ServedPage) -> None:
+    page.reload()
+    show_tab(page, "kit")
+    expect(find_progress_line(page, "kit")).to_contain_text("Last result")
+    page.locator("#kit-new").click()
+    expect(page.locator("#kit-live img")).to_have_count(0)
+    expect(page.locator("#kit-photo img")).to_have_count(0)
+    expect(page.locator("#kit-headline textarea")).to_have_value("")
+    expect(find_progress_line(page, "kit")).to_contain_text("Add a photo to begin.")
+    expect(page.locator("#kit-save")).to_be_disabled()
+
+
+def test_download_all_hands_over_the_batch_that_is_shown(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    show_tab(page, "batch")
+    page.locator("#batch-which input").click()
+    page.get_by_role("option", name="Cut-out").click()
+    for names in (("first",), ("second", "third")):
+        files = [write_picture(tmp_path / f"{name}.png", 90) for name in names]
+        page.locator("#batch-files input[type=file]").first.set_input_files(files)
+        expect(find_progress_line(page, "batch")).to_contain_text("Start makes a picture of each row")
+        page.locator("#batch-start").click()
+        expect(find_progress_line(page, "batch")).to_contain_text(re.compile(f"of {len(names)} rows"))
+        wait_until(studio.is_idle, 60)
+        expect(find_progress_line(page, "batch")).to_contain_text(re.compile("Done"))
+        if page.locator("#batch-save").is_enabled():
+            with page.expect_download() as caught:
+                page.locator("#batch-save").click()
+            with zipfile.ZipFile(caught.value.path()) as archive:
+                held = " ".join(archive.namelist())
+            assert all(name in held for name in names)
+            assert len(names) == 1 or "first" not in held
+
+
+def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_without_one(
+    page: Page, studio: ServedPage
+) -> None:
+    show_tab(page, "retouch")
+    expect(page.locator("#retouch-mask")).to_contain_text("Paint over what should go.")
+    page.locator("#retouch-example-coffee").click()
+    expect(page.locator("#retouch-photo img")).to_be_visible()
+    page.locator("#retouch-brush").click()
+    canvas = page.locator("#retouch-editor canvas").first
+    canvas.wait_for()
+    expect(page.locator("#retouch-box")).to_be_hidden()
+    wait_until(lambda: is_in_view(page, page.locator("#retouch-brush-use")), 30)
+    box = canvas.bounding_box()
+    assert box is not None
+    assert box["width"] > 500
+    page.locator("#retouch-brush-drop").click()
+    expect(page.locator("#retouch-box")).to_be_visible()
+
+
+def test_small_things_of_the_other_tabs(page: Page, studio: ServedPage) -> None:
+    show_tab(page, "settings")
+    expect(page.locator("#settings-unload")).to_be_disabled()
+    expect(page.locator("#settings-stop")).to_be_disabled()
+    expect(page.locator("#settings-profile input:checked")).to_have_count(0)
+    show_tab(page, "api")
+    key, code = page.locator("#api-name").bounding_box(), page.locator("#api-curl").bounding_box()
+    assert key is not None
+    assert code is not None
+    assert key["y"] < code["y"]
+    expect(page.locator(".dbx-languages [role=tab]").first).to_be_visible()
+    show_tab(page, "verify")
+    page.locator("#verify-picture input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
+    expect(page.locator("#verify-answer")).to_contain_text("content credentials")
+    expect(page.locator("#verify-picture img")).to_be_visible()
+    show_tab(page, "kept")
+    expect(page.locator("#tab-kept input[type=color].none").first).to_be_visible()
+    page.get_by_role("button", name="Delete this character").click()
+    expect(page.locator("#tab-kept [role=alert]").first).to_contain_text("Choose one first.")
+
+
+def test_home_asks_before_it_suggests_and_its_examples_are_clicked(
+    page: Page, studio: ServedPage, portraits: list[Path]
+) -> None:
+    show_tab(page, "home")
+    assert is_in_view(page, page.locator("#home-example-coffee"))
+    expect(page.locator(".dbx-pairs img")).to_have_count(8)
+    page.locator("#home-example-coffee").click()
+    expect(find_progress_line(page, "home")).to_contain_text("Nobody in it.")
+    expect(page.locator("#home-open-3")).to_be_enabled()
+    page.locator("#home-photo").get_by_label("Remove Image").click()
+    page.locator("#home-photo input[type=file]").set_input_files(portraits[0])
+    expect(page.locator("#home-consent")).to_contain_text("Is somebody in it?")
+    expect(page.locator("#home-drafts")).to_be_hidden()
+    banner = page.locator(".dbx-banner").bounding_box()
+    cards = page.locator(".dbx-cards").bounding_box()
+    assert banner is not None
+    assert cards is not None
+    assert banner["y"] > cards["y"]
+    expect(page.locator(".dbx-can[open]")).to_have_count(0)
+
+
+def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_the_picture(
+    browser: Browser, studio: ServedPage
+) -> None:
+    delete_visitor_jobs(studio, "slow")
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#slow")
+        page.locator("#slow-generate").wait_for()
+        upload = page.locator("#slow-photo").bounding_box()
+        assert upload is not None
+        assert upload["y"] + upload["height"] < 500, "the place for the photo comes first"
+        page.locator("#slow-example-coffee").tap()
+        expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        studio.gate.open.clear()
+        page.locator("#slow-generate").tap()
+        expect(page.locator("#slow-stop")).to_be_visible()
+        expect(page.locator(".dbx-go.busy").first).to_be_visible()
+        studio.gate.open.set()
+        expect(page.locator("#slow-save")).to_be_enabled()
+        page.locator("#slow-tool .dbx-thumb").tap()
+        wait_until(lambda: is_in_view(page, page.locator("#slow-save")), 30)
+        page.locator(".dbx-nav summary", has_text="Edit").tap()
+        expect(page.locator(".dbx-nav a", has_text="Retouch")).to_be_visible()
+        page.locator(".dbx-nav a", has_text="Cut-out").tap()
+        expect(page.locator("#tab-cutout h1")).to_be_visible()
+        open_menu(page, "cutout") if page.locator("#cutout-menu").is_visible() else None
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
