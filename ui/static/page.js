@@ -432,7 +432,8 @@
     }
     return text;
   };
-  const translate = (text) => text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + translatePhrase(said) + b)).join("");
+  const withCommas = (text) => text.replace(/(\d)\.(\d+)(?=\s?(?:s|min|h|kB|KB|MB|GB|%|px)\b|\s?%)/g, "$1,$2");
+  const translate = (text) => withCommas(text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + translatePhrase(said) + b)).join(""));
   const TRANSLATED_ATTRIBUTES = ["alt", "aria-label", "placeholder", "title"];
   const UNTRANSLATED = "script, style, textarea, code, pre, .cm-editor, [translate=no]";
   const translateTree = (root) => {

@@ -284,6 +284,7 @@ class TabView:
             panel.download: gr.update(
                 label="Download", value=publish_file(download, panel.download.GRADIO_CACHE), interactive=True
             ),
+            panel.start_new: gr.update(interactive=True),
             panel.reuse_settings: gr.update(interactive=True),
             panel.send_to: gr.update(value="", interactive=bool(self.tab.send_targets)),
             panel.file_format: gr.update(value=file.format, interactive=True),
