@@ -65,7 +65,7 @@ CHARACTER_VALUES: dict[str, dict[str, object]] = {
         20,
     )
 }
-EXAMPLE_PX = 224
+EXAMPLE_PX = 160
 EXAMPLE_TOP_RATIO = 0.1
 """Where the square of an example's thumbnail begins, of what is cut off: heads are at the top."""
 UNCROPPED_TOOLS = ("kit", "business")  # their tiles show the whole picture
