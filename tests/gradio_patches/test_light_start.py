@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import gradio as gr
-from gradio.blocks import App, Blocks
+from gradio.blocks import Blocks
+from gradio.routes import App
 
 from ui.gradio_patches.light_start import build_without_app
 

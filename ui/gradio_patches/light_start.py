@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 PATCHED_NAMES = (
-    "gradio.blocks:App.create_app",
+    "gradio.routes:App.create_app",
     "gradio.blocks:Blocks.get_config_file",
     "gradio.component_meta:create_or_modify_pyi",
 )
@@ -38,7 +38,8 @@ def import_gradio() -> None:
 @contextmanager
 def build_without_app() -> Iterator[None]:
     """Build pages inside: closing a `gr.Blocks` makes neither app nor config. `launch` afterwards does."""
-    from gradio.blocks import App, Blocks
+    from gradio.blocks import Blocks
+    from gradio.routes import App
 
     make_app, make_config = App.create_app, Blocks.get_config_file
     App.create_app = staticmethod(lambda *_, **__: None)  # pyright: ignore[reportAttributeAccessIssue]
