@@ -70,7 +70,7 @@
     field.append(Object.assign(document.createElement("p"), { className: "dbx-alert", role: "alert", textContent: "This file is no picture. JPEG, PNG, WebP, HEIC and others are taken." }));
   };
   document.addEventListener("change", (event) => {
-    const field = event.target.matches?.("input[type=file]") && event.target.closest(".dbx-photo, .dbx-photos");
+    const field = event.target.matches?.("input[type=file]") ? event.target.closest(".dbx-photo, .dbx-photos") : null;
     field?.querySelectorAll(":scope > .dbx-alert:not(.placed)").forEach((old) => old.remove());
     refuseOthers(event, field, [...event.target.files ?? []]);
   }, true);
