@@ -265,14 +265,14 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
 
 def test_the_last_result_is_called_so_and_new_begins_anew(page: Page, studio: ServedPage) -> None:
     page.reload()
-    show_tab(page, "kit")
-    expect(find_progress_line(page, "kit")).to_contain_text("Last result")
-    page.locator("#kit-new").click()
-    expect(page.locator("#kit-live img")).to_have_count(0)
-    expect(page.locator("#kit-photo img")).to_have_count(0)
-    expect(page.locator("#kit-headline textarea")).to_have_value("")
-    expect(find_progress_line(page, "kit")).to_contain_text("Add a photo to begin.")
-    expect(page.locator("#kit-save")).to_be_disabled()
+    show_tab(page, "headshot")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Last result · Done in")
+    page.locator("#headshot-new").click()
+    expect(page.locator("#headshot-live img")).to_have_count(0)
+    expect(page.locator("#headshot-photo img")).to_have_count(0)
+    expect(page.locator("#headshot-consent input")).not_to_be_checked()
+    expect(find_progress_line(page, "headshot")).to_contain_text("Add a photo to begin.")
+    expect(page.locator("#headshot-save")).to_be_disabled()
 
 
 def test_download_all_hands_over_the_batch_that_is_shown(page: Page, studio: ServedPage, tmp_path: Path) -> None:

@@ -578,7 +578,8 @@
     thumb.hidden = !picture;
     bar.style.setProperty("--share", share === null ? 0 : share / 100);
     bar.classList.toggle("busy", line.matches(".busy"));
-    if (document.activeElement !== document.body || !["generate", "stop"].some((each) => focused === `${id}-${each}`)) return;
+    const here = document.activeElement, kept = here !== document.body && visible(here) && !here.disabled;
+    if (kept || !["generate", "stop"].some((each) => focused === `${id}-${each}`)) return;
     const next = ["stop", "save", "generate"].map((each) => document.getElementById(`${id}-${each}`)).find((each) => visible(each) && !each.disabled);
     next?.focus({ preventScroll: true });
   };
