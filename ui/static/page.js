@@ -573,6 +573,10 @@
     const title = `${share === null ? "" : `(${share} %) `}${name ? `${name} · ` : ""}DesignerBox`;
     if (document.title !== title) document.title = title;
     if (!line || !bar) return;
+    if (!bar.watched) { // Gradio changes the line's words and classes in place, which the page's observer does not see
+      bar.watched = new MutationObserver(scheduleUpdate);
+      for (const part of [line.closest(".dbx-bar"), bar]) bar.watched.observe(part, { subtree: true, childList: true, characterData: true, attributeFilter: ["class", "style", "disabled"] });
+    }
     const picture = tool.querySelector(".dbx-live img")?.src, thumb = bar.querySelector(".dbx-thumb") ?? addThumb(bar, id);
     if (picture && thumb.firstChild.src !== picture) thumb.firstChild.src = picture;
     thumb.hidden = !picture;
@@ -630,14 +634,17 @@
 
   if (germanWords) document.documentElement.lang = "de";
   let due = false;
+  const scheduleUpdate = () => {
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => { due = false; updatePage(); });
+  };
   new MutationObserver((changes) => {
     for (const change of germanWords ? changes : []) {
       change.addedNodes.forEach(translateTree);
       if (change.type !== "childList") translateTree(change.target);
     }
-    if (due) return;
-    due = true;
-    requestAnimationFrame(() => { due = false; updatePage(); });
+    scheduleUpdate();
   }).observe(document, { childList: true, subtree: true, characterData: Boolean(germanWords), attributeFilter: ["aria-selected", ...(germanWords ? TRANSLATED_ATTRIBUTES : [])] });
 
   const opening = setInterval(() => {
