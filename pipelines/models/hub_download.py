@@ -182,6 +182,8 @@ def _append_missing_bytes(file: HubFile, part: Path, on_bytes: OnBytes) -> None:
     commit = pinned_revisions.pinned_commit(file.repo, file.revision)
     url = hf_hub_url(file.repo, file.name, revision=commit, endpoint=hub_url())
     sha256 = get_hf_file_metadata(url, endpoint=hub_url()).etag or ""
+    if sha256 != pinned_revisions.FILE_SHA256.get((file.repo, file.name), sha256):
+        raise ModelUnavailable(f"{file.name} of {file.repo} is another file than the one that is known.")
     if _partial_bytes(file.path) > file.total_bytes:
         part.unlink()
     with part.open("ab") as stream:

@@ -37,6 +37,13 @@ PINS: Mapping[str, str] = {
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""
 
+FILE_SHA256: Mapping[tuple[str, str], str] = {
+    ("alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union", "Z-Image-Turbo-Fun-Controlnet-Union.safetensors"): (
+        "86c085c0d7853f12ce5183499934b54d08371c60f549c5a6b20615cd23989388"
+    ),
+}
+"""Digests of weights in a repository whose commit is not known, found in two copies that do not name one another."""
+
 FIRST_SEEN_FILE_NAME = "designerbox-first-seen"
 COMMIT_PATTERN = re.compile(r"[0-9a-f]{40}", re.ASCII)
 

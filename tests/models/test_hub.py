@@ -355,6 +355,19 @@ def test_a_file_that_arrives_damaged_is_deleted_and_fetched_anew(
     assert downloaded_files(tmp_path)[WEIGHTS] == FILES[WEIGHTS]
 
 
+def test_a_file_that_is_not_the_one_that_is_known_is_not_fetched(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    for sha256, state in ((hashlib.sha256(FILES[WEIGHTS]).hexdigest(), "done"), ("0" * 64, "failed")):
+        monkeypatch.setattr(pinned_revisions, "FILE_SHA256", {("we/made", WEIGHTS): sha256})
+        downloads = DownloadManager(tmp_path / state)
+        downloads.start_download(MODEL)
+        now = wait_for_state(downloads)
+        assert now.state == state
+        assert (WEIGHTS in downloaded_files(tmp_path / state)) == (state == "done")
+    assert "is another file" in now.message
+
+
 def test_two_that_want_the_same_file_fetch_it_once(fake: FakeHub, tmp_path: Path):
     managers = [DownloadManager(tmp_path), DownloadManager(tmp_path)]
     assert all(each.start_download(MODEL) for each in managers)
