@@ -154,6 +154,8 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
     reach_per_px = float(np.sqrt((right / up) ** 2 + (away / up) ** 2 + 1) / np.cos(pitch))
     spread = 2 * float(np.tan(np.radians(np.clip(ground.diameter, 0.5, 90.0)) / 2)) * reach_per_px
     depth_px = _THICKNESS_RATIO * width_px * float(np.sin(pitch))
+    # The lowest row of the outline is the front of the foot; the card stands in its middle.
+    base -= round(depth_px / 2)
     top = int(np.nonzero((alpha > 0.5).any(axis=1))[0][0])
     tall = max(base - top, 1)
     rows = np.arange(height, dtype=np.float32)[:, None]
@@ -169,8 +171,10 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
             matrix[1] = (0, 0.02, base * 0.98)
         fallen = cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR)
         thick = max(3, round(depth_px * (1.0 + 0.4 * float(edge)))) | 1
-        fallen = cv2.dilate(fallen, np.ones((thick, 1), np.uint8))
-        blur = max(0.6, 0.29 * spread * middle)  # a disc's standard deviation is 0.25 to 0.29 of its diameter
+        fallen = cv2.dilate(fallen, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick)))
+        blur = max(
+            0.8, 0.1 * depth_px, 0.29 * spread * middle
+        )  # a disc's standard deviation is 0.25 to 0.29 of its diameter
         flat = max(0.6, blur * (float(np.sin(pitch)) + 0.15))
         fallen = cv2.GaussianBlur(fallen, (0, 0), sigmaX=blur, sigmaY=flat)
         hidden = np.maximum(hidden, fallen) + 0.5 * np.minimum(hidden, fallen)
@@ -180,8 +184,11 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
 def ground_tint(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
     """Return the light of `shadow_map` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it."""
     ambient = np.asarray(ground.ambient, np.float32)
-    mean = float(ambient.mean())
-    return np.asarray(1 - (1 - light[..., None]) * (1 - ambient) / max(1 - mean, 1e-3), np.float32).clip(0, 1)
+    mean = max(float(ambient.mean()), 1e-3)
+    kept = light[..., None]
+    # Down to the key's shadow its colour fades in; below it, in the contact, only the sky's light is dimmed further.
+    tinted = np.where(kept >= mean, 1 - (1 - kept) * (1 - ambient) / max(1 - mean, 1e-3), kept * ambient / mean)
+    return np.asarray(np.clip(tinted, 0, 1), np.float32)
 
 
 def ground_reflection(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:

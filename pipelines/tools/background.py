@@ -53,8 +53,8 @@ SCENES: dict[str, Scene] = {
     "workshop": Scene("Workshop", "workshop", "workshop with tools, out of focus"),
     "forest": Scene("Forest", "forest", "green forest, out of focus"),
     "park": Scene("Park", "park", "park in daylight, out of focus"),
-    "night": Scene("Night", "night", "city street at night with lights, out of focus"),
-    "sunset": Scene("Sunset", "sunset", "open landscape at sunset, out of focus"),
+    "night": Scene("Night", "skyline-night", "city street at night with lights, out of focus"),
+    "sunset": Scene("Sunset", "city-sunset", "open landscape at sunset, out of focus"),
     "venice": Scene("Venice", "venice", "Venice at dusk, out of focus"),
     "my-backdrop": Scene("My Backdrop", "", ""),
 }

@@ -176,6 +176,7 @@ RENDERED_IDS = frozenset(
     (
         "autumn-wood",
         "concrete-leaves",
+        "desk",
         "garden-stone",
         "hallway",
         "kitchen-counter",
@@ -188,6 +189,7 @@ RENDERED_IDS = frozenset(
         "pastel-podiums",
         "sand",
         "slate-rim",
+        "spring-garden",
         "terrace",
         "walnut-evening",
         "winter-light",
