@@ -368,6 +368,14 @@
     }, 250);
   }, { passive: false });
 
+  // A picture that cannot be fetched while the line is down is not shown as a broken one, and is fetched again.
+  document.addEventListener("error", (event) => {
+    const image = event.target.matches?.(".dbx-live img") && event.target;
+    if (!image || navigator.onLine) return;
+    image.style.visibility = "hidden";
+    addEventListener("online", () => { image.style.visibility = ""; image.src = image.src; }, { once: true });
+  }, true);
+
   // A double click zooms in at the pointer; another one, or Escape, zooms out.
   const setZoomOrigin = (box, event) => {
     const frame = box.getBoundingClientRect();
