@@ -52,4 +52,4 @@ def rows() -> Iterator[Row]:
         verdicts = [judge_wish(row) for row in wishes if row["aside"] is aside]
         honest = 100 * (1 - verdicts.count("wrong") / len(verdicts))
         yield make_row(f"wishes_{name}_right_or_refused", honest, "%", 90, at_most=False)
-        yield make_row(f"wishes_{name}_right", 100 * verdicts.count("right") / len(verdicts), "%", 33, at_most=False)
+        yield make_row(f"wishes_{name}_right", 100 * verdicts.count("right") / len(verdicts), "%", 60, at_most=False)
