@@ -114,6 +114,22 @@ def make_example_thumbnails() -> None:
         )
 
 
+THUMBNAIL_PX = 224
+THUMBNAIL_TOP_RATIO = 0.06
+
+
+def make_card_thumbnails() -> None:
+    """Write a small square of each card's picture, `assets/tiles/<tool>/thumb.webp`."""
+    for path in sorted((ASSETS / "tiles").glob("*/card.webp")):
+        with PIL.Image.open(path) as picture:
+            side = min(picture.size)
+            left, top = (picture.width - side) // 2, round(THUMBNAIL_TOP_RATIO * (picture.height - side))
+            square = picture.convert("RGB").crop((left, top, left + side, top + side))
+        square.resize((THUMBNAIL_PX, THUMBNAIL_PX), PIL.Image.Resampling.LANCZOS).save(
+            path.with_name("thumb.webp"), quality=72, method=6
+        )
+
+
 CARD_SIZE = (560, 420)
 # Photo and settings of each tool's card on the Home tab.
 CARDS: dict[str, tuple[str, dict[str, object]]] = {
@@ -344,3 +360,4 @@ if __name__ == "__main__":
         finally:
             built.close()
     make_api_cards()
+    make_card_thumbnails()

@@ -75,7 +75,7 @@ def _render_tool_card(tool: Tool, profile: Profile) -> str:
 
 def _render_batch_card() -> str:
     return _render_card(
-        _render_image("batch/card", "Nine results of one batch"),
+        _render_image("batch/thumb", "Nine results of one batch"),
         "batch",
         "Batch Processing",
         "A folder, a ZIP or a table of pictures, one set of rules, no waiting at the screen.",
@@ -85,7 +85,7 @@ def _render_batch_card() -> str:
 
 def _render_api_card() -> str:
     return _render_card(
-        _render_image("api/card", "A request, and the picture that it is answered with"),
+        _render_image("api/thumb", "A request, and the picture that it is answered with"),
         "api",
         "API Access",
         "Every tool over HTTP, with the shape OpenAI's clients already speak: address, keys and working code.",
@@ -133,7 +133,7 @@ def _render_tick(words: str, available: bool) -> str:
 def _find_card_image(tool: Tool) -> str:
     """Render a picture made with the tool: its card picture, else the tile of its first preset."""
     looks = [value for row in list_form_fields(tool.params) if row.has_tiles for _, value in row.options]
-    names = (name for name in ("card", *looks) if (TILES_FOLDER / tool.id / f"{name}.webp").exists())
+    names = (name for name in ("thumb", *looks) if (TILES_FOLDER / tool.id / f"{name}.webp").exists())
     found = next(names, None)
     return "" if found is None else _render_image(f"{tool.id}/{found}", f"Made with {tool.title}")
 
