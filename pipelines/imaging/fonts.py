@@ -80,7 +80,7 @@ def order_runs(text: str, weight: FontWeight) -> tuple[TextRun, ...]:
             runs[-1] = TextRun(runs[-1].text + sign, runs[-1].font)
         elif sign.isspace() or unicodedata.category(sign).startswith("P"):
             gap += sign
-        elif runs and runs[-1].font == font and all(ord(each) in read_code_points(font) for each in gap):
+        elif font and runs and runs[-1].font == font and all(ord(each) in read_code_points(font) for each in gap):
             runs[-1] = TextRun(runs[-1].text + gap + sign, font)
             gap = ""
         else:
