@@ -41,6 +41,7 @@ from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import CONSENT_FIELD, TILES_FOLDER, build_tool_tab, render_example_css, render_tile_css
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.multi_upload import MultiUploadEvents
+from ui.tool_tab.pointing import PointingEvents
 from ui.tool_tab.settings_link import parse_link
 from ui.tool_tab.state import TabHandoff, TabState
 
@@ -170,6 +171,8 @@ def _build_tool_tab(tool_id: str, title: str, service: StudioService, access: Ac
     CodePanelEvents(events, access).wire()
     for mask_editor in events.tab.mask_editors:
         MaskEditorEvents(mask_editor, events).wire()
+    if events.tab.result.pointing is not None:
+        PointingEvents(events.tab.result.pointing, events).wire()
     for control in events.tab.controls.values():
         if control.field.kind == "pictures" and not control.lock_reason:
             MultiUploadEvents(control, events).wire()

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 STATIC = Path(__file__).parent / "static"
+STYLES = ("page.css", "pointing.css")
+SCRIPTS = ("page.js", "console.js", "pointing.js")
 FAVICON = STATIC / "favicon.png"
 FONT = STATIC / "inter.woff2"
 FONT_PATH = "/assets/inter.woff2"
@@ -121,8 +123,7 @@ def build_theme() -> themes.Base:
 
 def render_head() -> str:
     """Render the page's style and script inline, which saves requests."""
-    css = (STATIC / "page.css").read_text(encoding="utf-8")
-    js = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("page.js", "console.js"))
+    css, js = ("".join((STATIC / name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS))
     font = f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{FONT_PATH[1:]}">'
     return f"{font}<style>{css}</style><script>{js}</script>"
 

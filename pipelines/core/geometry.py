@@ -30,6 +30,9 @@ Colour: TypeAlias = tuple[int, int, int]
 
 Side = Literal["left", "right", "none"]
 
+DOUBTFUL_UNCERTAINTY = 0.2
+"""Share of the subject that is not settled, above which a cut-out is to be looked at: a fifth of its area."""
+
 
 @dataclass(frozen=True)
 class Face:
@@ -46,6 +49,13 @@ class Face:
     chin: tuple[float, float]
     roll: float
     score: float
+
+    def scaled(self, scale: float) -> Face:
+        """Return the face in a copy of the photo that is `scale` times as large."""
+        left, top, right, bottom = (side * scale for side in self.box)
+        eyes_and_chin = ((x * scale, y * scale) for x, y in (self.left_eye, self.right_eye, self.chin))
+        landmarks = self.landmarks * np.float32(scale)
+        return Face(landmarks, (left, top, right, bottom), *eyes_and_chin, self.roll, self.score)
 
     @property
     def eye_midpoint(self) -> tuple[float, float]:
@@ -72,6 +82,11 @@ class Cutout:
     notices: tuple[str, ...] = ()
     uncertainty: float = 0.0
     uncertain_regions: Mask | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether somebody should look at it before it is praised."""
+        return bool(self.notices) or self.uncertainty > DOUBTFUL_UNCERTAINTY
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,59 @@ The tool's tab, its REST schema, the CSV header and the docs are derived from th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import from_json
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
 Verb = Literal["backdrop", "text", "edit", "image", "inpaint", "control"]
 
-FieldKind = Literal["prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag"]
+FieldKind = Literal[
+    "prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag", "points", "box"
+]
 
 MAX_SEED = 2**32 - 1
 
 MAX_SIDE = 2048
+
+MAX_POINT_COUNT = 400  # of one field: a stroke is sent as the points along it
+
+
+def _parse_marks(value: object) -> object:
+    """Read marks that a multipart part, a table's cell or the page sends as text; anything else passes unchanged."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    try:
+        return from_json(value, allow_inf_nan=False)
+    except ValueError:
+        raise ValueError("write it as JSON, for example [[0.5, 0.3], [0.2, 0.8]]") from None
+
+
+def _parse_points(value: object) -> object:
+    """Read points; none are an empty tuple, so that JSON's null and an empty cell mean the default."""
+    parsed = _parse_marks(value)
+    return () if parsed is None else parsed
+
+
+def _check_box(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
+    """Refuse a box without an inside."""
+    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError("left comes before right, top before bottom")
+    return box
+
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Point: TypeAlias = tuple[Share, Share]
+"""A point of the photo: shares of its width, from the left, and of its height, from the top."""
+Points: TypeAlias = Annotated[tuple[Point, ...], BeforeValidator(_parse_points)]
+SubjectBox: TypeAlias = Annotated[
+    tuple[Share, Share, Share, Share] | None, BeforeValidator(_parse_marks), AfterValidator(_check_box)
+]
+"""Left, top, right, bottom, as shares of the photo."""
 
 
 def _build_field(
@@ -134,6 +174,31 @@ def flag_field(
     return _build_field("flag", label, help, default, advanced, needs)
 
 
+def points_field(label: str, help: str) -> Any:
+    """Declare points of the photo, `Points`; empty by default."""
+    return _build_field("points", label, help, (), True, bounds={"max_length": MAX_POINT_COUNT})
+
+
+def box_field(label: str, help: str) -> Any:
+    """Declare a box in the photo, `SubjectBox`; None by default."""
+    return _build_field("box", label, help, None, True)
+
+
+def keep_field() -> Any:
+    """Points that belong to the subject, `Points`."""
+    return points_field("Belongs to it", "Points of the photo that belong to the subject, each [x, y] from 0 to 1.")
+
+
+def drop_field() -> Any:
+    """Points that do not belong to the subject, `Points`."""
+    return points_field("Does not belong", "Points that do not belong to the subject, each [x, y] from 0 to 1.")
+
+
+def subject_box_field() -> Any:
+    """The box around the subject, `SubjectBox`."""
+    return box_field("Box around it", "[left, top, right, bottom] from 0 to 1: nothing outside it is the subject.")
+
+
 class Params(BaseModel):
     """Base of every tool's form: frozen; unknown names, NaN and infinity are refused."""
 
@@ -164,6 +229,9 @@ class Subject(Params):
     photo: str = picture_field("Photo", "The picture to work on.", required=True)
     matte: str | None = mask_field("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
     pick: int = number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
     placement_x: float = number_field(
         "Move right", "Share of the frame's width, negative is left.", 0.0, ge=-0.5, le=0.5, step=0.01
     )
@@ -171,3 +239,16 @@ class Subject(Params):
         "Move down", "Share of the frame's height, negative is up.", 0.0, ge=-0.5, le=0.5, step=0.01
     )
     placement_scale: float = number_field("Scale", "1 is the framing's own size.", 1.0, ge=0.5, le=2.0, step=0.01)
+
+    @property
+    def is_pointed(self) -> bool:
+        """Whether points or a box say what the subject is."""
+        return bool(self.keep or self.drop or self.box)
+
+
+_CUTOUT_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box")
+
+
+def subject_of(params: Params) -> Subject:
+    """Make the `Subject` of a form that shares only some of its fields: what is cut out, without a placement."""
+    return Subject(**{name: getattr(params, name) for name in _CUTOUT_FIELDS if name in type(params).model_fields})

@@ -23,14 +23,24 @@ class ToolContext(Protocol):
         """Return the stored picture, H x W x 3; a transparent one is composited on white."""
         ...
 
-    def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
-        """Cut the subject out of `params.photo`. The result is cached by content hash. Raises `no_subject`."""
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
+        """Cut the subject out of `params.photo`. The result is cached by content hash. Raises `no_subject`.
+
+        `together`: where nothing else is chosen, all people in front are the subject.
+        """
         ...
 
     def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
         """Return the matting nets' raw maps of a photo, the small net's first; each a square, float32, 0 to 1.
 
         A draft gets those that it need not wait for. Cached by content hash.
+        """
+        ...
+
+    def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
+        """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
+
+        `together` as for `cut_out_subject`. Raises `no_subject`.
         """
         ...
 

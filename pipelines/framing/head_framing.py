@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Float64Array, Frame, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import (
@@ -30,6 +31,11 @@ from pipelines.framing.placement import (
     zoom_past_cuts,
 )
 
+MAX_HEAD_RATIO = 0.9  # of the height: a head framed closer than that, to hide a cut, leaves little but the face
+CUT_TOO_NEAR_MESSAGE = (
+    "The photo cuts the person too near the head: no portrait can be framed without showing the cut. Take one that "
+    "shows the shoulders."
+)
 _CLOSER_FACTOR = 1.02  # over the wanted scale: a head framed closer than that gets a notice
 
 
@@ -73,7 +79,7 @@ def frame_head(
     """Frame a head by the table: chin to crown, eye line, centre; level a slight roll.
 
     Where the photo ends inside the frame, `hide_cuts` frames the head closer, as far as it takes, and adds a notice.
-    Turn it off when the missing part is drawn.
+    Turn it off when the missing part is drawn. Raises `BadInput` where that would leave little but the face.
     """
     alpha = cutout.alpha
     head = _level_head(alpha, face)
@@ -92,11 +98,20 @@ def frame_head(
                 scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
     x, eye_line = place_anchor(scale)
     offset = np.array([x, eye_line]) - scale * head.anchor
+    is_closer = scale > _CLOSER_FACTOR * wanted
+    if is_closer and (scale * head.height > MAX_HEAD_RATIO * size[1] or not _shows_face(offset, scale, head, size)):
+        raise BadInput(CUT_TOO_NEAR_MESSAGE, param="photo")
     frame = make_frame(scale * head.rotation, offset, scale, head.roll, size, alpha.shape, float(eye_line))
     notices = _head_notices(face, scale, wanted, head.is_crown_cut)
     box = (head_sides[0], face.chin[1] - head.height, head_sides[1], face.chin[1])
     cut_notices = placement_cut_notices(frame, box, params, ("top",) if head.is_crown_cut else ())
     return replace(frame, notices=(*notices, *cut_notices))
+
+
+def _shows_face(offset: Float64Array, scale: float, head: _LevelledHead, size: Size) -> bool:
+    """Say whether eyes and chin lie inside the frame."""
+    points = (offset + scale * point for point in (head.eyes, head.chin))
+    return all(0 <= x <= size[0] and 0 <= y <= size[1] for x, y in points)
 
 
 def _level_head(alpha: Alpha, face: Face) -> _LevelledHead:

@@ -23,6 +23,7 @@ from pipelines.matting.foreground_estimation import estimate_foreground, suppres
 from pipelines.matting.hair import refine_hair_alpha
 from pipelines.matting.net_agreement import compare_mattes
 from pipelines.matting.subject_selection import (
+    NOTHING_STANDS_OUT_MESSAGE,
     remove_haze,
     remove_specks_and_holes,
     select_subject,
@@ -41,6 +42,10 @@ UNSURE_BAND_RATIO = 0.002  # of the longer side: band along the outline that is 
 MIN_SUBJECT_RATIO = 0.002  # of the photo's pixels: less is not a subject
 
 
+SelectSubject = Callable[[Alpha, int, Face | None], Alpha]
+"""Selects the subject in a map: the part of that number, or the one under a face."""
+
+
 class MattingNet(Protocol):
     """A matting net as the cut-out needs it."""
 
@@ -57,6 +62,7 @@ def cut_out_subject(
     faces: Sequence[Face] = (),
     on_tile_progress: Callable[[int, int], None] | None = None,
     on_first_alpha: Callable[[Alpha], None] | None = None,
+    select: SelectSubject = select_subject,
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
 
@@ -66,7 +72,8 @@ def cut_out_subject(
     chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them), else the
     detached part of that number by size. `on_first_alpha` is called once with a first alpha to show meanwhile; never
     with a user's matte, which needs no net. With `on_tile_progress` a large photo's outline is predicted again in
-    tiles, which takes as long as some ten predictions; it gets the number of finished tiles and of all.
+    tiles, which takes as long as some ten predictions; it gets the number of finished tiles and of all. `select`
+    selects the subject in the nets' map, where somebody pointed at it.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -79,7 +86,7 @@ def cut_out_subject(
     part = 0 if face else pick
     rough = _predict_alpha(image, net, face)
     if on_first_alpha is not None:
-        on_first_alpha(select_subject(rough, part, face))
+        on_first_alpha(select(rough, part, face))
     agreement = None
     if detail_net is not None:
         detailed = detail_net.predict_alpha(image)
@@ -88,7 +95,7 @@ def cut_out_subject(
     if face is not None:
         rough = _refine_head(image, net, rough, _scale_head_box(face, HEAD_CROP_SCALE, image))
         rough = _add_body_below(image, net, rough, face)
-    alpha = remove_border_strays(image, select_subject(rough, part, face))
+    alpha = remove_border_strays(image, select(rough, part, face))
     confidence = None
     if on_tile_progress is not None and needs_tiles(image):
         alpha, confidence = refine_outline_in_tiles(
@@ -124,7 +131,7 @@ def core_share(alpha: Alpha) -> float:
 def _require_visible_subject(alpha: Alpha) -> None:
     """Raise `BadInput` when next to nothing is opaque."""
     if (alpha > 0.5).mean() < MIN_SUBJECT_RATIO:
-        raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
+        raise BadInput(NOTHING_STANDS_OUT_MESSAGE, code="no_subject", param="photo")
 
 
 def _pick_face(faces: Sequence[Face], pick: int) -> Face | None:
@@ -132,8 +139,8 @@ def _pick_face(faces: Sequence[Face], pick: int) -> Face | None:
     if not faces:
         return None
     if pick >= len(faces):
-        count = "one face" if len(faces) == 1 else f"{len(faces)} faces"
-        raise BadInput(f"There are only {count} in this photo.", code="no_subject", param="pick")
+        counted = "is only one face" if len(faces) == 1 else f"are only {len(faces)} faces"
+        raise BadInput(f"There {counted} in this photo.", code="no_subject", param="pick")
     return faces[pick]
 
 

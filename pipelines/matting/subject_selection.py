@@ -23,6 +23,10 @@ SUBJECT_ALPHA = 0.65  # alpha from which an uncertain patch becomes the subject'
 OPAQUE_DEPTH_RATIO = 0.03  # of the subject's height: pixels over 0.5 deeper inside become opaque
 HAIR_PATCH_RATIO = 0.03  # of the head's height: hair may be soft over this much
 SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as wide as this is reported
+NOTHING_STANDS_OUT_MESSAGE = (
+    "Nothing stands out in this photo. Point at your subject or draw a box around it; if it fills the photo, around "
+    "all of it."
+)
 
 
 def select_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
@@ -110,13 +114,13 @@ def _pick_component(small: Alpha, pick: int, face: Face | None, scale: float) ->
     count, labels, stats, _ = cv2.connectedComponentsWithStats((small > 0.5).astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     if not count - 1 or areas.max() < MIN_PART_RATIO * small.size:
-        raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
+        raise BadInput(NOTHING_STANDS_OUT_MESSAGE, code="no_subject", param="photo")
     if face is not None:
         return (labels == _component_at_face(np.asarray(labels, np.int32), face, scale)).astype(np.uint8)
     order = [int(i) + 1 for i in np.argsort(-areas, kind="stable") if areas[i] >= MIN_PART_RATIO * small.size]
     if pick >= len(order):
-        counted = "one subject" if len(order) == 1 else f"{len(order)} subjects"
-        raise BadInput(f"There are only {counted} in this photo.", code="no_subject", param="pick")
+        counted = "is only one subject" if len(order) == 1 else f"are only {len(order)} subjects"
+        raise BadInput(f"There {counted} in this photo.", code="no_subject", param="pick")
     return (labels == order[pick]).astype(np.uint8)
 
 

@@ -64,8 +64,13 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
 }
 
 
-def marketplace_notices(preset: ProductPreset, alpha: Alpha, size: Size, *, plain: bool) -> tuple[str, ...]:
-    """Return notices on the marketplace's rule; `alpha` covers the products, `plain`: the preset's own background."""
+def marketplace_notices(
+    preset: ProductPreset, alpha: Alpha, size: Size, *, plain: bool, doubtful: bool = False
+) -> tuple[str, ...]:
+    """Return notices on the marketplace's rule; `alpha` covers the products, `plain`: the preset's own background.
+
+    Of a `doubtful` cut-out nobody can say that a rule is kept.
+    """
     if not preset.min_fill_ratio:
         return ()
     left, top, right, bottom = find_bounds(alpha)
@@ -84,4 +89,6 @@ def marketplace_notices(preset: ProductPreset, alpha: Alpha, size: Size, *, plai
         violations.append(f"{preset.longer_side_px} pixels, and this picture has {max(size)}")
     if violations:
         return (f"{preset.title} asks for {'; for '.join(violations)}.",)
+    if doubtful:
+        return (f"Whether {preset.title}'s rule is kept depends on the cut-out: check it first.",)
     return (f"{preset.title}'s rule is kept: the product has {fill:.0%} of the frame (asked: {required}), on white.",)

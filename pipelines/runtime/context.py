@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipelines.compositing.registration import align_edit
-from pipelines.core.errors import ModelUnavailable
+from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.core.job import Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
@@ -20,13 +20,21 @@ from pipelines.core.params import Subject, Verb
 from pipelines.core.rendering import Adapter, ModelStep, RenderedImages, RenderRequest, Scenery
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
-from pipelines.imaging.resize import resize_net_map
-from pipelines.matting.cutout import cut_out_subject
+from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
+from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
+from pipelines.matting.pointing import Area, Pointing, correct_by_points, crop_area, select_people, select_pointed
 from pipelines.matting.tiled_refinement import needs_tiles
 from pipelines.models import oom_fallback
 from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.quality.output_checks import ModelEdit
+from pipelines.quality.subject_checks import (
+    FILLED_NOTICE,
+    check_photo_size,
+    fills_photo,
+    find_front_people,
+    loses_face,
+)
 from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import WAITING_STAGE, StreamProgress
 from pipelines.security.content_filter import ContentFilter
@@ -40,6 +48,12 @@ BACKDROP_SPEC_ID = "backdrops"
 FACE_SPEC_ID = "face-mesh"
 MATTING_ROLES = ("matte", "matte-detail")
 """The small net, which draws what a draft shows, and the second one, which what is kept waits for."""
+MIN_TRANSPARENT_RATIO = 0.03
+"""Share of a picture that is transparent, from which its transparency is a cut-out and no border or rounded corner."""
+HEAD_LOST_MESSAGE = (
+    "The head is not in its own cut-out, so no picture was made. Point at what belongs to the person, or take another "
+    "photo."
+)
 DRAWING_STAGE = "Drawing"
 SCENE_STAGE = "Setting the scene"
 _FACES_BYTES = 4096  # what the faces of one picture take up in the cache, roughly
@@ -103,18 +117,42 @@ class JobContext:
         self._stop_filtering_previews()
         return image
 
-    def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
-        """Cut out the subject of `params.photo`; cached by photo, matte and pick. Raises `no_subject`."""
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
+        """Cut out the subject of `params.photo`; cached by photo, matte and what was chosen. Raises `no_subject`.
+
+        `together`: where nothing else is chosen, all people in front are the subject.
+        """
+        check_photo_size(self.open_image(params.photo))
         may_search = self.may_search_faces(params.photo)
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
         faces = self._detect_faces(params.photo) if may_search else ()
         # A draft waits neither for the second net nor for the tiled pass, which shows only in a large picture.
         spec_ids = self._matting_spec_ids[:1] if self.draft else self._matting_spec_ids
+        cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
+        if params.matte is None and not params.is_pointed and params.pick < len(faces):
+            face = faces[params.pick]
+            if loses_face(cutout.alpha, face) and spec_ids != self._matting_spec_ids:
+                cutout = self._cut_out(params, faces, self._matting_spec_ids, emit, together=together)
+            if loses_face(cutout.alpha, face):
+                raise BadInput(HEAD_LOST_MESSAGE, code="no_subject", param="pick" if params.pick else "photo")
+        return cutout
+
+    def _cut_out(
+        self,
+        params: Subject,
+        faces: tuple[Face, ...],
+        spec_ids: tuple[str, ...],
+        emit: ProgressCallback,
+        *,
+        together: bool,
+    ) -> Cutout:
+        may_search = self.may_search_faces(params.photo)
         in_tiles = not self.draft and params.matte is None and needs_tiles(self.open_image(params.photo))
-        key = ("cutout", params.photo, params.matte, params.pick, spec_ids, may_search, in_tiles)
+        marks = (params.keep, params.drop, params.box, together and not params.pick)
+        key = ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, may_search, in_tiles)
         return self._memoize(
             key,
-            lambda: self._compute_cutout(params, faces, spec_ids, in_tiles, emit),
+            lambda: self._compute_cutout(params, faces, spec_ids, in_tiles, emit, together=together),
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
 
@@ -125,6 +163,8 @@ class JobContext:
         spec_ids: tuple[str, ...],
         in_tiles: bool,
         emit: ProgressCallback,
+        *,
+        together: bool,
     ) -> Cutout:
         matte = self._given_matte(params.matte, self._open_original(params.photo))
         emit("Reading the photo", 1, 1)
@@ -136,6 +176,16 @@ class JobContext:
         def on_tile(number: int, count: int) -> None:
             emit("Looking closer", number, count)
 
+        pointing = Pointing(params.keep, params.drop, params.box)
+        predict = partial(self._predict_crop, params.photo)
+        if matte is not None:
+            matte = resize_map(matte, photo.shape[1::-1])
+            matte = correct_by_points(photo, matte, matte, pointing, predict)
+
+        def select(seen: Alpha, _pick: int, _face: Face | None) -> Alpha:
+            chosen = partial(_select_people, photo, faces, params.pick, together)
+            return select_pointed(photo, seen, pointing, chosen, predict) if pointing else chosen(seen)
+
         nets = [_PhotoNet(self, params.photo, photo, spec_id) for spec_id in spec_ids]
         cutout = cut_out_subject(
             photo,
@@ -146,7 +196,10 @@ class JobContext:
             faces=faces,
             on_tile_progress=on_tile if in_tiles else None,
             on_first_alpha=on_first_alpha,
+            select=select,
         )
+        if matte is None and fills_photo(cutout.alpha):
+            cutout = replace(cutout, notices=(*cutout.notices, FILLED_NOTICE))
         if matte is None:
             self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty))
         return cutout
@@ -172,11 +225,42 @@ class JobContext:
 
         return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
 
+    def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
+        """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly."""
+        photo = self._memoize(
+            ("shrunk", params.photo, side_px),
+            lambda: _shrink(self.open_image(params.photo), side_px),
+            lambda image: image.nbytes,
+        )
+        predict = partial(self._predict_crop, params.photo)
+        pointing = Pointing(params.keep, params.drop, params.box)
+        matte = self._given_matte(params.matte, self._open_original(params.photo))
+        if matte is not None:
+            matte = resize_map(matte, photo.shape[1::-1])
+            return photo, correct_by_points(photo, matte, matte, pointing, predict)
+        first, *others = self.predict_net_maps(params.photo)
+        seen = resize_net_map(others[-1] if others else rescale_net_alpha(first), photo.shape)
+        scale = photo.shape[1] / self.open_image(params.photo).shape[1]
+        found = self._detect_faces(params.photo) if self.may_search_faces(params.photo) else ()
+        faces = tuple(each.scaled(scale) for each in found)
+        chosen = partial(_select_people, photo, faces, params.pick, together)
+        return photo, select_pointed(photo, seen, pointing, chosen, predict)
+
+    def _predict_crop(self, file_id: str, area: Area) -> Alpha:
+        """Return the small net's stretched map of an area of a photo; cached by both."""
+        spec_id = self._matting_spec_ids[0]
+
+        def predict() -> Alpha:
+            with self.borrow_model(spec_id) as net:
+                return rescale_net_alpha(net.predict_map(crop_area(self.open_image(file_id), area)))
+
+        return self._memoize(("net-crop", file_id, spec_id, area), predict, lambda values: values.nbytes)
+
     def _given_matte(self, file_id: str | None, original: Image) -> Alpha | None:
-        """The user's own matte, or the transparency that the upload came with."""
+        """The user's own matte, or the transparency that the upload came with, where that is a real share of it."""
         if file_id is not None:
             return self.open_mask(file_id)
-        if original.shape[2] == 4:
+        if original.shape[2] == 4 and (original[..., 3] < 128).mean() > MIN_TRANSPARENT_RATIO:
             return np.asarray(original[..., 3] / np.float32(255), np.float32)
         return None
 
@@ -342,6 +426,19 @@ class _PhotoNet:
 
 def _net_map_key(file_id: str, spec_id: str) -> tuple[str, str, str]:
     return ("net-map", file_id, spec_id)
+
+
+def _select_people(image: Image, faces: tuple[Face, ...], pick: int, together: bool, seen: Alpha) -> Alpha:
+    """Select the person of number `pick` in a map; `together` and not picked: all in front; a part without faces."""
+    if not faces or pick >= len(faces):
+        return select_people(image, seen, None, (), pick)
+    if together and pick == 0:
+        return select_people(image, seen, None, find_front_people(faces))
+    return select_people(image, seen, faces[pick], faces)
+
+
+def _shrink(image: Image, side_px: int) -> Image:
+    return resize_image(image, size_within(image.shape, side_px))
 
 
 def iter_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

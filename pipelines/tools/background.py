@@ -23,6 +23,7 @@ from pipelines.framing.head_framing import find_body_end
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_photo
 from pipelines.framing.resample import place_subject
 from pipelines.quality.photo_quality import assess_photo, fix_subject
+from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
 
@@ -110,10 +111,11 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         return _draw_scenes_only(params, context, emit)
 
     photo = context.open_image(params.photo)
-    cutout = context.cut_out_subject(params, emit)
+    cutout = context.cut_out_subject(params, emit, together=True)
     emit("Cutting out", 2, 2)
     size = _photo_size(params, context, photo)
     faces = context.detect_faces(params.photo)
+    people = () if params.is_pointed or params.matte else count_people(faces, params.pick, together=params.pick == 0)
     end = find_body_end(cutout.alpha, faces[params.pick]) if params.pick < len(faces) else None
     is_standing = not find_cut_sides(cutout.alpha) and not faces
     frame = frame_photo(cutout.alpha, size, params, body_end=end, stands=is_standing)
@@ -150,7 +152,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         images=tuple(images),
         source=placed,
         alphas=(placed.alpha,),
-        notices=(*cutout.notices, *frame.notices, *photo_notices, *dict.fromkeys(scene_notices)),
+        notices=(*cutout.notices, *people, *frame.notices, *photo_notices, *dict.fromkeys(scene_notices)),
         exact=params.light == "exact" and not is_fixed,
         extras=tuple(layers),
     )

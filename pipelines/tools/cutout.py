@@ -15,6 +15,7 @@ from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.placement import find_bounds, frame_photo
 from pipelines.framing.resample import place_subject
+from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import merge_most_opaque, to_rgba
 
@@ -53,7 +54,8 @@ def run(params: CutOut, context: ToolContext, emit: ProgressCallback) -> ToolOut
         placed = [place_subject(photo, cutout, frame) for cutout, frame in zip(cutouts, frames, strict=True)]
     placed = placed[:1] if context.draft else placed
     has_several = len(placed) > 1
-    count = () if is_one else (f"{len(found)} subjects.",)
+    faces = () if params.is_pointed or params.matte else context.detect_faces(params.photo)
+    count = count_people(faces, params.pick) if is_one else (f"{len(found)} subjects.",)
     notices = [notice for cutout in cutouts for notice in cutout.notices]
     return ToolOutput(
         images=tuple(to_rgba(each.colour, each.alpha) for each in placed),
@@ -85,7 +87,7 @@ def _cut_out_each(params: CutOut, context: ToolContext, emit: ProgressCallback) 
         except BadInput as error:
             if not found or error.param != "pick":
                 raise
-            break
+            continue
         if not any(_is_same_subject(each.alpha, other.alpha) for other in found):
             found.append(each)
     return found

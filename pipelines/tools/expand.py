@@ -17,12 +17,17 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     MAX_SIDE,
     Params,
-    Subject,
+    Points,
+    SubjectBox,
     choice_field,
+    drop_field,
+    keep_field,
     number_field,
     picture_field,
     prompt_field,
     seed_field,
+    subject_box_field,
+    subject_of,
 )
 from pipelines.core.rendering import Backdrop, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
@@ -62,6 +67,9 @@ class Expand(Params):
     place_y: float = number_field("Photo down", "0: top, 1: bottom.", 0.5, ge=0, le=1, step=0.05)
     matte: str | None = form_fields.matte_field()
     pick: int = form_fields.pick_field()
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
@@ -169,7 +177,7 @@ def _set_in_scene(
     params: Expand, context: ToolContext, emit: ProgressCallback, photo: Image, size: Size, at: Position
 ) -> ToolOutput:
     """Set the subject before a scene that fills the frame. Raises `BadInput` where the photo cuts the subject."""
-    cutout = context.cut_out_subject(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit)
+    cutout = context.cut_out_subject(subject_of(params), emit)
     scale = photo.shape[1] / cutout.alpha.shape[1]
     if sides := _sides_cut_inside(cutout.alpha, photo, size, at):
         raise BadInput(

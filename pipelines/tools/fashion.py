@@ -23,6 +23,7 @@ from pipelines.framing.head_framing import find_body_end
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
 from pipelines.framing.resample import place_subject
 from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_for_text
+from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.model_casting import POSES, choose_cast, draw_pose_map
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
@@ -36,6 +37,10 @@ RgbOffset = tuple[float, float, float]
 _NO_OFFSET: RgbOffset = (0.0, 0.0, 0.0)
 DRESSED_PROMPT = "An adult, fully clothed."  # added to every prompt that draws a person
 _GARMENT_GREY = 236
+NO_PERSON_MESSAGE = (
+    "No person was found in this photo. For clothes by themselves, or somebody seen from behind, point at them, or "
+    "choose the look Flat Lay."
+)
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,9 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     photo = context.open_image(params.photo)
     cutout = context.cut_out_subject(params, emit)
     faces = context.detect_faces(params.photo)
+    is_chosen = params.is_pointed or params.matte is not None or SEASONS[params.preset].is_flat_lay
+    if not faces and not is_chosen and not params.models:
+        raise BadInput(NO_PERSON_MESSAGE, code="no_face", param="photo")
     emit("Cutting out", 1, 1)
     if params.models and not context.draft:
         return _draw_worn_by_people(params, cutout, context, emit)
@@ -175,7 +183,12 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
         images=images,
         source=placed,
         alphas=(placed.alpha,),
-        notices=(*cutout.notices, *placed.frame.notices, *scene_notices),
+        notices=(
+            *cutout.notices,
+            *count_people(faces, params.pick),
+            *placed.frame.notices,
+            *scene_notices,
+        ),
         exact=False,
         extras=_make_pdf(params, images, source, context, emit),
     )
@@ -376,5 +389,5 @@ TOOL = Tool(
     limits=("Without a GPU model it dresses nobody: the clothes are the photo's",),
     model_strengths=(("Model variety", "edit"), ("Poses", "control")),
     person=True,
-    examples=("astronaut", "hopper", "coffee"),
+    examples=("astronaut", "hopper"),
 )

@@ -22,6 +22,7 @@ from pipelines.framing.head_framing import find_body_end, frame_head
 from pipelines.framing.placement import missing_body_mask
 from pipelines.framing.resample import composite_on_grey, place_subject, resample
 from pipelines.quality.portrait_ranking import rank_portraits, ranking_notices
+from pipelines.quality.subject_checks import check_face, count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
 
@@ -144,8 +145,9 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
     """Take the best photo, cut out, frame, set the scene, compose."""
     params, ranking = _choose_best_photo(params, context, emit)
     photo = context.open_image(params.photo)
-    cutout = context.cut_out_subject(params, emit)
     face = _find_face(params, context)
+    check_face(face, photo.shape)
+    cutout = context.cut_out_subject(params, emit)
     emit("Cutting out", 2, 2, lambda: composite_on_grey(cutout.colour, cutout.alpha))
 
     look = LOOKS[params.preset]
@@ -162,7 +164,8 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
     key = estimate_key_side(photo, face)
     images: list[Image] = []
     layers: list[EncodedFile] = []
-    notices = [*ranking, *cutout.notices, *frame.notices]
+    people = count_people(context.detect_faces(params.photo), params.pick)
+    notices = [*ranking, *people, *cutout.notices, *frame.notices]
     names = _look_names(params, context)
     is_edited, is_completed = bool(_edit_request(params)), bool(missing.any())
     has_layers = params.layers and not (context.draft or is_edited or is_completed)

@@ -8,10 +8,24 @@ from pipelines.codecs.containers import encode_animation, encode_gif, encode_vid
 from pipelines.compositing import parallax
 from pipelines.core.geometry import Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import Params, Subject, choice_field, flag_field, number_field, picture_field, seed_field
+from pipelines.core.params import (
+    Params,
+    Points,
+    SubjectBox,
+    choice_field,
+    drop_field,
+    flag_field,
+    keep_field,
+    number_field,
+    picture_field,
+    seed_field,
+    subject_box_field,
+    subject_of,
+)
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
+from pipelines.quality.subject_checks import check_scenery
 from pipelines.tools.shared import form_fields
 
 MoveId = Literal["drift", "push", "orbit", "rise"]
@@ -25,6 +39,9 @@ class Motion(Params):
     photo: str = picture_field("Photo", "The picture to work on.", required=True)
     matte: str | None = form_fields.matte_field()
     pick: int = form_fields.pick_field()
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
     preset: MoveId = choice_field(
         "Camera",
         "How the camera moves; it ends where it began, so that the picture loops.",
@@ -50,7 +67,9 @@ class Motion(Params):
 def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Cut out, continue the backdrop behind the subject, move the camera, write."""
     photo = context.open_image(params.photo)
-    cutout = context.cut_out_subject(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit)
+    cutout = context.cut_out_subject(subject_of(params), emit)
+    if not subject_of(params).is_pointed and params.matte is None:
+        check_scenery(cutout.alpha, context.detect_faces(params.photo))
     emit("Filling the backdrop", 1, 1)
     longer = _DRAFT_SIDE_PX if context.draft else min(params.size, MAX_SIZE_PX)
     seen = parallax.split_planes(photo, cutout, size_for_ratio((photo.shape[1], photo.shape[0]), longer), context.seed)

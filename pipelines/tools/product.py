@@ -25,6 +25,7 @@ from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import flatten_on_white
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
+from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.pictures import merge_most_opaque, shrink_to_side, to_rgba
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
@@ -166,6 +167,9 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     sources = [SourcePhoto(context.open_image(params.photo), context.cut_out_subject(params, emit))]
     sources += [_read_photo(file_id, context, emit) for file_id in params.beside]
     first = sources[0]
+    faces = context.detect_faces(params.photo)
+    if not params.is_pointed and params.matte is None:
+        check_scenery(first.cutout.alpha, faces)
     emit("Cutting out", 2, 2, lambda: composite_on_grey(first.cutout.colour, first.cutout.alpha))
 
     preset = PRODUCT_PRESETS[params.preset]
@@ -182,9 +186,11 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     images = tuple(ground.compose_picture(placed, n) for n in range(len(ground.plates)))
     emit("Composing", 1, 1, images[-1])
     notices = [notice for each in sources for notice in each.cutout.notices]
+    notices += count_people(faces, params.pick)
     notices += [*frames[0].notices, *viewpoint.notices, *ground.notices]
-    notices += marketplace_notices(preset, placed.alpha, size, plain=ground.is_preset_ground)
-    notices += _check_cores(images, sources, group) if len(group) > 1 else []
+    is_doubtful = any(each.cutout.is_doubtful for each in sources)
+    notices += marketplace_notices(preset, placed.alpha, size, plain=ground.is_preset_ground, doubtful=is_doubtful)
+    notices += _check_cores(images, sources, group) if len(group) > 1 and not is_doubtful else []
     output = ToolOutput(
         images=images,
         source=group[0],

@@ -12,13 +12,18 @@ from pipelines.core.geometry import Alpha, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     Params,
-    Subject,
+    Points,
+    SubjectBox,
     choice_field,
+    drop_field,
+    keep_field,
     mask_field,
     number_field,
     picture_field,
     prompt_field,
     seed_field,
+    subject_box_field,
+    subject_of,
 )
 from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
@@ -40,18 +45,21 @@ class Retouch(Params):
 
     photo: str = picture_field("Photo", "The picture to mend.", required=True)
     mask: str | None = mask_field(
-        "What to erase", "White is erased, black stays. Without one, the subject is erased.", advanced=False
+        "What to erase", "White is erased, black stays. Without one, what you point at is erased.", advanced=False
     )
     prompt: str = prompt_field(
         "What to draw there", "For a model that draws. Empty: the place is filled from what surrounds it."
     )
     pick: int = number_field(
         "Subject",
-        "Which one is erased without a mask. 0: main subject or largest face; 1, 2, …: the next by size.",
+        "Which one is erased where you point at it. 0: main subject or largest face; 1, 2, …: the next by size.",
         0,
         ge=0,
         le=15,
     )
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
     grow: float = number_field(
         "Grow",
         "Widens what is erased, in percent of the longer side: soft edges leave a ghost.",
@@ -99,8 +107,10 @@ def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, ph
     """Read the mask at the photo's size: the user's, else the subject's matte. Raises `BadInput` where it is empty."""
     if params.mask is not None:
         alpha = context.open_mask(params.mask)
+    elif not subject_of(params).is_pointed:
+        raise BadInput("Paint over what is to go, or point at it.", param="mask")
     else:
-        alpha = context.cut_out_subject(Subject(photo=params.photo, pick=params.pick), emit).alpha
+        alpha = context.cut_out_subject(subject_of(params), emit).alpha
     if not (alpha > 0.5).any():
         raise BadInput("The mask is empty: paint over what is to go.", param="mask")
     size = (photo.shape[1], photo.shape[0])

@@ -12,7 +12,20 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Image, Size
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import Params, Subject, choice_field, colour_field, number_field, picture_field, prompt_field
+from pipelines.core.params import (
+    Params,
+    Points,
+    SubjectBox,
+    choice_field,
+    colour_field,
+    drop_field,
+    keep_field,
+    number_field,
+    picture_field,
+    prompt_field,
+    subject_box_field,
+    subject_of,
+)
 from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.crop import (
@@ -107,6 +120,9 @@ class Kit(Params):
     )
     matte: str | None = form_fields.matte_field("White keeps, black drops: what no crop may cut.")
     pick: int = form_fields.pick_field()
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
@@ -170,7 +186,7 @@ def _focus_of(params: Kit) -> CropFocus:
 def _find_subject(params: Kit, context: ToolContext, emit: ProgressCallback) -> Alpha | None:
     """Cut out the product; None where there is no subject, as in a landscape."""
     try:
-        return context.cut_out_subject(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit).alpha
+        return context.cut_out_subject(subject_of(params), emit).alpha
     except BadInput as error:
         if error.code != "no_subject":
             raise

@@ -12,13 +12,18 @@ from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     Params,
-    Subject,
+    Points,
+    SubjectBox,
     choice_field,
+    drop_field,
     flag_field,
+    keep_field,
     number_field,
     picture_field,
     prompt_field,
     seed_field,
+    subject_box_field,
+    subject_of,
 )
 from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
@@ -83,6 +88,9 @@ class Style(Params):
     adapter_weight: float = form_fields.adapter_weight_field()
     matte: str | None = form_fields.matte_field()
     pick: int = form_fields.pick_field()
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     seed: int | None = seed_field()
@@ -165,13 +173,13 @@ def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback
 
 def _make_map(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
     """Make the control map at the drawing's size."""
-    subject = Subject(photo=params.photo, matte=params.matte, pick=params.pick)
+    subject = subject_of(params)
     return make_control_map(context, subject, (photo.shape[1], photo.shape[0]), find_control(params.follow), emit)
 
 
 def _style_mask(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Alpha:
     """Cut out the side that is styled: 1 where the style goes, H x W."""
-    subject = Subject(photo=params.photo, matte=params.matte, pick=params.pick)
+    subject = subject_of(params)
     alpha = context.cut_out_subject(subject, emit).alpha
     if alpha.shape != photo.shape[:2]:
         alpha = cv2.resize(alpha, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_AREA)

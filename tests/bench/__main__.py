@@ -31,6 +31,7 @@ MODULES = {
     "harmless": "security.harmless_pictures",
     "leaving": "security.signed_downloads",
     "pillow": "security.pillow_images",
+    "point": "pictures.pointing",
     "ray_data": "batch.ray_data",
     "returning": "page.page_reconnect",
     "siege": "security.siege",

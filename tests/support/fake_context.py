@@ -44,10 +44,14 @@ class FakeContext:
         assert self.alpha is not None
         return self.alpha
 
-    def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
         if self.alpha is None or not self.alpha.any():
             raise BadInput("Nothing stands out in this photo.", code="no_subject", param="photo")
         return Cutout(self.image, self.alpha)
+
+    def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
+        assert self.alpha is not None
+        return self.image, self.alpha
 
     def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
         assert self.alpha is not None

@@ -69,6 +69,9 @@ def test_nothing_to_take_from_is_an_error() -> None:
 # ---------------------------------------------------------------- the tool
 
 
+CENTRE = [[0.5, 0.5]]
+
+
 def run_retouch(context: FakeContext, **values: Any) -> ToolOutput:
     return retouch.run(retouch.Retouch(photo="x", **values), context, Recorder())
 
@@ -81,7 +84,7 @@ def test_outside_the_mask_every_byte_stays() -> None:
     assert (out[mask > 0] != context.image[mask > 0]).any(axis=-1).mean() > 0.9
 
 
-def test_without_a_mask_the_subject_that_is_picked_goes() -> None:
+def test_the_subject_that_is_picked_goes_where_somebody_points() -> None:
     image = make_wall()
 
     class TwoSubjects(FakeContext):
@@ -89,7 +92,8 @@ def test_without_a_mask_the_subject_that_is_picked_goes() -> None:
             return Cutout(self.image, make_spot(image, (30, 50) if params.pick == 0 else (90, 50)))
 
     for pick, (gone, stays) in enumerate(((30, 90), (90, 30))):
-        changed = (run_retouch(TwoSubjects(image, make_spot(image)), pick=pick).images[0] != image).any(axis=-1)
+        out = run_retouch(TwoSubjects(image, make_spot(image)), pick=pick, keep=CENTRE).images[0]
+        changed = (out != image).any(axis=-1)
         assert changed[45:55, gone - 5 : gone + 5].mean() > 0.9
         assert not changed[45:55, stays - 5 : stays + 5].any()
 
@@ -102,10 +106,17 @@ def test_growing_changes_more_and_a_mask_of_another_size_is_stretched() -> None:
     assert changed[1] > 1.3 * changed[0] > 0
 
 
-def test_without_a_mask_the_subject_goes() -> None:
+def test_without_a_mask_nothing_goes_unasked() -> None:
+    image = make_wall()
+    with pytest.raises(BadInput, match="Paint over what is to go") as asked:
+        run_retouch(FakeContext(image, make_blob(100, 120, (60, 50), (20, 20))))
+    assert asked.value.param == "mask"
+
+
+def test_what_is_pointed_at_goes() -> None:
     image = make_wall()
     image[make_spot(image, radius=19) > 0] = (200, 20, 20)
-    out = run_retouch(FakeContext(image, make_blob(100, 120, (60, 50), (20, 20)))).images[0]
+    out = run_retouch(FakeContext(image, make_blob(100, 120, (60, 50), (20, 20))), keep=CENTRE).images[0]
     assert out[45:55, 55:65, 1].mean() > 80
 
 

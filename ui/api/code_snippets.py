@@ -56,7 +56,7 @@ def make_snippet_request(tool: Tool, values: Mapping[str, Any], is_open: Callabl
         value = values.get(name, info.default)
         if name in pictures and value:
             fields[name] = _replace_private_files(name, value, is_open)
-        elif name not in pictures and value != info.default:
+        elif name not in pictures and value != info.default and value != []:
             fields[name] = value
     return SnippetRequest(tool, fields or _find_default_field(tool))
 
@@ -97,8 +97,10 @@ def _form_string(name: str, value: str) -> str:
 
 def _list_parts(request: SnippetRequest) -> Iterator[tuple[str, LocalFile | str]]:
     """Yield the parts of a multipart body: one for each item of a list; everything that is no file is text."""
+    params = request.tool.params
     for name, value in request.values.items():
-        for each in _as_list(value):
+        is_marks = params.kind_of(name) in ("points", "box")
+        for each in [json.dumps(value)] if is_marks else _as_list(value):
             yield name, each if isinstance(each, LocalFile) else _to_text(each)
 
 

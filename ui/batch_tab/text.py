@@ -127,10 +127,11 @@ def render_position(start: int, shown: int, total: int, *, newest: bool) -> str:
 def format_settings(params: type[Params], values: Mapping[str, Any]) -> str:
     """Format the `values` that differ from the tool's defaults, one `field = value` a line.
 
-    Logo, backdrop and reference are included. The photo and its mask are left out because the files of the folder
-    replace them, consent because it was given for one person, and the look because it has a field of its own.
+    Logo, backdrop and reference are included. The photo, its mask and the marks in it are left out because the files
+    of the folder replace them, consent because it was given for one person, and the look because it has a field of its
+    own.
     """
-    skip = {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask"), "consent", "preset"}
+    skip = {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask", "points", "box"), "consent", "preset"}
     rows = []
     for name, field in params.model_fields.items():
         value = values.get(name, field.default)

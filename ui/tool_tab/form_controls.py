@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -134,11 +135,15 @@ def to_param_value(field: FormField, value: Any) -> Any:
         # The field may be empty, and a slider returns whole numbers as int or float.
         value = field.default if value is None else value
         return int(value) if isinstance(field.default, int) and float(value).is_integer() else value
+    if field.kind == "points":
+        return value or ()
     return None if value == "" and field.default is None else value
 
 
 def to_component_value(field: FormField, value: Any) -> Any:
-    """Convert a Params value to what the component takes: seeds and the numbers of a radio are text there."""
+    """Convert a Params value to what the component takes: seeds, marks and the numbers of a radio are text there."""
+    if field.kind in ("points", "box"):
+        return json.dumps(value) if value else ""
     return str(value) if (_is_segmented(field) or field.kind == "seed") and value is not None else value
 
 
@@ -146,7 +151,7 @@ def list_change_events(control: Control) -> tuple[EventListener, ...]:
     """List the events with which a visitor, never the program, finishes a change of this field."""
     display: Any = control.display
     names = {gr.Slider: ("release",), gr.Textbox: ("submit", "blur")}
-    if control.field.holds_pictures:
+    if control.field.holds_pictures or control.field.kind in ("points", "box"):
         return ()
     return tuple(getattr(display, name) for name in names.get(type(display), ("input",)))
 
@@ -232,6 +237,11 @@ def _build_seed(field: FormField, elem_id: str, lock_reason: str) -> Component:
     return gr.Textbox(value="", max_length=len(str(int(field.maximum))), **common)
 
 
+def _build_marks(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    # Hidden by the page's style: pointing.js writes here what was pointed at in the picture.
+    return gr.Textbox(value="", label=field.label, elem_id=elem_id, elem_classes=["dbx-marks"])
+
+
 def _is_segmented(field: FormField) -> bool:
     """Whether the field is a whole number with few values."""
     few_values = field.maximum - field.minimum < MAX_SEGMENT_COUNT
@@ -260,4 +270,6 @@ _BUILDERS: Mapping[FieldKind, Callable[[FormField, str, str], Component]] = {
     "seed": _build_seed,
     "number": _build_number,
     "flag": _build_flag,
+    "points": _build_marks,
+    "box": _build_marks,
 }

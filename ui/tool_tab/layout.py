@@ -19,6 +19,7 @@ from pipelines.service.form_checks import verb_conjunction
 from pipelines.service.orders import StudioService
 from pipelines.service.uploads import Example
 from ui.components.pictures import build_live_picture
+from ui.components.pointing_panel import PointingPanel, build_pointing_panel
 from ui.tool_tab import code_panel, text
 from ui.tool_tab.code_panel import CodePanel
 from ui.tool_tab.form_controls import Control, FormField, build_control, list_form_fields, to_param_value
@@ -67,10 +68,11 @@ class ResultPanel:
     file_format: gr.Dropdown
     apply_to_folder: gr.Button
     image_size: gr.Dropdown
+    pointing: PointingPanel | None
 
     def components(self) -> list[Component]:
-        """Return all components of the panel."""
-        return list(vars(self).values())
+        """Return all components that a job's events change."""
+        return [each for each in vars(self).values() if isinstance(each, Component)]
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ def _build_form(
     Returns the controls in the order of the Params, the example buttons, and the mask editors.
     """
     fields = list_form_fields(tool.params)
-    first, subject, advanced = _group_fields(tool.params, fields)
+    marks = [field for field in fields if field.kind in ("points", "box")]
+    first, subject, advanced = _group_fields(tool.params, [field for field in fields if field not in marks])
     controls: dict[str, Control] = {}
     mask_editors: list[MaskEditor] = []
     can_cut_out = any(other.id == CUTOUT_TOOL for other in service.tools)
@@ -191,6 +194,7 @@ def _build_form(
                 mask_editors.append(_build_mask_editor(control, tool.id))
 
     add([field for field in first if field.kind in ("picture", "pictures")][:1])
+    add(marks)  # outside the folds, whose content Gradio builds when they are opened: pointing.js writes into them
     examples = _build_example_buttons(tool, service)
     add(field for field in first if field.name == CONSENT_FIELD)
     rest = [field for field in first if field.name not in controls]
@@ -355,6 +359,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
     with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in draggable)], elem_id=f"{tool.id}-box"):
         picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
         comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
+        pointing = build_pointing_panel(tool)
     variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])
     variation = gr.Radio(
         [], label="Variations", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-tiles", "pictured"]
@@ -393,6 +398,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         file_format,
         apply_to_folder,
         image_size,
+        pointing,
     )
 
 

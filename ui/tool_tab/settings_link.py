@@ -1,4 +1,4 @@
-"""Links to a tool with its settings, without pictures and consent: built, and parsed when one is opened."""
+"""Links to a tool with its settings, without consent, pictures and marks in them: built, and parsed when opened."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parse_link(query: Mapping[str, str], tools: Sequence[Tool]) -> SettingsLink 
 
 
 def _list_shared_fields(params: type[Params]) -> dict[str, FieldInfo]:
-    left_out = set(params.fields_of_kind("picture", "pictures", "mask")) | UNSHARED_FIELDS
+    left_out = set(params.fields_of_kind("picture", "pictures", "mask", "points", "box")) | UNSHARED_FIELDS
     return {name: info for name, info in params.model_fields.items() if name not in left_out}
 
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from pipelines.core.errors import StudioError
-from pipelines.core.geometry import Size
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import Job, QueuePosition, Result, Step
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
@@ -29,6 +29,7 @@ STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials; platforms may show a badge."
 MIN_SHOWN_SECONDS = 2
 """Shortest remaining time that is shown."""
+DOUBT_TEXT = "Check the cut-out: parts of it could not be settled."
 CHECKERBOARD_HTML = '<i class="see-through"></i>'
 """Background under a picture with transparency."""
 
@@ -82,7 +83,7 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
     details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)
     status = render_status(text, notes=notes, details=details) + render_closest_scenes(result.receipt)
-    return status + render_crop_data(result.receipt, variation)
+    return status + render_crop_data(result.receipt, variation) + render_doubt(result.receipt)
 
 
 def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
@@ -90,6 +91,19 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
     crops = receipt.get("crops", ())
     shares = " ".join(str(share) for share in (*crops[number]["box"], *crops[number]["at"])) if crops else ""
     return f'<i hidden data-crop="{shares}"></i>' if shares else ""
+
+
+def render_doubt(receipt: Mapping[str, Any]) -> str:
+    """Render, for pointing.js, why the cut-out should be looked at; "" where there is no doubt."""
+    sentence = describe_doubt(receipt)
+    return f'<i hidden data-doubt="{escape(sentence)}"></i>' if sentence else ""
+
+
+def describe_doubt(receipt: Mapping[str, Any]) -> str:
+    """Say in one sentence why the cut-out should be looked at; "" where there is no doubt."""
+    if receipt.get("cutout_uncertainty", 0) > DOUBTFUL_UNCERTAINTY:
+        return DOUBT_TEXT
+    return next((each for each in receipt.get("notices", ()) if each.startswith("Check this edge")), "")
 
 
 def render_measurements(receipt: Mapping[str, Any]) -> str:
@@ -103,6 +117,8 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
     scene = job.specs.get("backdrop") in {row["id"] for row in receipt.get("models", ())}
     if receipt.get("mode") == "relit" and job.params.get("light") == "relit":
         return "Relit: your colours were fitted to the scene." if scene else ""
+    if describe_doubt(receipt):  # no praise beside a doubt
+        return ""
     if receipt.get("mode") != "exact" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
         return ""
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
@@ -111,7 +127,8 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
 def render_draft_status(result: Result) -> str:
     """Render the status line of a finished draft."""
     status = render_status("Draft, 512 px. Generate writes the full size.", notes=result.receipt.get("notices", ()))
-    return status + render_closest_scenes(result.receipt) + render_crop_data(result.receipt)
+    status += render_closest_scenes(result.receipt)
+    return status + render_crop_data(result.receipt) + render_doubt(result.receipt)
 
 
 def render_error(error: StudioError, element_id: str = "") -> str:

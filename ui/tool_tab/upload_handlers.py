@@ -154,9 +154,11 @@ class UploadHandlers:
         return {consent.value: False} if consent and control is self.tab.photo_control else {}
 
     def _clear_mattes(self, control: Control) -> Updates:
-        """Clear the masks if `control` is the photo: a cut-out repaired by hand belongs to one photo."""
+        """Clear masks and marks if `control` is the photo: a cut-out repaired by hand belongs to one photo."""
         updates: Updates = {}
         for other in self.tab.controls.values() if control is self.tab.photo_control else ():
             if other.field.kind == "mask":
                 updates |= self.view.set_picture(other, None)
+            elif other.field.kind in ("points", "box"):
+                updates[other.value] = ""
         return updates

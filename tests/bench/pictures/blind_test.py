@@ -65,7 +65,7 @@ PICTURE_ORDERS = (
     PictureOrder("expand", "astronaut", {"ratio": "3:2"}),
     PictureOrder("upscale", "chelsea", {"factor": "2"}),
     PictureOrder("kit", "coffee", {"preset": "linkedin"}),
-    PictureOrder("retouch", "hopper"),
+    PictureOrder("retouch", "hopper", {"keep": [[0.5, 0.5]]}),
     PictureOrder("motion", "obama2"),
     PictureOrder("character", "hopper", {"preset": "scientist", "art": "notionists", "seed": 4}),
 )

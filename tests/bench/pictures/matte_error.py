@@ -71,8 +71,8 @@ def make_composites() -> Iterator[Composite]:
     """Every object once: sizes, places and grounds go round, so that the set is the same every time."""
     grounds = sorted((TRUTH_FOLDER / "grounds").glob("*.webp"))
     for index, path in enumerate(sorted((TRUTH_FOLDER / "objects").glob("*.webp"))):
-        ground = _make_ground(index, grounds[index % len(grounds)])
-        yield _composite_object(path, ground, SCALES[index % 4], index)
+        ground = make_ground(index, grounds[index % len(grounds)])
+        yield composite_object(path, ground, SCALES[index % 4], index)
 
 
 def score_composite(composite: Composite, net: U2Net) -> MatteScore:
@@ -103,7 +103,7 @@ def _edge_band(alpha: Alpha) -> npt.NDArray[np.bool_]:
     return cv2.dilate(solid, disc) != cv2.erode(solid, disc)
 
 
-def _make_ground(index: int, path: Path) -> Image:
+def make_ground(index: int, path: Path) -> Image:
     """Two of three are photographs, more or less out of focus; the third is a gradient with grain."""
     if index % 3 == 2:
         return _make_gradient(index)
@@ -120,7 +120,7 @@ def _make_gradient(index: int, side: int = 640) -> Image:
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def _composite_object(path: Path, ground: Image, scale: float, index: int) -> Composite:
+def composite_object(path: Path, ground: Image, scale: float, index: int) -> Composite:
     """The object `scale` times larger, somewhere on the ground, with a grain over all that no photo is without."""
     rgba = np.asarray(Pillow.open(path).convert("RGBA"), np.float32) / 255
     rgba[..., :3] *= rgba[..., 3:]

@@ -1,0 +1,88 @@
+"""Say no, or ask: photos from which no picture should be made, and how many people are in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Face, Image
+from pipelines.framing.placement import find_cut_sides
+
+MIN_FACE_ALPHA = 0.6  # mean alpha inside the face's outline; whole heads have 0.97 to 1.0
+MIN_EYE_DISTANCE_PX = 24  # in the photo: from less no portrait can be made
+MIN_PHOTO_SIDE_PX = 128  # longer side: from less nothing is cut out
+USEFUL_PHOTO_SIDE_PX = 512
+FILLED_RATIO = 0.92  # of the photo, from which the subject fills it
+FRONT_FACE_RATIO = 0.4  # of the largest face's eye distance: smaller ones are passers-by
+SCENERY_MESSAGE = (
+    "This looks like a view without one subject. Point at what is meant, or choose a photo of a person or a thing."
+)
+FILLED_NOTICE = "The subject fills this photo: it is taken whole. Point at what does not belong to it."
+
+
+def check_photo_size(photo: Image) -> None:
+    """Raise `BadInput` for a photo that is too small to cut anything out of."""
+    height, width = photo.shape[:2]
+    if max(width, height) < MIN_PHOTO_SIDE_PX:
+        raise BadInput(
+            f"The photo is {width} x {height} pixels: too small. Take one of {USEFUL_PHOTO_SIDE_PX} pixels or more.",
+            param="photo",
+        )
+
+
+def check_face(face: Face, shape: tuple[int, ...]) -> None:
+    """Raise `BadInput` (`no_face`) for a face that the photo of `shape` cuts, or that is too small in it."""
+    height, width = shape[:2]
+    points = face.left_eye, face.right_eye, face.chin
+    if not all(0 <= x < width and 0 <= y < height for x, y in points):
+        raise BadInput(
+            "The photo cuts this face: its eyes and chin must be in the picture. Take one that shows the whole head.",
+            code="no_face",
+            param="photo",
+        )
+    if face.eye_distance < MIN_EYE_DISTANCE_PX:
+        useful_px = -(-round(max(width, height) * MIN_EYE_DISTANCE_PX / max(face.eye_distance, 1.0)) // 100) * 100
+        raise BadInput(
+            f"The face is too small: {face.eye_distance:.0f} pixels between the eyes, and {MIN_EYE_DISTANCE_PX} are "
+            f"needed. Take the photo from nearer, or one of {useful_px} pixels or more.",
+            code="no_face",
+            param="photo",
+        )
+
+
+def loses_face(alpha: Alpha, face: Face) -> bool:
+    """Say whether the head is not in its own cut-out (`alpha`, H x W)."""
+    outline = np.zeros(alpha.shape, np.uint8)
+    cv2.fillConvexPoly(outline, cv2.convexHull(np.rint(face.landmarks).astype(np.int32)), 1)
+    inside = alpha[outline > 0]
+    return bool(len(inside) and float(inside.mean()) < MIN_FACE_ALPHA)
+
+
+def check_scenery(alpha: Alpha, faces: Sequence[Face]) -> None:
+    """Raise `BadInput` (`no_subject`) for a cut-out from border to border, as of a landscape, without a person."""
+    sides = find_cut_sides(alpha)
+    if not faces and "left" in sides and "right" in sides and not fills_photo(alpha):
+        raise BadInput(SCENERY_MESSAGE, code="no_subject", param="photo")
+
+
+def fills_photo(alpha: Alpha) -> bool:
+    """Say whether the subject takes nearly all of the photo."""
+    return float((alpha > 0.5).mean()) > FILLED_RATIO
+
+
+def find_front_people(faces: Sequence[Face]) -> tuple[Face, ...]:
+    """Return the faces (largest first) that are no passers-by."""
+    return tuple(face for face in faces if face.eye_distance >= FRONT_FACE_RATIO * faces[0].eye_distance)
+
+
+def count_people(faces: Sequence[Face], pick: int, *, together: bool = False) -> tuple[str, ...]:
+    """Return the notice that says how many people there are and who is taken; none for one person."""
+    if together and len(front := find_front_people(faces)) > 1:
+        return (f"{len(front)} people; they are kept together. Point at one that does not belong, or choose one.",)
+    if len(faces) < 2:
+        return ()
+    who = "the front one is taken" if pick == 0 else f"number {pick + 1} by size is taken"
+    return (f"{len(faces)} people; {who}. Choose another, or keep all by pointing at them.",)

@@ -1,0 +1,91 @@
+"""What is pointed at in a photo, shown at once: kept parts as they are, the others greyed. The page orders it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Image
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import (
+    Params,
+    Points,
+    SubjectBox,
+    drop_field,
+    flag_field,
+    keep_field,
+    picture_field,
+    subject_box_field,
+    subject_of,
+)
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.tools.shared import form_fields
+
+OUTLINE_COLOUR = (0, 150, 130)
+MAX_PLACE_COUNT = 16  # faces of one photo that a click can choose
+
+
+class PointPreview(Params):
+    """The form."""
+
+    photo: str = picture_field("Photo", "The picture to point at.", required=True)
+    matte: str | None = form_fields.matte_field()
+    pick: int = form_fields.pick_field()
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
+    together: bool = flag_field("People together", "All people in front are the subject.")
+    consent: bool = form_fields.optional_consent_field()
+
+
+def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    """Show the photo with everything greyed that is not the subject; `places` are people to choose by a click."""
+    photo, alpha = _look(params, context)
+    emit("Pointing", 1, 1)
+    return ToolOutput(
+        images=(grey_out(photo, alpha),), exact=False, resolved_params={"places": _list_places(params, context)}
+    )
+
+
+def _look(params: PointPreview, context: ToolContext) -> tuple[Image, Alpha]:
+    """Return the photo and the coarse matte; an empty one where nothing stands out, so that one can point at it."""
+    subject = subject_of(params)
+    try:
+        return context.look_at_subject(subject, form_fields.DRAFT_SIDE_PX, together=params.together)
+    except BadInput:
+        whole = subject.model_copy(update={"keep": (), "drop": (), "box": (0.0, 0.0, 1.0, 1.0), "pick": 0})
+        photo, alpha = context.look_at_subject(whole, form_fields.DRAFT_SIDE_PX)
+        return photo, np.zeros_like(alpha)
+
+
+def grey_out(photo: Image, alpha: Alpha) -> Image:
+    """Grey the photo (H x W x 3) where `alpha` (H x W, 0 to 1) drops it, and outline what is kept."""
+    weight = alpha[..., None]
+    grey = 150 + 0.3 * photo.mean(axis=2, keepdims=True)
+    mixed = np.rint(photo * weight + grey * (1 - weight)).astype(np.uint8)
+    contours, _ = cv2.findContours((alpha > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(mixed, contours, -1, OUTLINE_COLOUR, 1, cv2.LINE_AA)
+    return mixed
+
+
+def _list_places(params: PointPreview, context: ToolContext) -> list[Any]:
+    """List where each person's chin is as shares of the photo, in the order of `pick`; none for one person."""
+    faces = context.detect_faces(params.photo)[:MAX_PLACE_COUNT]
+    if len(faces) < 2:
+        return []
+    height, width = context.open_image(params.photo).shape[:2]
+    places = ((face.chin[0] / width, face.chin[1] / height) for face in faces)
+    return [[round(min(max(each, 0.0), 1.0), 4) for each in place] for place in places]
+
+
+TOOL = Tool(
+    id="point",
+    title="Pointing",
+    summary="The page orders it: what the points in a photo make of its cut-out.",
+    params=PointPreview,
+    run=run,
+)

@@ -1,0 +1,100 @@
+"""Pointing on the picture: by mouse and by touch, with undo; the marks are in the form and in the picture's receipt."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page
+from tests.browser.test_hands import show_example
+from tests.support.served_app import wait_until
+
+
+def press(page: Page, action: str) -> None:
+    page.locator(f"#cutout-box [data-do={action}]").click()
+
+
+def point_at(page: Page, x: float, y: float, *, touch: bool = False) -> None:
+    """Click or tap a share of the picture, and wait until the page shows what it makes of the cut-out."""
+    layer = page.locator("#cutout-box .dbx-point-layer")
+    frame = layer.bounding_box()
+    assert frame is not None
+    place = frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]
+    page.touchscreen.tap(*place) if touch else page.mouse.click(*place)
+    await_look(page)
+
+
+def await_look(page: Page) -> None:
+    expect(page.locator("#cutout-box .dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
+
+
+def field(page: Page, name: str) -> Locator:
+    return page.locator(f"#cutout-{name}").locator("textarea, input")
+
+
+def test_clicks_strokes_and_a_box_change_the_cut_out_and_undo_takes_them_back(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    shown = page.locator("#cutout-live img")
+    automatic = shown.get_attribute("src") or ""
+    press(page, "drop")
+    point_at(page, 0.6, 0.45)
+    expect(shown).not_to_have_attribute("src", automatic)
+    ((x, y),) = json.loads(field(page, "drop").input_value())
+    assert (x, y) == (pytest.approx(0.6, abs=0.01), pytest.approx(0.45, abs=0.01))
+    press(page, "undo")
+    await_look(page)
+    expect(shown).to_have_attribute("src", automatic)
+    expect(field(page, "drop")).to_have_value("")
+
+    press(page, "area")
+    frame = page.locator("#cutout-box .dbx-point-layer").bounding_box()
+    assert frame is not None
+    page.mouse.move(frame["x"] + 0.1 * frame["width"], frame["y"] + 0.1 * frame["height"])
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 0.5 * frame["width"], frame["y"] + 0.9 * frame["height"], steps=4)
+    page.mouse.up()
+    await_look(page)
+    assert json.loads(field(page, "box").input_value()) == pytest.approx([0.1, 0.1, 0.5, 0.9], abs=0.02)
+    press(page, "done")
+    expect(page.locator("#cutout-box .dbx-point-bar")).to_be_hidden()
+    wait_until(studio.is_idle, 60)
+    page.locator("#cutout-generate").click()
+    expect(find_progress_line(page, "cutout")).to_contain_text("Done in")
+    expect(page.locator("#cutout-receipt")).to_be_attached()
+    (row,) = studio.service.jobs.list_jobs("local", 1, tool="cutout")
+    assert row.job.params["box"] == pytest.approx([0.1, 0.1, 0.5, 0.9], abs=0.02)
+
+
+def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPage) -> None:
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
+        page.goto(f"{studio.url}/#cutout")
+        page.locator("#cutout-example-coffee").click()
+        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, 512 px")
+        wait_until(studio.is_idle, 60)
+        start = page.locator("#cutout-box [data-do=start]")
+        expect(start).to_have_text("Ausbessern")
+        start.tap()
+        await_look(page)
+        page.locator("#cutout-box .dbx-point-layer").scroll_into_view_if_needed()
+        point_at(page, 0.02, 0.03, touch=True)
+        expect(field(page, "keep")).to_have_value(re.compile(r"^\[\[0\.0"))
+        bar = page.locator("#cutout-box .dbx-point-bar button")
+        assert bar.all_inner_texts() == ["Dazu", "Weg", "Rahmen", "Zurück", "Leeren", "Fertig"]
+        assert all((box := each.bounding_box()) is not None and box["height"] >= 44 for each in bar.all())
+
+
+def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    point_at(page, 0.02, 0.03)
+    press(page, "done")
+    wait_until(studio.is_idle, 60)
+    page.locator("#cutout-example-hopper").click()
+    expect(field(page, "keep")).to_have_value("")

@@ -1,0 +1,129 @@
+"""Pointing at the subject: a point changes the region it lies in and nothing else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Face, Image
+from pipelines.matting.pointing import Area, Pointing, correct_by_points, crop_area, select_people, select_pointed
+
+SIDE = 400
+DISCS = ((110, 130), (290, 130), (200, 300))  # x, y
+
+
+def draw_discs() -> tuple[Image, list[Alpha]]:
+    """Three red discs on a grey ground with grain, and the matte of each."""
+    mattes = []
+    photo = np.full((SIDE, SIDE, 3), 190, np.uint8)
+    for number, centre in enumerate(DISCS):
+        matte = np.zeros((SIDE, SIDE), np.float32)
+        cv2.circle(matte, centre, 60, 1.0, -1)
+        photo[matte > 0] = (200, 40 + 20 * number, 30)
+        mattes.append(matte)
+    grain = np.random.default_rng(0).normal(0, 2, photo.shape)
+    return np.clip(photo + grain, 0, 255).astype(np.uint8), mattes
+
+
+def see_nothing(area: Area) -> Alpha:
+    return np.zeros((8, 8), np.float32)
+
+
+def select_main(seen: Alpha) -> Alpha:
+    return select_people(np.zeros((SIDE, SIDE, 3), np.uint8), seen, None, ())
+
+
+def overlap(alpha: Alpha, truth: Alpha) -> float:
+    one, two = alpha > 0.5, truth > 0.5
+    return float((one & two).sum() / (one | two).sum())
+
+
+def share(point: tuple[int, int]) -> tuple[float, float]:
+    return point[0] / SIDE, point[1] / SIDE
+
+
+def test_a_kept_point_adds_what_the_net_saw_there_and_left_out() -> None:
+    photo, (first, second, third) = draw_discs()
+    alpha = correct_by_points(photo, first + second, first, Pointing(keep=[share(DISCS[1])]), see_nothing)
+    assert overlap(alpha, first + second) > 0.97
+    assert alpha[third > 0].max() == 0
+
+
+def test_a_kept_point_adds_the_region_of_its_colour_where_no_net_saw_any() -> None:
+    photo, (first, second, third) = draw_discs()
+    alpha = correct_by_points(photo, first, first, Pointing(keep=[share(DISCS[2])]), see_nothing)
+    assert overlap(alpha, first + third) > 0.9
+    assert alpha[second > 0].mean() < 0.1
+
+
+def test_a_dropped_point_takes_its_part_away_and_the_next_one_stands_out() -> None:
+    photo, (first, second, third) = draw_discs()
+    both = correct_by_points(photo, first + second, first + second, Pointing(drop=[share(DISCS[0])]), see_nothing)
+    assert overlap(both, second) > 0.95
+    other = correct_by_points(photo, first + third, first, Pointing(drop=[share(DISCS[0])]), see_nothing)
+    assert overlap(other, third) > 0.95
+
+
+def test_points_that_agree_with_the_matte_change_nothing_far_from_them() -> None:
+    photo, (first, second, _) = draw_discs()
+    alpha = correct_by_points(photo, first, first, Pointing([share(DISCS[0])], [share(DISCS[1])]), see_nothing)
+    assert overlap(alpha, first) > 0.99
+    assert alpha[second > 0].max() == 0
+
+
+def test_a_box_leaves_nothing_outside_it() -> None:
+    photo, (first, second, _) = draw_discs()
+    seen = first + second
+
+    def predict(area: Area) -> Alpha:
+        return crop_area(np.repeat(seen[..., None], 3, axis=2).astype(np.uint8), area)[..., 0].astype(np.float32)
+
+    box = (0.5, 0.1, 1.0, 0.6)
+    alpha = select_pointed(photo, seen, Pointing(box=box), select_main, predict)
+    assert overlap(alpha, second) > 0.97
+    assert alpha[:, : SIDE // 2].max() == 0
+
+
+def test_where_nothing_stands_out_a_point_says_what_is_meant() -> None:
+    photo, (first, *_) = draw_discs()
+    nothing = np.zeros_like(first)
+    with pytest.raises(BadInput):
+        select_pointed(photo, nothing, Pointing(drop=[(0.9, 0.9)]), select_main, see_nothing)
+    alpha = select_pointed(photo, nothing, Pointing(keep=[share(DISCS[0])]), select_main, see_nothing)
+    assert overlap(alpha, first) > 0.9
+
+
+def test_a_stroke_asks_the_net_once() -> None:
+    photo, (first, *_) = draw_discs()
+    asked: list[Area] = []
+
+    def predict(area: Area) -> Alpha:
+        asked.append(area)
+        return np.zeros((8, 8), np.float32)
+
+    stroke = [(x / SIDE, 0.95) for x in range(200, 216, 2)]
+    correct_by_points(photo, first, first, Pointing(keep=stroke), predict)
+    assert len(asked) == 1
+
+
+def make_person(x: float) -> tuple[Face, Alpha]:
+    """A head over a body, and the matte of both."""
+    matte = np.zeros((SIDE, SIDE), np.float32)
+    cv2.circle(matte, (round(x), 120), 40, 1.0, -1)
+    cv2.rectangle(matte, (round(x) - 70, 155), (round(x) + 70, SIDE), 1.0, -1)
+    landmarks = np.full((468, 2), (x, 120), np.float32)
+    box = (x - 45, 70.0, x + 45, 165.0)
+    return Face(landmarks, box, (x - 15, 112), (x + 15, 112), (x, 152), 0.0, 1.0), matte
+
+
+def test_of_two_people_who_touch_each_keeps_their_own_part_and_together_they_keep_all() -> None:
+    (one, first), (two, second) = make_person(130), make_person(262)
+    both = np.maximum(first, second)
+    photo = np.full((SIDE, SIDE, 3), 180, np.uint8)
+    photo[first > 0], photo[second > 0] = (40, 60, 120), (130, 50, 40)
+    alone = select_people(photo, both, one, (one, two))
+    assert alone[second * (1 - first) > 0].mean() < 0.05
+    assert alone[first * (1 - second) > 0].mean() > 0.95
+    assert overlap(select_people(photo, both, None, (one, two)), both) > 0.99

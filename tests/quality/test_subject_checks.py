@@ -1,0 +1,78 @@
+"""Say no, or ask: each kind of photo from which no picture should be made, and what is to be done about it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Face
+from pipelines.quality.subject_checks import (
+    check_face,
+    check_photo_size,
+    check_scenery,
+    count_people,
+    fills_photo,
+    loses_face,
+)
+
+SHAPE = (400, 300)
+
+
+def make_face(x: float = 150, y: float = 150, eyes: float = 40) -> Face:
+    """A round face around (x, y)."""
+    turns = np.linspace(0, 2 * np.pi, 468)
+    outline = np.stack([x + eyes * np.cos(turns), y + 1.2 * eyes * np.sin(turns)], axis=1).astype(np.float32)
+    box = (x - eyes, y - 1.5 * eyes, x + eyes, y + 1.3 * eyes)
+    return Face(outline, box, (x - eyes / 2, y), (x + eyes / 2, y), (x, y + eyes), 0.0, 1.0)
+
+
+def test_a_whole_face_of_some_size_passes() -> None:
+    check_face(make_face(), SHAPE)
+
+
+@pytest.mark.parametrize("place", [(10, 150), (150, 390), (150, -5)])
+def test_a_face_whose_eyes_or_chin_the_photo_cuts_is_refused(place: tuple[int, int]) -> None:
+    with pytest.raises(BadInput, match="Take one that shows the whole head") as refused:
+        check_face(make_face(*place), SHAPE)
+    assert (refused.value.code, refused.value.param) == ("no_face", "photo")
+
+
+def test_a_tiny_face_is_refused_with_a_size_that_works() -> None:
+    with pytest.raises(BadInput, match="one of 900 pixels or more") as refused:
+        check_face(make_face(eyes=11), SHAPE)
+    assert refused.value.code == "no_face"
+
+
+def test_a_head_outside_its_own_cut_out_is_found() -> None:
+    face, alpha = make_face(), np.zeros(SHAPE, np.float32)
+    alpha[100:300, 80:220] = 1
+    assert not loses_face(alpha, face)
+    alpha[100:200] *= 0.3
+    assert loses_face(alpha, face)
+
+
+def test_a_tiny_photo_is_refused_with_a_size_that_works() -> None:
+    with pytest.raises(BadInput, match=r"64 x 48 pixels: too small\. Take one of 512 pixels or more"):
+        check_photo_size(np.zeros((48, 64, 3), np.uint8))
+    check_photo_size(np.zeros((96, 128, 3), np.uint8))
+
+
+def test_a_view_from_border_to_border_is_asked_back_and_a_person_or_a_full_photo_is_not() -> None:
+    hills = np.zeros(SHAPE, np.float32)
+    hills[200:] = 1
+    with pytest.raises(BadInput, match="Point at what is meant") as asked:
+        check_scenery(hills, ())
+    assert asked.value.code == "no_subject"
+    check_scenery(hills, (make_face(),))
+    check_scenery(np.ones(SHAPE, np.float32), ())
+    assert fills_photo(np.ones(SHAPE, np.float32))
+    assert not fills_photo(hills)
+
+
+def test_people_are_counted_and_passers_by_are_not_kept() -> None:
+    group = (make_face(eyes=40), make_face(60, 150, 30), make_face(250, 100, 10))
+    assert count_people(group[:1], 0) == ()
+    assert count_people(group, 0)[0].startswith("3 people; the front one is taken.")
+    assert count_people(group, 1)[0].startswith("3 people; number 2 by size is taken.")
+    assert count_people(group, 0, together=True)[0].startswith("2 people; they are kept together.")

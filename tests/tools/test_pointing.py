@@ -1,0 +1,57 @@
+"""What is pointed at counts in every tool with a subject: through the service, over REST, and in a row of a table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipelines.core.errors import InvalidParams
+from pipelines.core.params import subject_of
+from pipelines.tools import TOOLS
+from tests.support.examples import load_example
+from tests.support.real_studio import RealStudio
+
+MARKED_TOOLS = [tool for tool in TOOLS if "pick" in tool.params.model_fields]
+
+
+@pytest.mark.parametrize("tool", MARKED_TOOLS, ids=lambda tool: tool.id)
+def test_every_tool_with_a_subject_takes_points_and_a_box(tool) -> None:
+    values = {"photo": "file-x", "keep": "[[0.2, 0.3]]", "drop": [[0.5, 0.5]], "box": "[0, 0, 1, 0.5]"}
+    params = tool.params.model_validate(values)
+    subject = subject_of(params)
+    assert (subject.keep, subject.drop, subject.box) == (((0.2, 0.3),), ((0.5, 0.5),), (0, 0, 1, 0.5))
+    assert subject.is_pointed
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("keep", "[[0.5]]"), ("keep", "here"), ("drop", [[0.5, 1.5]]), ("box", [0.6, 0, 0.4, 1])]
+)
+def test_marks_outside_the_photo_are_refused_by_name(studio: RealStudio, name: str, value: Any) -> None:
+    with pytest.raises(InvalidParams) as refused:
+        studio.create_job("cutout", photo=studio.photos["coffee"], **{name: value})
+    assert refused.value.param == name
+
+
+def test_points_move_the_cut_out_and_stand_in_the_receipt(studio: RealStudio) -> None:
+    photo = studio.add_image(load_example("coffee"))
+    plain = studio.make("cutout", photo=photo, trim=False)
+    pointed = studio.make("cutout", photo=photo, trim=False, drop=[[0.6, 0.45]], keep=[[0.02, 0.02]])
+    before, after = studio.open_result(plain)[..., 3], studio.open_result(pointed)[..., 3]
+    assert before[180, 360] == 255
+    assert after[180, 360] < 30
+    assert after[8, 12] > 200
+    assert pointed.receipt["params"]["keep"] == [[0.02, 0.02]]
+
+
+def test_the_preview_of_pointing_greys_what_is_dropped(studio: RealStudio) -> None:
+    values = {"photo": studio.photos["coffee"], "box": [0.0, 0.0, 0.5, 0.5]}
+    job = studio.service.create_helper_job("point", values, studio.owner)
+    receipt = studio.run_job(job).receipt
+    assert receipt["params"]["places"] == []
+
+
+def test_a_row_of_a_table_takes_points_as_text(studio: RealStudio) -> None:
+    params = studio.create_job("cutout", photo=studio.photos["coffee"], keep=json.dumps([[0.5, 0.5]])).params
+    assert params["keep"] == [[0.5, 0.5]]

@@ -1,0 +1,50 @@
+"""The panel over a tool's picture in which one points at the subject; pointing.js brings it to life."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from pipelines.core.tools import Tool
+
+PANEL_HTML = """<div class="dbx-point">
+<div class="dbx-doubt"><p></p><button type="button" data-do="start">Repair</button></div>
+<div class="dbx-point-layer" hidden></div>
+<div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
+<button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
+<button type="button" data-do="drop" aria-pressed="false" title="Does not belong">Drop</button>
+<button type="button" data-do="area" aria-pressed="false" title="Box around it">Box</button>
+<button type="button" data-do="undo">Undo</button>
+<button type="button" data-do="clear">Clear</button>
+<button type="button" data-do="done">Done</button>
+</div></div>"""
+
+
+@dataclass(frozen=True)
+class PointingPanel:
+    """Components of one tab's pointing. `places` tells pointing.js where people are; the buttons are its messengers."""
+
+    places: gr.HTML
+    look: gr.Button
+    done: gr.Button
+
+
+def build_pointing_panel(tool: Tool) -> PointingPanel | None:
+    """Build the panel over the picture inside the open Gradio layout; None for a tool without a subject."""
+    if "keep" not in tool.params.model_fields:
+        return None
+    gr.HTML(PANEL_HTML, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")
+    places = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-point-places")
+    look, done = (
+        gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-point-{name}") for name in ("look", "done")
+    )
+    return PointingPanel(places, look, done)
+
+
+def render_places(places: Any, number: int) -> str:
+    """Render, for pointing.js, that look `number` ended, and where people are whom a click can choose (shares)."""
+    return f'<i hidden data-look="{number}" data-places="{escape(json.dumps(places))}"></i>'

@@ -1,0 +1,210 @@
+// Pointing at the subject: marks on the large picture go into the form's hidden fields as JSON, in shares of the photo,
+// and the picture shows what they make of the cut-out. A click is a point, dragging is a stroke, or a box.
+(() => {
+  const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke
+  const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
+  const field = (box, name) => part(box, name)?.querySelector("textarea, input");
+  const empty = () => ({ keep: [], drop: [], box: null });
+  const states = new WeakMap(); // by box: the mode, the marks, and those before each change
+  const stateOf = (box) => {
+    if (!states.has(box)) states.set(box, { mode: "keep", marks: empty(), before: [] });
+    return states.get(box);
+  };
+  const read = (box) => {
+    const parse = (name) => { try { return JSON.parse(field(box, name)?.value || "null"); } catch { return null; } };
+    return { keep: parse("keep") ?? [], drop: parse("drop") ?? [], box: parse("box") };
+  };
+  const write = (box, name, value) => {
+    const input = field(box, name), text = value?.length ? JSON.stringify(value) : "";
+    if (!input || input.value === text) return;
+    input.value = text;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const layerOf = (box) => box.querySelector(".dbx-point-layer");
+
+  // Lay the layer exactly over the picture, which is fitted into its box.
+  const place = (box) => {
+    const image = box.querySelector(".dbx-live img"), layer = layerOf(box);
+    if (!image?.naturalWidth || layer.hidden) return;
+    const frame = box.getBoundingClientRect(), seen = image.getBoundingClientRect();
+    const scale = Math.min(seen.width / image.naturalWidth, seen.height / image.naturalHeight);
+    const [width, height] = [image.naturalWidth * scale, image.naturalHeight * scale];
+    const style = {
+      left: `${seen.left - frame.left + (seen.width - width) / 2}px`,
+      top: `${seen.top - frame.top + (seen.height - height) / 2}px`, width: `${width}px`, height: `${height}px`,
+    };
+    Object.assign(layer.style, style);
+  };
+  const shift = (node, x, y) => Object.assign(node.style, { left: `${x * 100}%`, top: `${y * 100}%` });
+  const addMark = (layer, kind, x, y) => {
+    const dot = document.createElement("i");
+    dot.className = kind;
+    shift(dot, x, y);
+    layer.append(dot);
+    return dot;
+  };
+  const addArea = (layer, [left, top, right, bottom]) => {
+    const area = addMark(layer, "area", left, top);
+    Object.assign(area.style, { width: `${(right - left) * 100}%`, height: `${(bottom - top) * 100}%` });
+  };
+  const draw = (box) => {
+    const layer = layerOf(box), { marks } = stateOf(box);
+    layer.replaceChildren();
+    if (marks.box) addArea(layer, marks.box);
+    for (const kind of ["keep", "drop"]) for (const [x, y] of marks[kind]) addMark(layer, kind, x, y);
+    const told = part(box, "point-places")?.querySelector("[data-places]");
+    JSON.parse(told?.dataset.places || "[]").forEach(([x, y], pick) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.pick = pick;
+      button.textContent = pick + 1;
+      button.title = "Choose this person";
+      shift(button, x, y);
+      layer.append(button);
+    });
+    place(box);
+  };
+  const bar = (box) => box.querySelector(".dbx-point-bar");
+  const look = (box) => {
+    bar(box).setAttribute("aria-busy", "true");
+    part(box, "point-look").click();
+  };
+  const setMarks = (box, marks) => {
+    stateOf(box).marks = marks;
+    for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
+    draw(box);
+  };
+  const change = (box, marks) => {
+    const state = stateOf(box);
+    state.before.push(state.marks);
+    setMarks(box, marks);
+    look(box);
+  };
+  const open = (box, isOpen) => {
+    box.classList.toggle("pointing", isOpen);
+    box.classList.remove("near");
+    layerOf(box).hidden = bar(box).hidden = !isOpen;
+  };
+  const setMode = (box, mode) => {
+    stateOf(box).mode = mode;
+    bar(box).querySelectorAll("[aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.do === mode)));
+  };
+  const actions = {
+    start: (box) => {
+      states.set(box, { mode: "keep", marks: read(box), before: [] });
+      open(box, true);
+      setMode(box, "keep");
+      draw(box);
+      look(box);
+      bar(box).querySelector("button").focus({ preventScroll: true });
+    },
+    undo: (box) => {
+      const state = stateOf(box);
+      if (state.before.length) { setMarks(box, state.before.pop()); look(box); }
+    },
+    clear: (box) => change(box, empty()),
+    done: (box) => { open(box, false); part(box, "point-done").click(); },
+  };
+
+  // Choosing a person sets the number of the subject; its slider is built when its fold is first opened.
+  const choose = async (box, pick) => {
+    const find = () => part(box, "pick")?.querySelector("input[type=number]");
+    for (const fold of ["adjust-subject", "more"]) if (!find()) part(box, fold)?.querySelector(":scope > button")?.click();
+    for (let tries = 0; !find() && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
+    const input = find();
+    if (!input) return;
+    if (input.value !== String(pick)) {
+      input.value = String(pick);
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+      input.dispatchEvent(new FocusEvent("blur"));
+      await new Promise((done) => setTimeout(done, 60)); // the form's own draft starts, and this look replaces it
+    }
+    change(box, empty());
+  };
+
+  document.addEventListener("click", (event) => {
+    const box = event.target.closest?.(".dbx-point")?.closest(".dbx-box");
+    if (!box) {
+      const go = event.target.closest?.(".dbx-go button, .dbx-examples button");
+      const side = go?.closest(".dbx-tool")?.querySelector(".dbx-box.pointing");
+      if (side) open(side, false);
+      return;
+    }
+    const button = event.target.closest("button");
+    if (!button) return;
+    event.stopPropagation();
+    if (button.dataset.pick) choose(box, Number(button.dataset.pick));
+    else if (button.hasAttribute("aria-pressed")) setMode(box, button.dataset.do);
+    else actions[button.dataset.do]?.(box);
+  });
+  document.addEventListener("keydown", (event) => {
+    const box = event.key === "Escape" && document.querySelector(".dbx-box.pointing");
+    if (!box) return;
+    event.stopImmediatePropagation();
+    actions.done(box);
+  }, true);
+
+  // The window hears of pointers before the page does, whose own dragging would move the subject.
+  let held = null; // the stroke or box under the pointer
+  const shareOf = (layer, event) => {
+    const frame = layer.getBoundingClientRect(), bound = (share) => Math.round(Math.min(1, Math.max(0, share)) * 1e4) / 1e4;
+    return [bound((event.clientX - frame.left) / frame.width), bound((event.clientY - frame.top) / frame.height)];
+  };
+  window.addEventListener("pointerdown", (event) => {
+    const layer = event.target.closest?.(".dbx-point-layer");
+    if (!layer || event.button || event.target.closest("button")) return;
+    event.stopPropagation();
+    event.preventDefault();
+    const box = layer.closest(".dbx-box"), { mode } = stateOf(box);
+    held = { box, layer, mode, id: event.pointerId, points: [shareOf(layer, event)] };
+    layer.setPointerCapture(event.pointerId);
+    if (mode !== "area") addMark(layer, mode, ...held.points[0]);
+  }, true);
+  window.addEventListener("pointermove", (event) => {
+    if (held?.id !== event.pointerId) return;
+    event.stopPropagation();
+    const at = shareOf(held.layer, event), last = held.points.at(-1);
+    if (held.mode === "area") {
+      held.points[1] = at;
+      held.layer.querySelectorAll("i.area").forEach((area) => area.remove());
+      addArea(held.layer, toArea(held.points));
+    } else if (Math.hypot(at[0] - last[0], at[1] - last[1]) > STROKE_STEP && held.points.length < MAX_STROKE) {
+      held.points.push(at);
+      addMark(held.layer, held.mode, ...at);
+    }
+  }, true);
+  const toArea = ([[x0, y0], [x1, y1] = [x0, y0]]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
+  for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, (event) => {
+    if (held?.id !== event.pointerId) return;
+    event.stopPropagation();
+    const { box, mode, points } = held, { marks } = stateOf(box), area = toArea(points);
+    held = null;
+    if (end === "pointercancel") return draw(box);
+    if (mode !== "area") return change(box, { ...marks, [mode]: [...marks[mode], ...points] });
+    if (area[2] - area[0] > 0.02 && area[3] - area[1] > 0.02) change(box, { ...marks, box: area });
+    else draw(box);
+  }, true);
+
+  // What the page writes anew: the picture, places of people, and whether there is a doubt about the cut-out.
+  const update = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
+    const told = part(box, "stage")?.querySelector("[data-doubt]")?.dataset.doubt ?? "", line = box.querySelector(".dbx-doubt");
+    if (line.firstElementChild.textContent !== told && line.dataset.told !== told) {
+      line.dataset.told = told;
+      line.firstElementChild.textContent = told;
+      line.classList.toggle("told", Boolean(told));
+    }
+    if (!box.classList.contains("pointing")) return;
+    const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};
+    if (ended !== box.pointLook) {
+      box.pointLook = ended;
+      bar(box).removeAttribute("aria-busy");
+    }
+    if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
+    place(box);
+  });
+  let due = false;
+  const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; update(); }); } };
+  new MutationObserver(soon).observe(document, { childList: true, subtree: true, attributeFilter: ["src", "data-doubt", "data-look", "data-places"] });
+  document.addEventListener("load", soon, true);
+  window.addEventListener("resize", soon);
+})();
