@@ -175,6 +175,7 @@ _ALL_SETS: tuple[Scene, ...] = (
 RENDERED_IDS = frozenset(
     (
         "autumn-wood",
+        "cafe-bar",
         "concrete-leaves",
         "desk",
         "garden-stone",
@@ -193,6 +194,7 @@ RENDERED_IDS = frozenset(
         "snow",
         "spring-garden",
         "stage",
+        "studio-room",
         "terrace",
         "walnut-evening",
         "winter-light",
