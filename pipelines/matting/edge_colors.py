@@ -12,25 +12,18 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask
-from pipelines.imaging.resize import outline_band, resize_map, size_within
+from pipelines.imaging.resize import size_within
 
 WORK_SIDE_PX = 640  # longer side of the copy on which colours are spread; at most half the photo, finer gains nothing
 OPAQUE_ALPHA = np.float32(249.5 / 255)  # alpha that an 8-bit matte stores as 250, so that readers find the same core
 TRUST_SEPARATION = 3.0  # squared separation of both colours, in deviations, at which they weigh as much as the net
-OUTLIER_DISTANCE = 25.0  # squared deviations off the line between both colours at which they weigh half
 SHARE_BLACK_POINT = 0.06  # share of colour that becomes 0: less is grain
 SHARE_WHITE_POINT = 0.94  # share of colour that becomes 1
 SMOOTHING_SIGMA_PX = 0.4  # blur that removes single wrong pixels and keeps edges
 TEETH_RATIO = 0.0025  # of the longer side: teeth that are smoothed where colours do not tell
 EDGE_RISE_PX = 1.7  # over which a smoothed edge rises
 BLUR_RISE_SIGMAS = 2.5  # standard deviations over which a blurred step rises
-BLUR_WORK_SIDE_PX = 1024  # longer side of the copy on which an edge's blur is measured
-BLUR_SIGMAS_PX = (1.0, 2.5)  # two scales of a blurred step; the ratio of its gradients tells its blur
-LOCAL_MAXIMUM_RATIO = 0.7  # of the strongest gradient around: weaker edges are not measured
-LOCAL_MAXIMUM_SIDE_PX = 9  # side of the square in which the strongest gradient is taken
 SHARP_SIGMA_PX = 2.3  # about the blur of a matte, and of a photo in focus
-MAX_SIGMA_PX = 8.0  # largest blur that an edge gets
-BLUR_MAP_SIGMA_RATIO = 0.015  # of the longer side: blur changes no faster along an outline
 NOISE_LEVELS = 3.0  # standard deviation of grain: colours nearer than that tell nothing
 
 
@@ -58,19 +51,16 @@ class MixtureEstimate:
     background_deviation: Float32Array
 
 
-def refine_edge_alpha(image: Image, alpha: Alpha, unknown: Mask, uncertainty: Alpha | None = None) -> Alpha:
+def refine_edge_alpha(image: Image, alpha: Alpha, unknown: Mask) -> Alpha:
     """Estimate the `unknown` pixels of `alpha` again from colours (H x W each).
 
     The pixel is projected on the line between the two local colours along Fisher's linear discriminant; the better the
-    colours separate there, the more that counts against the given alpha. With `uncertainty` (H x W, 0 to 1) it counts
-    only as far as the pixel lies on that line: a third colour, such as a cord behind a hat, is no mixture.
+    colours separate there, the more that counts against the given alpha.
     """
     if not unknown.any():
         return alpha
     mixture = estimate_mixture(image, alpha, unknown)
     trust = mixture.separation / (mixture.separation + TRUST_SEPARATION)
-    if uncertainty is not None:
-        trust /= 1 + uncertainty[unknown] * mixture.line_distance / OUTLIER_DISTANCE
     result = alpha.copy()
     result[unknown] += trust * (mixture.share - result[unknown])
     result[unknown] = cv2.GaussianBlur(result, (3, 3), SMOOTHING_SIGMA_PX)[unknown]
@@ -129,52 +119,6 @@ def _line_distance(
     covariance[:, (0, 3, 5)] += 2 * NOISE_LEVELS**2
     difference = np.asarray(pixels - background.mean - share[:, None] * (subject.mean - background.mean), np.float32)
     return np.maximum((difference * _solve_symmetric(covariance, difference)).sum(axis=1), 0)
-
-
-def match_edge_softness(image: Image, alpha: Alpha) -> Alpha:
-    """Make the edge of `alpha` as soft as the photo's own where the lens did not hold it in focus.
-
-    A hard line around something out of focus looks cut with scissors, and shows the old background's colour along it.
-    The new edge lies a little inside, where that colour is weaker.
-    """
-    small = resize_map(alpha, size_within(alpha.shape, BLUR_WORK_SIDE_PX))
-    extra_sigma = np.sqrt(np.maximum(_estimate_edge_blur(image, small) ** 2 - SHARP_SIGMA_PX**2, 0))
-    if extra_sigma.max() < 0.5:
-        return alpha
-    blurred = small
-    for low, high in ((0.0, 2.0), (2.0, 4.0), (4.0, MAX_SIGMA_PX)):
-        weight = np.clip((extra_sigma - low) / (high - low), 0, 1)
-        blurred = blurred + weight * (cv2.GaussianBlur(small, (0, 0), high, borderType=cv2.BORDER_REPLICATE) - blurred)
-    inside = np.clip((blurred - 0.25) / 0.7, 0, 1)
-    change = np.clip(extra_sigma, 0, 1) * (inside - small)
-    change = cv2.resize(change, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.clip(alpha + change, 0, 1).astype(np.float32)
-
-
-def _estimate_edge_blur(image: Image, alpha: Alpha) -> Float32Array:
-    """Estimate the photo's edge blur in pixels, H x W; 0: unknown (gradients at two scales, Zhuo and Sim, 2011)."""
-    small = cv2.resize(image, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(np.asarray(small, np.uint8), cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
-    fine, coarse = (
-        _gradient_magnitude(np.asarray(cv2.GaussianBlur(grey, (0, 0), scale), np.float32)) for scale in BLUR_SIGMAS_PX
-    )
-    ratio = np.clip(coarse / np.maximum(fine, 1e-3), 0, 0.985) ** 2
-    sigma = np.sqrt(np.maximum(ratio * BLUR_SIGMAS_PX[1] ** 2 - BLUR_SIGMAS_PX[0] ** 2, 0) / (1 - ratio))
-    outline = outline_band(alpha, 2, cv2.MORPH_RECT)
-    # Beside a stronger edge, such as a ring's other side, two edges would look like one that is blurred.
-    isolated = fine > LOCAL_MAXIMUM_RATIO * cv2.dilate(
-        fine, np.ones((LOCAL_MAXIMUM_SIDE_PX, LOCAL_MAXIMUM_SIDE_PX), np.uint8)
-    )
-    weight = np.where(outline & isolated & (fine > 1), fine**2, 0).astype(np.float32)
-    map_sigma = max(BLUR_MAP_SIGMA_RATIO * max(alpha.shape), 2)
-    total, known = (cv2.GaussianBlur(part, (0, 0), map_sigma) for part in (weight * sigma.astype(np.float32), weight))
-    return np.asarray(np.where(known > 1e-4, total / np.maximum(known, 1e-4), 0), np.float32)
-
-
-def _gradient_magnitude(grey: Float32Array) -> Float32Array:
-    """Return the length of the Sobel gradient, H x W."""
-    across, down = (cv2.Sobel(grey, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
-    return np.asarray(np.hypot(across, down), np.float32)
 
 
 def estimate_side_colours(

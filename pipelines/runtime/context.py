@@ -23,7 +23,6 @@ from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
 from pipelines.matting.pointing import Area, Pointing, correct_by_points, crop_area, select_people, select_pointed
-from pipelines.matting.tiled_refinement import needs_tiles
 from pipelines.models import oom_fallback
 from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.signing_key import SigningKeyStore
@@ -126,7 +125,7 @@ class JobContext:
         may_search = self.may_search_faces(params.photo)
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
         faces = self._detect_faces(params.photo) if may_search else ()
-        # A draft waits neither for the second net nor for the tiled pass, which shows only in a large picture.
+        # A draft does not wait for the second net.
         spec_ids = self._matting_spec_ids[:1] if self.draft else self._matting_spec_ids
         cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
         if params.matte is None and not params.is_pointed and params.pick < len(faces):
@@ -147,12 +146,11 @@ class JobContext:
         together: bool,
     ) -> Cutout:
         may_search = self.may_search_faces(params.photo)
-        in_tiles = not self.draft and params.matte is None and needs_tiles(self.open_image(params.photo))
         marks = (params.keep, params.drop, params.box, together and not params.pick)
-        key = ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, may_search, in_tiles)
+        key = ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, may_search)
         return self._memoize(
             key,
-            lambda: self._compute_cutout(params, faces, spec_ids, in_tiles, emit, together=together),
+            lambda: self._compute_cutout(params, faces, spec_ids, emit, together=together),
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
 
@@ -161,7 +159,6 @@ class JobContext:
         params: Subject,
         faces: tuple[Face, ...],
         spec_ids: tuple[str, ...],
-        in_tiles: bool,
         emit: ProgressCallback,
         *,
         together: bool,
@@ -172,9 +169,8 @@ class JobContext:
 
         def on_first_alpha(alpha: Alpha) -> None:
             emit("Cutting out", 1, 2, lambda: composite_on_grey(photo, alpha))
-
-        def on_tile(number: int, count: int) -> None:
-            emit("Looking closer", number, count)
+            if len(spec_ids) > 1:
+                emit("Looking closer", 1, 2)
 
         pointing = Pointing(params.keep, params.drop, params.box)
         predict = partial(self._predict_crop, params.photo)
@@ -194,7 +190,6 @@ class JobContext:
             matte=matte,
             pick=params.pick,
             faces=faces,
-            on_tile_progress=on_tile if in_tiles else None,
             on_first_alpha=on_first_alpha,
             select=select,
         )
