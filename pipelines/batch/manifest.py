@@ -34,8 +34,11 @@ MANIFEST_COLUMNS = (
     "code",
     "column",
     "error",
+    "cutout_uncertainty",
 )
 MANIFEST_NAME = "manifest.csv"
+SET_ASIDE_FOLDER = "set-aside"
+NEVER_SET_ASIDE = 1.0
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9._-]+")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -97,7 +100,23 @@ def _manifest_row(batches: BatchService, row: RowState) -> list[object]:
         error.get("code"),
         error.get("param"),
         error.get("message"),
+        cutout_uncertainty(job),
     ]
+
+
+def cutout_uncertainty(job: JobRow | None) -> float | None:
+    """Return how uncertain the cut-out of a finished job is, 0 to 1; None where no net cut anything out."""
+    return job.result.receipt.get("cutout_uncertainty") if job is not None and job.result else None
+
+
+def list_cutouts(batches: BatchService, batch_id: str) -> list[tuple[int, str, float]]:
+    """Return number, label and uncertainty of every finished row with a cut-out, the least certain first."""
+    found = [
+        (row.row, row_label(row.row, row.key, row.cells), uncertainty)
+        for row in batches.iter_rows(batch_id, "done")
+        if row.job_id and (uncertainty := cutout_uncertainty(batches.jobs.get_job(row.job_id))) is not None
+    ]
+    return sorted(found, key=lambda each: -each[2])
 
 
 def save_manifest(batches: BatchService, batch_id: str, path: Path) -> None:
@@ -106,12 +125,18 @@ def save_manifest(batches: BatchService, batch_id: str, path: Path) -> None:
         write_manifest(batches, batch_id, out)
 
 
-def iter_pictures(batches: BatchService, batch_id: str, since: float = 0.0) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of every file that was finished from the Unix time `since` on."""
+def iter_pictures(
+    batches: BatchService, batch_id: str, since: float = 0.0, *, set_aside: float = NEVER_SET_ASIDE
+) -> Iterator[tuple[str, Path]]:
+    """Yield name and path of every file that was finished from the Unix time `since` on.
+
+    The name has a folder before it where the cut-out is more uncertain than `set_aside`.
+    """
     for row in batches.iter_rows(batch_id, "done", since):
         job = batches.jobs.get_job(row.job_id) if row.job_id else None
+        folder = f"{SET_ASIDE_FOLDER}/" if (cutout_uncertainty(job) or 0.0) > set_aside else ""
         for number, file in enumerate(result_files(job), 1):
-            yield result_file_name(row, number, file), batches.service.files.local_path(file.id)
+            yield folder + result_file_name(row, number, file), batches.service.files.local_path(file.id)
 
 
 def export_pictures(batches: BatchService, batch_id: str, folder: Path, since: float = 0.0) -> int:
@@ -134,12 +159,15 @@ def link_or_copy(path: Path, part: Path) -> None:
     shutil.copyfile(path, part)
 
 
-def save_zip(batches: BatchService, batch_id: str, path: Path) -> None:
-    """Write pictures and manifest as one signed ZIP. Raises `disk_full`."""
+def save_zip(batches: BatchService, batch_id: str, path: Path, set_aside: float = NEVER_SET_ASIDE) -> None:
+    """Write pictures and manifest as one signed ZIP. Raises `disk_full`.
+
+    Pictures whose cut-out is more uncertain than `set_aside` (0 to 1) lie in a folder of their own.
+    """
     with atomic_write(path) as part:
         # Nothing is compressed, since a compressed entry cannot be signed.
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as out:
-            for name, picture in iter_pictures(batches, batch_id):
+            for name, picture in iter_pictures(batches, batch_id, set_aside=set_aside):
                 out.write(picture, name)
             table = part.with_name(f"{part.name}.csv")
             try:

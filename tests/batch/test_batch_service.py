@@ -23,13 +23,14 @@ from pipelines.batch.batch_service import DISK_FULL_NOTE, STORE_AWAY_NOTE, Batch
 from pipelines.batch.batch_table import Batch
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import ParsedRow, csv_template, read_jobs_file
-from pipelines.batch.manifest import MANIFEST_NAME, export_pictures, save_manifest, save_zip
+from pipelines.batch.manifest import MANIFEST_NAME, export_pictures, list_cutouts, save_manifest, save_zip
 from pipelines.batch.picture_source import FolderSource, ZipSource, check_name
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.errors import BadInput, NotFound, OutOfMemory, StudioError
 from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.jobs.queue import JobRow
 from pipelines.storage.file_index import pixels_sha256
 from pipelines.storage.fsspec_store import UNREACHABLE_MESSAGE
 from pipelines.tools import TOOLS
@@ -659,6 +660,34 @@ def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Batch
     assert [row["id"] for row in csv.DictReader(io.StringIO(table))] == ["../../x", "'+SUM(A1)"]
     assert read_validation_state((tmp_path / "out.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
     assert not list(tmp_path.glob(".part*"))
+
+
+def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(
+    here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.jsonl", "\n".join(json.dumps({"id": name, "photo": "a.png"}) for name in "abc"))
+    batch = here.create_batch(path)
+    here.batches.start(batch.id)
+    here.wait_for_batch(batch)
+    doubts = dict(zip("abc", (0.2, 0.9, None), strict=True))
+    keys = {row.job_id: row.key for row in here.batches.iter_rows(batch.id)}
+    found = here.service.jobs.get_job
+
+    def with_doubt(job_id: str) -> JobRow | None:
+        job = found(job_id)
+        assert job is not None
+        assert job.result is not None
+        job.result.receipt["cutout_uncertainty"] = doubts[keys[job_id]]
+        return job
+
+    monkeypatch.setattr(here.service.jobs, "get_job", with_doubt)
+    assert list_cutouts(here.batches, batch.id) == [(2, "b", 0.9), (1, "a", 0.2)]
+    save_zip(here.batches, batch.id, tmp_path / "out.zip", 0.5)
+    with zipfile.ZipFile(tmp_path / "out.zip") as out:
+        assert {"00001-a.png", "set-aside/00002-b.png", "00003-c.png"} <= set(out.namelist())
+        table = out.read(MANIFEST_NAME).decode("utf-8-sig")
+    assert [row["cutout_uncertainty"] for row in csv.DictReader(io.StringIO(table))] == ["0.2", "0.9", ""]
 
 
 def test_five_thousand_rows_are_kept_without_being_held(here: BatchStudio, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pipelines.batch.batch_service import BatchOptions, BatchService, new_batch_
 from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template
-from pipelines.batch.manifest import link_or_copy, result_files, row_label, save_zip
+from pipelines.batch.manifest import link_or_copy, list_cutouts, result_files, row_label, save_zip
 from pipelines.batch.picture_source import check_name
 from pipelines.batch.row_values import BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
@@ -89,7 +89,11 @@ class BatchTabEvents:
             self._listen(button.click, handler, shown)
         for button, handler in ((tab.previous, self.show_previous_page), (tab.next, self.show_next_page)):
             self._listen(button.click, handler, shown)
-        download_carried_file(self._listen(tab.make_zip.click, self.make_zip, [tab.batch_id]), tab.download)
+        download_carried_file(
+            self._listen(tab.make_zip.click, self.make_zip, [tab.batch_id, tab.set_aside]), tab.download
+        )
+        for listener in (tab.list_cutouts.click, tab.set_aside.release):
+            self._listen(listener, self.list_uncertain_cutouts, [tab.batch_id, tab.set_aside])
         for listener in (tab.files.upload, tab.files.clear):
             self._listen(listener, self.show_files, [*shown, tab.files])
         self._listen(tab.timer.tick, self.refresh, shown)
@@ -323,7 +327,17 @@ class BatchTabEvents:
     def _find_last_batch(self, request: gr.Request) -> Batch | None:
         return next(iter(self.batches.list_batches(self.access.identify_visitor(request), 1)), None)
 
-    def make_zip(self, request: gr.Request, batch_id: str) -> Iterator[Updates]:
+    def list_uncertain_cutouts(self, request: gr.Request, batch_id: str, set_aside: float) -> Updates:
+        """List the shown batch's cut-outs, the least certain first; a click on a heading sorts by it."""
+        if self._find_own_batch(batch_id, request) is None:
+            return {}
+        rows = [
+            [row, label, uncertainty, "yes" if uncertainty > set_aside else ""]
+            for row, label, uncertainty in list_cutouts(self.batches, batch_id)
+        ]
+        return {self.tab.cutouts: gr.Dataframe(rows, visible=bool(rows))}
+
+    def make_zip(self, request: gr.Request, batch_id: str, set_aside: float) -> Iterator[Updates]:
         """Write the finished rows and the manifest of the shown batch into a ZIP, which the page then downloads."""
         tab = self.tab
         if self._find_own_batch(batch_id, request) is None:
@@ -334,7 +348,11 @@ class BatchTabEvents:
         zips = ZipDownloads(tab.download.GRADIO_CACHE)
         try:
             with translate_disk_full():
-                path = zips.create_zip(batch_id, "results.zip", lambda part: save_zip(self.batches, batch_id, part))
+                path = zips.create_zip(
+                    batch_id,
+                    "results.zip",
+                    lambda part: save_zip(self.batches, batch_id, part, set_aside),
+                )
         except StudioError as error:
             label = gr.Button(text.DOWNLOAD_LABEL, interactive=True)
             yield {**self._show_error(error), tab.make_zip: label, tab.download: None}

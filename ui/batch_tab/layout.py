@@ -39,6 +39,9 @@ class _AnyFiles:
 
 FileDrop = make_component("Drop", _AnyFiles, gr.File)
 
+DEFAULT_SET_ASIDE = 0.5
+"""Uncertainty of a cut-out from which it is more likely wrong than right."""
+
 
 @dataclass
 class BatchTabState:
@@ -118,6 +121,25 @@ class BatchTab:
                     self.position = gr.HTML("", elem_id="batch-where")
                     self.next = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
                 self.sheet = gr.HTML("", elem_id="batch-sheet")
+                with gr.Accordion("Uncertain cut-outs", open=False, elem_classes=["dbx-more"], elem_id="batch-doubts"):
+                    self.set_aside = gr.Slider(
+                        0,
+                        1,
+                        DEFAULT_SET_ASIDE,
+                        step=0.05,
+                        label="Set aside above",
+                        info="0 is certain, 1 is not. In the ZIP such pictures lie in a folder of their own.",
+                        elem_id="batch-set-aside",
+                    )
+                    self.list_cutouts = gr.Button("List cut-outs", size="sm", elem_id="batch-cutouts")
+                    self.cutouts = gr.Dataframe(
+                        headers=["Row", "Picture", "Uncertainty", "Set aside"],
+                        datatype=["number", "str", "number", "str"],
+                        interactive=False,
+                        visible=False,
+                        show_label=False,
+                        elem_id="batch-cutout-table",
+                    )
                 self.refresh = gr.Button("Look again", elem_id="batch-again", elem_classes=["dbx-again"])
 
     def list_components(self) -> list[Any]:
