@@ -25,7 +25,7 @@ RIM_PX = 3  # width of the rim of a region whose edges are compared
 CONTRAST_LEVELS = 12.0  # Lab levels: a difference of edges that is noise
 TRUST_OFFSET, TRUST_WEIGHTS = 0.9, (1.3, 0.7, 1.8, 6.0)
 """Of the logistic model of a region: fitted on half of the truth set (tests/bench/pictures) and some photographs."""
-DOUBT_OFFSET, DOUBT_WEIGHTS = -3.1, (3.6, 1.0, 6.0, 0.2)
+DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
 """Of the logistic model of doubt. The weights are those of unsettled, differing, half transparent, edge."""
 FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this much
 
