@@ -41,8 +41,9 @@ def make_changed_photo(scale: float, down: float, gain: float) -> Image:
 
 @cache
 def cut_changed_photo(scale: float, down: float, gain: float) -> Cutout:
-    with ModelCache(FAMILIES).borrow_model("u2netp") as net:
-        return cut_out_subject(make_changed_photo(scale, down, gain), net)
+    cache = ModelCache(FAMILIES)
+    with cache.borrow_model("u2netp") as net, cache.borrow_model("isnet") as detail_net:
+        return cut_out_subject(make_changed_photo(scale, down, gain), net, detail_net=detail_net)
 
 
 @pytest.mark.parametrize(("scale", "down", "gain"), [(0.9, -22, 0.6), (0.8, 20, 1.25)])
