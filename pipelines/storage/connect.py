@@ -36,7 +36,9 @@ def open_sqlite(path: Path, *, read_only: bool = False) -> Database:
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
     name = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    connect = partial(sqlite3.connect, name, LOCK_TIMEOUT_SECONDS, 0, None, False, uri=True)
+    connect = partial(
+        sqlite3.connect, name, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False, uri=True
+    )
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
     database = Database(engine.connect)
     if not read_only:
