@@ -53,9 +53,9 @@ class Face:
     def scaled(self, scale: float) -> Face:
         """Return the face in a copy of the photo that is `scale` times as large."""
         left, top, right, bottom = (side * scale for side in self.box)
-        eyes_and_chin = ((x * scale, y * scale) for x, y in (self.left_eye, self.right_eye, self.chin))
-        landmarks = self.landmarks * np.float32(scale)
-        return Face(landmarks, (left, top, right, bottom), *eyes_and_chin, self.roll, self.score)
+        left_eye, right_eye, chin = ((x * scale, y * scale) for x, y in (self.left_eye, self.right_eye, self.chin))
+        landmarks, box = self.landmarks * np.float32(scale), (left, top, right, bottom)
+        return Face(landmarks, box, left_eye, right_eye, chin, self.roll, self.score)
 
     @property
     def eye_midpoint(self) -> tuple[float, float]:

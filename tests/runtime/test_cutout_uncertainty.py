@@ -17,14 +17,14 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStudio]:
 
 
 def test_a_draft_waits_for_the_small_net_alone_and_what_is_kept_for_both(studio: RealStudio) -> None:
-    form = {"photo": studio.photos["coffee"]}
-    draft = studio.make("cutout", **form, draft=True).receipt
+    photo = studio.photos["coffee"]
+    draft = studio.make("cutout", photo=photo, draft=True).receipt
     assert "u2netp" in {row["id"] for row in draft["models"]}
     assert studio.cache.load_counts["isnet"] == 0
-    kept = studio.make("cutout", **form).receipt
+    kept = studio.make("cutout", photo=photo).receipt
     assert {row["id"] for row in kept["models"]} >= {"u2netp", "isnet"}
     assert 0 <= kept["cutout_uncertainty"] < 0.1
-    again = studio.make("product", **form, preset="transparent").receipt
+    again = studio.make("product", photo=photo, preset="transparent").receipt
     assert again["cutout_uncertainty"] == kept["cutout_uncertainty"]
     assert studio.cache.load_counts["isnet"] == 1
 

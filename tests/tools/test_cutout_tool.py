@@ -25,7 +25,7 @@ PHOTO = make_noise(*SHAPE, 120, 14)
 class ThreeSubjects(FakeContext):
     """A photo of three ellipses; the third look finds the second once more."""
 
-    def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
         if params.pick > 3:
             raise BadInput("There are only 4 subjects in this photo.", code="no_subject", param="pick")
         return Cutout(self.image, make_alpha((0, 1, 1, 2)[params.pick]), (f"look {params.pick}",))

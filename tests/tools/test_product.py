@@ -41,7 +41,7 @@ class ProductContext(FakeContext):
         (height, width), _, _ = PHOTOS[file_id]
         return make_noise(height, width, LEVEL[file_id], 8, seed=len(file_id))
 
-    def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
         (height, width), centre, radius = PHOTOS[params.photo]
         alpha = make_blob(height, width, centre, radius) if self.alpha is None else self.alpha
         return Cutout(self.open_image(params.photo), alpha)

@@ -88,7 +88,7 @@ def test_the_subject_that_is_picked_goes_where_somebody_points() -> None:
     image = make_wall()
 
     class TwoSubjects(FakeContext):
-        def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
+        def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
             return Cutout(self.image, make_spot(image, (30, 50) if params.pick == 0 else (90, 50)))
 
     for pick, (gone, stays) in enumerate(((30, 90), (90, 30))):
