@@ -95,7 +95,8 @@ def _parse_url(url: str) -> tuple[dict[str, Any], str]:
         raise ValueError(_URL_FORM) from None
     options = {name: values[-1] for name, values in parts.normalized_query.items()}
     mode, schema = options.pop("sslmode", "prefer"), options.pop("schema", "designerbox")
-    if parts.drivername not in ("postgres", "postgresql") or not parts.username or not parts.database:
+    is_complete = parts.username and parts.database and url.isascii()  # other signs are written in per cent
+    if parts.drivername not in ("postgres", "postgresql") or not is_complete:
         raise ValueError(_URL_FORM)
     if options:
         raise ValueError(f"knows sslmode and schema, not {', '.join(sorted(options))}")

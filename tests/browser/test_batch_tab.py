@@ -49,7 +49,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     assert [row.job.id for row in studio.service.jobs.list_jobs("local")] == before
 
     page.locator("#batch-start").click()
-    expect(page.locator("#batch-stage")).to_contain_text("Done: 4 of 4 rows · 2 failed")
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 4 rows · 2 failed")
     expect(page.locator("#batch-sheet img")).to_have_count(2)
     with page.expect_download() as caught:
         page.locator("#batch-save").click()

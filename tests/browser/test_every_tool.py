@@ -5,6 +5,7 @@ Each width goes from tab to tab of one open page: a page is seconds of a process
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
@@ -104,7 +106,8 @@ def find_newest_job(studio: ServedPage, tool: Tool) -> str:
     return next((row.job.id for row in studio.service.jobs.list_jobs("local", 1, tool=tool.id)), "")
 
 
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
+# Retouch waits for a mask: `test_walked_page` paints one.
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.id != "retouch"], ids=lambda tool: tool.id)
 def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, studio: ServedPage, tool: Tool) -> None:
     page = visit.page
     delete_visitor_jobs(studio, tool.id)  # a photo that came back hides the place for one
@@ -143,10 +146,14 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
     assert not seen[-1].startswith("data:"), "what stays is the file itself"
     with page.expect_download() as caught:
         visit.press(f"#{tool.id}-save")
-    with PIL.Image.open(caught.value.path()) as picture:
+    data = Path(caught.value.path()).read_bytes()
+    if caught.value.suggested_filename.endswith(".zip"):
+        assert read_validation_state(data, C2PA_MIME_TYPES["zip"]) == "Valid"
+        return
+    with PIL.Image.open(io.BytesIO(data)) as picture:
         assert min(picture.size) >= SMALLEST_PICTURE_PX / 2
         kind = picture.get_format_mimetype()
-    assert read_validation_state(Path(caught.value.path()).read_bytes(), kind or "") == "Valid"
+    assert read_validation_state(data, kind or "") == "Valid"
 
 
 def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(visit: ToolVisit, studio: ServedPage) -> None:

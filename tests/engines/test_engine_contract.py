@@ -80,7 +80,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     torch.set_num_threads(threads)
 
 
-SLOTS = {"local": 1, "together": 16, "zerogpu": 1, "ray": 2}
+SLOTS = {"local": 1, "together": 16, "zerogpu": zerogpu.SLOT_COUNT, "ray": 2}
 RAY = pytest.param("ray", marks=ray_workers.needs_ray)
 
 

@@ -349,7 +349,7 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(studio: SignedSt
 def test_every_picture_that_went_in_keeps_its_past(studio: SignedStudio, tmp_path: Path) -> None:
     def upload(seed: int) -> str:
         data = sign(
-            encode_image(make_noise(64, 80, seed=seed), "png", b""),
+            encode_image(make_noise(160, 200, seed=seed), "png", b""),
             "image/png",
             Provenance(CAPTURE),
             SigningKeyStore(tmp_path).load_key(),

@@ -254,4 +254,4 @@ def test_words_that_name_a_surface_are_seen_from_above_like_its_look(words: str)
     made = run_product(context, background=words)
     assert list_views(context) == ["above"]
     assert product.CAMERA_ABOVE_NOTICE not in made.notices
-    assert choose_scene("slate", "product").scene.id == "slate"
+    assert choose_scene("slate", "product").scene.id == "slate-rim"

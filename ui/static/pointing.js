@@ -3,7 +3,7 @@
 (() => {
   const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
-  const field = (box, name) => part(box, name)?.querySelector("textarea, input");
+  const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
   const empty = () => ({ keep: [], drop: [], box: null });
   const states = new WeakMap(); // by box: the mode, the marks, and those before each change
   const stateOf = (box) => {

@@ -239,7 +239,7 @@ def _build_seed(field: FormField, elem_id: str, lock_reason: str) -> Component:
 
 def _build_marks(field: FormField, elem_id: str, lock_reason: str) -> Component:
     # Hidden by the page's style: pointing.js writes here what was pointed at in the picture.
-    return gr.Textbox(value="", label=field.label, elem_id=elem_id, elem_classes=["dbx-marks"])
+    return gr.Textbox(value="", label=field.label, elem_id=f"{elem_id}-marks", elem_classes=["dbx-marks"])
 
 
 def _is_segmented(field: FormField) -> bool:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ from pipelines.models import checkpoint, latent_preview, pinned_memory
 from pipelines.models.diffusion.pipeline import DiffusionModel, is_tiny_autoencoder
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 
+LOADING_LOCK = threading.RLock()
+"""Held while a library builds a model: torch's default device and the patches of `accelerate` are of the process, so
+two threads that load at once would leave "meta" behind for all others."""
 _COMPONENTS = ("text_encoder", "text_encoder_2", "transformer", "unet", "vae")
 _OPTION_PARTS = ("adapter", "decoder", "preview")
 _VAE_TILE_PX = 1280  # side of a tile: 1.6 megapixels
@@ -113,7 +117,8 @@ class CheckpointFamily:
         # One by one, because a pipeline's own `device_map` takes "cuda" but no "cuda:1".
         for name in (name for name in files.weights if name in _COMPONENTS and name in wanted and name not in parts):
             parts[name] = _load_component(files.folder, name, spec, **common)
-        pipe = getattr(diffusers, kind).from_pretrained(files.folder, **parts)
+        with LOADING_LOCK:
+            pipe = getattr(diffusers, kind).from_pretrained(files.folder, **parts)
         if "adapter" in files.parts:
             _fuse_lora(pipe, files.parts["adapter"])
         _replace_scheduler(pipe, options)
@@ -214,7 +219,8 @@ def loading_arguments(spec: ModelSpec, device: str) -> dict[str, Any]:
 def _load_tiny_autoencoder(folder: Path, common: Mapping[str, Any]) -> Any:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
-    return AutoencoderTiny.from_pretrained(folder, **common)
+    with LOADING_LOCK:
+        return AutoencoderTiny.from_pretrained(folder, **common)
 
 
 def _check_package(spec: ModelSpec) -> None:
@@ -263,7 +269,8 @@ def _load_component(folder: Path, name: str, spec: ModelSpec, **arguments: Any) 
     library, class_name = checkpoint.find_component_class(folder, name)
     kind = getattr(importlib.import_module(library), class_name)
     variant = dict(spec.options).get("variant")
-    return kind.from_pretrained(folder / name, variant=variant, use_safetensors=True, **arguments)
+    with LOADING_LOCK:
+        return kind.from_pretrained(folder / name, variant=variant, use_safetensors=True, **arguments)
 
 
 def _fuse_lora(pipe: Any, adapter: Path) -> None:

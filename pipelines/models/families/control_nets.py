@@ -106,7 +106,8 @@ class ControlNetFamily:
         if "layout" in options:
             module = _load_single_file(kind, files.weights["model"][0], json.loads(options["layout"]), spec, device)
         else:
-            module = kind.from_pretrained(files.folder, **loader.loading_arguments(spec, device))
+            with loader.LOADING_LOCK:
+                module = kind.from_pretrained(files.folder, **loader.loading_arguments(spec, device))
         return ControlNet(loader.with_loaded_revision(spec, files.folder), module, device)
 
 
@@ -114,7 +115,7 @@ def _load_single_file(kind: Any, path: Path, layout: dict[str, Any], spec: Model
     import torch
     from safetensors.torch import load_file
 
-    with torch.device("meta"):
+    with loader.LOADING_LOCK, torch.device("meta"):
         net = kind(**layout)
     try:
         net.load_state_dict(load_file(path, device=device), assign=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Image
 from pipelines.imaging.resize import size_within
+from pipelines.matting.edge_colors import OPAQUE_ALPHA
 
 
 def shrink_to_side(image: Image, side_px: int) -> Image:
@@ -22,9 +23,13 @@ def to_rgba(colour: Image, alpha: Alpha) -> Image:
 
 
 def merge_most_opaque(layers: Iterable[tuple[Image, Alpha]]) -> tuple[Image, Alpha]:
-    """Merge layers of one size: each pixel comes from the layer that is most opaque there, the first of equals."""
+    """Merge layers of one size: each pixel comes from the layer that is most opaque there, the first of equals.
+
+    What is opaque stays: a speck of another layer never covers the core of an earlier one.
+    """
     (colour, alpha), *others = layers
     for other_colour, other_alpha in others:
-        colour = np.where((other_alpha > alpha)[..., None], other_colour, colour)
+        is_seen = (other_alpha > alpha) & (alpha < OPAQUE_ALPHA)
+        colour = np.where(is_seen[..., None], other_colour, colour)
         alpha = np.maximum(alpha, other_alpha)
     return colour, alpha

@@ -40,7 +40,6 @@ DRAW_FAULT_INTERVAL, LOAD_FAULT_INTERVAL = (
 )  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
 CANCEL_RATIO = 0.15  # the share of jobs that are stopped
 TIMEOUT_SECONDS = 10.0  # seconds for each job, then whatever has not ended hangs
-MAX_FAULT_COUNT = 2  # strikes within one job that it may give up after: the first must be made good
 
 
 @dataclass
@@ -197,7 +196,8 @@ def describe_end(here: CrowdedStudio, watch: Any, right: Image, job_id: str) -> 
     except JobCancelled:
         return "cancelled"
     except OutOfMemory:
-        return "out of memory" if here.struck[job_id] >= MAX_FAULT_COUNT else "wrong"
+        # A job that began sparing, as was learned, has no way left after one fault.
+        return "out of memory" if here.struck[job_id] else "wrong"
     if not np.array_equal(here.open_picture(result), right):
         return "wrong"
     return "helped" if "Memory gave out" in str(result.receipt["notices"]) else "done"
