@@ -32,7 +32,7 @@ def await_look(page: Page) -> None:
 
 
 def field(page: Page, name: str) -> Locator:
-    return page.locator(f"#cutout-{name}").locator("textarea, input")
+    return page.locator(f"#cutout-{name}-marks").locator("textarea, input")
 
 
 def test_clicks_strokes_and_a_box_change_the_cut_out_and_undo_takes_them_back(page: Page, studio: ServedPage) -> None:
