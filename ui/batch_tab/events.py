@@ -92,7 +92,7 @@ class BatchTabEvents:
         download_carried_file(
             self._listen(tab.make_zip.click, self.make_zip, [tab.batch_id, tab.set_aside]), tab.download
         )
-        for listener in (tab.list_cutouts.click, tab.set_aside.release):
+        for listener in (tab.list_cutouts.click, tab.set_aside.change):
             self._listen(listener, self.list_uncertain_cutouts, [tab.batch_id, tab.set_aside])
         for listener in (tab.files.upload, tab.files.clear):
             self._listen(listener, self.show_files, [*shown, tab.files])

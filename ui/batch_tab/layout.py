@@ -122,10 +122,10 @@ class BatchTab:
                     self.next = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
                 self.sheet = gr.HTML("", elem_id="batch-sheet")
                 with gr.Accordion("Uncertain cut-outs", open=False, elem_classes=["dbx-more"], elem_id="batch-doubts"):
-                    self.set_aside = gr.Slider(
-                        0,
-                        1,
+                    self.set_aside = gr.Number(
                         DEFAULT_SET_ASIDE,
+                        minimum=0,
+                        maximum=1,
                         step=0.05,
                         label="Set aside above",
                         info="0 is certain, 1 is not. In the ZIP such pictures lie in a folder of their own.",

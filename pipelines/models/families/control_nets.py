@@ -113,9 +113,10 @@ class ControlNetFamily:
 
 def _load_single_file(kind: Any, path: Path, layout: dict[str, Any], spec: ModelSpec, device: str) -> Any:
     import torch
+    from accelerate import init_empty_weights
     from safetensors.torch import load_file
 
-    with loader.LOADING_LOCK, torch.device("meta"):
+    with loader.LOADING_LOCK, init_empty_weights(include_buffers=False):
         net = kind(**layout)
     try:
         net.load_state_dict(load_file(path, device=device), assign=True)
