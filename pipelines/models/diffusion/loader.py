@@ -20,7 +20,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,12 +28,9 @@ from typing import Any
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint, latent_preview, pinned_memory
-from pipelines.models.diffusion.pipeline import DiffusionModel, is_tiny_autoencoder
+from pipelines.models.diffusion.pipeline import LOADING_LOCK, DiffusionModel, is_tiny_autoencoder
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 
-LOADING_LOCK = threading.RLock()
-"""Held while a library builds a model: torch's default device and the patches of `accelerate` are of the process, so
-two threads that load at once would leave "meta" behind for all others."""
 _COMPONENTS = ("text_encoder", "text_encoder_2", "transformer", "unet", "vae")
 _OPTION_PARTS = ("adapter", "decoder", "preview")
 _VAE_TILE_PX = 1280  # side of a tile: 1.6 megapixels

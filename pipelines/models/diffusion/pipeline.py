@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 PromptEmbeds = Mapping[str, Any]
 
+LOADING_LOCK = threading.RLock()
+"""Held while a library builds a model: `accelerate` patches `register_parameter` for the whole process meanwhile, so a
+model that another thread builds, or joins with a ControlNet, would get its parameters on "meta"."""
 _VERBS_FROM_IMAGE: tuple[Verb, ...] = ("image", "inpaint")
 _LOW_MEMORY_TILE_PX = 512  # a quarter of the memory of a megapixel decoded at once, and no visible seams
 _REMEMBERED_PROMPT_COUNT = 32
@@ -224,7 +227,10 @@ class DiffusionModel:
         parts["controlnet"] = getattr(self._thread_state, "control_net", None)
         if getattr(self._thread_state, "low_memory", False):
             parts["vae"] = enable_tiled_decoding(copy.copy(parts["vae"]), _LOW_MEMORY_TILE_PX)
-        view = kind(**{name: part for name, part in parts.items() if name in wanted})
+        given = {name: part for name, part in parts.items() if name in wanted}
+        # A pipeline of a ControlNet registers parameters of the model in it.
+        with LOADING_LOCK if given.get("controlnet") is not None else contextlib.nullcontext():
+            view = kind(**given)
         view.set_progress_bar_config(disable=True)
         return view
 

@@ -18,6 +18,7 @@ from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint, cpu_offload, pinned_memory
 from pipelines.models.devices import release_cached_memory
 from pipelines.models.diffusion import loader
+from pipelines.models.diffusion.pipeline import LOADING_LOCK
 from pipelines.models.pinned_revisions import PINS
 
 _FOLDER_FILES = "config.json,diffusion_pytorch_model.safetensors"
@@ -106,7 +107,7 @@ class ControlNetFamily:
         if "layout" in options:
             module = _load_single_file(kind, files.weights["model"][0], json.loads(options["layout"]), spec, device)
         else:
-            with loader.LOADING_LOCK:
+            with LOADING_LOCK:
                 module = kind.from_pretrained(files.folder, **loader.loading_arguments(spec, device))
         return ControlNet(loader.with_loaded_revision(spec, files.folder), module, device)
 
@@ -116,7 +117,7 @@ def _load_single_file(kind: Any, path: Path, layout: dict[str, Any], spec: Model
     from accelerate import init_empty_weights
     from safetensors.torch import load_file
 
-    with loader.LOADING_LOCK, init_empty_weights(include_buffers=False):
+    with LOADING_LOCK, init_empty_weights(include_buffers=False):
         net = kind(**layout)
     try:
         net.load_state_dict(load_file(path, device=device), assign=True)

@@ -144,7 +144,6 @@ def test_words_are_read_once(model: ZImageModel, verb: Any):
     family_checks.check_prompt_encoded_once(model, make_request(verb))
 
 
-@pytest.mark.skip(reason="open: a ControlNet that loads while another thread draws leaves tensors on meta there")
 def test_two_threads_draw_what_one_would(model: ZImageModel, family: ZImageFamily):
     def lend() -> AbstractContextManager[None]:
         return family_checks.with_control_net(model, net_folder(family), "ZImageControlNetModel")
