@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -44,6 +45,9 @@ def run_server(settings: Settings) -> int:
 
     logging.getLogger("designerbox").info("starting: the page is ready in a few seconds")
     import_gradio()
+    # A service manager stops with SIGTERM, and what a shell starts in the background inherits an ignored SIGINT.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     from ui.server.serve import serve_studio
 
     return serve_studio(settings)

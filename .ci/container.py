@@ -98,7 +98,7 @@ def main() -> None:
                 time.sleep(0.2)
             healthy = time.monotonic() - begun
             picture = draw_headshot(f"http://127.0.0.1:{port}", made.stdout.split()[-1])
-            studio.send_signal(getattr(signal, instructions["STOPSIGNAL"][0]))
+            studio.send_signal(signal.SIGTERM)
             studio.wait(STOP_SECONDS)
         finally:
             studio.kill()

@@ -37,7 +37,7 @@ class VisitorTokens:
             if token:
                 self._tokens[job_id] = (self._clock(), token)
 
-    def take(self, job_id: str) -> str:
+    def take_token(self, job_id: str) -> str:
         """Return a job's token and forget it; empty where there is none."""
         with self._lock:
             return self._tokens.pop(job_id, (0.0, ""))[1]

@@ -55,7 +55,7 @@ _MOVING_SECONDS = 10  # for moving the weights, beside what drawing was measured
 _PACE_MARGIN_RATIO = 1.5  # of the slowest measured drawing: a call that takes longer than its lease is ended
 SLOT_COUNT = 6
 """Jobs that run at once: the service lends several GPUs, and a visitor's token expires while their job waits."""
-_PACES = BatchSizeTuner()
+_PACE_TUNER = BatchSizeTuner()
 """Seconds that drawing took, without moving the weights."""
 
 
@@ -122,7 +122,7 @@ class ZeroGpuEngine(LocalEngine):
 
     def run_blocking(self, job: Job, stream: Stream) -> Result:
         """See `LocalEngine.run_blocking`."""
-        self._running.token = self._tokens.take(job.id)
+        self._running.token = self._tokens.take_token(job.id)
         return super().run_blocking(job, stream)
 
     def make_draw(self, stream: Stream, on_file: OnFileProgress | None = None) -> oom_fallback.DrawFn:
@@ -138,7 +138,7 @@ class ZeroGpuEngine(LocalEngine):
             on_begin(_PLACED_MODELS[spec_id].spec)
             with self._cpu_slots.release_while(stream), call_for_visitor(token):
                 images, seconds = _collect_images(self._draw_on_gpu(spec_id, render, stream.is_watched), on_step)
-            _PACES.record_time(_call_kind(spec_id, render), len(render.seeds), seconds)
+            _PACE_TUNER.record_time(_call_kind(spec_id, render), len(render.seeds), seconds)
             return images
 
         return draw
@@ -168,7 +168,7 @@ def lease_seconds(spec_id: str, render: RenderRequest, watched: bool) -> int:
 
     Where none was measured they are estimated from steps, area and number of images.
     """
-    if (slowest := _PACES.slowest_seconds(_call_kind(spec_id, render), len(render.seeds))) is not None:
+    if (slowest := _PACE_TUNER.slowest_seconds(_call_kind(spec_id, render), len(render.seeds))) is not None:
         return round(min(_MOVING_SECONDS + _PACE_MARGIN_RATIO * slowest, _MAX_LEASE_SECONDS))
     steps = render.num_inference_steps or dict(_PLACED_MODELS[spec_id].spec.defaults).get("num_inference_steps", 30)
     megapixels = render.size[0] * render.size[1] / 2**20

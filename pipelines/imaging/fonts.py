@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
@@ -123,45 +121,8 @@ def _reads_from_right(text: str) -> bool:
 
 @cache
 def read_code_points(name: str) -> frozenset[int]:
-    """Read the code points of a font from its table `cmap` (OpenType 1.9, formats 4 and 12)."""
-    data = (FONT_FOLDER / name).read_bytes()
-    tables = {data[at : at + 4]: struct.unpack_from(">I", data, at + 8)[0] for at in range(12, 12 + _count(data), 16)}
-    cmap = tables[b"cmap"]
-    found: set[int] = set()
-    for n in range(struct.unpack_from(">H", data, cmap + 2)[0]):
-        at = cmap + struct.unpack_from(">I", data, cmap + 8 + 8 * n)[0]
-        kind = struct.unpack_from(">H", data, at)[0]
-        found |= _read_segments(data, at) if kind == 4 else _read_groups(data, at) if kind == 12 else set()
-    return frozenset(found)
+    """Read the code points that a font has glyphs for."""
+    from fontTools.ttLib import TTFont
 
-
-def _count(data: bytes) -> int:
-    return 16 * struct.unpack_from(">H", data, 4)[0]
-
-
-def _read_groups(data: bytes, at: int) -> set[int]:
-    count = struct.unpack_from(">I", data, at + 12)[0]
-    groups = np.frombuffer(data, ">u4", 3 * count, at + 16).reshape(-1, 3)
-    return {code for first, last, _ in groups.tolist() for code in range(first, last + 1)}
-
-
-def _read_segments(data: bytes, at: int) -> set[int]:
-    count = struct.unpack_from(">H", data, at + 6)[0] // 2
-    ends, starts, deltas, offsets = (
-        np.frombuffer(data, ">u2", count, at + skip).tolist()
-        for skip in (14, 16 + 2 * count, 16 + 4 * count, 16 + 6 * count)
-    )
-    found: set[int] = set()
-    for n, (end, start, delta, offset) in enumerate(zip(ends, starts, deltas, offsets, strict=True)):
-        for code in range(start, end + 1):
-            place = at + 16 + 6 * count + 2 * n + offset + 2 * (code - start)
-            glyph = (
-                code + delta
-                if not offset
-                else struct.unpack_from(">H", data, place)[0]
-                if place + 2 <= len(data)
-                else 0
-            )
-            if glyph % 65536:
-                found.add(code)
-    return found - {0xFFFF}
+    with TTFont(FONT_FOLDER / name, lazy=True) as font:
+        return frozenset(font.getBestCmap() or ())

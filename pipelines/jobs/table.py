@@ -26,7 +26,7 @@ KILLED_MESSAGE = "The studio was stopped ten times while this was running, so it
 _IS_RUNNING = JOBS.c.status == "running"
 _IS_QUEUED = JOBS.c.status == "queued"
 IS_LISTED = and_(JOBS.c.draft == 0, JOBS.c.helper == 0)  # drafts and jobs that the page made for itself are in no list
-_RELEASED = {"worker": None, "lease": None}
+_NO_LEASE_VALUES = {"worker": None, "lease": None}
 # Interactive jobs come before batch rows; rows that failed or crashed come last and delay nothing else.
 _QUEUE_ORDER = (JOBS.c.batch, JOBS.c.batch * (JOBS.c.attempts + JOBS.c.deaths), JOBS.c.seq)
 # These run again and again: built once, SQLAlchemy finds the compiled text four times as fast. Values that are given
@@ -34,7 +34,7 @@ _QUEUE_ORDER = (JOBS.c.batch, JOBS.c.batch * (JOBS.c.attempts + JOBS.c.deaths), 
 _ONE_JOB = select(JOBS).where(JOBS.c.id == bindparam("job_id"))
 _ONE_LEASED_JOB = update(JOBS).where(JOBS.c.id == bindparam("job_id"), _IS_RUNNING, JOBS.c.worker == bindparam("me"))
 _WAITING_IDS = select(JOBS.c.id).where(_IS_QUEUED).order_by(*_QUEUE_ORDER)
-_COUNTS = select(
+_COUNT_QUERY = select(
     func.count().filter(_IS_RUNNING),
     func.count().filter(_IS_QUEUED, JOBS.c.batch == 0),
     func.count().filter(_IS_QUEUED, JOBS.c.batch == 1),
@@ -118,12 +118,12 @@ class JobTable:
                 finished=time.time(),
                 result=json.dumps(result_to_json(result)) if result else None,
                 error=json.dumps(error) if error else None,
-                **_RELEASED,
+                **_NO_LEASE_VALUES,
             )
 
     def requeue_job(self, job_id: str) -> bool:
         """Put a running job back into the queue; False when the lease was lost."""
-        return self._update_leased(job_id, status="queued", started=None, **_RELEASED)
+        return self._update_leased(job_id, status="queued", started=None, **_NO_LEASE_VALUES)
 
     def record_attempt(self, job_id: str) -> bool:
         """Count a failed attempt of a batch row; True when it may be tried again."""
@@ -175,7 +175,7 @@ class JobTable:
 
     def _requeue_jobs_of(self, worker: str | None) -> int:
         is_abandoned = and_(_IS_RUNNING, JOBS.c.worker.is_not_distinct_from(worker))
-        died = {**_RELEASED, "deaths": JOBS.c.deaths + 1}
+        died = {**_NO_LEASE_VALUES, "deaths": JOBS.c.deaths + 1}
         failed = {
             "status": "failed",
             "error": json.dumps({"code": "internal_error", "message": KILLED_MESSAGE, "param": None}),
@@ -217,7 +217,7 @@ class JobTable:
 
     def count_jobs(self) -> tuple[int, int, int]:
         """Return how many jobs run, how many interactive jobs wait, and how many batch rows wait."""
-        (row,) = self.db.fetch_rows(_COUNTS)
+        (row,) = self.db.fetch_rows(_COUNT_QUERY)
         return row[0], row[1], row[2]
 
     def count_active(self, owner: str) -> int:

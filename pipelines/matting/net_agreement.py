@@ -41,7 +41,7 @@ class Region:
     face: float
 
     @property
-    def trust(self) -> float:
+    def trust_probability(self) -> float:
         """How likely the detailed matte is right here, 0 to 1."""
         evidence = (self.colour, self.edge, self.sureness, self.face)
         score = TRUST_OFFSET + float(np.dot(TRUST_WEIGHTS, evidence))
@@ -77,9 +77,9 @@ def reconcile_mattes(image: Image, detailed: Alpha, quick: Alpha, faces: Sequenc
     subject = max(int(((one > 0.5) | (other > 0.5)).sum()), 1)
     uncertain, taken, doubt = np.zeros(one.shape, np.bool_), np.zeros(one.shape, np.float32), 0.0
     for region in find_differing_regions(image, one, other, faces):
-        if region.trust < 0.5:
+        if region.trust_probability < 0.5:
             taken[region.mask] = 1
-        share = 1 - abs(2 * region.trust - 1)
+        share = 1 - abs(2 * region.trust_probability - 1)
         doubt += share * float(region.mask.sum())
         uncertain |= region.mask & (share > 0.5)
     alpha = detailed

@@ -169,7 +169,7 @@ def correct_by_points(image: Image, seen: Alpha, alpha: Alpha, pointing: Pointin
     small, small_seen = resize_map(alpha, size), resize_map(seen, size)
     keep, drop = _to_pixels(pointing.keep, small), _to_pixels(pointing.drop, small)
     nearer_keep = _nearer_mask(lab, keep, drop)
-    regions = _Regions(lab, small_seen, predict)
+    regions = _PointRegions(lab, small_seen, predict)
     corrected = small.copy()
     for points, value in ((keep, 1.0), (drop, 0.0)):
         for point in points:
@@ -181,12 +181,12 @@ def correct_by_points(image: Image, seen: Alpha, alpha: Alpha, pointing: Pointin
         corrected = _next_subject(small_seen, drop)
     radius = max(2, round(POINT_RADIUS_RATIO * max(small.shape)))
     for points, value in ((keep, 1.0), (drop, 0.0)):
-        corrected[_discs(small.shape, points, radius) & (nearer_keep if value else ~nearer_keep)] = value
+        corrected[_draw_discs(small.shape, points, radius) & (nearer_keep if value else ~nearer_keep)] = value
     change = cv2.GaussianBlur(corrected - small, (0, 0), 0.8)
     return np.clip(alpha + resize_map(np.asarray(change, np.float32), alpha.shape[::-1]), 0, 1).astype(np.float32)
 
 
-class _Regions:
+class _PointRegions:
     """Finds the region that a point changes; a crop of the net serves all points near its middle."""
 
     def __init__(self, lab: Float32Array, seen: Alpha, predict: PredictCrop) -> None:
@@ -235,7 +235,7 @@ def _to_pixels(marks: Marks, alpha: Alpha) -> list[tuple[int, int]]:
     return [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in marks]
 
 
-def _discs(shape: tuple[int, ...], points: Iterable[tuple[int, int]], radius: int) -> Mask:
+def _draw_discs(shape: tuple[int, ...], points: Iterable[tuple[int, int]], radius: int) -> Mask:
     """Return discs around points (row, column)."""
     mask = np.zeros(shape, np.uint8)
     for row, column in points:
@@ -286,21 +286,21 @@ def _walk_region(lab: Float32Array, alpha: Alpha, point: tuple[int, int], value:
     near = np.exp(-((_way_levels(lab, [point]) / REACH_LEVELS) ** 2))
     own = (WALK_TRUST * (1 - near) + WALK_TRUST_NEAR * near).astype(np.float32)
     prior = alpha.astype(np.float32)
-    disc = _discs(alpha.shape, [point], max(2, round(POINT_RADIUS_RATIO * max(alpha.shape))))
+    disc = _draw_discs(alpha.shape, [point], max(2, round(POINT_RADIUS_RATIO * max(alpha.shape))))
     own[disc], prior[disc] = POINT_WEIGHT, value
-    walked = _walk(lab, own, prior)
+    walked = _solve_walk(lab, own, prior)
     side = walked if value else 1 - walked
     return _part_at(side + np.float32(0.5 - MIN_WALK_SHARE), point) & ((alpha > 0.5) != (value > 0.5))
 
 
-def _walk(lab: Float32Array, own: Float32Array, prior: Alpha) -> Alpha:
+def _solve_walk(lab: Float32Array, own: Float32Array, prior: Alpha) -> Alpha:
     """Return how likely a walk ends at 1, where it ends at a pixel's `prior` as often as `own` says, per step."""
     start = prior
     if max(lab.shape) > COARSEST_SIDE_PX:  # a coarse walk first: from its result the fine one has a short way to go
         half = max(lab.shape[1] // 2, 1), max(lab.shape[0] // 2, 1)
         weight = resize_map(own, half)
         coarse_prior = resize_map(own * prior, half) / weight
-        coarse = _walk(resize_map(lab, half), 4 * weight, np.asarray(coarse_prior, np.float32))
+        coarse = _solve_walk(resize_map(lab, half), 4 * weight, np.asarray(coarse_prior, np.float32))
         start = resize_map(coarse, lab.shape[1::-1])
     across, down = (_step_weights(np.diff(lab, axis=axis)) for axis in (1, 0))
     diagonal = own.copy()

@@ -85,6 +85,8 @@ def draw_with_fallback(
         peaks.record_shortage(key)
     can_repeat = known_shortage or cache.evict_idle() or len(render.seeds) > 1 or isinstance(model, LowMemoryMode)
     sizes = list(_fallback_sizes(render, repeat_size=can_repeat))
+    if known_shortage and len(sizes) == 1:
+        sizes *= 2  # what begins with less has a second try as well, after everything idle is evicted
     for size in sizes:
         sparing = key._replace(pixels=size[0] * size[1], batch=1, sparing=True)
         if peaks.ran_out(sparing) and size != sizes[-1]:

@@ -92,7 +92,7 @@ def test_the_token_of_a_request_is_kept_for_its_job_and_in_no_table(tmp_path: Pa
         client = TestClient(VisitorTokenMiddleware(Starlette(routes=[Route("/order", order)])))
         with_token = client.get("/order", headers={"X-IP-Token": token}).text
         without = client.get("/order").text
-        assert [engine.tokens.take(job_id) for job_id in (with_token, with_token, without)] == [token, "", ""]
+        assert [engine.tokens.take_token(job_id) for job_id in (with_token, with_token, without)] == [token, "", ""]
         studio.jobs.cancel(with_token)
         studio.jobs.cancel(without)
     assert not any(token.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -106,7 +106,7 @@ def test_a_token_that_nobody_took_is_forgotten() -> None:
     now[0] = TOKEN_SECONDS + 1
     tokens.keep_current("b")
     REQUEST_TOKEN.reset(reset)
-    assert (tokens.take("a"), tokens.take("b")) == ("", "old")
+    assert (tokens.take_token("a"), tokens.take_token("b")) == ("", "old")
 
 
 def test_a_drawing_that_was_measured_asks_for_as_long_as_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,14 +114,14 @@ def test_a_drawing_that_was_measured_asks_for_as_long_as_it_took(monkeypatch: py
         spec = replace(tiny_row("any", "", ("text",)), defaults=(("num_inference_steps", 4),))
 
     monkeypatch.setitem(zerogpu._PLACED_MODELS, "any", Placed())  # pyright: ignore[reportArgumentType]
-    monkeypatch.setattr(zerogpu, "_PACES", BatchSizeTuner())
+    monkeypatch.setattr(zerogpu, "_PACE_TUNER", BatchSizeTuner())
     render = RenderRequest("text", "a cup", (512, 512), (1,))
     guessed = zerogpu.lease_seconds("any", render, True)
     for seconds in (4.0, 2.0):
-        zerogpu._PACES.record_time(zerogpu._call_kind("any", render), 1, seconds)
+        zerogpu._PACE_TUNER.record_time(zerogpu._call_kind("any", render), 1, seconds)
     assert zerogpu.lease_seconds("any", render, True) == 10 + 6
     assert zerogpu.lease_seconds("any", replace(render, size=(1024, 512)), True) >= guessed
-    zerogpu._PACES.record_time(zerogpu._call_kind("any", render), 1, 500.0)
+    zerogpu._PACE_TUNER.record_time(zerogpu._call_kind("any", render), 1, 500.0)
     assert zerogpu.lease_seconds("any", render, True) == 120
 
 

@@ -38,14 +38,14 @@ class PrecisionTimes:
     bfloat16_seconds: float
 
     @property
-    def gain(self) -> float:
+    def speed_ratio(self) -> float:
         """How many times as fast bfloat16 is as float32."""
         return self.float32_seconds / self.bfloat16_seconds
 
     @property
     def dtype(self) -> str:
         """The type to compute in."""
-        return "bfloat16" if self.gain >= MIN_GAIN_RATIO else "float32"
+        return "bfloat16" if self.speed_ratio >= MIN_GAIN_RATIO else "float32"
 
 
 class CpuPrecision:
@@ -72,7 +72,7 @@ class CpuPrecision:
             if known is None:
                 known = PrecisionTimes(*key, *self._measure())
                 self._rows = [*self._rows, known]
-                log.info("%s", _describe(known))
+                log.info("%s", _describe_times(known))
                 if self._file is not None:
                     write_rows(self._file, [asdict(row) for row in self._rows])
             return known.dtype
@@ -80,12 +80,12 @@ class CpuPrecision:
     def describe_choice(self) -> str:
         """Return what was chosen and why, in a sentence; what will be done where nothing was measured yet."""
         rows = [row for row in self._rows if row.processor == processor_name()]
-        return _describe(rows[-1]) if rows else "The first model from the hub measures which type is faster here."
+        return _describe_times(rows[-1]) if rows else "The first model from the hub measures which type is faster here."
 
 
-def _describe(row: PrecisionTimes) -> str:
+def _describe_times(row: PrecisionTimes) -> str:
     other = "float32" if row.dtype == "bfloat16" else "bfloat16"
-    ratio = row.gain if row.dtype == "bfloat16" else 1 / row.gain
+    ratio = row.speed_ratio if row.dtype == "bfloat16" else 1 / row.speed_ratio
     return f"Models from the hub compute in {row.dtype}: measured, {ratio:.1f} times as fast as {other} here."
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any
 
-SIDE = 64
+PROBE_SIDE = 64
 NEVER, ALWAYS, WITH_NVML = "never", "always", "with-nvml"
 """When torch is asked: not at all, in any case, or where NVIDIA's driver counts a card."""
 
@@ -38,8 +38,8 @@ def _report_nvml() -> int:
     try:
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(n) for n in range(pynvml.nvmlDeviceGetCount())]
-        rows = [(_decode(pynvml.nvmlDeviceGetName(handle)), _nvml_bytes(pynvml, handle)) for handle in handles]
-        _print_line("nvml", driver=_decode(pynvml.nvmlSystemGetDriverVersion()), cards=rows)
+        rows = [(_decode_text(pynvml.nvmlDeviceGetName(handle)), _nvml_bytes(pynvml, handle)) for handle in handles]
+        _print_line("nvml", driver=_decode_text(pynvml.nvmlSystemGetDriverVersion()), cards=rows)
         return len(rows)
     except pynvml.NVMLError as error:
         _print_line("nvml", error=str(error))
@@ -53,7 +53,7 @@ def _nvml_bytes(pynvml: Any, handle: object) -> int:
         return 0
 
 
-def _decode(text: str | bytes) -> str:
+def _decode_text(text: str | bytes) -> str:
     return text.decode() if isinstance(text, bytes) else text
 
 
@@ -91,6 +91,8 @@ def _list_devices(torch: Any, backend: str) -> list[str]:
         return ["Apple GPU"] if torch.backends.mps.is_available() else []
     if backend == "xpu":
         return [torch.xpu.get_device_name(n) for n in range(torch.xpu.device_count())]
+    if not (torch.version.cuda or torch.version.hip):
+        return []
     torch.cuda.init()  # says what is wrong; `is_available` only says that something is
     return [torch.cuda.get_device_properties(n).name for n in range(torch.cuda.device_count())]
 
@@ -113,10 +115,10 @@ def _try_device(torch: Any, backend: str, number: int) -> dict[str, object]:
 
 
 def _run_kernel(torch: Any, device: str) -> None:
-    ones = torch.ones((SIDE, SIDE), dtype=torch.float16, device=device)
+    ones = torch.ones((PROBE_SIDE, PROBE_SIDE), dtype=torch.float16, device=device)
     total = float((ones @ ones).float().sum())
-    if total != SIDE**3:
-        raise RuntimeError(f"a product of ones gave {total:g} and not {SIDE**3}")
+    if total != PROBE_SIDE**3:
+        raise RuntimeError(f"a product of ones gave {total:g} and not {PROBE_SIDE**3}")
 
 
 def _measure_memory(torch: Any, backend: str, number: int) -> dict[str, object]:

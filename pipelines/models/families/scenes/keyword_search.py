@@ -122,19 +122,19 @@ def choose_scene(words: str, subject: str = "any") -> SceneChoice:
         return SceneChoice(_default_scene(subject))
     for row in SCENES:
         if _normalize_text(row.title) == _normalize_text(query):
-            return _found(query, row, 1.0)
+            return _accept_scene(query, row, 1.0)
     if (colour := read_paper_colour(query)) is not None:
         return _choose_paper(query, colour)
     ranked = _rank_scenes(query, subject)
     score, row = ranked[0]
-    return _found(query, row, score) if score >= MIN_COVERAGE_RATIO else _refused(query, subject, ranked)
+    return _accept_scene(query, row, score) if score >= MIN_COVERAGE_RATIO else _refuse_query(query, subject, ranked)
 
 
 def _default_scene(subject: str) -> Scene:
     return find_scene(DEFAULT_SCENE_IDS.get(subject, "studio-grey"))
 
 
-def _found(query: str, row: Scene, score: float) -> SceneChoice:
+def _accept_scene(query: str, row: Scene, score: float) -> SceneChoice:
     notice = f"Closest built-in scene to '{_shorten_words(query)}': {row.title}. Chosen, not drawn."
     return SceneChoice(row, notice, match=SceneMatch(query, True, row.id, row.title, round(min(score, 1.0), 3)))
 
@@ -146,7 +146,7 @@ def _choose_paper(query: str, colour: Colour) -> SceneChoice:
     return SceneChoice(row, notice, colour, SceneMatch(query, True, row.id, f"Paper {code}", 1.0))
 
 
-def _refused(query: str, subject: str, ranked: list[tuple[float, Scene]]) -> SceneChoice:
+def _refuse_query(query: str, subject: str, ranked: list[tuple[float, Scene]]) -> SceneChoice:
     """Answer with the neutral paper and the three closest scenes, or three very different ones if none is close."""
     near = [row for score, row in ranked if score > 0.05][:CLOSEST_COUNT]
     for title in SUGGESTED_TITLES.get(subject, SUGGESTED_TITLES["any"]):
