@@ -15,6 +15,7 @@ import pytest
 from pipelines.settings import Settings
 from pipelines.storage.database import Database, DatabaseUnavailable
 from tests.api.test_routes import failure
+from tests.support.app_process import find_free_port
 from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.access import AccessControl, find_unsafe_setting
 from ui.api.auth.keys import SCOPES, KeyStore
@@ -228,6 +229,7 @@ def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, KeyStor
             gr.Button().click(who, None, told, api_name="who")
         _, url, _ = demo.launch(
             prevent_thread_lock=True,
+            server_port=find_free_port(),
             quiet=True,
             server_name="127.0.0.1",
             ssr_mode=False,

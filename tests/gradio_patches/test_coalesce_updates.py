@@ -10,6 +10,7 @@ import gradio as gr
 import httpx
 import pytest
 
+from tests.support.app_process import find_free_port
 from tests.support.gradio_loop import build_in_event_loop
 from tests.support.served_app import wait_until
 from ui.gradio_patches import coalesce_updates
@@ -29,7 +30,12 @@ Watched: TypeAlias = tuple[httpx.Client, dict[str, int], Semaphore]
 @contextmanager
 def serve_page(page: gr.Blocks) -> Iterator[httpx.Client]:
     _, url, _ = keep_stream_open(page.queue()).launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
+        server_name="127.0.0.1",
+        server_port=find_free_port(),
+        prevent_thread_lock=True,
+        quiet=True,
+        inbrowser=False,
+        ssr_mode=False,
     )
     try:
         with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:

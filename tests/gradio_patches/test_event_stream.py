@@ -10,6 +10,7 @@ import pytest
 from fastapi import Request
 from gradio.queueing import Event
 
+from tests.support.app_process import find_free_port
 from tests.support.gradio_loop import build_in_event_loop
 from tests.support.served_app import wait_until
 from ui.gradio_patches import event_stream
@@ -36,7 +37,12 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blo
 
     made = build_in_event_loop(built)
     _, url, _ = event_stream.keep_stream_open(made.queue()).launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
+        server_name="127.0.0.1",
+        server_port=find_free_port(),
+        prevent_thread_lock=True,
+        quiet=True,
+        inbrowser=False,
+        ssr_mode=False,
     )
     with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:
         yield client, made

@@ -35,7 +35,7 @@ class RealStudio:
     """A studio on the CPU whose data lies in `root`; closes at the end of a `with` block.
 
     `engine` is the class of the engine; `together` jobs may share a call of a model. `matting`: the nets that cut out,
-    else those of the settings.
+    else those of the settings. `default_size_px`: the size of a picture where values name none, else the tool's own.
     """
 
     def __init__(
@@ -51,8 +51,9 @@ class RealStudio:
         database: str = "",
         owner: str = OWNER,
         matting: Literal["both", "small"] | None = None,
+        default_size_px: int | None = None,
     ) -> None:
-        self.root, self.owner = root, owner
+        self.root, self.owner, self.default_size_px = root, owner, default_size_px
         self.cache = cache or ModelCache(FAMILIES)
         self.files = FileIndex(root, database)
         self.engine = engine(self.cache, self.files, tools, together=together)
@@ -73,6 +74,9 @@ class RealStudio:
 
     def create_job(self, tool: str, *, draft: bool = False, **values: Any) -> Job:
         """Return a job of the owner that is not submitted yet."""
+        size = self.service.find_tool(tool).params.model_fields.get("size")
+        if self.default_size_px and size is not None and size.annotation is int:
+            values = {"size": self.default_size_px, **values}
         return self.service.create_job(tool, values, self.owner, draft=draft)
 
     def run_job(self, job: Job) -> Result:

@@ -33,6 +33,7 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
 from pipelines.storage.file_index import FileIndex
+from tests.support.app_process import find_free_port
 from tests.support.examples import make_noise
 from tests.support.gated_tool import Gate
 from tests.support.gradio_loop import build_in_event_loop
@@ -199,6 +200,7 @@ def launch_page(studio: RunningStudio) -> Iterator[str]:
     try:
         _, url, _ = keep_stream_open(page.queue(default_concurrency_limit=None)).launch(
             server_name="127.0.0.1",
+            server_port=find_free_port(),  # Gradio's own search for one takes what a test beside it is about to take
             prevent_thread_lock=True,
             quiet=True,
             inbrowser=False,

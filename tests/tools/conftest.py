@@ -10,10 +10,13 @@ import pytest
 from tests.support.examples import change_exposure, load_example
 from tests.support.real_studio import RealStudio
 
+SIZE_PX = 512
+"""Longer side where a test names none: a quarter of the pixels that most tools draw, and of the processor time."""
+
 
 @pytest.fixture(scope="package")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStudio]:
-    with RealStudio(tmp_path_factory.mktemp("studio")) as studio:
+    with RealStudio(tmp_path_factory.mktemp("studio"), default_size_px=SIZE_PX) as studio:
         yield studio
 
 
