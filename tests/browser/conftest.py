@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -28,7 +29,11 @@ QUIETLY = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that plays in the browser is skipped where there is none, and forgives what Gradio leaves behind."""
+    """A test that plays in the browser is skipped where there is none, and forgives what Gradio leaves behind.
+
+    These tests come first: they mostly wait, so the tests of the other workers compute meanwhile, and none waits alone.
+    """
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             for mark in QUIETLY:
