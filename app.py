@@ -1,4 +1,4 @@
-"""Command line: serve the studio, run a batch, create an API key, print the audit log. Also the Spaces entry point."""
+"""Command line: the studio, a batch, API keys, licences, the audit log. Also the Spaces entry point."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     key.add_argument("name")
     key.add_argument("--scopes", default="read,create", metavar="S", help="read, create, admin (default: %(default)s)")
     key.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
+    licence = commands.add_parser("licence", help="licences with a cap, which the owner confirms once")
+    licence.add_argument("action", choices=["list", "confirm"])
+    licence.add_argument("model", nargs="?", default="", help="the id of the model")
+    licence.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
     audit = commands.add_parser("audit", help="read the log of refusals and reports, and prove it whole")
     audit.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
     add_batch_arguments(commands.add_parser("batch", help="a table or folder of pictures, without a browser"))
@@ -36,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_batch(settings, args)
     if args.command == "audit":
         return print_audit(settings)
+    if args.command == "licence":
+        return handle_licences(settings, args.action, args.model)
     return create_key(settings, args.name, args.scopes) if args.command == "key" else run_server(settings)
 
 
@@ -69,6 +75,24 @@ def create_key(settings: Settings, name: str, scopes: str = "read,create") -> in
         return 2
     print(keys.create_key(name, key_scopes))  # noqa: T201
     keys.close()
+    return 0
+
+
+def handle_licences(settings: Settings, action: str, model: str) -> int:
+    """List the models whose licence has a cap, or note that the owner is below it. Returns 2 for another model."""
+    from pipelines.models.registry import all_specs
+    from pipelines.service.licence_caps import LicenceConfirmations
+
+    capped = {spec.id: spec for spec in all_specs() if spec.revenue_cap}
+    licences = LicenceConfirmations(settings.data)
+    if action == "confirm" and model not in capped:
+        print(f"Which of them: {', '.join(capped)}?", file=sys.stderr)  # noqa: T201
+        return 2
+    if action == "confirm":
+        licences.confirm(capped[model])
+    for spec in capped.values():
+        state = "confirmed" if licences.is_confirmed(spec) else "not confirmed"
+        print(f"{spec.id}: {spec.licence}, commercial use below {spec.revenue_cap}: {state}")  # noqa: T201
     return 0
 
 

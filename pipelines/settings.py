@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     """The settings of one run: what the constructor is given, else a variable `DESIGNERBOX_…`, else the default.
 
     `oauth`: visitors of this Space may sign in with Hugging Face. `space_author` is the account that owns the Space.
+    `owner_data`: the folder with what the owner confirmed; a batch without a browser has a `data` of its own beside it.
     """
 
     model_config = SettingsConfigDict(
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     auth: str = _flag("", "log in to the page", "USER:PASS", secret=True)
     profile: str = _flag("", "checkpoint profile (default: the best fit)", "PROFILE")
     data: Path = _flag(Path("data"), "jobs and pictures live here", "DIR")
+    owner_data: Path = Field(default_factory=lambda values: values["data"])
     files: str = _flag(
         "",
         "keep pictures on a store that several studios and machines share: a mounted folder, or any fsspec URL "

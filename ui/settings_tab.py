@@ -11,7 +11,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.batch.progress_text import format_bytes
-from pipelines.core.errors import BadInput
+from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
@@ -48,6 +48,10 @@ NOT_SAVED_TEXT = "The choice could not be written into the data folder."
 BUSY_TEXT = "This model is in use or not loaded. Try again later."
 CHOOSE_TEXT = "Choose a profile first."
 ONE_DOWNLOAD_TEXT = "One download at a time: wait for the one that runs, or stop it."
+CAP_TEXT = "Commercial use below {} only"
+CONFIRM_FIRST_TEXT = "Confirm first that the bound of this licence is not reached."
+CONFIRMED_TEXT = "Confirmed. The model may draw now."
+NOT_CONFIRMED_TEXT = "The confirmation could not be written into the data folder."
 Updates: TypeAlias = dict[Any, Any]
 POLL_SECONDS = 0.5
 """Interval at which the progress of a download is shown."""
@@ -105,6 +109,7 @@ class SettingsTab:
         chosen = served if served in [value for _, value in choices] else None
         self.profile = gr.Radio(choices, label="Profile", value=chosen, elem_id="settings-profile")
         self.offer_html = gr.HTML("", elem_id="settings-offer")
+        self.confirm = gr.Button("We are below this bound", visible=False, elem_id="settings-confirm")
         self.download_alerts = gr.HTML("", elem_classes=["dbx-alerts"])
         with gr.Row():
             self.download = gr.Button("Download", variant="primary", elem_id="settings-download")
@@ -135,7 +140,7 @@ class SettingsTab:
             self.disk_models,
             self.unload,
         ]
-        download: list[Any] = [self.offer_html, self.download_alerts, self.progress, self.stop]
+        download: list[Any] = [self.offer_html, self.confirm, self.download_alerts, self.progress, self.stop]
         self.model_choice.input(
             None,
             [self.model_choice],
@@ -148,6 +153,7 @@ class SettingsTab:
         )
         self.unload.click(self.unload_model, [self.model_choice], memory, **PRIVATE_EVENT)
         self.profile.input(self.choose_profile, [self.profile], download, **PRIVATE_EVENT)
+        self.confirm.click(self.confirm_cap, [self.profile], download, **PRIVATE_EVENT)
         self.download.click(self.download_profile, [self.profile], download, **PRIVATE_EVENT)
         self.stop.click(self.stop_download, [], download, **PRIVATE_EVENT)
         self.start_profile.input(self.choose_start_profile, [self.start_profile], [self.start_status], **PRIVATE_EVENT)
@@ -161,7 +167,7 @@ class SettingsTab:
         if not allowed:
             yield shown
             return
-        offer = {self.offer_html: _render_chosen_offer(profile_id), self.download_alerts: ""}
+        offer = {**self._show_offer(profile_id), self.download_alerts: ""}
         yield {
             **shown,
             **await run_in_threadpool(self._show_memory),
@@ -184,13 +190,28 @@ class SettingsTab:
     def choose_profile(self, request: gr.Request, profile_id: str) -> Updates:
         """Show the models of a profile with size and licence, without a request to the hub."""
         self._require_admin(request)
-        return {self.offer_html: render_offer(_find_profile(profile_id)), self.download_alerts: ""}
+        return {**self._show_offer(profile_id), self.download_alerts: ""}
+
+    def confirm_cap(self, request: gr.Request, profile_id: str | None) -> Updates:
+        """Note that whoever runs the studio is below the caps of a profile's licences."""
+        self._require_admin(request)
+        if profile_id is None:
+            return {self.download_alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
+        try:
+            for model in self.service.licences.list_unconfirmed(list_hub_models(_find_profile(profile_id))):
+                self.service.licences.confirm(model)
+        except OSError:
+            return {self.download_alerts: tool_tab_text.render_alert(NOT_CONFIRMED_TEXT, "settings-confirm")}
+        return {**self._show_offer(profile_id), self.download_alerts: tool_tab_text.render_status(CONFIRMED_TEXT)}
 
     async def download_profile(self, request: gr.Request, profile_id: str | None) -> AsyncIterator[Updates]:
         """Download the missing models of a profile one after the other, and show the progress."""
         self._require_admin(request)
         if profile_id is None:
             yield {self.download_alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
+            return
+        if self.service.licences.list_unconfirmed(list_hub_models(_find_profile(profile_id))):
+            yield {self.download_alerts: tool_tab_text.render_alert(CONFIRM_FIRST_TEXT, "settings-confirm")}
             return
         for model in list_hub_models(_find_profile(profile_id)):
             if not self.downloads.start_download(model):
@@ -222,8 +243,10 @@ class SettingsTab:
         try:
             if profile_id not in allowed:
                 raise BadInput(f"There is no profile {profile_id!r}.")
+            if profile_id:
+                self.service.licences.check(*profile_models(_find_profile(profile_id)))
             save_choice(self.access.settings.data, profile_id)
-        except BadInput as error:  # for example a missing package
+        except (BadInput, ModelUnavailable) as error:  # for example a missing package, or a cap to be confirmed
             return {self.start_status: tool_tab_text.render_alert(error.message, "settings-start")}
         except OSError:
             return {self.start_status: tool_tab_text.render_alert(NOT_SAVED_TEXT, "settings-start")}
@@ -240,6 +263,14 @@ class SettingsTab:
     def _show_progress(self, current: DownloadProgress | None) -> Updates:
         is_running = current is not None and current.state == "running"
         return {self.progress: render_progress(current), self.stop: gr.Button(interactive=is_running)}
+
+    def _show_offer(self, profile_id: str | None) -> Updates:
+        models = list_hub_models(_find_profile(profile_id)) if profile_id else ()
+        is_open = bool(self.service.licences.list_unconfirmed(models))
+        return {
+            self.offer_html: render_offer(_find_profile(profile_id)) if profile_id else "",
+            self.confirm: gr.update(visible=is_open),
+        }
 
     def _require_admin(self, request: gr.Request) -> None:
         if not self.access.may_administer(request):
@@ -264,10 +295,6 @@ class SettingsTab:
 
 
 # ---------------------------------------------------------------- texts
-
-
-def _render_chosen_offer(profile_id: str | None) -> str:
-    return "" if profile_id is None else render_offer(_find_profile(profile_id))
 
 
 def list_downloadable_profiles(*, commercial: bool) -> tuple[Profile, ...]:
@@ -338,7 +365,9 @@ def render_offer(profile: Profile) -> str:
     """Render a profile's models with licence, size and memory, and how to start with the profile."""
     cells = []
     for model in list_hub_models(profile):
-        licence = escape(model.licence) + ("" if model.commercial_ok else "<br>Not for commercial use")
+        licence = escape(model.licence)
+        licence += f"<br>{escape(CAP_TEXT.format(model.revenue_cap))}" if model.revenue_cap else ""
+        licence += "" if model.commercial_ok else "<br>Not for commercial use"
         download = "On this machine" if is_cached(model) else f"About {format_bytes(download_bytes(model))} to download"
         memory = f"<br>Needs {format_bytes(model.min_vram)} of GPU memory" if model.min_vram else ""
         cells.append((escape(model.repo), licence, f"{download}{memory}"))

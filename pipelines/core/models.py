@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
+
+LicenceState = Literal["commercial", "capped", "not-commercial"]
+"""What a licence allows: to earn with the pictures, to do so below a cap that the owner confirms, or not to."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,9 @@ class ModelSpec:
     `revision` name a hub repository or a local folder. `dtype` "auto" is the best of the device, "auto-bfloat16" the
     same with bfloat16 where that would be float16, whose range is too small for some models. `options` are settings
     that only the family reads, such as an adapter's repository. `control_net` is the id of the spec of its ControlNet,
-    which is loaded beside it for `control` alone. `host_bytes` stay in main memory. `download_bytes` come from the hub,
-    where they differ from `bytes + host_bytes`.
+    which is loaded beside it for `control` alone. `revenue_cap` says in words up to what its pictures may be used
+    commercially; empty where there is no such bound. `host_bytes` stay in main memory. `download_bytes` come from the
+    hub, where they differ from `bytes + host_bytes`.
     """
 
     id: str
@@ -31,6 +35,7 @@ class ModelSpec:
     revision: str = ""
     files: tuple[tuple[str, str], ...] = ()
     commercial_ok: bool = True
+    revenue_cap: str = ""
     defaults: tuple[tuple[str, float], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     control_net: str = ""
@@ -39,6 +44,13 @@ class ModelSpec:
     min_vram: int = 0
     host_bytes: int = 0
     download_bytes: int = 0
+
+    @property
+    def licence_state(self) -> LicenceState:
+        """What the licence allows."""
+        if not self.commercial_ok:
+            return "not-commercial"
+        return "capped" if self.revenue_cap else "commercial"
 
 
 class Model(Protocol):

@@ -62,8 +62,38 @@ class Adapter:
 
 
 @dataclass(frozen=True)
+class Caption:
+    """What a form says that a picture shows, part by part; what it does not say is empty.
+
+    `own` are the words of whoever ordered the picture, which come first and take the place of `place`, those of the
+    chosen look. `purpose` says what the picture is the background of. `view` is where the camera stands, `light_side`
+    and `free_side` are sides of the picture, `colour` is a name or #rrggbb. `changes` are an edit's, as (what, words),
+    and `kept` a sentence about what it leaves as it is.
+    """
+
+    own: str = ""
+    place: str = ""
+    purpose: Literal["", "portrait", "product", "picture"] = ""
+    view: str = ""
+    is_blurred: bool = False
+    light_side: Literal["", "left", "right"] = ""
+    free_side: str = ""
+    colour: str = ""
+    changes: tuple[tuple[str, str], ...] = ()
+    kept: str = ""
+
+    @property
+    def words(self) -> str:
+        """The user's own words, else those of the look."""
+        return self.own or self.place
+
+
+@dataclass(frozen=True)
 class RenderRequest:
     """One call of a model. `seeds` has one entry for each picture; `size` is (width, height).
+
+    `caption` says the same as `prompt` part by part, for models that are given long descriptions; `model_words`, where
+    they are not empty, are given to such a model instead.
 
     `control` is a control map of kind `control_kind`. `adapters` apply to this call alone. An edit that `recomposes`
     the picture moves everything, so nothing is pasted back. `preserved_mask` marks what an edit should leave in its
@@ -86,6 +116,8 @@ class RenderRequest:
     adapters: tuple[Adapter, ...] = ()
     recomposes: bool = False
     preserved_mask: Alpha | None = None
+    caption: Caption | None = None
+    model_words: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, Subject, Verb
-from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.rendering import Caption, RenderedImages, RenderRequest, ToolOutput
 
 
 class ToolContext(Protocol):
@@ -88,7 +88,8 @@ class Tool:
     """A tool: the texts of its card, its form, and its function.
 
     `strengths` hold with every profile; `model_strengths` need the verb that stands beside each. `blend_only_fields`
-    change how a drawn picture is composited, so a change of these alone draws nothing anew.
+    change how a drawn picture is composited, so a change of these alone draws nothing anew. `caption` says what the
+    form asks a model to draw, without looking at a picture.
     """
 
     id: str
@@ -103,3 +104,4 @@ class Tool:
     examples: tuple[str, ...] = ()
     model_strengths: tuple[tuple[str, Verb], ...] = ()
     blend_only_fields: tuple[str, ...] = ()
+    caption: Callable[[Any], Caption] | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from pipelines.core.models import ModelSpec
 from pipelines.engines.local import LocalEngine
 from pipelines.models import devices, hub, pinned_memory
 from pipelines.models.batch_size_tuner import BatchSizeTuner
@@ -22,6 +25,7 @@ def make_cache(
     among: int = 1,
     compile: bool = False,
     idle_seconds: float = 600.0,
+    check_licence: Callable[[ModelSpec], None] = lambda spec: None,
 ) -> ModelCache:
     """Make the cache of `device`. The host's memory is shared among `among` caches."""
     memory = devices.divide_memory(machine)
@@ -33,6 +37,7 @@ def make_cache(
         idle_seconds=idle_seconds,
         extra_options=(("compile", "inductor"),) if compile else (),
         is_hub_reachable=hub.is_hub_reachable,
+        check_licence=check_licence,
     )
     return ModelCache(FAMILIES, options, peak_memory=peaks, batch_tuner=batch_tuner)
 

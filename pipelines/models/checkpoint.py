@@ -22,7 +22,7 @@ from pipelines.models import pinned_revisions
 # Types of the safetensors format, and bytes per element: floats are cast to one type on loading, the others are not.
 _FLOAT_TYPES = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 _OTHER_TYPE_BYTES = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
-_WEIGHTLESS_COMPONENTS = ("scheduler", "tokenizer", "processor")
+_WEIGHTLESS_COMPONENTS = ("scheduler", "tokenizer", "processor", "text_processor")
 _LOADED_TYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # Names of weights that are not quantized where linear layers are read in 8 bits.
 _UNQUANTIZED_NAMES = re.compile(r"embed|lm_head|shared")
@@ -82,7 +82,7 @@ def says_disk_full(error: BaseException) -> bool:
 
 def file_patterns(components: Iterable[str], variant: str = "") -> tuple[str, ...]:
     """List the file patterns of a checkpoint with these components: no second copy in another type or format."""
-    rows = ["model_index.json", "scheduler/*.json", "tokenizer*/*", "processor/*"]
+    rows = ["model_index.json", "scheduler/*.json", "tokenizer*/*", "processor/*", "text_processor/*"]
     for component in components:
         rows.append(f"{component}/*.json")
         rows.extend(f"{component}/{name}" for name in _weight_file_patterns(variant))

@@ -31,12 +31,15 @@ class CleanEstimateRecorder:
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = type(scheduler).from_config(scheduler.config)
         self.clean_estimate: Callable[[], torch.Tensor] | None = None
+        self.after_step: Callable[[torch.Tensor], object] | None = None  # called with the latents
         step = self.scheduler.step
 
         @functools.wraps(step)  # pipelines read the signature of `step`
         def recording_step(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
             output = step(model_output, timestep, sample, *args, **kwargs)
             self.clean_estimate = _make_clean_estimate(self.scheduler, output, model_output, timestep, sample)
+            if self.after_step is not None:
+                self.after_step(output[0])
             return output
 
         self.scheduler.step = recording_step

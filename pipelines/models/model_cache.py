@@ -68,6 +68,7 @@ class CacheOptions:
     idle_seconds: float = 600.0  # seconds after which a model that nobody borrowed is closed, at the next call
     extra_options: tuple[tuple[str, str], ...] = ()  # options that every spec is given beside its own
     is_hub_reachable: Callable[[], bool] = lambda: True
+    check_licence: Callable[[ModelSpec], None] = lambda spec: None  # what it raises keeps a model from being lent
     clock: Callable[[], float] = time.monotonic  # seconds, monotonic
 
 
@@ -203,6 +204,7 @@ class ModelCache:
     def _acquire_entry(self, spec_id: str, thread_id: int, on_file: OnFileProgress | None) -> _CacheEntry:
         """Return the entry of a model on the device, with `thread_id` among its borrowers."""
         row, family = self.resolve_spec(spec_id)
+        self._options.check_licence(row)
         size: int | None = None
         while True:
             with self._condition:

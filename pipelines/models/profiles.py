@@ -26,16 +26,21 @@ KLEIN = Profile("klein", _one_model_for("klein", "text", "edit", "image", "inpai
 KLEIN_4BIT = Profile(
     "klein-4bit", _one_model_for("klein-4bit", "text", "edit", "image", "inpaint"), "FLUX.2 klein, 4 bit"
 )
-CONTROL = Profile("control", _one_model_for("z-image-turbo", "text", "image", "inpaint", "control"), "Z-Image Turbo")
+CONTROL = Profile(
+    "control", _one_model_for("z-image-turbo-2.1", "text", "image", "inpaint", "control"), "Z-Image Turbo"
+)
 SDXL = Profile("sdxl", _one_model_for("sdxl", "text", "image", "inpaint", "control"), "Stable Diffusion XL")
 LIGHTNING = Profile(
     "lightning", _one_model_for("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning"
 )
 TURBO = Profile("turbo", _one_model_for("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo")
 QUALITY = Profile("quality", {**KLEIN.specs, "edit": "qwen-image-edit"}, "Qwen-Image-Edit and FLUX.2 klein")
+FIRERED = Profile("firered", {**KLEIN.specs, "edit": "firered-image-edit"}, "FireRed-Image-Edit and FLUX.2 klein")
+LONGCAT = Profile("longcat", {**KLEIN.specs, "edit": "longcat-image-edit-turbo"}, "LongCat-Image-Edit and FLUX.2 klein")
+KREA = Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo")
 LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
 
-PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALITY, LIGHT)
+PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALITY, FIRERED, LONGCAT, KREA, LIGHT)
 
 # Profiles for a GPU, the best first. The others serve only on request: a CPU takes a minute a picture with `light`.
 _BEST_GPU_PROFILES = (QUALITY, KLEIN, KLEIN_4BIT, SDXL, LIGHT)

@@ -24,6 +24,7 @@ from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, s
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
 from pipelines.matting.pointing import Area, Pointing, correct_by_points, crop_area, select_people, select_pointed
 from pipelines.models import oom_fallback
+from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.quality.output_checks import ModelEdit
@@ -315,16 +316,20 @@ class JobContext:
         def on_start(spec: ModelSpec) -> None:
             self.progress.record_elapsed(WAITING_STAGE)
             self.record_usage(ModelUsage({spec.id: spec}))
+            if render.verb == "control" and spec.control_net:  # it draws too, under a licence of its own
+                net, _ = self.resources.cache.resolve_spec(spec.control_net)
+                self.record_usage(ModelUsage({net.id: net}))
 
+        # The user's own backdrop is fitted and not drawn, whichever model the profile has.
+        has_own_backdrop = render.backdrop is not None and render.backdrop.picture is not None
+        spec_id = BACKDROP_SPEC_ID if has_own_backdrop else self.job.specs[render.verb]
+        render = self._write_words(render, spec_id)
         render = replace(
             render,
             prompt=neutralize_prompt(render.prompt),
             negative_prompt=neutralize_prompt(render.negative_prompt),
             adapters=(*render.adapters, *self._adapters),
         )
-        # The user's own backdrop is fitted and not drawn, whichever model the profile has.
-        has_own_backdrop = render.backdrop is not None and render.backdrop.picture is not None
-        spec_id = BACKDROP_SPEC_ID if has_own_backdrop else self.job.specs[render.verb]
         drawn = self._draw_fn(spec_id, render, on_step, on_start)
         keeps_places = render.verb == "edit" and render.images and not render.recomposes
         images = self._align_edits(render, drawn) if keeps_places else drawn
@@ -339,6 +344,15 @@ class JobContext:
             )
         )
         return images
+
+    def _write_words(self, render: RenderRequest, spec_id: str) -> RenderRequest:
+        """Write the caption in the way of the model's family, and record the words; nothing for the built-in scenes."""
+        row, _ = self.resources.cache.resolve_spec(spec_id)
+        if render.caption is None or not has_style(row.family):
+            return replace(render, caption=None)
+        words = render.model_words or write_caption(render.caption, row.family)
+        self.record_usage(ModelUsage(words=[words]))
+        return replace(render, prompt=words)
 
     def _align_edits(self, render: RenderRequest, drawn: RenderedImages) -> RenderedImages:
         """Register edits with the first image; what is left of the drift goes to the checks."""

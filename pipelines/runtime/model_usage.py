@@ -15,7 +15,8 @@ class ModelUsage:
 
     `subject_pasted_back`: an edit model drew around a subject whose own pixels the tool pasted over it again.
     `largest_batch`: pictures in the largest call of a model. `cutout_uncertainty`: of the least certain cut-out, None
-    where no net cut one out. `scene_match`: how the first wish in words was answered.
+    where no net cut one out. `scene_match`: how the first wish in words was answered. `words`: the captions
+    that models got.
     """
 
     models: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
@@ -26,12 +27,14 @@ class ModelUsage:
     largest_batch: int = 1
     cutout_uncertainty: float | None = None
     scene_match: SceneMatch | None = None
+    words: list[str] = field(default_factory=list[str])
 
     def merge(self, other: ModelUsage) -> None:
         """Add what `other` recorded."""
         self.models |= other.models
         self.edits += other.edits
         self.notices += other.notices
+        self.words += other.words
         self.scenery |= other.scenery
         self.subject_pasted_back |= other.subject_pasted_back
         self.scene_match = self.scene_match or other.scene_match

@@ -46,6 +46,8 @@ def build_receipt(
         receipt["crops"] = [_crop_row(crop) for crop in output.crops]
     if usage.scene_match is not None:
         receipt["scene_match"] = _scene_match_row(usage.scene_match)
+    if usage.words:
+        receipt["words"] = list(dict.fromkeys(usage.words))
     if usage.largest_batch > 1:
         receipt["drawn_together"] = usage.largest_batch
     return {

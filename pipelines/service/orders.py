@@ -17,13 +17,16 @@ from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
 from pipelines.models import nets
 from pipelines.models.bundled_weights import are_files_present
+from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
+from pipelines.models.registry import all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports
 from pipelines.security.audit_log import AuditLog
 from pipelines.service.form_checks import FormChecks, list_form_errors, validate_form
 from pipelines.service.form_filling import fill_form
+from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.saved_items import SavedItemService
 from pipelines.service.uploads import UploadService
 from pipelines.settings import Settings
@@ -57,6 +60,8 @@ class StudioService:
         self.on_order = on_order
         self._decoder_pool = decoder_pool
         self.loras = LoraLibrary(settings.data / "loras")
+        self.licences = LicenceConfirmations(settings.owner_data)
+        self._capped_models = tuple(row for row in all_specs() if row.revenue_cap and row.id in profile.specs.values())
         self.form_checks = FormChecks(files, profile, audit_log)
         self.uploads = UploadService(jobs, files, decoder_pool, SigningKeyStore(settings.data))
         self.saved_items = SavedItemService(jobs, files, self.uploads, self.form_checks, self.tools)
@@ -78,7 +83,8 @@ class StudioService:
         """Make a job from a form's values; nothing else that could change is read later.
 
         Raises `InvalidParams` with the field's name, `BadInput` for a picture that is not the owner's, `PolicyRefusal`
-        for a missing consent and for refused words, `ModelUnavailable` for a field that this profile cannot serve.
+        for a missing consent and for refused words, `ModelUnavailable` for a field that this profile cannot serve and
+        where the owner has not confirmed to be below the cap of a licence.
         """
         return self._create_job(self.find_tool(tool_id), values, owner, draft=draft, batch=batch)
 
@@ -86,12 +92,25 @@ class StudioService:
         """List an error for every field of the tool's form that is not valid, where `create_job` raises the first."""
         return list_form_errors(self.find_tool(tool_id).params, values)
 
+    def write_model_words(self, tool_id: str, values: Mapping[str, Any], owner: str) -> str:
+        """Write the words that the profile's model would get for the scene of a form, complete or not yet.
+
+        Empty where no model is given a caption. Raises `NotFound`, and `BadInput` for an item that is not saved.
+        """
+        tool, spec_id = self.find_tool(tool_id), self.profile.specs.get("backdrop", "")
+        family = next((row.family for row in all_specs() if row.id == spec_id), "")
+        if tool.caption is None or not has_style(family):
+            return ""
+        form = fill_form(tool.params, values, owner, self.saved_items)
+        return write_caption(tool.caption(tool.params.model_construct(None, **form.values)), family)
+
     def create_helper_job(self, tool_id: str, values: Mapping[str, Any], owner: str) -> Job:
         """Make a job of one of `HELPERS` for a page's own use: in no list, without files. Raises as `create_job`."""
         job = self._create_job(find_tool(tool_id, HELPERS), values, owner, draft=True, batch=False)
         return job.model_copy(update={"helper": True})
 
     def _create_job(self, tool: Tool, values: Mapping[str, Any], owner: str, *, draft: bool, batch: bool) -> Job:
+        self.licences.check(*self._capped_models)
         form = fill_form(tool.params, values, owner, self.saved_items)
         params = validate_form(tool.params, form.values)
         self.form_checks.check_pictures(params, owner)

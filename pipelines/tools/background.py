@@ -15,7 +15,15 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Cutout, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import MAX_SIDE, Subject, choice_field, flag_field, picture_field, seed_field
-from pipelines.core.rendering import Backdrop, EncodedFile, RenderedImages, RenderRequest, SceneGround, ToolOutput
+from pipelines.core.rendering import (
+    Backdrop,
+    Caption,
+    EncodedFile,
+    RenderedImages,
+    RenderRequest,
+    SceneGround,
+    ToolOutput,
+)
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import DEFAULT_VIEW, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
@@ -25,7 +33,7 @@ from pipelines.framing.resample import place_subject
 from pipelines.quality.photo_quality import assess_photo, fix_subject
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields, scene_edit
-from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
+from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 CAMERA_ABOVE_NOTICE = "Your photo looks down on the subject, and this scene does not: Studio Grey suits it better."
 SHEET_SCENE_COUNT = 4
@@ -97,6 +105,7 @@ class Background(Subject):
     adapter: str = form_fields.adapter_field()
     adapter_weight: float = form_fields.adapter_weight_field()
     format: form_fields.FileFormat = form_fields.format_field()
+    model_words: str = form_fields.model_words_field()
     layers: bool = form_fields.layers_field()
     quality: int = form_fields.quality_field()
     seed: int | None = seed_field()
@@ -226,7 +235,20 @@ def _draw_scenes(
     scene, colour = SCENES[params.preset], form_fields.parse_rgb(params.colour)
     backdrop = with_form_scene(constraints, params, context, params.prompt, scene.scene_id, colour)
     words, seeds = scene_prompt(params, params.prompt, scene.words), consecutive_seeds(context, count)
-    return context.draw(RenderRequest(verb="backdrop", prompt=words, size=size, seeds=seeds, backdrop=backdrop), emit)
+    render = RenderRequest(
+        verb="backdrop",
+        prompt=words,
+        size=size,
+        seeds=seeds,
+        backdrop=backdrop,
+        caption=_scene_caption(params),
+        model_words=params.model_words,
+    )
+    return context.draw(render, emit)
+
+
+def _scene_caption(params: Background) -> Caption:
+    return scene_caption(params, params.prompt, SCENES[params.preset].words, "picture")
 
 
 def _draw_around(
@@ -336,4 +358,5 @@ TOOL = Tool(
     limits=("Invented scenes need a GPU model; here they are chosen from built-in ones",),
     model_strengths=(("Invented scenes", "image"), ("Scenes drawn around the subject", "edit")),
     examples=("astronaut", "hopper", "coffee"),
+    caption=_scene_caption,
 )

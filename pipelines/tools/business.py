@@ -37,13 +37,13 @@ from pipelines.core.params import (
     prompt_field,
     seed_field,
 )
-from pipelines.core.rendering import Backdrop, RenderRequest, ToolOutput
+from pipelines.core.rendering import Backdrop, Caption, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import get_framing, size_for_ratio
 from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import lightness_to_luminance, luminance_to_lightness
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.scene_request import scene_prompt, with_form_scene
+from pipelines.tools.shared.scene_request import scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
     "team-grid", "company-page", "speaker-card", "press-kit", "lobby", "hall", "lab", "remote", "brand-wall",
@@ -159,6 +159,7 @@ class Business(Params):
     )
     backdrop: str | None = form_fields.backdrop_field()
     blur: float = form_fields.blur_field()
+    model_words: str = form_fields.model_words_field()
     light: form_fields.Light = form_fields.light_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
@@ -238,17 +239,44 @@ def _draw_backdrop(
 ) -> tuple[Image, tuple[str, ...]]:
     """Draw one backdrop for all, from the form alone, so that a colleague who joins later gets the same."""
     is_look_scene = params.setting == "auto"
-    is_brand_wall = look.is_brand_wall and is_look_scene and not params.background and not params.backdrop
+    is_brand_wall = _is_brand_wall(params)
     colour = (form_fields.parse_rgb(params.colour) or BRAND_WALL_COLOUR) if is_brand_wall else None
     scene_id = look.scene_id if is_look_scene else params.setting
     constraints = Backdrop(horizon_ratio=eyes, subject="person")
     backdrop = with_form_scene(constraints, params, context, params.background, scene_id, colour)
-    words = scene_prompt(params, params.background, look.words)
-    drawn = context.draw(RenderRequest("backdrop", words, size, (context.seed,), backdrop=backdrop), emit)
+    words = scene_prompt(params, params.background, _place_words(params))
+    render = RenderRequest(
+        "backdrop",
+        words,
+        size,
+        (context.seed,),
+        backdrop=backdrop,
+        caption=_scene_caption(params),
+        model_words=params.model_words,
+    )
+    drawn = context.draw(render, emit)
     plate = drawn.images[0]
     if is_brand_wall and params.logo is not None:
         plate = draw_logo_wall(plate, context.open_image_with_alpha(params.logo))
     return plate, drawn.notices
+
+
+def _place_words(params: Business) -> str:
+    """The words of the setting that was chosen, else those of the look."""
+    if params.setting == "auto":
+        return LOOKS[params.preset].words
+    label = _SETTING_LABELS[params.setting].lower()
+    return f"{label} studio background" if params.setting.startswith("studio-") else f"{label}, out of focus"
+
+
+def _scene_caption(params: Business) -> Caption:
+    caption = scene_caption(params, params.background, _place_words(params), "portrait")
+    return caption if _is_brand_wall(params) else replace(caption, colour="")
+
+
+def _is_brand_wall(params: Business) -> bool:
+    has_own_scene = params.setting != "auto" or params.background or params.backdrop
+    return LOOKS[params.preset].is_brand_wall and not has_own_scene
 
 
 def _measure_light_gains(params: Business, members: Sequence[TeamMember]) -> tuple[float, dict[int, float]]:
@@ -356,4 +384,5 @@ TOOL = Tool(
     limits=("A group picture only where the photos' cameras and light agree", "Other clothes need a GPU model"),
     person=True,
     examples=("astronaut", "hopper"),
+    caption=_scene_caption,
 )

@@ -16,7 +16,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject, choice_field, number_field, prompt_field, seed_field
-from pipelines.core.rendering import Backdrop, EncodedFile, RenderRequest, ToolOutput
+from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_body_end
@@ -26,7 +26,7 @@ from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_fo
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.model_casting import POSES, choose_cast, draw_pose_map
-from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
+from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
     "clean-grey", "spring", "summer", "autumn", "winter", "street", "evening", "editorial-bw", "flat-lay", "cover",
@@ -149,6 +149,7 @@ class Fashion(Subject):
     backdrop: str | None = form_fields.backdrop_field()
     colour: str | None = form_fields.scene_colour_field()
     blur: float = form_fields.blur_field()
+    model_words: str = form_fields.model_words_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
@@ -329,7 +330,14 @@ def _scene_render(
         size=placed.frame.size,
         seeds=consecutive_seeds(context, 1 if context.draft else params.variations),
         backdrop=with_photo_constraints(backdrop, source.photo, placed),
+        caption=_scene_caption(params),
+        model_words=params.model_words if params.pdf != "book" else "",
     )
+
+
+def _scene_caption(params: Fashion) -> Caption:
+    season = SEASONS[params.preset]
+    return scene_caption(params, params.background, season.words, "product" if season.is_flat_lay else "portrait")
 
 
 def rotate_greens(plate: Image, degrees: float) -> Image:
@@ -390,4 +398,5 @@ TOOL = Tool(
     model_strengths=(("Model variety", "edit"), ("Poses", "control")),
     person=True,
     examples=("astronaut", "hopper"),
+    caption=_scene_caption,
 )

@@ -15,7 +15,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject, choice_field, flag_field, pictures_field, prompt_field, seed_field
-from pipelines.core.rendering import Backdrop, EncodedFile, RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderedImages, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import get_framing, size_for_ratio
 from pipelines.framing.head_framing import find_body_end, frame_head
@@ -24,7 +24,7 @@ from pipelines.framing.resample import composite_on_grey, place_subject, resampl
 from pipelines.quality.portrait_ranking import rank_portraits, ranking_notices
 from pipelines.quality.subject_checks import check_face, count_people
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
+from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
     "linkedin", "corporate-grey", "executive-dark", "lobby", "creative-colour", "academic", "medical-white", "actor",
@@ -133,6 +133,7 @@ class Headshot(Subject):
     colour: str | None = form_fields.scene_colour_field()
     blur: float = form_fields.blur_field()
     light: form_fields.Light = form_fields.light_field()
+    model_words: str = form_fields.model_words_field()
     layers: bool = form_fields.layers_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
@@ -251,6 +252,22 @@ def _scene_render(
         size=placed.frame.size,
         seeds=consecutive_seeds(context, 1 if context.draft or params.looks != "one" else params.variations),
         backdrop=with_photo_constraints(backdrop, photo, placed),
+        caption=_scene_caption(params, look),
+        model_words=params.model_words if params.looks == "one" else "",
+    )
+
+
+def _scene_caption(params: Headshot, look: Look) -> Caption:
+    return scene_caption(params, params.background, look.words, "portrait")
+
+
+def _edit_caption(params: Headshot) -> Caption:
+    """Say what is changed, and what stays: no face where its expression is to be another."""
+    changes = (("facial expression", params.expression), ("outfit", params.outfit))
+    face = "" if params.expression else "face, "
+    return Caption(
+        changes=tuple((what, words) for what, words in changes if words),
+        kept=f"Keep the same person, {face}hair, pose, light and background as they are. They are {DRESSED_PROMPT}",
     )
 
 
@@ -267,7 +284,8 @@ def _edit_portrait(params: Headshot, context: ToolContext, image: Image, emit: P
         return RenderedImages((image,))
     words = f"The same person, face, hair, pose, light and background; change only {request}. {DRESSED_PROMPT}."
     size = image.shape[1], image.shape[0]
-    drawn = context.draw(RenderRequest("edit", words, size, (context.seed,), images=(image,)), emit)
+    render = RenderRequest("edit", words, size, (context.seed,), images=(image,), caption=_edit_caption(params))
+    drawn = context.draw(render, emit)
     notice = (
         "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
     )
@@ -339,4 +357,5 @@ TOOL = Tool(
         ("Zoom out beyond the photo", "inpaint"),
     ),
     examples=("astronaut", "hopper"),
+    caption=lambda params: _scene_caption(params, LOOKS[params.preset]),
 )

@@ -16,7 +16,7 @@ from pipelines.compositing.turntable import SetDeviation, match_exposure, match_
 from pipelines.core.geometry import Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject, choice_field, number_field, pictures_field, seed_field
-from pipelines.core.rendering import Backdrop, EncodedFile, RenderRequest, SceneGround, ToolOutput
+from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderRequest, SceneGround, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
@@ -28,7 +28,7 @@ from pipelines.quality.output_checks import CheckInput, run_checks
 from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.pictures import merge_most_opaque, shrink_to_side, to_rgba
-from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
+from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
     "amazon", "google", "ebay", "etsy", "shopify", "marble", "oak", "concrete", "linen", "podium", "brand-colour",
@@ -39,6 +39,12 @@ _SURFACE_FLOOR_RATIO = 0.84  # of the height, where products touch a surface
 _SCENE_FLOOR_RATIOS = {"podium": 0.80}  # the same in scenes whose surface lies higher
 _BRAND_COLOUR = (28, 122, 128)
 SPIN_SIDE_PX = 1024
+_VIEW_WORDS = {"front": "the front at the height of the product", "three-quarter": "slightly above", "above": "above"}
+_FREE_SIDES = {
+    "left": "right side", "right": "left side", "top": "lower part", "bottom": "upper part",
+    "lower-left": "upper right", "lower-right": "upper left",
+}  # fmt: skip
+"""What a placement leaves free for words."""
 SIDE_PROMPTS = {
     "left": "seen from its left side, the camera 45 degrees further to the left at the same height",
     "right": "seen from its right side, the camera 45 degrees further to the right at the same height",
@@ -136,6 +142,7 @@ class Product(Subject):
     backdrop: str | None = form_fields.backdrop_field()
     blur: float = form_fields.blur_field()
     light: form_fields.Light = form_fields.light_field()
+    model_words: str = form_fields.model_words_field()
     layers: bool = form_fields.layers_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
@@ -344,6 +351,8 @@ def _draw_ground(
         size=placed.frame.size,
         seeds=seeds,
         backdrop=with_photo_constraints(backdrop, first.photo, placed, first.cutout.alpha),
+        caption=_scene_caption(params),
+        model_words=params.model_words,
     )
     scenes = context.draw(render, emit)
     return replace(
@@ -352,6 +361,16 @@ def _draw_ground(
         notices=(*scenes.notices, *notices),
         scene_edits=edits,
         scene_grounds=scenes.grounds,
+    )
+
+
+def _scene_caption(params: Product) -> Caption:
+    """Say what the form asks of the scene, with camera, light and the side that is left for words."""
+    return replace(
+        scene_caption(params, params.background, PRODUCT_PRESETS[params.preset].prompt_words, "product"),
+        view=_VIEW_WORDS.get(params.seen_from, ""),
+        light_side="" if params.key == "auto" else params.key,
+        free_side=_FREE_SIDES.get(params.placement, ""),
     )
 
 
@@ -484,4 +503,5 @@ TOOL = Tool(
     limits=("Invented camera angles need a GPU model, and are labelled",),
     model_strengths=(("Scenes drawn around the subject", "edit"),),
     examples=("coffee",),
+    caption=_scene_caption,
 )

@@ -39,7 +39,7 @@ from pipelines.storage.file_index import FileIndex
 from tests.models.support import tiny_checkpoints
 from tests.support.gated_tool import UnfilteredEngine
 
-FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "control_net", "maps")
+FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "control_net", "maps")
 
 
 @pytest.fixture(autouse=True)
@@ -556,6 +556,7 @@ def test_every_repository_of_every_model_is_pinned_to_a_commit():
     assert all(revision in ("", pinned_revisions.PINS[repo]) for repo, revision, _ in rows)
     assert {repo for repo, pin in pinned_revisions.PINS.items() if not pin} == {
         "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
+        "FireRedTeam/FireRed-Image-Edit-1.1",
     }
 
 

@@ -162,10 +162,12 @@ PROFILES_BY_ID = {profile.id: profile for profile in PROFILES}
 def test_what_stays_in_main_memory_is_downloaded_too():
     rows = {row.profile.id: row for row in profiles.list_offers(make_gpu(80))}
     assert rows["quality"].bytes == pytest.approx(41.1e9 + 16.6e9 + 16e9, rel=0.01), "two models, each with its encoder"
-    assert rows["control"].bytes == pytest.approx(35.9e9, rel=0.005), "the transformer lies at the hub in float32"
+    assert rows["control"].bytes == pytest.approx(39.5e9, rel=0.005), "the transformer lies at the hub in float32"
     assert rows["sdxl"].bytes == pytest.approx(6.94e9 + 2.51e9, rel=0.01), "with the ControlNet"
     small = {row.profile.id: row for row in profiles.list_offers(make_gpu(24))}
-    assert small["control"].bytes == rows["control"].bytes, "a lighter twin is the same download"
+    assert small["control"].bytes == pytest.approx(35.9e9, rel=0.005), (
+        "the same transformer, with the smaller ControlNet"
+    )
 
 
 @pytest.mark.parametrize("row", [row for row in all_specs() if row.min_vram], ids=lambda row: row.id)

@@ -19,8 +19,8 @@ import pytest
 from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint
 from pipelines.models.diffusion import loader
-from pipelines.models.families import FAMILIES, flux2, qwen_image, stable_diffusion, z_image
-from pipelines.models.families.control_nets import CONTROL_NETS, Z_IMAGE_UNION
+from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, z_image
+from pipelines.models.families.control_nets import CONTROL_NETS, Z_IMAGE_UNION, Z_IMAGE_UNION_2_1
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.pinned_revisions import PINS
 from pipelines.models.profiles import download_bytes
@@ -31,7 +31,7 @@ from tests.models.test_hub import COMMIT, FakeHub, fake
 __all__ = ["fake"]
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-CHECKPOINTS = (flux2.KLEIN, z_image.Z_IMAGE, qwen_image.QWEN_EDIT)
+CHECKPOINTS = (flux2.KLEIN, z_image.Z_IMAGE, qwen_image.QWEN_EDIT, longcat.LONGCAT)
 
 
 def read_record(repo: str, name: str) -> Any:
@@ -161,6 +161,34 @@ def test_the_transformer_of_qwen_has_the_parameters_of_its_row() -> None:
     assert qwen_image.QWEN_EDIT.bytes == pytest.approx(2 * count + encoder, rel=0.01)
 
 
+def test_the_transformers_of_longcat_and_krea_have_the_parameters_of_their_rows() -> None:
+    from diffusers.models.transformers.transformer_krea2 import Krea2Transformer2DModel
+
+    net = build_on_meta(read_record(longcat.LONGCAT.repo, "transformer/config.json"))
+    vae = build_on_meta(read_record(longcat.LONGCAT.repo, "vae/config.json"))
+    listed = read_record(longcat.LONGCAT.repo, "files.json")
+    counts = [sum(each.numel() for each in part.parameters()) for part in (net, vae)]
+    assert longcat.LONGCAT_STREAMED.bytes == 2 * sum(counts) == pytest.approx(sum(listed.values()), rel=0.002)
+    turbo = make_on_meta(Krea2Transformer2DModel)
+    assert krea.KREA_STREAMED.bytes == 2 * (sum(each.numel() for each in turbo.parameters()) + 126_892_531)
+
+
+def test_firered_is_loaded_by_the_class_of_qwen() -> None:
+    for row in (qwen_image.QWEN_EDIT, qwen_image.FIRERED):
+        kind = read_record(row.repo, "model_index.json")["_class_name"]
+        assert kind in qwen_image.QWEN_IMAGE_FAMILY.pipeline_classes
+
+
+def test_the_schedule_of_longcat_turbo_is_the_same_at_every_size() -> None:
+    config = read_record(longcat.LONGCAT.repo, "scheduler/scheduler_config.json")
+    assert config["base_shift"] == config["max_shift"]
+    scheduler = scheduler_of(longcat.LONGCAT, config)
+    scheduler.set_timesteps(sigmas=[1 - n / 8 for n in range(8)], mu=config["max_shift"])
+    shift = math.exp(config["max_shift"])
+    expected = [shift / (shift + 8 / (8 - n) - 1) for n in range(8)]
+    assert scheduler.sigmas.tolist() == pytest.approx([*expected, 0], abs=0.001)
+
+
 def test_the_net_of_sdxl_has_the_parameters_of_its_row() -> None:
     net = build_on_meta(read_record(stable_diffusion.SDXL.repo, "unet/config.json"))
     assert sum(each.numel() for each in net.parameters()) == 2_567_463_684
@@ -173,6 +201,17 @@ def test_the_union_of_z_image_is_read_by_its_true_names(tmp_path: Path) -> None:
     assert (tmp_path / name).stat().st_size == pytest.approx(shown, rel=1e-5)
     here = replace(Z_IMAGE_UNION, repo=str(tmp_path), dtype="bfloat16")
     assert CONTROL_NETS.estimate_bytes(here) == pytest.approx(Z_IMAGE_UNION.bytes, rel=0.001)
+
+
+def test_the_newer_union_has_its_published_size() -> None:
+    from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
+
+    options = dict(Z_IMAGE_UNION_2_1.options)
+    kind: Any = ZImageControlNetModel
+    net = make_on_meta(lambda: kind(**json.loads(options["layout"])))
+    assert Z_IMAGE_UNION_2_1.bytes == 2 * sum(each.numel() for each in net.parameters())
+    shown = read_record(Z_IMAGE_UNION_2_1.repo, "files.json")[options["files"]]
+    assert 0 < shown - Z_IMAGE_UNION_2_1.bytes < 50_000, "what is left is the file's header"
 
 
 # ---------------------------------------------------------------- files

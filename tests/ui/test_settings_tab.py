@@ -19,6 +19,7 @@ from pipelines.models.hub import DownloadManager, DownloadProgress, HubFile
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED, PROFILES
+from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from tests.models.test_residency import make_cache
@@ -51,6 +52,7 @@ class FakeService:
     jobs: FakeJobs
     profile: Any = field(default=EMBEDDED)
     loras: LoraLibrary = field(default_factory=lambda: LoraLibrary(Path("nowhere")))
+    licences: LicenceConfirmations = field(default_factory=lambda: LicenceConfirmations(Path("nowhere")))
 
 
 class FakeDownloads(DownloadManager):
@@ -83,7 +85,8 @@ DONE = DownloadProgress(
 
 def build_tab(root: Path, downloads: DownloadManager | None = None, **settings: Any) -> SettingsTab:
     access = AccessControl(Settings(data=root, **settings), KeyStore(root))
-    service = cast(StudioService, FakeService(FakeJobs(FakeEngine(make_cache("ab")))))
+    made = FakeService(FakeJobs(FakeEngine(make_cache("ab"))), licences=LicenceConfirmations(root))
+    service = cast(StudioService, made)
 
     def make() -> SettingsTab:
         with gr.Blocks():
@@ -131,6 +134,7 @@ def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str,
         lambda: made.choose_profile(request_, OFFERED.id),
         lambda: made.stop_download(request_),
         lambda: made.choose_start_profile(request_, "klein"),
+        lambda: made.confirm_cap(request_, "krea"),
         lambda: collect_all(made.download_profile(request_, OFFERED.id)),
     )
     for handler in handlers:
@@ -139,6 +143,7 @@ def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str,
     assert [row["id"] for row in cache_of(made).resident_models()] == ["a"]
     assert cast(FakeDownloads, made.downloads).started == []
     assert not (tmp_path / "profile.txt").exists()
+    assert not (tmp_path / "licences.json").exists()
 
 
 def test_who_administers_sees_models_with_sizes_and_unloads_them(tmp_path: Path) -> None:
@@ -182,6 +187,25 @@ def test_what_may_not_be_sold_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings_tab, "is_cached", lambda _: False)
     assert "Not for commercial use" in render_offer(OFFERED)
     assert "About 3.0 GB" in render_offer(OFFERED)
+
+
+def test_a_capped_licence_is_confirmed_before_anything_is_fetched_or_started_with(tmp_path: Path) -> None:
+    made = build_tab(tmp_path)
+    shown = made.choose_profile(make_request(), "krea")
+    assert "Commercial use below US$ 1 million of revenue a year only" in shown[made.offer_html]
+    assert shown[made.confirm]["visible"] is True
+    assert made.choose_profile(make_request(), "klein")[made.confirm]["visible"] is False
+    (refused,) = collect_all(made.download_profile(make_request(), "krea"))
+    assert settings_tab.CONFIRM_FIRST_TEXT in refused[made.download_alerts]
+    assert "confirms that once" in made.choose_start_profile(make_request(), "krea")[made.start_status]
+    assert cast(FakeDownloads, made.downloads).started == []
+    assert not (tmp_path / "profile.txt").exists()
+    said = made.confirm_cap(make_request(), "krea")
+    assert settings_tab.CONFIRMED_TEXT in said[made.download_alerts]
+    assert said[made.confirm]["visible"] is False
+    assert "From the next start on" in made.choose_start_profile(make_request(), "krea")[made.start_status]
+    collect_all(made.download_profile(make_request(), "krea"))
+    assert cast(FakeDownloads, made.downloads).started == ["krea-2-turbo"]
 
 
 def test_a_download_shows_its_files_and_its_end(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from pipelines.models.devices import Machine
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.peak_memory import PeakMemory
 from pipelines.models.probes import cpu_precision
+from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
@@ -148,19 +149,22 @@ def _build_ray_engine(settings: Settings, files: FileIndex) -> tuple[RayEngine, 
 def _choose_profile(settings: Settings, machine: Machine | None) -> tuple[Profile, devices.DeviceKind]:
     """Choose the profile that a flag names, else the one that was chosen on the page, else the best that fits.
 
-    A flag that cannot be followed raises `BadInput`; a choice made on the page never keeps the studio from starting.
+    A flag that cannot be followed raises `BadInput`, or `ModelUnavailable` where the cap of a licence was not
+    confirmed; a choice made on the page never keeps the studio from starting.
     """
 
     def choose(wanted: str) -> tuple[Profile, devices.DeviceKind]:
-        return profiles.choose_profile(
+        profile, device = profiles.choose_profile(
             wanted or None, machine, reachable=hub.is_hub_reachable, commercial=settings.commercial
         )
+        LicenceConfirmations(settings.owner_data).check(*profiles.profile_models(profile))
+        return profile, device
 
     if settings.profile:
         return choose(settings.profile)
     try:
         return choose(profiles.read_saved_choice(settings.data))
-    except BadInput as error:
+    except (BadInput, ModelUnavailable) as error:
         log.warning("the profile chosen on the Settings page cannot serve: %s", error.message)
         return choose("")
 
@@ -176,6 +180,7 @@ def _build_local_engine(
     cpu_precision.THIS_PROCESSOR.remember_in(settings.data / "precision.json")
     peaks, tuner = PeakMemory(settings.data / "peaks.json"), BatchSizeTuner(settings.data / "paces.json")
     options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle, "among": len(lanes)}
+    options["check_licence"] = LicenceConfirmations(settings.owner_data).check
     caches = [factory.make_cache(lane, lane.torch_device, peaks, tuner, **options) for lane in lanes]
     engines = [LocalEngine(cache, files, together=_max_batched_jobs(settings, device)) for cache in caches]
     if len(engines) == 1:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.core.errors import BadInput
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
@@ -58,6 +59,7 @@ class ToolTabEvents:
         self.listen(tab.handoff.change, self.uploads.receive_handoff, [tab.handoff, *form_inputs])
         for control in tab.controls.values():
             self._wire_picture_field(control, form_inputs)
+        self._wire_model_words()
         if self.follower.draws_drafts and (changes := self.list_form_changes()):
             # One listener for all fields: Gradio's page goes through every listener once for each component.
             self.draft_event = self.listen(partial(gr.on, changes), self.follower.draw_draft, form_inputs)
@@ -82,6 +84,31 @@ class ToolTabEvents:
             display: Any = control.display
             self.listen(display.upload, self.uploads.make_upload_handler(control), [control.display, *form_inputs])
             self.listen(display.clear, self.uploads.make_clear_handler(control), form_inputs)
+
+    def _wire_model_words(self) -> None:
+        """Show the written words when their field is entered, and leave them to the form if nothing was changed."""
+        control = self.tab.controls.get("model_words")
+        if control is None or control.lock_reason:
+            return
+        field: Any = control.value
+        for listener, handler in ((field.focus, self.show_model_words), (field.blur, self.keep_model_words)):
+            listener(handler, self.tab.value_components(), [field], **PRIVATE_EVENT, queue=False)
+
+    def show_model_words(self, request: gr.Request, *values: Any) -> Any:
+        """Fill the empty field with the words that are written from the form."""
+        form = self.tab.read_form(values)
+        return gr.skip() if form["model_words"] else self._write_model_words(request, form)
+
+    def keep_model_words(self, request: gr.Request, *values: Any) -> Any:
+        """Empty the field again where it has what would be written anyway, so that it follows the form."""
+        form = self.tab.read_form(values)
+        return "" if form["model_words"] == self._write_model_words(request, form) else gr.skip()
+
+    def _write_model_words(self, request: gr.Request, form: dict[str, Any]) -> str:
+        try:
+            return self.service.write_model_words(self.tab.tool.id, form, self.access.identify_visitor(request))
+        except BadInput:  # a brand kit that is not saved: Generate says so
+            return ""
 
     def listen(
         self,

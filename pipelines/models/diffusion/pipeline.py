@@ -11,6 +11,7 @@ import contextlib
 import copy
 import gc
 import inspect
+import itertools
 import math
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -51,6 +52,8 @@ class DiffusionModel:
     size_multiple: ClassVar[int] = 8
     # True where a component keeps state while it draws, so that one thread draws at a time.
     draws_exclusively: ClassVar[bool] = False
+    # False where the pipeline class has no way to load a LoRA.
+    takes_lora: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -131,6 +134,8 @@ class DiffusionModel:
         if (unchanged := _unchanged_backdrop(render)) is not None:
             return unchanged
         _check_request(render, self.spec)
+        if render.adapters and not self.takes_lora:
+            raise BadInput("The model of this profile takes no LoRA.", param="adapter")
         with self._draw_lock, self._lora_slots.applied(self.pipe, render.adapters):
             (drawn,) = self._run_pipeline([render], lambda steps: on_step(steps[0]))
         return self._finish_images(render, drawn)
@@ -263,6 +268,10 @@ class DiffusionModel:
             on_step([ModelStep(index + 1, pipe.num_timesteps, self._preview_of(recorder, canvas, n)) for n in starts])
             return tensors
 
+        callback: dict[str, Any] = {"callback_on_step_end": on_step_end}
+        if "callback_on_step_end" not in inspect.signature(view.__call__).parameters:
+            steps, callback = itertools.count(), {}
+            recorder.after_step = lambda latents: on_step_end(view, next(steps), None, {"latents": latents})
         embeds = [self._embed_prompt(view, render, canvas) for render in renders]
         try:
             drawn = view(
@@ -273,8 +282,8 @@ class DiffusionModel:
                 # Noise from the CPU's generator is the same on every device.
                 generator=[torch.Generator().manual_seed(seed) for render in renders for seed in render.seeds],
                 num_inference_steps=self._step_count(first),
-                callback_on_step_end=on_step_end,
                 output_type="np",
+                **callback,
             ).images
         finally:
             # Without this, a cancelled drawing would leave the hooks of an offloaded model to the next one.
@@ -365,9 +374,9 @@ def is_tiny_autoencoder(vae: Any) -> bool:
 
 
 def prompt_text(render: RenderRequest) -> str:
-    """Return the prompt; for a backdrop one from its scene's name where it has none, and always without people."""
+    """Return the prompt; for a backdrop without a caption its scene's name where it has none, and without people."""
     backdrop = render.backdrop
-    if render.verb != "backdrop" or backdrop is None:
+    if render.verb != "backdrop" or backdrop is None or render.caption is not None:
         return render.prompt
     scene = render.prompt or backdrop.scene.replace("-", " ") or "plain photo studio"
     # A blur of 0 leaves it to the scene: behind a person that is a shallow depth of field.
@@ -392,6 +401,13 @@ def mask_image(render: RenderRequest, canvas: Canvas) -> Any:
     """Return the mask, padded onto the canvas, as a Pillow image: white where the picture is redrawn."""
     assert render.mask is not None
     return to_pillow((canvas.pad_onto(render.mask) * 255).round().astype(np.uint8))
+
+
+def unpack_tokens(tokens: Any, canvas: Canvas) -> Any:
+    """Unpack the tokens of a picture, L x 4C, each a square of 2 x 2 latent pixels of 8 pixels: C x h x w."""
+    height, width = canvas.padded_size[1] // 16, canvas.padded_size[0] // 16
+    patches = tokens.reshape(height, width, -1, 2, 2)
+    return patches.permute(2, 0, 3, 1, 4).reshape(-1, 2 * height, 2 * width)
 
 
 def size_arguments(canvas: Canvas) -> dict[str, Any]:

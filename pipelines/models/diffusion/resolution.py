@@ -7,6 +7,7 @@ every pixel and its position, so that the result aligns with the input.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -63,6 +64,19 @@ def plan_canvas(size: Size, *, max_side: int, min_side: int, multiple: int) -> C
         if sides[0] * sides[1] <= max_side * max_side or min(content) < multiple:
             return Canvas(content, sides)
         scale *= 0.995
+
+
+def plan_fixed_area_canvas(size: Size, sides_of: Callable[[float], Size]) -> Canvas:
+    """Choose a canvas for a picture of `size` whose padded size a pipeline leaves as it is.
+
+    `sides_of` is what such a pipeline computes from an aspect ratio (width over height): always the same area.
+    """
+    padded, previous = sides_of(size[0] / size[1]), None
+    while padded != previous:
+        previous, padded = padded, sides_of(padded[0] / padded[1])
+    scale = min(padded[0] / size[0], padded[1] / size[1])
+    content = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    return Canvas((min(content[0], padded[0]), min(content[1], padded[1])), padded)
 
 
 def with_min_padded_side(canvas: Canvas, side: int, ratio: float) -> Canvas:

@@ -6,6 +6,8 @@ from pipelines.core.models import ModelFamily
 from pipelines.models import nets
 from pipelines.models.families.control_nets import CONTROL_NETS
 from pipelines.models.families.flux2 import FLUX2_FAMILY
+from pipelines.models.families.krea import KREA_FAMILY
+from pipelines.models.families.longcat import LONGCAT_FAMILY
 from pipelines.models.families.mini import model as mini_model
 from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
 from pipelines.models.families.scenes import model as scene_model
@@ -21,6 +23,8 @@ FAMILIES: tuple[ModelFamily, ...] = (
     FLUX2_FAMILY,
     Z_IMAGE_FAMILY,
     QWEN_IMAGE_FAMILY,
+    LONGCAT_FAMILY,
+    KREA_FAMILY,
     CONTROL_NETS,
     ANNOTATORS,
 )

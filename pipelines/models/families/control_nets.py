@@ -50,6 +50,27 @@ Z_IMAGE_UNION = ModelSpec(
     dtype="auto-bfloat16",
     bytes=3_101_000_000,
 )
+# Fifteen blocks beside the transformer's thirty, and two beside its refiner; it also takes a mask and a picture.
+Z_IMAGE_UNION_2_1 = ModelSpec(
+    id="z-image-union-2.1",
+    family="control_net",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1",
+    revision=PINS["alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1"],
+    options=(
+        ("files", "Z-Image-Turbo-Fun-Controlnet-Union-2.1-2602-8steps.safetensors"),
+        ("class", "ZImageControlNetModel"),
+        (
+            "layout",
+            '{"control_layers_places": [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28], '
+            '"control_refiner_layers_places": [0, 1], "control_in_dim": 33, '
+            '"add_control_noise_refiner": "control_noise_refiner"}',
+        ),
+    ),
+    dtype="auto-bfloat16",
+    bytes=6_712_451_584,
+)
 
 
 class ControlNet:
@@ -126,4 +147,4 @@ def _load_single_file(kind: Any, path: Path, layout: dict[str, Any], spec: Model
     return net.to(getattr(torch, spec.dtype)).eval()
 
 
-CONTROL_NETS = ControlNetFamily((SDXL_UNION, Z_IMAGE_UNION))
+CONTROL_NETS = ControlNetFamily((SDXL_UNION, Z_IMAGE_UNION, Z_IMAGE_UNION_2_1))

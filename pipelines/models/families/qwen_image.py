@@ -1,4 +1,4 @@
-"""Qwen-Image-Edit: its model specs, and how its diffusers pipeline differs from those of other families.
+"""Qwen-Image-Edit and FireRed-Image-Edit: model specs, and how their pipeline differs from those of other families.
 
 The pipeline scales every picture to one megapixel and to multiples of 32, which distorts it. Pictures are therefore
 padded to exactly such a size first, which the pipeline leaves as it is.
@@ -16,8 +16,15 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion.loader import CheckpointFamily
-from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments, to_pillow
-from pipelines.models.diffusion.resolution import Canvas
+from pipelines.models.diffusion.pipeline import (
+    DiffusionModel,
+    PromptEmbeds,
+    prompt_text,
+    size_arguments,
+    to_pillow,
+    unpack_tokens,
+)
+from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
 from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
@@ -68,6 +75,31 @@ QWEN_EDIT_STREAMED = replace(
     min_vram=48 * GB,
     host_bytes=_TEXT_ENCODER_BYTES,
 )
+# The same architecture trained for portraits. Its LoRA for 8 steps lies in the format of another program.
+FIRERED = replace(
+    QWEN_EDIT,
+    id="firered-image-edit",
+    repo="FireRedTeam/FireRed-Image-Edit-1.1",
+    revision=PINS["FireRedTeam/FireRed-Image-Edit-1.1"],
+    defaults=(("num_inference_steps", 40), ("guidance_scale", 4.0), ("side", 1024)),
+    options=(("lighter", "firered-image-edit-int8"),),
+)
+FIRERED_INT8 = replace(
+    FIRERED,
+    id="firered-image-edit-int8",
+    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "firered-image-edit-streamed")),
+    bytes=QWEN_EDIT_INT8.bytes,
+    min_vram=QWEN_EDIT_INT8.min_vram,
+    download_bytes=FIRERED.bytes,
+)
+FIRERED_STREAMED = replace(
+    FIRERED,
+    id="firered-image-edit-streamed",
+    options=(("text_encoder", "streamed"),),
+    bytes=QWEN_EDIT_STREAMED.bytes,
+    min_vram=QWEN_EDIT_STREAMED.min_vram,
+    host_bytes=QWEN_EDIT_STREAMED.host_bytes,
+)
 
 
 class QwenModel(DiffusionModel):
@@ -106,17 +138,8 @@ class QwenModel(DiffusionModel):
         return embeds
 
     def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
-        """See `DiffusionModel.preview_latents`. `clean` is L x 4C tokens, normalised as by the autoencoder."""
-        import torch
-
-        height, width = canvas.padded_size[1] // 16, canvas.padded_size[0] // 16
-        patches = clean[0].reshape(height, width, -1, 2, 2)
-        grid = patches.permute(2, 0, 3, 1, 4).reshape(-1, 2 * height, 2 * width)
-        config = self.pipe.vae.config
-        mean, deviation = (
-            torch.tensor(row).to(grid)[:, None, None] for row in (config.latents_mean, config.latents_std)
-        )
-        return grid * deviation + mean
+        """See `DiffusionModel.preview_latents`."""
+        return unpack_qwen_latents(clean[0], canvas, self.pipe.vae)
 
     def _encode_prompt(self, view: Any, prompt: str, images: list[Any], prefix: str) -> dict[str, Any]:
         import torch
@@ -125,6 +148,17 @@ class QwenModel(DiffusionModel):
         # None means that every token counts. The pipeline would compute such a mask again, so it is given.
         mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device) if mask is None else mask
         return {f"{prefix}prompt_embeds": embeds, f"{prefix}prompt_embeds_mask": mask}
+
+
+def unpack_qwen_latents(tokens: Any, canvas: Canvas, vae: Any) -> Any:
+    """Unpack the tokens of a picture, L x 4C, and undo the normalisation of the autoencoder: C x h x w."""
+    import torch
+
+    grid = unpack_tokens(tokens, canvas)
+    mean, deviation = (
+        torch.tensor(row).to(grid)[:, None, None] for row in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    return grid * deviation + mean
 
 
 def _input_images(render: RenderRequest, canvas: Canvas) -> list[Any]:
@@ -142,12 +176,7 @@ def _choose_canvas(size: Size) -> Canvas:
     """A canvas for a picture of `size` whose padded size the pipeline does not rescale."""
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
-    padded, previous = qwen.calculate_dimensions(qwen.VAE_IMAGE_SIZE, size[0] / size[1]), None
-    while padded != previous:
-        previous, padded = padded, qwen.calculate_dimensions(qwen.VAE_IMAGE_SIZE, padded[0] / padded[1])
-    scale = min(padded[0] / size[0], padded[1] / size[1])
-    content = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    return Canvas((min(content[0], padded[0]), min(content[1], padded[1])), padded)
+    return plan_fixed_area_canvas(size, lambda ratio: qwen.calculate_dimensions(qwen.VAE_IMAGE_SIZE, ratio))
 
 
 def _resize_for_text_encoder(view: Any, picture: Any) -> Any:
@@ -159,10 +188,12 @@ def _resize_for_text_encoder(view: Any, picture: Any) -> Any:
 
 
 class QwenImageFamily(CheckpointFamily):
-    """The Qwen-Image-Edit checkpoint."""
+    """The checkpoints of Qwen-Image-Edit and FireRed-Image-Edit."""
 
     model_class = QwenModel
     pipeline_classes = ("QwenImageEditPlusPipeline",)
 
 
-QWEN_IMAGE_FAMILY = QwenImageFamily((QWEN_EDIT, QWEN_EDIT_INT8, QWEN_EDIT_STREAMED))
+QWEN_IMAGE_FAMILY = QwenImageFamily(
+    (QWEN_EDIT, QWEN_EDIT_INT8, QWEN_EDIT_STREAMED, FIRERED, FIRERED_INT8, FIRERED_STREAMED)
+)

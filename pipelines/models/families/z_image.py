@@ -21,7 +21,7 @@ from pipelines.models.diffusion.pipeline import (
     to_pillow,
 )
 from pipelines.models.diffusion.resolution import Canvas
-from pipelines.models.families.control_nets import Z_IMAGE_UNION
+from pipelines.models.families.control_nets import Z_IMAGE_UNION, Z_IMAGE_UNION_2_1
 from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
@@ -56,6 +56,14 @@ Z_IMAGE = ModelSpec(
     min_vram=26 * GB,
     download_bytes=_DOWNLOAD_BYTES,
     control_net=Z_IMAGE_UNION.id,
+)
+# The newer ControlNet, more than twice as large, where there is room for it.
+Z_IMAGE_2_1 = replace(
+    Z_IMAGE,
+    id="z-image-turbo-2.1",
+    options=(("preview", "madebyollin/taef1"), ("lighter", "z-image-turbo")),
+    min_vram=30 * GB,
+    control_net=Z_IMAGE_UNION_2_1.id,
 )
 _BASE_OPTIONS = tuple(row for row in Z_IMAGE.options if row[0] != "lighter")
 Z_IMAGE_INT8 = replace(
@@ -123,4 +131,4 @@ class ZImageFamily(CheckpointFamily):
     pipeline_classes = ("ZImagePipeline",)
 
 
-Z_IMAGE_FAMILY = ZImageFamily((Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))
+Z_IMAGE_FAMILY = ZImageFamily((Z_IMAGE_2_1, Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))

@@ -47,6 +47,17 @@ def scene_words_field(help: str, *, advanced: bool = False) -> Any:
     return prompt_field("Background in words", help, advanced=advanced)
 
 
+def model_words_field() -> Any:
+    """The words that a model gets in place of the caption that is written from the form, `str`."""
+    return prompt_field(
+        "Words the model gets",
+        "Written from the form. Click to see and to change them; empty again, they follow the form.",
+        max_length=1200,
+        advanced=True,
+        needs=LORA_VERBS,
+    )
+
+
 def backdrop_field() -> Any:
     """The user's own picture as the scene, `str | None`."""
     return picture_field("My backdrop", "Your own picture as the scene.", advanced=True)

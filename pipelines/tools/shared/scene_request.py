@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pipelines.core.geometry import Colour
-from pipelines.core.rendering import Backdrop
+from pipelines.core.rendering import Backdrop, Caption
 from pipelines.core.tools import ToolContext
+
+Purpose = Literal["", "portrait", "product", "picture"]
+_OUT_OF_FOCUS = ", out of focus"
+_VISIBLE_BLUR_PERCENT = 3.0
 
 
 class SceneForm(Protocol):
-    """A form with the fields `backdrop` and `blur` of `form_fields`."""
+    """A form with the fields `backdrop`, `blur` and `colour` of `form_fields`."""
 
     @property
     def backdrop(self) -> str | None: ...
     @property
     def blur(self) -> float: ...
+    @property
+    def colour(self) -> str | None: ...
 
 
 def with_form_scene(
@@ -35,6 +41,22 @@ def with_form_scene(
 def scene_prompt(params: SceneForm, words: str, default: str) -> str:
     """The user's words, else those of the look; none where the user's picture is the scene."""
     return words or ("" if params.backdrop else default)
+
+
+def scene_caption(params: SceneForm, words: str, place: str, purpose: Purpose) -> Caption:
+    """Say what the form asks of the scene: the user's words, else those of the look, blur and colour.
+
+    Behind a person a place is out of focus unless the form asks for a blur too small to be seen; a paper is not.
+    """
+    bare = place.removesuffix(_OUT_OF_FOCUS)
+    is_soft_by_look = params.blur == 0 and (purpose == "portrait" if words else bare != place)
+    return Caption(
+        own=words,
+        place=bare,
+        purpose=purpose,
+        is_blurred=params.blur > _VISIBLE_BLUR_PERCENT or is_soft_by_look,
+        colour=params.colour or "",
+    )
 
 
 def consecutive_seeds(context: ToolContext, count: int) -> tuple[int, ...]:

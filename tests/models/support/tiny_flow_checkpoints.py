@@ -1,4 +1,4 @@
-"""Tiny checkpoints of the flow-matching pipelines, of the real classes with random weights: klein, Z-Image, Qwen.
+"""Tiny checkpoints of the flow-matching pipelines, of the real classes with random weights.
 
 As in `tiny_checkpoints`, everything is written with `save_pretrained` and read with `from_pretrained`.
 """
@@ -122,24 +122,11 @@ def _untyped(kind: Callable[..., Any]) -> Any:
 def tiny_z_image(folder: Path) -> Path:
     """A `ZImagePipeline`."""
     import torch
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
     from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
 
     torch.manual_seed(0)
-    vae = _untyped(AutoencoderKL)(
-        block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=4,
-        layers_per_block=1,
-        latent_channels=4,
-        sample_size=64,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        scaling_factor=0.36,
-        shift_factor=0.12,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-    )
+    vae = _tiny_flux_vae(channels=4)
     transformer = _untyped(ZImageTransformer2DModel)(
         in_channels=4,
         dim=32,
@@ -163,6 +150,53 @@ def tiny_z_image(folder: Path) -> Path:
     return folder
 
 
+def _tiny_flux_vae(*, channels: int) -> Any:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return _untyped(AutoencoderKL)(
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        layers_per_block=1,
+        latent_channels=channels,
+        sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        scaling_factor=0.36,
+        shift_factor=0.12,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
+
+
+def tiny_longcat(folder: Path) -> Path:
+    """A `LongCatImageEditPipeline`; it has sixteen latent channels, which the pipeline takes for granted."""
+    import torch
+    from diffusers.models.transformers.transformer_longcat_image import LongCatImageTransformer2DModel
+    from diffusers.pipelines.longcat_image.pipeline_longcat_image_edit import LongCatImageEditPipeline
+
+    torch.manual_seed(0)
+    transformer = _untyped(LongCatImageTransformer2DModel)(
+        in_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        pooled_projection_dim=16,
+        axes_dims_rope=[4, 6, 6],
+    )
+    pipe = _untyped(LongCatImageEditPipeline)(
+        scheduler=_tiny_scheduler(),
+        vae=_tiny_flux_vae(channels=16),
+        text_encoder=_tiny_qwen_vl(),
+        tokenizer=qwen_byte_tokenizer(),
+        text_processor=qwen_processor(),
+        transformer=transformer,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
 def tiny_z_control(folder: Path) -> Path:
     """A `ZImageControlNetModel` for `tiny_z_image` whose connections are not the zeros that training starts from."""
     import torch
@@ -180,20 +214,11 @@ def tiny_z_control(folder: Path) -> Path:
 def tiny_qwen_edit(folder: Path) -> Path:
     """A `QwenImageEditPlusPipeline` with a text encoder that sees."""
     import torch
-    from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
     from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
     from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import QwenImageEditPlusPipeline
 
     torch.manual_seed(0)
-    rng = torch.Generator().manual_seed(2)
-    vae = _untyped(AutoencoderKLQwenImage)(
-        base_dim=4,
-        z_dim=4,
-        dim_mult=[1, 1, 1, 1],
-        num_res_blocks=1,
-        latents_mean=torch.randn(4, generator=rng).tolist(),
-        latents_std=(torch.rand(4, generator=rng) + 1).tolist(),
-    )
+    vae = _tiny_qwen_vae()
     transformer = _untyped(QwenImageTransformer2DModel)(
         in_channels=16,
         out_channels=4,
@@ -213,6 +238,84 @@ def tiny_qwen_edit(folder: Path) -> Path:
     )
     pipe.save_pretrained(folder)
     return folder
+
+
+def _tiny_qwen_vae() -> Any:
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
+
+    rng = torch.Generator().manual_seed(2)
+    return _untyped(AutoencoderKLQwenImage)(
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=torch.randn(4, generator=rng).tolist(),
+        latents_std=(torch.rand(4, generator=rng) + 1).tolist(),
+    )
+
+
+def tiny_krea(folder: Path) -> Path:
+    """A `Krea2Pipeline` that reads three layers of its text encoder."""
+    import torch
+    from diffusers.models.transformers.transformer_krea2 import Krea2Transformer2DModel
+    from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
+
+    torch.manual_seed(0)
+    transformer = _untyped(Krea2Transformer2DModel)(
+        in_channels=16,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=16,
+        timestep_embed_dim=16,
+        text_hidden_dim=16,
+        num_text_layers=3,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=2,
+        text_intermediate_size=16,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(4, 6, 6),
+    )
+    _randomise_zeros(transformer)
+    pipe = _untyped(Krea2Pipeline)(
+        scheduler=_tiny_scheduler(),
+        vae=_tiny_qwen_vae(),
+        text_encoder=_tiny_qwen3_vl(),
+        tokenizer=qwen_byte_tokenizer(),
+        transformer=transformer,
+        text_encoder_select_layers=(0, 1, 2),
+        is_distilled=True,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def _tiny_qwen3_vl() -> Any:
+    from transformers import Qwen3VLConfig, Qwen3VLModel
+
+    text = {
+        "vocab_size": 256 + len(SPECIAL),
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_heads": 2,
+        "out_hidden_size": 16,
+        "deepstack_visual_indexes": [0],
+        "num_position_embeddings": 16,
+    }
+    return Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision)).eval()
 
 
 def _tiny_qwen_vl() -> Any:

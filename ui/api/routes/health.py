@@ -68,12 +68,14 @@ async def list_models(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
         **make_page(rows, len(rows)),
         "profile": {"id": service.profile.id, "title": service.profile.title, "reason": service.profile.reason},
         "checkpoints": [
-            _checkpoint_object(spec, serving) for spec in all_specs() if spec.commercial_ok or not commercial
+            _checkpoint_object(spec, serving, service.licences.is_confirmed(spec))
+            for spec in all_specs()
+            if spec.commercial_ok or not commercial
         ],
     }
 
 
-def _checkpoint_object(spec: ModelSpec, serving: set[str]) -> dict[str, Any]:
+def _checkpoint_object(spec: ModelSpec, serving: set[str], confirmed: bool) -> dict[str, Any]:
     return {
         "id": spec.id,
         "family": spec.family,
@@ -82,5 +84,8 @@ def _checkpoint_object(spec: ModelSpec, serving: set[str]) -> dict[str, Any]:
         "revision": spec.revision or None,
         "licence": spec.licence,
         "commercial_ok": spec.commercial_ok,
+        "licence_state": spec.licence_state,
+        "revenue_cap": spec.revenue_cap or None,
+        "cap_confirmed": confirmed if spec.revenue_cap else None,
         "serving": spec.id in serving,
     }

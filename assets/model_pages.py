@@ -1,0 +1,181 @@
+"""Write docs/models, a page for each checkpoint from the rows of the code: `python -m assets.model_pages`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.tools import Tool
+from pipelines.models.profiles import PROFILES, download_bytes
+from pipelines.models.registry import get_spec
+from pipelines.tools import TOOLS
+
+FOLDER = Path(__file__).parent.parent / "docs" / "models"
+HUB_URL = "https://huggingface.co"
+GENERATED_NOTE = "<!-- Written by `python -m assets.model_pages` from the rows in pipelines/models; do not edit. -->"
+
+TITLES = {
+    "klein": "FLUX.2 klein 4B",
+    "klein-4bit": "FLUX.2 klein 4B in 4 bits",
+    "z-image-turbo-2.1": "Z-Image Turbo",
+    "sdxl": "Stable Diffusion XL",
+    "sdxl-lightning": "SDXL Lightning",
+    "sdxl-turbo": "SDXL Turbo",
+    "qwen-image-edit": "Qwen-Image-Edit 2511",
+    "firered-image-edit": "FireRed-Image-Edit 1.1",
+    "longcat-image-edit-turbo": "LongCat-Image-Edit-Turbo",
+    "krea-2-turbo": "Krea 2 Turbo",
+    "sd15-lcm": "Stable Diffusion 1.5 with LCM",
+}
+"""Titles of the checkpoints, each by the first row that a profile names."""
+NOTES = {
+    "klein-4bit": "The package that reads its weights is GPL-3.0 and is not installed with the studio.",
+    "z-image-turbo-2.1": "Its transformer lies at the hub in float32, twice as large as in memory. A ControlNet "
+    "follows maps: Union 2.1 from 30 GB, the first Union on smaller cards.",
+    "qwen-image-edit": "Drawn in four steps with its Lightning LoRA. It reads several pictures.",
+    "firered-image-edit": "The architecture of Qwen-Image-Edit, trained for portraits; by its authors' own tables "
+    "ahead of Qwen-Image-Edit 2511 (ImgEdit 4.56 against 4.51, measured on version 1.0). It takes forty steps with "
+    "guidance, so it is slow. Its commit is not known: a machine stays with the first that it fetches.",
+    "longcat-image-edit-turbo": "It reads one picture, no LoRA, and the first 512 tokens of the words.",
+    "krea-2-turbo": "The repository is gated: accept its terms there and set `HF_TOKEN`. Its licence asks whoever "
+    "serves it for content filters; the studio's cannot be switched off.",
+}
+VERB_WORDS: dict[Verb, str] = {
+    "backdrop": "scenes behind a subject",
+    "text": "pictures from words",
+    "edit": "changes to a photo by words",
+    "image": "a photo drawn anew",
+    "inpaint": "parts of a photo drawn anew",
+    "control": "pictures along edges, lines, depth or a pose",
+}
+USE_WORDS = {
+    "commercial": "Everybody, for anything that the licence does not forbid; pictures may be sold.",
+    "capped": "Commercially below {cap} only. Whoever runs the studio confirms that once, in *Settings* or with "
+    "`python app.py licence confirm {id}`; before that it does not draw.",
+    "not-commercial": "Not commercially. It is hidden until `--commercial off`.",
+}
+
+
+def main() -> None:
+    """Write every page and the list of them."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in build_pages().items():
+        (FOLDER / name).write_text(text, "utf-8")
+
+
+def build_pages() -> dict[str, str]:
+    """Build the text of every page by its file name."""
+    rows = {spec_id: get_spec(spec_id) for spec_id in TITLES}
+    lines = []
+    for each in rows.values():
+        least = _gigabytes(_variants(each)[-1].min_vram)
+        lines.append(f"| [{TITLES[each.id]}]({each.id}.md) | {_draws(each)} | {each.licence} | {least} |")
+    head = [
+        GENERATED_NOTE,
+        "# Models",
+        "",
+        "What the embedded models do needs none of these. How one is chosen, and what was run: [gpu.md](../gpu.md).",
+        "",
+        "| model | draws | licence | GPU memory, at least |",
+        "|---|---|---|---|",
+    ]
+    index = "\n".join([*head, *lines, ""])
+    return {"README.md": index, **{f"{row.id}.md": _page(row) for row in rows.values()}}
+
+
+def _page(row: ModelSpec) -> str:
+    steps = int(dict(row.defaults)["num_inference_steps"])
+    use = USE_WORDS[row.licence_state].format(cap=row.revenue_cap, id=row.id)
+    memory = []
+    for each in _variants(row):
+        host = _gigabytes(each.host_bytes) if each.host_bytes else "none"
+        memory.append(f"| {_variant_words(each)} | {_gigabytes(each.bytes)} | {host} | {_gigabytes(each.min_vram)} |")
+    side = int(dict(row.defaults)["side"])
+    profiles = [profile for profile in PROFILES if row.id in profile.specs.values()]
+    starts = " or ".join(f"`python app.py --profile {profile.id}`" for profile in profiles)
+    note = [NOTES[row.id], ""] if row.id in NOTES else []
+    parts = [
+        GENERATED_NOTE,
+        f"# {TITLES[row.id]}",
+        "",
+        f"**Draws** {_draws(row)}, in {steps} steps, at about {side} px squared; other sizes are scaled.",
+        "",
+        *note,
+        f"**Licence**: {row.licence}. {use} Each picture's receipt names model, commit and licence.",
+        "",
+        f"**Download**: {_gigabytes(download_bytes(row))} from [{row.repo}]({HUB_URL}/{row.repo})"
+        + (f" at commit `{row.revision[:8]}`" if row.revision else "")
+        + ".",
+        *(f"{_net_words(each)}" for each in _control_nets(row)),
+        "",
+        "| text encoder | weights on the GPU | weights in main memory | GPU memory, at least |",
+        "|---|---|---|---|",
+        *memory,
+        "",
+        "Computed from the sizes of the files. **Seconds a picture: not measured**: no card has run these weights yet; "
+        "`python -m tests.gpu --out FILE` writes them for yours.",
+        "",
+        "**Adds to the tools**",
+        "",
+        *_tool_lines(row),
+        "",
+        f"**To have it**: {starts}, or *Settings*, where it is downloaded beforehand{_package_words(row)}.",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _draws(row: ModelSpec) -> str:
+    return ", ".join(VERB_WORDS[verb] for verb in row.verbs)
+
+
+def _variants(row: ModelSpec) -> list[ModelSpec]:
+    """List a checkpoint as it is loaded on ever smaller cards."""
+    rows = [row]
+    while lighter := dict(rows[-1].options).get("lighter"):
+        rows.append(get_spec(lighter))
+    return rows
+
+
+def _variant_words(row: ModelSpec) -> str:
+    words = {"int8": "in 8 bits (`pip install torchao`)", "streamed": "in main memory, copied layer by layer"}
+    net = f", with {row.control_net}" if row.control_net else ""
+    return words.get(dict(row.options).get("text_encoder", ""), "on the GPU") + net
+
+
+def _control_nets(row: ModelSpec) -> list[ModelSpec]:
+    return [get_spec(spec_id) for spec_id in dict.fromkeys(each.control_net for each in _variants(row)) if spec_id]
+
+
+def _net_words(net: ModelSpec) -> str:
+    source = f"[{net.repo}]({HUB_URL}/{net.repo}), {net.licence}, {_gigabytes(net.bytes)}"
+    return f"Its ControlNet {net.id} ({source}) comes with the first request that follows a map."
+
+
+def _tool_lines(row: ModelSpec) -> list[str]:
+    """List, by tool, the fields that need one of the model's verbs."""
+    lines = ["- Scenes in words, in every tool that sets one behind a subject"] if "backdrop" in row.verbs else []
+    for tool in TOOLS:
+        titles = [info.title or name for name, info in tool.params.model_fields.items() if _opens(row, tool, name)]
+        lines += [f"- {tool.title}: {', '.join(titles)}"] if titles else []
+    return lines
+
+
+def _opens(row: ModelSpec, tool: Tool, field: str) -> bool:
+    extra = tool.params.schema_extra(field)
+    needed = set(extra.get("x-needs", ()))
+    return bool(needed & set(row.verbs)) if extra.get("x-needs-any") else bool(needed) and needed <= set(row.verbs)
+
+
+def _package_words(row: ModelSpec) -> str:
+    package = dict(row.options).get("package", "")
+    return f" (with `pip install {package}`)" if package else ""
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
+
+
+if __name__ == "__main__":
+    main()

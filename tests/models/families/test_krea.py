@@ -1,0 +1,166 @@
+"""Krea 2 on a tiny random checkpoint: it draws what diffusers draws, and nothing before its cap was confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import gradio as gr
+import pytest
+
+import app
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import Profile
+from pipelines.jobs.table import JobTable
+from pipelines.models.families import FAMILIES
+from pipelines.models.families.krea import KREA, VERBS, KreaFamily, KreaModel
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.profiles import _BEST_GPU_PROFILES, EMBEDDED
+from pipelines.models.registry import get_spec
+from pipelines.service.licence_caps import LicenceConfirmations
+from pipelines.service.orders import StudioService
+from pipelines.settings import Settings
+from pipelines.storage.file_index import FileIndex
+from tests.models.support import family_checks
+from tests.models.support.family_checks import SIZE, are_identical, draw_pictures, make_request
+from tests.models.support.tiny_flow_checkpoints import tiny_krea
+from ui.tool_tab.events import ToolTabEvents
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KreaFamily]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    row = family_checks.tiny_row("krea", str(tiny_krea(tmp_path_factory.mktemp("krea"))), VERBS, guidance=0.0)
+    yield KreaFamily((row,))
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def model(family: KreaFamily) -> KreaModel:
+    model = family.load(family.specs[0], "cpu")
+    assert isinstance(model, KreaModel)
+    return model
+
+
+def test_size_from_headers_is_the_bytes_loaded(family: KreaFamily) -> None:
+    family_checks.check_size_estimate(family, family.specs[0])
+
+
+@pytest.mark.parametrize("guidance", [0.0, 2.0])
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: KreaModel, family: KreaFamily, guidance: float) -> None:
+    from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
+
+    pipe = Krea2Pipeline.from_pretrained(family.specs[0].repo)
+    plain = family_checks.draw_with_diffusers(
+        pipe, (5,), prompt="a red cup", guidance_scale=guidance, width=SIZE[0], height=SIZE[1]
+    )
+    render = replace(make_request("text", 5), guidance_scale=guidance)
+    family_checks.check_watched_run(model, render, plain)
+    if guidance:
+        assert not are_identical(plain, draw_pictures(model, replace(render, negative_prompt="a blue boat")))
+
+
+def test_seeds_words_and_cancel(model: KreaModel) -> None:
+    family_checks.check_seeds(model, make_request("text"))
+    family_checks.check_prompt_encoded_once(model, make_request("text"))
+    family_checks.check_cancel(model, make_request("backdrop"))
+    family_checks.check_batch_keys(model, ())
+    with pytest.raises(ModelUnavailable):
+        draw_pictures(model, make_request("edit"))
+
+
+def test_previews_end_with_the_picture(model: KreaModel) -> None:
+    family_checks.check_last_estimate(
+        model, make_request("text", 3), lambda latents: model.pipe.vae.decode(latents[None, :, None]).sample[0, :, 0]
+    )
+
+
+# ---------------------------------------------------------------- the cap of its licence
+
+
+def test_every_variant_has_the_licence_and_no_choice_of_ours_takes_it() -> None:
+    assert KREA.licence_state == "capped"
+    assert get_spec("klein").licence_state == "commercial"
+    assert get_spec("sdxl-turbo").licence_state == "not-commercial"
+    capped = {row.id for family in FAMILIES for row in family.specs if row.revenue_cap}
+    assert capped == {"krea-2-turbo", "krea-2-turbo-streamed"}
+    assert not capped & {row for profile in _BEST_GPU_PROFILES for row in profile.specs.values()}
+
+
+@contextmanager
+def open_service(root: Path, profile: Profile) -> Iterator[StudioService]:
+    table, files = JobTable(root), FileIndex(root)
+    nobody = cast(Any, SimpleNamespace(table=table))
+    yield StudioService(Settings(data=root), nobody, files, profile, nobody)
+    table.close()
+    files.close()
+
+
+def test_no_order_is_taken_and_no_model_lent_before_the_owner_confirmed(tmp_path: Path) -> None:
+    profile = Profile("krea", {"backdrop": KREA.id, "text": KREA.id}, "Krea")
+    with open_service(tmp_path, profile) as service:
+        cache = ModelCache(FAMILIES, CacheOptions(check_licence=service.licences.check))
+        with pytest.raises(ModelUnavailable, match="licence confirm krea-2-turbo"):
+            service.create_job("background", {"prompt": "a harbour"}, "me")
+        with pytest.raises(ModelUnavailable, match="US\\$ 1 million"), cache.borrow_model("krea-2-turbo-streamed"):
+            pass
+        assert app.main(["licence", "confirm", "krea-2-turbo", "--data", str(tmp_path)]) == 0
+        assert service.create_job("background", {"prompt": "a harbour"}, "me").specs["text"] == KREA.id
+        with pytest.raises(ModelUnavailable, match="not on this machine"), cache.borrow_model("krea-2-turbo-streamed"):
+            pass
+
+
+def test_the_page_shows_the_words_of_the_family_that_draws(tmp_path: Path) -> None:
+    written = list[str]()
+    for profile in (Profile("krea", {"backdrop": KREA.id}, "Krea"), EMBEDDED):
+        with open_service(tmp_path, profile) as service:
+            written.append(service.write_model_words("headshot", {"preset": "lobby", "brand": ""}, "me"))
+    assert written[0].startswith("Bright modern office lobby. A photograph of this place")
+    assert written[1] == ""
+
+
+def test_a_field_that_was_only_looked_at_follows_the_form_again() -> None:
+    """`show_model_words` fills the empty field, `keep_model_words` empties it where nothing was changed."""
+    events = object.__new__(ToolTabEvents)
+    events.tab = cast(
+        Any, SimpleNamespace(read_form=lambda values: {"model_words": values[0]}, tool=SimpleNamespace(id="x"))
+    )
+    events.service = cast(Any, SimpleNamespace(write_model_words=lambda *_: "A lobby."))
+    events.access = cast(Any, SimpleNamespace(identify_visitor=lambda _: "me"))
+    request: Any = None
+    assert events.show_model_words(request, "") == "A lobby."
+    assert events.keep_model_words(request, "A lobby.") == ""
+    for handler in (events.show_model_words, events.keep_model_words):
+        assert handler(request, "Mine.") == gr.skip()
+
+
+def test_a_confirmation_is_of_one_cap_and_a_damaged_file_confirms_nothing(tmp_path: Path) -> None:
+    licences = LicenceConfirmations(tmp_path / "data")
+    licences.confirm(KREA)
+    assert LicenceConfirmations(tmp_path / "data").is_confirmed(KREA)
+    assert not licences.is_confirmed(replace(KREA, revenue_cap="US$ 1"))
+    assert not licences.is_confirmed(replace(KREA, licence="Krea 3"))
+    (tmp_path / "data" / "licences.json").write_text("[1", "utf-8")
+    assert licences.list_unconfirmed((KREA, get_spec("klein"))) == (KREA,)
+
+
+def test_only_a_capped_model_is_confirmed_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(["licence", "confirm", "klein", "--data", str(tmp_path)]) == 2
+    assert "krea-2-turbo" in capsys.readouterr().err
+    assert app.main(["licence", "list", "--data", str(tmp_path)]) == 0
+    assert "not confirmed" in capsys.readouterr().out
+    assert not (tmp_path / "licences.json").exists()
+
+
+def test_a_batch_asks_the_studio_whose_owner_confirmed(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "studio").model_copy(update={"data": tmp_path / "out" / ".batch"})
+    assert settings.owner_data == tmp_path / "studio"

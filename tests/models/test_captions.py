@@ -1,0 +1,105 @@
+"""Captions say what a form says and nothing else, in the way of each family; the user's own words come first."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from pipelines.core.rendering import Caption
+from pipelines.models.diffusion.captions import has_style, write_caption
+from pipelines.tools import find_tool
+from pipelines.tools.headshot import Headshot, _edit_caption
+
+DRAWING = ("flux2", "krea", "z_image", "stable_diffusion")
+FORMS: list[tuple[str, dict[str, Any]]] = [
+    ("headshot", {"preset": "lobby"}),
+    ("headshot", {"background": "a workshop in warm evening light"}),
+    ("background", {"prompt": "Tokyo at night", "blur": 6.0}),
+    ("background", {"preset": "studio-grey", "colour": "#c83232"}),
+    ("product", {"preset": "oak", "seen_from": "above", "key": "left", "placement": "left"}),
+    ("business", {"preset": "brand-wall", "colour": "#1c4068"}),
+    ("fashion", {"preset": "flat-lay"}),
+]
+
+
+def caption_of(tool_id: str, **values: Any) -> Caption:
+    tool = find_tool(tool_id)
+    assert tool.caption is not None
+    return tool.caption(tool.params.model_construct(None, **values))
+
+
+@pytest.mark.parametrize("family", DRAWING)
+@pytest.mark.parametrize(("tool_id", "values"), FORMS)
+def test_every_caption_begins_with_own_words_or_the_look_s(tool_id: str, values: dict[str, Any], family: str) -> None:
+    caption = caption_of(tool_id, **values)
+    words = write_caption(caption, family)
+    assert caption.words
+    first = values.get("background") or values.get("prompt")
+    if first:
+        assert words.lower().removeprefix("place: ").startswith(first.lower())
+        assert caption.place.lower() not in words.lower()
+    if family == "stable_diffusion":
+        assert len(words.split()) < 60, "CLIP reads 75 tokens"
+    assert "  " not in words
+    assert ".." not in words
+
+
+def test_each_family_is_written_to_in_its_own_way() -> None:
+    caption = caption_of("product", preset="oak", seen_from="above", key="left", placement="left")
+    written = {family: write_caption(caption, family) for family in DRAWING}
+    assert written["flux2"].startswith("Oak table top. A photograph of this place")
+    assert "Camera: Seen from above. Light: The light comes from the left." in written["z_image"]
+    assert written["stable_diffusion"].startswith("oak table top, empty background photograph")
+    assert "The right side is left empty" in written["krea"]
+    assert not has_style("scenes")
+    assert write_caption(caption, "scenes") == "oak table top"
+
+
+def test_nothing_is_said_that_the_form_does_not_say() -> None:
+    words = write_caption(caption_of("product", preset="oak"), "flux2")
+    assert not re.search(r"light|seen from|empty|focus|colour", words)
+    assert "Out of focus" in write_caption(caption_of("headshot", preset="lobby"), "flux2")
+    assert "focus" not in write_caption(caption_of("background", preset="forest", blur=1.0), "flux2")
+
+
+@pytest.mark.parametrize(
+    ("own", "unsaid"),
+    [
+        ("a crowd at a conference, sharp", "without people|out of focus"),
+        ("kitchen counter in the morning sun", "light comes from"),
+        ("a red brick wall", "0b5c52|teal"),
+        ("Herbstwald, scharf", "out of focus"),
+    ],
+)
+def test_own_words_are_not_contradicted(own: str, unsaid: str) -> None:
+    caption = Caption(
+        own=own, place="dark studio", purpose="portrait", is_blurred=True, light_side="left", colour="#0b5c52"
+    )
+    for family in DRAWING:
+        assert not re.search(unsaid, write_caption(caption, family))
+
+
+def test_a_chosen_colour_is_that_of_a_paper_and_replaces_the_look_s() -> None:
+    caption = caption_of("background", preset="studio-grey", colour="#c83232")
+    assert write_caption(caption, "flux2").startswith("Seamless studio paper, in the colour #c83232.")
+    assert "in the colour red" in write_caption(caption, "z_image")
+    wall = write_caption(caption_of("business", preset="brand-wall", colour="#1c4068"), "krea")
+    assert wall.startswith("Wall, in the colour navy.")
+    assert "colour" not in write_caption(caption_of("product", preset="marble", colour="#c83232"), "flux2")
+    assert "colour" not in write_caption(caption_of("business", preset="lobby", colour="#1c4068"), "flux2")
+
+
+def test_a_team_s_setting_is_what_is_drawn() -> None:
+    assert caption_of("business", setting="bridge").words == "glass bridge"
+    assert caption_of("business", preset="lobby", setting="studio-dark").words == "dark studio background"
+
+
+@pytest.mark.parametrize("family", ["qwen_image", "longcat", "flux2"])
+def test_an_edit_says_what_changes_and_keeps_no_face_whose_expression_changes(family: str) -> None:
+    dressed = write_caption(_edit_caption(Headshot.model_construct(None, outfit="a navy blazer")), family)
+    assert dressed.startswith("Change the outfit to a navy blazer. Keep the same person, face, hair")
+    smiling = write_caption(_edit_caption(Headshot.model_construct(None, expression="a calm smile")), family)
+    assert "Keep the same person, hair" in smiling
+    assert "shoulders covered" in smiling
