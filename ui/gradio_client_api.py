@@ -148,7 +148,7 @@ class ToolCall:
         path = value.get("path")
         if not isinstance(path, str) or not is_in_or_equal(path, get_upload_folder()) or not Path(path).is_file():
             raise BadInput(f"'{name}' takes a file that was uploaded, or a file id.", param=name)
-        return self._service.uploads.ingest_picture(read_upload(path), owner)[0]
+        return self._service.uploads.ingest_picture(read_upload(path), owner, path)[0]
 
     def _publish_files(self, row: JobRow) -> list[dict[str, Any]]:
         """Publish the job's files in Gradio's folder, and return them as Gradio's file data."""

@@ -83,6 +83,12 @@ class _DryRunFiles(FileIndex):
     def save_provenance(self, file_id: str, owner: str, as_parent: bytes, as_component: bytes | None = None) -> None:
         return
 
+    def save_label(self, file_id: str, owner: str, label: str) -> None:
+        return
+
+    def find_label(self, file_id: str, owner: str) -> str:
+        return ""
+
     def get_info(self, file_id: str, owner: str | None = None) -> FileInfo:
         if file_id in self._seen:
             return FileInfo(file_id, owner or "", "upload", "png", PurePath(file_id), *self._seen[file_id], 0, "", 0.0)

@@ -171,7 +171,7 @@ class PictureIngester:
                 return self._service.files.get_info(name, self._owner).id
             except NotFound:
                 pass  # a picture's name may look like a file id
-        file_id, notices = self._service.uploads.ingest_picture(self._pictures.read_picture(name), self._owner)
+        file_id, notices = self._service.uploads.ingest_picture(self._pictures.read_picture(name), self._owner, name)
         self.notices += notices
         return file_id
 

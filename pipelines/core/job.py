@@ -21,6 +21,7 @@ class Job(BaseModel):
     that the person in the photo agrees. `notices` are sentences about the uploads, for the receipt. `helper`: the page
     ordered it for its own use, so no list shows it. `watermark`: pictures that are not Exact get the invisible mark.
     `waited`: the caller waits on the connection, so a power cut ends both and no write has to reach the disk at once.
+    `label` is what the photo was called, in safe characters, for the names of the files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +42,7 @@ class Job(BaseModel):
     watermark: bool = False
     adapters: dict[str, float] = Field(default_factory=dict)
     waited: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pipelines.codecs.encode import (
     parse_origin,
     source_type_uri,
 )
+from pipelines.codecs.file_names import name_download
 from pipelines.core.geometry import Alpha, Image, PlacedSubject
 from pipelines.core.job import File, Result
 from pipelines.core.rendering import EncodedFile, ToolOutput
@@ -137,12 +138,11 @@ class Finalizer:
         encoded = encode_image(image, format, build_xmp(embedded, self._pixel_origin), quality)
         data = self._sign(encoded, format, source_type_uri(self._pixel_origin))
         name = self._file_name(self._output.names[number], format) if self._output.names else ""
-        return self._store(data, image, format, "result", name)
+        return self._store(data, image, format, "result", name, number + 1)
 
     def _build_archive(self, files: list[File], images: tuple[Image, ...]) -> EncodedFile:
         """A ZIP of the pictures as they were written, with credentials, under their names."""
-        infos = [self._files.get_info(file.id, self._job.owner) for file in files]
-        data = build_zip([(info.download_name, self._files.read_bytes(info.id, self._job.owner)) for info in infos])
+        data = build_zip([(file.name, self._files.read_bytes(file.id, self._job.owner)) for file in files])
         return EncodedFile("result", "zip", data, images[:1], self._output.archive_name)
 
     def _write_encoded(self, extra: EncodedFile) -> File:
@@ -158,14 +158,21 @@ class Finalizer:
         return f"{self._job.tool}-{word}.{FILE_EXTENSIONS.get(format, format)}"
 
     def _store(
-        self, data: bytes, frame: Image, format: str, role: Literal["result", "matte", "layers"], name: str = ""
+        self,
+        data: bytes,
+        frame: Image,
+        format: str,
+        role: Literal["result", "matte", "layers"],
+        name: str = "",
+        number: int = 1,
     ) -> File:
-        """Store a finished file; `frame` stands for its pixels."""
-        owner = self._job.owner
-        file_id = self._files.add_encoded(data, frame, format, owner, role, name, defer_sync=self._job.waited)
-        info = self._files.get_info(file_id, owner)
-        shown_name = "" if info.path.stem == file_id else info.download_name
-        return File(file_id, role, info.width, info.height, info.format, info.sha256, shown_name)
+        """Store a finished file; `frame` stands for its pixels, `name` is the one that the tool gave it."""
+        job = self._job
+        look = self._params if role == "result" else {"preset": role}
+        shown_name = name_download(job.label, job.tool, look, number, format, own_name=name)
+        file_id = self._files.add_encoded(data, frame, format, job.owner, role, shown_name, defer_sync=job.waited)
+        info = self._files.get_info(file_id, job.owner)
+        return File(file_id, role, info.width, info.height, info.format, info.sha256, name)
 
     @cached_property
     def _pixel_origin(self) -> PixelOrigin:

@@ -133,7 +133,11 @@ class StudioService:
             batch=batch,
             watermark=self.settings.watermark,
             adapters=self._resolve_adapters(params),
+            label=self._find_label(getattr(params, "photo", None), owner),
         )
+
+    def _find_label(self, photo: object, owner: str) -> str:
+        return self.files.find_label(photo, owner) if isinstance(photo, str) and photo else ""
 
     def _choose_specs(self) -> dict[str, str]:
         """Choose the model for each verb and role: the profile's, and the best nets that are on this machine."""

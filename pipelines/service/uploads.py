@@ -17,6 +17,7 @@ from pipelines.codecs.encode import (
     encode_image,
     source_type_from_word,
 )
+from pipelines.codecs.file_names import make_label
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image
 from pipelines.ingest.decoder_pool import DecoderPool
@@ -51,8 +52,10 @@ class UploadService:
         self._signing_keys = signing_keys
         self._examples: tuple[Example, ...] | None = None
 
-    def ingest_picture(self, data: bytes, owner: str) -> tuple[str, tuple[str, ...]]:
+    def ingest_picture(self, data: bytes, owner: str, name: str = "") -> tuple[str, tuple[str, ...]]:
         """Decode, filter and store an upload: its file id and notices.
+
+        Of its file `name` only what `make_label` leaves is kept, for the names of results.
 
         Raises `BadInput` with one of the image codes, `PolicyRefusal` where the content filter refuses: then nothing is
         stored.
@@ -60,6 +63,8 @@ class UploadService:
         decoded = self._decoder_pool.decode_picture(data)
         self._jobs.engine.check_picture(decoded.image, owner, pixels_sha256(decoded.image))
         file_id = self._files.add_image(decoded.image, owner, "upload")
+        if name:
+            self._files.save_label(file_id, owner, make_label(name))
         return file_id, (*decoded.notices, *self._store_credentials(data, file_id, owner))
 
     def _store_credentials(self, data: bytes, file_id: str, owner: str) -> tuple[str, ...]:
@@ -124,7 +129,9 @@ class UploadService:
 
     def _store_example(self, path: Path) -> str:
         with PIL.Image.open(path) as picture:
-            return self._files.add_image(np.asarray(picture.convert("RGB")), PUBLIC_OWNER, "example")
+            file_id = self._files.add_image(np.asarray(picture.convert("RGB")), PUBLIC_OWNER, "example")
+        self._files.save_label(file_id, PUBLIC_OWNER, make_label(path.name))
+        return file_id
 
 
 def _source_type_of(data: bytes) -> str:

@@ -16,13 +16,14 @@ import numpy as np
 from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
 
 from pipelines.codecs.encode import encode_png
+from pipelines.codecs.file_names import label_of_result
 from pipelines.core.errors import NotFound
 from pipelines.core.geometry import Image
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import Row
 from pipelines.storage.disk_space import translate_disk_full
 from pipelines.storage.local_store import LocalStore, translate_missing_file
-from pipelines.storage.schema import FILES, select_page
+from pipelines.storage.schema import FILE_TABLES, FILES, UPLOAD_LABELS, select_page
 
 FileRole = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
 PUBLIC_OWNER = "*"
@@ -31,6 +32,15 @@ UNSYNCED_SECONDS = 60.0  # seconds before the end of the last run in which write
 
 _ANYBODYS_FILE = select(FILES).where(FILES.c.id == bindparam("file_id")).limit(1)
 _OWN_FILE = _ANYBODYS_FILE.where(or_(FILES.c.owner == bindparam("me"), FILES.c.owner == PUBLIC_OWNER))
+_LABEL = (
+    select(UPLOAD_LABELS.c.label)
+    .where(
+        UPLOAD_LABELS.c.id == bindparam("file_id"),
+        or_(UPLOAD_LABELS.c.owner == bindparam("me"), UPLOAD_LABELS.c.owner == PUBLIC_OWNER),
+    )
+    .order_by(UPLOAD_LABELS.c.owner.desc())  # the owner's own word before that of an example
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -68,10 +78,14 @@ class FileIndex:
         self.data = root
         self._store = store or LocalStore(root / "files")
         self.root = self._store.folder
-        self._db = open_database(root / "files.sqlite3", [FILES], database)
+        self._db = open_database(root / "files.sqlite3", FILE_TABLES, database)
         insertion = self._db.insert(FILES)
         self._insertion = insertion.on_conflict_do_update(
             index_elements=["id", "owner"], set_={"created": insertion.excluded.created}
+        )
+        labelling = self._db.insert(UPLOAD_LABELS)
+        self._labelling = labelling.on_conflict_do_update(
+            index_elements=["id", "owner"], set_={"label": labelling.excluded.label}
         )
         self._forget_torn_files()
 
@@ -139,6 +153,20 @@ class FileIndex:
     def load_provenance(self, file_id: str, owner: str, *, as_component: bool = False) -> bytes | None:
         """Return the C2PA ingredient of this owner's upload, or None; see `save_provenance`."""
         return self._store.read_if_present(_provenance_name(file_id, owner, as_component=as_component))
+
+    def save_label(self, file_id: str, owner: str, label: str) -> None:
+        """Store what this owner calls the picture, in place of an older label."""
+        with translate_disk_full():
+            self._db.execute(self._labelling, {"id": file_id, "owner": owner, "label": label})
+
+    def find_label(self, file_id: str, owner: str) -> str:
+        """Return what this owner calls the upload, or what a result of theirs is called after; "" where unknown."""
+        row = self._db.fetch_row(_LABEL, {"file_id": file_id, "me": owner})
+        if row is not None:
+            return str(row.label)
+        with suppress(NotFound):
+            return label_of_result(self.get_info(file_id, owner).download_name)
+        return ""
 
     def flush_to_disk(self) -> int:
         """Sync files that were written with `defer_sync` to the disk, then their rows; return how many files."""
@@ -212,12 +240,14 @@ class FileIndex:
 
     def delete_file(self, file_id: str) -> None:
         """Delete a file and its provenance records for every owner."""
-        self._db.execute(delete(FILES).where(FILES.c.id == file_id))
+        for table in FILE_TABLES:
+            self._db.execute(delete(table).where(table.c.id == file_id))
         self._store.delete_all_of(file_id)
 
     def remove_owner(self, file_id: str, owner: str) -> None:
         """Delete a file for one owner, and its bytes when nobody else has it."""
-        self._db.execute(delete(FILES).where(FILES.c.id == file_id, FILES.c.owner == owner))
+        for table in FILE_TABLES:
+            self._db.execute(delete(table).where(table.c.id == file_id, table.c.owner == owner))
         if not self._has_row(FILES.c.id == file_id):
             return self.delete_file(file_id)
         for placed in (False, True):

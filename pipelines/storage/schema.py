@@ -127,6 +127,15 @@ FILES = Table(
     PrimaryKeyConstraint("id", "owner"),
 )
 
+UPLOAD_LABELS = Table(
+    "upload_labels",
+    _METADATA,
+    *_columns(Text, "id owner label"),
+    PrimaryKeyConstraint("id", "owner"),
+)
+"""What an owner called a picture: the same pixels may have another name for somebody else."""
+FILE_TABLES = (FILES, UPLOAD_LABELS)
+
 # ------------------------------------------------------------ keys.sqlite3
 
 API_KEYS = Table(

@@ -427,7 +427,7 @@ def test_a_hostile_file_name_goes_nowhere(here: ServedApp, client: httpx.Client,
     if answer.status_code == 200:
         assert answer.json()["filename"] == f"{answer.json()['id']}.png"
     kept = {path.name for path in here.service.files.root.iterdir()}
-    assert all(entry.startswith("file-") and len(entry) == 49 for entry in kept)
+    assert all(re.fullmatch(r"file-[0-9a-f]{40}(\.png|-[A-Za-z0-9_-]+\.(png|jpg|webp))", entry) for entry in kept)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ def test_a_link_shows_its_one_file_to_anybody_and_nothing_else(studio: ServedApp
         assert stranger.get(link["url"], headers={"Range": "bytes=0-3"}).content == seen.content[:4]
 
 
+def test_a_result_is_named_after_its_upload_but_not_for_a_stranger(mine: httpx.Client) -> None:
+    sent = mine.post("/v1/files", files={"file": ("Rote Tasse.png", photo(7))}).json()["id"]
+    for _ in range(2):  # the second time the first result is the photo
+        sent = mine.post(RUN, json={"photo": sent}).json()["files"][0]["id"]
+        own = mine.get(f"/v1/files/{sent}/content").headers["content-disposition"]
+        assert own.endswith('filename="Rote-Tasse_background-picture-1.png"')
+    link = mine.post("/v1/shares", json={"file_id": sent}).json()["url"]
+    assert httpx.get(link).headers["content-disposition"].endswith('filename="background-picture-1.png"')
+
+
 def test_a_link_that_was_taken_back_shows_nothing(mine: httpx.Client) -> None:
     link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
     assert [row["id"] for row in mine.get("/v1/shares").json()["data"]] == [link["id"]]

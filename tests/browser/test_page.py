@@ -38,7 +38,7 @@ def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(
 
     with page.expect_download() as download:
         page.locator("#headshot-save").click()
-    assert download.value.suggested_filename == "headshot-linkedin-1.png"
+    assert download.value.suggested_filename == "hopper_headshot-linkedin-1.png"
     download.value.save_as(tmp_path / "saved.png")
     result = studio.service.jobs.list_jobs("local", 1, tool="headshot")[0].result
     assert result is not None

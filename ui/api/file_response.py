@@ -30,8 +30,11 @@ class SingleRangeFileResponse(FileResponse):
         await super().__call__(scope, receive, send)
 
 
-async def make_file_response(request: Request, files: FileIndex, info: FileInfo) -> Response:
-    """Answer with the file: 200, 206, 416 or 304. Raises `NotFound` when its bytes are gone."""
+async def make_file_response(request: Request, files: FileIndex, info: FileInfo, file_name: str = "") -> Response:
+    """Answer with the file, named `file_name` or as it is: 200, 206, 416 or 304.
+
+    Raises `NotFound` when its bytes are gone.
+    """
     etag = f'"{info.id}"'
     headers = {
         "ETag": etag,
@@ -47,7 +50,7 @@ async def make_file_response(request: Request, files: FileIndex, info: FileInfo)
         path,
         headers=headers,
         media_type={**MIME_TYPES, "jsonl": "application/jsonl"}[info.format],
-        filename=info.download_name,
+        filename=file_name or info.download_name,
         stat_result=stat,
         content_disposition_type="attachment" if info.format in _DOWNLOAD_FORMATS else "inline",
     )

@@ -283,7 +283,7 @@ async def ingest_value(value: object, name: str, service: StudioService, owner: 
     if isinstance(value, UploadFile):
         if (value.size or 0) > MAX_FILE_BYTES:
             raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param=name)
-        return await _ingest_picture(await value.read(), name, service, owner)
+        return await _ingest_picture(await value.read(), name, service, owner, value.filename or "")
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)
     if head := DATA_URL_PATTERN.match(value):
@@ -302,8 +302,10 @@ def decode_data_url(value: str, start: int, name: str) -> bytes:
         raise BadInput(f"'{name}' is not valid base64.", param=name) from error
 
 
-async def _ingest_picture(data: bytes, name: str, service: StudioService, owner: str) -> tuple[str, tuple[str, ...]]:
+async def _ingest_picture(
+    data: bytes, name: str, service: StudioService, owner: str, file_name: str = ""
+) -> tuple[str, tuple[str, ...]]:
     try:
-        return await to_thread.run_sync(service.uploads.ingest_picture, data, owner, limiter=_DECODE_LIMITER)
+        return await to_thread.run_sync(service.uploads.ingest_picture, data, owner, file_name, limiter=_DECODE_LIMITER)
     except BadInput as error:
         raise BadInput(error.message, code=error.code, param=error.param or name) from error

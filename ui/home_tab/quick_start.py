@@ -181,7 +181,7 @@ class QuickStart:
         owner, number = self.access.identify_visitor(request), self._begin_request(state)
         try:
             file_id, notices = await run_in_threadpool(
-                lambda: self.service.uploads.ingest_picture(read_upload(path), owner)
+                lambda: self.service.uploads.ingest_picture(read_upload(path), owner, path)
             )
         except StudioError as error:
             yield {**self._show_empty(), self.alerts: text.render_error(error, "home-photo")}

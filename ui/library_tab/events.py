@@ -274,7 +274,7 @@ class LibraryTabEvents:
         if file is None:
             return row.step.preview if row.step else None
         try:
-            return NamedFile(self.service.files.local_path(file.id), _name_file(row, file, 1))
+            return NamedFile(self.service.files.local_path(file.id), text.make_file_name(row.job, file, 1))
         except StudioError:
             return None
 
@@ -328,7 +328,7 @@ class LibraryTabEvents:
         rows = [row for row in self._list_picked(state, request) if row.result is not None]
         files = [file for row in rows[:1] if row.result for file in row.result.files if file.role != "matte"]
         if len(rows) == 1 and len(files) == 1:
-            named = NamedFile(self.service.files.local_path(files[0].id), _name_file(rows[0], files[0], 1))
+            named = NamedFile(self.service.files.local_path(files[0].id), text.make_file_name(rows[0].job, files[0], 1))
             return {self.tab.download: publish_file(named, self.tab.download.GRADIO_CACHE)}
         old_key, state.zip_key = state.zip_key, secrets.token_hex(16)
         path = self._zips.create_zip(
@@ -345,7 +345,7 @@ class LibraryTabEvents:
                     try:
                         archive.write(
                             self.service.files.local_path(file.id),
-                            f"{row_number:03d}-{_name_file(row, file, file_number)}",
+                            f"{row_number:03d}-{text.make_file_name(row.job, file, file_number)}",
                         )
                     except (NotFound, FileNotFoundError):  # deleted meanwhile
                         continue
@@ -363,7 +363,3 @@ def _find_first_picture(row: JobRow) -> File | None:
     """Return the first result picture of a finished job."""
     pictures = list_result_pictures(row.result) if row.result is not None else []
     return pictures[0] if pictures else None
-
-
-def _name_file(row: JobRow, file: File, number: int) -> str:
-    return file.name or text.make_file_name(row.job.tool, row.job.params, number, file.format)

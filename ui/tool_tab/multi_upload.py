@@ -34,7 +34,7 @@ IngestedUpload: TypeAlias = tuple[str, tuple[str, ...]]
 class UploadDeduplicator:
     """Ingest each upload once. Gradio's page sends an upload again with every later one until it gets an answer."""
 
-    def __init__(self, ingest: Callable[[bytes, str], IngestedUpload]) -> None:
+    def __init__(self, ingest: Callable[[bytes, str, str], IngestedUpload]) -> None:
         self._ingest = ingest
         self._ingested = LruCache[tuple[str, str], asyncio.Future[IngestedUpload]](REMEMBERED_UPLOAD_COUNT)
 
@@ -51,7 +51,7 @@ class UploadDeduplicator:
             data = read_upload(path)
         except FileNotFoundError as error:
             raise BadInput(UPLOAD_GONE_TEXT) from error
-        return self._ingest(data, owner)
+        return self._ingest(data, owner, path)
 
 
 class MultiUploadEvents:

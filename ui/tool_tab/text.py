@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
-from pipelines.core.job import Job, QueuePosition, Result, Step
+from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
 
@@ -184,7 +185,7 @@ def format_receipt(receipt: Mapping[str, Any]) -> str:
     return json.dumps(receipt, indent=2, ensure_ascii=False)
 
 
-def make_file_name(tool: str, params: Mapping[str, Any], number: int, format: str) -> str:
-    """Make a file name such as `headshot-linkedin-1.png`."""
-    look = str(params.get("preset") or "picture")
-    return f"{tool}-{look}-{number}.{'jpg' if format == 'jpeg' else format}"
+def make_file_name(job: Job, file: File, number: int) -> str:
+    """Make a file name such as `anna_headshot-linkedin-1.png`; `number` is that of the file in the job."""
+    look = job.params if file.role == "result" else {"preset": file.role}
+    return name_download(job.label, job.tool, look, number, file.format, own_name=file.name)

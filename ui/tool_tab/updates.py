@@ -248,7 +248,7 @@ class TabView:
         archive = next((file for file in result.files if file.format == "zip"), None)
         if archive is None:
             return {}
-        button, named = self.tab.result.download, self._name_file(archive, job.tool, job.params, 1)
+        button, named = self.tab.result.download, self._name_file(archive, job, 1)
         label = f"Download all {len(list_result_pictures(result))} (ZIP)"
         return {button: gr.update(label=label, value=publish_file(named, button.GRADIO_CACHE), interactive=True)}
 
@@ -275,7 +275,7 @@ class TabView:
     def show_variation(self, job: Job, result: Result, variation: int, base: str) -> Updates:
         """Show picture number `variation` with its actions, link, code and receipt. `base` is the page's address."""
         panel, file = self.tab.result, list_result_pictures(result)[variation]
-        download = self._name_file(file, job.tool, job.params, variation + 1)
+        download = self._name_file(file, job, variation + 1)
         return {
             panel.picture: download,
             panel.comparison: self._render_photo_overlay(result, file),
@@ -305,14 +305,13 @@ class TabView:
         choices = [(f"{label} px", side) for side, label in sorted(labels.items(), key=lambda row: row[1])]
         return gr.update(choices=choices, value=requested, interactive=True)
 
-    def _name_file(self, file: File, tool: str, params: Mapping[str, Any], number: int) -> NamedFile:
-        name = file.name or text.make_file_name(tool, params, number, file.format)
-        return NamedFile(self.service.files.local_path(file.id), name)
+    def _name_file(self, file: File, job: Job, number: int) -> NamedFile:
+        return NamedFile(self.service.files.local_path(file.id), text.make_file_name(job, file, number))
 
     def _list_other_files(self, job: Job, result: Result) -> dict[str, Any]:
         """List the files that are no result pictures: archives, films, pages, layers, the cut-out."""
         files = [file for file in result.files if file not in list_result_pictures(result)]
-        named = [self._name_file(file, job.tool, {"preset": file.role}, n) for n, file in enumerate(files, 1)]
+        named = [self._name_file(file, job, n) for n, file in enumerate(files, 1)]
         paths = [publish_file(each, self.tab.result.other_files.GRADIO_CACHE) for each in named]
         return gr.update(value=paths or None, visible=bool(paths))
 

@@ -52,7 +52,7 @@ class UploadHandlers:
         return receive_upload
 
     def _ingest(self, path: str, owner: str) -> tuple[str, tuple[str, ...]]:
-        return self.follower.service.uploads.ingest_picture(read_upload(path), owner)
+        return self.follower.service.uploads.ingest_picture(read_upload(path), owner, path)
 
     def make_clear_handler(self, control: Control) -> Callable[..., Updates]:
         def clear(state: TabState, *_: Any) -> Updates:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from pipelines.codecs.file_names import drop_label
 from pipelines.core.errors import InvalidParams, StudioError
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
@@ -45,13 +46,13 @@ _CONTENT_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Build OpenAI's file object. The name is made here: a client's file name is never kept."""
+    """Build OpenAI's file object. A client's file name is not repeated: agents read this."""
     return {
         "id": info.id,
         "object": "file",
         "bytes": info.bytes,
         "created_at": int(info.created),
-        "filename": info.path.name,
+        "filename": drop_label(info.download_name),
         "purpose": info.role if info.role in ("batch", "batch_output") else "vision",
         "status": "processed",
         "width": info.width,

@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from pipelines.codecs.encode import MIME_TYPES, STILL_FORMATS
+from pipelines.codecs.file_names import drop_label
 from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError, error_from_json
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result, Step
@@ -272,7 +273,7 @@ class McpEndpoint:
         content += [
             {
                 "type": "resource_link",
-                "name": info.download_name,
+                "name": drop_label(info.download_name),
                 "uri": f"{base}/v1/files/{info.id}/content",
                 "mimeType": MIME_TYPES.get(info.format),
                 "size": info.bytes,
@@ -317,7 +318,7 @@ class McpEndpoint:
         pictures = [
             {
                 "uri": f"{_FILE_URI_PREFIX}{row.id}",
-                "name": row.download_name,
+                "name": drop_label(row.download_name),
                 "mimeType": MIME_TYPES.get(row.format),
                 "size": row.bytes,
                 "description": f"{row.role}, {row.width} x {row.height} px",

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from pipelines.codecs.file_names import drop_label
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.service.orders import StudioService
 from ui.api.auth.share_tokens import HOUR_SECONDS, MONTH_SECONDS, WEEK_SECONDS, ShareLink
@@ -96,7 +97,8 @@ def make_share_endpoint(service: StudioService, access: AccessControl) -> Callab
         try:
             share = await to_thread.run_sync(access.share_links.open_token, request.path_params["token"])
             info = await to_thread.run_sync(service.files.get_info, share.file_id, share.owner)
-            answer = await make_file_response(request, service.files, info)
+            # Whoever gets the link need not know what the photo was called.
+            answer = await make_file_response(request, service.files, info, drop_label(info.download_name))
         except StudioError as error:
             return answer_error(request, error)
         answer.headers["Cache-Control"] = "private, no-cache"

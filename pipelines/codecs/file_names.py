@@ -1,0 +1,61 @@
+"""Names of files for a download: from the upload's name, the tool and the look."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipelines.codecs.encode import FILE_EXTENSIONS
+
+LABEL_SEPARATOR = "_"
+"""Stands between label and tool, and in no label, so that a result's name tells its label."""
+MAX_LABEL_CHARS = 40
+_MAX_READ_CHARS = 400
+_UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
+_LETTERS = str.maketrans({"ß": "ss", "Æ": "Ae", "æ": "ae", "Ø": "O", "ø": "o", "Ł": "L", "ł": "l", "Đ": "D", "đ": "d"})
+_GENERIC_LABELS = {
+    "blob",
+    "clipboard",
+    "download",
+    "file",
+    "image",
+    "picture",
+    "photo",
+    "unnamed",
+    "untitled",
+    "upload",
+}
+"""Names that programs give to a picture without a name."""
+
+
+def make_label(upload_name: str) -> str:
+    """Return the upload's name without folder and ending, in ASCII letters, digits and hyphens, "" where none is left.
+
+    `C:\\shop\\Rote Tasse.jpg` becomes `Rote-Tasse`. The label never holds `LABEL_SEPARATOR`.
+    """
+    name = PurePosixPath(upload_name[-_MAX_READ_CHARS:].replace("\\", "/")).stem.translate(_LETTERS)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    label = _UNSAFE_CHARS.sub("-", plain)[:MAX_LABEL_CHARS].strip("-")
+    return "" if label.lower() in _GENERIC_LABELS else label
+
+
+def name_download(
+    label: str, tool: str, params: Mapping[str, Any], number: int, format: str, *, own_name: str = ""
+) -> str:
+    """Return a name such as `red-mug_product-amazon-1.png`; `own_name` is the name that the tool gave the file."""
+    look = _UNSAFE_CHARS.sub("-", str(params.get("preset") or "picture"))
+    name = own_name or f"{tool}-{look}-{number}.{FILE_EXTENSIONS.get(format, format)}"
+    return f"{label}{LABEL_SEPARATOR}{name}" if label else name
+
+
+def label_of_result(download_name: str) -> str:
+    """Return the label in the name of a result, "" where it has none."""
+    return download_name.partition(LABEL_SEPARATOR)[0] if LABEL_SEPARATOR in download_name else ""
+
+
+def drop_label(download_name: str) -> str:
+    """Return a result's name without its label, for whoever need not know what the photo was called."""
+    return download_name.rpartition(LABEL_SEPARATOR)[2]

@@ -1,0 +1,38 @@
+"""Names for a download: what of an upload's name stays, and how tool, look and number follow."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pipelines.codecs.file_names import MAX_LABEL_CHARS, drop_label, label_of_result, make_label, name_download
+from tests.support.hostile_pictures import HOSTILE_FILE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Rote Tasse (2).jpg", "Rote-Tasse-2"),
+        ("C:\\shop\\Größe Ärger.PNG", "Grosse-Arger"),
+        ("/tmp/gradio/ab12/IMG_2041.jpeg", "IMG-2041"),
+        ("image.png", ""),
+        ("写真.png", ""),
+        ("", ""),
+    ],
+)
+def test_a_label_is_what_is_safe_of_the_name(name: str, label: str) -> None:
+    assert make_label(name) == label
+
+
+@pytest.mark.parametrize("name", HOSTILE_FILE_NAMES, ids=lambda name: name[:24])
+def test_a_hostile_name_leaves_letters_digits_and_hyphens(name: str) -> None:
+    assert re.fullmatch(rf"[A-Za-z0-9-]{{0,{MAX_LABEL_CHARS}}}", make_label(name))
+
+
+def test_a_name_says_upload_tool_look_and_number() -> None:
+    name = name_download("red-mug", "product", {"preset": "amazon"}, 2, "jpeg")
+    assert name == "red-mug_product-amazon-2.jpg"
+    assert (label_of_result(name), drop_label(name)) == ("red-mug", "product-amazon-2.jpg")
+    unnamed = name_download("", "kit", {}, 1, "zip", own_name="kit-all.zip")
+    assert (unnamed, label_of_result(unnamed), drop_label(unnamed)) == ("kit-all.zip", "", "kit-all.zip")
