@@ -83,6 +83,9 @@ class _DryRunFiles(FileIndex):
     def save_provenance(self, file_id: str, owner: str, as_parent: bytes, as_component: bytes | None = None) -> None:
         return
 
+    def save_wide_copy(self, file_id: str, owner: str, png: bytes) -> None:
+        return
+
     def save_label(self, file_id: str, owner: str, label: str) -> None:
         return
 

@@ -18,7 +18,9 @@ from xml.sax.saxutils import quoteattr
 import cv2
 import numpy as np
 import PIL.Image
+from PIL import ImageCms, PdfParser
 
+from pipelines.codecs.color_profiles import ColorSpace, coated_paper_profile, get_profile
 from pipelines.codecs.encode import build_zip, encode_png
 from pipelines.compositing.compose import add_background_grain, relight_subject
 from pipelines.compositing.shadows import Shadow, shadow_map
@@ -78,13 +80,54 @@ def encode_video(frames: Sequence[Image], fps: float) -> bytes:
         return path.read_bytes()
 
 
-def encode_pdf(images: Sequence[Image], title: str) -> bytes:
-    """Encode pictures (H x W x 3) as a PDF, one on each page, without margins, at `PDF_DPI`."""
-    first, *rest = [PIL.Image.fromarray(image) for image in images]
+def encode_pdf(
+    images: Sequence[Image], title: str, dpi: int = PDF_DPI, *, cmyk_from: ColorSpace | None = None
+) -> bytes:
+    """Encode pictures (H x W x 3) as a PDF, one on each page, without margins.
+
+    With `cmyk_from`, the colour space of the pictures, it is in CMYK for coated paper and names that profile.
+    """
+    pages = [PIL.Image.fromarray(image) for image in images]
+    if cmyk_from is not None:
+        pages = [_to_coated_paper(page, cmyk_from) for page in pages]
     out = io.BytesIO()
     metadata = {"title": title, "producer": "DesignerBox", "creationDate": None, "modDate": None}
-    first.save(out, "PDF", save_all=True, append_images=rest, resolution=PDF_DPI, quality=PDF_JPEG_QUALITY, **metadata)
+    options = {"resolution": dpi, "quality": PDF_JPEG_QUALITY}
+    pages[0].save(out, "PDF", save_all=True, append_images=pages[1:], **options, **metadata)
+    if cmyk_from is not None:
+        _add_output_intent(out, coated_paper_profile())
     return out.getvalue()
+
+
+def _to_coated_paper(page: PIL.Image.Image, space: ColorSpace) -> PIL.Image.Image:
+    """Convert to CMYK, relative colorimetric with black point compensation, as printers do with photographs."""
+    converted = ImageCms.profileToProfile(
+        page,
+        io.BytesIO(get_profile(space)),
+        io.BytesIO(coated_paper_profile()),
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        "CMYK",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert converted is not None  # only a conversion in place returns None
+    return converted
+
+
+def _add_output_intent(pdf: io.BytesIO, profile: bytes) -> None:
+    """Append the profile to a PDF, and name it as what its DeviceCMYK means (ISO 32000-1, 14.11.5)."""
+    parser = PdfParser.PdfParser(f=pdf, mode="r+b")
+    parser.start_writing()
+    stream = parser.write_obj(None, stream=profile, N=4)
+    intent = PdfParser.PdfDict(
+        Type=PdfParser.PdfName("OutputIntent"),
+        S=PdfParser.PdfName("GTS_PDFX"),
+        OutputConditionIdentifier=b"FOGRA39",
+        Info=b"Coated FOGRA39 (ISO 12647-2:2004)",
+        RegistryName=b"http://www.color.org",
+        DestOutputProfile=stream,
+    )
+    parser.write_obj(parser.root_ref, PdfParser.PdfDict({**parser.root, b"OutputIntents": [intent]}))
+    parser.write_xref_and_trailer()
 
 
 def encode_layers(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import zipfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,9 +12,10 @@ from xml.sax.saxutils import escape
 
 import cv2
 import PIL.Image
-from PIL import ExifTags, ImageCms
+from PIL import ExifTags
 from PIL.PngImagePlugin import PngInfo
 
+from pipelines.codecs.color_profiles import srgb_profile
 from pipelines.core.geometry import Image
 from pipelines.imaging.color import flatten_on_white
 
@@ -23,17 +23,16 @@ ImageFormat = Literal["png", "jpeg", "webp"]
 STILL_FORMATS = ("png", "jpeg", "webp")  # Formats that a browser shows as an image. An animated WebP is one of them.
 MIME_TYPES: dict[str, str] = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4",
-    "pdf": "application/pdf", "zip": "application/zip", "ora": "image/openraster",
+    "tiff": "image/tiff", "pdf": "application/pdf", "zip": "application/zip", "ora": "image/openraster",
 }  # fmt: skip
 # MIME types for the C2PA library, which knows ZIP files (OpenRaster is one) by this name only.
 C2PA_MIME_TYPES: dict[str, str] = {**MIME_TYPES, "zip": "application/x-zip", "ora": "application/x-zip"}
-FILE_EXTENSIONS: dict[str, str] = {"jpeg": "jpg"}  # file extensions that differ from the format's name
+FILE_EXTENSIONS: dict[str, str] = {"jpeg": "jpg", "tiff": "tif"}  # file extensions that differ from the format's name
 PNG_COMPRESSION_LEVEL = 1  # about 9 % larger files than level 6, but several times faster
 JPEG_QUALITY = 95
 PRINT_DPI = 300
 """Dots per inch: what printers and picture libraries ask for. Layout programs take it as the first size."""
 _EXIF_INCH = 2
-_ICC_DATE = slice(24, 36)  # bytes of an ICC profile's header
 # IPTC digital source types: https://cv.iptc.org/newscodes/digitalsourcetype/
 _SOURCE_TYPE_PREFIX = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPUTED_SOURCE_TYPE = _SOURCE_TYPE_PREFIX + "algorithmicMedia"
@@ -102,14 +101,6 @@ def source_type_from_word(word: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def srgb_profile() -> bytes:
-    """Return the ICC profile of sRGB, the same bytes each time: its date is that of ICC.1:2001-04."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[_ICC_DATE] = struct.pack(">6H", 2001, 4, 1, 0, 0, 0)
-    return bytes(profile)
-
-
-@lru_cache(maxsize=1)
 def _resolution_exif() -> bytes:
     """Return EXIF data with `PRINT_DPI`, for WebP, which has no place of its own for it."""
     exif = PIL.Image.Exif()
@@ -118,14 +109,16 @@ def _resolution_exif() -> bytes:
     return exif.tobytes()
 
 
-def encode_image(image: Image, format: ImageFormat, packet: bytes, quality: int = JPEG_QUALITY) -> bytes:
-    """Encode a picture (H x W x 3 or 4, uint8; JPEG on white) with the profile of sRGB and `PRINT_DPI`.
+def encode_image(
+    image: Image, format: ImageFormat, packet: bytes, quality: int = JPEG_QUALITY, profile: bytes | None = None
+) -> bytes:
+    """Encode a picture (H x W x 3 or 4, uint8; JPEG on white) with an ICC profile, by default sRGB's, and `PRINT_DPI`.
 
     `quality` is 1 to 100; WebP is lossless at 100.
     """
     out = io.BytesIO()
     picture = PIL.Image.fromarray(image)
-    tags: dict[str, Any] = {"icc_profile": srgb_profile(), "dpi": (PRINT_DPI, PRINT_DPI)}
+    tags: dict[str, Any] = {"icc_profile": profile or srgb_profile(), "dpi": (PRINT_DPI, PRINT_DPI)}
     if format == "png":
         info = PngInfo()
         info.add_itxt("XML:com.adobe.xmp", packet.decode())
@@ -134,7 +127,7 @@ def encode_image(image: Image, format: ImageFormat, packet: bytes, quality: int 
         picture = PIL.Image.fromarray(flatten_on_white(image))
         picture.save(out, "JPEG", quality=quality, subsampling=0, xmp=packet, **tags)
     else:
-        tags = {"icc_profile": srgb_profile(), "exif": _resolution_exif(), "xmp": packet}
+        tags = {"icc_profile": profile or srgb_profile(), "exif": _resolution_exif(), "xmp": packet}
         picture.save(out, "WEBP", lossless=quality >= 100, quality=min(quality, 100), method=2, exact=True, **tags)
     return out.getvalue()
 

@@ -20,6 +20,8 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 Uint8Array: TypeAlias = npt.NDArray[np.uint8]
+Uint16Array: TypeAlias = npt.NDArray[np.uint16]
+PixelArray: TypeAlias = npt.NDArray[np.uint8 | np.uint16]
 IndexArray: TypeAlias = npt.NDArray[np.intp]
 
 Size: TypeAlias = tuple[int, int]

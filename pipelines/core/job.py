@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.core.geometry import Image
 from pipelines.core.params import MAX_SEED
 
+FileRole = Literal["result", "matte", "layers", "master"]
+"""`master`: a picture once more, for print and editors."""
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -71,7 +73,7 @@ class File:
     """
 
     id: str
-    role: Literal["result", "matte", "layers"]
+    role: FileRole
     width: int
     height: int
     format: str

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipelines.core.geometry import Alpha, Colour, Crop, Image, PlacedSubject, Side, Size
+from pipelines.core.geometry import Alpha, Colour, Crop, Image, PlacedSubject, Side, Size, Uint16Array
 from pipelines.core.params import Verb
 
 
@@ -210,7 +210,9 @@ class ToolOutput:
     lists them, so that the next job can repeat this one. `names` has a part of the file name for each image, or is
     empty. With `archive_name` the images are also packed into one ZIP of that name. `allows_watermark` is False where
     the pixels must stay although the picture is not exact. `crops` has an entry for each image that is a crop of the
-    photo.
+    photo. `deep` has each image with 16 bits a channel, where the job asks for them and the tool has them.
+    `keeps_colours`: each place of the picture has the colour of the photo's same place, so that those outside sRGB can
+    be laid over it.
     """
 
     images: tuple[Image, ...]
@@ -227,3 +229,5 @@ class ToolOutput:
     resolved_params: Mapping[str, object] = field(default_factory=dict[str, object])
     allows_watermark: bool = True
     crops: tuple[Crop, ...] = ()
+    deep: tuple[Uint16Array, ...] = ()
+    keeps_colours: bool = False

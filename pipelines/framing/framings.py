@@ -12,6 +12,7 @@ VerticalAnchor = Literal["floor", "centre"]
 
 MIN_EYE_DISTANCE_PX = 60  # in the photo: a face with less is small
 MAX_ENLARGEMENT = 2.0  # factor: a larger photo would be sharper
+MAX_LARGE_ENLARGEMENT = 1.1  # factor, in a picture that is large for the sake of the photo's own pixels
 LEVELLED_ROLL_DEGREES = (1.0, 8.0)  # less is not visible; more is a pose and not an accident
 CUT_TOLERANCE_RATIO = 0.01  # of the frame's shorter side: less beyond the edge is not seen as cut
 HEADROOM_RATIO = 0.04  # of the height, over the crown

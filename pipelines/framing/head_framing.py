@@ -102,7 +102,7 @@ def frame_head(
     if is_closer and (scale * head.height > MAX_HEAD_RATIO * size[1] or not _shows_face(offset, scale, head, size)):
         raise BadInput(CUT_TOO_NEAR_MESSAGE, param="photo")
     frame = make_frame(scale * head.rotation, offset, scale, head.roll, size, alpha.shape, float(eye_line))
-    notices = _head_notices(face, scale, wanted, head.is_crown_cut)
+    notices = _head_notices(face, scale, wanted, head.is_crown_cut, max(size))
     box = (head_sides[0], face.chin[1] - head.height, head_sides[1], face.chin[1])
     cut_notices = placement_cut_notices(frame, box, params, ("top",) if head.is_crown_cut else ())
     return replace(frame, notices=(*notices, *cut_notices))
@@ -162,7 +162,7 @@ def _find_shift_for_whole_head(
     return None
 
 
-def _head_notices(face: Face, scale: float, wanted: float, is_crown_cut: bool) -> list[str]:
+def _head_notices(face: Face, scale: float, wanted: float, is_crown_cut: bool, longer_px: int) -> list[str]:
     notices = []
     if scale > _CLOSER_FACTOR * wanted:
         notices.append("Framed closer than asked: the photo ends there, and its border must not show.")
@@ -170,7 +170,7 @@ def _head_notices(face: Face, scale: float, wanted: float, is_crown_cut: bool) -
         notices.append("The photo cuts the top of the head.")
     if face.eye_distance < MIN_EYE_DISTANCE_PX:
         notices.append(f"The face is small in this photo: {face.eye_distance:.0f} pixels between the eyes.")
-    return [*notices, *enlargement_notices(scale)]
+    return [*notices, *enlargement_notices(scale, longer_px)]
 
 
 def _rotation_matrix(degrees: float) -> Float64Array:

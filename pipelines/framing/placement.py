@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Float64Array, Frame, Size, Window
-from pipelines.core.params import Subject
+from pipelines.core.params import MAX_SIDE, Subject
 from pipelines.framing.framings import (
     CUT_TOLERANCE_RATIO,
     GROUND_LINE_RATIO,
     HEADROOM_RATIO,
     MAX_ENLARGEMENT,
     MAX_FILL_RATIO,
+    MAX_LARGE_ENLARGEMENT,
     MAX_STANDING_HEIGHT_RATIO,
     VerticalAnchor,
 )
@@ -88,7 +89,9 @@ def frame_subject(
     x = _snap_cut_to_edge(x, scale * alpha.shape[1], width, "left" in cut_sides, "right" in cut_sides)
     y = _snap_cut_to_edge(y, scale * alpha.shape[0], height, "top" in cut_sides, "bottom" in cut_sides)
     frame = make_frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)
-    notices = enlargement_notices(scale) + placement_cut_notices(frame, (left, top, right, bottom), params, cut_sides)
+    notices = enlargement_notices(scale, max(size)) + placement_cut_notices(
+        frame, (left, top, right, bottom), params, cut_sides
+    )
     if cut_sides:
         cut = f"The photo cuts the subject ({', '.join(cut_sides)}); the cut lies on the picture's edge."
         notices = (cut, *notices)
@@ -150,9 +153,10 @@ def placement_cut_notices(
     return (f"Where you placed it, the picture's edge cuts it ({', '.join(sides)}).",) if sides else ()
 
 
-def enlargement_notices(scale: float) -> tuple[str, ...]:
-    """Tell that a photo is enlarged too far."""
-    return (f"Enlarged {scale:.1f} times: a larger photo would be sharper.",) if scale > MAX_ENLARGEMENT else ()
+def enlargement_notices(scale: float, longer_px: int) -> tuple[str, ...]:
+    """Tell that a photo is enlarged too far; in a picture of more than `MAX_SIDE`, that it has not so many pixels."""
+    limit = MAX_ENLARGEMENT if longer_px <= MAX_SIDE else MAX_LARGE_ENLARGEMENT
+    return (f"Enlarged {scale:.1f} times: a larger photo would be sharper.",) if scale > limit else ()
 
 
 def _cover_frame(offset: float, length: float, frame: float) -> float:

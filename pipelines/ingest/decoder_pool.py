@@ -41,10 +41,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class IngestedPicture:
-    """`image` is uint8, sRGB, H x W x 3, or H x W x 4 (straight alpha) if it has transparency."""
+    """`image` is uint8, sRGB, H x W x 3, or H x W x 4 (straight alpha) if it has transparency.
+
+    `wide` is the same picture in Display P3, H x W x 3, where it has colours outside sRGB.
+    """
 
     image: Image
     notices: tuple[str, ...] = ()
+    wide: Image | None = None
 
 
 class DecoderPool:
@@ -74,7 +78,10 @@ class DecoderPool:
         outcome = self._run_task(decode.decode_image, data)
         # A copy, because received bytes are read-only, and torch and OpenCV need writable arrays.
         pixels = np.frombuffer(outcome.pixels, np.uint8).copy()
-        return IngestedPicture(pixels.reshape(outcome.height, outcome.width, outcome.channels), outcome.notices)
+        image, wide = pixels.reshape(outcome.height, outcome.width, outcome.channels), None
+        if outcome.wide_pixels is not None:
+            wide = np.frombuffer(outcome.wide_pixels, np.uint8).reshape(outcome.height, outcome.width, 3)
+        return IngestedPicture(image, outcome.notices, wide)
 
     def read_ingredient_archive(self, data: bytes, placed: bool = False) -> bytes | None:
         """Return the upload's ingredient archive, see `c2pa.read_ingredient_archive`. Raises `BadInput`."""

@@ -12,16 +12,18 @@ import numpy as np
 
 from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.geometry import Alpha, Cutout, Face, Image, Size
 from pipelines.core.job import Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
-from pipelines.core.params import Subject, Verb
+from pipelines.core.params import MAX_SIDE, Subject, Verb
 from pipelines.core.rendering import Adapter, ModelStep, RenderedImages, RenderRequest, Scenery
+from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
+from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import Area, Pointing, correct_by_points, crop_area, select_people, select_pointed
 from pipelines.models import oom_fallback
 from pipelines.models.diffusion.captions import has_style, write_caption
@@ -101,6 +103,11 @@ class JobContext:
         image = self._open_original(file_id)
         return image if image.shape[2] == 4 else np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
 
+    def open_wide_photo(self) -> bytes | None:
+        """Return the form's photo in Display P3 as a PNG, None where it has no colours outside sRGB."""
+        photo = self.job.params.get("photo")
+        return self.resources.files.load_wide_copy(photo, self.job.owner) if isinstance(photo, str) else None
+
     def open_mask(self, file_id: str) -> Alpha:
         """Read a picture as a mask: brushes draw white on transparent, a saved matte is grey."""
         image = self._open_original(file_id)
@@ -166,7 +173,9 @@ class JobContext:
     ) -> Cutout:
         matte = self._given_matte(params.matte, self._open_original(params.photo))
         emit("Reading the photo", 1, 1)
-        photo = self.open_image(params.photo)
+        whole = self.open_image(params.photo)
+        photo = shrink_large(whole) if matte is None else whole
+        faces = tuple(face.scaled(photo.shape[1] / whole.shape[1]) for face in faces) if photo is not whole else faces
 
         def on_first_alpha(alpha: Alpha) -> None:
             emit("Cutting out", 1, 2, lambda: composite_on_grey(photo, alpha))
@@ -194,6 +203,9 @@ class JobContext:
             on_first_alpha=on_first_alpha,
             select=select,
         )
+        if photo is not whole:
+            colour, alpha = enlarge_cutout(cutout, photo, whole)
+            cutout = replace(cutout, colour=colour, alpha=alpha)
         if matte is None and fills_photo(cutout.alpha):
             cutout = replace(cutout, notices=(*cutout.notices, FILLED_NOTICE))
         if matte is None:
@@ -330,7 +342,8 @@ class JobContext:
             negative_prompt=neutralize_prompt(render.negative_prompt),
             adapters=(*render.adapters, *self._adapters),
         )
-        drawn = self._draw_fn(spec_id, render, on_step, on_start)
+        asked, render = render.size, _limit_drawn_size(render)
+        drawn = _enlarge_drawn(self._draw_fn(spec_id, render, on_step, on_start), asked)
         keeps_places = render.verb == "edit" and render.images and not render.recomposes
         images = self._align_edits(render, drawn) if keeps_places else drawn
         # Recorded here and not by the tools, so that none can leave out that memory ran short or a picture had slid.
@@ -444,6 +457,25 @@ def _select_people(image: Image, faces: tuple[Face, ...], pick: int, together: b
     if together and pick == 0:
         return select_people(image, seen, None, find_front_people(faces))
     return select_people(image, seen, faces[pick], faces)
+
+
+def _limit_drawn_size(render: RenderRequest) -> RenderRequest:
+    """Let a scene beyond `MAX_SIDE` be drawn at that: no model draws more, and the user's own picture is not drawn."""
+    is_own_picture = render.backdrop is not None and render.backdrop.picture is not None
+    is_drawn = render.verb in ("backdrop", "image") and render.control is None and not is_own_picture
+    if max(render.size) <= MAX_SIDE or not is_drawn:
+        return render
+    return replace(render, size=size_for_ratio(render.size, MAX_SIDE))
+
+
+def _enlarge_drawn(drawn: RenderedImages, size: Size) -> RenderedImages:
+    if not drawn.images or drawn.images[0].shape[1::-1] == size:
+        return drawn
+    return replace(
+        drawn,
+        images=tuple(resize_image(image, size) for image in drawn.images),
+        alphas=tuple(resize_map(alpha, size) for alpha in drawn.alphas),
+    )
 
 
 def _shrink(image: Image, side_px: int) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +23,9 @@ from pipelines.codecs.encode import (
     source_type_uri,
 )
 from pipelines.codecs.file_names import name_download
-from pipelines.core.geometry import Alpha, Image, PlacedSubject
-from pipelines.core.job import File, Result
+from pipelines.codecs.master_files import encode_master, master_format
+from pipelines.core.geometry import Alpha, Image, PixelArray, PlacedSubject
+from pipelines.core.job import File, FileRole, Result
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.framing.resample import resample
 from pipelines.imaging.color import flatten_on_white
@@ -41,6 +42,7 @@ from pipelines.provenance.c2pa import (
 )
 from pipelines.quality.output_checks import CheckInput, ModelEdit, run_checks, worst_results
 from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
+from pipelines.runtime.master_pictures import MasterWriter
 from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import encode_preview
 from pipelines.runtime.receipt import LOSSY_NOTICE, build_receipt
@@ -118,6 +120,7 @@ class Finalizer:
         files = [self._write_image(image, n, receipt, format, quality) for n, image in enumerate(images)]
         if output.archive_name:
             files.append(self._write_encoded(self._build_archive(files, images)))
+        files += self._write_masters(images, receipt)
         files += [self._write_encoded(extra) for extra in output.extras]
         return files + [self._write_matte(alpha) for alpha in output.alphas]
 
@@ -134,11 +137,33 @@ class Finalizer:
     def _write_image(
         self, image: Image, number: int, receipt: dict[str, Any], format: ImageFormat, quality: int
     ) -> File:
-        embedded = {**receipt, "variation": number, "files": None, "timings": None}
-        encoded = encode_image(image, format, build_xmp(embedded, self._pixel_origin), quality)
+        encoded = encode_image(image, format, self._build_packet(number, receipt), quality)
         data = self._sign(encoded, format, source_type_uri(self._pixel_origin))
         name = self._file_name(self._output.names[number], format) if self._output.names else ""
         return self._store(data, image, format, "result", name, number + 1)
+
+    def _build_packet(self, number: int, receipt: dict[str, Any]) -> bytes:
+        return build_xmp({**receipt, "variation": number, "files": None, "timings": None}, self._pixel_origin)
+
+    def _write_masters(self, images: tuple[Image, ...], receipt: dict[str, Any]) -> list[File]:
+        """Write each picture once more as the form's master file, where it asks for one."""
+        kind = self._params.get("master", "none")
+        if kind == "none":
+            return []
+        space = self._params.get("master_profile", "srgb")
+        writer = MasterWriter(self._context, self._output, kind, space)
+        receipt["notices"] += [each for each in writer.list_notices() if each not in receipt["notices"]]
+        files: list[File] = []
+        for number, image in enumerate(images):
+            pixels = writer.make_pixels(number, image)
+            packet = self._build_packet(number, receipt)
+            data = encode_master(pixels, kind, space, packet, int(self._params.get("quality", 95)))
+            format = master_format(kind)
+            word = f"{self._output.names[number]}-master" if self._output.names else "master"
+            word = f"{word}-{number + 1}" if len(images) > 1 and not self._output.names else word
+            signed = self._sign(data, format, source_type_uri(self._pixel_origin))
+            files.append(self._store(signed, pixels, format, "master", self._file_name(word, format)))
+        return files
 
     def _build_archive(self, files: list[File], images: tuple[Image, ...]) -> EncodedFile:
         """A ZIP of the pictures as they were written, with credentials, under their names."""
@@ -160,9 +185,9 @@ class Finalizer:
     def _store(
         self,
         data: bytes,
-        frame: Image,
+        frame: PixelArray,
         format: str,
-        role: Literal["result", "matte", "layers"],
+        role: FileRole,
         name: str = "",
         number: int = 1,
     ) -> File:

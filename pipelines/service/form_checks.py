@@ -54,9 +54,11 @@ class FormChecks:
         for name in params.fields_of_kind("picture", "pictures", "mask"):
             for file_id in _file_ids(params, name):
                 try:
-                    self._files.get_info(file_id, owner)
+                    info = self._files.get_info(file_id, owner)
                 except NotFound as error:
                     raise BadInput(f"'{name}' names no picture of yours: send it first.", param=name) from error
+                if info.role == "master":  # it may be in Display P3, which would be read as sRGB here
+                    raise BadInput(f"'{name}' names a master file: use the picture that it was made with.", param=name)
 
     def check_prompts(self, tool: Tool, params: Params, owner: str) -> None:
         """Raise `PolicyRefusal` for words that the prompt filter refuses; the audit log notes it."""

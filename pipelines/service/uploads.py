@@ -15,6 +15,7 @@ from pipelines.codecs.encode import (
     COMPUTED_SOURCE_TYPE,
     build_xmp_packet,
     encode_image,
+    encode_png,
     source_type_from_word,
 )
 from pipelines.codecs.file_names import make_label
@@ -28,7 +29,7 @@ from pipelines.storage.file_index import PUBLIC_OWNER, FileIndex, FileInfo, pixe
 
 EXAMPLES_DIR = Path(__file__).parents[2] / "assets" / "examples"
 CREDENTIALS_KEPT_NOTICE = "This picture carries content credentials; what is made from it names them as its origin."
-GENERATED_ROLES = ("result", "matte")
+GENERATED_ROLES = ("result", "matte", "master")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class UploadService:
         decoded = self._decoder_pool.decode_picture(data)
         self._jobs.engine.check_picture(decoded.image, owner, pixels_sha256(decoded.image))
         file_id = self._files.add_image(decoded.image, owner, "upload")
+        if decoded.wide is not None:
+            self._files.save_wide_copy(file_id, owner, encode_png(decoded.wide))
         if name:
             self._files.save_label(file_id, owner, make_label(name))
         return file_id, (*decoded.notices, *self._store_credentials(data, file_id, owner))

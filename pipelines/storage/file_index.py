@@ -18,14 +18,15 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
 from pipelines.codecs.encode import encode_png
 from pipelines.codecs.file_names import label_of_result
 from pipelines.core.errors import NotFound
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Image, PixelArray
+from pipelines.imaging.wide_gamut import to_eight_bits
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import Row
 from pipelines.storage.disk_space import translate_disk_full
 from pipelines.storage.local_store import LocalStore, translate_missing_file
 from pipelines.storage.schema import FILE_TABLES, FILES, UPLOAD_LABELS, select_page
 
-FileRole = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
+FileRole = Literal["upload", "example", "result", "matte", "layers", "master", "batch", "batch_output"]
 PUBLIC_OWNER = "*"
 UNSYNCED_SECONDS = 60.0  # seconds before the end of the last run in which writes may not have reached the disk
 
@@ -64,7 +65,7 @@ class FileInfo:
         return self.path.name.removeprefix(f"{self.id}-")
 
 
-def pixels_sha256(image: Image) -> str:
+def pixels_sha256(image: PixelArray) -> str:
     """Return the SHA-256 of an image's shape and pixels, which is the same in every lossless format."""
     head = "x".join(str(n) for n in image.shape).encode()
     return hashlib.sha256(head + b":" + np.ascontiguousarray(image).tobytes()).hexdigest()
@@ -100,7 +101,7 @@ class FileIndex:
     def add_encoded(
         self,
         data: bytes,
-        image: Image,
+        image: PixelArray,
         format: str,
         owner: str,
         role: FileRole,
@@ -153,6 +154,14 @@ class FileIndex:
     def load_provenance(self, file_id: str, owner: str, *, as_component: bool = False) -> bytes | None:
         """Return the C2PA ingredient of this owner's upload, or None; see `save_provenance`."""
         return self._store.read_if_present(_provenance_name(file_id, owner, as_component=as_component))
+
+    def save_wide_copy(self, file_id: str, owner: str, png: bytes) -> None:
+        """Store an upload's pixels in Display P3, as a PNG, for this owner: another's may have clipped to the same."""
+        self._store.put(_wide_copy_name(file_id, owner), png)
+
+    def load_wide_copy(self, file_id: str, owner: str) -> bytes | None:
+        """Return the PNG of `save_wide_copy`, None where the photo has no colours outside sRGB."""
+        return self._store.read_if_present(_wide_copy_name(file_id, owner))
 
     def save_label(self, file_id: str, owner: str, label: str) -> None:
         """Store what this owner calls the picture, in place of an older label."""
@@ -252,6 +261,7 @@ class FileIndex:
             return self.delete_file(file_id)
         for placed in (False, True):
             self._store.delete_one(_provenance_name(file_id, owner, as_component=placed))
+        self._store.delete_one(_wide_copy_name(file_id, owner))
         return None
 
     def delete_partial_files(self, seconds: float) -> None:
@@ -279,7 +289,15 @@ def read_png(path: Path) -> Image:
 
 def _provenance_name(file_id: str, owner: str, *, as_component: bool = False) -> str:
     ending = "-placed.c2pa" if as_component else ".c2pa"
-    return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
+    return f"{_owned_name(file_id, owner)}{ending}"
+
+
+def _wide_copy_name(file_id: str, owner: str) -> str:
+    return f"{_owned_name(file_id, owner)}-p3.png"
+
+
+def _owned_name(file_id: str, owner: str) -> str:
+    return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
 
 
 def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:
@@ -288,4 +306,4 @@ def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:
     if raw is None:
         raise NotFound("The stored file can no longer be read.")
     code = cv2.COLOR_BGRA2RGBA if raw.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(raw, code), np.uint8)
+    return to_eight_bits(np.asarray(cv2.cvtColor(raw, code), np.uint16 if raw.dtype == np.uint16 else np.uint8))

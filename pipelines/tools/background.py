@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_layers
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_key_side, estimate_shadow_direction, with_photo_constraints
@@ -14,7 +15,7 @@ from pipelines.compositing.team_pages import Brand, Label, draw_sheet
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Cutout, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import MAX_SIDE, Subject, choice_field, flag_field, picture_field, seed_field
+from pipelines.core.params import Subject, choice_field, flag_field, picture_field, seed_field
 from pipelines.core.rendering import (
     Backdrop,
     Caption,
@@ -87,7 +88,7 @@ class Background(Subject):
     )
     backdrop: str | None = picture_field("My backdrop", "Your own picture as the scene.")
     ratio: RatioId = choice_field("Shape", "Width to height.", "photo", labels={"photo": "As the photo"})
-    size: int = form_fields.size_field(1280)
+    size: int = form_fields.size_field(1280, form_fields.LARGE_SIDE_PX)
     variations: int = form_fields.variations_field()
     contact_sheet: bool = flag_field(
         "Contact sheet of four", "Four scenes to choose from on one page, and each as a picture."
@@ -108,6 +109,8 @@ class Background(Subject):
     model_words: str = form_fields.model_words_field()
     layers: bool = form_fields.layers_field()
     quality: int = form_fields.quality_field()
+    master: form_fields.MasterFile = form_fields.master_field()
+    master_profile: ColorSpace = form_fields.master_profile_field()
     seed: int | None = seed_field()
     consent: bool = form_fields.optional_consent_field()
 
@@ -335,7 +338,7 @@ def _photo_size(params: Background, context: ToolContext, photo: Image) -> Size:
     if params.ratio != "photo":
         return _scene_size(params, context)
     rows, columns = photo.shape[:2]
-    longer = form_fields.DRAFT_SIDE_PX if context.draft else min(params.size, MAX_SIDE)
+    longer = form_fields.DRAFT_SIDE_PX if context.draft else params.size
     if max(rows, columns) <= longer:
         return columns, rows
     return size_for_ratio((columns, rows), longer)

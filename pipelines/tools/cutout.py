@@ -7,14 +7,16 @@ from typing import Literal
 
 import numpy as np
 
+from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Frame, PlacedSubject
+from pipelines.core.geometry import Alpha, Cutout, Frame, PlacedSubject, Uint16Array
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject, choice_field, flag_field, number_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.placement import find_bounds, frame_photo
 from pipelines.framing.resample import place_subject
+from pipelines.imaging.wide_gamut import to_sixteen_bits
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import merge_most_opaque, to_rgba
@@ -38,6 +40,8 @@ class CutOut(Subject):
     )
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
+    master: form_fields.DeepMasterFile = form_fields.master_field(deep=True)
+    master_profile: ColorSpace = form_fields.master_profile_field()
     consent: bool = form_fields.optional_consent_field()
 
 
@@ -66,7 +70,14 @@ def run(params: CutOut, context: ToolContext, emit: ProgressCallback) -> ToolOut
         sources=tuple((params.photo, each) for each in placed),
         names=tuple(f"subject-{n}" for n in range(1, len(placed) + 1)) if has_several else (),
         archive_name="subjects" if has_several else "",
+        deep=tuple(_to_deep_rgba(each) for each in placed) if params.master in ("png16", "tiff16") else (),
     )
+
+
+def _to_deep_rgba(placed: PlacedSubject) -> Uint16Array:
+    """Join colour and alpha with 16 bits a channel."""
+    alpha = np.clip(placed.alpha * 65535 + 0.5, 0, 65535).astype(np.uint16)
+    return np.dstack([to_sixteen_bits(placed.colour), alpha])
 
 
 def _photo_frame(alpha: Alpha, params: CutOut) -> Frame:

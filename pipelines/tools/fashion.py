@@ -109,6 +109,13 @@ class Fashion(Subject):
         advanced=True,
         labels={"none": "None", "look": "This look", "book": "All ten looks"},
     )
+    pdf_colours: Literal["rgb", "cmyk"] = choice_field(
+        "Colours of the PDF",
+        "CMYK is for offset print on coated paper (FOGRA39).",
+        "rgb",
+        advanced=True,
+        labels={"rgb": "RGB", "cmyk": "CMYK"},
+    )
     models: int = number_field(
         "On models",
         "So many drawn people wear it; 0: the photo as it is. Who they are is stated on the result, and "
@@ -243,7 +250,8 @@ def _bind_pages(params: Fashion, images: tuple[Image, ...]) -> tuple[EncodedFile
     if params.pdf == "none":
         return ()
     name = "lookbook" if params.pdf == "book" else params.preset
-    return (EncodedFile("result", "pdf", encode_pdf(images, params.title or "Lookbook"), images, name),)
+    data = encode_pdf(images, params.title or "Lookbook", cmyk_from="srgb" if params.pdf_colours == "cmyk" else None)
+    return (EncodedFile("result", "pdf", data, images, name),)
 
 
 def _draw_worn_by_people(params: Fashion, cutout: Cutout, context: ToolContext, emit: ProgressCallback) -> ToolOutput:

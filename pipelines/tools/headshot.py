@@ -8,6 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_layers
 from pipelines.compositing.compose import composite_subject, relight_subject
 from pipelines.compositing.light_estimation import estimate_key_side, with_photo_constraints
@@ -127,7 +128,7 @@ class Headshot(Subject):
     outfit: str = prompt_field(
         "Outfit", "For example: a navy blazer over a white shirt.", max_length=120, needs=("edit",)
     )
-    size: int = form_fields.size_field()
+    size: int = form_fields.size_field(largest=form_fields.LARGE_SIDE_PX)
     variations: int = form_fields.variations_field()
     backdrop: str | None = form_fields.backdrop_field()
     colour: str | None = form_fields.scene_colour_field()
@@ -138,6 +139,8 @@ class Headshot(Subject):
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
+    master: form_fields.MasterFile = form_fields.master_field()
+    master_profile: ColorSpace = form_fields.master_profile_field()
     seed: int | None = seed_field()
     consent: bool = form_fields.consent_field()
 

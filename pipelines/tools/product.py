@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_animation, encode_layers
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, with_photo_constraints
@@ -86,7 +87,7 @@ class Product(Subject):
         "Takes the place of the look's scene, for example: marble, workshop, forest."
     )
     around: bool = scene_edit.around_field()
-    size: int = form_fields.size_field(0)
+    size: int = form_fields.size_field(0, form_fields.LARGE_SIDE_PX)
     variations: int = form_fields.variations_field()
     placement: PlacementId = choice_field(
         "Placement",
@@ -147,6 +148,8 @@ class Product(Subject):
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
+    master: form_fields.MasterFile = form_fields.master_field()
+    master_profile: ColorSpace = form_fields.master_profile_field()
     seed: int | None = seed_field()
     consent: bool = form_fields.optional_consent_field()
 

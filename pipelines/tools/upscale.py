@@ -7,12 +7,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Image, PixelArray
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, choice_field, flag_field, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
+from pipelines.imaging.wide_gamut import to_eight_bits, to_sixteen_bits
 from pipelines.tools.shared import form_fields
 
 UPSCALER_SPEC_ID = "realesr-x4"
@@ -30,6 +32,8 @@ class Upscale(Params):
     )
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
+    master: form_fields.DeepMasterFile = form_fields.master_field(deep=True)
+    master_profile: ColorSpace = form_fields.master_profile_field()
     consent: bool = form_fields.optional_consent_field()
 
 
@@ -43,11 +47,19 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
         raise BadInput(f"The result would be larger than {MAX_OUTPUT_PX} pixels. {advice}", param="factor")
     source = _crop_centre(photo, factor) if context.draft else photo
     with context.borrow_model(UPSCALER_SPEC_ID) as net:
-        image = net.enlarge(source, factor, lambda index, total: emit("Enlarging", index, total))
+        deep = not context.draft and params.master in ("png16", "tiff16")
+        enlarged = net.enlarge(source, factor, lambda index, total: emit("Enlarging", index, total), deep=deep)
     if params.protect_faces and not context.draft:
-        image = _blend_bicubic_faces(image, photo, factor, params, context)
+        enlarged = _blend_bicubic_faces(enlarged, photo, factor, params, context)
+    image = to_eight_bits(enlarged)
     emit("Enlarging", 1, 1, image)
-    return ToolOutput(images=(image,), exact=False, notices=("Detail was added by a model; it was not in the photo.",))
+    return ToolOutput(
+        images=(image,),
+        exact=False,
+        notices=("Detail was added by a model; it was not in the photo.",),
+        deep=(to_sixteen_bits(enlarged),) if deep else (),
+        keeps_colours=True,
+    )
 
 
 def _crop_centre(photo: Image, factor: int) -> Image:
@@ -57,7 +69,9 @@ def _crop_centre(photo: Image, factor: int) -> Image:
     return np.ascontiguousarray(photo[top : top + side, left : left + side])
 
 
-def _blend_bicubic_faces(image: Image, photo: Image, factor: int, params: Upscale, context: ToolContext) -> Image:
+def _blend_bicubic_faces(
+    image: PixelArray, photo: Image, factor: int, params: Upscale, context: ToolContext
+) -> PixelArray:
     faces = context.detect_faces(params.photo)
     if not faces:
         return image
@@ -68,8 +82,9 @@ def _blend_bicubic_faces(image: Image, photo: Image, factor: int, params: Upscal
     weight = cv2.GaussianBlur(weight, (0, 0), 0.15 * max(face.eye_distance for face in faces) + 1)
     size = (image.shape[1], image.shape[0])
     weight = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)[..., None]
-    bicubic = cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC)
-    return np.asarray(image + weight * (bicubic.astype(np.float32) - image) + 0.5, np.uint8)
+    plain = to_sixteen_bits(photo) if image.dtype == np.uint16 else photo
+    bicubic = cv2.resize(plain, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(image + weight * (bicubic.astype(np.float32) - image) + 0.5, image.dtype)
 
 
 TOOL = Tool(

@@ -15,7 +15,7 @@ from pipelines.storage.file_index import FileIndex, FileInfo
 from pipelines.storage.local_store import translate_missing_file
 
 _ONE_RANGE_PATTERN = re.compile(rb"bytes=([0-9]{1,15}-[0-9]{0,15}|-[0-9]{1,15})", re.ASCII)
-_DOWNLOAD_FORMATS = ("zip", "ora")
+_DOWNLOAD_FORMATS = ("zip", "ora", "tiff")
 """Formats that a browser cannot show."""
 
 

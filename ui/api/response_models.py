@@ -48,7 +48,7 @@ JOB: dict[str, Any] = {
                 "type": "object",
                 "required": ["id", "url", "role", "width", "height", "format"],
                 "properties": {
-                    "id": _TEXT, "url": _TEXT, "role": {"enum": ["result", "matte", "layers"]},
+                    "id": _TEXT, "url": _TEXT, "role": {"enum": ["result", "matte", "layers", "master"]},
                     "width": _COUNT, "height": _COUNT, "format": _TEXT,
                 },
             },

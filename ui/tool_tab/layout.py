@@ -27,7 +27,7 @@ from ui.tool_tab.state import TabState
 
 TILES_FOLDER = Path(__file__).parents[2] / "assets" / "tiles"
 TILES_URL = "assets/tiles"
-OUTPUT_SIDES_PX = (512, 768, 1024, 1536, 2048)
+OUTPUT_SIDES_PX = (512, 768, 1024, 1536, 2048, 3000)
 """Longer sides offered beside a finished picture."""
 PAIRED_FIELDS = {"size", "variations"}
 """Fields that share one row."""

@@ -38,6 +38,7 @@ class PackedFile:
     is_example: bool = False
     provenance: bytes | None = None
     placed_provenance: bytes | None = None
+    wide_copy: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ class FileTransport:
                 self._files.import_file(replace(file.info, owner=PUBLIC_OWNER), b"", defer_sync=job.waited)
             if file.provenance is not None:
                 self._files.save_provenance(file.info.id, job.owner, file.provenance, file.placed_provenance)
+            if file.wide_copy is not None:
+                self._files.save_wide_copy(file.info.id, job.owner, file.wide_copy)
 
     def save_outcome(self, outcome: JobOutcome, job_id: str) -> None:
         """Write the outcome of a job to the store."""
@@ -165,7 +168,8 @@ class FileTransport:
             if self._url:
                 data = self._write(posixpath.join(self._url, job.id, hashlib.sha256(data).hexdigest()), data)
         past = (self._files.load_provenance(file_id, job.owner, as_component=placed) for placed in (False, True))
-        return PackedFile(info, data, self._files.is_example(file_id), *past)
+        wide_copy = self._files.load_wide_copy(file_id, job.owner) if info.role == "upload" else None
+        return PackedFile(info, data, self._files.is_example(file_id), *past, wide_copy)
 
     def _write(self, url: str, data: bytes) -> str:
         fs, path = open_filesystem(url)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Image, PixelArray
 from pipelines.core.models import ModelSpec
+from pipelines.imaging.wide_gamut import to_eight_bits, to_sixteen_bits
 from pipelines.models.bundled_weights import verify_files
 
 if TYPE_CHECKING:
@@ -39,19 +40,25 @@ class RealEsrgan:
         self._net = _load_net(str(path)).to(device).eval()
         self._device = device
 
-    def enlarge(self, image: Image, factor: UpscaleFactor, on_tile: Callable[[int, int], None]) -> Image:
-        """Enlarge H x W x 3 by `factor`. `on_tile(index, total)` is called before each tile and may raise."""
+    def enlarge(
+        self, image: Image, factor: UpscaleFactor, on_tile: Callable[[int, int], None], *, deep: bool = False
+    ) -> PixelArray:
+        """Enlarge H x W x 3 by `factor`, to uint8 or, `deep`, to uint16 as exact as the net is.
+
+        `on_tile(index, total)` is called before each tile and may raise.
+        """
         height, width = image.shape[:2]
-        result = cv2.resize(image, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC)
+        plain = to_sixteen_bits(image) if deep else image
+        result = cv2.resize(plain, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC)
         boxes = list(_tile_boxes(width, height))
         for index, box in enumerate(boxes, start=1):
             on_tile(index, len(boxes))
             left, top, right, bottom = (edge * factor for edge in box)
             part = result[top:bottom, left:right]
             part[:] = cv2.addWeighted(
-                self._enlarge_tile(image, box, factor), NET_WEIGHT_RATIO, part, 1 - NET_WEIGHT_RATIO, 0
+                self._enlarge_tile(image, box, factor, deep), NET_WEIGHT_RATIO, part, 1 - NET_WEIGHT_RATIO, 0
             )
-        return np.asarray(result, np.uint8)
+        return np.asarray(result, plain.dtype)
 
     def time_tile(self, tile: Image, bits: Literal[32, 16], batch: int) -> tuple[Image, float]:
         """Enlarge copies of a tile (H x W x 3) in one call; return one result (4H x 4W x 3) and seconds per copy."""
@@ -65,31 +72,31 @@ class RealEsrgan:
             start = time.perf_counter()
             residual = net(inputs)[:1].float().cpu()  # copying the result waits for a GPU
             seconds = (time.perf_counter() - start) / batch
-            return self._to_image(pixels.cpu(), residual), seconds
+            return to_eight_bits(self._to_image(pixels.cpu(), residual)), seconds
 
     def close(self) -> None:
         """Free the weights."""
         del self._net
 
-    def _enlarge_tile(self, image: Image, box: Box, factor: int) -> Image:
+    def _enlarge_tile(self, image: Image, box: Box, factor: int, deep: bool) -> PixelArray:
         """Enlarge the pixels of `box`, with the overlap around it as context."""
         left, top, right, bottom = box
         x, y = max(left - TILE_OVERLAP_PX, 0), max(top - TILE_OVERLAP_PX, 0)
-        large = self._run_net(image[y : bottom + TILE_OVERLAP_PX, x : right + TILE_OVERLAP_PX])
+        large = self._run_net(image[y : bottom + TILE_OVERLAP_PX, x : right + TILE_OVERLAP_PX], deep)
         large = large[
             (top - y) * NET_FACTOR : (bottom - y) * NET_FACTOR, (left - x) * NET_FACTOR : (right - x) * NET_FACTOR
         ]
         if factor == NET_FACTOR:
             return large
         size = ((right - left) * factor, (bottom - top) * factor)
-        return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), large.dtype)
 
-    def _run_net(self, tile: Image) -> Image:
+    def _run_net(self, tile: Image, deep: bool) -> PixelArray:
         import torch
 
         with torch.inference_mode():
             pixels = self._to_tensor(tile)
-            return self._to_image(pixels, self._net(pixels))
+            return self._to_image(pixels, self._net(pixels), deep)
 
     def _to_tensor(self, tile: Image) -> torch.Tensor:
         """Convert a tile to 1 x 3 x H x W, float32, 0 to 1."""
@@ -99,14 +106,15 @@ class RealEsrgan:
         return pixels.permute(2, 0, 1)[None].float().div_(255)
 
     @staticmethod
-    def _to_image(pixels: torch.Tensor, found: torch.Tensor) -> Image:
-        """Add the residual of the net to the enlarged input and convert it to an image."""
+    def _to_image(pixels: torch.Tensor, found: torch.Tensor, deep: bool = False) -> PixelArray:
+        """Add the residual of the net to the enlarged input and convert it to an image of 8 or 16 bits."""
         import torch
         from torch.nn.functional import interpolate
 
         large = found + interpolate(pixels, scale_factor=NET_FACTOR, mode="nearest")
-        large = large.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
-        return np.ascontiguousarray(large[0].permute(1, 2, 0).cpu().numpy())
+        large = large.clamp_(0, 1).mul_(65535 if deep else 255).round_().to(torch.int32 if deep else torch.uint8)
+        pixels_of_tile = large[0].permute(1, 2, 0).cpu().numpy()
+        return np.ascontiguousarray(pixels_of_tile.astype(np.uint16) if deep else pixels_of_tile)
 
 
 def _tile_boxes(width: int, height: int) -> Iterator[Box]:

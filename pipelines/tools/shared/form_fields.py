@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pipelines.core.params import (
     MAX_SIDE,
@@ -18,8 +18,16 @@ from pipelines.core.params import (
 
 Light = Literal["exact", "relit"]
 FileFormat = Literal["png", "jpeg", "webp"]
+MasterFile = Literal["none", "png", "jpeg", "tiff", "cmyk"]
+DeepMasterFile = Literal["none", "png", "jpeg", "tiff", "cmyk", "png16", "tiff16"]
+MASTER_LABELS = {
+    "none": "None", "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "cmyk": "PDF in CMYK",
+    "png16": "PNG, 16 bits", "tiff16": "TIFF, 16 bits",
+}  # fmt: skip
 LORA_VERBS: tuple[Verb, ...] = ("image",)  # served by every checkpoint that takes LoRAs, not by the built-in model
 MIN_SIDE_PX = 256
+LARGE_SIDE_PX = 3072
+"""Longer side where the subject is the photo's own; scenes are drawn at `MAX_SIDE` and enlarged."""
 FORMAT_LABELS = {"png": "PNG (lossless)", "jpeg": "JPEG", "webp": "WebP"}
 ASPECT_RATIOS: dict[str, tuple[int, int]] = {
     "1:1": (1, 1), "4:5": (4, 5), "4:3": (4, 3), "2:3": (2, 3), "3:2": (3, 2), "16:9": (16, 9), "9:16": (9, 16),
@@ -28,12 +36,12 @@ ASPECT_RATIOS: dict[str, tuple[int, int]] = {
 DRAFT_SIDE_PX = 512
 
 
-def size_field(default: int = 1024) -> Any:
-    """Longer side in pixels, `int`; with a default of 0 the look decides."""
+def size_field(default: int = 1024, largest: int = MAX_SIDE) -> Any:
+    """Longer side in pixels, `int`, at most `largest`; with a default of 0 the look decides."""
     help = "Longer side of the picture." if default else "Longer side of the picture; 0: as the look asks."
     least = MIN_SIDE_PX if default else 0
     return number_field(
-        "Size", help, default, ge=least, le=MAX_SIDE, step=64 if default else MIN_SIDE_PX, unit="px", advanced=False
+        "Size", help, default, ge=least, le=largest, step=64 if default else MIN_SIDE_PX, unit="px", advanced=False
     )
 
 
@@ -121,6 +129,25 @@ def format_field() -> Any:
 def quality_field() -> Any:
     """Quality of the file, `int`, 50 to 100; WebP is lossless at 100."""
     return number_field("Quality", "For JPEG and WebP; WebP at 100 is lossless.", 95, ge=50, le=100)
+
+
+def master_field(*, deep: bool = False) -> Any:
+    """The second file, `MasterFile`; with `deep` a `DeepMasterFile`, for tools that have 16 bits to give."""
+    labels = MASTER_LABELS if deep else {name: MASTER_LABELS[name] for name in get_args(MasterFile)}
+    return choice_field(
+        "Master file", "The picture once more, for print and editors.", "none", labels=labels, advanced=True
+    )
+
+
+def master_profile_field() -> Any:
+    """The master file's colours, `ColorSpace`."""
+    return choice_field(
+        "Colours of the master file",
+        "Display P3 keeps those that your photo has outside sRGB.",
+        "srgb",
+        labels={"srgb": "sRGB", "p3": "Display P3"},
+        advanced=True,
+    )
 
 
 def adapter_field() -> Any:

@@ -58,7 +58,7 @@ async def create_share(request: Request, owner: OwnerDep, service: ServiceDep, a
     """Make a link that shows one file to whoever has it, and nothing else. Uploads cannot be shared, results can."""
     form = await read_json_model(request, ShareForm)
     info = await to_thread.run_sync(service.files.get_info, form.file_id, owner)
-    if info.role not in ("result", "matte", "layers"):
+    if info.role not in ("result", "matte", "layers", "master"):
         raise BadInput("Only results can be shared.", param="file_id")
     share = await to_thread.run_sync(access.share_links.create_link, owner, info.id, form.expires_in)
     return share_object(share, _base_url(request))
