@@ -15,6 +15,7 @@ _SCENE_MIRED_RANGE = (114.0, 200.0)  # from open shade to candles; beyond, the e
 _KELVIN_RANGE = (4000.0, 8800.0)  # colour temperatures of lamps and skies
 _MIN_WHITE_RATIO = 0.04  # of a thing's pixels: so many white ones tell the light
 _WHITE_MAX_CHROMA = 30.0  # chroma of white things under any lamp
+_BAND_ROWS = 512
 _MIN_GREY_RATIO = 0.02  # of a photo's pixels: so many bright and nearly grey ones tell the light
 
 _SRGB_CODES = np.arange(256, dtype=np.float64) / 255
@@ -42,8 +43,12 @@ def flatten_on_white(image: Image) -> Image:
     """Composite an H x W x 3 or 4 picture on white. Returns H x W x 3."""
     if image.shape[2] == 3:
         return image
-    alpha = image[..., 3:].astype(np.float32) / 255
-    return np.asarray(image[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
+    flat = np.empty((*image.shape[:2], 3), np.uint8)
+    for top in range(0, len(image), _BAND_ROWS):  # so that memory does not grow with the picture
+        band = image[top : top + _BAND_ROWS]
+        alpha = band[..., 3:].astype(np.float32) / 255
+        flat[top : top + _BAND_ROWS] = band[..., :3] * alpha + 255 * (1 - alpha) + 0.5
+    return flat
 
 
 def measure_lightness(image: Image) -> Float32Array:

@@ -13,7 +13,7 @@ from pipelines.matting.edge_colors import OPAQUE_ALPHA
 from pipelines.matting.foreground_estimation import LUMA_WEIGHTS
 
 LARGE_PIXEL_COUNT = 13_000_000  # A cut-out of more at once takes over 1.5 GB.
-WORK_PIXEL_COUNT = 8_000_000  # of the copy on which a larger photo is cut out
+WORK_PIXEL_COUNT = 5_000_000  # of the copy on which a larger photo is cut out
 _BAND_ROWS = 512
 _GUIDE_RADIUS_PX = 3  # in the copy
 _GUIDE_NOISE = 1e-4  # variance of the guide, 0 to 1, below which it is noise

@@ -91,7 +91,7 @@ def test_an_upload_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
     file = tmp_path / "new.png"
     takes: list[bytes] = []
 
-    def take(data: bytes, owner: str) -> tuple[str, tuple[str, ...]]:
+    def take(data: bytes, owner: str, name: str) -> tuple[str, tuple[str, ...]]:
         takes.append(data)
         return f"file-{len(takes)}", ()
 
