@@ -91,7 +91,7 @@ class RealEsrgan:
         size = ((right - left) * factor, (bottom - top) * factor)
         return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), large.dtype)
 
-    def _run_net(self, tile: Image, deep: bool) -> PixelArray:
+    def _run_net(self, tile: Image, deep: bool = False) -> PixelArray:
         import torch
 
         with torch.inference_mode():
