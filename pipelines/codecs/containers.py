@@ -119,12 +119,14 @@ def _add_output_intent(pdf: io.BytesIO, profile: bytes) -> None:
     parser.start_writing()
     stream = parser.write_obj(None, stream=profile, N=4)
     intent = PdfParser.PdfDict(
-        Type=PdfParser.PdfName("OutputIntent"),
-        S=PdfParser.PdfName("GTS_PDFX"),
-        OutputConditionIdentifier=b"FOGRA39",
-        Info=b"Coated FOGRA39 (ISO 12647-2:2004)",
-        RegistryName=b"http://www.color.org",
-        DestOutputProfile=stream,
+        {
+            b"Type": PdfParser.PdfName("OutputIntent"),
+            b"S": PdfParser.PdfName("GTS_PDFX"),
+            b"OutputConditionIdentifier": b"FOGRA39",
+            b"Info": b"Coated FOGRA39 (ISO 12647-2:2004)",
+            b"RegistryName": b"http://www.color.org",
+            b"DestOutputProfile": stream,
+        }
     )
     parser.write_obj(parser.root_ref, PdfParser.PdfDict({**parser.root, b"OutputIntents": [intent]}))
     parser.write_xref_and_trailer()

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Cutout, Float32Array, Image
+from pipelines.core.geometry import Alpha, Cutout, Float32Array, FloatArray, Image
 from pipelines.imaging.resize import resize_image
 from pipelines.matting.edge_colors import OPAQUE_ALPHA
 from pipelines.matting.foreground_estimation import LUMA_WEIGHTS
@@ -58,7 +58,8 @@ def _fit_alpha_to_luma(image: Image, alpha: Alpha) -> tuple[Float32Array, Float3
     """Return slope and offset (h x w each) with which the luma around each pixel explains alpha best."""
     guide = _luma(image)
     mean, mean_alpha = _box_mean(guide), _box_mean(alpha)
-    slope = (_box_mean(guide * alpha) - mean * mean_alpha) / (_box_mean(guide * guide) - mean * mean + _GUIDE_NOISE)
+    covariance, variance = _box_mean(guide * alpha) - mean * mean_alpha, _box_mean(guide * guide) - mean * mean
+    slope = covariance / (variance + np.float32(_GUIDE_NOISE))
     return _box_mean(slope), _box_mean(mean_alpha - slope * mean)
 
 
@@ -66,7 +67,7 @@ def _luma(image: Image) -> Float32Array:
     return np.asarray(image @ (LUMA_WEIGHTS / 255), np.float32)
 
 
-def _box_mean(values: Float32Array) -> Float32Array:
+def _box_mean(values: FloatArray) -> Float32Array:
     side = 2 * _GUIDE_RADIUS_PX + 1
     return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
 

@@ -169,7 +169,7 @@ class FileTransport:
                 data = self._write(posixpath.join(self._url, job.id, hashlib.sha256(data).hexdigest()), data)
         past = (self._files.load_provenance(file_id, job.owner, as_component=placed) for placed in (False, True))
         wide_copy = self._files.load_wide_copy(file_id, job.owner) if info.role == "upload" else None
-        return PackedFile(info, data, self._files.is_example(file_id), *past, wide_copy)
+        return PackedFile(info, data, self._files.is_example(file_id), *past, wide_copy=wide_copy)
 
     def _write(self, url: str, data: bytes) -> str:
         fs, path = open_filesystem(url)
