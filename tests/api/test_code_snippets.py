@@ -20,7 +20,7 @@ from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, find_tool
-from tests.api.endpoint_names import summarize_endpoints
+from tests.api.support.endpoint_names import summarize_endpoints
 from tests.support.served_app import ServedApp, serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 from ui.api.auth.access import AccessControl, ConnectionInfo

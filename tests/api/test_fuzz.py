@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("schemathesis", reason="schemathesis is in requirements-dev.txt")
 
-from tests.api.api_fuzzer import fuzz_api, serve_every_tool
+from tests.api.support.api_fuzzer import fuzz_api, serve_every_tool
 
 OPEN = {"/docs", "/openapi.json"}
 

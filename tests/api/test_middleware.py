@@ -18,14 +18,8 @@ from starlette.routing import Route
 
 from pipelines.core.log_setup import REQUEST_ID, JsonFormatter, TextFormatter
 from tests.api.test_routes import RUN, photo
-from tests.support.served_app import ServedApp, serve_app, serve_starlette, wait_until
+from tests.support.served_app import ServedApp, serve_starlette, wait_until
 from ui.api import middleware
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
-    with serve_app(tmp_path_factory.mktemp("edge")) as built:
-        yield built
 
 
 @pytest.fixture

@@ -20,20 +20,6 @@ from tests.support.served_app import ServedApp, serve_app, wait_until
 SCENES = "/v1/images/generations"
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
-    with serve_app(tmp_path_factory.mktemp("batches")) as built:
-        yield built
-
-
-@pytest.fixture
-def here(studio: ServedApp) -> Iterator[ServedApp]:
-    yield studio
-    studio.gate.pause = 0.0
-    studio.gate.open.set()
-    wait_until(studio.is_idle)
-
-
 @pytest.fixture
 def client(here: ServedApp) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{here.url}/v1", api_key="any", max_retries=0) as made:

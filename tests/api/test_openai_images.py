@@ -14,24 +14,10 @@ from PIL import Image
 from pipelines.core.job import Step
 from pipelines.tools import background
 from tests.api.test_routes import RUN, failure, photo
-from tests.support.served_app import ServedApp, serve_app, wait_until
+from tests.support.served_app import ServedApp, wait_until
 from ui.api import event_stream
 from ui.api.routes import openai_images
 from ui.api.routes.openai_mapping import _choose_ratio
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
-    with serve_app(tmp_path_factory.mktemp("images")) as built:
-        yield built
-
-
-@pytest.fixture
-def here(studio: ServedApp) -> Iterator[ServedApp]:
-    yield studio
-    studio.gate.pause = 0.0
-    studio.gate.open.set()
-    wait_until(studio.is_idle)
 
 
 @pytest.fixture

@@ -18,26 +18,11 @@ import pytest
 from pipelines.core.errors import STATUS_BY_CODE
 from pipelines.storage.file_index import decode_png, pixels_sha256
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES, LINK_LOCAL_URL, PASSWD_JSON
-from tests.support.served_app import ServedApp, serve_app, wait_until
+from tests.support.served_app import ServedApp, wait_until
 from ui.api import request_parsing
 
 RUN = "/v1/tools/background"
 FOREVER = {"num_inference_steps": 1000}
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
-    with serve_app(tmp_path_factory.mktemp("rest")) as built:
-        yield built
-
-
-@pytest.fixture
-def here(studio: ServedApp) -> Iterator[ServedApp]:
-    """The studio with its lane free and its gate open, before and after."""
-    yield studio
-    studio.gate.pause = 0.0
-    studio.gate.open.set()
-    wait_until(studio.is_idle)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.api.api_fuzzer import fuzz_api, serve_every_tool
+from tests.api.support.api_fuzzer import fuzz_api, serve_every_tool
 from tests.bench.rows import Row, make_row
 
 EXAMPLES = 600
