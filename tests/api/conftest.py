@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.support.served_app import ServedApp, serve_app, wait_until
@@ -23,3 +24,10 @@ def here(studio: ServedApp) -> Iterator[ServedApp]:
     studio.gate.pause = 0.0
     studio.gate.open.set()
     wait_until(studio.is_idle)
+
+
+@pytest.fixture
+def client(here: ServedApp) -> Iterator[httpx.Client]:
+    """A client of the studio that keeps its cookies."""
+    with here.open_client() as made:
+        yield made

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.settings import Settings
 from pipelines.storage.database import Database, DatabaseUnavailable
-from tests.api.test_routes import failure
+from tests.api.support.calls import read_failure
 from tests.support.app_process import find_free_port
 from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.access import AccessControl, find_unsafe_setting
@@ -146,7 +146,7 @@ def test_without_a_key_every_route_but_the_open_three_is_401(keyed: ServedApp) -
     key = keyed.keys.create_key("me")
     for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Authorization": key}, {"Cookie": f"key={key}"}):
         answer = call(keyed.url, headers)
-        assert failure(answer)[:2] == (401, "invalid_api_key")
+        assert read_failure(answer)[:2] == (401, "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer"
     with keyed.open_client(headers={"Content-Type": "application/json"}) as stranger:
         for path, routes in stranger.get("/v1/openapi.json").json()["paths"].items():
@@ -166,7 +166,7 @@ def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keye
         assert b" 401 " in sent.recv(100)
     headers = {"X-API-Key": keyed.keys.create_key("all", SCOPES), "Content-Type": "application/json"}
     flood = httpx.post(keyed.url + path, content=iter([b'{"name": "', b"x" * 100_000, b'"}']), headers=headers)
-    assert failure(flood)[:2] == (413, "image_too_large")
+    assert read_failure(flood)[:2] == (413, "image_too_large")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_v1_needs_a_key_in_public_on_spaces_and_behind_a_login(
     ids=str,
 )
 def test_pages_of_other_sites_cannot_use_an_open_studio(open_house: ServedApp, headers: dict[str, str]) -> None:
-    assert failure(call(open_house.url, headers))[:2] == (401, "invalid_api_key")
+    assert read_failure(call(open_house.url, headers))[:2] == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize(
@@ -339,9 +339,9 @@ def test_with_a_login_the_page_opens_to_the_password_alone(tmp_path: Path) -> No
     with page(tmp_path, Settings(data=tmp_path, auth="ann:se:cret", host="0.0.0.0")) as (client, keys):
         for path in ("/healthz", "/v1/docs", "/v1/openapi.json"):
             assert client.get(path).status_code == 200, path
-        assert failure(client.get("/v1/tools"))[:2] == (401, "invalid_api_key")
-        assert failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
-        assert failure(client.post("/healthz"))[:2] == (405, "method_not_allowed")
+        assert read_failure(client.get("/v1/tools"))[:2] == (401, "invalid_api_key")
+        assert read_failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
+        assert read_failure(client.post("/healthz"))[:2] == (405, "method_not_allowed")
         assert client.post("/login", data={"username": "ann", "password": keys.create_key("x")}).status_code == 400
         assert client.post("/login", data={"username": "ann", "password": "se:cret"}).status_code == 200
         assert who(client) == "user:ann"

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from pipelines.core.errors import InvalidParams
 from pipelines.storage.schema import REPEATED_CALLS
-from tests.api.test_routes import FOREVER, RUN, failure, photo
+from tests.api.support.calls import FOREVER, RUN, make_noise_png, read_failure
 from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, RETENTION_SECONDS, IdempotencyStore
 from ui.api.auth.keys import KeyStore
@@ -36,8 +36,8 @@ def client(studio: ServedApp) -> Iterator[httpx.Client]:
 
 
 def test_a_call_sent_again_is_answered_with_the_first_job(client: httpx.Client) -> None:
-    first = client.post(RUN, files={"photo": ("a.png", photo())}, headers={IDEMPOTENCY_HEADER: "a"})
-    again = client.post(RUN, files={"photo": ("b.png", photo())}, headers={IDEMPOTENCY_HEADER: "a"})
+    first = client.post(RUN, files={"photo": ("a.png", make_noise_png())}, headers={IDEMPOTENCY_HEADER: "a"})
+    again = client.post(RUN, files={"photo": ("b.png", make_noise_png())}, headers={IDEMPOTENCY_HEADER: "a"})
     assert first.json() == again.json()
     assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
     assert client.post(RUN, json={}).json()["id"] != first.json()["id"]
@@ -45,10 +45,10 @@ def test_a_call_sent_again_is_answered_with_the_first_job(client: httpx.Client) 
 
 def test_another_call_under_the_same_name_is_refused(client: httpx.Client) -> None:
     client.post(RUN, json={"prompt": "a wall"}, headers={IDEMPOTENCY_HEADER: "b"})
-    assert failure(client.post(RUN, json={"prompt": "a sea"}, headers={IDEMPOTENCY_HEADER: "b"})) == (
+    assert read_failure(client.post(RUN, json={"prompt": "a sea"}, headers={IDEMPOTENCY_HEADER: "b"})) == (
         422, "invalid_request", IDEMPOTENCY_HEADER,
     )  # fmt: skip
-    assert failure(client.post(RUN, json={}, headers={IDEMPOTENCY_HEADER: "x" * 300}))[0] == 422
+    assert read_failure(client.post(RUN, json={}, headers={IDEMPOTENCY_HEADER: "x" * 300}))[0] == 422
 
 
 def test_two_at_once_are_one_job(studio: ServedApp, client: httpx.Client) -> None:
@@ -81,7 +81,7 @@ def test_what_found_the_queue_full_may_be_asked_again(studio: ServedApp, client:
     studio.gate.open.clear()
     for _ in range(17):
         client.post(f"{RUN}?wait=false", json={})
-    assert failure(client.post(RUN, json={"seed": 1}, headers={IDEMPOTENCY_HEADER: "f"}))[1] == "queue_full"
+    assert read_failure(client.post(RUN, json={"seed": 1}, headers={IDEMPOTENCY_HEADER: "f"}))[1] == "queue_full"
     studio.gate.open.set()
     wait_until(studio.is_idle)
     assert client.post(RUN, json={"seed": 1}, headers={IDEMPOTENCY_HEADER: "f"}).status_code == 200

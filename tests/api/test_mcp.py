@@ -20,7 +20,7 @@ import PIL.Image
 import pytest
 
 from pipelines.settings import Settings
-from tests.api.test_routes import FOREVER, data_url, failure, photo
+from tests.api.support.calls import FOREVER, make_data_url, make_noise_png, read_failure
 from tests.support.examples import make_noise
 from tests.support.served_app import ServedApp, serve_app, wait_until
 
@@ -91,7 +91,7 @@ def test_tools_are_listed_with_what_each_field_takes(studio: ServedApp, mode: st
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_call_answers_with_the_picture_and_the_job(studio: ServedApp, mode: str) -> None:
-    values = {"prompt": "a forest", "photo": data_url(photo()), "size": 128}
+    values = {"prompt": "a forest", "photo": make_data_url(make_noise_png()), "size": 128}
     answer = run(studio, "background", values, mode=mode)
     assert not answer["isError"]
     (picture,) = [row for row in answer["content"] if row["type"] == "image"]
@@ -181,7 +181,7 @@ def test_a_caller_that_leaves_stops_its_job(studio: ServedApp) -> None:
 def test_without_a_key_nothing_is_said(keyed: ServedApp) -> None:
     for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Cookie": f"key={keyed.keys.create_key('me')}"}):
         answer = httpx.post(f"{keyed.url}/mcp", json=PING, headers={**ACCEPT, **headers})
-        assert failure(answer)[:2] == (401, "invalid_api_key")
+        assert read_failure(answer)[:2] == (401, "invalid_api_key")
 
 
 def test_pages_of_other_sites_cannot_use_an_open_studio(studio: ServedApp) -> None:

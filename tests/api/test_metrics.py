@@ -8,7 +8,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.settings import Settings
-from tests.api.test_routes import RUN, failure
+from tests.api.support.calls import RUN, read_failure
 from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api.metrics import Metrics
 
@@ -88,9 +88,9 @@ def test_where_a_key_is_needed_the_figures_need_one_that_administers(tmp_path: P
         serve_app(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as locked,
         locked.open_client() as client,
     ):
-        assert failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
+        assert read_failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
         usual = {"X-API-Key": locked.keys.create_key("usual")}
-        assert failure(client.get("/metrics", headers=usual))[:2] == (403, "permission_denied")
+        assert read_failure(client.get("/metrics", headers=usual))[:2] == (403, "permission_denied")
         admin = {"X-API-Key": locked.keys.create_key("admin", ("admin",))}
         told = figures(client.get("/metrics", headers=admin).text)
         for code in ("invalid_api_key", "permission_denied"):

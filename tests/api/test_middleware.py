@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pipelines.core.log_setup import REQUEST_ID, JsonFormatter, TextFormatter
-from tests.api.test_routes import RUN, photo
+from tests.api.support.calls import RUN, make_noise_png
 from tests.support.served_app import ServedApp, serve_starlette, wait_until
 from ui.api import middleware
 
@@ -160,7 +160,7 @@ def test_an_error_s_body_names_the_request_as_its_header_does(client: httpx.Clie
 
 def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        sent = client.post("/v1/files", files={"file": ("secret-name.png", photo())}).json()
+        sent = client.post("/v1/files", files={"file": ("secret-name.png", make_noise_png())}).json()
         client.post(RUN, json={"prompt": "the plans of ann"}, headers={"X-Request-Id": "mine-2"})
         client.get(f"/v1/files/{sent['id']}/content")
         wait_until(

@@ -22,7 +22,7 @@ from pipelines.core.params import Params
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.core.tools import ToolContext
 from pipelines.tools import TOOLS
-from tests.api.test_routes import photo
+from tests.api.support.calls import make_noise_png
 from tests.support.served_app import ServedApp, serve_app
 
 EXAMPLES: dict[str, tuple[Any, ...]] = {
@@ -96,7 +96,7 @@ def test_an_argument_of_the_typed_signature_is_taken_or_refused_by_its_name(
     client: openai.OpenAI, kind: str, name: str, value: Any
 ) -> None:
     call: Any = client.images.generate if kind == "generate" else client.images.edit
-    arguments = {"prompt": "a forest", **({"image": photo()} if kind == "edit" else {}), name: value}
+    arguments = {"prompt": "a forest", **({"image": make_noise_png()} if kind == "edit" else {}), name: value}
     refused = {**REFUSED, **REFUSED_BY_CALL[kind]}
     if (name, str(value)) not in refused:
         answer = call(**arguments)
@@ -140,7 +140,7 @@ def test_pictures_are_named_by_id_by_link_and_by_data_url(here: ServedApp) -> No
             {"file_id": file_id},
             {"image_url": link},
             {"image_url": link.removeprefix(here.url)},
-            {"image_url": as_data_url(photo()), "file_id": None},
+            {"image_url": as_data_url(make_noise_png()), "file_id": None},
         ):
             answer = http.post("/v1/images/edits", json={"prompt": "a", "images": [reference]})
             assert answer.status_code == 200, answer.text
@@ -172,9 +172,9 @@ def test_other_addresses_and_forms_are_refused_and_nothing_is_fetched(here: Serv
 def test_a_mask_and_a_markup_say_where_to_edit(here: ServedApp, name: str, painted: bool) -> None:
     overlay = draw_overlay(painted=painted)
     with here.open_client() as http:
-        pictures = {"images": [{"image_url": as_data_url(photo())}], name: {"image_url": as_data_url(overlay)}}
+        pictures = {"images": [{"image_url": as_data_url(make_noise_png())}], name: {"image_url": as_data_url(overlay)}}
         assert http.post("/v1/images/edits", json={"prompt": "", **pictures}).status_code == 200
-        sent = http.post("/v1/images/edits", data={"prompt": ""}, files={"image": photo(), name: overlay})
+        sent = http.post("/v1/images/edits", data={"prompt": ""}, files={"image": make_noise_png(), name: overlay})
         assert sent.status_code == 200, sent.text
         for job in http.get("/v1/jobs?limit=2").json()["data"]:
             assert job["tool"] == "retouch"
@@ -185,8 +185,8 @@ def test_a_mask_and_a_markup_say_where_to_edit(here: ServedApp, name: str, paint
 def test_a_markup_needs_alpha_and_no_mask_beside_it(here: ServedApp) -> None:
     with here.open_client() as http:
         for files in (
-            {"image": photo(), "markup": photo()},
-            {"image": photo(), "markup": draw_overlay(painted=True), "mask": draw_overlay(painted=False)},
+            {"image": make_noise_png(), "markup": make_noise_png()},
+            {"image": make_noise_png(), "markup": draw_overlay(painted=True), "mask": draw_overlay(painted=False)},
         ):
             answer = http.post("/v1/images/edits", data={"prompt": ""}, files=files)
             assert answer.status_code in (400, 422)
@@ -195,7 +195,7 @@ def test_a_markup_needs_alpha_and_no_mask_beside_it(here: ServedApp) -> None:
 
 def ask_for_gif(http: httpx.Client, **fields: object) -> httpx.Response:
     body = {"prompt": "", "model": "motion", "output_format": "gif", "consent": True, **fields}
-    return http.post("/v1/images/edits", json={**body, "images": [{"image_url": as_data_url(photo())}]})
+    return http.post("/v1/images/edits", json={**body, "images": [{"image_url": as_data_url(make_noise_png())}]})
 
 
 def test_motion_is_a_gif_of_as_many_frames_as_were_asked_for(here: ServedApp) -> None:

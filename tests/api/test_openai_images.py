@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipelines.core.job import Step
 from pipelines.tools import background
-from tests.api.test_routes import RUN, failure, photo
+from tests.api.support.calls import RUN, make_noise_png, read_failure
 from tests.support.served_app import ServedApp, wait_until
 from ui.api import event_stream
 from ui.api.routes import openai_images
@@ -82,7 +82,7 @@ def test_models_that_openai_names_mean_the_tool_that_fits(
 
 def test_fields_of_the_tool_ride_along(here: ServedApp, client: openai.OpenAI) -> None:
     client.images.generate(prompt="a", extra_body={"steps": 5, "seed": 77, "strength": 0.25})
-    client.images.edit(prompt="b", image=photo(), extra_body={"steps": 6, "seed": 78})
+    client.images.edit(prompt="b", image=make_noise_png(), extra_body={"steps": 6, "seed": 78})
     with here.open_client() as http:
         edit, made = (job["receipt"]["params"] for job in http.get("/v1/jobs?limit=2").json()["data"])
     assert (made["num_inference_steps"], made["seed"], made["strength"], made["prompt"]) == (5, 77, 0.25, "a")
@@ -90,7 +90,7 @@ def test_fields_of_the_tool_ride_along(here: ServedApp, client: openai.OpenAI) -
 
 
 def test_edit_takes_a_picture(here: ServedApp, client: openai.OpenAI) -> None:
-    answer = client.images.edit(prompt="a forest", image=("me.png", photo(5)), size="64x64")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    answer = client.images.edit(prompt="a forest", image=("me.png", make_noise_png(5)), size="64x64")  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert answer.data is not None
     assert opened(answer.data[0].b64_json).size == (64, 64)
     with here.open_client() as http:
@@ -99,7 +99,7 @@ def test_edit_takes_a_picture(here: ServedApp, client: openai.OpenAI) -> None:
 
 
 def test_several_pictures_go_where_several_are_taken(here: ServedApp, client: openai.OpenAI) -> None:
-    client.images.edit(prompt="a", image=[("a.png", photo(1)), ("b.png", photo(2))])
+    client.images.edit(prompt="a", image=[("a.png", make_noise_png(1)), ("b.png", make_noise_png(2))])
     with here.open_client() as http:
         job = http.get("/v1/jobs?limit=1").json()["data"][0]
     assert len(job["receipt"]["params"]["photos"]) == 2
@@ -117,7 +117,9 @@ def test_a_stream_sends_three_partial_pictures_then_the_whole(here: ServedApp, c
 
 
 def test_an_edit_streams_as_well_and_quick_work_still_gives_three(client: openai.OpenAI) -> None:
-    told = list(client.images.edit(prompt="a", image=photo(), stream=True, partial_images=3, extra_body={"steps": 1}))
+    told = list(
+        client.images.edit(prompt="a", image=make_noise_png(), stream=True, partial_images=3, extra_body={"steps": 1})
+    )
     assert [event.type for event in told] == ["image_edit.partial_image"] * 3 + ["image_edit.completed"]
 
 
@@ -253,7 +255,7 @@ def test_a_full_queue_is_a_rate_limit_that_the_client_knows(here: ServedApp, cli
 
 
 def test_files_and_models_are_what_the_official_client_expects(client: openai.OpenAI) -> None:
-    sent = client.files.create(file=("a.png", photo(21)), purpose="vision")
+    sent = client.files.create(file=("a.png", make_noise_png(21)), purpose="vision")
     assert (sent.object, sent.status) == ("file", "processed")
     pixels = cv2.imdecode(np.frombuffer(client.files.content(sent.id).content, np.uint8), cv2.IMREAD_COLOR)
     assert pixels is not None
@@ -263,13 +265,13 @@ def test_files_and_models_are_what_the_official_client_expects(client: openai.Op
 
 def test_without_a_prompt_or_a_picture_the_missing_one_is_named(here: ServedApp) -> None:
     with here.open_client() as http:
-        assert failure(http.post("/v1/images/generations", json={}))[2] == "prompt"
-        assert failure(http.post("/v1/images/edits", data={"prompt": "a"}))[2] == "image"
+        assert read_failure(http.post("/v1/images/generations", json={}))[2] == "prompt"
+        assert read_failure(http.post("/v1/images/edits", data={"prompt": "a"}))[2] == "image"
 
 
 def test_a_mask_without_a_tool_that_takes_one_is_said(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        client.images.edit(prompt="a", image=photo(), mask=("m.png", photo()))
+        client.images.edit(prompt="a", image=make_noise_png(), mask=("m.png", make_noise_png()))
     assert caught.value.param == "mask"
     assert "retouch" in caught.value.message
 

@@ -9,8 +9,7 @@ import httpx
 import openai
 import pytest
 
-from tests.api import test_routes
-from tests.api.test_routes import RUN, failure
+from tests.api.support.calls import RUN, read_failure
 from tests.support.gated_tool import make_gated_job
 from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api.auth.keys import ApiKey, KeyLimits, KeyScope, KeyStore
@@ -18,8 +17,6 @@ from ui.api.auth.rate_limits import BUSY_RETRY_SECONDS, DAY_SECONDS, RateLimiter
 from ui.api.errors import RateLimited
 
 pytestmark = pytest.mark.usefixtures("each_database")
-
-here = test_routes.here  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +49,16 @@ def known(keys: KeyStore, **bounds: int) -> ApiKey:
 def test_a_key_does_what_its_scopes_say_and_nothing_else(here: ServedApp) -> None:
     with caller(here, "read") as reader, caller(here, "create") as maker, caller(here, "admin") as admin:
         assert reader.get("/v1/jobs").status_code == 200
-        assert failure(reader.post(RUN, json={}))[:2] == (403, "permission_denied")
-        assert failure(reader.delete("/v1/jobs/x"))[:2] == (403, "permission_denied")
+        assert read_failure(reader.post(RUN, json={}))[:2] == (403, "permission_denied")
+        assert read_failure(reader.delete("/v1/jobs/x"))[:2] == (403, "permission_denied")
         assert maker.post(RUN, json={}).status_code == 200
-        assert failure(maker.get("/v1/jobs"))[:2] == (403, "permission_denied")
+        assert read_failure(maker.get("/v1/jobs"))[:2] == (403, "permission_denied")
         assert admin.get("/v1/keys").status_code == 200
         assert admin.get("/metrics").status_code == 200
         for one in (reader, maker):
             for path in ("/v1/keys", "/v1/keys/x", "/metrics"):
-                assert failure(one.get(path))[:2] == (403, "permission_denied")
-            assert failure(one.post("/v1/keys", json={"name": "more", "scopes": ["admin"]}))[0] == 403
+                assert read_failure(one.get(path))[:2] == (403, "permission_denied")
+            assert read_failure(one.post("/v1/keys", json={"name": "more", "scopes": ["admin"]}))[0] == 403
 
 
 def test_every_operation_asks_for_its_scope_and_for_no_other(here: ServedApp) -> None:
@@ -84,7 +81,7 @@ def test_keys_are_listed_page_by_page(here: ServedApp) -> None:
         assert [row["id"] for row in first["data"]] == made[:0:-1]
         assert first["has_more"]
         assert admin.get(f"/v1/keys?limit=1&after={first['last_id']}").json()["data"][0]["id"] == made[0]
-        assert failure(admin.get("/v1/keys?after=none"))[:2] == (404, "not_found")
+        assert read_failure(admin.get("/v1/keys?after=none"))[:2] == (404, "not_found")
 
 
 def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: ServedApp) -> None:
@@ -104,9 +101,9 @@ def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served
             assert shop.post(RUN, json={}).status_code == 403
             assert admin.delete(f"/v1/keys/{made['id']}").json()["revoked_at"] is not None
             assert here.keys.verify_key(made["key"]) is None
-        assert failure(admin.delete(f"/v1/keys/{made['id']}"))[0] == 404
+        assert read_failure(admin.delete(f"/v1/keys/{made['id']}"))[0] == 404
         for wrong in ({"name": ""}, {"name": "a", "scopes": []}, {"name": "a", "per_day": 0}, {"name": "\0"}, {}):
-            assert failure(admin.post("/v1/keys", json=wrong))[0] == 422
+            assert read_failure(admin.post("/v1/keys", json=wrong))[0] == 422
 
 
 # ---------------------------------------------------------------- bounds
@@ -125,7 +122,7 @@ def test_requests_a_minute_are_counted_down_and_then_refused(here: ServedApp) ->
         assert [row["x-ratelimit-remaining"] for row in left] == ["2", "1", "0"]
         assert (left[0]["x-ratelimit-limit"], left[0]["x-ratelimit-limit-requests"]) == ("3", "3")
         refused = client.get("/v1/tools")
-        assert failure(refused)[:2] == (429, "rate_limited")
+        assert read_failure(refused)[:2] == (429, "rate_limited")
         assert 0 < int(refused.headers["retry-after"]) <= 60
         assert refused.headers["x-ratelimit-remaining-requests"] == "0"
         assert refused.headers["x-ratelimit-reset-requests"].endswith("s")
@@ -183,7 +180,7 @@ def test_jobs_at_once_wait_for_one_to_end(here: ServedApp) -> None:
         assert [client.post(f"{RUN}?wait=false", json={}).status_code for _ in range(3)] == [202, 202, 429]
         with client.stream("POST", f"{RUN}?stream=true", json={}) as refused:
             refused.read()
-        assert failure(refused)[:2] == (429, "rate_limited")
+        assert read_failure(refused)[:2] == (429, "rate_limited")
         assert refused.headers["retry-after"] == str(BUSY_RETRY_SECONDS)
         here.gate.open.set()
         wait_until(here.is_idle)
@@ -194,6 +191,6 @@ def test_a_job_that_is_refused_leaves_nothing_behind(here: ServedApp) -> None:
     with caller(here, per_day=1) as client:
         assert client.post(RUN, json={}).status_code == 200
         refused = client.post(RUN, json={})
-        assert failure(refused)[:2] == (429, "rate_limited")
+        assert read_failure(refused)[:2] == (429, "rate_limited")
         assert 0 < int(refused.headers["retry-after"]) <= DAY_SECONDS
         assert len(client.get("/v1/jobs").json()["data"]) == 1

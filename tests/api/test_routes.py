@@ -17,37 +17,10 @@ import pytest
 
 from pipelines.core.errors import STATUS_BY_CODE
 from pipelines.storage.file_index import decode_png, pixels_sha256
+from tests.api.support.calls import FOREVER, RUN, make_data_url, make_noise_png, read_failure
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES, LINK_LOCAL_URL, PASSWD_JSON
 from tests.support.served_app import ServedApp, wait_until
 from ui.api import request_parsing
-
-RUN = "/v1/tools/background"
-FOREVER = {"num_inference_steps": 1000}
-
-
-@pytest.fixture
-def client(here: ServedApp) -> Iterator[httpx.Client]:
-    with here.open_client() as made:
-        yield made
-
-
-def photo(seed: int = 0) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)
-    return cv2.imencode(".png", pixels)[1].tobytes()
-
-
-def data_url(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode()
-
-
-def failure(answer: httpx.Response) -> tuple[int, str, str | None]:
-    """Status, code and param, once the envelope is found sound."""
-    error = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code", "request_id"}
-    assert error["request_id"] == answer.headers["x-request-id"]
-    assert error["message"]
-    assert answer.status_code == (422 if answer.status_code == 422 else STATUS_BY_CODE[error["code"]])
-    return answer.status_code, error["code"], error["param"]
 
 
 def events(answer: httpx.Response) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
@@ -124,10 +97,10 @@ def test_a_call_waits_and_answers_with_the_job_object(client: httpx.Client) -> N
 
 
 def test_a_picture_is_the_same_as_file_part_data_url_and_file_id(client: httpx.Client) -> None:
-    sent = client.post("/v1/files", files={"file": ("a.png", photo())}, data={"purpose": "vision"}).json()
+    sent = client.post("/v1/files", files={"file": ("a.png", make_noise_png())}, data={"purpose": "vision"}).json()
     ways = (
-        client.post(RUN, files={"photo": ("b.png", photo())}),
-        client.post(RUN, json={"photo": data_url(photo())}),
+        client.post(RUN, files={"photo": ("b.png", make_noise_png())}),
+        client.post(RUN, json={"photo": make_data_url(make_noise_png())}),
         client.post(RUN, json={"photo": sent["id"]}),
         client.post(RUN, data={"photo": sent["id"]}),
     )
@@ -136,9 +109,11 @@ def test_a_picture_is_the_same_as_file_part_data_url_and_file_id(client: httpx.C
 
 
 def test_repeated_parts_and_json_lists_fill_a_field_of_pictures(client: httpx.Client) -> None:
-    parts = [("photos", ("a.png", photo(1))), ("photos", ("b.png", photo(2)))]
+    parts = [("photos", ("a.png", make_noise_png(1))), ("photos", ("b.png", make_noise_png(2)))]
     by_parts = client.post(RUN, files=parts).json()["receipt"]["params"]["photos"]
-    by_list = client.post(RUN, json={"photos": [data_url(photo(1)), data_url(photo(2))]}).json()
+    by_list = client.post(
+        RUN, json={"photos": [make_data_url(make_noise_png(1)), make_data_url(make_noise_png(2))]}
+    ).json()
     assert len(by_parts) == 2
     assert by_list["receipt"]["params"]["photos"] == by_parts
 
@@ -147,7 +122,7 @@ def test_steps_is_another_name_for_num_inference_steps(client: httpx.Client) -> 
     for body in ({"data": {"steps": "5"}}, {"files": {"steps": (None, "5")}}, {"json": {"steps": 5}}):
         job = client.post(RUN, **body).json()  # pyright: ignore[reportArgumentType]
         assert job["receipt"]["params"]["num_inference_steps"] == 5
-    assert failure(client.post(RUN, json={"steps": 5, "num_inference_steps": 5}))[0] == 422
+    assert read_failure(client.post(RUN, json={"steps": 5, "num_inference_steps": 5}))[0] == 422
 
 
 def test_an_empty_part_is_nothing_chosen(client: httpx.Client) -> None:
@@ -167,11 +142,11 @@ def test_without_waiting_the_answer_is_202_and_the_job_goes_on(here: ServedApp, 
 
 def test_a_job_that_fails_has_its_codes_status_and_is_an_envelope_too(client: httpx.Client) -> None:
     answer = client.post(RUN, json={"fault": "no_face"})
-    assert failure(answer) == (400, "no_face", "photo")
+    assert read_failure(answer) == (400, "no_face", "photo")
     assert answer.json()["status"] == "failed"
     kept = client.get(f"/v1/jobs/{answer.json()['id']}").json()["error"]
     assert {**kept, "request_id": answer.headers["x-request-id"]} == answer.json()["error"]
-    assert failure(client.post(RUN, json={"fault": "bug"})) == (500, "internal_error", None)
+    assert read_failure(client.post(RUN, json={"fault": "bug"})) == (500, "internal_error", None)
     assert client.post(RUN, json={}).status_code == 200
 
 
@@ -270,7 +245,7 @@ def test_of_twenty_one_runs_sixteen_wait_in_order_and_three_are_refused(here: Se
     here.gate.open.clear()
     answers = [client.post(RUN + "?wait=false", json={"seed": n}) for n in range(20)]
     assert [answer.status_code for answer in answers] == [202] * 17 + [429] * 3
-    assert failure(answers[-1])[1] == "queue_full"
+    assert read_failure(answers[-1])[1] == "queue_full"
     assert int(answers[-1].headers["retry-after"]) > 0
     jobs = [client.get(answer.headers["location"]).json() for answer in answers[:17]]
     assert [job["position"] for job in jobs] == list(range(17))
@@ -298,8 +273,8 @@ def test_jobs_are_listed_newest_first_page_by_page(client: httpx.Client) -> None
     assert first["has_more"]
     after = client.get(f"/v1/jobs?limit=1&after={first['last_id']}").json()
     assert after["data"][0]["id"] == made[0]
-    assert failure(client.get("/v1/jobs?after=job-nobodys"))[1] == "not_found"
-    assert failure(client.get("/v1/jobs?limit=0")) == (422, "invalid_request", "limit")
+    assert read_failure(client.get("/v1/jobs?after=job-nobodys"))[1] == "not_found"
+    assert read_failure(client.get("/v1/jobs?limit=0")) == (422, "invalid_request", "limit")
 
 
 # ---------------------------------------------------------------- bad input
@@ -341,7 +316,7 @@ SECRET = "tell-nobody"
 )
 def test_bad_json_is_a_sentence_and_never_a_bug(client: httpx.Client, body: bytes) -> None:
     answer = client.post(RUN, content=body, headers={"Content-Type": "application/json"})
-    status, code, _ = failure(answer)
+    status, code, _ = read_failure(answer)
     assert (status in (400, 422), code) == (True, "invalid_request")
     assert SECRET not in answer.text
 
@@ -366,18 +341,18 @@ def test_bad_json_is_a_sentence_and_never_a_bug(client: httpx.Client, body: byte
     ],
 )
 def test_a_body_that_cannot_be_read_is_a_sentence(client: httpx.Client, kind: str, body: bytes) -> None:
-    assert failure(client.post(RUN, content=body, headers={"Content-Type": kind}))[1] == "invalid_request"
+    assert read_failure(client.post(RUN, content=body, headers={"Content-Type": kind}))[1] == "invalid_request"
 
 
 def test_a_part_that_came_twice_is_named(client: httpx.Client) -> None:
     twice = [("seed", (None, "1")), ("seed", (None, "2"))]
-    assert failure(client.post(RUN, files=twice)) == (422, "invalid_request", "seed")
-    twice_a_picture = [("photo", ("a.png", photo())), ("photo", ("b.png", photo()))]
-    assert failure(client.post(RUN, files=twice_a_picture)) == (422, "invalid_request", "photo")
+    assert read_failure(client.post(RUN, files=twice)) == (422, "invalid_request", "seed")
+    twice_a_picture = [("photo", ("a.png", make_noise_png())), ("photo", ("b.png", make_noise_png()))]
+    assert read_failure(client.post(RUN, files=twice_a_picture)) == (422, "invalid_request", "photo")
 
 
 def test_a_file_where_words_belong_is_named(client: httpx.Client) -> None:
-    assert failure(client.post(RUN, files={"prompt": ("a.txt", b"words")})) == (422, "invalid_request", "prompt")
+    assert read_failure(client.post(RUN, files={"prompt": ("a.txt", b"words")})) == (422, "invalid_request", "prompt")
 
 
 @pytest.mark.parametrize(
@@ -399,7 +374,7 @@ def test_a_file_where_words_belong_is_named(client: httpx.Client) -> None:
 def test_every_address_fails_with_the_envelope(
     client: httpx.Client, method: str, path: str, expected: tuple[int, str]
 ) -> None:
-    assert failure(client.request(method, path, json={} if method == "POST" else None))[:2] == expected
+    assert read_failure(client.request(method, path, json={} if method == "POST" else None))[:2] == expected
 
 
 # ---------------------------------------------------------------- pictures at the door
@@ -407,7 +382,7 @@ def test_every_address_fails_with_the_envelope(
 
 @pytest.mark.parametrize("name", HOSTILE_FILE_NAMES, ids=lambda name: name[:24])
 def test_a_hostile_file_name_goes_nowhere(here: ServedApp, client: httpx.Client, name: str) -> None:
-    answer = client.post("/v1/files", files={"file": (name, photo(3))})
+    answer = client.post("/v1/files", files={"file": (name, make_noise_png(3))})
     # Clients cannot even send a NUL in a header; whichever of the two it is, nothing is named after it.
     if answer.status_code == 200:
         assert answer.json()["filename"] == f"{answer.json()['id']}.png"
@@ -416,14 +391,14 @@ def test_a_hostile_file_name_goes_nowhere(here: ServedApp, client: httpx.Client,
 
 
 @pytest.mark.parametrize(
-    "data", [PASSWD_JSON, LINK_LOCAL_URL, b"", photo()[:60]], ids=["path", "address", "empty", "half"]
+    "data", [PASSWD_JSON, LINK_LOCAL_URL, b"", make_noise_png()[:60]], ids=["path", "address", "empty", "half"]
 )
 def test_what_is_no_picture_is_refused_and_named(client: httpx.Client, data: bytes) -> None:
     for answer in (
         client.post(RUN, files={"photo": ("a.png", data)}),
-        client.post(RUN, json={"photo": data_url(data)}),
+        client.post(RUN, json={"photo": make_data_url(data)}),
     ):
-        status, code, param = failure(answer)
+        status, code, param = read_failure(answer)
         assert (status, param) == (400, "photo")
         assert code in ("unsupported_image", "corrupt_image", "invalid_request")
 
@@ -433,20 +408,20 @@ def test_what_is_no_picture_is_refused_and_named(client: httpx.Client, data: byt
     ["http://169.254.169.254/latest/", "file:///etc/passwd", "/etc/passwd", "data:image/png;base64,!", "file-../x"],
 )
 def test_addresses_and_paths_are_not_fetched(client: httpx.Client, value: str) -> None:
-    assert failure(client.post(RUN, json={"photo": value})) == (400, "invalid_request", "photo")
+    assert read_failure(client.post(RUN, json={"photo": value})) == (400, "invalid_request", "photo")
 
 
 def test_a_picture_over_the_limit_is_413_each_way(client: httpx.Client) -> None:
     big = bytes(26 * 10**6)
-    assert failure(client.post(RUN, files={"photo": ("a.png", big)})) == (413, "image_too_large", "photo")
-    assert failure(client.post("/v1/files", files={"file": ("a.png", big)})) == (413, "image_too_large", "file")
-    assert failure(client.post(RUN, json={"photo": data_url(big)})) == (413, "image_too_large", "photo")
+    assert read_failure(client.post(RUN, files={"photo": ("a.png", big)})) == (413, "image_too_large", "photo")
+    assert read_failure(client.post("/v1/files", files={"file": ("a.png", big)})) == (413, "image_too_large", "file")
+    assert read_failure(client.post(RUN, json={"photo": make_data_url(big)})) == (413, "image_too_large", "photo")
 
 
 def test_a_body_over_the_limit_is_413_and_is_answered(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_parsing, "MAX_BODY_BYTES", 100_000)
-    assert failure(client.post(RUN, json={"prompt": "x" * 400_000}))[:2] == (413, "image_too_large")
-    assert failure(client.post(RUN, files={"photo": ("a.png", bytes(400_000))}))[:2] == (413, "image_too_large")
+    assert read_failure(client.post(RUN, json={"prompt": "x" * 400_000}))[:2] == (413, "image_too_large")
+    assert read_failure(client.post(RUN, files={"photo": ("a.png", bytes(400_000))}))[:2] == (413, "image_too_large")
 
 
 def test_gps_and_exif_are_gone_from_what_is_kept(client: httpx.Client) -> None:
@@ -474,7 +449,7 @@ def test_what_the_door_says_about_a_picture_is_in_the_receipt(client: httpx.Clie
 
 def test_others_jobs_and_files_are_not_there(here: ServedApp, client: httpx.Client) -> None:
     headers = [{"Authorization": f"Bearer {here.keys.create_key(name)}"} for name in ("one", "two")]
-    job = client.post(RUN, files={"photo": ("a.png", photo(9))}, headers=headers[0]).json()
+    job = client.post(RUN, files={"photo": ("a.png", make_noise_png(9))}, headers=headers[0]).json()
     photo_id = job["receipt"]["params"]["photo"]
     file_id = job["files"][0]["id"]
     for theirs in (headers[1], {}):
@@ -487,8 +462,12 @@ def test_others_jobs_and_files_are_not_there(here: ServedApp, client: httpx.Clie
             ("GET", f"/v1/files/{file_id}/content"),
             ("GET", f"/v1/files/{photo_id}/content"),
         ):
-            assert failure(client.request(method, path, headers=theirs))[:2] == (404, "not_found")
-        assert failure(client.post(RUN, json={"photo": photo_id}, headers=theirs)) == (400, "invalid_request", "photo")
+            assert read_failure(client.request(method, path, headers=theirs))[:2] == (404, "not_found")
+        assert read_failure(client.post(RUN, json={"photo": photo_id}, headers=theirs)) == (
+            400,
+            "invalid_request",
+            "photo",
+        )
         assert job["id"] not in client.get("/v1/jobs", headers=theirs).text
     assert client.get(f"/v1/files/{file_id}/content", headers=headers[0]).status_code == 200
 
@@ -497,23 +476,23 @@ def test_the_same_picture_of_two_owners_is_seen_by_both_and_by_nobody_else(
     here: ServedApp, client: httpx.Client
 ) -> None:
     headers = [{"X-API-Key": here.keys.create_key(name)} for name in ("one", "two", "three")]
-    sent = [client.post("/v1/files", files={"file": ("a", photo(11))}, headers=h).json() for h in headers[:2]]
+    sent = [client.post("/v1/files", files={"file": ("a", make_noise_png(11))}, headers=h).json() for h in headers[:2]]
     assert sent[0]["id"] == sent[1]["id"]
     seen = [client.get(f"/v1/files/{sent[0]['id']}/content", headers=h).status_code for h in headers]
     assert seen == [200, 200, 404]
 
 
 def test_an_upload_is_kept_by_the_hash_of_its_pixels(client: httpx.Client) -> None:
-    sent = client.post("/v1/files", files={"file": ("a", photo(12))}).json()
-    assert sent["sha256"] == pixels_sha256(decode_png(np.frombuffer(photo(12), np.uint8)))
-    assert hashlib.sha256(photo(12)).hexdigest() not in json.dumps(sent)
+    sent = client.post("/v1/files", files={"file": ("a", make_noise_png(12))}).json()
+    assert sent["sha256"] == pixels_sha256(decode_png(np.frombuffer(make_noise_png(12), np.uint8)))
+    assert hashlib.sha256(make_noise_png(12)).hexdigest() not in json.dumps(sent)
 
 
 # ---------------------------------------------------------------- files that never change
 
 
 def test_a_file_that_one_has_is_not_sent_again(client: httpx.Client) -> None:
-    sent = client.post("/v1/files", files={"file": ("a", photo(13))}).json()
+    sent = client.post("/v1/files", files={"file": ("a", make_noise_png(13))}).json()
     path = f"/v1/files/{sent['id']}/content"
     first = client.get(path)
     assert "immutable" in first.headers["cache-control"]
@@ -540,7 +519,7 @@ def test_a_file_that_one_has_is_not_sent_again(client: httpx.Client) -> None:
     ],
 )
 def test_a_range_is_that_part_and_anything_else_the_whole(client: httpx.Client, asked: str, part: slice | None) -> None:
-    sent = client.post("/v1/files", files={"file": ("a", photo(13))}).json()
+    sent = client.post("/v1/files", files={"file": ("a", make_noise_png(13))}).json()
     path = f"/v1/files/{sent['id']}/content"
     whole = client.get(path).content
     answer = client.get(path, headers={"Range": asked})
@@ -554,14 +533,14 @@ def test_a_range_is_that_part_and_anything_else_the_whole(client: httpx.Client, 
 
 @pytest.mark.parametrize("asked", ["bytes=999999999-", "bytes=-0"])
 def test_a_range_outside_the_file_cannot_be_served(client: httpx.Client, asked: str) -> None:
-    sent = client.post("/v1/files", files={"file": ("a", photo(13))}).json()
+    sent = client.post("/v1/files", files={"file": ("a", make_noise_png(13))}).json()
     answer = client.get(f"/v1/files/{sent['id']}/content", headers={"Range": asked})
     assert (answer.status_code, answer.content) == (416, b"")
     assert answer.headers["content-range"] == f"bytes */{sent['bytes']}"
 
 
 def test_a_file_may_be_asked_after_without_being_sent(here: ServedApp, client: httpx.Client) -> None:
-    sent = client.post("/v1/files", files={"file": ("a", photo(14))}).json()
+    sent = client.post("/v1/files", files={"file": ("a", make_noise_png(14))}).json()
     path = f"/v1/files/{sent['id']}/content"
     whole, asked = client.get(path), client.head(path)
     assert (asked.status_code, asked.content) == (200, b"")
@@ -574,7 +553,7 @@ def test_a_file_may_be_asked_after_without_being_sent(here: ServedApp, client: h
 
 def test_files_are_listed_newest_first_page_by_page_and_are_the_owners_own(here: ServedApp) -> None:
     with here.open_client(headers={"X-API-Key": here.keys.create_key("lister")}) as client:
-        made = [client.post("/v1/files", files={"file": ("a", photo(n))}).json()["id"] for n in (31, 32, 33)]
+        made = [client.post("/v1/files", files={"file": ("a", make_noise_png(n))}).json()["id"] for n in (31, 32, 33)]
         first = client.get("/v1/files?limit=2").json()
         assert [row["id"] for row in first["data"]] == made[:0:-1]
         assert first["has_more"]
@@ -582,7 +561,7 @@ def test_files_are_listed_newest_first_page_by_page_and_are_the_owners_own(here:
         assert ([row["id"] for row in rest["data"]], rest["has_more"]) == (made[:1], False)
     with here.open_client(headers={"X-API-Key": here.keys.create_key("stranger")}) as stranger:
         assert stranger.get("/v1/files").json()["data"] == []
-        assert failure(stranger.get(f"/v1/files?after={made[0]}"))[0] == 404
+        assert read_failure(stranger.get(f"/v1/files?after={made[0]}"))[0] == 404
 
 
 def test_every_tool_has_an_example_that_the_tool_takes(here: ServedApp, client: httpx.Client) -> None:

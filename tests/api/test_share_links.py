@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.core.errors import NotFound
 from pipelines.settings import Settings
-from tests.api.test_routes import RUN, failure, photo
+from tests.api.support.calls import RUN, make_noise_png, read_failure
 from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.keys import KeyStore
 from ui.api.auth.share_tokens import ShareLinks
@@ -62,9 +62,9 @@ def test_a_link_that_was_taken_back_shows_nothing(mine: httpx.Client) -> None:
     link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
     assert [row["id"] for row in mine.get("/v1/shares").json()["data"]] == [link["id"]]
     assert mine.delete(f"/v1/shares/{link['id']}").json()["deleted"]
-    assert failure(httpx.get(link["url"]))[:2] == (404, "not_found")
+    assert read_failure(httpx.get(link["url"]))[:2] == (404, "not_found")
     assert mine.get("/v1/shares").json()["data"] == []
-    assert failure(mine.delete(f"/v1/shares/{link['id']}"))[0] == 404
+    assert read_failure(mine.delete(f"/v1/shares/{link['id']}"))[0] == 404
 
 
 def test_a_link_ends_with_the_key_that_made_it(studio: ServedApp) -> None:
@@ -75,15 +75,15 @@ def test_a_link_ends_with_the_key_that_made_it(studio: ServedApp) -> None:
         link = short.post("/v1/shares", json={"file_id": result(short)}).json()
         assert httpx.get(link["url"]).status_code == 200
         studio.keys.revoke_key(known.id)
-    assert failure(httpx.get(link["url"]))[:2] == (404, "not_found")
+    assert read_failure(httpx.get(link["url"]))[:2] == (404, "not_found")
     assert httpx.get(link["report_url"]).status_code == 404
 
 
 def test_links_are_the_owners_own(studio: ServedApp, mine: httpx.Client) -> None:
     link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
     with studio.open_client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
-        assert failure(other.post("/v1/shares", json={"file_id": link["file_id"]}))[:2] == (404, "not_found")
-        assert failure(other.delete(f"/v1/shares/{link['id']}"))[:2] == (404, "not_found")
+        assert read_failure(other.post("/v1/shares", json={"file_id": link["file_id"]}))[:2] == (404, "not_found")
+        assert read_failure(other.delete(f"/v1/shares/{link['id']}"))[:2] == (404, "not_found")
         assert other.get("/v1/shares").json()["data"] == []
     assert httpx.get(link["url"]).status_code == 200
 
@@ -93,14 +93,14 @@ def test_a_link_to_bytes_that_are_gone_is_not_found_in_our_words(studio: ServedA
     link = mine.post("/v1/shares", json={"file_id": file_id}).json()
     studio.service.files.local_path(file_id).unlink()
     answer = httpx.get(link["url"])
-    assert failure(answer)[:2] == (404, "not_found")
+    assert read_failure(answer)[:2] == (404, "not_found")
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_an_upload_is_not_shared(mine: httpx.Client) -> None:
-    sent = mine.post("/v1/files", files={"file": ("a.png", photo())}).json()
-    assert failure(mine.post("/v1/shares", json={"file_id": sent["id"]})) == (400, "invalid_request", "file_id")
-    assert failure(mine.post("/v1/shares", json={"file_id": "x", "expires_in": 1}))[0] == 422
+    sent = mine.post("/v1/files", files={"file": ("a.png", make_noise_png())}).json()
+    assert read_failure(mine.post("/v1/shares", json={"file_id": sent["id"]})) == (400, "invalid_request", "file_id")
+    assert read_failure(mine.post("/v1/shares", json={"file_id": "x", "expires_in": 1}))[0] == 422
 
 
 def test_pages_of_links_go_on_where_one_ended(mine: httpx.Client) -> None:

@@ -50,8 +50,8 @@ from pipelines.security.audit_log import AuditLog
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, find_tool
 from pipelines.tools.shared import precision_benchmark
-from tests.api import test_routes
-from tests.api.test_routes import FOREVER, RUN, failure, photo
+from tests.api import conftest as api_fixtures
+from tests.api.support.calls import FOREVER, RUN, make_noise_png, read_failure
 from tests.support.download_doors import DOWNLOADS, StudioClient, call_gradio_endpoint
 from tests.support.download_doors import Download as Leaving
 from tests.support.download_doors import DownloadRefused as Blocked
@@ -70,7 +70,7 @@ from ui.tool_tab.settings_link import build_link
 ROOT = Path(__file__).parents[2]
 # Gradio leaves event loops and their sockets to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-here, client = test_routes.here, test_routes.client  # fixtures
+here, client = api_fixtures.here, api_fixtures.client
 XSS = "<img src=x onerror=alert(1)>"
 
 
@@ -102,14 +102,14 @@ def was_never_called(server: socket.socket) -> bool:
 @pytest.mark.parametrize("name", ["..%2F..%2Fetc%2Fpasswd", "%2e%2e%2fkeys.sqlite3", "....//keys", "file-..%2Fsigning"])
 def test_01_an_id_is_never_a_path(client: httpx.Client, name: str) -> None:
     for path in (f"/v1/files/{name}/content", f"/v1/files/{name}", f"/v1/jobs/{name}", f"/v1/jobs/{name}/events"):
-        assert failure(client.get(path))[:2] == (404, "not_found")
+        assert read_failure(client.get(path))[:2] == (404, "not_found")
 
 
 @pytest.mark.parametrize("field", ["photo", "mask"])
 def test_03_an_address_is_not_fetched(client: httpx.Client, field: str) -> None:
     with listening() as (url, server):
         for value in (url, f"file://{__file__}", url.replace("http", "gopher"), f"data:image/svg+xml,{url}"):
-            assert failure(client.post(RUN, json={field: value}))[:2] == (400, "invalid_request")
+            assert read_failure(client.post(RUN, json={field: value}))[:2] == (400, "invalid_request")
         assert was_never_called(server)
 
 
@@ -138,7 +138,7 @@ def test_06_of_a_polyglot_only_pixels_are_kept(here: ServedApp, client: httpx.Cl
 def test_07_no_header_is_made_of_what_was_sent(client: httpx.Client) -> None:
     evil = "a.png\r\nSet-Cookie: stolen=1"
     answers = [
-        client.post("/v1/files", files={"file": (evil, photo())}),
+        client.post("/v1/files", files={"file": (evil, make_noise_png())}),
         client.get(f"/v1/files/{quote(evil)}/content"),
     ]
     answers.append(client.get("/v1/jobs", params={"after": evil}))
@@ -149,8 +149,8 @@ def test_07_no_header_is_made_of_what_was_sent(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE_FILE_NAMES, ids=lambda name: name[:24])
 def test_18_a_file_s_name_is_not_repeated_anywhere(client: httpx.Client, name: str) -> None:
-    job = client.post(RUN, files={"photo": (name, photo())})
-    sent = client.post("/v1/files", files={"file": (name, photo())})
+    job = client.post(RUN, files={"photo": (name, make_noise_png())})
+    sent = client.post("/v1/files", files={"file": (name, make_noise_png())})
     assert name[-20:] not in job.text + sent.text
     assert "onerror" not in job.text + sent.text
 
@@ -173,7 +173,7 @@ def test_08_a_foreign_page_reads_nothing(client: httpx.Client, headers: dict[str
 def test_09_a_foreign_form_starts_no_job(here: ServedApp, client: httpx.Client, headers: dict[str, str]) -> None:
     before = here.gate.entered
     assert client.post(RUN, data={"prompt": "x"}, headers=headers).status_code == 401
-    assert client.post(RUN, files={"photo": ("a.png", photo())}, headers=headers).status_code == 401
+    assert client.post(RUN, files={"photo": ("a.png", make_noise_png())}, headers=headers).status_code == 401
     assert client.delete("/v1/jobs/job-x", headers=headers).status_code == 401
     assert here.gate.entered == before
 
@@ -198,7 +198,7 @@ def test_11_a_flood_is_told_to_come_back_and_the_queue_drains(here: ServedApp, c
     answers = [client.post(RUN, json={"prompt": str(n)}, params={"wait": "false"}) for n in range(12)]
     full = [answer for answer in answers if answer.status_code == 429]
     assert len(full) == 12 - 5
-    assert all(failure(answer)[1] == "queue_full" and answer.headers["retry-after"] for answer in full)
+    assert all(read_failure(answer)[1] == "queue_full" and answer.headers["retry-after"] for answer in full)
     here.gate.open.set()
     wait_until(here.is_idle)
     assert client.post(RUN, json={"prompt": "after"}).status_code == 200
@@ -212,7 +212,7 @@ def test_12_slow_uploads_do_not_close_the_door_to_others(here: ServedApp, client
             slow = stack.enter_context(socket.create_connection((host, int(port))))
             slow.sendall(f"{head}Content-Length: 9000000\r\n\r\n--b\r\n".encode())
         assert client.get("/healthz").status_code == 200
-        assert client.post(RUN, files={"photo": ("a.png", photo())}).status_code == 200
+        assert client.post(RUN, files={"photo": ("a.png", make_noise_png())}).status_code == 200
 
 
 def test_13_hoarded_event_streams_block_nobody_and_are_let_go(here: ServedApp, client: httpx.Client) -> None:
@@ -226,7 +226,7 @@ def test_13_hoarded_event_streams_block_nobody_and_are_let_go(here: ServedApp, c
             stack.enter_context(hoarder.stream("GET", f"/v1/jobs/{job}/events"))
         wait_until(lambda: len(live.streams) == 80)
         assert client.get("/v1/tools").status_code == 200
-        assert client.post("/v1/files", files={"file": ("a.png", photo())}).status_code == 200
+        assert client.post("/v1/files", files={"file": ("a.png", make_noise_png())}).status_code == 200
     here.gate.open.set()
     wait_until(lambda: not live.streams)
     assert client.delete(f"/v1/jobs/{job}").status_code == 200
@@ -245,7 +245,7 @@ BODIES = {
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_14_a_monstrous_body_is_a_quick_sentence(client: httpx.Client, body: bytes) -> None:
     answer = client.post(RUN, content=body, headers={"Content-Type": "application/json"}, timeout=30)
-    assert failure(answer)[:2] in ((400, "invalid_request"), (422, "invalid_request"))
+    assert read_failure(answer)[:2] in ((400, "invalid_request"), (422, "invalid_request"))
     assert len(answer.content) < 1000
 
 
@@ -254,11 +254,11 @@ def test_15_a_picture_that_unpacks_to_gigabytes_is_refused(client: httpx.Client)
         (make_png(30000, 30000, depth=1, colour=0), "too_many_pixels"),
         (make_text_bomb(), "corrupt_image"),
     ):
-        assert failure(client.post(RUN, files={"photo": ("a.png", data)}))[1] == code
+        assert read_failure(client.post(RUN, files={"photo": ("a.png", data)}))[1] == code
 
 
 def test_26_many_ranges_give_one_whole_file(client: httpx.Client) -> None:
-    sent = client.post("/v1/files", files={"file": ("a.png", photo())}).json()
+    sent = client.post("/v1/files", files={"file": ("a.png", make_noise_png())}).json()
     ranges = "bytes=" + ",".join(f"{n}-" for n in range(2000))
     answer = client.get(f"/v1/files/{sent['id']}/content", headers={"Range": ranges[:60_000]})
     assert (answer.status_code, len(answer.content)) == (200, sent["bytes"])
@@ -498,7 +498,7 @@ def test_29_a_zip_s_names_lead_nowhere(tmp_path: Path) -> None:
     inside = tmp_path / "in"
     inside.mkdir()
     names = ["../../evil.png", "/etc/passwd", "a/../../b.png", "..\\..\\c.png", "C:\\d.png"]
-    shelf = ZipSource(write_archive(inside / "a.zip", dict.fromkeys(names, photo())))
+    shelf = ZipSource(write_archive(inside / "a.zip", dict.fromkeys(names, make_noise_png())))
     for name in (*names, "evil.png", "b.png", "c.png"):
         with pytest.raises(BadInput):
             shelf.read_picture(name)
@@ -526,8 +526,8 @@ def test_32_a_webhook_leads_out_of_the_house_only(client: httpx.Client, url: str
     """Each redirect is judged anew: `tests/jobs/test_webhooks.py`."""
     with pytest.raises(BadInput):
         ssrf_guard.resolve_target(url)
-    assert failure(client.post(RUN, json={"prompt": "x"}, params={"webhook": url}))[0] == 400
-    assert failure(client.put("/v1/webhooks", json={"url": url}))[0] == 400
+    assert read_failure(client.post(RUN, json={"prompt": "x"}, params={"webhook": url}))[0] == 400
+    assert read_failure(client.put("/v1/webhooks", json={"url": url}))[0] == 400
 
 
 def test_33_a_name_is_judged_by_every_address_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -631,11 +631,11 @@ def test_40_a_link_that_was_made_up_shows_nothing(client: httpx.Client) -> None:
 
 
 def test_41_a_decoder_that_dies_costs_its_own_picture(here: ServedApp, client: httpx.Client) -> None:
-    client.post("/v1/files", files={"file": ("a.png", photo())})
+    client.post("/v1/files", files={"file": ("a.png", make_noise_png())})
     pid = here.service.uploads._decoder_pool._run_task(os.getpid)
     os.kill(pid, signal.SIGKILL)
     for _ in range(2):
-        assert client.post("/v1/files", files={"file": ("a.png", photo())}).status_code == 200
+        assert client.post("/v1/files", files={"file": ("a.png", make_noise_png())}).status_code == 200
 
 
 def test_42_a_picture_that_takes_long_closes_the_door_to_nobody(client: httpx.Client) -> None:

@@ -17,7 +17,7 @@ from pipelines.core.errors import InvalidParams, PolicyRefusal, QueueFull
 from pipelines.security.abuse_reports import MAX_REPORTS_PER_HOUR, REASONS, AbuseReports
 from pipelines.security.audit_log import AuditLog
 from tests.api import test_share_links
-from tests.api.test_routes import RUN, failure
+from tests.api.support.calls import RUN, read_failure
 from tests.support.served_app import ServedApp
 from ui.tool_tab import text
 
@@ -138,7 +138,7 @@ def test_only_one_s_own_is_reported_over_http(studio: ServedApp, mine: httpx.Cli
     job = mine.post(RUN, json={}).json()
     with studio.open_client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
         for about in ({"job_id": job["id"]}, {"file_id": job["files"][0]["id"]}):
-            assert failure(other.post("/v1/reports", json={**about, "reason": "minor"}))[:2] == (404, "not_found")
+            assert read_failure(other.post("/v1/reports", json={**about, "reason": "minor"}))[:2] == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_only_one_s_own_is_reported_over_http(studio: ServedApp, mine: httpx.Cli
 def test_what_is_no_report_is_refused(mine: httpx.Client, body: dict[str, str]) -> None:
     job = mine.post(RUN, json={}).json()["id"]
     answer = mine.post("/v1/reports", json={name: value.replace("JOB", job) for name, value in body.items()})
-    assert failure(answer)[:2] == (422, "invalid_request")
+    assert read_failure(answer)[:2] == (422, "invalid_request")
     assert "<b>" not in answer.text
 
 

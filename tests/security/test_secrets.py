@@ -15,7 +15,7 @@ import pytest
 from pipelines.core import isolated_process
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.settings import Settings
-from tests.api.test_routes import RUN, photo
+from tests.api.support.calls import RUN, make_noise_png
 from tests.support.served_app import ServedApp, serve_app
 
 TOKEN = "hf_thisIsNobodysTokenAtAll"
@@ -50,7 +50,7 @@ def test_the_system_tells_no_secret_of_a_decoder(ingest: DecoderPool) -> None:
 
 
 def test_a_decoder_still_decodes_after_all_that(ingest: DecoderPool) -> None:
-    assert ingest.decode_picture(photo()).image.ndim == 3
+    assert ingest.decode_picture(make_noise_png()).image.ndim == 3
     assert sys.argv[0] == "app.py"  # ours was only lent away
 
 

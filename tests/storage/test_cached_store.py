@@ -19,7 +19,7 @@ from pipelines.storage import cached_store
 from pipelines.storage.cached_store import CachedStore, open_store
 from pipelines.storage.file_index import FileIndex
 from pipelines.storage.fsspec_store import UNREACHABLE_MESSAGE, open_filesystem
-from tests.api.test_routes import RUN
+from tests.api.support.calls import RUN
 from tests.support.examples import make_noise
 from tests.support.file_stores import (
     STORE_KINDS,
