@@ -43,7 +43,7 @@ def run_space(folder: Path) -> dict[str, Any]:
 
     torch.set_num_threads(1)  # threads of OpenMP do not come along into a forked process
     files = FileIndex(folder)
-    family = StableDiffusionFamily((tiny_spec("tiny-sd", tiny_sd(folder / "tiny-sd"), steps=4, guidance=5.0),))
+    family = StableDiffusionFamily((tiny_spec("tiny-sd", tiny_sd(folder / "tiny-sd"), steps=2, guidance=5.0),))
 
     def job(**params: Any) -> Job:
         return Job(
