@@ -24,7 +24,7 @@ from uvicorn.config import LOGGING_CONFIG
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
 
-# A quarter of the processor time went into collections: the objects of torch and Gradio outlive each of them.
+# A tenth of the processor time went into collections: the objects of torch and Gradio outlive each of them.
 gc.set_threshold(100_000, 50, 100)
 
 _FREEZE_MODULE_COUNT = 200

@@ -49,7 +49,7 @@ def test_a_link_shows_its_one_file_to_anybody_and_nothing_else(studio: ServedApp
 
 
 def test_a_result_is_named_after_its_upload_but_not_for_a_stranger(mine: httpx.Client) -> None:
-    sent = mine.post("/v1/files", files={"file": ("Rote Tasse.png", photo(7))}).json()["id"]
+    sent = mine.post("/v1/files", files={"file": ("Rote Tasse.png", make_noise_png(7))}).json()["id"]
     for _ in range(2):  # the second time the first result is the photo
         sent = mine.post(RUN, json={"photo": sent}).json()["files"][0]["id"]
         own = mine.get(f"/v1/files/{sent}/content").headers["content-disposition"]
