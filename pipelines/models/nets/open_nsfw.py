@@ -36,6 +36,7 @@ class OpenNsfw:
         options = ort.SessionOptions()
         options.intra_op_num_threads = THREAD_COUNT
         options.enable_mem_pattern = False
+        options.add_session_config_entry("session.disable_quant_qdq", "1")  # 8-bit kernels become float32 once
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         self._score_once = lru_cache(maxsize=REMEMBERED_SCORE_COUNT)(self._score_jpeg)
