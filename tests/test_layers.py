@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ui.api.routes", "ui.api.openapi_docs"),
     ("ui.api.app",),
     ("ui.tool_tab",),
+    ("ui.saved_looks",),
     (
         "ui.home_tab", "ui.batch_tab", "ui.library_tab", "ui.learn_tab", "ui.api_tab", "ui.saved_tab", "ui.verify_tab",
         "ui.settings_tab", "ui.gradio_client_api",

@@ -1,4 +1,4 @@
-"""The tab "Brand and characters": saved brand kits and characters of a visitor."""
+"""The tab "Brand and characters": saved brand kits, characters and looks of a visitor."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ui.api.auth.access import AccessControl
 from ui.api.routes.saved_items import PASSPORT_FORMAT, import_passport, write_passport
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import encode_data_url, encode_page_jpeg, read_upload
+from ui.saved_looks import SavedLooks
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import Control, build_control, list_form_fields, to_param_value
@@ -51,6 +52,7 @@ class SavedTab:
         with gr.Row(elem_classes=["dbx-tool"]):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self._lay_out_kits()
+                self.looks = SavedLooks(service, access)
             with gr.Column(scale=7, min_width=320, elem_classes=["dbx-form"]):
                 self._lay_out_characters()
 
@@ -100,7 +102,8 @@ class SavedTab:
             self.character_choice,
             self.passport,
         ]
-        gradio_tab.select(self.refresh, [], [*kit_outputs, *character_outputs], **PRIVATE_EVENT)
+        everything = [*kit_outputs, *character_outputs, *self.looks.list_outputs()]
+        gradio_tab.select(self.refresh, [], everything, **PRIVATE_EVENT)
         for control in self.fields.values():
             if control.field.holds_pictures:
                 display: Any = control.display
@@ -123,6 +126,7 @@ class SavedTab:
         )
         self.passport_upload.upload(self.restore_character, [self.passport_upload], character_outputs, **PRIVATE_EVENT)
         handoffs = {each.tab.tool.id: each.tab.handoff for each in events}
+        self.looks.wire(tabs, handoffs)
         self.send_to.input(
             self._make_send_handler(tabs, handoffs),
             [self.character_choice, self.send_to],
@@ -138,7 +142,9 @@ class SavedTab:
     async def refresh(self, request: gr.Request) -> Updates:
         """Fill the tab with the visitor's saved items."""
         owner = self.access.identify_visitor(request)
-        return await run_in_threadpool(lambda: {**self._show_kits(owner), **self._show_characters(owner)})
+        return await run_in_threadpool(
+            lambda: {**self._show_kits(owner), **self._show_characters(owner), **self.looks.show_looks(owner)}
+        )
 
     def _make_upload_handler(self, control: Control) -> Callable[..., Any]:
         async def receive_upload(request: gr.Request, path: str | None) -> Updates:

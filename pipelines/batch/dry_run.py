@@ -33,7 +33,7 @@ from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job
 from pipelines.jobs.workers import SharedDeviceEngine
-from pipelines.service.form_filling import BRAND_KIT_NOTICE_PREFIX
+from pipelines.service.form_filling import NOTICE_PREFIXES
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileIndex, FileInfo, FileRole, pixels_sha256
 
@@ -125,7 +125,7 @@ def dry_run(
     try:
         for row in batches.table.iter_rows(batch.id):
             # The user asked for the brand kit, so the notice about it is no news.
-            notices = [notice for notice in row.notices if not notice.startswith(BRAND_KIT_NOTICE_PREFIX)]
+            notices = [notice for notice in row.notices if not notice.startswith(tuple(NOTICE_PREFIXES.values()))]
             row_faults, job = check_row(service, batch, row, pictures, notices)
             total, bad = total + 1, bad + bool(row_faults)
             label = row_label(row.row, row.key, row.cells)

@@ -79,7 +79,7 @@ def resolve_saved_items(
         shared = {name: value for name, value in plan.shared.items() if name in params.model_fields}
         requested = {**shared, **{name: parse_cell(params, name, cell) for name, cell in row.cells.items()}}
         try:
-            form = fill_form(params, requested, owner, saved_items)
+            form = fill_form(params, requested, owner, saved_items, tool=row.tool)
         except StudioError as error:
             if error.param not in row.cells:
                 raise

@@ -10,7 +10,8 @@ from pipelines.core.errors import BadInput, NotFound
 from pipelines.core.params import Params
 from pipelines.service.saved_items import ID_PREFIXES, SavedItem, SavedKind
 
-BRAND_KIT_NOTICE_PREFIX = "Brand kit "  # how the notice begins that says which fields a kit filled
+NOTICE_PREFIXES = {"brand": "Brand kit ", "look": "Your look "}
+"""How the notice begins that says which fields a saved item filled."""
 
 
 class SavedItemLookup(Protocol):
@@ -43,10 +44,13 @@ class FilledForm:
     notices: tuple[str, ...] = ()
 
 
-def fill_form(params: type[Params], values: Mapping[str, Any], owner: str, saved_items: SavedItemLookup) -> FilledForm:
-    """Write out the kits and characters that a form names; what the form says itself stays.
+def fill_form(
+    params: type[Params], values: Mapping[str, Any], owner: str, saved_items: SavedItemLookup, *, tool: str = ""
+) -> FilledForm:
+    """Write out the looks, kits and characters that a form names; what the form says itself stays.
 
-    A picture may be named by the character it shows. Raises `BadInput` for an item that the owner has not saved.
+    A picture may be named by the character it shows. Raises `BadInput` for an item that the owner has not saved, and
+    for a look of another tool than the one with the id `tool`.
     """
     form = {name: _resolve_pictures(params, name, value, owner, saved_items) for name, value in values.items()}
     notices: list[str] = []
@@ -56,13 +60,15 @@ def fill_form(params: type[Params], values: Mapping[str, Any], owner: str, saved
         if kind is None or not isinstance(key, str) or not key.strip() or "=" in key:
             continue
         item = _find_saved(saved_items, owner, kind, key, field)
+        if kind == "look" and item.value["tool"] != tool:
+            raise BadInput(f"'{item.name}' is a look of another tool: {item.value['tool']}.", param=field)
         item_values = item.value if kind == "brand" else item.value["params"]
-        form[field] = "" if kind == "brand" else item_values.get(field, "")
+        form[field] = item_values.get(field, "") if kind == "character" else ""
         used = [name for name in item_values if name != field and _accepts_value(params, form, name, item_values[name])]
         form |= {name: item_values[name] for name in used}
-        if kind == "brand":
+        if kind in NOTICE_PREFIXES:
             labels = ", ".join(str(params.model_fields[name].title).lower() for name in used)
-            notices.append(f"{BRAND_KIT_NOTICE_PREFIX}'{item.name}': {labels or 'nothing of it is used here'}.")
+            notices.append(f"{NOTICE_PREFIXES[kind]}'{item.name}': {labels or 'nothing of it is used here'}.")
     return FilledForm(form, tuple(notices))
 
 

@@ -1,10 +1,11 @@
-"""Brand kits and characters that an owner saved under a name, in the queue's database.
+"""Brand kits, characters and looks that an owner saved under a name, in the queue's database.
 
 A job that names one gets its values written into its form, so that later changes of a kit change no job.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import secrets
@@ -17,12 +18,16 @@ from typing import Any, Literal
 import numpy as np
 from sqlalchemy import ColumnElement, delete, or_, select
 
+from pipelines.codecs.encode import STILL_FORMATS, encode_image
 from pipelines.core.errors import BadInput, NotFound
-from pipelines.core.params import Params, choice_field, colour_field, picture_field
+from pipelines.core.geometry import Image
+from pipelines.core.params import FieldKind, Params, choice_field, colour_field, picture_field
 from pipelines.core.tools import Tool
-from pipelines.jobs.queue import JobQueue
+from pipelines.imaging.color import flatten_on_white
+from pipelines.imaging.resize import resize_image, size_within
+from pipelines.jobs.queue import JobQueue, JobRow
 from pipelines.jobs.table import JobTable
-from pipelines.service.form_checks import FormChecks, validate_form
+from pipelines.service.form_checks import FormChecks, list_form_errors, validate_form
 from pipelines.service.uploads import UploadService
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import DatabaseUnavailable, Row
@@ -30,12 +35,17 @@ from pipelines.storage.file_index import FileIndex
 from pipelines.storage.schema import JOB_TABLES, SAVED_ITEMS
 from pipelines.tools import find_tool
 
-SavedKind = Literal["brand", "character"]
-ID_PREFIXES: dict[str, str] = {"brand": "brand-", "character": "char-"}
+SavedKind = Literal["brand", "character", "look"]
+ID_PREFIXES: dict[str, str] = {"brand": "brand-", "character": "char-", "look": "look-"}
 MAX_SAVED_COUNT = 200  # of one owner and one kind
 CHARACTER_TOOL_ID = "character"
 PASSPORT_FIELDS = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
 """Fields of a character's form that are saved with it; layout and file format are not."""
+UNSAVED_KINDS: tuple[FieldKind, ...] = ("picture", "pictures", "mask", "points", "box", "seed")
+UNSAVED_FIELDS = frozenset({"consent", "look"})
+"""Fields that no look has: each photo has its own, and consent is for one photo."""
+LOOK_PICTURE_PX = 320
+MAX_LOOK_PICTURE_CHARS = 200_000
 _NAME = re.compile(r"[^\x00-\x1f\x7f=]{1,60}")
 _S = SAVED_ITEMS.c
 
@@ -63,10 +73,13 @@ class BrandKit(Params):
 
 @dataclass(frozen=True)
 class SavedItem:
-    """One saved item. A brand's `value` is a `BrandKit`'s; a character's has `params` and `picture`, a file id."""
+    """One saved item. A brand's `value` is a `BrandKit`'s; a character's has `params` and `picture`, a file id.
+
+    A look's has `tool`, `params`, and `picture`, a small JPEG as a data URL or None.
+    """
 
     id: str
-    kind: str
+    kind: SavedKind
     name: str
     value: dict[str, Any]
     created: float
@@ -159,6 +172,39 @@ class SavedItemService(SavedItemStore):
         params = {field: value for field, value in receipt_params.items() if field in PASSPORT_FIELDS and value}
         return self.save_item(owner, "character", name, {"params": params, "picture": picture})
 
+    def save_look(
+        self, name: str, tool_id: str, values: Mapping[str, Any], owner: str, picture: Image | None = None
+    ) -> SavedItem:
+        """Save a tool's settings as a look: those that differ from the form's defaults, without pictures and seed.
+
+        `picture` (H x W x 3 or 4) shows what it looks like. Raises `NotFound` for an unknown tool, `InvalidParams`,
+        `BadInput`.
+        """
+        tool = find_tool(tool_id, self._tools)
+        saved = {field: value for field, value in values.items() if field not in tool.params.model_fields}
+        saved |= {field: values[field] for field in list_look_fields(tool.params) if field in values}
+        for error in list_form_errors(tool.params, saved):
+            if error.param is None or error.param in saved:
+                raise error
+        defaults = {field: tool.params.model_fields[field].default for field in saved}
+        params = {field: value for field, value in saved.items() if value not in (defaults[field], None)}
+        shown = None if picture is None else _encode_look_picture(picture)
+        return self.save_item(owner, "look", name, {"tool": tool.id, "params": params, "picture": shown})
+
+    def save_look_of_job(self, name: str, job_id: str, owner: str) -> SavedItem:
+        """Save the settings of a finished job as a look, with its first picture. Raises as `save_look`."""
+        row = self._jobs.get_job(job_id)
+        if row is None or row.job.owner != owner:
+            raise NotFound("There is no such job.")
+        files = row.result.files if row.result is not None else ()
+        stills = [file.id for file in files if file.role == "result" and file.format in STILL_FORMATS]
+        picture = self._files.open_image(stills[0]) if stills else None
+        known = {name: value for name, value in row.job.params.items() if name in list_look_fields(self._form_of(row))}
+        return self.save_look(name, row.job.tool, known, owner, picture)
+
+    def _form_of(self, row: JobRow) -> type[Params]:
+        return find_tool(row.job.tool, self._tools).params
+
     def import_character(self, name: str, params: Mapping[str, Any], picture: str, owner: str) -> SavedItem:
         """Save a character that another studio exported. Raises `BadInput`, `InvalidParams`, `PolicyRefusal`."""
         tool = find_tool(CHARACTER_TOOL_ID, self._tools)
@@ -172,14 +218,27 @@ class SavedItemService(SavedItemStore):
         return self.save_item(owner, "character", name, {"params": known, "picture": picture})
 
 
-def read_brand_kits(data: Path, owner: str, database: str = "") -> Iterator[SavedItem]:
-    """Yield the owner's kits in a studio's data folder, which is only read: that studio may be running."""
+def list_look_fields(params: type[Params]) -> tuple[str, ...]:
+    """List the fields of a tool's form that a look has."""
+    left_out = {*params.fields_of_kind(*UNSAVED_KINDS), *UNSAVED_FIELDS}
+    return tuple(field for field in params.model_fields if field not in left_out)
+
+
+def _encode_look_picture(picture: Image) -> str:
+    size = size_within(picture.shape, LOOK_PICTURE_PX)
+    small = resize_image(flatten_on_white(picture), size)
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_image(small, 'jpeg', b'', 80)).decode()}"
+
+
+def read_kits_and_looks(data: Path, owner: str, database: str = "") -> Iterator[SavedItem]:
+    """Yield the owner's kits and looks in a studio's data folder, which is only read: that studio may be running."""
     path = data / "jobs.sqlite3"
     if not database and not path.exists():
         return
     db = open_database(path, JOB_TABLES, database, read_only=True)
     try:
-        yield from map(_item_from_row, db.fetch_rows(select(SAVED_ITEMS).where(_S.owner == owner, _S.what == "brand")))
+        own = select(SAVED_ITEMS).where(_S.owner == owner, _S.what.in_(("brand", "look")))
+        yield from map(_item_from_row, db.fetch_rows(own))
     except DatabaseUnavailable:  # a folder that may not even be read, or one of before there were kits
         return
     finally:

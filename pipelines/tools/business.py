@@ -161,6 +161,7 @@ class Business(Params):
     blur: float = form_fields.blur_field()
     model_words: str = form_fields.model_words_field()
     light: form_fields.Light = form_fields.light_field()
+    look: str = form_fields.look_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()

@@ -169,6 +169,7 @@ class Creator(Params):
     backdrop: str | None = form_fields.backdrop_field()
     name: str = prompt_field("Name", "Heads the sheet.", max_length=40, advanced=True, is_drawn=True)
     layers: bool = form_fields.layers_field()
+    look: str = form_fields.look_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()

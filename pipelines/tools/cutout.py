@@ -38,6 +38,7 @@ class CutOut(Subject):
     margin: int = number_field(
         "Margin", "Around the trimmed subject, in percent of its longer side.", 4, ge=0, le=50, unit="%"
     )
+    look: str = form_fields.look_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     master: form_fields.DeepMasterFile = form_fields.master_field(deep=True)

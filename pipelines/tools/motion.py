@@ -60,6 +60,7 @@ class Motion(Params):
     )
     gif_frames: int = number_field("Frames of the GIF", "Fewer make a smaller file.", 24, ge=2, le=60, advanced=True)
     size: int = number_field("Size", "Longer side.", 720, ge=256, le=MAX_SIZE_PX, step=16, unit="px")
+    look: str = form_fields.look_field()
     seed: int | None = seed_field()
     consent: bool = form_fields.consent_field()
 

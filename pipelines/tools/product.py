@@ -145,6 +145,7 @@ class Product(Subject):
     light: form_fields.Light = form_fields.light_field()
     model_words: str = form_fields.model_words_field()
     layers: bool = form_fields.layers_field()
+    look: str = form_fields.look_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()

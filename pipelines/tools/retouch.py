@@ -76,6 +76,7 @@ class Retouch(Params):
         labels={"photo": "As the photo", "2048": "At most 2048 px", "1024": "At most 1024 px"},
         advanced=True,
     )
+    look: str = form_fields.look_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     seed: int | None = seed_field()

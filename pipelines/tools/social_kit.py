@@ -123,6 +123,7 @@ class Kit(Params):
     keep: Points = keep_field()
     drop: Points = drop_field()
     box: SubjectBox = subject_box_field()
+    look: str = form_fields.look_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()

@@ -91,6 +91,7 @@ class Style(Params):
     keep: Points = keep_field()
     drop: Points = drop_field()
     box: SubjectBox = subject_box_field()
+    look: str = form_fields.look_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     seed: int | None = seed_field()

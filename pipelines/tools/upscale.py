@@ -30,6 +30,7 @@ class Upscale(Params):
     protect_faces: bool = flag_field(
         "Protect faces", "Enlarge faces almost plainly, so that nothing is invented.", True, advanced=False
     )
+    look: str = form_fields.look_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     master: form_fields.DeepMasterFile = form_fields.master_field(deep=True)

@@ -52,7 +52,7 @@ def here(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def shelf(here: ServedApp) -> Iterator[SavedItemStore]:
     yield here.service.saved_items
-    for what in ("brand", "character"):
+    for what in ("brand", "character", "look"):
         for row in here.service.saved_items.list_items("local", what):
             here.service.saved_items.delete_item("local", what, row.id)
 
@@ -296,3 +296,81 @@ def test_words_in_a_passport_pass_the_same_door(here: ServedApp, shelf: SavedIte
     with pytest.raises(PolicyRefusal):
         here.service.saved_items.import_character("Bo", params, "file-x", "local")
     assert parse_character(params["character"]).art == "thumbs"
+
+
+# ---------------------------------------------------------------- looks
+
+
+def test_a_look_is_the_forms_own_choices_and_what_a_call_says_wins(here: ServedApp, shelf: SavedItemStore) -> None:
+    saved = here.service.saved_items
+    photo = here.service.uploads.ingest_picture(png(side=160), "local")[0]
+    form = {"photo": photo, "preset": "amazon", "size": 512, "fill": 60, "seed": 4, "consent": True, "quality": 95}
+    look = saved.save_look("Shop white", "product", form, "local")
+    assert look.value == {"tool": "product", "params": {"preset": "amazon", "size": 512, "fill": 60}, "picture": None}
+    for key in ("Shop white", look.id):
+        job = here.service.create_job("product", {"photo": photo, "look": key, "size": 768}, "local")
+        assert (job.params["preset"], job.params["size"], job.params["fill"]) == ("amazon", 768, 60)
+        assert job.params["look"] == ""
+        assert job.notices == ("Your look 'Shop white': look, fill.",)
+    with pytest.raises(BadInput, match="look of another tool") as caught:
+        here.service.create_job("kit", {"photo": photo, "look": "Shop white"}, "local")
+    assert caught.value.param == "look"
+    with pytest.raises(BadInput):
+        here.service.create_job("product", {"photo": photo, "look": "Shop white"}, OTHER)
+
+
+@pytest.mark.parametrize("params", [{"preset": "moon"}, {"size": 9_999}, {"no_field": 1}])
+def test_a_look_is_checked_as_a_form_is(here: ServedApp, shelf: SavedItemStore, params: dict[str, object]) -> None:
+    with pytest.raises(InvalidParams):
+        here.service.saved_items.save_look("Bad", "product", params, "local")
+
+
+def test_every_tool_takes_a_look() -> None:
+    for tool in TOOLS:
+        assert tool.params.schema_extra("look")["x-kept"] == "look", tool.id
+
+
+def test_looks_are_kept_used_and_forgotten_over_the_api(here: ServedApp, shelf: SavedItemStore) -> None:
+    body = {"name": "Green", "tool": "character", "params": {"colour": "#2f7d4f", "mood": "happy", "size": 256}}
+    with here.open_client() as client:
+        row = client.post("/v1/looks", json=body).json()
+        assert (row["object"], row["name"], row["params"]) == ("look", "Green", body["params"])
+        assert row["link"] == "/?tool=character&mood=happy&size=256&colour=%232f7d4f"
+        assert client.get("/v1/looks").json()["data"] == [row]
+        assert client.get("/v1/looks/Green").json() == row
+        made = client.post("/v1/tools/character", json={"look": "Green", "preset": "anyone", "seed": 1}).json()
+        assert made["receipt"]["params"]["colour"] == "#2f7d4f"
+        again = client.post("/v1/looks", json={"name": "Green too", "job": made["id"]}).json()
+        assert again["params"] == {**body["params"], "preset": "anyone"}
+        assert again["picture"].startswith("data:image/jpeg;base64,")
+        refused = client.post("/v1/tools/character", json={"look": "Nobody"})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "look")
+        assert client.delete("/v1/looks/Green").json()["deleted"] is True
+        assert client.get("/v1/looks/Green").status_code == 404
+
+
+def test_looks_travel_as_one_file(here: ServedApp, shelf: SavedItemStore) -> None:
+    job = made(here, seed=6, mood="calm")
+    first = here.service.saved_items.save_look_of_job("Calm", job, "local")
+    here.service.saved_items.save_look("Shop", "product", {"preset": "amazon"}, "local")
+    with here.open_client() as client:
+        file = client.get("/v1/looks-file")
+        assert file.headers["content-disposition"].endswith('filename="looks.json"')
+        assert [row["name"] for row in file.json()["looks"]] == ["Calm", "Shop"]
+        assert [row["name"] for row in client.get("/v1/looks-file?key=Shop").json()["looks"]] == ["Shop"]
+        for name in ("Calm", "Shop"):
+            client.delete(f"/v1/looks/{name}")
+        assert client.post("/v1/looks", json=file.json()).status_code == 200
+        back = {row["name"]: row for row in client.get("/v1/looks").json()["data"]}
+        assert back["Calm"]["params"] == first.value["params"]
+        assert back["Calm"]["picture"].startswith("data:image/jpeg")
+        for wrong in ({"looks": []}, {"looks": [1]}, {"looks": [{"name": "x", "tool": "no", "params": {}}]}):
+            answer = client.post("/v1/looks", json={"format": "designerbox-looks", **wrong})
+            assert answer.status_code in (400, 404), answer.text
+        large = {"name": "x", "tool": "product", "params": {}, "picture": "data:image/png;base64," + "A" * 300_000}
+        assert client.post("/v1/looks", json=large).json()["error"]["param"] == "picture"
+
+
+def test_a_strangers_job_makes_no_look(here: ServedApp, shelf: SavedItemStore) -> None:
+    with pytest.raises(NotFound):
+        here.service.saved_items.save_look_of_job("Mine", made(here, seed=9), OTHER)

@@ -111,6 +111,12 @@ PASSPORT = _object({
     "format": {"const": "designerbox-character"}, "name": _TEXT, "params": {"type": "object"},
     "picture": {**_TEXT, "description": "A data URL."}, "reference": {**_TEXT, "description": "The same."},
 }, "reference")  # fmt: skip
+LOOK = _object({
+    "id": _TEXT, "object": {"const": "look"}, "name": _TEXT, "created_at": _COUNT, "tool": _TEXT,
+    "params": {"type": "object"}, "picture": {**_MAYBE_TEXT, "description": "A data URL."},
+    "link": {**_TEXT, "description": "The page with these settings; its host is this one."},
+})  # fmt: skip
+LOOKS = _object({"format": {"const": "designerbox-looks"}, "looks": {"type": "array", "items": {"type": "object"}}})
 DELETED = _object({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
 
 _STEP = {"index": _COUNT, "total": _COUNT, "stage": _TEXT,
@@ -136,7 +142,8 @@ IMAGE_EVENT: dict[str, Any] = {
 }
 PARTS: dict[str, dict[str, Any]] = {
     "Job": JOB, "File": FILE, "Page": PAGE, "Images": IMAGES, "Batch": BATCH, "Key": KEY, "Share": SHARE,
-    "Deleted": DELETED, "Passport": PASSPORT, "Event": EVENT, "ImageEvent": IMAGE_EVENT,
+    "Deleted": DELETED, "Passport": PASSPORT, "Look": LOOK, "Looks": LOOKS,
+    "Event": EVENT, "ImageEvent": IMAGE_EVENT,
 }  # fmt: skip
 """Schemas by their names in the OpenAPI document."""
 
@@ -154,6 +161,11 @@ SCHEMA_OF_ROUTE: dict[tuple[str, str], str] = {
     ("delete", "/shares/{share_id}"): "Deleted",
     ("get", "/characters/{key}/passport"): "Passport",
     ("delete", "/brands/{key}"): "Deleted",
+    ("post", "/looks"): "Look",
+    ("get", "/looks/{key}"): "Look",
+    ("get", "/looks"): "Page",
+    ("get", "/looks-file"): "Looks",
+    ("delete", "/looks/{key}"): "Deleted",
     ("delete", "/characters/{key}"): "Deleted",
     ("get", "/jobs"): "Page",
     ("get", "/jobs/{job_id}"): "Job",

@@ -97,24 +97,24 @@ def _run_with_studio(settings: Settings, args: argparse.Namespace, out: Path, ho
     try:
         if args.resume:
             return _resume_run(studio, out)
-        _copy_brand_kits(studio, home)
+        _copy_saved_items(studio, home)
         return _start_run(studio, args, out)
     finally:
         studio.close()
 
 
-def _copy_brand_kits(studio: RunningStudio, home: Settings) -> None:
-    """Copy the brand kits of the studio `home` with their pictures, because a run has a data folder of its own."""
-    from pipelines.service.saved_items import BrandKit, read_brand_kits
+def _copy_saved_items(studio: RunningStudio, home: Settings) -> None:
+    """Copy the kits and looks of the studio `home` with their pictures: a run has a data folder of its own."""
+    from pipelines.service.saved_items import BrandKit, read_kits_and_looks
     from pipelines.storage.file_index import read_png
 
-    for kit in read_brand_kits(home.data, LOCAL_OWNER, home.database):
+    for kit in read_kits_and_looks(home.data, LOCAL_OWNER, home.database):
         for name in BrandKit.fields_of_kind("picture"):
-            if kit.value.get(name):
+            if kit.kind == "brand" and kit.value.get(name):
                 with suppress(NotFound):
                     picture = read_png(_fetch_stored_file(home, f"{kit.value[name]}.png"))
                     studio.service.files.add_image(picture, LOCAL_OWNER, "upload")
-        studio.service.saved_items.save_item(LOCAL_OWNER, "brand", kit.name, kit.value)
+        studio.service.saved_items.save_item(LOCAL_OWNER, kit.kind, kit.name, kit.value)
 
 
 def _fetch_stored_file(home: Settings, name: str) -> Path:

@@ -68,6 +68,8 @@ class ResultPanel:
     file_format: gr.Dropdown
     apply_to_folder: gr.Button
     image_size: gr.Dropdown
+    look_name: gr.Textbox
+    save_look: gr.Button
     pointing: PointingPanel | None
 
     def components(self) -> list[Component]:
@@ -354,6 +356,8 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
                 visible="photo" in tool.params.model_fields,
                 elem_id=f"{tool.id}-folder",
             )
+            look_name = gr.Textbox(label="Name of my look", max_lines=1, elem_id=f"{tool.id}-look-name")
+            save_look = gr.Button("Save this form as a look", elem_id=f"{tool.id}-look-save")
             for name in draggable:
                 gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
     with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in draggable)], elem_id=f"{tool.id}-box"):
@@ -398,6 +402,8 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         file_format,
         apply_to_folder,
         image_size,
+        look_name,
+        save_look,
         pointing,
     )
 

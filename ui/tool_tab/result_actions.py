@@ -7,10 +7,14 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.core.errors import StudioError
+from ui.tool_tab import text
 from ui.tool_tab.job_follower import JobFollower
 from ui.tool_tab.settings_link import page_address
 from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates, list_result_pictures
+
+SAVED_LOOK_TEXT = "'{name}' is saved: under More, on the tab Brand and characters, in batches and over the API."
 
 
 class ResultActions:
@@ -42,6 +46,19 @@ class ResultActions:
         """Fill the form with the exact settings and the seed of the shown picture."""
         settings = self.read_shown_settings(state, request)
         return self.view.no_change() if settings is None else self.view.fill_form(*settings)
+
+    def save_look(self, request: gr.Request, name: str, state: TabState, *values: Any) -> Updates:
+        """Save the form as a look of the visitor's, with the shown picture."""
+        service, owner = self.follower.service, self.follower.access.identify_visitor(request)
+        shown = self.find_shown_file(state, 0, request)
+        try:
+            picture = service.files.open_image(shown) if shown else None
+            row = service.saved_items.save_look(name, self.tab.tool.id, self.tab.read_form(values), owner, picture)
+        except StudioError as error:
+            field = "look-name" if error.param == "name" else error.param
+            return {self.tab.alerts: text.render_alert(error.message, f"{self.tab.tool.id}-{field}")}
+        notice = text.render_notice([SAVED_LOOK_TEXT.format(name=row.name)], f"{self.tab.tool.id}-look-name")
+        return {**self.view.offer_saved_names(owner), self.tab.result.look_name: "", self.tab.alerts: notice}
 
     def make_remake_handler(self, field: str) -> Callable[..., AsyncIterator[Updates]]:
         """Return a handler that repeats the shown job with another value of `field` and the same seed.

@@ -180,6 +180,8 @@ class TabView:
         for control in self.tab.controls.values():
             if control.field.saved_kind:
                 rows = self.service.saved_items.list_items(owner, control.field.saved_kind)
+                if control.field.saved_kind == "look":
+                    rows = [row for row in rows if row.value["tool"] == self.tab.tool.id]
                 updates[control.value] = gr.update(choices=[("None", ""), *((row.name, row.name) for row in rows)])
         return updates
 

@@ -100,6 +100,17 @@ def brand_field() -> Any:
     )
 
 
+def look_field() -> Any:
+    """The name of a look of one's own, `str`; its settings are written into the form when the job is made."""
+    return prompt_field(
+        "My look",
+        "One that you saved of this tool: its settings, where nothing else is chosen.",
+        max_length=60,
+        advanced=True,
+        saved_kind="look",
+    )
+
+
 def light_field() -> Any:
     """`exact` leaves the subject's pixels as they are, `relit` fits them to the scene."""
     return choice_field(

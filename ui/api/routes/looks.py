@@ -1,0 +1,170 @@
+"""Routes `/v1/looks`: a tool's settings saved under a name; exported and imported as one file."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from pipelines.core.errors import BadInput, InvalidParams
+from pipelines.core.geometry import Image
+from pipelines.service.orders import StudioService
+from pipelines.service.saved_items import MAX_LOOK_PICTURE_CHARS, MAX_SAVED_COUNT, SavedItem
+from ui.api import request_parsing
+from ui.api.dependencies import OwnerDep, ServiceDep
+from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors
+from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, paginate_list
+
+router = APIRouter(tags=["kept"])
+LOOKS_FORMAT = "designerbox-looks"
+_TEXT: dict[str, Any] = {"type": "string"}
+_LOOK: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "tool", "params"],
+    "properties": {
+        "name": {**_TEXT, "minLength": 1},
+        "tool": _TEXT,
+        "params": {"type": "object", "description": "Fields of the tool's form; pictures and the seed are left out."},
+        "picture": {"type": ["string", "null"], "description": "What it looks like: a data URL."},
+    },
+}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "anyOf": [
+                        _LOOK,
+                        {
+                            "type": "object",
+                            "required": ["name", "job"],
+                            "properties": {"name": _TEXT, "job": {**_TEXT, "description": "A finished job of yours."}},
+                        },
+                        {
+                            "type": "object",
+                            "required": ["format", "looks"],
+                            "properties": {
+                                "format": {"const": LOOKS_FORMAT},
+                                "looks": {"type": "array", "items": _LOOK, "maxItems": MAX_SAVED_COUNT},
+                            },
+                        },
+                    ]
+                },
+                "example": {"name": "Shop white", "tool": "product", "params": {"preset": "amazon", "size": 3000}},
+            }
+        },
+    }
+}
+
+
+def look_object(row: SavedItem) -> dict[str, Any]:
+    """Build the object of a look. Its tool's form takes `id` or `name` as `look`; `link` opens the page with it."""
+    head = {"id": row.id, "object": "look", "name": row.name, "created_at": int(row.created)}
+    return {**head, **row.value, "link": make_look_link(row)}
+
+
+def make_look_link(row: SavedItem) -> str:
+    """Make the address, on this studio, that opens the look's tool with its settings."""
+    settings = {name: json.dumps(value).strip('"') for name, value in row.value["params"].items()}
+    return f"/?{urlencode({'tool': row.value['tool'], **settings})}"
+
+
+@router.get("/looks", responses=document_errors(READ_CODES))
+async def list_looks(
+    owner: OwnerDep,
+    service: ServiceDep,
+    limit: Annotated[int, LIMIT_QUERY] = 20,
+    after: Annotated[str | None, AFTER_QUERY] = None,
+) -> dict[str, Any]:
+    """Your looks, by name."""
+    rows = await to_thread.run_sync(service.saved_items.list_items, owner, "look")
+    return paginate_list(rows, look_object, limit, after)
+
+
+@router.post("/looks", responses=document_errors(UPLOAD_CODES), openapi_extra=_BODY)
+async def keep_look(request: Request, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
+    """Keep a tool's settings under `name`, in the place of an older look of that name; each tool takes it as `look`.
+
+    Send `tool` and `params`, or the `job` that has them; or the file of `/v1/looks-file` as it is, which brings back
+    all that are in it and answers with the last.
+    """
+    async with request_parsing.read_form(request) as form:
+        values = {name: form.get_one(name) for name in form.values}
+    row = await to_thread.run_sync(_keep, values, owner, service)
+    return look_object(row)
+
+
+def _keep(values: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
+    if values.get("format") == LOOKS_FORMAT:
+        return import_looks(values, owner, service)[-1]
+    name, job = values.get("name"), values.get("job")
+    if not isinstance(name, str):
+        raise InvalidParams("'name' is missing.", param="name")
+    if isinstance(job, str):
+        return service.saved_items.save_look_of_job(name, job, owner)
+    return _save_look(values, owner, service)
+
+
+@router.get("/looks-file", responses=document_errors(READ_CODES))
+async def export_looks(
+    owner: OwnerDep,
+    service: ServiceDep,
+    key: Annotated[str | None, Query(description="One look by id or name; without it all of them.")] = None,
+) -> Response:
+    """Your looks, or one of them, as one JSON file with their pictures, for another studio or for later."""
+    text = await to_thread.run_sync(write_looks, owner, service, key)
+    headers = {"Content-Disposition": 'attachment; filename="looks.json"'}
+    return Response(text, media_type="application/json", headers=headers)
+
+
+@router.get("/looks/{key}", responses=document_errors(READ_CODES))
+async def get_look(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
+    """One look, by id or name."""
+    return look_object(await to_thread.run_sync(service.saved_items.find_item, owner, "look", key))
+
+
+@router.delete("/looks/{key}", responses=document_errors(WRITE_CODES))
+async def delete_look(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
+    """Forget a look; jobs that it made say all they need."""
+    row = await to_thread.run_sync(service.saved_items.delete_item, owner, "look", key)
+    return {"id": row.id, "object": "look", "deleted": True}
+
+
+def write_looks(owner: str, service: StudioService, key: str | None = None) -> str:
+    """Write the owner's looks, or the one with this id or name, as JSON, which `import_looks` reads."""
+    saved = service.saved_items
+    rows = saved.list_items(owner, "look") if key is None else [saved.find_item(owner, "look", key)]
+    return json.dumps({"format": LOOKS_FORMAT, "looks": [{"name": row.name, **row.value} for row in rows]}, indent=1)
+
+
+def import_looks(file: dict[str, Any], owner: str, service: StudioService) -> list[SavedItem]:
+    """Save every look of a file, each checked like a tool's form. Raises `BadInput`, `InvalidParams`, `NotFound`."""
+    looks = file.get("looks")
+    if not isinstance(looks, list) or not 0 < len(looks) <= MAX_SAVED_COUNT:
+        raise BadInput(f"'looks' is a list of 1 to {MAX_SAVED_COUNT} looks.", param="looks")
+    return [_save_look(look if isinstance(look, dict) else {}, owner, service) for look in looks]
+
+
+def _save_look(look: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
+    name, tool, params = look.get("name"), look.get("tool"), look.get("params")
+    if not isinstance(name, str) or not isinstance(tool, str) or not isinstance(params, dict):
+        raise BadInput("A look has 'name', 'tool' and 'params'.", param="params")
+    picture = _read_picture(look.get("picture"), owner, service)
+    return service.saved_items.save_look(name, tool, params, owner, picture)
+
+
+def _read_picture(value: object, owner: str, service: StudioService) -> Image | None:
+    """Decode and filter a look's picture like an upload. Raises `BadInput`, `PolicyRefusal`."""
+    if value is None:
+        return None
+    head = request_parsing.DATA_URL_PATTERN.match(value) if isinstance(value, str) else None
+    if head is None or not isinstance(value, str) or len(value) > MAX_LOOK_PICTURE_CHARS:
+        raise BadInput(f"'picture' is a data URL of at most {MAX_LOOK_PICTURE_CHARS} characters.", param="picture")
+    data = request_parsing.decode_data_url(value, head.end(), "picture")
+    file_id, _ = service.uploads.ingest_picture(data, owner)
+    return service.files.open_image(file_id)
