@@ -52,9 +52,9 @@ class SavedTab:
         with gr.Row(elem_classes=["dbx-tool"]):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self._lay_out_kits()
-                self.looks = SavedLooks(service, access)
             with gr.Column(scale=7, min_width=320, elem_classes=["dbx-form"]):
                 self._lay_out_characters()
+                self.looks = SavedLooks(service, access)
 
     def _lay_out_kits(self) -> None:
         gr.HTML("<h2>Brand kit</h2>")
