@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_layers
 from pipelines.compositing.compose import composite_subject, relight_subject
+from pipelines.compositing.head_restoration import find_head_alpha, move_face, restore_head
 from pipelines.compositing.light_estimation import estimate_key_side, with_photo_constraints
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
@@ -76,6 +77,13 @@ LOOK_SETS: dict[str, tuple[str, ...]] = {
 }
 
 
+EDITED_NOTICE = (
+    "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
+)
+HEAD_KEPT_NOTICE = "Face and hair down to the chin are your photo's own again; hands and what is below were drawn."
+HEAD_LOST_NOTICE = "Your photo's head could not be laid back over a drawn picture: there the model's own is shown."
+
+
 class Headshot(Subject):
     """The form."""
 
@@ -126,7 +134,10 @@ class Headshot(Subject):
         "Expression", "For example: a calm smile.", max_length=80, advanced=True, needs=("edit",)
     )
     outfit: str = prompt_field(
-        "Outfit", "For example: a navy blazer over a white shirt.", max_length=120, needs=("edit",)
+        "Outfit",
+        "For example: a navy blazer over a white shirt. Your face and hair are laid back.",
+        max_length=120,
+        needs=("edit",),
     )
     size: int = form_fields.size_field(largest=form_fields.LARGE_SIDE_PX)
     variations: int = form_fields.variations_field()
@@ -188,7 +199,7 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
             if is_completed:
                 image = _complete_portrait(params, context, image, photo, placed, missing, emit)
             image = _to_monochrome(image) if LOOKS[name].is_monochrome else image
-            edited = _edit_portrait(params, context, image, emit)
+            edited = _edit_portrait(params, context, image, placed.alpha, move_face(face, frame.matrix), emit)
             images += edited.images
             notices += edited.notices
             emit("Composing", len(images), len(names), images[-1])
@@ -281,19 +292,29 @@ def _edit_request(params: Headshot) -> str:
     return ", ".join(f"{what}: {words}" for what, words in changes if words)
 
 
-def _edit_portrait(params: Headshot, context: ToolContext, image: Image, emit: ProgressCallback) -> RenderedImages:
-    """Let a model change expression or outfit; the portrait as it is where nothing is asked for."""
+def _edit_portrait(
+    params: Headshot, context: ToolContext, image: Image, alpha: Alpha, face: Face, emit: ProgressCallback
+) -> RenderedImages:
+    """Let a model change expression or outfit; the portrait as it is where nothing is asked for.
+
+    Where the expression is not to change, the head is laid back. `face` and `alpha` are those of `image`.
+    """
     request = _edit_request(params)
     if not request or context.draft:
         return RenderedImages((image,))
     words = f"The same person, face, hair, pose, light and background; change only {request}. {DRESSED_PROMPT}."
     size = image.shape[1], image.shape[0]
     render = RenderRequest("edit", words, size, (context.seed,), images=(image,), caption=_edit_caption(params))
-    drawn = context.draw(render, emit)
-    notice = (
-        "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
+    if params.expression:
+        drawn = context.draw(render, emit)
+        return RenderedImages(drawn.images, (EDITED_NOTICE, *drawn.notices))
+    drawn = context.draw(replace(render, preserved_mask=find_head_alpha(face, alpha)), emit)
+    restored = [restore_head(image, each, alpha, face) for each in drawn.images]
+    images = tuple(
+        with_head if with_head is not None else each for each, with_head in zip(drawn.images, restored, strict=True)
     )
-    return RenderedImages(drawn.images, (notice, *drawn.notices))
+    notice = HEAD_LOST_NOTICE if any(each is None for each in restored) else HEAD_KEPT_NOTICE
+    return RenderedImages(images, (EDITED_NOTICE, notice, *drawn.notices))
 
 
 def _complete_portrait(

@@ -152,6 +152,20 @@ def test_what_a_model_draws_on_a_person_is_dressed_and_told(preset: str) -> None
     assert any("the receipt says how far" in notice for notice in draft.notices)
 
 
+def test_an_outfit_alone_keeps_the_head_or_says_that_it_could_not() -> None:
+    context = PortraitContext()
+    draft = run_headshot(context, outfit="a beige blazer")
+    (edit,) = (render for render in context.renders if render.verb == "edit")
+    assert edit.preserved_mask is not None
+    assert edit.preserved_mask.shape == draft.images[0].shape[:2]
+    assert 0 < edit.preserved_mask.mean() < 0.3
+    assert headshot.HEAD_LOST_NOTICE in draft.notices, "one grey has no head"
+    smiling = PortraitContext()
+    notices = run_headshot(smiling, expression="a calm smile").notices
+    assert smiling.renders[-1].preserved_mask is None
+    assert not {headshot.HEAD_LOST_NOTICE, headshot.HEAD_KEPT_NOTICE} & set(notices)
+
+
 def test_nothing_is_drawn_on_a_person_who_did_not_ask() -> None:
     context = PortraitContext()
     assert run_headshot(context).exact

@@ -1,0 +1,122 @@
+"""Lay the photographed head back over a portrait in which an edit model drew other clothes.
+
+The edit is registered with the photo by the features of the head alone, so that the head stands where the photo has it,
+whatever became of the body. Then face and hair are the photo's own pixels again, mixed into the edit at the jaw, and
+the edit's skin beside them takes the photo's colour.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipelines.compositing.registration import Drift, measure_drift, undo_drift
+from pipelines.core.geometry import Alpha, Face, Float64Array, Image
+
+MAX_ERROR_PX = 0.7  # of any corner of the head, beside the photo's, beyond which it is not laid back
+MIN_UNDONE_PX = 0.25  # a smaller error is not undone: resampling would cost more sharpness than it gains
+FEATHER_RATIO = 0.05  # of the height from eyes to chin, over which head and edit are mixed
+MAX_SEAM_LEVELS = 16.0  # mean difference of 8-bit levels along the seam; beyond, the edit shows another head there
+SKIN_REACH_RATIO = 1.5  # of the same height, over which the correction of the skin fades
+SKIN_LIKENESS_LEVELS = 14.0  # distance in a and b of CIELAB within which a pixel counts as the face's skin
+# The lower half of the face's outline on the 468-point mesh, from one ear over the chin to the other.
+_JAW_OUTLINE = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
+
+
+def find_head_alpha(face: Face, alpha: Alpha) -> Alpha:
+    """Return the part of a person's alpha (H x W, float32) that is face and hair: above jaw and chin, soft below.
+
+    `face` is in the pixels of `alpha`. Hair that falls lower than the chin is not part of it.
+    """
+    height, width = alpha.shape
+    angle = np.radians(face.roll)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    chin = np.asarray(face.chin)
+    # Down the face and to its right, seen from the chin, since a head may lean.
+    right = (x - chin[0]) * np.cos(angle) + (y - chin[1]) * np.sin(angle)
+    down = (y - chin[1]) * np.cos(angle) - (x - chin[0]) * np.sin(angle)
+    jaw = face.landmarks[list(_JAW_OUTLINE)].astype(np.float64) - chin
+    jaw_right = jaw[:, 0] * np.cos(angle) + jaw[:, 1] * np.sin(angle)
+    jaw_down = jaw[:, 1] * np.cos(angle) - jaw[:, 0] * np.sin(angle)
+    order = np.argsort(jaw_right)
+    # Beside the face hair is kept down to the height of the chin; in front of the neck the jaw is the border.
+    border = np.interp(right, jaw_right[order], jaw_down[order], left=0.0, right=0.0)
+    inside = np.asarray((down < border) & (alpha > 0), np.uint8)
+    feather = max(2.0, FEATHER_RATIO * _eyes_to_chin(face))
+    return np.asarray(alpha * np.clip((border - down) / feather, 0, 1) * inside, np.float32)
+
+
+def move_face(face: Face, matrix: Float64Array) -> Face:
+    """Return a face of a photo in the pixels of its frame; `matrix` is a `Frame.matrix`, 2 x 3."""
+
+    def move(points: Float64Array) -> Float64Array:
+        return points @ matrix[:, :2].T + matrix[:, 2]
+
+    (left, top), (right, bottom) = move(np.reshape(np.asarray(face.box, np.float64), (2, 2)))
+    left_eye, right_eye, chin = (
+        (float(x), float(y)) for x, y in move(np.array([face.left_eye, face.right_eye, face.chin], np.float64))
+    )
+    roll = face.roll + float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    landmarks = np.asarray(move(face.landmarks.astype(np.float64)), np.float32)
+    return Face(landmarks, (left, top, right, bottom), left_eye, right_eye, chin, roll, face.score)
+
+
+def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image | None:
+    """Return `edited` with the head of `photo`; None where the head cannot be registered or its edge does not fit.
+
+    Both are H x W x 3, uint8; `alpha` is the person's, H x W. Another size of the edit: None.
+    """
+    if photo.shape != edited.shape:
+        return None
+    head = find_head_alpha(face, alpha)
+    solid = np.asarray(head > 0.5, np.float32)
+    drift = measure_drift(photo, edited, solid)
+    if drift is None:
+        return None
+    if _corner_error(drift, solid) > MIN_UNDONE_PX:
+        edited = undo_drift(edited, drift, photo, solid)
+        drift = measure_drift(photo, edited, solid)
+        if drift is None or _corner_error(drift, solid) > MAX_ERROR_PX:
+            return None
+    edited = _match_skin(photo, edited, head, alpha, face)
+    seam = (head > 0.02) & (head < 0.98) & (alpha > 0.95)
+    if seam.any() and np.abs(photo[seam].astype(np.float32) - edited[seam]).mean() > MAX_SEAM_LEVELS:
+        return None
+    soft = head[..., None]
+    return np.asarray(np.clip(soft * photo + (1 - soft) * edited + 0.5, 0, 255), np.uint8)
+
+
+def _eyes_to_chin(face: Face) -> float:
+    return float(np.hypot(*(np.asarray(face.chin) - np.asarray(face.eye_midpoint))))
+
+
+def _corner_error(drift: Drift, solid: Alpha) -> float:
+    """Return by how many pixels the corner of the head's box that moved most is beside its place."""
+    rows, columns = np.nonzero(solid.any(axis=1))[0], np.nonzero(solid.any(axis=0))[0]
+    height, width = solid.shape
+    matrix = drift.affine_matrix(width, height)
+    corners = np.array([(x, y) for x in columns[[0, -1]] for y in rows[[0, -1]]], np.float64)
+    return float(np.hypot(*(corners @ matrix[:, :2].T + matrix[:, 2] - corners).T).max())
+
+
+def _match_skin(photo: Image, edited: Image, head: Alpha, alpha: Alpha, face: Face) -> Image:
+    """Give the edit's skin near the head the colour of the photo's: the median difference in CIELAB, fading away."""
+    skin = np.zeros(head.shape, np.uint8)
+    points = face.landmarks
+    inner = points.mean(axis=0) + 0.8 * (points - points.mean(axis=0))
+    cv2.fillConvexPoly(skin, cv2.convexHull(inner).astype(np.int32), 1)
+    if not skin.any():
+        return edited
+    before, after = (_to_lab(image) for image in (photo, edited))
+    middle = np.median(after[skin > 0], axis=0)
+    correction = np.median(before[skin > 0], axis=0) - middle
+    distance = cv2.distanceTransform(np.asarray(head < 0.5, np.uint8), cv2.DIST_L2, 5)
+    near = np.clip(1 - distance / (SKIN_REACH_RATIO * _eyes_to_chin(face)), 0, 1)
+    unlike = np.hypot(after[..., 1] - middle[1], after[..., 2] - middle[2]) / SKIN_LIKENESS_LEVELS
+    weight = (alpha * near * np.clip(1.5 - unlike, 0, 1))[..., None]
+    corrected = cv2.cvtColor(np.asarray(after + weight * correction, np.float32), cv2.COLOR_LAB2RGB)
+    return np.asarray(np.clip(corrected * 255 + 0.5, 0, 255), np.uint8)
+
+
+def _to_lab(image: Image) -> Float64Array:
+    return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float64)
