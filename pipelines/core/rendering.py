@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipelines.core.geometry import Alpha, Colour, Crop, Image, PlacedSubject, Side, Size, Uint16Array
 from pipelines.core.params import Verb
@@ -183,6 +183,19 @@ class RenderedImages:
     grounds: tuple[SceneGround | None, ...] = ()
 
 
+class Asset(NamedTuple):
+    """Something of the program's own stock that is in a picture, such as a font, and its SPDX licence."""
+
+    kind: str
+    id: str
+    licence: str
+
+
+CC0_LICENCE = "CC0-1.0"
+OWN_LICENCE = "Apache-2.0"
+FONTS = Asset("font", "Source Sans Pro, Noto", "OFL-1.1")
+
+
 @dataclass(frozen=True)
 class EncodedFile:
     """A finished file that is not one still picture: an animation, a film, pages, layers, an archive.
@@ -212,7 +225,7 @@ class ToolOutput:
     the pixels must stay although the picture is not exact. `crops` has an entry for each image that is a crop of the
     photo. `deep` has each image with 16 bits a channel, where the job asks for them and the tool has them.
     `keeps_colours`: each place of the picture has the colour of the photo's same place, so that those outside sRGB can
-    be laid over it.
+    be laid over it. `assets` are those of the program's stock that the tool itself used; scenes are recorded elsewhere.
     """
 
     images: tuple[Image, ...]
@@ -231,3 +244,4 @@ class ToolOutput:
     crops: tuple[Crop, ...] = ()
     deep: tuple[Uint16Array, ...] = ()
     keeps_colours: bool = False
+    assets: tuple[Asset, ...] = ()

@@ -354,6 +354,7 @@ class JobContext:
                 scenery=scenery,
                 largest_batch=drawn.batch_size,
                 scene_match=drawn.scene_match,
+                scenes=_drawn_scenes(render, drawn),
             )
         )
         return images
@@ -457,6 +458,14 @@ def _select_people(image: Image, faces: tuple[Face, ...], pick: int, together: b
     if together and pick == 0:
         return select_people(image, seen, None, find_front_people(faces))
     return select_people(image, seen, faces[pick], faces)
+
+
+def _drawn_scenes(render: RenderRequest, drawn: RenderedImages) -> set[str]:
+    """Return the id of the built-in scene that was drawn, nothing for the user's own picture and for models."""
+    if drawn.scenery is None or render.backdrop is None or render.backdrop.picture is not None:
+        return set()
+    scene = drawn.scene_match.scene if drawn.scene_match is not None else render.backdrop.scene
+    return {scene} if scene else set()
 
 
 def _limit_drawn_size(render: RenderRequest) -> RenderRequest:

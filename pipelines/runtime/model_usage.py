@@ -15,7 +15,8 @@ class ModelUsage:
 
     `subject_pasted_back`: an edit model drew around a subject whose own pixels the tool pasted over it again.
     `largest_batch`: pictures in the largest call of a model. `cutout_uncertainty`: of the least certain cut-out, None
-    where no net cut one out. `scene_match`: how the first wish in words was answered. `words`: the captions
+    where no net cut one out. `scene_match`: how the first wish in words was answered. `scenes`:
+    ids of the built-in scenes that were drawn. `words`: the captions
     that models got.
     """
 
@@ -27,6 +28,7 @@ class ModelUsage:
     largest_batch: int = 1
     cutout_uncertainty: float | None = None
     scene_match: SceneMatch | None = None
+    scenes: set[str] = field(default_factory=set[str])
     words: list[str] = field(default_factory=list[str])
 
     def merge(self, other: ModelUsage) -> None:
@@ -36,6 +38,7 @@ class ModelUsage:
         self.notices += other.notices
         self.words += other.words
         self.scenery |= other.scenery
+        self.scenes |= other.scenes
         self.subject_pasted_back |= other.subject_pasted_back
         self.scene_match = self.scene_match or other.scene_match
         self.largest_batch = max(self.largest_batch, other.largest_batch)

@@ -12,6 +12,7 @@ from pipelines.core.rendering import SceneMatch, ToolOutput
 from pipelines.framing.resample import describe_resampling
 from pipelines.quality.output_checks import explain_checks
 from pipelines.runtime.context import JobContext
+from pipelines.runtime.why_picture import explain_picture, list_assets
 
 FACES_NOT_SEARCHED_NOTICE = "No face was looked for or protected. If a person is in the photo, confirm their consent."
 LOSSY_NOTICE = "Encoded lossy: the file's pixels differ from the checked ones by its compression."
@@ -55,6 +56,8 @@ def build_receipt(
         "mode": "exact" if output.exact else "relit" if params.get("light") == "relit" else "redrawn",
         "checks": checks,
         "explained": explain_checks(checks),
+        "why": explain_picture(context, output, params, checks),
+        "assets": list_assets(context, output, params),
         "notices": list(dict.fromkeys((*job.notices, *output.notices, *usage.notices, *not_searched))),
         "consent": job.consent,
         "timings": {},

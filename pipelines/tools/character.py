@@ -36,7 +36,16 @@ from pipelines.core.params import (
     prompt_field,
     seed_field,
 )
-from pipelines.core.rendering import Backdrop, EncodedFile, RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.rendering import (
+    CC0_LICENCE,
+    FONTS,
+    Asset,
+    Backdrop,
+    EncodedFile,
+    RenderedImages,
+    RenderRequest,
+    ToolOutput,
+)
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.palette import extract_main_colours, lightest_colour, most_colourful, name_colour
 from pipelines.tools.shared import form_fields
@@ -218,6 +227,7 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
         notices=tuple(dict.fromkeys((*cast_notices, *output.notices, *_licence_notices(params)))),
         exact=False,
         is_procedural=params.art != "model",
+        assets=_list_assets(params),
         resolved_params={"character": cast[0].character.code, "anew": "nothing"},
     )
 
@@ -497,6 +507,11 @@ def _describe_traits(params: Creator, member: CastMember) -> str:
     names = [name for name in TRAITS if name not in ("face", "mood", "pose")]
     names = [name for name in names if (name in told if art is None else art.offered_values(name))]
     return ", ".join(f"{name.replace('_', ' ')} {member.character[name]}" for name in names)
+
+
+def _list_assets(params: Creator) -> tuple[Asset, ...]:
+    parts = (Asset("parts", params.art, CC0_LICENCE),) if params.art != "model" else ()
+    return (*parts, FONTS) if params.layout == "sheet" else parts
 
 
 def _licence_notices(params: Creator) -> tuple[str, ...]:

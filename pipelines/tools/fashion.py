@@ -16,7 +16,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject, choice_field, number_field, prompt_field, seed_field
-from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
+from pipelines.core.rendering import FONTS, Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_body_end
@@ -191,6 +191,7 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     return ToolOutput(
         images=images,
         source=placed,
+        assets=(FONTS,) if params.title else (),
         alphas=(placed.alpha,),
         notices=(
             *cutout.notices,

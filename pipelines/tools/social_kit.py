@@ -26,7 +26,7 @@ from pipelines.core.params import (
     subject_box_field,
     subject_of,
 )
-from pipelines.core.rendering import RenderRequest, ToolOutput
+from pipelines.core.rendering import FONTS, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.crop import (
     CropFocus,
@@ -158,6 +158,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         exact=False,
         notices=tuple(dict.fromkeys(notices)),
         names=tuple(layouts),
+        assets=(FONTS,) if params.headline else (),
         archive_name="all" if len(layouts) > 1 else "",
         crops=tuple(
             describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size)
