@@ -13,8 +13,8 @@ import numpy as np
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, Mask, Window
-from pipelines.imaging.resize import outline_band
-from pipelines.matting.edge_colors import OPAQUE_ALPHA, refine_edge_alpha
+from pipelines.imaging.resize import dilate_mask, outline_band
+from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes
 from pipelines.matting.subject_selection import (
@@ -27,6 +27,10 @@ from pipelines.matting.subject_selection import (
 KNOWN_ALPHA_MARGIN = 0.02  # alpha within this of 0 or 1 is known
 MIN_FACE_ALPHA = 0.3  # mean alpha over a face's box below which the net saw another subject
 UNSURE_BAND_RATIO = 0.002  # of the longer side: band along the outline that is always estimated again
+WIDE_EDGE_WINDOW_RATIO = 0.02  # of the longer side: window in which mixed pixels are counted
+WIDE_EDGE_SHARE = 0.35  # of a window's pixels that are mixed, from which its edge is one of fur or loose hair
+WIDE_EDGE_SEPARATION = 16.0  # squared separation of both sides' colours, in deviations, that tells strands from noise
+WIDE_EDGE_MARGIN_RATIO = 0.008  # of the longer side, around such edges: strands that the net did not see
 MIN_SUBJECT_RATIO = 0.002  # of the photo's pixels: less is not a subject
 
 
@@ -91,7 +95,20 @@ def refine_alpha(image: Image, alpha: Alpha) -> Alpha:
     """Estimate the half-transparent pixels of `alpha` (H x W) and those along its outline again from the colours."""
     unknown = (alpha > KNOWN_ALPHA_MARGIN) & (alpha < 1 - KNOWN_ALPHA_MARGIN)
     unknown |= outline_band(alpha, max(1, round(UNSURE_BAND_RATIO * max(alpha.shape))), cv2.MORPH_RECT)
-    return remove_specks(refine_edge_alpha(image, alpha, unknown))
+    refined = refine_edge_alpha(image, alpha, unknown)
+    # Fur reaches farther than the net's edge: what lies around it is estimated from the colours beyond it as well.
+    wide = _find_wide_edges(refined)
+    if wide.any():
+        wide[wide] = estimate_mixture(image, refined, wide).separation > WIDE_EDGE_SEPARATION
+    return remove_specks(refine_edge_alpha(image, refined, wide))
+
+
+def _find_wide_edges(alpha: Alpha) -> Mask:
+    """Return where mixed pixels lie so densely that the edge is no line, with a margin (H x W)."""
+    window = max(3, round(WIDE_EDGE_WINDOW_RATIO * max(alpha.shape))) | 1
+    mixed = ((alpha > 0.1) & (alpha < 0.9)).astype(np.float32)
+    dense = cv2.blur(mixed, (window, window)) > WIDE_EDGE_SHARE
+    return dilate_mask(dense, max(1, round(WIDE_EDGE_MARGIN_RATIO * max(alpha.shape))))
 
 
 def rescale_net_alpha(raw: Alpha) -> Alpha:

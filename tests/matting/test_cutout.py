@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Image
-from pipelines.matting.cutout import core_mask, core_share, cut_out_subject
+from pipelines.matting.cutout import core_mask, core_share, cut_out_subject, refine_alpha
 from pipelines.matting.edge_colors import OPAQUE_ALPHA
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.subject_selection import soft_patch_notices
@@ -314,6 +314,27 @@ def width_of(alpha: Alpha) -> int:
     """Pixels over which the middle row of a disc rises from 10 to 90 % at its left."""
     row = alpha[alpha.shape[0] // 2, : alpha.shape[1] // 2]
     return int(((row > 0.1) & (row < 0.9)).sum())
+
+
+def draw_fur(side: int = 300) -> tuple[Image, Alpha]:
+    """A ball of fur before a blue wall, and its exact alpha."""
+    random = np.random.default_rng(0)
+    double = np.zeros((2 * side, 2 * side), np.uint8)
+    cv2.circle(double, (side, side), round(0.6 * side), 255, -1)
+    for turn in np.linspace(0, 2 * np.pi, 700, endpoint=False):
+        way = np.array((np.cos(turn), np.sin(turn)))
+        ends = way * 170, way * random.uniform(200, 250) + random.normal(0, 14, 2)
+        root, tip = (np.rint((end + side) * 16).astype(int).tolist() for end in ends)
+        cv2.line(double, root, tip, 255, 2, cv2.LINE_AA, 4)
+    alpha = np.asarray(cv2.resize(double, (side, side), interpolation=cv2.INTER_AREA) / np.float32(255), np.float32)
+    pixels = alpha[..., None] * (150, 105, 60) + (1 - alpha[..., None]) * (60, 120, 190)
+    return np.clip(pixels + random.normal(0, 3, pixels.shape), 0, 255).astype(np.uint8), alpha
+
+
+def test_strands_of_fur_are_found_on_both_sides_of_the_nets_edge() -> None:
+    photo, truth = draw_fur()
+    rough = np.clip((cv2.GaussianBlur(truth, (0, 0), 2) - 0.3) * 2.5, 0, 1).astype(np.float32)
+    assert np.abs(refine_alpha(photo, rough) - truth).mean() < 0.5 * np.abs(rough - truth).mean()
 
 
 def test_a_half_transparent_patch_is_reported_with_its_place_unless_it_is_hair() -> None:

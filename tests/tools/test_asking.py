@@ -1,24 +1,33 @@
-"""Photos that are refused or asked back, through the service and over REST, by a sentence that says what to do."""
+"""Photos that are refused or asked back, on the page and over REST, by a sentence that says what to do."""
 
 from __future__ import annotations
 
+import asyncio
+import html
 import io
 from collections.abc import Iterator
 from typing import Any
 
 import cv2
+import gradio as gr
 import httpx
 import numpy as np
 import PIL.Image
 import pytest
 
 from pipelines.core.errors import StudioError
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.imaging.resize import resize_image
+from pipelines.models.nets.u2net import U2Net
+from pipelines.quality.subject_checks import FILLED_NOTICE
+from pipelines.runtime.context import HEAD_LOST_MESSAGE
 from pipelines.tools import find_tool
 from tests.support.examples import load_example, make_noise
 from tests.support.real_studio import RealStudio
 from tests.support.served_app import ServedApp, serve_app
+from ui.tool_tab.events import ToolTabEvents
+from ui.tool_tab.layout import build_tool_tab
+from ui.tool_tab.state import TabState
 
 ASKING_TOOLS = ("headshot", "product", "cutout", "fashion", "motion", "retouch", "upscale")
 
@@ -36,38 +45,77 @@ def encode(image: Image) -> bytes:
 
 
 def draw_hills() -> Image:
-    """Green hills from border to border under a blue sky."""
+    """A range of hills from border to border, with mist below it and sky above."""
     photo = make_noise(300, 480, 0, 3).astype(np.float32)
-    rows = np.arange(300)[:, None]
-    hill = rows > 150 + 40 * np.sin(np.arange(480) / 70)[None]
-    return np.clip(photo + np.where(hill[..., None], (60, 120, 50), (120, 170, 230)), 0, 255).astype(np.uint8)
+    rows, columns = np.arange(300)[:, None], np.arange(480)[None]
+    hills = (rows > 110 + 20 * np.sin(columns / 50)) & (rows < 190 + 25 * np.sin(columns / 70))
+    return np.clip(photo + np.where(hills[..., None], (40, 70, 40), (200, 215, 235)), 0, 255).astype(np.uint8)
 
 
-def crop_forehead() -> Image:
-    """The astronaut from the eyes up."""
-    return np.ascontiguousarray(load_example("astronaut")[:130, 120:330])
+def generate_on_page(served: ServedApp, tool: str, photo: Image, **values: Any) -> str:
+    """Click Generate in the tool's tab; all that its handler shows, as text."""
+    with gr.Blocks():
+        tab = build_tool_tab(find_tool(tool), served.service)
+    follower = ToolTabEvents(tab, served.service, served.studio.access).follower
+    file_id = served.service.files.add_image(photo, "local", "upload")
+
+    async def collect() -> str:
+        form: dict[str, Any] = {"photo": file_id, "consent": True, **values}
+        return " ".join([str(updates) async for updates in follower.run_job(gr.Request(), TabState(), form)])
+
+    return asyncio.run(collect())
+
+
+def post(served: ServedApp, tool: str, photo: Image, **values: Any) -> httpx.Response:
+    """Send the same over REST."""
+    files, form = {"photo": ("a.png", encode(photo))}, {"consent": "true", **values}
+    return httpx.post(f"{served.url}/v1/tools/{tool}", files=files, data=form, timeout=120)
 
 
 CASES: dict[str, tuple[str, Image, dict[str, Any], str, str]] = {
     "tiny face": ("headshot", resize_image(load_example("astronaut"), (160, 160)), {}, "no_face", "pixels or more"),
+    "chin cut off": ("headshot", load_example("astronaut")[:160].copy(), {}, "no_face", "The photo cuts this face"),
+    "eyes cut off": ("headshot", load_example("hopper")[205:].copy(), {}, "no_face", "shows the whole head"),
     "tiny photo": ("product", load_example("coffee")[100:164, 100:164].copy(), {}, "invalid_request", "512 pixels"),
+    "scenery": ("product", draw_hills(), {}, "no_subject", "a view without one subject"),
+    "scenery in Motion": ("motion", draw_hills(), {}, "no_subject", "Point at what is meant"),
+    "nothing": ("cutout", make_noise(200, 200), {}, "no_subject", "if it fills the photo, around all of it"),
     "an apple in Lookbook": ("fashion", load_example("coffee"), {}, "no_face", "point at them"),
     "retouch without a mask": ("retouch", load_example("coffee"), {}, "invalid_request", "Paint over what is to go"),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_asked_back_by_the_service_and_over_rest(studio: RealStudio, served: ServedApp, name: str) -> None:
+def test_it_is_asked_back_on_the_page_and_over_rest(served: ServedApp, name: str) -> None:
     tool, photo, values, code, advice = CASES[name]
-    with pytest.raises(StudioError) as refused:
-        studio.make(tool, draft=True, photo=studio.add_image(photo), consent=True, **values)
-    assert refused.value.code == code
-    assert advice in refused.value.message
-    files = {"photo": ("a.png", encode(photo))}
-    answer = httpx.post(f"{served.url}/v1/tools/{tool}", files=files, data={"consent": "true", **values}, timeout=120)
+    assert advice in generate_on_page(served, tool, photo, **values)
+    answer = post(served, tool, photo, **values)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, code)
     assert advice in error["message"]
+
+
+def test_a_subject_that_fills_its_photo_is_taken_whole_and_said(served: ServedApp) -> None:
+    cloth, whole = make_noise(200, 200), "[0, 0, 1, 1]"
+    job = post(served, "cutout", cloth, box=whole).json()
+    assert FILLED_NOTICE in job["receipt"]["notices"]
+    assert FILLED_NOTICE in generate_on_page(served, "cutout", cloth, box=whole)
+
+
+def test_a_head_that_the_net_loses_is_asked_for(served: ServedApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A net that sees nothing in the upper half of any picture: what is left has no head."""
+    predict_map = U2Net.predict_map
+
+    def predict_without_heads(net: U2Net, image: Image) -> Alpha:
+        raw = predict_map(net, image)
+        raw[: len(raw) // 2] = 0
+        return raw
+
+    monkeypatch.setattr(U2Net, "predict_map", predict_without_heads)
+    photo = load_example("astronaut")[10:].copy()
+    assert HEAD_LOST_MESSAGE in html.unescape(generate_on_page(served, "headshot", photo))
+    error = post(served, "headshot", photo).json()["error"]
+    assert (error["code"], error["message"]) == ("no_subject", HEAD_LOST_MESSAGE)
 
 
 def test_half_transparent_border_pixels_are_no_cut_out(studio: RealStudio) -> None:
@@ -107,7 +155,8 @@ def test_two_people_are_counted_and_said(studio: RealStudio) -> None:
     one, two = load_example("astronaut")[:360, 60:420], load_example("hopper")
     two = resize_image(two, (round(two.shape[1] * 360 / two.shape[0]), 360))
     photo = studio.add_image(np.ascontiguousarray(np.hstack([one, two])))
-    portrait = studio.make("headshot", draft=True, photo=photo, consent=True).receipt
-    assert any(notice.startswith("2 people; the front one is taken.") for notice in portrait["notices"])
+    for tool in ("headshot", "product", "cutout"):
+        notices = studio.make(tool, draft=True, photo=photo, consent=True).receipt["notices"]
+        assert any(notice.startswith("2 people; the front one is taken.") for notice in notices), tool
     scene = studio.make("background", draft=True, photo=photo, consent=True).receipt
     assert any(notice.startswith("2 people; they are kept together.") for notice in scene["notices"])

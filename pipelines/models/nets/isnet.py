@@ -18,6 +18,7 @@ class IsNet(OnnxMattingNet):
     """A loaded IS-Net."""
 
     input_side_px = 1024
+    keeps_run_memory = False  # 400 MB, and what follows needs as much; a run takes a twentieth longer
 
     def _to_input(self, image: Image) -> npt.NDArray[np.float32]:
         size = (self.input_side_px, self.input_side_px)
