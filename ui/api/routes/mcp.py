@@ -414,6 +414,12 @@ def _describe_field(params: type[Params], name: str, field: dict[str, Any]) -> d
     plain = {key: value for key, value in field.items() if not key.startswith("x-")}
     if params.kind_of(name) in ("picture", "pictures", "mask"):
         plain["description"] = f"{plain.get('description', '')} {_PICTURE_HINT}".strip()
+    labels, unit = field.get("x-labels"), field.get("x-unit")
+    if labels:  # an agent sees no tiles: what each value is called tells what it does
+        listed = "; ".join(f"{value}: {label}" for value, label in labels.items() if value != label.lower())
+        plain["description"] = f"{plain.get('description', '')} {listed}".strip()
+    if unit:
+        plain["description"] = f"{plain.get('description', '')} In {unit}.".strip()
     return plain
 
 
