@@ -56,6 +56,9 @@ def test_models_are_the_tools_and_name_their_checkpoints_licences(client: httpx.
     assert [row["id"] for row in models["data"]] == ["background"]
     assert all(row["licence"] for row in models["checkpoints"])
     assert all(row["commercial_ok"] for row in models["checkpoints"]), "others are hidden until they are asked for"
+    rows = {row["id"]: (row["licence_state"], row["cap_confirmed"]) for row in models["checkpoints"]}
+    assert rows["krea-2-turbo"] == ("capped", False)
+    assert rows["klein"] == ("commercial", None)
 
 
 def test_the_documentation_lists_every_code_of_every_route(client: httpx.Client) -> None:

@@ -19,9 +19,11 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models.diffusion import pipeline
-from pipelines.models.families import FAMILIES, flux2, qwen_image, stable_diffusion, z_image
+from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, z_image
 from pipelines.models.families.control_nets import ControlNetFamily
 from pipelines.models.families.flux2 import Flux2Family
+from pipelines.models.families.krea import KreaFamily
+from pipelines.models.families.longcat import LongCatFamily
 from pipelines.models.families.qwen_image import QwenImageFamily
 from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionFamily
 from pipelines.models.families.z_image import ZImageFamily
@@ -29,7 +31,14 @@ from pipelines.models.model_cache import ModelCache
 from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
-from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_qwen_edit, tiny_z_control, tiny_z_image
+from tests.models.support.tiny_flow_checkpoints import (
+    tiny_klein,
+    tiny_krea,
+    tiny_longcat,
+    tiny_qwen_edit,
+    tiny_z_control,
+    tiny_z_image,
+)
 from tests.support.examples import load_example
 from tests.support.gated_tool import UnfilteredEngine
 from tests.support.real_studio import RealStudio
@@ -51,6 +60,8 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "flux2": flux2.VERBS,
     "z_image": z_image.VERBS,
     "qwen_image": qwen_image.VERBS,
+    "longcat": longcat.VERBS,
+    "krea": krea.VERBS,
 }
 CASES = [(family, verb) for family, verbs in VERBS.items() for verb in verbs]
 NO_PHOTO = ("background", "character")
@@ -105,6 +116,8 @@ def make_tiny_families(root: Path) -> list[Any]:
         (Flux2Family, "flux2", tiny_klein(root / "klein"), "", 1.0),
         (ZImageFamily, "z_image", tiny_z_image(root / "z"), "tiny-z-net", 0.0),
         (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), "", 1.0),
+        (LongCatFamily, "longcat", tiny_longcat(root / "longcat"), "", 1.0),
+        (KreaFamily, "krea", tiny_krea(root / "krea"), "", 0.0),
     )
     families: list[Any] = [ControlNetFamily(nets)]
     for kind, family, folder, net, guidance in built:
@@ -116,13 +129,15 @@ def make_tiny_families(root: Path) -> list[Any]:
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     import torch
+    from diffusers.pipelines.longcat_image import pipeline_longcat_image_edit as cat
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
-    threads = torch.get_num_threads()
+    threads, sides_of = torch.get_num_threads(), cat.calculate_dimensions
     torch.set_num_threads(1)
     small = pytest.MonkeyPatch()
     small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
+    small.setattr(cat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
     with TinyFamilies(tmp_path_factory.mktemp("families")) as studio:
         yield studio
     small.undo()

@@ -14,20 +14,31 @@ import pytest
 
 import app
 from pipelines.core.errors import ModelUnavailable
+from pipelines.core.job import Job
 from pipelines.core.models import Profile
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.stream import Stream
 from pipelines.jobs.table import JobTable
+from pipelines.models.devices import Machine
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.krea import KREA, VERBS, KreaFamily, KreaModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
-from pipelines.models.profiles import _BEST_GPU_PROFILES, EMBEDDED
+from pipelines.models.profiles import _BEST_GPU_PROFILES, EMBEDDED, save_choice
 from pipelines.models.registry import get_spec
+from pipelines.provenance.signing_key import SigningKeyStore
+from pipelines.runtime.context import EngineResources, JobContext
+from pipelines.runtime.progress import StreamProgress
+from pipelines.runtime.receipt import build_receipt
+from pipelines.security.audit_log import AuditLog
+from pipelines.security.content_filter import ContentFilter
 from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from tests.models.support import family_checks
-from tests.models.support.family_checks import SIZE, are_identical, draw_pictures, make_request
+from tests.models.support.family_checks import SIZE, are_identical, draw_pictures, make_request, noise_photo
 from tests.models.support.tiny_flow_checkpoints import tiny_krea
+from ui.server import factory
 from ui.tool_tab.events import ToolTabEvents
 
 
@@ -115,6 +126,41 @@ def test_no_order_is_taken_and_no_model_lent_before_the_owner_confirmed(tmp_path
         assert service.create_job("background", {"prompt": "a harbour"}, "me").specs["text"] == KREA.id
         with pytest.raises(ModelUnavailable, match="not on this machine"), cache.borrow_model("krea-2-turbo-streamed"):
             pass
+
+
+def test_no_studio_starts_with_it_before_and_a_choice_on_the_page_falls_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factory.hub, "is_hub_reachable", lambda: True)
+    gpu = Machine("cuda", 80_000_000_000, "GPU found.")
+    asked, chosen = Settings(data=tmp_path, profile="krea"), Settings(data=tmp_path)
+    save_choice(tmp_path, "krea")
+    with pytest.raises(ModelUnavailable, match="licence confirm krea-2-turbo"):
+        factory._choose_profile(asked, gpu)
+    assert factory._choose_profile(chosen, gpu)[0].id == "quality"
+    LicenceConfirmations(tmp_path).confirm(KREA)
+    assert [factory._choose_profile(each, gpu)[0].id for each in (asked, chosen)] == ["krea", "krea"]
+
+
+def test_the_receipt_names_a_control_net_with_its_licence_too(tmp_path: Path) -> None:
+    job = Job(id="j", tool="style", params={}, seed=1, profile="p", specs={"control": "sdxl"}, owner="me", created=0.0)
+    cache, files = ModelCache(FAMILIES), FileIndex(tmp_path)
+    shared = EngineResources(cache, files, ContentFilter(cache, AuditLog(tmp_path)), SigningKeyStore(tmp_path))
+    picture = noise_photo(1)
+
+    def draw(spec_id: str, render: RenderRequest, on_step: Any, on_begin: Any) -> RenderedImages:
+        on_begin(get_spec(spec_id))
+        return RenderedImages((picture,))
+
+    emit = StreamProgress(Stream())
+    context = JobContext(job, shared, emit, draw)
+    context.draw(RenderRequest("control", "ink", SIZE, (1,), control=picture), emit)
+    receipt = build_receipt(context, ToolOutput((picture,), exact=False), {}, [], {})
+    files.close()
+    assert [(row["id"], row["licence"]) for row in receipt["models"]] == [
+        ("sdxl", "OpenRAIL++-M, control: Apache-2.0"),
+        ("sdxl-union", "Apache-2.0"),
+    ]
 
 
 def test_the_page_shows_the_words_of_the_family_that_draws(tmp_path: Path) -> None:
