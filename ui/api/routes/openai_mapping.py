@@ -236,7 +236,7 @@ def _is_tool_value(value: object, name: str, params: type[Params]) -> bool:
 
 
 def _prompt_field(params: type[Params]) -> str | None:
-    prompts = params.fields_of_kind("prompt")
+    prompts = [name for name in params.fields_of_kind("prompt") if "x-kept" not in params.schema_extra(name)]
     return "prompt" if "prompt" in prompts else next(iter(prompts), None)
 
 
