@@ -18,6 +18,7 @@ import PIL.Image
 import pytest
 
 from pipelines.codecs import file_signatures
+from pipelines.codecs.color_profiles import display_p3_profile
 from pipelines.codecs.containers import encode_animation, encode_gif, encode_pdf, encode_video
 from pipelines.codecs.encode import (
     C2PA_MIME_TYPES,
@@ -28,6 +29,7 @@ from pipelines.codecs.encode import (
     encode_image,
     source_type_uri,
 )
+from pipelines.codecs.master_files import encode_tiff
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.provenance import c2pa as provenance_c2pa
 from pipelines.provenance.c2pa import (
@@ -454,13 +456,14 @@ def sample_files() -> dict[str, bytes]:
         "webp": encode_animation(frames, 8),
         "gif": encode_gif(frames, 1),
         "mp4": encode_video(frames, 8),
+        "tiff": encode_tiff(frames[0], display_p3_profile(), b"<x/>"),
         "pdf": encode_pdf(frames, "Lookbook"),
         "zip": build_zip([("a.png", still), ("b.png", still)]),
         "ora": build_zip([("mimetype", b"image/openraster"), ("mergedimage.png", still)]),
     }
 
 
-@pytest.mark.parametrize("format", ["webp", "gif", "mp4", "pdf", "zip", "ora"])
+@pytest.mark.parametrize("format", ["webp", "gif", "mp4", "tiff", "pdf", "zip", "ora"])
 def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeyStore, format: str) -> None:
     assert set(MIME_TYPES) == {*sample_files(), "png", "jpeg"}
     data = sign(sample_files()[format], C2PA_MIME_TYPES[format], MADE, seal.load_key())
@@ -474,6 +477,7 @@ def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeySt
 def payload_offsets(data: bytes, format: str) -> list[int]:
     """Places in what the file is for: pixels, frames, entries."""
     marks = {"webp": b"ANMF", "gif": b"\x21\xf9", "mp4": b"mdat", "pdf": b"stream", "zip": b"IDAT", "ora": b"IDAT"}
+    marks["tiff"] = b"\x78\x9c"  # how the compressed rows begin
     mark = marks[format]
     first, last = data.index(mark), data.rindex(mark)
     return [first + 20, last + 24, (first + last) // 2 if first != last else first + 40]
