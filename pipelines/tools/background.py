@@ -143,6 +143,10 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
     if is_standing and backdrop.seen_from == "above" and _is_level_scene(params):
         backdrop = replace(backdrop, seen_from=DEFAULT_VIEW)
         scene_notices.append(CAMERA_ABOVE_NOTICE)
+    if is_standing and backdrop.camera_pitch is None and _is_level_scene(params):
+        # Cups, pots and boxes have a round or straight foot and belong on a table; who stands on legs or wheels stands
+        # on the ground of the place.
+        backdrop = replace(backdrop, subject="any")
     composer = SceneComposer.for_backdrop(subject, backdrop, is_standing=is_standing, relit=params.light == "relit")
     scene_forms, titles = _plan_scenes(params, context)
     images: list[Image] = []

@@ -14,15 +14,14 @@ from pipelines.core.params import (
     Params,
     Points,
     SubjectBox,
+    box_field,
     choice_field,
-    drop_field,
-    keep_field,
     mask_field,
     number_field,
     picture_field,
+    points_field,
     prompt_field,
     seed_field,
-    subject_box_field,
     subject_of,
 )
 from pipelines.core.rendering import RenderRequest, ToolOutput
@@ -38,6 +37,13 @@ WORDS_UNUSED_NOTICE = (
     "The words were not used: this profile has no model that draws inside a mask. "
     "The place was filled from its surroundings."
 )
+LARGE_AREA_NOTICE = (
+    "What was erased is large, and no model is here that draws what stood behind it: the place is filled with tones "
+    "from beside it, which shows. Look at it before you use it."
+)
+LARGE_RADIUS_RATIO = 0.04  # of the largest disc inside the mask, over the longer side; above it a fill may be a smear
+MIN_RING_PIXELS = 100
+PLAIN_LIGHTNESS_STD = 6.0  # of what surrounds the mask, after its slope is taken away; walls and skies have less
 
 
 class Retouch(Params):
@@ -57,9 +63,11 @@ class Retouch(Params):
         ge=0,
         le=15,
     )
-    keep: Points = keep_field()
-    drop: Points = drop_field()
-    box: SubjectBox = subject_box_field()
+    keep: Points = points_field("Erase this", "Points on what is to be erased, each [x, y] from 0 to 1 of the photo.")
+    drop: Points = points_field("Leave this", "Points on what is to stay, each [x, y] from 0 to 1 of the photo.")
+    box: SubjectBox = box_field(
+        "Box around it", "[left, top, right, bottom] from 0 to 1 around what is to be erased: nothing outside it is."
+    )
     grow: float = number_field(
         "Grow",
         "Widens what is erased, in percent of the longer side: soft edges leave a ghost.",
@@ -98,7 +106,9 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
         filled = _draw_in_mask(params, context, emit, photo, mask)
     else:
         filled = inpaint(photo, mask, context.seed)
-        notices = (WORDS_UNUSED_NOTICE,) if params.prompt else ()
+        notices = ((WORDS_UNUSED_NOTICE,) if params.prompt else ()) + (
+            (LARGE_AREA_NOTICE,) if _may_smear(photo, mask) else ()
+        )
     image = np.where(mask[..., None] == 0, photo, filled)
     emit("Erasing", 1, 1, image)
     return ToolOutput(images=(image,), exact=False, notices=notices, allows_watermark=False)
@@ -122,6 +132,22 @@ def _grow_mask(mask: Alpha, radius_px: float) -> Alpha:
     """Binarise the mask and dilate it by `radius_px`, with a soft edge of two pixels."""
     distance = cv2.distanceTransform((mask <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     return np.clip((np.float32(radius_px) - distance) / 2 + (distance == 0), 0, 1).astype(np.float32)
+
+
+def _may_smear(photo: Image, mask: Alpha) -> bool:
+    """Tell whether the mask is large and its surroundings are no plain wall, which can be continued at any size."""
+    inside = mask > 0.5
+    radius_px = float(cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5).max())
+    if radius_px <= LARGE_RADIUS_RATIO * max(mask.shape):
+        return False
+    distance_px = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
+    rows, columns = np.nonzero((distance_px > 0) & (distance_px <= radius_px))
+    if rows.size < MIN_RING_PIXELS:
+        return True
+    lightness = cv2.cvtColor(cv2.GaussianBlur(photo, (0, 0), 2), cv2.COLOR_RGB2LAB)[rows, columns, 0] / np.float32(2.55)
+    plane = np.stack((rows, columns, np.ones_like(rows)), axis=1).astype(np.float64)
+    slope = np.linalg.lstsq(plane, lightness, rcond=None)[0]
+    return float(np.std(lightness - plane @ slope)) > PLAIN_LIGHTNESS_STD
 
 
 def _draw_in_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha) -> Image:
