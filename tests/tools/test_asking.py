@@ -26,6 +26,7 @@ from tests.support.examples import load_example, make_noise
 from tests.support.real_studio import RealStudio
 from tests.support.served_app import ServedApp, serve_app
 from ui.tool_tab.events import ToolTabEvents
+from ui.tool_tab.job_follower import JobFollower
 from ui.tool_tab.layout import build_tool_tab
 from ui.tool_tab.state import TabState
 
@@ -36,6 +37,10 @@ ASKING_TOOLS = ("headshot", "product", "cutout", "fashion", "motion", "retouch",
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     with serve_app(tmp_path_factory.mktemp("served"), tools=[find_tool(name) for name in ASKING_TOOLS]) as built:
         yield built
+    _followers.clear()
+
+
+_followers: dict[str, JobFollower] = {}
 
 
 def encode(image: Image) -> bytes:
@@ -54,9 +59,11 @@ def draw_hills() -> Image:
 
 def generate_on_page(served: ServedApp, tool: str, photo: Image, **values: Any) -> str:
     """Click Generate in the tool's tab; all that its handler shows, as text."""
-    with gr.Blocks():
-        tab = build_tool_tab(find_tool(tool), served.service)
-    follower = ToolTabEvents(tab, served.service, served.studio.access).follower
+    if tool not in _followers:  # a tab takes as long as most of the tests
+        with gr.Blocks():
+            tab = build_tool_tab(find_tool(tool), served.service)
+        _followers[tool] = ToolTabEvents(tab, served.service, served.studio.access).follower
+    follower = _followers[tool]
     file_id = served.service.files.add_image(photo, "local", "upload")
 
     async def collect() -> str:
