@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import (
     ColumnElement,
     Table,
+    and_,
     bindparam,
     delete,
     exists,
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 DAY_SECONDS = 24 * 3600.0  # seconds of a day
 UNREFERENCED_GRACE_SECONDS = DAY_SECONDS
 """Seconds for which an unreferenced file is kept, since somebody may be about to use it."""
+UNDO_SECONDS = 60.0
+"""Seconds for which a job that its owner deleted on the page can be restored."""
 _FILE_ID = re.compile(r"file-[0-9a-f]{40}")
 _DELETE_JOB = delete(JOBS).where(JOBS.c.id == bindparam("job_id"))
 _IS_UNFINISHED = JOBS.c.status.not_in(("done", "failed", "cancelled"))
@@ -94,6 +97,13 @@ def delete_jobs(table: JobTable, files: FileIndex, owner: str, ids: Sequence[str
     for file_id in file_ids.difference(kept):
         files.remove_owner(file_id, owner)
     return len(rows)
+
+
+def delete_hidden(table: JobTable, files: FileIndex, seconds: float = UNDO_SECONDS) -> int:
+    """Delete the jobs that their owners hid more than `seconds` ago; return how many."""
+    is_due = and_(JOBS.c.helper > 1, JOBS.c.helper <= time.time() - seconds)
+    rows = table.db.fetch_rows(select(JOBS.c.id, JOBS.c.owner).where(is_due))
+    return sum(delete_jobs(table, files, row.owner, [row.id]) for row in rows)
 
 
 def _find_finished(table: JobTable, before: float = float("inf")) -> Iterator[_DeletionUnit]:

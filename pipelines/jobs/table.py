@@ -230,6 +230,16 @@ class JobTable:
         """Star a job, which exempts it from retention, or remove its star; False when there is no such job."""
         return bool(self.db.execute(update(JOBS).where(JOBS.c.id == job_id).values(starred=int(starred))))
 
+    def hide_jobs(self, owner: str, ids: Sequence[str]) -> int:
+        """Take the owner's finished jobs out of every list until they are deleted or restored; return how many."""
+        is_visible = and_(JOBS.c.owner == owner, JOBS.c.id.in_(ids), JOBS.c.finished.is_not(None), JOBS.c.helper == 0)
+        return self.db.execute(update(JOBS).where(is_visible).values(helper=int(time.time())))
+
+    def restore_jobs(self, owner: str, ids: Sequence[str]) -> int:
+        """Put hidden jobs of the owner back into the lists; return how many were still there."""
+        is_theirs = and_(JOBS.c.owner == owner, JOBS.c.id.in_(ids), JOBS.c.helper > 1)
+        return self.db.execute(update(JOBS).where(is_theirs).values(helper=0))
+
     def close(self) -> None:
         """Close the connection."""
         with self.lock:
@@ -243,8 +253,9 @@ def _search_columns(job: Mapping[str, Any]) -> dict[str, object]:
 
 
 def searchable_text(job: Mapping[str, Any]) -> str:
-    """Return the job's tool, id, seed and field values as case-folded lines, without file ids."""
+    """Return the job's tool, id, seed, field values and photo's name as case-folded lines, without file ids."""
     words = [job["tool"], job["id"], str(job["seed"]), *map(str, job["params"].values())]
+    words += [job.get("label", ""), job.get("label", "").replace("-", "_")]  # a label has hyphens for underscores
     return "\n".join(word for word in words if not word.startswith("file-")).casefold()
 
 

@@ -46,7 +46,9 @@ JOBS = Table(
     *_columns(Float, "started finished lease", nullable=True),
     sqlite_autoincrement=True,
 )
-"""`said` is what a search looks in, `stop` asks the process that runs the job, a `helper` is the page's own."""
+"""`said` is what a search looks in, `stop` asks the process that runs the job. A `helper` of 1 is the page's own job; a
+larger number is the Unix second at which its owner deleted the job, which can be undone for a minute. Only jobs with 0
+are in a list."""
 Index("jobs_by_status", JOBS.c.status, JOBS.c.batch, JOBS.c.seq)
 Index("jobs_by_owner", JOBS.c.owner, JOBS.c.seq)
 Index("jobs_of_tool", JOBS.c.owner, JOBS.c.tool, JOBS.c.seq)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.stream import wait_for_result
+from pipelines.jobs import retention
 from tests.browser.studio_page import ServedPage, open_browser_page
 from tests.support.download_doors import read_validation_state
 from tests.support.served_app import wait_until
@@ -100,7 +101,18 @@ def test_a_star_stays_and_delete_asks_once_more(page: Page, studio: ServedPage) 
     assert studio.service.jobs.get_job(job_id) is not None
     page.locator("#library-delete").click()
     expect(page.locator("#library-where")).to_contain_text("Nothing fits")
+    page.locator("#library-undo").click()
+    expect(tiles.first).to_contain_text("★")
+    expect(page.locator("#library-undo")).to_be_hidden()
+    tiles.first.click()
+    for said in ("Really delete 1?", "Delete"):
+        page.locator("#library-delete").click()
+        expect(page.locator("#library-delete")).to_have_text(said)
+    expect(page.locator("#library-where")).to_contain_text("Nothing fits")
+    retention.delete_hidden(studio.service.jobs.table, studio.service.files, seconds=-1)
     assert studio.service.jobs.get_job(job_id) is None
+    page.locator("#library-undo").click()
+    expect(page.locator("#library-stage")).to_contain_text("it is gone")
 
 
 def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(

@@ -10,7 +10,14 @@ from sqlalchemy import update
 from pipelines.batch.batch_table import Batch
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
-from pipelines.jobs.retention import DAY_SECONDS, RetentionPolicy, apply_retention, delete_jobs
+from pipelines.jobs.retention import (
+    DAY_SECONDS,
+    UNDO_SECONDS,
+    RetentionPolicy,
+    apply_retention,
+    delete_hidden,
+    delete_jobs,
+)
 from pipelines.storage.schema import FILES, JOBS
 from tests.support.batch_rows import OWNER, BatchStudio, write_picture
 
@@ -167,6 +174,16 @@ def test_nobody_deletes_what_is_anothers_and_no_picture_that_another_has(here: B
     here.service.files.open_image(photo)
     with pytest.raises(NotFound):
         here.service.files.get_info(photo, OWNER)
+
+
+def test_what_was_hidden_goes_when_its_minute_is_over_and_not_before(here: BatchStudio) -> None:
+    job_id, table = made(here, 1, 0), here.service.jobs.table
+    assert table.hide_jobs(OWNER, [job_id]) == 1
+    assert delete_hidden(table, here.service.files) == 0
+    assert kept(here, job_id)
+    table.db.execute(update(JOBS).values(helper=JOBS.c.helper - int(UNDO_SECONDS) - 1))
+    assert delete_hidden(table, here.service.files) == 1
+    assert not kept(here, job_id)
 
 
 def test_a_deleted_row_is_not_made_anew(here: BatchStudio, tmp_path: Path) -> None:

@@ -84,6 +84,24 @@ def test_drafts_and_what_a_page_orders_for_itself_are_in_no_list(table: JobTable
     assert [row.id for row in table.list_rows("me", 10, None, None)] == [shown]
 
 
+def test_what_its_owner_deleted_is_in_no_list_until_it_is_restored(table: JobTable) -> None:
+    first, second = insert_job(table), insert_job(table)
+    table.db.execute(update(JOBS).values(finished=1.0))
+    assert table.hide_jobs("another", [first]) == 0
+    assert table.hide_jobs("me", [first]) == 1
+    assert find_jobs(table) == [row.id for row in table.list_rows("me", 10, None, None)] == [second]
+    assert table.restore_jobs("another", [first]) == 0
+    assert table.restore_jobs("me", [first, second]) == 1
+    assert find_jobs(table) == [second, first]
+
+
+def test_a_job_is_found_by_the_name_of_its_photos_file(table: JobTable) -> None:
+    apple = insert_job(table, label="Apple-on-a-plate")
+    shot = insert_job(table, label="IMG-2045")
+    assert find_jobs(table, text="apple plate") == [apple]
+    assert find_jobs(table, text="img_2045") == [shot]
+
+
 def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: JobTable) -> None:
     ids = [insert_job(table) for _ in range(7)][::-1]
     finder = JobSearch(table)

@@ -15,7 +15,6 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import JobCancelled, NotFound, StudioError
 from pipelines.core.job import File, Result, Step
-from pipelines.jobs import retention
 from pipelines.jobs.queue import JobRow
 from pipelines.jobs.search import JobSearch
 from pipelines.service.orders import StudioService
@@ -66,6 +65,7 @@ class LibraryTabEvents:
         self._listen(cleared.then, self.pick_tiles, [tab.state, tab.grid])
         self._listen(tab.star.click, self.toggle_star, filters)
         self._listen(tab.delete.click, self.delete_picked, filters)
+        self._listen(tab.undo.click, self.undo_delete, filters)
         download_carried_file(self._listen(tab.make_zip.click, self.download_picked, [tab.state]), tab.download)
 
     def _listen(
@@ -249,7 +249,7 @@ class LibraryTabEvents:
     def _show_rows(self, rows: Sequence[JobRow]) -> Updates:
         tab = self.tab
         updates: Updates = {**layout.show_actions(tab, rows), tab.comparison: "", tab.facts: ""}
-        if len(rows) not in (1, 2):
+        if len(rows) not in (1, 2) or (len(rows) == 2 and not all(map(self._find_full_picture, rows))):
             return {**updates, tab.picture: None, tab.status: layout.render_picked_status(len(rows))}
         updates[tab.facts] = "".join(layout.render_facts(row, self._find_title(row)) for row in rows)
         if len(rows) == 1:
@@ -299,7 +299,10 @@ class LibraryTabEvents:
         }
 
     def delete_picked(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
-        """Ask for a second click, then delete the picked jobs with their files; running ones are cancelled."""
+        """Ask for a second click, then delete the picked jobs; running ones are cancelled.
+
+        For a minute they are only hidden, so that Undo brings them back; then they go with their files.
+        """
         rows = self._list_picked(state, request)
         if not rows or state.delete_pressed_ids != state.picked_ids:
             state.delete_pressed_ids = state.picked_ids
@@ -308,9 +311,8 @@ class LibraryTabEvents:
             if row.finished is None:
                 self.service.jobs.cancel(row.job.id)
         owner = self.access.identify_visitor(request)
-        deleted_count = retention.delete_jobs(
-            self.service.jobs.table, self.service.files, owner, [row.job.id for row in rows]
-        )
+        state.deleted_ids = tuple(row.job.id for row in rows)
+        deleted_count = self.service.jobs.table.hide_jobs(owner, state.deleted_ids)
         state.picked_ids, state.delete_pressed_ids, state.look_number = (), (), state.look_number + 1
         message = (
             f"Deleted: {deleted_count}"
@@ -321,6 +323,18 @@ class LibraryTabEvents:
             **self.refresh(request, state, *filters),
             **self._show_rows(()),
             self.tab.status: text.render_status(message),
+            self.tab.undo: gr.update(visible=deleted_count > 0),
+        }
+
+    def undo_delete(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
+        """Bring back what was deleted last, within a minute."""
+        owner, deleted_ids, state.deleted_ids = self.access.identify_visitor(request), state.deleted_ids, ()
+        restored_count = self.service.jobs.table.restore_jobs(owner, deleted_ids)
+        message = f"Back again: {restored_count}" if restored_count else "That was more than a minute ago: it is gone."
+        return {
+            **self.refresh(request, state, *filters),
+            self.tab.status: text.render_status(message),
+            self.tab.undo: gr.update(visible=False),
         }
 
     def download_picked(self, request: gr.Request, state: LibraryState) -> Updates:

@@ -73,7 +73,8 @@ _STYLE = """<style>
 @media (max-width: 899px) { .dbx-library .dbx-box:not(:has(img)) { display: none !important; }
   .dbx-library .dbx-acts:not(:has(button:enabled)) { display: none; }
   .dbx-library .dbx-acts { order: -1; } .dbx-library .dbx-lasting { order: -1; }
-  .gradio-container .dbx-library .dbx-tiles.pictured > .wrap { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
+  .gradio-container .dbx-library .dbx-tiles.pictured > .wrap { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+  .gradio-container .dbx-library .dbx-tiles > .wrap label > span { font-size: 12px; } }
 </style>"""
 
 
@@ -97,7 +98,8 @@ class LibraryState:
 
     `tile_ids` are the jobs of the shown page in order, `picked_ids` the picked jobs of all pages. `look_number` counts
     changes of the selection, so that an older handler gives way. `delete_pressed_ids` are the jobs for which Delete was
-    pressed once. `sent_tiles` identifies the tiles that were sent last, `zip_key` is the key of the last ZIP.
+    pressed once, `deleted_ids` those that were deleted last, which Undo brings back for a minute. `sent_tiles`
+    identifies the tiles that were sent last, `zip_key` is the key of the last ZIP.
     """
 
     first_tile: int = 0
@@ -105,6 +107,7 @@ class LibraryState:
     picked_ids: tuple[str, ...] = ()
     look_number: int = 0
     delete_pressed_ids: tuple[str, ...] = ()
+    deleted_ids: tuple[str, ...] = ()
     sent_tiles: str = ""
     zip_key: str = ""
 
@@ -131,7 +134,7 @@ class LibraryTab:
                 with gr.Row(elem_classes=["dbx-filters"]):
                     self.text = gr.Textbox(
                         label="Search",
-                        placeholder="Words, a seed, or a day: 2026-11-25",
+                        placeholder="Words, a file, or a day: 2026-11-25",
                         max_length=200,
                         elem_id="library-text",
                     )
@@ -172,6 +175,7 @@ class LibraryTab:
                         elem_id="library-send",
                     )
                     self.delete = gr.Button("Delete", variant="stop", interactive=False, elem_id="library-delete")
+                    self.undo = gr.Button("Undo delete", visible=False, elem_id="library-undo")
                 self.download = build_file_carrier("library-file")
                 self.facts = gr.HTML("", elem_classes=["dbx-lasting"], elem_id="library-facts")
                 self.refresh = gr.Button("Look again", elem_id="library-again", elem_classes=["dbx-again"])
@@ -256,10 +260,12 @@ def render_position(start: int, shown_count: int, total: int, is_filtered: bool)
 
 
 def render_facts(row: JobRow, title: str) -> str:
-    """Render tool, time, texts and seed of a job; its texts are a visitor's input and are escaped."""
+    """Render tool, time, the photo's name, texts and seed of a job; what a visitor gave is escaped."""
     lines = [f"<strong>{escape(title)}</strong> · {time.strftime('%Y-%m-%d %H:%M', time.localtime(row.created))}"]
     texts = [str(value) for value in row.job.params.values() if isinstance(value, str) and value]
     texts = [text for text in texts if not text.startswith("file-")]
+    if row.job.label:
+        lines.append(escape(row.job.label))
     if texts:
         lines.append(escape(" · ".join(texts))[:600])
     lines.append(f"Seed {row.job.seed} · <code>{row.job.id}</code>")
@@ -283,7 +289,7 @@ def render_comparison_status(left: str, right: str) -> str:
 
 
 def render_picked_status(count: int) -> str:
-    """Render the status line when no job or more than two are picked."""
+    """Render the status line when no job is picked, or several that cannot be compared."""
     return tool_tab_text.render_status(NONE_PICKED_TEXT if not count else f"{count} picked")
 
 

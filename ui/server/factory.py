@@ -23,7 +23,7 @@ from pipelines.engines.ray_cluster.cluster import join_cluster
 from pipelines.engines.ray_cluster.engine import RayDataEngine, RayEngine, RayOptions
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
-from pipelines.jobs.retention import RetentionPolicy, apply_retention
+from pipelines.jobs.retention import RetentionPolicy, apply_retention, delete_hidden
 from pipelines.jobs.webhooks import Webhooks
 from pipelines.jobs.workers import Engine
 from pipelines.models import devices, hub, pinned_memory, profiles
@@ -89,6 +89,7 @@ def build_studio(settings: Settings) -> RunningStudio:
     jobs.run_every(60, trim_heap)
     jobs.run_every(1, files.flush_to_disk)
     jobs.run_every(3600, lambda: apply_retention(jobs.table, files, policy))
+    jobs.run_every(10, lambda: delete_hidden(jobs.table, files))
     return studio
 
 
