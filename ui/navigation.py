@@ -36,6 +36,18 @@ _SWITCHES = (
 """What page.js can set for this browser: the setting, its value and its name."""
 
 
+_KEYS = (
+    ("Ctrl+Enter", "Generate"),
+    ("Esc", "Stop, close"),
+    ("Ctrl+V", "Paste a photo"),
+    ("Ctrl+wheel", "Resize the subject"),
+    ("Double click", "Zoom in"),
+    ("← →", "Compare, on the line"),
+    ("?", "This list"),
+)
+"""What the keyboard and the mouse do, for the overview."""
+
+
 def render_navigation(tools: Sequence[Tool], other_tabs: Sequence[NavigationLink]) -> str:
     """Render the skip link, the brand, and the groups; page.js marks the open tab and moves by arrow keys.
 
@@ -56,6 +68,7 @@ def render_navigation(tools: Sequence[Tool], other_tabs: Sequence[NavigationLink
         '<a class="dbx-skip" href="#dbx-tabs">Skip to the content</a>'
         '<a class="dbx-mark" href="#home">DesignerBox</a>'
         f'<nav class="dbx-nav" aria-label="Tools"><ul>{"".join(f"<li>{item}</li>" for item in items)}</ul></nav>'
+        f"{_render_keys()}"
     )
 
 
@@ -78,4 +91,15 @@ def _render_switches() -> str:
         f'<button type="button" data-set="{setting}" data-to="{value}">{name}</button>'
         for setting, value, name in _SWITCHES
     )
-    return f'<div class="dbx-switches">{buttons}<button type="button" class="dbx-keys-button">Keyboard</button></div>'
+    keys = '<button type="button" popovertarget="dbx-keys">Keyboard</button>'
+    return f'<div class="dbx-switches">{buttons}{keys}</div>'
+
+
+def _render_keys() -> str:
+    """Render the overview of keys, which the browser itself opens over the page and closes."""
+    rows = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{what}</dd>" for key, what in _KEYS)
+    close = '<button type="button" popovertarget="dbx-keys" popovertargetaction="hide" autofocus>Close</button>'
+    head = "<h2>Keyboard and mouse</h2>"
+    return (
+        f'<div id="dbx-keys" popover role="dialog" aria-label="Keyboard and mouse">{head}<dl>{rows}</dl>{close}</div>'
+    )

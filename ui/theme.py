@@ -124,8 +124,7 @@ def build_theme() -> themes.Base:
 def render_head() -> str:
     """Render the page's style and script inline, which saves requests."""
     css, js = ("".join((STATIC / name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS))
-    font = f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{FONT_PATH[1:]}">'
-    return f"{font}<style>{css}</style><script>{js}</script>"
+    return f"<style>{css}</style><script>{js}</script>"
 
 
 async def send_font(request: Request) -> FileResponse:

@@ -28,7 +28,7 @@ from pipelines.core.geometry import Alpha, Image, PixelArray, PlacedSubject
 from pipelines.core.job import File, FileRole, Result
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.framing.resample import resample
-from pipelines.imaging.color import flatten_on_white
+from pipelines.imaging.color import flatten_on_checkerboard
 from pipelines.models.registry import get_spec
 from pipelines.provenance import watermark
 from pipelines.provenance.c2pa import (
@@ -76,7 +76,7 @@ class Finalizer:
         receipt = build_receipt(self._context, self._output, self._params, self._inputs, measured)
         if self._job.draft:
             first = list_output_pictures(self._output)[0]
-            self._context.progress.send_draft(encode_preview(flatten_on_white(first)))
+            self._context.progress.send_draft(encode_preview(flatten_on_checkerboard(first)))
             return Result((), receipt, elapsed())
         files = self._write_files(receipt)
         self._context.progress("Writing", 1, 1)

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import PIL.Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.browser.studio_page import (
     CHROMIUM,
     CHROMIUM_FLAGS,
     ServedPage,
+    delete_visitor_jobs,
     list_tabs,
     open_browser_page,
     serve_browser_page,
@@ -31,7 +32,9 @@ from tests.support.examples import EXAMPLES
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PICTURE_WIDTH_PX = 720
-"""Pixels of a picture's width: enough to read a heading, and some twenty kilobytes."""
+"""Pixels of a picture's width at most: enough to read a heading, and some twenty kilobytes."""
+PHONE_SIZE_PX = 390, 844
+"""Width and height of the phone on which a stranger does the five tasks."""
 
 
 @dataclass
@@ -60,10 +63,9 @@ def save_screenshot(page: Page, path: Path) -> None:
     """What is in view, small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with PIL.Image.open(io.BytesIO(page.screenshot())) as shot:
-        height = round(shot.height * PICTURE_WIDTH_PX / shot.width)
-        shot.convert("RGB").resize((PICTURE_WIDTH_PX, height), PIL.Image.Resampling.LANCZOS).save(
-            path, quality=72, method=6
-        )
+        shot = shot.convert("RGB")
+        shot.thumbnail((PICTURE_WIDTH_PX, shot.height), PIL.Image.Resampling.LANCZOS)
+        shot.save(path, quality=72, method=6)
 
 
 def walk_headshot(page: Page, studio: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
@@ -137,8 +139,12 @@ def walk_batch(page: Page, studio: ServedPage, folder: Path | None = None) -> Wa
     """Three photos to one ZIP."""
     page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
-    walk = Walk("A batch as one ZIP", page, folder)
-    files = [EXAMPLES / f"{name}.jpg" for name in ("coffee", "chelsea", "hopper")]
+    return run_batch(Walk("A batch as one ZIP", page, folder), ("coffee", "chelsea", "hopper"))
+
+
+def run_batch(walk: Walk, names: Sequence[str]) -> Walk:
+    """The example photos of these names, cut out."""
+    page, files = walk.page, [EXAMPLES / f"{name}.jpg" for name in names]
     walk.record_action(
         "Choose the tool for all rows: Cut-out.",
         lambda: choose_option(page, "#batch-which input", "Cut-out"),
@@ -152,7 +158,7 @@ def walk_batch(page: Page, studio: ServedPage, folder: Path | None = None) -> Wa
     walk.record_action(
         "Start.",
         lambda: page.locator("#batch-start").click(),
-        lambda: expect(page.locator("#batch-stage")).to_contain_text("Done: 3 of 3 rows"),
+        lambda: expect(page.locator("#batch-stage")).to_contain_text(f"Done: {len(names)} of {len(names)} rows"),
     )
     walk.record_action(
         "Download all: pictures and a manifest, in one ZIP.", lambda: download_file(page, "#batch-save"), lambda: None
@@ -177,6 +183,149 @@ def walk_api_key(page: Page, studio: ServedPage, folder: Path | None = None) -> 
         lambda: expect(secret).to_have_value(re.compile("^sk-dbx-")),
     )
     return walk
+
+
+# ---------------------------------------------------------------- the five tasks of a stranger, on a phone
+
+
+def walk_linkedin_headshot(page: Page, studio: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
+    """A stranger's photo to a headshot for LinkedIn."""
+    page.goto(studio.url)
+    page.locator("#home-photo input[type=file]").wait_for(state="attached")
+    walk = Walk("On a phone: a headshot for LinkedIn", page, folder)
+    walk.record_action(
+        "Take a photo on the first page. It asks whether somebody is in it.",
+        lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
+        lambda: expect(page.locator("#home-consent label").first).to_be_visible(),
+    )
+    walk.record_action(
+        "Tap that they agree. Three drafts appear.",
+        lambda: page.locator("#home-consent label").first.tap(),
+        lambda: wait_for_drafts(page, "Three headshots"),
+    )
+    walk.record_action(
+        "Tap a draft. Professional Headshots opens with it.",
+        lambda: page.locator("#home-draft-1 img").tap(),
+        lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, 512 px"),
+    )
+    before = page.locator("#headshot-live img").get_attribute("src") or ""
+    look = page.locator("#headshot-preset label", has_text="LinkedIn")
+    if not look.locator("input").is_checked():
+        walk.record_action("Choose LinkedIn.", lambda: look.tap(), lambda: wait_for_new_draft(page, "headshot", before))
+    return generate_and_download(walk, "headshot")
+
+
+def walk_product_on_white(page: Page, studio: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
+    """A product on somebody's table to the same on white."""
+    page.goto(studio.url)
+    page.locator("#home-photo input[type=file]").wait_for(state="attached")
+    walk = Walk("On a phone: a product on white", page, folder)
+    walk.record_action(
+        "Take a photo on the first page. It asks whether somebody is in it.",
+        lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
+        lambda: expect(page.locator("#home-consent label").nth(1)).to_be_visible(),
+    )
+    walk.record_action(
+        "Tap Nobody. Three drafts appear.",
+        lambda: page.locator("#home-consent label").nth(1).tap(),
+        lambda: wait_for_drafts(page, "Three product"),
+    )
+    walk.record_action(
+        "Tap the draft on white. Product Photos opens with it.",
+        lambda: page.locator("#home-draft-1 img").tap(),
+        lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, 512 px"),
+    )
+    return generate_and_download(walk, "product")
+
+
+def walk_erase(page: Page, studio: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
+    """A photo to the same without one thing in it."""
+    page.goto(studio.url)
+    page.locator(".dbx-cards").wait_for()
+    walk = Walk("On a phone: a thing is erased", page, folder)
+    open_from_menu(walk, "Edit", "Retouch", "retouch")
+    canvas = page.locator("#retouch-editor canvas").first
+
+    def wait_for_canvas() -> None:
+        canvas.wait_for()
+        page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
+
+    walk.record_action(
+        "Take a photo. It can be painted on.",
+        lambda: page.locator("#retouch-photo input[type=file]").set_input_files(photo),
+        wait_for_canvas,
+    )
+    walk.record_action(
+        "Paint over the spoon.",
+        lambda: draw_stroke(page, canvas, ((0.35, 0.63), (0.5, 0.7))),
+        lambda: page.wait_for_timeout(500),
+    )
+    walk.record_action(
+        "Tap Apply. A draft without it appears.",
+        lambda: page.locator("#retouch-brush-use").tap(),
+        lambda: expect(page.locator("#retouch-stage")).to_contain_text("Draft, 512 px"),
+    )
+    return generate_and_download(walk, "retouch")
+
+
+def walk_post(page: Page, studio: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
+    """A photo to posts with a headline."""
+    page.goto(studio.url)
+    page.locator(".dbx-cards").wait_for()
+    walk = Walk("On a phone: a post with a headline", page, folder)
+    open_from_menu(walk, "Create", "Social & Marketing Kit", "kit")
+    walk.record_action(
+        "Take a photo. A draft appears.",
+        lambda: page.locator("#kit-photo input[type=file]").set_input_files(photo),
+        lambda: expect(page.locator("#kit-stage")).to_contain_text("Draft, 512 px"),
+    )
+    before = page.locator("#kit-live img").get_attribute("src") or ""
+
+    def write_headline() -> None:
+        page.locator("#kit-headline textarea").fill("Fresh every morning")
+        page.locator("#kit-headline textarea").blur()
+
+    walk.record_action("Write the headline.", write_headline, lambda: wait_for_new_draft(page, "kit", before))
+    return generate_and_download(walk, "kit")
+
+
+def walk_batch_of_four(page: Page, studio: ServedPage, folder: Path | None = None) -> Walk:
+    """Four photos to one ZIP."""
+    page.goto(studio.url)
+    page.locator(".dbx-cards").wait_for()
+    walk = Walk("On a phone: a batch of four", page, folder)
+    walk.record_action(
+        "Tap Batch.",
+        lambda: page.locator(".dbx-nav a", has_text="Batch").tap(),
+        lambda: page.locator("#batch-start").wait_for(),
+    )
+    return run_batch(walk, ("coffee", "chelsea", "hopper", "astronaut"))
+
+
+def open_from_menu(walk: Walk, group: str, title: str, tool: str) -> None:
+    """The two taps that lead to a tool from anywhere."""
+    page = walk.page
+    walk.record_action(
+        f"Tap {group}.",
+        lambda: page.locator(".dbx-nav summary", has_text=group).tap(),
+        lambda: expect(page.locator(".dbx-nav a", has_text=title)).to_be_visible(),
+    )
+    walk.record_action(
+        f"Tap {title}.",
+        lambda: page.locator(".dbx-nav a", has_text=title).tap(),
+        lambda: page.locator(f"#{tool}-generate").wait_for(),
+    )
+
+
+def draw_stroke(page: Page, canvas: Locator, points: Sequence[tuple[float, float]]) -> None:
+    """A stroke through points of the canvas, in shares of its width and height."""
+    box = canvas.bounding_box()
+    assert box is not None
+    for n, (right, down) in enumerate(points):
+        page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"], steps=12)
+        if n == 0:
+            page.mouse.down()
+    page.mouse.up()
 
 
 def generate_and_download(walk: Walk, tool: str) -> Walk:
@@ -217,10 +366,10 @@ def choose_option(page: Page, field: str, option: str) -> None:
     page.wait_for_timeout(500)  # the list fades
 
 
-def write_unknown_portrait(folder: Path) -> Path:
-    """A portrait that is none of ours to the studio: ours, turned around."""
+def write_unknown_photo(folder: Path, name: str = "hopper") -> Path:
+    """A photo that is none of ours to the studio: ours, turned around."""
     path = folder / "own.png"
-    with PIL.Image.open(EXAMPLES / "hopper.jpg") as photo:
+    with PIL.Image.open(EXAMPLES / f"{name}.jpg") as photo:
         photo.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(path)
     return path
 
@@ -253,6 +402,23 @@ def save_tab_pictures(browser: Browser, studio: ServedPage) -> None:
             save_screenshot(page, DOCS / "pictures" / "tabs" / f"{tab}.webp")
 
 
+def walk_five_tasks(browser: Browser, studio: ServedPage, data: Path, folder: Path | None) -> Iterator[Walk]:
+    """The five tasks of a stranger, each on a phone of its own; `data` is where their photos are written."""
+    width, height = PHONE_SIZE_PX
+    tasks = (
+        (walk_linkedin_headshot, "hopper"),
+        (walk_product_on_white, "coffee"),
+        (walk_erase, "coffee"),
+        (walk_post, "coffee"),
+        (walk_batch_of_four, ""),
+    )
+    for task, name in tasks:
+        delete_visitor_jobs(studio)
+        with open_browser_page(browser, studio, width=width, height=height, phone=True) as page:
+            photos = [write_unknown_photo(data, name)] if name else []
+            yield task(page, studio, *photos, folder=folder)
+
+
 @contextmanager
 def _change_folder(folder: Path) -> Iterator[None]:
     before = Path.cwd()
@@ -274,10 +440,11 @@ def write_walks() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         folder, walks = DOCS / "walks", []
         with open_browser_page(browser, studio) as page:
-            walks.append(walk_headshot(page, studio, write_unknown_portrait(Path(data)), folder))
+            walks.append(walk_headshot(page, studio, write_unknown_photo(Path(data)), folder))
         for walk in (walk_product, walk_character, walk_batch, walk_api_key):
             with open_browser_page(browser, studio) as page:
                 walks.append(walk(page, studio, folder))
+        walks += walk_five_tasks(browser, studio, Path(data), folder)
         (DOCS / "walks.md").write_text(render_markdown(walks), encoding="utf-8")
         save_tab_pictures(browser, studio)
         browser.close()

@@ -10,7 +10,7 @@ import pytest
 from pipelines.core import params as core_params
 from pipelines.core import tools
 from pipelines.core.params import Params
-from pipelines.tools import TOOLS
+from pipelines.tools import TOOLS, social_kit
 from tests.support.gradio_loop import build_in_event_loop
 from ui.tool_tab.form_controls import (
     Control,
@@ -47,6 +47,18 @@ def build_controls(params: type[Params], locked: str = "") -> dict[str, Control]
 @pytest.fixture
 def made() -> dict[str, Control]:
     return build_controls(SampleForm)
+
+
+def test_a_logo_takes_less_room_than_the_photo_and_is_called_a_picture() -> None:
+    made = build_controls(social_kit.TOOL.params)
+    photo: Any = made["photo"].display
+    logo: Any = made["logo"].display
+    assert "dbx-small-photo" in logo.elem_classes
+    assert "dbx-small-photo" not in photo.elem_classes
+    assert (photo.placeholder, logo.placeholder) == (
+        "Drop a photo, paste it, or click to choose",
+        "Drop a picture, or click to choose",
+    )
 
 
 def test_each_kind_has_its_component(made: dict[str, Control]) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
+import pytest
+
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
@@ -61,6 +63,8 @@ def test_german_covers_the_page(tmp_path: Path) -> None:
         files.close()
         keys.close()
     assert len(words) > 300
+    assert not [text for text in words if re.search(r"\bmattes?\b|\binpaint", text)], "words of the trade"
+    assert not [tool.id for tool in tools if not is_translated(tool.title)], "one name in the tabs and on the page"
     missing = sorted(text for text in words if not is_translated(text))
     console = next(row for row in page.get_config_file()["components"] if row["props"].get("elem_id") == "api-console")
     assert not [text for text in list_words(console) if not is_translated(text) and not text.startswith("{")]
@@ -84,6 +88,25 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
     words |= set(re.findall(r'"(\w[\w ]+)"(?=;| :)', "".join(re.findall(r'"state"\)\.value = .*', console))))
     assert {"Sent", "Done", "Refused", "Stopped", "Broken off"} < words
     assert not [word for word in words if not is_translated(word)]
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        ("Done: {} of {} rows", "Fertig: {} von {} Zeilen"),
+        ("{}–{} of {}", "{}–{} von {}"),
+        (", models may take up to {}.", ", Modelle dürfen bis zu {} nehmen."),
+        ("in the middle", "in der Mitte"),
+        ("Seed", "Startzahl"),
+        ("Seed {}.", "Startzahl {}."),
+        (
+            "This file is no picture. JPEG, PNG, WebP, HEIC and others are taken.",
+            "Diese Datei ist kein Bild. JPEG, PNG, WebP, HEIC und andere gehen.",
+        ),
+    ],
+)
+def test_what_was_left_in_english_is_german(english: str, german: str) -> None:
+    assert GERMAN[english] == german
 
 
 def test_every_gap_in_a_phrase_has_one_in_its_german() -> None:

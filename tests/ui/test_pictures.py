@@ -16,6 +16,7 @@ from gradio.data_classes import ImageData
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Image
+from pipelines.imaging.color import flatten_on_checkerboard
 from tests.support.examples import load_example, make_blob
 from ui.components import pictures
 from ui.tool_tab import mask_editor, multi_upload
@@ -142,3 +143,13 @@ def test_where_nothing_was_placed_before_is_the_whole_photo_as_large_as_fits(siz
 
 def test_no_component_writes_beside_its_source() -> None:
     assert not list(Path(pictures.__file__).parent.glob("*.pyi"))
+
+
+def test_what_is_see_through_is_seen_as_squares_in_a_draft_too() -> None:
+    picture = np.zeros((64, 64, 4), np.uint8)
+    picture[:, 32:] = (10, 20, 30, 255)
+    shown = flatten_on_checkerboard(picture)
+    assert {tuple(pixel) for pixel in shown[:, :32].reshape(-1, 3)} == {(201,) * 3, (233,) * 3}
+    assert (shown[:, 32:] == (10, 20, 30)).all()
+    opaque = np.full((8, 8, 3), 77, np.uint8)
+    assert flatten_on_checkerboard(opaque) is opaque

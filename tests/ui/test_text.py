@@ -108,6 +108,13 @@ def test_per_cent_takes_the_place_of_the_step_where_it_is_known() -> None:
     assert "Draft · Draft" not in tool_tab_text.render_progress(Step(1, 1, "Draft"), draft=True)
 
 
+def test_the_line_says_what_counts_for_a_stranger_and_the_rest_is_folded() -> None:
+    line, details = tool_tab_text.render_result_status(JOB, make_result(), 0).split("<details", 1)
+    assert "Seed" not in line
+    assert "credentials" not in line
+    assert f"Seed {JOB.seed}." in details
+
+
 def test_home_links_every_tool_and_says_that_no_gpu_is_used() -> None:
     text = home_tab_cards.render_cards(TOOLS, Profile("embedded", {}, "Embedded"))
     assert re.findall(r'<h3><a href="#([^"]+)"', text) == [*(tool.id for tool in TOOLS), "batch", "api"]

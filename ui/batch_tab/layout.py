@@ -19,10 +19,7 @@ from ui.tool_tab.form_controls import list_form_fields
 
 POLL_SECONDS = 2.0
 """Interval at which a running batch is refreshed."""
-HELP_TEXT = (
-    "Pictures, one ZIP of them, or a CSV or JSONL whose columns are the tool's fields and whose picture columns name "
-    "the other files. Every row is one job; the queue takes people's own jobs first."
-)
+HELP_TEXT = "Drop pictures, a ZIP, or a table (CSV or JSONL). Each picture or row becomes one result."
 
 
 class _AnyFiles:

@@ -1,6 +1,7 @@
-"""Patches Gradio's page template: our social card, and the script `static/light.js` before Gradio's own.
+"""Patches Gradio's page template: our social card, font, `static/shell.css`, and `static/light.js` before Gradio's own.
 
-Gradio has no option for either: `launch(head=...)` adds to the head but keeps Gradio's own card.
+Gradio has no option for these: what `launch(head=...)` is given is put in by Gradio's script, when its frame is there
+already, and Gradio's own card stays.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from pathlib import Path
 from jinja2 import FunctionLoader
 
 PATCHED_NAMES = ("gradio.routes:templates.env",)
-_EARLY_SCRIPT = Path(__file__).parents[1] / "static" / "light.js"
+_STATIC = Path(__file__).parents[1] / "static"
+_FONT_LINK = '<link rel="preload" as="font" type="font/woff2" crossorigin href="assets/inter.woff2">'
 _GRADIO_CARD_PATTERN = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
 _SOCIAL_CARD = """<meta property="og:type" content="website">
 <meta property="og:title" content="DesignerBox">
@@ -22,10 +24,10 @@ _SOCIAL_CARD = """<meta property="og:type" content="website">
 
 
 def patch_template(page: str) -> str:
-    """Replace Gradio's social card in the template by ours, and add the script that must run before Gradio's."""
-    script = f"<script>{_EARLY_SCRIPT.read_text(encoding='utf-8')}</script>"
+    """Replace Gradio's social card in the template by ours, and add what must be there before Gradio's script."""
+    style, script = ((_STATIC / name).read_text(encoding="utf-8") for name in ("shell.css", "light.js"))
     page = _GRADIO_CARD_PATTERN.sub("", page).replace("<head>", f"<head>{_SOCIAL_CARD}", 1)
-    return page.replace("</head>", f"{script}</head>", 1)
+    return page.replace("</head>", f"{_FONT_LINK}<style>{style}</style><script>{script}</script></head>", 1)
 
 
 def patch_templates() -> None:

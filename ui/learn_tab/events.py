@@ -198,6 +198,8 @@ class LearnTab:
         step = max(1, -(-len(frames) // FRAME_COUNT))
         kept = frames[::-step][::-1]
         message = f"{len(frames)} pictures on the way, {result.seconds:.1f} s. Move the slider."
+        if files := list_result_pictures(result):  # its end, which no step shows where the cut-out is known already
+            kept.append(text.Frame("The finished picture", 1, 1, result.seconds, self._encode_picture(files[0])))
         return {
             **self._show_end(message),
             self.steps: text.render_steps(kept),

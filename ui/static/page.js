@@ -14,9 +14,9 @@
       document.activeElement?.blur(); // puts text that is still being typed into the form
       if (pressButton("-generate")) event.preventDefault();
     } else if (event.key === "Escape") {
-      if (closeMenus(null) || overview()?.open) return;
-      document.querySelectorAll(".dbx-box.near").forEach((box) => box.classList.remove("near"));
-      pressButton("-stop");
+      if (closeMenus(null) || document.querySelector("#dbx-keys:popover-open")) return;
+      document.querySelectorAll(".near").forEach((box) => box.classList.remove("near"));
+      if (!document.querySelector(".fullscreen")) pressButton("-stop"); // Gradio leaves full screen
     }
   }, true);
 
@@ -166,7 +166,6 @@
       localStorage.setItem(`dbx-${target.dataset.set}`, target.dataset.to);
       location.reload();
     }
-    if (target.matches?.(".dbx-keys-button")) showOverview();
   });
   const step = (list, from, by) => list[(list.indexOf(from) + by + list.length) % list.length];
   document.addEventListener("keydown", (event) => {
@@ -185,16 +184,9 @@
     (item.matches("a") ? step(rows, item, by) : by > 0 ? rows[0] : rows.at(-1)).focus();
   });
 
-  // The overview of keys, on "?".
-  const overview = () => document.getElementById("dbx-keys");
-  const KEYS = [["Ctrl+Enter", "Generate"], ["Esc", "Stop, close"], ["Ctrl+V", "Paste a photo"], ["Ctrl+wheel", "Resize the subject"], ["Double click", "Zoom in"], ["← →", "Compare, on the line"], ["?", "This list"]];
-  const showOverview = () => {
-    const box = overview() ?? document.body.appendChild(Object.assign(document.createElement("dialog"), { id: "dbx-keys" }));
-    box.innerHTML = `<h2>Keyboard and mouse</h2><dl>${KEYS.map(([key, does]) => `<dt><kbd>${key}</kbd></dt><dd>${does}</dd>`).join("")}</dl><form method="dialog"><button>Close</button></form>`;
-    box.showModal();
-  };
+  // "?" opens the overview of keys, which navigation.py writes.
   document.addEventListener("keydown", (event) => {
-    if (event.key === "?" && !event.target.closest?.("input, textarea, select, [contenteditable]")) showOverview();
+    if (event.key === "?" && !event.target.closest?.("input, textarea, select, [contenteditable]")) document.getElementById("dbx-keys").togglePopover(true);
   });
 
   // Saves a file that Python has put into a hidden button.
@@ -378,16 +370,16 @@
 
   // A double click zooms in at the pointer; another one, or Escape, zooms out.
   const setZoomOrigin = (box, event) => {
-    const frame = box.getBoundingClientRect();
+    const frame = box.querySelector(".image-container").getBoundingClientRect();
     box.style.setProperty("--at", `${(event.clientX - frame.left) / frame.width * 100}% ${(event.clientY - frame.top) / frame.height * 100}%`);
   };
   document.addEventListener("dblclick", (event) => {
-    const box = event.target.closest?.(".dbx-box");
-    if (!box?.querySelector(".dbx-live img") || event.target.closest("label")) return;
+    const box = event.target.closest?.(".dbx-live")?.closest(".dbx-box, .fullscreen");
+    if (!box?.querySelector("img")) return;
     setZoomOrigin(box, event);
     box.classList.toggle("near");
   });
-  document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".dbx-box.near"); if (box) setZoomOrigin(box, event); });
+  document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
 
   // Tab "What is inference?": one slider shows a step, another computes the time for a number of steps.
   const showStep = (input) => {

@@ -38,8 +38,8 @@ class ToolTabEvents:
         """Attach every listener. All are private to the page, and none waits for another."""
         tab = self.tab
         form_inputs = [tab.state, *tab.value_components()]
-        self._update_buttons_after(self.listen(tab.generate.click, self.follower.generate, form_inputs))
-        self._update_buttons_after(
+        self._update_actions_after(self.listen(tab.generate.click, self.follower.generate, form_inputs))
+        self._update_actions_after(
             self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.follower.show_stopped
         )
         self.listen(tab.result.variation.input, self.results.show_variation, [tab.state, tab.result.variation])
@@ -51,7 +51,7 @@ class ToolTabEvents:
         )
         for name, component in (("format", tab.result.file_format), ("size", tab.result.image_size)):
             choice: Any = component
-            self._update_buttons_after(
+            self._update_actions_after(
                 self.listen(choice.input, self.results.make_remake_handler(name), [tab.state, component])
             )
         self.listen(tab.result.start_new.click, self.follower.start_new, [tab.state])
@@ -67,10 +67,10 @@ class ToolTabEvents:
         for example, button in tab.examples:
             self.listen(button.click, self.uploads.make_example_handler(example.file_id), form_inputs)
 
-    def _update_buttons_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> None:
+    def _update_actions_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> None:
         event.then(
-            handler or self.follower.update_buttons,
-            [self.tab.state],
+            handler or self.follower.update_actions,
+            [self.tab.state, self.tab.result.variation],
             self.view.list_action_components(),
             **PRIVATE_EVENT,
             queue=False,

@@ -60,20 +60,22 @@ class JobFollower:
                 yield updates
         yield self.view.no_change()
 
-    def update_buttons(self, request: gr.Request, state: TabState) -> Updates:
-        """Return the final state of the buttons, which the page requests after the last update of a job.
+    def update_actions(self, request: gr.Request, state: TabState, variation: str | None) -> Updates:
+        """Return the buttons and the picture as they are, which the page requests after the last update of a job.
 
         Gradio's page applies the updates of two concurrent handlers in any order: an older "disabled" could come after
-        a newer "enabled", and Download stayed disabled.
+        a newer "enabled", and Download stayed disabled; or a draft's last preview after the finished picture.
         """
         if state.job_id or state.draft_id:
             return self.view.no_change()
         row = self.find_own_job(state.shown_job_id, request)
-        return self.view.show_actions(row and row.job)
+        if row is None:
+            return self.view.show_actions(None)
+        return {**self.view.show_actions(row.job), **self.view.repeat_picture(row, int(variation or 1) - 1)}
 
-    def show_stopped(self, request: gr.Request, state: TabState) -> Updates:
+    def show_stopped(self, request: gr.Request, state: TabState, variation: str | None) -> Updates:
         """Do the same after Stop, and repeat its sentence: an update from before Stop may have replaced it."""
-        updates = self.update_buttons(request, state)
+        updates = self.update_actions(request, state, variation)
         is_idle = not (state.job_id or state.draft_id)
         return {**updates, self.tab.result.status: text.render_status(text.STOPPED_TEXT)} if is_idle else updates
 
@@ -101,6 +103,11 @@ class JobFollower:
             yield self.view.no_change()
             return
         number = self.begin_request(state)
+        if self.tab.awaits_mask(values):
+            status = text.render_status(text.PAINT_FIRST_TEXT)
+            yield {**self.view.show_idle(status), **self.view.show_no_picture()}
+            yield self.view.no_change()
+            return
         yield self.view.show_draft_started()
         # A change of a blend-only field keeps the last picture's seed; any other change draws another picture.
         form = self.tab.read_form(values)

@@ -140,6 +140,12 @@ class ToolTab:
         form = self.read_form(values)
         return any(control.field.is_missing(form[name]) for name, control in self.controls.items())
 
+    def awaits_mask(self, values: Sequence[Any]) -> bool:
+        """Whether nothing is painted yet, nor pointed at, where only that says what is to be made."""
+        form = self.read_form(values)
+        names = [editor.mask.field.name for editor in self.mask_editors if not editor.is_cutout]
+        return bool(names) and not any(form.get(name) for name in (*names, "keep", "drop", "box"))
+
     def output_components(self) -> list[Component]:
         """Return all components that an event of this tab may change."""
         displays = [control.display for control in self.controls.values() if control.display is not control.value]

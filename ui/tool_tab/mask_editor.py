@@ -68,6 +68,9 @@ class MaskEditorEvents:
         tab, editor = self.events.tab, self.editor
         form_inputs = [tab.state, *tab.value_components()]
         self.events.listen(editor.start.click, self.open_editor, form_inputs, editor.components())
+        if not editor.is_cutout:
+            photo: Any = tab.photo_control.value
+            self.events.listen(photo.change, self.follow_photo, form_inputs, editor.components())
         used = self.events.listen(
             editor.use.click, self.use_painting, [editor.editor, editor.base_matte, *form_inputs], editor.components()
         )
@@ -83,7 +86,8 @@ class MaskEditorEvents:
         """Open the editor with the present matte, or with a new cut-out of the photo."""
         view, form = self.events.view, self.events.tab.read_form(values)
         owner = self.events.access.identify_visitor(request)
-        yield {self.editor.start: gr.update(value="Cutting out …", interactive=False)}
+        waiting = "Cutting out …" if self.editor.is_cutout else "Opening …"
+        yield {self.editor.start: gr.update(value=waiting, interactive=False)}
         try:
             matte_id = form[self.editor.mask.field.name] or await self._create_base_matte(form, owner)
         except StudioError as error:
@@ -102,6 +106,16 @@ class MaskEditorEvents:
             self.editor.use: visible,
             self.editor.discard: visible,
         }
+
+    async def follow_photo(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+        """Open the editor for a new photo on which nothing is painted, and close it for one that is gone."""
+        form = self.events.tab.read_form(values)
+        if form.get("photo") and self.events.tab.awaits_mask(values):
+            async for updates in self.open_editor(request, state, *values):
+                yield updates
+        elif not form.get("photo"):
+            yield self._close_editor()
+        yield self.events.view.no_change()
 
     async def _create_base_matte(self, form: dict[str, Any], owner: str) -> str:
         if not form.get("photo"):

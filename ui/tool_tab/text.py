@@ -26,6 +26,7 @@ UPLOAD_MASK_LABEL = "Upload a mask"
 PAINT_HINT = "Paint green over the place to change; red or the eraser takes paint away."
 REPAIR_HINT = "Greyed parts are dropped. Paint green over what to keep, red over what to drop; erase to undo a stroke."
 NOTHING_PAINTED_TEXT = "Paint over what should go."
+PAINT_FIRST_TEXT = "Paint over what should go, then Apply."
 STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials; platforms may show a badge."
 MIN_SHOWN_SECONDS = 2

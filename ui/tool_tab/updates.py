@@ -80,8 +80,8 @@ class TabView:
         ]
 
     def list_action_components(self) -> list[Component]:
-        """List the outputs of `show_actions`, `no_change` and the status line."""
-        return [*self.show_actions(None), *self.no_change(), self.tab.result.status]
+        """List the outputs of `show_actions`, `repeat_picture`, `no_change` and the status line."""
+        return [*self.show_actions(None), *self.no_change(), self.tab.result.picture, self.tab.result.status]
 
     def show_draft_started(self) -> Updates:
         """Show that a draft has started: disable the actions on a finished picture, and clear old alerts."""
@@ -262,6 +262,15 @@ class TabView:
             for file in files
         ]
         return text.render_tile_style(f"{self.tab.tool.id}-variation", tiles)
+
+    def repeat_picture(self, row: JobRow, variation: int) -> Updates:
+        """Show the finished picture number `variation` again, and nothing else; no change where its file is deleted."""
+        files = list_result_pictures(row.result) if row.result is not None else []
+        with suppress(NotFound):
+            if variation < len(files):
+                picture = self._name_file(files[variation], row.job, variation + 1)
+                return {self.tab.result.picture: picture}
+        return {}
 
     def show_comparison(self, result: Result, variation: int, other: int | None) -> Updates:
         """Lay picture `other` of the same job over the shown one; None: the photo."""

@@ -43,12 +43,12 @@ VISIT_COUNT = 5
 PREVIEW_COUNT = 20
 STEP_PAUSE_SECONDS = 0.25
 """Seconds between two steps, a little more than the interval at which previews are let through."""
-WATCH_PAINTS_JS = """() => { window.paint = 0; window.shift = 0;
+WATCH_PAINTS_JS = """(fromTheStart) => { window.paint = 0; window.shift = 0;
   new PerformanceObserver((list) => { for (const row of list.getEntries()) window.paint = row.startTime; })
     .observe({ type: "largest-contentful-paint", buffered: true });
   const add = (row) => { if (!row.hadRecentInput) window.shift += row.value; };
   new PerformanceObserver((list) => list.getEntries().forEach(add))
-    .observe({ type: "layout-shift" }); }"""
+    .observe({ type: "layout-shift", buffered: fromTheStart }); }"""
 WATCH_PREVIEWS_JS = """(box) => { window.arrivals = []; let last = "";
   const live = document.getElementById(box);
   const note = () => { const image = live.querySelector("img");
@@ -139,15 +139,17 @@ def _measure_first_page(browser: Browser) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as data, start_app(Path(data)) as (url, _, _):
         _measure_visit(browser, url)
         visits = [_measure_visit(browser, url) for _ in range(VISIT_COUNT)]
-    seen, painted, drafted, kilobytes = (statistics.median(figures) for figures in zip(*visits, strict=True))
+    seen, painted, drafted, kilobytes, shift = (statistics.median(figures) for figures in zip(*visits, strict=True))
     yield make_row("page_seconds", round(seen, 2), "s", 2)
     yield make_row("largest_paint_seconds", round(painted, 2), "s", 2.5)
     yield make_row("three_drafts_seconds", round(drafted, 2), "s", 3)
     yield make_row("page_kilobytes", round(kilobytes), "KB", 400)
+    yield make_row("layout_shift_built", round(shift, 4), "", 0.02)
 
 
-def _measure_visit(browser: Browser, url: str) -> tuple[float, float, float, float]:
-    """Seconds to the cards, to the largest paint and from a photo to its three drafts; KB of ours for the page."""
+def _measure_visit(browser: Browser, url: str) -> tuple[float, float, float, float, float]:
+    """Seconds to the cards, to the largest paint and from a photo to its three drafts; KB of ours for the page, and how
+    far it jumped while it was built."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
     try:
         page = context.new_page()
@@ -156,13 +158,14 @@ def _measure_visit(browser: Browser, url: str) -> tuple[float, float, float, flo
         page.goto(url)
         page.locator(".dbx-cards").wait_for()
         seen = time.monotonic() - since
-        page.evaluate(WATCH_PAINTS_JS)
+        page.evaluate(WATCH_PAINTS_JS, True)
         page.wait_for_timeout(1500)
         painted, kilobytes = page.evaluate("window.paint") / 1000, weight.ours / 1000
+        shift = page.evaluate("window.shift")
         since = time.monotonic()
         page.locator("#home-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
         expect(page.locator("#home-open-3")).to_be_enabled()
-        return seen, painted, time.monotonic() - since, kilobytes
+        return seen, painted, time.monotonic() - since, kilobytes, shift
     finally:
         context.close()
 
@@ -176,7 +179,7 @@ def _measure_phone(browser: Browser) -> Iterator[Row]:
     ):
         open_tool(page, studio, "headshot")
         page.wait_for_timeout(1000)
-        page.evaluate(WATCH_PAINTS_JS)
+        page.evaluate(WATCH_PAINTS_JS, False)
         page.locator("#headshot-example-hopper").click()
         expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
         page.locator("#headshot-generate").click()
@@ -195,7 +198,7 @@ def _measure_streaming(page: Page, studio: ServedPage, clock: StepClock) -> Iter
     steps.blur()
     page.wait_for_timeout(2000)
     page.evaluate(WATCH_PREVIEWS_JS, "ticking-live")
-    page.evaluate(WATCH_PAINTS_JS)
+    page.evaluate(WATCH_PAINTS_JS, False)
     clock.emitted.clear()
     page.locator("#ticking-generate").click()
     expect(find_progress_line(page, "ticking")).to_contain_text("Done in")
