@@ -273,7 +273,7 @@ def walk_post(page: Page, studio: ServedPage, photo: Path, folder: Path | None =
     page.goto(studio.url)
     page.locator(".dbx-cards").wait_for()
     walk = Walk("On a phone: a post with a headline", page, folder)
-    open_from_menu(walk, "Create", "Social & Marketing Kit", "kit")
+    open_from_menu(walk, "Create", "Social and Marketing Kit", "kit")
     walk.record_action(
         "Take a photo. A draft appears.",
         lambda: page.locator("#kit-photo input[type=file]").set_input_files(photo),
