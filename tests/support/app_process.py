@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_SECONDS = 180.0
+FIRST_PORT, PORT_COUNT = 10_000, 20_000
+_port_numbers = itertools.count(os.getpid() * 97)  # processes that run beside one another begin far apart
 
 
 class AppProcess(NamedTuple):
@@ -57,9 +60,15 @@ def start_app(
 
 
 def find_free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    """Return a port of loopback that nobody listens on.
+
+    It lies below those that systems hand out by themselves: an outgoing connection could take one of them before a
+    server listens on it.
+    """
+    while True:
+        port = FIRST_PORT + next(_port_numbers) % PORT_COUNT
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def is_healthy(url: str) -> bool:
