@@ -34,6 +34,8 @@ Side = Literal["left", "right", "none"]
 
 DOUBTFUL_UNCERTAINTY = 0.2
 """Share of the subject that is not settled, above which a cut-out is to be looked at: a fifth of its area."""
+UNCLEAR_UNCERTAINTY = 0.5
+"""Above it 67 of 71 cut-outs were wrong (`docs/figures.md`): then it is said that this one probably is."""
 
 
 @dataclass(frozen=True)

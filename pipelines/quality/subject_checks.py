@@ -21,6 +21,10 @@ SCENERY_MESSAGE = (
     "This looks like a view without one subject. Point at what is meant, or choose a photo of a person or a thing."
 )
 FILLED_NOTICE = "The subject fills this photo: it is taken whole. Point at what does not belong to it."
+UNCLEAR_NOTICE = (
+    "It is not clear what the subject of this photo is, so this cut-out is probably wrong. Point at what belongs to "
+    "it, or draw a box around it."
+)
 
 
 def check_photo_size(photo: Image) -> None:

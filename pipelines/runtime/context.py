@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import Alpha, Cutout, Face, Image, Size
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Cutout, Face, Image, Size
 from pipelines.core.job import Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
@@ -32,6 +32,7 @@ from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.quality.output_checks import ModelEdit
 from pipelines.quality.subject_checks import (
     FILLED_NOTICE,
+    UNCLEAR_NOTICE,
     check_photo_size,
     fills_photo,
     find_front_people,
@@ -208,6 +209,8 @@ class JobContext:
             cutout = replace(cutout, colour=colour, alpha=alpha)
         if matte is None and fills_photo(cutout.alpha):
             cutout = replace(cutout, notices=(*cutout.notices, FILLED_NOTICE))
+        if matte is None and cutout.uncertainty > UNCLEAR_UNCERTAINTY:
+            cutout = replace(cutout, notices=(UNCLEAR_NOTICE, *cutout.notices))
         if matte is None:
             self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty))
         return cutout

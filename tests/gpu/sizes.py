@@ -107,7 +107,9 @@ def make_qwen3() -> Any:
         num_key_value_heads=8, head_dim=128, tie_word_embeddings=True, bos_token_id=256, eos_token_id=258,
         pad_token_id=256,
     )  # fmt: skip
-    return t.Qwen3ForCausalLM(config)
+    model = t.Qwen3ForCausalLM(config)
+    model.tie_weights()  # transformers 5.0 does not do so on the meta device
+    return model
 
 
 def make_qwen_vl() -> Any:

@@ -37,6 +37,7 @@ CASES: dict[str, tuple[ModelSpec, type[DiffusionModel], sizes.Architecture]] = {
 def count_bytes(*makes: Callable[[], Any]) -> int:
     """Count the bytes of components in bfloat16, without allocating memory."""
     import torch
+    import torch._dynamo  # in torch 2.8 its first import fails where the meta device is the default
 
     with torch.device("meta"):
         return sum(2 * sum(row.numel() for row in make().parameters()) for make in makes)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Image
+from pipelines.models.nets.isnet import IsNet
+from pipelines.models.nets.u2net import U2Net
+from pipelines.quality.subject_checks import UNCLEAR_NOTICE
+from tests.support.examples import make_blob, make_noise
 from tests.support.real_studio import RealStudio
 
 
@@ -33,3 +39,17 @@ def test_a_matte_of_ones_own_is_not_doubted(studio: RealStudio) -> None:
     photo = studio.photos["coffee"]
     matte = next(file.id for file in studio.make("cutout", photo=photo).files if file.role == "matte")
     assert "cutout_uncertainty" not in studio.make("cutout", photo=photo, matte=matte, trim=False).receipt
+
+
+def test_where_the_nets_see_different_things_the_cutout_is_said_to_be_probably_wrong(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for net, centre in ((U2Net, (70, 100)), (IsNet, (230, 100))):
+
+        def predict_map(_: object, image: Image, centre: tuple[int, int] = centre) -> Alpha:
+            return cv2.resize(make_blob(200, 300, centre, (50, 70)), (320, 320))
+
+        monkeypatch.setattr(net, "predict_map", predict_map)
+    receipt = studio.make("cutout", photo=studio.add_image(make_noise(200, 300))).receipt
+    assert receipt["cutout_uncertainty"] > UNCLEAR_UNCERTAINTY
+    assert UNCLEAR_NOTICE in receipt["notices"]
