@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Image
@@ -47,7 +48,7 @@ def test_where_the_nets_see_different_things_the_cutout_is_said_to_be_probably_w
     for net, centre in ((U2Net, (70, 100)), (IsNet, (230, 100))):
 
         def predict_map(_: object, image: Image, centre: tuple[int, int] = centre) -> Alpha:
-            return cv2.resize(make_blob(200, 300, centre, (50, 70)), (320, 320))
+            return np.asarray(cv2.resize(make_blob(200, 300, centre, (50, 70)), (320, 320)), np.float32)
 
         monkeypatch.setattr(net, "predict_map", predict_map)
     receipt = studio.make("cutout", photo=studio.add_image(make_noise(200, 300))).receipt
