@@ -107,7 +107,7 @@ def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_ma
     answer = run(studio, "background", {"prompt": "a forest", "size": 64})
     made = answer["structuredContent"]["files"][0]["id"]
     for shown in (answer, run(studio, "show_picture", {"file_id": made})):
-        data = base64.b64decode(shown["content"][-1 if shown is not answer else 1]["data"])
+        (data,) = (base64.b64decode(row["data"]) for row in shown["content"] if row["type"] == "image")
         found = studio.service.uploads.verify_picture(data)
         assert (found.status, found.actions) == ("ours", ("c2pa.opened", "c2pa.edited"))
         with c2pa.Reader("image/jpeg", io.BytesIO(data)) as reader:
@@ -115,6 +115,22 @@ def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_ma
         assert parent["active_manifest"]
     upload = studio.service.files.add_image(make_noise(40, 40, seed=5), "local", "upload")
     assert b"c2pa" not in base64.b64decode(run(studio, "show_picture", {"file_id": upload})["content"][0]["data"])
+
+
+def test_a_preview_is_called_so_and_the_file_is_named_with_its_size_and_address(studio: ServedApp) -> None:
+    answer = run(studio, "background", {"prompt": "a forest", "size": 512, "photo": make_data_url(make_noise_png())})
+    (file,) = answer["structuredContent"]["files"]
+    address = f"{studio.url}/v1/files/{file['id']}/content"
+    for told in (answer, run(studio, "show_picture", {"file_id": file["id"]})):
+        assert "previews of at most 1024 px, not the result" in words(told)
+        assert f"{file['width']} x {file['height']} px" in words(told)
+        assert f"{address}\nTo save one: curl -o NAME ADDRESS" in words(told)
+        assert [row["uri"] for row in told["content"] if row["type"] == "resource_link"] == [address]
+
+    async def read(client: Any) -> Any:
+        return (await client.read_resource(address)).contents[0]
+
+    assert base64.b64decode(asked(studio, read).blob) == httpx.get(address).content
 
 
 def test_steps_are_told_while_it_runs(studio: ServedApp) -> None:

@@ -11,7 +11,7 @@ import base64
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 import cv2
@@ -231,10 +231,10 @@ class McpEndpoint:
             if name == LIST_TOOL:
                 return await self._list_pictures(values, caller.owner)
             if name == SHOW_TOOL:
-                return await self._show_picture(values, caller.owner)
+                return await self._show_picture(values, caller, _base_url(request))
             if caller.key is not None and "create" not in caller.key.scopes:
                 raise StudioError("This key has not the scope 'create'.", code="permission_denied")
-            return await self._run_tool(name, values, caller.owner, context, _base_url(request))
+            return await self._run_tool(name, values, caller, context, _base_url(request))
         except Exception as fault:  # noqa: BLE001  # to_studio_error logs it
             error = to_studio_error(fault, request.scope)
             record_error_code(request, error.code)
@@ -242,10 +242,10 @@ class McpEndpoint:
             return {"content": [_text(f"{error.code}{where}: {error.message}")], "isError": True}
 
     async def _run_tool(
-        self, tool_id: str, values: Mapping[str, object], owner: str, context: Any, base: str
+        self, tool_id: str, values: Mapping[str, object], caller: Caller, context: Any, base: str
     ) -> Answer:
         """Run a tool to its end and report its steps. The job is cancelled when the client leaves."""
-        job = await order_blocking_job(tool_id, values, self._service, owner)
+        job = await order_blocking_job(tool_id, values, self._service, caller.owner)
         try:
             async with follow_or_cancel(self._service, job) as stream:
                 step_count = 0
@@ -261,26 +261,16 @@ class McpEndpoint:
         row = await fetch_ended_job(self._service, job)
         if row.error is not None:
             raise error_from_json(row.error)
-        return await to_thread.run_sync(self._to_tool_result, row, base)
+        return await to_thread.run_sync(self._to_tool_result, row, base, caller.key is not None)
 
-    def _to_tool_result(self, row: JobRow, base: str) -> Answer:
+    def _to_tool_result(self, row: JobRow, base: str, is_keyed: bool) -> Answer:
         assert row.result is not None
         infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
         stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
-        notices = " ".join(row.result.receipt.get("notices", ()))
-        content = [_text(f"Done in {row.result.seconds:.1f} s. {notices}".strip())]
+        done = " ".join([f"Done in {row.result.seconds:.1f} s.", *row.result.receipt.get("notices", ())])
+        content = [_text(f"{done}\n{describe_files(infos, base, is_keyed)}")]
         content += [self._image_content(info) for info in stills]
-        content += [
-            {
-                "type": "resource_link",
-                "name": drop_label(info.download_name),
-                "uri": f"{base}/v1/files/{info.id}/content",
-                "mimeType": MIME_TYPES.get(info.format),
-                "size": info.bytes,
-                "description": f"{info.id}: {info.role}, {info.width} x {info.height} px",
-            }
-            for info in infos
-        ]
+        content += [_file_link(info, base) for info in infos]
         return {"content": content, "structuredContent": job_object(row)}
 
     async def _list_pictures(self, values: Mapping[str, object], owner: str) -> Answer:
@@ -295,12 +285,13 @@ class McpEndpoint:
         data = [file_object(row) for row in found]
         return {"content": [_text("\n".join(lines))], "structuredContent": {"data": data}}
 
-    async def _show_picture(self, values: Mapping[str, object], owner: str) -> Answer:
-        info = await to_thread.run_sync(self._service.files.get_info, str(values.get("file_id", "")), owner)
+    async def _show_picture(self, values: Mapping[str, object], caller: Caller, base: str) -> Answer:
+        info = await to_thread.run_sync(self._service.files.get_info, str(values.get("file_id", "")), caller.owner)
         if info.format not in STILL_FORMATS:
             raise NotFound("This file is no picture.", param="file_id")
         image = await to_thread.run_sync(self._image_content, info)
-        return {"content": [image], "structuredContent": file_object(info)}
+        text = describe_files([info], base, caller.key is not None)
+        return {"content": [image, _text(text), _file_link(info, base)], "structuredContent": file_object(info)}
 
     # ------------------------------------------------------------ prompts and resources
 
@@ -334,9 +325,7 @@ class McpEndpoint:
             text = agent_docs.render_skill(self._service, _base_url(request))
             return {"contents": [{"uri": uri, "mimeType": "text/markdown", "text": text}]}
         try:
-            if not uri.startswith(_FILE_URI_PREFIX):
-                raise NotFound("Resource not found.")
-            files, file_id = self._service.files, uri.removeprefix(_FILE_URI_PREFIX)
+            files, file_id = self._service.files, _file_id_of(uri, _base_url(request))
             info = await to_thread.run_sync(files.get_info, file_id, request.state.caller.owner)
             data = await to_thread.run_sync(files.read_bytes, file_id, request.state.caller.owner)
         except NotFound:
@@ -382,6 +371,44 @@ async def _read_body(request: Request) -> Receive:
         return messages.pop() if messages else await request.receive()
 
     return receive
+
+
+def describe_files(infos: Sequence[FileInfo], base: str, is_keyed: bool) -> str:
+    """Say that the shown pictures are previews, and where the files are; `is_keyed`: they are fetched with a key."""
+    shown = any(info.format in STILL_FORMATS for info in infos)
+    lines = [f"The pictures shown here are previews of at most {PREVIEW_SIDE_PX} px, not the result."] if shown else []
+    lines += ["The files themselves, for the user and for further tools:"]
+    lines += [
+        f"- {info.id} ({info.role}): {drop_label(info.download_name) or 'picture.' + info.format}, {info.format}, "
+        f"{info.width} x {info.height} px, {max(1, info.bytes // 1000)} kB, {_file_url(info, base)}"
+        for info in infos
+    ]
+    key = " -H 'Authorization: Bearer KEY'" if is_keyed else ""
+    lines += [f"To save one: curl{key} -o NAME ADDRESS; or read the resource {_FILE_URI_PREFIX}ID."]
+    return "\n".join(lines)
+
+
+def _file_url(info: FileInfo, base: str) -> str:
+    return f"{base}/v1/files/{info.id}/content"
+
+
+def _file_id_of(uri: str, base: str) -> str:
+    """Read the file's id in a resource's address or in an answer's link. Raises `NotFound`."""
+    for start, end in ((_FILE_URI_PREFIX, ""), (f"{base}/v1/files/", "/content")):
+        if uri.startswith(start) and uri.endswith(end):
+            return uri.removeprefix(start).removesuffix(end)
+    raise NotFound("Resource not found.")
+
+
+def _file_link(info: FileInfo, base: str) -> dict[str, Any]:
+    return {
+        "type": "resource_link",
+        "name": drop_label(info.download_name) or info.id,
+        "uri": _file_url(info, base),
+        "mimeType": MIME_TYPES.get(info.format),
+        "size": info.bytes,
+        "description": f"{info.id}: {info.role}, {info.width} x {info.height} px",
+    }
 
 
 def _text(text: str) -> dict[str, Any]:
