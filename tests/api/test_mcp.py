@@ -80,7 +80,7 @@ def words(answer: dict[str, Any]) -> str:
 def test_tools_are_listed_with_what_each_field_takes(studio: ServedApp, mode: str) -> None:
     listed = asked(studio, lambda client: client.list_tools(), mode=mode)
     rows = {row["name"]: row for row in listed.model_dump(mode="json", by_alias=True)["tools"]}
-    assert set(rows) == {"background", "list_pictures", "show_picture"}
+    assert set(rows) == {"background", "list_pictures", "upload_picture", "show_picture"}
     fields = rows["background"]["inputSchema"]["properties"]
     assert fields["ratio"]["enum"] == ["photo", "1:1", "3:2"]
     assert (fields["size"]["minimum"], fields["size"]["maximum"], fields["size"]["default"]) == (32, 512, 64)
@@ -133,6 +133,17 @@ def test_a_preview_is_called_so_and_the_file_is_named_with_its_size_and_address(
     assert base64.b64decode(asked(studio, read).blob) == httpx.get(address).content
 
 
+def test_a_picture_that_is_sent_gets_an_id_for_further_calls(studio: ServedApp) -> None:
+    sent = run(studio, "upload_picture", {"picture": make_data_url(make_noise_png())})
+    file_id = sent["structuredContent"]["id"]
+    assert words(sent).startswith(f"{file_id}: ")
+    for value in (file_id, make_data_url(make_noise_png(seed=2))):
+        answer = run(studio, "background", {"photo": value})
+        used = answer["structuredContent"]["receipt"]["params"]["photo"]
+        assert f"Your pictures, for further calls:\n- photo: {used}" in words(answer)
+        assert (used == file_id) is (value == file_id)
+
+
 def test_steps_are_told_while_it_runs(studio: ServedApp) -> None:
     told: list[tuple[float, str | None]] = []
 
@@ -166,6 +177,9 @@ def test_a_picture_that_was_made_goes_into_the_next_call(studio: ServedApp) -> N
         ("background", {"prompt": "a naked person"}, "content_policy"),
         ("show_picture", {"file_id": "../keys.sqlite3"}, "not_found"),
         ("list_pictures", {"limit": 0}, "invalid_request (limit)"),
+        ("upload_picture", {}, "invalid_request (picture)"),
+        ("upload_picture", {"picture": "http://169.254.169.254/"}, "invalid_request (picture)"),
+        ("upload_picture", {"picture": "data:image/png;base64,AAAA"}, "unsupported_image (picture)"),
         ("nothing", {}, "not_found"),
     ],
 )
@@ -221,6 +235,8 @@ def test_a_key_that_only_looks_lists_and_makes_nothing(keyed: ServedApp) -> None
     key = keyed.keys.create_key("reader", ("read",))
     assert not run(keyed, "list_pictures", {}, key)["isError"]
     assert words(run(keyed, "background", {}, key)).startswith("permission_denied")
+    picture = {"picture": make_data_url(make_noise_png())}
+    assert words(run(keyed, "upload_picture", picture, key)).startswith("permission_denied")
 
 
 BODIES = {

@@ -147,7 +147,7 @@ def render_skill(service: StudioService, base: str) -> str:
     head = f'---\nname: designerbox\ndescription: "Make pictures with a self-hosted image studio: {titles}."'
     calls = [
         f"1. Connect an MCP client to {base}/mcp, or send `POST {base}/v1/tools/{{id}}` with the fields as JSON.",
-        "2. `list_pictures` names the pictures that are there. An upload is a field of the call itself.",
+        "2. `upload_picture` (or `POST /v1/files`) gives a picture a file id; `list_pictures` names the ids there are.",
         "3. Call one tool. The answer has the picture, its file id, the receipt and its notices.",
         "4. Give the file id to the next tool, or its link to the user.",
     ]

@@ -39,6 +39,7 @@ from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
 from ui.api.errors import error_response, record_error_code, to_studio_error
 from ui.api.job_object import job_object
+from ui.api.request_parsing import check_text, ingest_value
 from ui.api.response_models import FILE, JOB
 from ui.api.routes.files import file_object
 
@@ -51,10 +52,12 @@ PREVIEW_SIDE_PX = 1024
 """Longer side of a picture in an answer; the file itself is linked."""
 SHOW_TOOL = "show_picture"
 LIST_TOOL = "list_pictures"
+UPLOAD_TOOL = "upload_picture"
 INSTRUCTIONS = (
     "An image studio. Each tool makes pictures from the pictures and settings it is given, and answers with the "
-    f"pictures and a receipt. Pictures go in as file ids ({LIST_TOOL} names those there are, and every result has "
-    "one) or as data URLs. Tools on people need consent=true: ask the user whether they have the person's permission."
+    f"pictures and a receipt. Pictures go in as file ids or data URLs. {UPLOAD_TOOL} gives a picture an id for as many "
+    f"calls as you like; {LIST_TOOL} names the ids there are, and each answer those of its pictures. "
+    "Tools on people need consent=true: ask the user whether they have the person's permission."
 )
 _PICTURE_HINT = "A file id (file-…) or a data URL (data:image/png;base64,…)."
 _FILE_ID_SCHEMA = {"type": "string", "description": "file-…", "maxLength": 64}
@@ -189,6 +192,15 @@ class McpEndpoint:
                 "inputSchema": self._find_input_schema(LIST_TOOL),
             },
             {
+                "name": UPLOAD_TOOL,
+                "title": "Upload a picture",
+                "annotations": {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
+                "outputSchema": FILE,
+                "description": "Send a picture once and use its file id in every tool. Where you can send files over "
+                "HTTP, POST /v1/files does the same: curl -F file=@photo.jpg. Nothing is drawn.",
+                "inputSchema": self._find_input_schema(UPLOAD_TOOL),
+            },
+            {
                 "name": SHOW_TOOL,
                 "title": "Show a picture",
                 "annotations": read_only,
@@ -218,6 +230,9 @@ class McpEndpoint:
             return {"type": "object", "properties": {"limit": limit}, "additionalProperties": False}
         if name == SHOW_TOOL:
             return {"type": "object", "required": ["file_id"], "properties": {"file_id": _FILE_ID_SCHEMA}}
+        if name == UPLOAD_TOOL:
+            picture = {"type": "string", "description": "A data URL (data:image/png;base64,…)."}
+            return {"type": "object", "required": ["picture"], "properties": {"picture": picture}}
         row = next((row for row in self._service.tools if row.id == name), None)
         return None if row is None else tool_input_schema(row, self._service)
 
@@ -234,6 +249,8 @@ class McpEndpoint:
                 return await self._show_picture(values, caller, _base_url(request))
             if caller.key is not None and "create" not in caller.key.scopes:
                 raise StudioError("This key has not the scope 'create'.", code="permission_denied")
+            if name == UPLOAD_TOOL:
+                return await self._upload_picture(values, caller.owner)
             return await self._run_tool(name, values, caller, context, _base_url(request))
         except Exception as fault:  # noqa: BLE001  # to_studio_error logs it
             error = to_studio_error(fault, request.scope)
@@ -268,7 +285,9 @@ class McpEndpoint:
         infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
         stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
         done = " ".join([f"Done in {row.result.seconds:.1f} s.", *row.result.receipt.get("notices", ())])
-        content = [_text(f"{done}\n{describe_files(infos, base, is_keyed)}")]
+        sent = [f"- {picture['param']}: {picture['id']}" for picture in row.result.receipt["inputs"]]
+        told = [done, *(["Your pictures, for further calls:", *sent] if sent else [])]
+        content = [_text("\n".join([*told, describe_files(infos, base, is_keyed)]))]
         content += [self._image_content(info) for info in stills]
         content += [_file_link(info, base) for info in infos]
         return {"content": content, "structuredContent": job_object(row)}
@@ -284,6 +303,13 @@ class McpEndpoint:
         lines += [f"{row.file_id}: example '{row.name}'" for row in examples]
         data = [file_object(row) for row in found]
         return {"content": [_text("\n".join(lines))], "structuredContent": {"data": data}}
+
+    async def _upload_picture(self, values: Mapping[str, object], owner: str) -> Answer:
+        check_text(dict(values))
+        file_id, notices = await ingest_value(values.get("picture"), "picture", self._service, owner)
+        info = await to_thread.run_sync(self._service.files.get_info, file_id, owner)
+        told = " ".join([f"{info.id}: {info.width} x {info.height} px.", *notices])
+        return {"content": [_text(told)], "structuredContent": file_object(info, notices)}
 
     async def _show_picture(self, values: Mapping[str, object], caller: Caller, base: str) -> Answer:
         info = await to_thread.run_sync(self._service.files.get_info, str(values.get("file_id", "")), caller.owner)
