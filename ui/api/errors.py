@@ -18,6 +18,7 @@ from pipelines.core.log_setup import REQUEST_ID
 from pipelines.core.params import JSON
 from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
 from pipelines.storage.disk_space import DISK_FULL_MESSAGE, is_disk_full
+from ui.api.field_hints import hint_error_fields
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class RateLimited(StudioError):
 def describe_error(error: StudioError) -> dict[str, JSON]:
     """Build the inner object of the envelope, as OpenAI's clients read it."""
     kind = _TYPE_OF_STATUS.get(error.status, "invalid_request_error")
-    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    message = hint_error_fields(error.message, error.param)
+    return {"message": message, "type": kind, "param": error.param, "code": error.code}
 
 
 def describe_error_with_id(error: StudioError) -> dict[str, JSON]:

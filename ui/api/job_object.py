@@ -10,6 +10,7 @@ from pipelines.core.errors import NotFound, error_from_json
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
 from ui.api.errors import describe_error
+from ui.api.field_hints import hint_fields
 
 
 def job_object(row: JobRow) -> dict[str, Any]:
@@ -35,10 +36,15 @@ def job_object(row: JobRow) -> dict[str, Any]:
             }
             for file in (result.files if result else ())
         ],
-        "receipt": result.receipt if result else None,
+        "receipt": {**result.receipt, "notices": api_notices(row)} if result else None,
         "seconds": result.seconds if result else None,
         "error": describe_error(error_from_json(row.error)) if row.error else None,
     }
+
+
+def api_notices(row: JobRow) -> list[str]:
+    """List the notices of a finished job, with the names of fields in place of gestures on the page."""
+    return hint_fields(row.result.receipt.get("notices", ()), row.job.params) if row.result else []
 
 
 def _job_progress(row: JobRow) -> float:

@@ -38,7 +38,8 @@ from ui.api import agent_docs
 from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
 from ui.api.errors import error_response, record_error_code, to_studio_error
-from ui.api.job_object import job_object
+from ui.api.field_hints import hint_error_fields
+from ui.api.job_object import api_notices, job_object
 from ui.api.request_parsing import check_text, ingest_value
 from ui.api.response_models import FILE, JOB
 from ui.api.routes.files import file_object
@@ -256,7 +257,10 @@ class McpEndpoint:
             error = to_studio_error(fault, request.scope)
             record_error_code(request, error.code)
             where = f" ({error.param})" if error.param else ""
-            return {"content": [_text(f"{error.code}{where}: {error.message}")], "isError": True}
+            return {
+                "content": [_text(f"{error.code}{where}: {hint_error_fields(error.message, error.param)}")],
+                "isError": True,
+            }
 
     async def _run_tool(
         self, tool_id: str, values: Mapping[str, object], caller: Caller, context: Any, base: str
@@ -284,7 +288,7 @@ class McpEndpoint:
         assert row.result is not None
         infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
         stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
-        done = " ".join([f"Done in {row.result.seconds:.1f} s.", *row.result.receipt.get("notices", ())])
+        done = " ".join([f"Done in {row.result.seconds:.1f} s.", *api_notices(row)])
         sent = [f"- {picture['param']}: {picture['id']}" for picture in row.result.receipt["inputs"]]
         told = [done, *(["Your pictures, for further calls:", *sent] if sent else [])]
         content = [_text("\n".join([*told, describe_files(infos, base, is_keyed)]))]

@@ -25,7 +25,7 @@ from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import JOB_CODES, document_errors
 from ui.api.event_stream import KEEPALIVE_COMMENT, format_event, format_failure, pending_events
-from ui.api.job_object import find_job
+from ui.api.job_object import api_notices, find_job
 from ui.api.routes.jobs import place_job, wait_for_job
 from ui.api.routes.openai_mapping import MAX_PARTIAL_COUNT, ImageCall, ImageRequest, to_openai_name, translate_request
 
@@ -191,7 +191,7 @@ def _images_object(service: StudioService, row: JobRow, image_request: ImageRequ
         "usage": _NO_USAGE,
         **({"safety_identifier": image_request.safety_identifier} if image_request.safety_identifier else {}),
         "job_id": row.job.id,
-        "notices": row.result.receipt.get("notices", []) if row.result else [],
+        "notices": api_notices(row),
     }
 
 
