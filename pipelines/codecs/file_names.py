@@ -36,10 +36,19 @@ def make_label(upload_name: str) -> str:
 
     `C:\\shop\\Rote Tasse.jpg` becomes `Rote-Tasse`. The label never holds `LABEL_SEPARATOR`.
     """
-    name = PurePosixPath(upload_name[-_MAX_READ_CHARS:].replace("\\", "/")).stem.translate(_LETTERS)
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    label = _UNSAFE_CHARS.sub("-", plain)[:MAX_LABEL_CHARS].strip("-")
+    label = _to_safe_word(PurePosixPath(upload_name[-_MAX_READ_CHARS:].replace("\\", "/")).stem)
     return "" if label.lower() in _GENERIC_LABELS else label
+
+
+def name_by_words(words: str, count: int) -> tuple[str, ...]:
+    """Name `count` pictures that were made by words: `a-quiet-harbour-1` …; `words-1` where no letter is left."""
+    word = _to_safe_word(words[:_MAX_READ_CHARS]).lower() or "words"
+    return tuple(f"{word}-{n}" for n in range(1, count + 1))
+
+
+def _to_safe_word(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode()
+    return _UNSAFE_CHARS.sub("-", plain)[:MAX_LABEL_CHARS].strip("-")
 
 
 def name_download(

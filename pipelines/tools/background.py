@@ -8,6 +8,7 @@ from typing import Literal
 
 from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_layers
+from pipelines.codecs.file_names import name_by_words
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_key_side, estimate_shadow_direction, with_photo_constraints
 from pipelines.compositing.shadows import Shadow, on_ground, shadow_for_view
@@ -23,6 +24,7 @@ from pipelines.core.rendering import (
     RenderedImages,
     RenderRequest,
     SceneGround,
+    SceneMatch,
     ToolOutput,
 )
 from pipelines.core.tools import Tool, ToolContext
@@ -149,11 +151,13 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         backdrop = replace(backdrop, subject="any")
     composer = SceneComposer.for_backdrop(subject, backdrop, is_standing=is_standing, relit=params.light == "relit")
     scene_forms, titles = _plan_scenes(params, context)
+    match: SceneMatch | None = None
     images: list[Image] = []
     layers: list[EncodedFile] = []
     for form, count in scene_forms:
         edits = _draw_around(form, context, emit, photo, subject, count)
         scenes = _draw_scenes(form, context, emit, size, backdrop, count) if None in edits else RenderedImages(())
+        match = scenes.scene_match
         scene_notices += [*scenes.notices, *_around_notices(form, context, edits)]
         for n, edit in enumerate(edits):
             seed, name = context.seed + len(images), f"layers-{len(images) + 1}"
@@ -172,6 +176,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         notices=(*cutout.notices, *people, *frame.notices, *photo_notices, *dict.fromkeys(scene_notices)),
         exact=params.light == "exact" and not is_fixed,
         extras=tuple(layers),
+        names=_name_pictures(params, match, len(images)),
     )
     return _add_contact_sheet(output, params, context, titles)
 
@@ -215,7 +220,15 @@ def _draw_scenes_only(params: Background, context: ToolContext, emit: ProgressCa
     drawn = [_draw_scenes(form, context, emit, size, Backdrop(subject="any"), count) for form, count in scene_forms]
     images = tuple(image for each in drawn for image in each.images)
     notices = dict.fromkeys(notice for each in drawn for notice in each.notices)
-    return _add_contact_sheet(ToolOutput(images=images, notices=tuple(notices)), params, context, titles)
+    names = _name_pictures(params, drawn[0].scene_match, len(images))
+    return _add_contact_sheet(ToolOutput(images=images, notices=tuple(notices), names=names), params, context, titles)
+
+
+def _name_pictures(params: Background, match: SceneMatch | None, count: int) -> tuple[str, ...]:
+    """Name the pictures after their scene where that is not the preset's: the user's picture, or what words chose."""
+    if params.backdrop is None and not params.prompt:
+        return ()
+    return name_by_words("my-backdrop" if params.backdrop else match.scene if match else params.prompt, count)
 
 
 def _plan_scenes(params: Background, context: ToolContext) -> tuple[list[tuple[Background, int]], tuple[str, ...]]:

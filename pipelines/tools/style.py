@@ -7,6 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipelines.codecs.file_names import name_by_words
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import ProgressCallback
@@ -119,7 +120,9 @@ def run(params: Style, context: ToolContext, emit: ProgressCallback) -> ToolOutp
         weight *= _style_mask(params, context, emit, photo)
     image = _blend_by_weight(photo, styled, weight)
     emit("Blending", 1, 1, image)
-    return ToolOutput(images=(image,), exact=False, notices=notices)
+    named_by = params.prompt or ("reference" if params.reference else "")  # in place of the preset, which is not used
+    names = name_by_words(named_by, 1) if named_by else ()
+    return ToolOutput(images=(image,), exact=False, notices=notices, names=names)
 
 
 def _fit_to_size(photo: Image, longer_px: int) -> tuple[Image, float, tuple[str, ...]]:

@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-from pipelines.codecs.file_names import MAX_LABEL_CHARS, drop_label, label_of_result, make_label, name_download
+from pipelines.codecs.file_names import (
+    MAX_LABEL_CHARS,
+    drop_label,
+    label_of_result,
+    make_label,
+    name_by_words,
+    name_download,
+)
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES
 
 
@@ -36,3 +43,11 @@ def test_a_name_says_upload_tool_look_and_number() -> None:
     assert (label_of_result(name), drop_label(name)) == ("red-mug", "product-amazon-2.jpg")
     unnamed = name_download("", "kit", {}, 1, "zip", own_name="kit-all.zip")
     assert (unnamed, label_of_result(unnamed), drop_label(unnamed)) == ("kit-all.zip", "", "kit-all.zip")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("A quiet café, 1950s", "a-quiet-cafe-1950s-1"), ("../../etc/passwd", "etc-passwd-1"), ("森", "words-1")],
+)
+def test_words_make_a_safe_part_of_a_name(words: str, name: str) -> None:
+    assert name_by_words(words, 2) == (name, f"{name.removesuffix('1')}2")

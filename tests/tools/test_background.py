@@ -65,8 +65,11 @@ def test_a_wish_without_a_scene_is_answered_with_three_that_are_here(studio: Rea
     assert match["scene"] == "studio-grey"
     assert len(match["closest"]) == 3
     assert all(row["title"] in refused["notices"][0] for row in match["closest"])
-    found = make_background(studio, prompt="forest", size=256).receipt["scene_match"]
+    made = make_background(studio, prompt="forest", size=256)
+    found = made.receipt["scene_match"]
     assert (found["found"], found["scene"], found["closest"]) == (True, "forest", [])
+    assert list_result_names(made) == ["background-forest-1.png"], "not after the preset, which words replace"
+    assert list_result_names(make_background(studio, preset="venice", size=256)) == [""], "after the preset"
 
 
 def test_a_soft_photo_is_told_and_stays_as_it_is_until_mending_is_asked_for(studio: RealStudio) -> None:

@@ -291,6 +291,12 @@ def test_the_face_lock_is_drawn_anew_once_there_is_consent(studio: RealStudio) -
     assert (pictures[0] != pictures[1]).any()
 
 
+def test_a_style_taken_from_a_picture_is_not_named_after_the_preset(studio: RealStudio) -> None:
+    photo = studio.photos["coffee"]
+    made = studio.make("style", photo=photo, reference=photo, size=256, seed=1)
+    assert [file.name for file in made.files] == ["style-reference-1.png"]
+
+
 def test_no_face_is_a_sentence_beside_the_photo(studio: RealStudio) -> None:
     with pytest.raises(StudioError) as caught:
         studio.make("headshot", photo=studio.photos["coffee"])
