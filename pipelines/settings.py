@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     host: str = _flag(  # a Space is reached through every interface
         lambda values: "0.0.0.0" if values["spaces"] else "127.0.0.1", "address to bind (default: 127.0.0.1)", "HOST"
     )
-    port: Annotated[int, Field(ge=0, le=65535)] = _flag(7860, "port (default: 7860)", "PORT")
+    port: Annotated[int, Field(ge=1, le=65535)] = _flag(7860, "port (default: 7860)", "PORT")
     share: bool = _flag(False, "a public share link")
     auth: str = _flag("", "log in to the page", "USER:PASS", secret=True)
     profile: str = _flag("", "checkpoint profile (default: the best fit)", "PROFILE")

@@ -68,6 +68,7 @@ def test_a_space_binds_every_interface(monkeypatch: pytest.MonkeyPatch) -> None:
 
 BAD_VALUES = [
     ("port", "abc", "must be a valid integer."),
+    ("port", "0", "must be greater than or equal to 1."),
     ("port", "70000", "must be less than or equal to 65535."),
     ("queue", "0", "must be greater than or equal to 1."),
     ("commercial", "maybe", "must be on or off."),

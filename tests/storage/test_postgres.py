@@ -20,6 +20,7 @@ from pipelines.jobs.table import JobTable
 from pipelines.settings import Settings
 from pipelines.storage.connect import check_url, open_postgres
 from pipelines.storage.database import Database, DatabaseUnavailable
+from tests.support.app_process import find_free_port
 from tests.support.gated_tool import GatedStudio, make_gated_job
 from tests.support.postgres import make_database_url, needs_postgres, start_shared_server
 from ui.api.errors import to_studio_error
@@ -222,7 +223,7 @@ def test_a_wrong_url_is_refused_with_a_sentence_and_without_its_password(
 def test_a_start_without_the_database_or_its_package_ends_with_a_sentence(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Settings(data=tmp_path, database=url.replace("of-the-tests", "wrong-one"))
+    settings = Settings(data=tmp_path, port=find_free_port(), database=url.replace("of-the-tests", "wrong-one"))
     assert serve_studio(settings) == 2
     assert create_key(settings, "me") == 2
     assert "The database refused the studio" in capsys.readouterr().err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +24,7 @@ log = logging.getLogger("designerbox")
 
 def serve_studio(settings: Settings) -> int:
     """Serve until interrupted. Returns 2 and logs why where the settings let strangers in or cannot be met."""
-    sentence = find_unsafe_setting(settings)
+    sentence = find_unsafe_setting(settings) or find_unusable_place(settings)
     if sentence is not None:
         log.error(sentence)
         return 2
@@ -67,6 +69,23 @@ def serve_studio(settings: Settings) -> int:
     finally:
         studio.close()
     return 0
+
+
+def find_unusable_place(settings: Settings) -> str | None:
+    """Return why nothing can be written in the data folder, or listened to at the address; None where both can."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data):
+            pass
+    except OSError as error:
+        return f"The folder {settings.data} cannot be used: {error.strerror}. Name another with --data DIR."
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # in brackets stands the address once more
+        return f"Port {settings.port} of {settings.host} cannot be used: {reason}. Name another with --port PORT."
+    return None
 
 
 def _delete_old_files(folder: Path, max_age_seconds: float) -> None:
