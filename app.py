@@ -89,7 +89,7 @@ def handle_licences(settings: Settings, action: str, model: str) -> int:
         print(f"Which of them: {', '.join(capped)}?", file=sys.stderr)  # noqa: T201
         return 2
     if action == "confirm":
-        licences.confirm(capped[model])
+        licences.confirm_cap(capped[model])
     for spec in capped.values():
         state = "confirmed" if licences.is_confirmed(spec) else "not confirmed"
         print(f"{spec.id}: {spec.licence}, commercial use below {spec.revenue_cap}: {state}")  # noqa: T201

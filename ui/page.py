@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipelines.service.orders import StudioService
+from pipelines.service.settings_link import parse_link
 from ui import gradio_client_api, i18n, settings_tab, verify_tab
 from ui.api.auth.access import AccessControl
 from ui.api_tab import page as api_tab_page
@@ -42,7 +43,6 @@ from ui.tool_tab.layout import CONSENT_FIELD, TILES_FOLDER, build_tool_tab, rend
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.multi_upload import MultiUploadEvents
 from ui.tool_tab.pointing import PointingEvents
-from ui.tool_tab.settings_link import parse_link
 from ui.tool_tab.state import TabHandoff, TabState
 
 TITLE = "DesignerBox"

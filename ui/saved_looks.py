@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import SavedItem
 from ui.api.auth.access import AccessControl
@@ -76,7 +77,7 @@ class SavedLooks:
         titles = {tool.id: tool.title for tool in self.service.tools}
         choices = [(f"{row.name}: {titles.get(row.value['tool'], row.value['tool'])}", row.id) for row in rows]
         return {
-            self.tiles: _render_tiles(rows),
+            self.tiles: _render_tiles(rows, self.service.tools),
             self.choice: gr.update(choices=choices, value=None),
             self.export: gr.update(value=self._write_file(owner) if rows else None, interactive=bool(rows)),
             self.alerts: "",
@@ -118,13 +119,13 @@ class SavedLooks:
         return str(target)
 
 
-def _render_tiles(rows: Sequence[SavedItem]) -> str:
+def _render_tiles(rows: Sequence[SavedItem], tools: Sequence[Tool]) -> str:
     if not rows:
         return f'<p class="dbx-hint">{NO_LOOKS_TEXT}</p>'
     tiles: list[str] = []
     for row in rows:
         name, picture = escape(row.name), row.value["picture"]
         shown = f'<img src="{escape(picture)}" alt="{name}">' if picture else ""
-        link = escape(make_look_link(row))
+        link = escape(make_look_link(row, tools))
         tiles.append(f'<figure><a href="{link}">{shown}<figcaption>{name}</figcaption></a></figure>')
     return f'<div class="dbx-kept">{"".join(tiles)}</div>'

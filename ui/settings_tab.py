@@ -199,7 +199,7 @@ class SettingsTab:
             return {self.download_alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
         try:
             for model in self.service.licences.list_unconfirmed(list_hub_models(_find_profile(profile_id))):
-                self.service.licences.confirm(model)
+                self.service.licences.confirm_cap(model)
         except OSError:
             return {self.download_alerts: tool_tab_text.render_alert(NOT_CONFIRMED_TEXT, "settings-confirm")}
         return {**self._show_offer(profile_id), self.download_alerts: tool_tab_text.render_status(CONFIRMED_TEXT)}
@@ -244,7 +244,7 @@ class SettingsTab:
             if profile_id not in allowed:
                 raise BadInput(f"There is no profile {profile_id!r}.")
             if profile_id:
-                self.service.licences.check(*profile_models(_find_profile(profile_id)))
+                self.service.licences.require_confirmed(*profile_models(_find_profile(profile_id)))
             save_choice(self.access.settings.data, profile_id)
         except (BadInput, ModelUnavailable) as error:  # for example a missing package, or a cap to be confirmed
             return {self.start_status: tool_tab_text.render_alert(error.message, "settings-start")}

@@ -15,7 +15,9 @@ LABEL_SEPARATOR = "_"
 MAX_LABEL_CHARS = 40
 _MAX_READ_CHARS = 400
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
-_LETTERS = str.maketrans({"ß": "ss", "Æ": "Ae", "æ": "ae", "Ø": "O", "ø": "o", "Ł": "L", "ł": "l", "Đ": "D", "đ": "d"})
+_ASCII_TABLE = str.maketrans(
+    {"ß": "ss", "Æ": "Ae", "æ": "ae", "Ø": "O", "ø": "o", "Ł": "L", "ł": "l", "Đ": "D", "đ": "d"}
+)
 _GENERIC_LABELS = {
     "blob",
     "clipboard",
@@ -47,7 +49,7 @@ def name_by_words(words: str, count: int) -> tuple[str, ...]:
 
 
 def _to_safe_word(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", text.translate(_ASCII_TABLE)).encode("ascii", "ignore").decode()
     return _UNSAFE_CHARS.sub("-", plain)[:MAX_LABEL_CHARS].strip("-")
 
 

@@ -197,7 +197,7 @@ def _to_display_p3(image: Image.Image, profile: bytes, converted: Image.Image) -
         small = max(1, image.width // 4), max(1, image.height // 4)
         sample, seen = (each.resize(small, Image.Resampling.NEAREST) for each in (image, converted.convert("RGB")))
         wide, narrow = ImageCms.applyTransform(sample, to_wide), ImageCms.applyTransform(seen, back)
-        if wide is None or narrow is None or not _differs(wide, narrow):
+        if wide is None or narrow is None or not _has_other_colours(wide, narrow):
             return None
         whole = ImageCms.applyTransform(image, to_wide)
         return None if whole is None else whole.tobytes()
@@ -205,7 +205,7 @@ def _to_display_p3(image: Image.Image, profile: bytes, converted: Image.Image) -
         return None
 
 
-def _differs(wide: Image.Image, narrow: Image.Image) -> bool:
+def _has_other_colours(wide: Image.Image, narrow: Image.Image) -> bool:
     """Return whether `MIN_WIDE_RATIO` of the pixels differ by more than rounding."""
     bands = ImageChops.difference(wide, narrow).split()
     largest = ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2])

@@ -44,7 +44,7 @@ def enlarge_cutout(cutout: Cutout, small: Image, photo: Image) -> tuple[Image, A
         rows = photo[top : top + _BAND_ROWS]
         size = width, len(rows)
         base = np.clip(_enlarge_band(cutout.alpha, scale, top, size), 0, 1)
-        guided = _enlarge_band(slope, scale, top, size) * _luma(rows) + _enlarge_band(offset, scale, top, size)
+        guided = _enlarge_band(slope, scale, top, size) * _measure_luma(rows) + _enlarge_band(offset, scale, top, size)
         is_edge = (base > _SETTLED_ALPHA) & (base < 1 - _SETTLED_ALPHA)
         band = np.where(is_edge, np.clip(guided, 0, 1), base).astype(np.float32)
         alpha[top : top + _BAND_ROWS] = band
@@ -56,14 +56,14 @@ def enlarge_cutout(cutout: Cutout, small: Image, photo: Image) -> tuple[Image, A
 
 def _fit_alpha_to_luma(image: Image, alpha: Alpha) -> tuple[Float32Array, Float32Array]:
     """Return slope and offset (h x w each) with which the luma around each pixel explains alpha best."""
-    guide = _luma(image)
+    guide = _measure_luma(image)
     mean, mean_alpha = _box_mean(guide), _box_mean(alpha)
     covariance, variance = _box_mean(guide * alpha) - mean * mean_alpha, _box_mean(guide * guide) - mean * mean
     slope = covariance / (variance + np.float32(_GUIDE_NOISE))
     return _box_mean(slope), _box_mean(mean_alpha - slope * mean)
 
 
-def _luma(image: Image) -> Float32Array:
+def _measure_luma(image: Image) -> Float32Array:
     return np.asarray(image @ (LUMA_WEIGHTS / 255), np.float32)
 
 

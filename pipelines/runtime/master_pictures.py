@@ -55,12 +55,12 @@ class MasterWriter:
         """Return picture `number`, which is written as `image`: H x W x 3 or 4, uint8 or uint16, straight alpha."""
         picture: PixelArray = image
         if self._is_deep:
-            picture = self._deepen(number, image)
+            picture = self._add_deep_bits(number, image)
         if self._space == "p3":
-            picture = np.dstack([self._convert(number, picture), to_sixteen_bits(picture[..., 3:])])
+            picture = np.dstack([self._convert_to_p3(number, picture), to_sixteen_bits(picture[..., 3:])])
         return picture if self._is_deep else to_eight_bits(picture)
 
-    def _deepen(self, number: int, image: Image) -> Uint16Array:
+    def _add_deep_bits(self, number: int, image: Image) -> Uint16Array:
         """Return the tool's 16 bits, with what was embedded in `image` afterwards."""
         if not self._output.deep:
             return to_sixteen_bits(image)
@@ -70,7 +70,7 @@ class MasterWriter:
         mark = image.astype(np.int32) - self._output.images[number]
         return np.clip(deep + mark * DEEP_LEVELS, 0, 65535).astype(np.uint16)
 
-    def _convert(self, number: int, picture: PixelArray) -> Uint16Array:
+    def _convert_to_p3(self, number: int, picture: PixelArray) -> Uint16Array:
         """Convert to Display P3 and lay the photo's own wide colours over it where its pixels are seen."""
         converted = to_display_p3(picture[..., :3])
         residual = self._residual if self._may_lay_over else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY
 from pipelines.core.rendering import CC0_LICENCE, OWN_LICENCE, Asset, ToolOutput
 from pipelines.runtime.context import JobContext
 
@@ -38,7 +39,9 @@ def _explain_subject(
     drawn_by = [spec.id for spec in context.usage.models.values() if spec.verbs and "backdrop" not in spec.verbs]
     if output.exact and output.source is not None:
         count = round(checks.get("core_changed_pixels", 0))
-        return f"The subject has the photo's own pixels: {count} of its core were changed."
+        doubt = (context.usage.cutout_uncertainty or 0) > DOUBTFUL_UNCERTAINTY
+        unsure = " Whether the cut-out is the whole subject is not sure." if doubt else ""
+        return f"What was cut out has the photo's own pixels: {count} of its core were changed.{unsure}"
     if output.exact:
         return "Nothing of your pictures was redrawn; the rest was drawn by rules."
     if params.get("light") == "relit":

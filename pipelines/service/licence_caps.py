@@ -25,13 +25,13 @@ class LicenceConfirmations:
 
     def is_confirmed(self, spec: ModelSpec) -> bool:
         """Tell whether a model may draw: its licence has no cap, or the owner confirmed to be below it."""
-        return not spec.revenue_cap or self._read().get(spec.licence, {}).get("cap") == spec.revenue_cap
+        return not spec.revenue_cap or self._read_confirmations().get(spec.licence, {}).get("cap") == spec.revenue_cap
 
     def list_unconfirmed(self, specs: Iterable[ModelSpec]) -> tuple[ModelSpec, ...]:
         """List the models that wait for a confirmation."""
         return tuple(spec for spec in specs if not self.is_confirmed(spec))
 
-    def check(self, *specs: ModelSpec) -> None:
+    def require_confirmed(self, *specs: ModelSpec) -> None:
         """Raise `ModelUnavailable` where one of these models waits for a confirmation."""
         for spec in self.list_unconfirmed(specs):
             raise ModelUnavailable(
@@ -39,15 +39,15 @@ class LicenceConfirmations:
                 f"runs this studio confirms that once: in Settings, or with python app.py licence confirm {spec.id}."
             )
 
-    def confirm(self, spec: ModelSpec) -> None:
+    def confirm_cap(self, spec: ModelSpec) -> None:
         """Note that the owner is below the cap of a model's licence. Raises `OSError`."""
-        noted = {**self._read(), spec.licence: {"cap": spec.revenue_cap, "confirmed": round(time.time())}}
+        noted = {**self._read_confirmations(), spec.licence: {"cap": spec.revenue_cap, "confirmed": round(time.time())}}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")
         part.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")
         os.replace(part, self._path)
 
-    def _read(self) -> dict[str, dict[str, object]]:
+    def _read_confirmations(self) -> dict[str, dict[str, object]]:
         """Read the file; one that is missing or damaged confirms nothing."""
         try:
             noted = json.loads(self._path.read_text("utf-8"))

@@ -110,7 +110,7 @@ class StudioService:
         return job.model_copy(update={"helper": True})
 
     def _create_job(self, tool: Tool, values: Mapping[str, Any], owner: str, *, draft: bool, batch: bool) -> Job:
-        self.licences.check(*self._capped_models)
+        self.licences.require_confirmed(*self._capped_models)
         form = fill_form(tool.params, values, owner, self.saved_items, tool=tool.id)
         params = validate_form(tool.params, form.values)
         self.form_checks.check_pictures(params, owner)

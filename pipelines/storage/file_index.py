@@ -33,7 +33,7 @@ UNSYNCED_SECONDS = 60.0  # seconds before the end of the last run in which write
 
 _ANYBODYS_FILE = select(FILES).where(FILES.c.id == bindparam("file_id")).limit(1)
 _OWN_FILE = _ANYBODYS_FILE.where(or_(FILES.c.owner == bindparam("me"), FILES.c.owner == PUBLIC_OWNER))
-_LABEL = (
+_LABEL_QUERY = (
     select(UPLOAD_LABELS.c.label)
     .where(
         UPLOAD_LABELS.c.id == bindparam("file_id"),
@@ -170,7 +170,7 @@ class FileIndex:
 
     def find_label(self, file_id: str, owner: str) -> str:
         """Return what this owner calls the upload, or what a result of theirs is called after; "" where unknown."""
-        row = self._db.fetch_row(_LABEL, {"file_id": file_id, "me": owner})
+        row = self._db.fetch_row(_LABEL_QUERY, {"file_id": file_id, "me": owner})
         if row is not None:
             return str(row.label)
         with suppress(NotFound):

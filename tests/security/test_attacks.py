@@ -47,6 +47,7 @@ from pipelines.provenance.c2pa import CredentialReport, verify_credentials
 from pipelines.security import ssrf_guard
 from pipelines.security.abuse_reports import MAX_REPORTS_PER_HOUR, AbuseReports
 from pipelines.security.audit_log import AuditLog
+from pipelines.service.settings_link import build_link
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, find_tool
 from pipelines.tools.shared import precision_benchmark
@@ -65,7 +66,6 @@ from ui.api.code_snippets import make_snippet_request, write_curl
 from ui.gradio_patches import session_memory
 from ui.library_tab.layout import render_facts
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.settings_link import build_link
 
 ROOT = Path(__file__).parents[2]
 # Gradio leaves event loops and their sockets to the collector.

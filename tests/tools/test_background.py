@@ -6,11 +6,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from pipelines.compositing.light_estimation import is_monochrome
 from pipelines.core.job import Result
+from pipelines.core.rendering import Backdrop
 from pipelines.tools import background
-from tests.support.examples import load_example
+from tests.support.examples import load_example, make_noise
 from tests.support.real_studio import RealStudio
 
 
@@ -106,3 +108,26 @@ def test_a_black_and_white_photo_stands_before_a_scene_without_colour(studio: Re
     assert not is_monochrome(load_example("astronaut"))
     coloured = make_background(studio, photo=photo, preset="studio-grey", colour="#1c4a80", consent=True)
     assert np.ptp(studio.files.open_image(coloured.files[0].id)[2, 2].astype(int)) > 30, "what was asked for is there"
+
+
+def test_legs_stand_on_a_places_own_ground_and_a_pot_on_a_table(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subjects: list[str] = []
+    draw_scenes = background._draw_scenes
+
+    def record_subject(params: Any, context: Any, emit: Any, size: Any, constraints: Backdrop, count: int) -> Any:
+        subjects.append(constraints.subject)
+        return draw_scenes(params, context, emit, size, constraints, count)
+
+    monkeypatch.setattr(background, "_draw_scenes", record_subject)
+    legs, pot = np.zeros((2, 300, 300, 3), np.uint8)
+    cv2.rectangle(legs, (110, 60), (190, 150), (255, 255, 255), -1)
+    for left in (115, 165):
+        cv2.rectangle(legs, (left, 150), (left + 20, 250), (255, 255, 255), -1)
+    cv2.rectangle(pot, (100, 100), (200, 220), (255, 255, 255), -1)
+    cv2.ellipse(pot, (150, 220), (50, 15), 0, 0, 180, (255, 255, 255), -1)
+    for matte in (legs, pot):
+        photo, matte_id = studio.add_image(make_noise(300, 300)), studio.add_image(matte)
+        make_background(studio, photo=photo, matte=matte_id, preset="forest")
+    assert subjects == ["any", "product"]

@@ -18,9 +18,9 @@ from ui.api.auth.keys import DEFAULT_SCOPES, NAME_MAX_LENGTH, SCOPES, ApiKey, Ke
 from ui.api.code_snippets import SNIPPET_LANGUAGES, make_snippet_request
 from ui.api_tab import console
 from ui.components.event_options import PRIVATE_EVENT
+from ui.components.page_address import page_address
 from ui.components.tables import render_table
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.settings_link import page_address
 from ui.tool_tab.updates import Updates
 
 TITLE = "API Access"

@@ -158,7 +158,7 @@ def _choose_profile(settings: Settings, machine: Machine | None) -> tuple[Profil
         profile, device = profiles.choose_profile(
             wanted or None, machine, reachable=hub.is_hub_reachable, commercial=settings.commercial
         )
-        LicenceConfirmations(settings.owner_data).check(*profiles.profile_models(profile))
+        LicenceConfirmations(settings.owner_data).require_confirmed(*profiles.profile_models(profile))
         return profile, device
 
     if settings.profile:
@@ -181,7 +181,7 @@ def _build_local_engine(
     cpu_precision.THIS_PROCESSOR.remember_in(settings.data / "precision.json")
     peaks, tuner = PeakMemory(settings.data / "peaks.json"), BatchSizeTuner(settings.data / "paces.json")
     options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle, "among": len(lanes)}
-    options["check_licence"] = LicenceConfirmations(settings.owner_data).check
+    options["check_licence"] = LicenceConfirmations(settings.owner_data).require_confirmed
     caches = [factory.make_cache(lane, lane.torch_device, peaks, tuner, **options) for lane in lanes]
     engines = [LocalEngine(cache, files, together=_max_batched_jobs(settings, device)) for cache in caches]
     if len(engines) == 1:

@@ -15,10 +15,10 @@ from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
+from ui.components.page_address import page_address
 from ui.tool_tab import text
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.progress_times import Estimate, ProgressTimes
-from ui.tool_tab.settings_link import page_address
 from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import TabView, Updates
 

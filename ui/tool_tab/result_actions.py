@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from pipelines.core.errors import StudioError
+from ui.components.page_address import page_address
 from ui.tool_tab import text
 from ui.tool_tab.job_follower import JobFollower
-from ui.tool_tab.settings_link import page_address
 from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates, list_result_pictures
 

@@ -14,6 +14,7 @@ from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
+from pipelines.service.settings_link import build_link
 from ui.api.auth.access import AccessControl
 from ui.components.pictures import (
     NamedFile,
@@ -27,7 +28,6 @@ from ui.tool_tab import text
 from ui.tool_tab.form_controls import Control, describe_mask, list_form_fields, to_component_value
 from ui.tool_tab.layout import ToolTab, list_output_sides
 from ui.tool_tab.progress_times import Estimate
-from ui.tool_tab.settings_link import build_link
 
 Updates: TypeAlias = dict[Component, Any]
 TILE_SIDE_PX = 320

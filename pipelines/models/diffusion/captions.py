@@ -16,28 +16,29 @@ from dataclasses import replace
 from pipelines.core.rendering import Caption
 from pipelines.models.families.scenes.paper_colors import PAPER_COLOURS
 
-_PEOPLE = re.compile(
+_PEOPLE_WORDS = re.compile(
     r"\b(people|persons?|crowds?|audience|guests?|team|man|men|woman|women|child(ren)?|kids?|family|passers-?by|"
     r"menschen|leute|menge|publikum|g(ä|ae)ste|mann|frau|kind(er)?|familie|passanten)\b",
     re.IGNORECASE,
 )
-_FOCUS = re.compile(r"\b(focus|sharp|blur(red|ry)?|bokeh|unscharf|scharf|verschwommen)\b", re.IGNORECASE)
-_LIGHT = re.compile(
+_FOCUS_WORDS = re.compile(r"\b(focus|sharp|blur(red|ry)?|bokeh|unscharf|scharf|verschwommen)\b", re.IGNORECASE)
+_LIGHT_WORDS = re.compile(
     r"\b(light|lit|sun(ny|light|shine|set|rise)?|shadows?|dusk|dawn|night|noon|evening|morning|licht|sonne|schatten|"
     r"nacht|abend|morgen)\b",
     re.IGNORECASE,
 )
-_COLOUR_NAME = (
+_COLOUR_NAMES = (
     r"white|black|gr[ae]y|silver|charcoal|red|orange|yellow|gold(?:en)?|cream|beige|taupe|brown|green|teal|turquoise|cyan|"
     r"blue|navy|indigo|purple|violet|magenta|pink|rose|wei(?:ß|ss)\w*|schwarz\w*|grau\w*|rot(?:e|er|es)?|gelb\w*|braun\w*|"
     r"gr(?:ü|ue)n\w*|blau\w*|lila|rosa"
 )
-_COLOUR = re.compile(rf"#[0-9a-f]{{3,6}}\b|\b(?:{_COLOUR_NAME})\b", re.IGNORECASE)
-_LOOK_COLOUR = re.compile(
-    rf"\b(?:(?:soft|pale|light|mid|dark) )*(?:{_COLOUR_NAME})(?: and (?:{_COLOUR_NAME}))*\b ?|coloured | in one colour",
+_COLOUR_WORDS = re.compile(rf"#[0-9a-f]{{3,6}}\b|\b(?:{_COLOUR_NAMES})\b", re.IGNORECASE)
+_LOOK_COLOUR_WORDS = re.compile(
+    rf"\b(?:(?:soft|pale|light|mid|dark) )*(?:{_COLOUR_NAMES})(?: and (?:{_COLOUR_NAMES}))*\b ?|"
+    r"coloured | in one colour",
     re.IGNORECASE,
 )
-_DYED = re.compile(
+_DYED_THING_WORDS = re.compile(
     r"\b(paper|walls?|backdrop|background|podium|studio|papier|wand|w(ä|ae)nde|hintergrund|podest)\b", re.IGNORECASE
 )
 
@@ -58,38 +59,38 @@ def has_style(family: str) -> bool:
 def _write_prose(caption: Caption) -> str:
     if caption.changes:
         return _write_instruction(caption)
-    sentences = [caption.words, _purpose(caption), *_details(caption)]
-    return " ".join(_sentence(each) for each in sentences if each)
+    sentences = [caption.words, _describe_purpose(caption), *_list_details(caption)]
+    return " ".join(_make_sentence(each) for each in sentences if each)
 
 
 def _write_parts(caption: Caption) -> str:
     if caption.changes:
         return _write_instruction(caption)
     scene = "Place" if caption.purpose else "Picture"
-    view, focus, light, space = _details(caption)
+    view, focus, light, space = _list_details(caption)
     rows = {
         scene: caption.words,
-        "Purpose": _purpose(caption),
+        "Purpose": _describe_purpose(caption),
         "Camera": view,
         "Focus": focus,
         "Light": light,
         "Composition": space,
     }
-    return " ".join(f"{name}: {_sentence(words)}" for name, words in rows.items() if words)
+    return " ".join(f"{name}: {_make_sentence(words)}" for name, words in rows.items() if words)
 
 
 def _write_key_words(caption: Caption) -> str:
     changes = [f"{what}: {words}" for what, words in caption.changes]
     purpose = "background photograph" if caption.purpose else ""
     purpose = "empty background photograph, without people" if _is_empty(caption) else purpose
-    words = [caption.words, *changes, purpose, *_details(caption)]
+    words = [caption.words, *changes, purpose, *_list_details(caption)]
     return ", ".join(each.rstrip(".") for each in words if each)
 
 
 def _write_instruction(caption: Caption) -> str:
     changes = " and ".join(f"the {what} to {words}" for what, words in caption.changes)
-    sentences = [f"Change {changes}" if changes else caption.words, caption.kept, *_details(caption)]
-    return " ".join(_sentence(each) for each in sentences if each)
+    sentences = [f"Change {changes}" if changes else caption.words, caption.kept, *_list_details(caption)]
+    return " ".join(_make_sentence(each) for each in sentences if each)
 
 
 _STYLES: Mapping[str, Callable[[Caption], str]] = {
@@ -104,10 +105,10 @@ _STYLES: Mapping[str, Callable[[Caption], str]] = {
 
 def _with_colour(caption: Caption, family: str) -> Caption:
     """Say the chosen colour of a paper, a wall or a podium in place of the look's colour; a place has its own."""
-    if not caption.colour or not _DYED.search(caption.words) or _COLOUR.search(caption.own):
+    if not caption.colour or not _DYED_THING_WORDS.search(caption.words) or _COLOUR_WORDS.search(caption.own):
         return caption
     colour = caption.colour if family == "flux2" else _name_colour(caption.colour)
-    words = caption.own or _LOOK_COLOUR.sub("", caption.place)
+    words = caption.own or _LOOK_COLOUR_WORDS.sub("", caption.place)
     return replace(caption, own=f"{words}, in the colour {colour}")
 
 
@@ -120,18 +121,18 @@ def _name_colour(colour: str) -> str:
     return names.split()[0]
 
 
-def _details(caption: Caption) -> tuple[str, str, str, str]:
+def _list_details(caption: Caption) -> tuple[str, str, str, str]:
     """What the form says of camera, focus, light and free space, empty where the user's words speak of it."""
     own = caption.own
     return (
         f"seen from {caption.view}" if caption.view else "",
-        "out of focus, with a shallow depth of field" if caption.is_blurred and not _FOCUS.search(own) else "",
-        f"the light comes from the {caption.light_side}" if caption.light_side and not _LIGHT.search(own) else "",
+        "out of focus, with a shallow depth of field" if caption.is_blurred and not _FOCUS_WORDS.search(own) else "",
+        f"the light comes from the {caption.light_side}" if caption.light_side and not _LIGHT_WORDS.search(own) else "",
         f"the {caption.free_side} is left empty" if caption.free_side else "",
     )
 
 
-def _purpose(caption: Caption) -> str:
+def _describe_purpose(caption: Caption) -> str:
     if not caption.purpose:
         return ""
     people = ", without people" if _is_empty(caption) else ""
@@ -140,9 +141,9 @@ def _purpose(caption: Caption) -> str:
 
 
 def _is_empty(caption: Caption) -> bool:
-    return bool(caption.purpose) and not _PEOPLE.search(caption.own)
+    return bool(caption.purpose) and not _PEOPLE_WORDS.search(caption.own)
 
 
-def _sentence(words: str) -> str:
+def _make_sentence(words: str) -> str:
     text = words.strip().rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."

@@ -68,10 +68,12 @@ class KreaModel(DiffusionModel):
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
         """See `DiffusionModel.encode_prompt`."""
-        embeds = self._encode(view, prompt_text(render), "")
-        return embeds | self._encode(view, render.negative_prompt, "negative_") if self.is_guided(render) else embeds
+        embeds = self._embed_text(view, prompt_text(render), "")
+        return (
+            embeds | self._embed_text(view, render.negative_prompt, "negative_") if self.is_guided(render) else embeds
+        )
 
-    def _encode(self, view: Any, prompt: str, prefix: str) -> dict[str, Any]:
+    def _embed_text(self, view: Any, prompt: str, prefix: str) -> dict[str, Any]:
         import torch
 
         embeds, mask = view.encode_prompt(prompt=[prompt], device=torch.device(self._device))

@@ -117,7 +117,7 @@ def open_service(root: Path, profile: Profile) -> Iterator[StudioService]:
 def test_no_order_is_taken_and_no_model_lent_before_the_owner_confirmed(tmp_path: Path) -> None:
     profile = Profile("krea", {"backdrop": KREA.id, "text": KREA.id}, "Krea")
     with open_service(tmp_path, profile) as service:
-        cache = ModelCache(FAMILIES, CacheOptions(check_licence=service.licences.check))
+        cache = ModelCache(FAMILIES, CacheOptions(check_licence=service.licences.require_confirmed))
         with pytest.raises(ModelUnavailable, match="licence confirm krea-2-turbo"):
             service.create_job("background", {"prompt": "a harbour"}, "me")
         with pytest.raises(ModelUnavailable, match="US\\$ 1 million"), cache.borrow_model("krea-2-turbo-streamed"):
@@ -138,7 +138,7 @@ def test_no_studio_starts_with_it_before_and_a_choice_on_the_page_falls_back(
     with pytest.raises(ModelUnavailable, match="licence confirm krea-2-turbo"):
         factory._choose_profile(asked, gpu)
     assert factory._choose_profile(chosen, gpu)[0].id == "quality"
-    LicenceConfirmations(tmp_path).confirm(KREA)
+    LicenceConfirmations(tmp_path).confirm_cap(KREA)
     assert [factory._choose_profile(each, gpu)[0].id for each in (asked, chosen)] == ["krea", "krea"]
 
 
@@ -189,7 +189,7 @@ def test_a_field_that_was_only_looked_at_follows_the_form_again() -> None:
 
 def test_a_confirmation_is_of_one_cap_and_a_damaged_file_confirms_nothing(tmp_path: Path) -> None:
     licences = LicenceConfirmations(tmp_path / "data")
-    licences.confirm(KREA)
+    licences.confirm_cap(KREA)
     assert LicenceConfirmations(tmp_path / "data").is_confirmed(KREA)
     assert not licences.is_confirmed(replace(KREA, revenue_cap="US$ 1"))
     assert not licences.is_confirmed(replace(KREA, licence="Krea 3"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from pipelines.core.errors import BadInput, InvalidParams
 from pipelines.core.geometry import Image
+from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import MAX_LOOK_PICTURE_CHARS, MAX_SAVED_COUNT, SavedItem
+from pipelines.service.settings_link import build_link
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors
@@ -62,16 +64,16 @@ _BODY: dict[str, Any] = {
 }
 
 
-def look_object(row: SavedItem) -> dict[str, Any]:
+def look_object(row: SavedItem, tools: Sequence[Tool]) -> dict[str, Any]:
     """Build the object of a look. Its tool's form takes `id` or `name` as `look`; `link` opens the page with it."""
     head = {"id": row.id, "object": "look", "name": row.name, "created_at": int(row.created)}
-    return {**head, **row.value, "link": make_look_link(row)}
+    return {**head, **row.value, "link": make_look_link(row, tools)}
 
 
-def make_look_link(row: SavedItem) -> str:
-    """Make the address, on this studio, that opens the look's tool with its settings."""
-    settings = {name: json.dumps(value).strip('"') for name, value in row.value["params"].items()}
-    return f"/?{urlencode({'tool': row.value['tool'], **settings})}"
+def make_look_link(row: SavedItem, tools: Sequence[Tool]) -> str:
+    """Make the address, on this studio, that opens the look's tool with its settings; "" if it has no such tool."""
+    tool = next((tool for tool in tools if tool.id == row.value["tool"]), None)
+    return "" if tool is None else build_link("", tool, row.value["params"])
 
 
 @router.get("/looks", responses=document_errors(READ_CODES))
@@ -83,7 +85,7 @@ async def list_looks(
 ) -> dict[str, Any]:
     """Your looks, by name."""
     rows = await to_thread.run_sync(service.saved_items.list_items, owner, "look")
-    return paginate_list(rows, look_object, limit, after)
+    return paginate_list(rows, lambda row: look_object(row, service.tools), limit, after)
 
 
 @router.post("/looks", responses=document_errors(UPLOAD_CODES), openapi_extra=_BODY)
@@ -95,11 +97,11 @@ async def keep_look(request: Request, owner: OwnerDep, service: ServiceDep) -> d
     """
     async with request_parsing.read_form(request) as form:
         values = {name: form.get_one(name) for name in form.values}
-    row = await to_thread.run_sync(_keep, values, owner, service)
-    return look_object(row)
+    row = await to_thread.run_sync(_save_sent_look, values, owner, service)
+    return look_object(row, service.tools)
 
 
-def _keep(values: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
+def _save_sent_look(values: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
     if values.get("format") == LOOKS_FORMAT:
         return import_looks(values, owner, service)[-1]
     name, job = values.get("name"), values.get("job")
@@ -125,7 +127,8 @@ async def export_looks(
 @router.get("/looks/{key}", responses=document_errors(READ_CODES))
 async def get_look(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """One look, by id or name."""
-    return look_object(await to_thread.run_sync(service.saved_items.find_item, owner, "look", key))
+    row = await to_thread.run_sync(service.saved_items.find_item, owner, "look", key)
+    return look_object(row, service.tools)
 
 
 @router.delete("/looks/{key}", responses=document_errors(WRITE_CODES))

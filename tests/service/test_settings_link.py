@@ -7,9 +7,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from pipelines.core.tools import Tool
+from pipelines.service.saved_items import SavedItem
+from pipelines.service.settings_link import build_link, parse_link
 from pipelines.tools import TOOLS, find_tool
+from ui.api.routes.looks import make_look_link
 from ui.tool_tab.form_controls import FormField, list_form_fields
-from ui.tool_tab.settings_link import build_link, parse_link
 
 
 def query(address: str) -> dict[str, str]:
@@ -51,3 +53,12 @@ def test_what_is_not_valid_is_left_out_and_what_names_no_tool_is_no_link() -> No
     assert link.values == {"preset": "park"}
     assert parse_link({"tool": "nothing"}, TOOLS) is None
     assert parse_link({"__theme": "dark"}, TOOLS) is None
+
+
+def test_the_link_of_a_look_keeps_umlauts_and_quotes_and_needs_its_tool() -> None:
+    params = {"prompt": 'Gr\u00fcner "Hof"', "around": True}
+    look = SavedItem("look-1", "look", "Yard", {"tool": "background", "params": params, "picture": None}, 0.0)
+    link = parse_link(query(make_look_link(look, TOOLS)), TOOLS)
+    assert link is not None
+    assert (link.tool, link.values) == ("background", params)
+    assert make_look_link(look, ()) == ""

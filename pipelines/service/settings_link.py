@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
-import gradio as gr
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -26,8 +25,8 @@ class SettingsLink(NamedTuple):
     values: dict[str, Any]
 
 
-def build_link(base: str, tool: Tool, params: Mapping[str, Any], seed: int) -> str:
-    """Build the address that opens the tool with these settings and this seed. Defaults are left out."""
+def build_link(base: str, tool: Tool, params: Mapping[str, Any], seed: int | None = None) -> str:
+    """Build the address that opens the tool with these settings, and with this seed. Defaults are left out."""
     values: dict[str, Any] = {}
     for name, info in _list_shared_fields(tool.params).items():
         value = seed if tool.params.kind_of(name) == "seed" else params.get(name, info.default)
@@ -62,9 +61,3 @@ def _parse_value(name: str, info: FieldInfo, text: str) -> dict[str, Any]:
         return {name: TypeAdapter[Any](annotation).validate_python(text)}
     except ValidationError:
         return {}
-
-
-def page_address(request: gr.Request) -> str:
-    """Return the address under which the visitor's browser opened the page, without a final slash."""
-    url = request.request.url if request.request else None
-    return f"{url.scheme}://{url.netloc}" if url else ""
