@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+# Nothing in the tests speaks TLS, and reading the certificates of the system takes 20 ms for each client of httpx.
+os.environ.setdefault("SSL_CERT_DIR", os.path.dirname(__file__))
 # Before anything imports numpy, torch or OpenCV: the nets of the tests are small, and threads that wait for one another
 # burn twice the processor time. Commands that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The second matting net takes seconds for each photo: a test for which it matters asks for it (`Settings.matting`).
 os.environ.setdefault("DESIGNERBOX_MATTING", "small")
 
+import atexit
 import gc
 import importlib.util
 import logging
@@ -26,6 +29,7 @@ from tests.support.postgres import only_in_a_file as only_in_a_file
 
 # A tenth of the processor time went into collections: the objects of torch and Gradio outlive each of them.
 gc.set_threshold(100_000, 50, 100)
+atexit.register(gc.unfreeze)  # the interpreter frees everything when it ends
 
 _FREEZE_MODULE_COUNT = 200
 """Modules imported since the last freeze that make another one worth it."""
@@ -46,7 +50,7 @@ def _keep_bytecode() -> None:
 _keep_bytecode()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _freeze_imports() -> None:
     """Take what was imported out of garbage collections: with torch and Gradio each of them takes half a second."""
     if len(sys.modules) - _frozen_module_counts[-1] > _FREEZE_MODULE_COUNT:
@@ -57,11 +61,6 @@ def _freeze_imports() -> None:
 _frozen_module_counts = [0]
 
 
-def pytest_unconfigure() -> None:
-    """Let the interpreter free everything when it ends."""
-    gc.unfreeze()
-
-
 # By default a server's handlers keep the `sys.stderr` of the test that started it, which is closed after that test.
 for handler in LOGGING_CONFIG["handlers"].values():
     handler.pop("stream", None)
@@ -69,11 +68,21 @@ for handler in LOGGING_CONFIG["handlers"].values():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread_a_net() -> None:
-    """Run the nets of ONNX with one thread each: threads that wait for one another use twice the processor time."""
+def _quick_nets() -> None:
+    """Load the nets of ONNX once, with one thread each: threads that wait for another use twice the time."""
     from pipelines.models.nets import matting_net, open_nsfw
+    from tests.support.remembered_nets import remember_nets
 
+    remember_nets()
     matting_net.THREAD_COUNT = open_nsfw.THREAD_COUNT = 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_decoders() -> Iterator[None]:
+    """Stop the worker that the studios of the tests share."""
+    yield
+    if shared := sys.modules.get("tests.support.shared_decoder_pool"):
+        shared.SHARED_DECODER_POOL.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

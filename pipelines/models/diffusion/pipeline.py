@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
 import inspect
 import itertools
 import math
@@ -26,6 +25,7 @@ from pipelines.core.models import ControlNet, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models import cpu_offload, latent_preview, pinned_memory
+from pipelines.models.devices import release_cached_memory
 from pipelines.models.diffusion.resolution import Canvas, plan_canvas, resize_to_cover
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 from pipelines.models.lora import LoraSlots
@@ -214,13 +214,9 @@ class DiffusionModel:
 
     def close(self) -> None:
         """Free the memory."""
-        import torch
-
         self.pipe = self._preview_decoder = None
         self._embeds.clear()
-        gc.collect()
-        if self._device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        release_cached_memory(self._device)
 
     def build_view(self, verb: Verb, scheduler: Any) -> Any:
         """Build the pipeline of `verb` on the shared weights, with this scheduler."""

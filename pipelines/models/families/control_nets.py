@@ -8,7 +8,6 @@ JSON where the file comes without one.
 
 from __future__ import annotations
 
-import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,6 @@ class ControlNet:
     def close(self) -> None:
         """Free the memory."""
         self.module = None
-        gc.collect()
         release_cached_memory(self._device)
 
 

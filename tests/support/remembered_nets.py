@@ -1,0 +1,53 @@
+"""Nets of ONNX Runtime for a whole test run: each file is opened once, and each picture is looked at once.
+
+The studios of the tests load the same nets hundreds of times, and most of them look at the four example photos.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from pipelines.core.lru_cache import LruCache
+
+Outputs = list[npt.NDArray[np.float32]]
+
+REMEMBERED_OUTPUT_COUNT = 48  # for each net, at most 4 MB each
+_open_session = onnxruntime.InferenceSession
+_sessions: dict[str | bytes, RememberedSession] = {}
+_lock = threading.Lock()
+
+
+class RememberedSession:
+    """An `InferenceSession` that answers an input that it has seen from memory; the nets are deterministic."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session: Any = session
+        self._outputs = LruCache[bytes, Outputs](REMEMBERED_OUTPUT_COUNT)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, names: Any, inputs: dict[str, npt.NDArray[np.float32]], *options: Any) -> Outputs:
+        """Return copies of the outputs for these inputs."""
+        key = hashlib.blake2b(b"".join(each.tobytes() for each in inputs.values())).digest()
+        outputs = self._outputs.get_or_create(key, lambda: self._session.run(names, inputs, *options))
+        return [output.copy() for output in outputs]
+
+
+def open_remembered_session(model: str | bytes, *arguments: Any, **options: Any) -> RememberedSession:
+    """Open the net of a file, or return the session that is open."""
+    with _lock:
+        if model not in _sessions:
+            _sessions[model] = RememberedSession(_open_session(model, *arguments, **options))
+        return _sessions[model]
+
+
+def remember_nets() -> None:
+    """From now on in this process."""
+    onnxruntime.InferenceSession = open_remembered_session
