@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,6 +80,36 @@ FORMATS: dict[str, Format] = {
     "pin": Format("Pin 2:3", (1000, 1500)),
 }
 
+PLATFORM_FORMATS: dict[str, tuple[str, ...]] = {
+    "instagram post": ("post",), "instagram story": ("story",), "instagram reel": ("story",),
+    "instagram": ("post", "story"), "threads": ("post",), "tiktok": ("story",), "snapchat": ("story",),
+    "whatsapp status": ("story",), "youtube short": ("story",), "reel": ("story",), "twitter": ("x",), "x post": ("x",),
+    "insta": ("post", "story"), "ig": ("post", "story"), "fb": ("facebook",), "yt": ("youtube",),
+    "linkedin banner": ("banner",), "linkedin cover": ("banner",), "linkedin header": ("banner",),
+    "linkedin profile": ("banner",), "facebook story": ("story",), "facebook reel": ("story",), "pinterest": ("pin",),
+    "all": tuple(FORMATS), **{name: (name,) for name in FORMATS},
+}  # fmt: skip
+"""Formats by the names of platforms and their kinds of picture; of the names in a phrase the longest counts."""
+
+
+def find_formats(text: str) -> tuple[str, ...]:
+    """Return the formats that words such as `Instagram story, LinkedIn` name, in the order of `FORMATS`.
+
+    Raises `BadInput` for a phrase that names none.
+    """
+    found: set[str] = set()
+    for phrase in filter(None, (part.strip() for part in re.split(r"[,;+&\n]|\band\b", text.lower()))):
+        words = " ".join(re.findall(r"[a-z0-9]+", phrase)).replace("stories", "story")
+        names = [name for name in PLATFORM_FORMATS if re.search(rf"\b{name}s?\b", words)]
+        if not names:
+            raise BadInput(
+                f"No format is called '{phrase[:40]}'. Say for example: Instagram, Instagram story, TikTok, LinkedIn, "
+                "LinkedIn banner, X, Facebook, YouTube, Pinterest.",
+                param="formats",
+            )
+        found.update(PLATFORM_FORMATS[max(names, key=len)])
+    return tuple(name for name in FORMATS if name in found)
+
 
 class Kit(Params):
     """The form."""
@@ -86,10 +117,16 @@ class Kit(Params):
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
     preset: PresetId = choice_field(
         "Platform",
-        "One size, or all eight as files.",
+        "One size, or all eight as files. Post and Story are for Instagram, Story for TikTok too, Pin for Pinterest.",
         "all",
         labels={"all": "All eight", **{key: row.title for key, row in FORMATS.items()}},
         tiles=True,
+    )
+    formats: str = prompt_field(
+        "Several platforms",
+        "In place of the platform: names with commas, for example Instagram story, TikTok, LinkedIn, Pinterest.",
+        max_length=200,
+        advanced=True,
     )
     headline: str = prompt_field(
         "Headline",
@@ -132,11 +169,12 @@ class Kit(Params):
 
 def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Find what must stay whole; for each format crop or put beside a panel; then add words, logo and sticker."""
+    names = find_formats(params.formats) or (tuple(FORMATS) if params.preset == "all" else (params.preset,))
     photo = context.open_image(params.photo)
     faces = context.detect_faces(params.photo)
     protected = find_protected_area(photo.shape, faces, None if faces else _find_subject(params, context, emit))
     emit("Reading the photo", 1, 1)
-    all_layouts = _plan_layouts(photo, protected, params, draft=context.draft)
+    all_layouts = _plan_layouts(photo, protected, params, names, draft=context.draft)
     sticker = None
     if params.sticker:  # cached, so that a crop that is dragged does not draw it again
         sticker = context.memoize(("sticker", params.sticker), lambda: _draw_sticker(params, context, emit))
@@ -159,7 +197,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         notices=tuple(dict.fromkeys(notices)),
         names=tuple(layouts),
         assets=(FONTS,) if params.headline else (),
-        archive_name="all" if len(layouts) > 1 else "",
+        archive_name="" if len(layouts) < 2 else "all" if len(layouts) == len(FORMATS) else "formats",
         crops=tuple(
             describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size)
             for layout in layouts.values()
@@ -167,10 +205,11 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     )
 
 
-def _plan_layouts(photo: Image, protected: ProtectedArea, params: Kit, *, draft: bool) -> dict[str, Layout]:
+def _plan_layouts(
+    photo: Image, protected: ProtectedArea, params: Kit, names: Sequence[str], *, draft: bool
+) -> dict[str, Layout]:
     """Plan every format that was asked for, also where a draft shows only the first."""
     request = LayoutRequest(bool(params.headline), params.logo is not None, params.text_side, _focus_of(params))
-    names = list(FORMATS) if params.preset == "all" else [params.preset]
     sizes = {name: _scale_size(FORMATS[name].size, form_fields.DRAFT_SIDE_PX if draft else 0) for name in names}
     return {name: plan_layout(photo.shape, protected, size, request) for name, size in sizes.items()}
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
@@ -313,6 +314,28 @@ def test_all_formats_come_together_and_are_named_by_their_platform() -> None:
     assert draft.archive_name == "all"
     alone = make_kit(KitContext(head=False), preset="x")
     assert (alone.names, alone.archive_name) == (("x",), "")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("Instagram", ("post", "story")),
+        ("Instagram stories and LinkedIn", ("story", "linkedin")),
+        ("LinkedIn banner, LinkedIn post", ("linkedin", "banner")),
+        ("TikTok; X post", ("story", "x")),
+        ("pinterest & YouTube thumbnail", ("youtube", "pin")),
+        ("post", ("post",)),
+    ],
+)
+def test_formats_are_found_by_their_platforms_names(words: str, names: tuple[str, ...]) -> None:
+    assert social_kit.find_formats(words) == names
+
+
+def test_several_platforms_take_the_place_of_the_preset() -> None:
+    made = make_kit(KitContext(head=False), preset="x", formats="Facebook, YouTube")
+    assert (made.names, made.archive_name) == (("facebook", "youtube"), "formats")
+    with pytest.raises(BadInput, match="No format is called 'myspace'"):
+        make_kit(KitContext(head=False), formats="Facebook, MySpace")
 
 
 def test_nothing_moved_is_the_automatic_crop_byte_for_byte() -> None:

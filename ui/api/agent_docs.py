@@ -78,8 +78,9 @@ WORKFLOWS: tuple[Workflow, ...] = (
         "One photo, cropped around the subject for each platform, with a headline.",
         ("kit",),
         (_PHOTO, WorkflowArgument("headline", "Words on the picture; empty: none.")),
-        "Make pictures for social media of {photo} with the headline '{headline}': call `kit` with all formats. Look "
-        "at each result: head and headline must not overlap. Name every file with its platform.",
+        "Make pictures for social media of {photo} with the headline '{headline}': call `kit`, with the platforms that "
+        "the user named in `formats`, or with all. Look at each result: head and headline must not overlap. Name every "
+        "file with its platform.",
     ),
     Workflow(
         "erase_something",
