@@ -183,9 +183,7 @@ class Creator(Params):
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     seed: int | None = seed_field()
-    consent: bool = flag_field(
-        "I have this person's permission and they are 18 or over", "Needed for pictures of people that you send."
-    )
+    consent: bool = flag_field("I have this person's permission and they are 18 or over", form_fields.CONSENT_HELP)
 
 
 @dataclass(frozen=True)

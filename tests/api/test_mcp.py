@@ -20,9 +20,11 @@ import PIL.Image
 import pytest
 
 from pipelines.settings import Settings
+from pipelines.tools import TOOLS
 from tests.api.support.calls import FOREVER, make_data_url, make_noise_png, read_failure
 from tests.support.examples import make_noise
 from tests.support.served_app import ServedApp, serve_app, wait_until
+from ui.api.routes.mcp import INSTRUCTIONS
 
 T = TypeVar("T")
 IS_MCP_2 = hasattr(mcp, "Client")
@@ -115,6 +117,14 @@ def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_ma
         assert parent["active_manifest"]
     upload = studio.service.files.add_image(make_noise(40, 40, seed=5), "local", "upload")
     assert b"c2pa" not in base64.b64decode(run(studio, "show_picture", {"file_id": upload})["content"][0]["data"])
+
+
+def test_consent_is_told_in_the_same_words_everywhere(studio: ServedApp) -> None:
+    told = {row.params.model_fields["consent"].description for row in TOOLS}
+    assert len(told) == 1, "in the form of every tool"
+    (sentence,) = told
+    assert str(sentence) in INSTRUCTIONS
+    assert str(sentence) in httpx.get(f"{studio.url}/skill.md").text
 
 
 def test_a_preview_is_called_so_and_the_file_is_named_with_its_size_and_address(studio: ServedApp) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.service.orders import StudioService
+from pipelines.tools.shared.form_fields import CONSENT_HELP
 
 LLMS_PATH = "/llms.txt"
 SKILL_PATH = "/skill.md"
@@ -14,9 +15,10 @@ _INTRODUCTION = (
     "An image studio that runs on its owner's machine. The subject of a photo keeps its own pixels unless a receipt "
     "says otherwise. Every picture carries signed content credentials."
 )
+CONSENT_RULE = f"{CONSENT_HELP} Ask the user whether the person agreed; never assume it. Example photos need none."
 _RULES = (
     "Pictures go in as file ids (`file-…`) or data URLs. Addresses are never fetched.",
-    "Tools on people need `consent: true`. Ask whether the person agreed; never assume it.",
+    f"`consent: true`: {CONSENT_RULE}",
     "Read the notices of every answer and repeat doubts to the user, such as a cut-out that may be wrong.",
     "An error has a code, a sentence and the field's name: change that field and call again.",
     "The same seed and fields make the same picture. Leave `seed` out for another one.",

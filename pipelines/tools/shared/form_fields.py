@@ -34,6 +34,10 @@ ASPECT_RATIOS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 """Width to height, by the values of `ratio` fields."""
 DRAFT_SIDE_PX = 512
+CONSENT_HELP = (
+    "For photos of people: without it, tools about people refuse, and all others look for no face to protect."
+)
+"""When consent is needed and what happens without, as every form and agent is told."""
 
 
 def size_field(default: int = 1024, largest: int = MAX_SIDE) -> Any:
@@ -184,17 +188,13 @@ def layers_field() -> Any:
 
 def consent_field() -> Any:
     """Consent for tools about people, `bool`; the page asks once per visit."""
-    return flag_field(
-        "I have this person's permission and they are 18 or over", "Needed for photos of people.", advanced=False
-    )
+    return flag_field("I have this person's permission and they are 18 or over", CONSENT_HELP, advanced=False)
 
 
 def optional_consent_field() -> Any:
     """Consent for other tools, which search faces only with it, `bool`."""
     return flag_field(
-        "If a person is in it: I have their permission and they are 18 or over",
-        "Only then are faces looked for, to protect them.",
-        advanced=False,
+        "If a person is in it: I have their permission and they are 18 or over", CONSENT_HELP, advanced=False
     )
 
 

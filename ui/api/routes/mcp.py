@@ -58,7 +58,7 @@ INSTRUCTIONS = (
     "An image studio. Each tool makes pictures from the pictures and settings it is given, and answers with the "
     f"pictures and a receipt. Pictures go in as file ids or data URLs. {UPLOAD_TOOL} gives a picture an id for as many "
     f"calls as you like; {LIST_TOOL} names the ids there are, and each answer those of its pictures. "
-    "Tools on people need consent=true: ask the user whether they have the person's permission."
+    f"consent=true: {agent_docs.CONSENT_RULE}"
 )
 _PICTURE_HINT = "A file id (file-…) or a data URL (data:image/png;base64,…)."
 _FILE_ID_SCHEMA = {"type": "string", "description": "file-…", "maxLength": 64}
