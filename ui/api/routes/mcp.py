@@ -27,7 +27,6 @@ from pipelines.codecs.file_names import drop_label
 from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError, error_from_json
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result, Step
-from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.jobs.queue import JobRow
@@ -35,13 +34,13 @@ from pipelines.runtime.progress import encode_preview
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
 from ui.api import agent_docs
+from ui.api.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
 from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
 from ui.api.errors import error_response, record_error_code, to_studio_error
 from ui.api.field_hints import hint_error_fields
 from ui.api.job_object import api_notices, job_object
 from ui.api.request_parsing import check_text, ingest_value
-from ui.api.response_models import FILE, JOB
 from ui.api.routes.files import file_object
 
 Answer: TypeAlias = dict[str, Any]
@@ -55,14 +54,18 @@ SHOW_TOOL = "show_picture"
 LIST_TOOL = "list_pictures"
 UPLOAD_TOOL = "upload_picture"
 INSTRUCTIONS = (
-    "An image studio. Each tool makes pictures from the pictures and settings it is given, and answers with the "
-    f"pictures and a receipt. Pictures go in as file ids or data URLs. {UPLOAD_TOOL} gives a picture an id for as many "
+    "An image studio. Each tool makes pictures from the pictures and settings it is given, and answers with previews "
+    "and the job: its files (id, url, role, width, height, format) and a receipt (params, models, inputs, checks, "
+    f"notices). Pictures go in as file ids or data URLs. {UPLOAD_TOOL} gives a picture an id for as many "
     f"calls as you like; {LIST_TOOL} names the ids there are, and each answer those of its pictures. "
     f"consent=true: {agent_docs.CONSENT_RULE}"
 )
-_PICTURE_HINT = "A file id (file-…) or a data URL (data:image/png;base64,…)."
 _FILE_ID_SCHEMA = {"type": "string", "description": "file-…", "maxLength": 64}
-_PICTURES_SCHEMA = {"type": "object", "required": ["data"], "properties": {"data": {"type": "array", "items": FILE}}}
+_PICTURES_SCHEMA = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "array", "items": {"type": "object"}}},
+}
 _SKILL_URI = "designerbox://skill"
 _FILE_URI_PREFIX = "designerbox://files/"
 _MAX_RESOURCE_COUNT = 20
@@ -196,7 +199,7 @@ class McpEndpoint:
                 "name": UPLOAD_TOOL,
                 "title": "Upload a picture",
                 "annotations": {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
-                "outputSchema": FILE,
+                "outputSchema": FILE_OUTPUT,
                 "description": "Send a picture once and use its file id in every tool. Where you can send files over "
                 "HTTP, POST /v1/files does the same: curl -F file=@photo.jpg. Nothing is drawn.",
                 "inputSchema": self._find_input_schema(UPLOAD_TOOL),
@@ -205,7 +208,7 @@ class McpEndpoint:
                 "name": SHOW_TOOL,
                 "title": "Show a picture",
                 "annotations": read_only,
-                "outputSchema": FILE,
+                "outputSchema": FILE_OUTPUT,
                 "description": "Look at one picture by its id.",
                 "inputSchema": self._find_input_schema(SHOW_TOOL),
             },
@@ -221,7 +224,7 @@ class McpEndpoint:
             "title": row.title,
             "description": "\n".join(lines),
             "inputSchema": tool_input_schema(row, self._service),
-            "outputSchema": JOB,
+            "outputSchema": JOB_OUTPUT,
             "annotations": {"destructiveHint": False, "openWorldHint": False},
         }
 
@@ -454,30 +457,6 @@ async def _report_progress(context: Any, step: int, message: str) -> None:
         await context.session.send_progress_notification(
             token, step, message=message, related_request_id=str(context.request_id)
         )
-
-
-def tool_input_schema(row: Tool, service: StudioService) -> dict[str, Any]:
-    """Build the JSON schema of a tool's form, without the fields that this profile cannot serve."""
-    schema = row.params.model_json_schema()
-    properties = {
-        name: _describe_field(row.params, name, field)
-        for name, field in schema["properties"].items()
-        if not service.form_checks.missing_verbs(row.params, name)
-    }
-    return {**schema, "title": row.title, "properties": properties}
-
-
-def _describe_field(params: type[Params], name: str, field: dict[str, Any]) -> dict[str, Any]:
-    plain = {key: value for key, value in field.items() if not key.startswith("x-")}
-    if params.kind_of(name) in ("picture", "pictures", "mask"):
-        plain["description"] = f"{plain.get('description', '')} {_PICTURE_HINT}".strip()
-    labels, unit = field.get("x-labels"), field.get("x-unit")
-    if labels:  # an agent sees no tiles: what each value is called tells what it does
-        listed = "; ".join(f"{value}: {label}" for value, label in labels.items() if value != label.lower())
-        plain["description"] = f"{plain.get('description', '')} {listed}".strip()
-    if unit:
-        plain["description"] = f"{plain.get('description', '')} In {unit}.".strip()
-    return plain
 
 
 def encode_agent_preview(image: Image) -> tuple[bytes, str]:
