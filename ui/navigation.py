@@ -8,9 +8,6 @@ from typing import NamedTuple
 
 from pipelines.core.tools import Tool
 
-EDIT_TOOL_IDS = ("cutout", "retouch", "expand", "upscale", "style")
-"""Tools that change one picture, in the order of the menu; all others make a new one."""
-
 
 class NavigationLink(NamedTuple):
     """A tab that can be opened: its id and its name."""
@@ -53,9 +50,8 @@ def render_navigation(tools: Sequence[Tool], other_tabs: Sequence[NavigationLink
 
     `other_tabs` are those that are no tool; Library and Batch stand alone, the rest is under More.
     """
-    create = [NavigationLink(tool.id, tool.title) for tool in tools if tool.id not in EDIT_TOOL_IDS]
-    by_id = {tool.id: tool.title for tool in tools}
-    edit = [NavigationLink(tool_id, by_id[tool_id]) for tool_id in EDIT_TOOL_IDS if tool_id in by_id]
+    create = [NavigationLink(tool.id, tool.title) for tool in tools if not tool.is_edit]
+    edit = [NavigationLink(tool.id, tool.title) for tool in tools if tool.is_edit]
     more = [link for link in other_tabs if link.tab_id not in ("library", "batch")]
     items = (
         _render_link(NavigationLink("home", "Home")),

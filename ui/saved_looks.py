@@ -18,7 +18,7 @@ from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import SavedItem
 from ui.api.auth.access import AccessControl
-from ui.api.routes.looks import LOOKS_FORMAT, import_looks, make_look_link, write_looks
+from ui.api.routes.looks import LOOKS_FORMAT, import_looks, make_look_link, serialize_looks
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import read_upload
 from ui.tool_tab import text
@@ -115,7 +115,7 @@ class SavedLooks:
         folder = Path(self.export.GRADIO_CACHE) / "dbx-looks" / secrets.token_hex(16)
         folder.mkdir(parents=True)
         target = folder / "looks.json"
-        target.write_text(write_looks(owner, self.service))
+        target.write_text(serialize_looks(owner, self.service))
         return str(target)
 
 

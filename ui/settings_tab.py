@@ -81,11 +81,11 @@ class SettingsTab:
         self.admin_only = gr.HTML(f"<p>{escape(ADMIN_ONLY_TEXT)}</p>", elem_id="settings-not-yours", visible=False)
         with gr.Row(elem_classes=["dbx-access"], visible=False) as self.admin_row:
             with gr.Column(scale=6, min_width=320):
-                self._lay_out_memory()
+                self._build_memory_section()
             with gr.Column(scale=6, min_width=320, elem_classes=["dbx-form"]):
                 self._lay_out_downloads()
 
-    def _lay_out_memory(self) -> None:
+    def _build_memory_section(self) -> None:
         self.about_html = gr.HTML("", elem_id="settings-about")
         gr.HTML("<h2>In memory</h2>")
         self.loaded_models = gr.HTML("", elem_id="settings-resident")

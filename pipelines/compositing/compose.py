@@ -9,10 +9,10 @@ from pipelines.compositing.shadows import (
     Shadow,
     blur_quickly,
     bounce_light,
+    compute_ground_light,
     ground_reflection,
-    ground_tint,
-    shadow_map,
     soften_plate,
+    tint_shadow,
 )
 from pipelines.core.geometry import Alpha, Image, Mask, PlacedSubject, Side
 from pipelines.imaging.color import LinearImage, measure_lightness, to_linear, to_srgb
@@ -48,7 +48,7 @@ def composite_subject(
     scene = to_linear(plate)
     core = core_mask(placed.alpha)
     if shadow is not None:
-        scene = _shade_ground(scene, placed, shadow, key_side, clean=clean)
+        scene = _cast_shadow_on_ground(scene, placed, shadow, key_side, clean=clean)
     own = relight_subject(placed, plate) if relit else placed.colour
     subject = to_linear(own)
     alpha = placed.alpha[..., None]
@@ -62,13 +62,13 @@ def composite_subject(
     return out
 
 
-def _shade_ground(
+def _cast_shadow_on_ground(
     scene: LinearImage, placed: PlacedSubject, shadow: Shadow, key_side: Side, *, clean: bool
 ) -> LinearImage:
     """Darken the scene by the subject's shadow; without `clean`, add what the ground reflects of the subject."""
-    light = shadow_map(placed.alpha, shadow, key_side)
+    light = compute_ground_light(placed.alpha, shadow, key_side)
     ground = shadow.ground
-    shaded = scene * (light[..., None] if ground is None else ground_tint(ground, light))
+    shaded = scene * (light[..., None] if ground is None else tint_shadow(ground, light))
     if not clean:
         shaded = shaded + scene * bounce_light(placed)
     if ground is not None and ground.reflection and (placed.alpha > 0.5).any():

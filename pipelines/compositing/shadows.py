@@ -75,7 +75,7 @@ def soften_plate(plate: Image, placed: PlacedSubject) -> Image:
     return plate if sigma < 0.3 else np.asarray(cv2.GaussianBlur(plate, (0, 0), sigma), np.uint8)
 
 
-def shadow_map(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.float32]:
+def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.float32]:
     """Return what the ground keeps of its light (H x W, 0 to 1) under a tight contact shadow and a soft cast shadow."""
     factor = max(1, alpha.shape[0] // 512)
     height, width = alpha.shape
@@ -181,8 +181,8 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
     return np.clip(hidden, 0, 1).astype(np.float32)
 
 
-def ground_tint(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
-    """Return the light of `shadow_map` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it."""
+def tint_shadow(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
+    """Return `compute_ground_light` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it."""
     ambient = np.asarray(ground.ambient, np.float32)
     mean = max(float(ambient.mean()), 1e-3)
     kept = light[..., None]

@@ -87,9 +87,9 @@ class ToolFunction(Protocol):
 class Tool:
     """A tool: the texts of its card, its form, and its function.
 
-    `strengths` hold with every profile; `model_strengths` need the verb that stands beside each. `blend_only_fields`
-    change how a drawn picture is composited, so a change of these alone draws nothing anew. `caption` says what the
-    form asks a model to draw, without looking at a picture.
+    `strengths` hold with every profile; `model_strengths` need the verb that stands beside each. `is_edit` lists it
+    under Edit, else it stands under Create. `blend_only_fields` change how a drawn picture is composited, so a change
+    of these alone draws nothing anew. `caption` says what the form asks a model to draw, without looking at a picture.
     """
 
     id: str
@@ -101,6 +101,7 @@ class Tool:
     limits: tuple[str, ...] = ()
     person: bool = False
     popular: bool = False
+    is_edit: bool = False
     examples: tuple[str, ...] = ()
     model_strengths: tuple[tuple[str, Verb], ...] = ()
     blend_only_fields: tuple[str, ...] = ()

@@ -261,7 +261,7 @@ class WorkerPool:
             stream.close()
 
     def _finish_job(self, job: Job, result: Result | None, error: BaseException | None) -> None:
-        status, shown = _job_outcome(job.id, result, error)
+        status, shown = _convert_to_outcome(job.id, result, error)
         with self._work_available:
             if self.is_closing and status == "cancelled" and not self._subscribers.get_or_add(job.id).cancelled:
                 self._skip_if_unavailable(lambda: self._table.requeue_job(job.id))
@@ -333,9 +333,10 @@ def _check_success(future: Future[Any]) -> bool:
     return error is None
 
 
-def _job_outcome(
+def _convert_to_outcome(
     job_id: str, result: Result | None, error: BaseException | None
 ) -> tuple[JobStatus, BaseException | None]:
+    """Return the status and the error that a person reads; a bug becomes a sentence, its trace goes to the log."""
     if isinstance(error, JobCancelled):
         return "cancelled", error
     if isinstance(error, StudioError):

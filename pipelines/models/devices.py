@@ -83,10 +83,10 @@ def _find_machines() -> tuple[Machine, ...]:
     """Wait for the probe and return every usable GPU, or the processor alone with the reason."""
     probe = start_detection()
     report = probe.wait() if probe is not None else gpu_probe.ProbeReport()
-    return list_machines(report, gpu_signs.read_torch_build(), gpu_signs.largest_amd_bytes())
+    return list_usable_gpus(report, gpu_signs.read_torch_build(), gpu_signs.largest_amd_bytes())
 
 
-def list_machines(report: gpu_probe.ProbeReport, build: gpu_signs.TorchBuild, amd_bytes: int) -> tuple[Machine, ...]:
+def list_usable_gpus(report: gpu_probe.ProbeReport, build: gpu_signs.TorchBuild, amd_bytes: int) -> tuple[Machine, ...]:
     """List the GPUs of a report on which a kernel ran, or the processor alone, with the reason.
 
     `amd_bytes` is the memory of the largest AMD GPU, which torch does not see unless it was built for it.

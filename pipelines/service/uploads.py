@@ -68,9 +68,9 @@ class UploadService:
             self._files.save_wide_copy(file_id, owner, encode_png(decoded.wide))
         if name:
             self._files.save_label(file_id, owner, make_label(name))
-        return file_id, (*decoded.notices, *self._store_credentials(data, file_id, owner))
+        return file_id, (*decoded.notices, *self._store_content_credentials(data, file_id, owner))
 
-    def _store_credentials(self, data: bytes, file_id: str, owner: str) -> tuple[str, ...]:
+    def _store_content_credentials(self, data: bytes, file_id: str, owner: str) -> tuple[str, ...]:
         """Store the upload's content credentials beside it, as only its pixels are stored themselves."""
         archive = self._decoder_pool.read_ingredient_archive(data) if c2pa.C2PA_MARKER in data else None
         if archive is None:

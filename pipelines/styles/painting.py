@@ -119,7 +119,7 @@ def _render_strokes(
     layers: list[StrokeLayer], shape: tuple[int, ...], settings: StyleSettings, rng: np.random.Generator
 ) -> Image:
     """Draw the layers of strokes over each other, lit from the upper left."""
-    owner = _stroke_map(layers, shape)
+    owner = _find_visible_strokes(layers, shape)
     direction = np.concatenate([row.direction for row in layers])
     width = np.concatenate([np.full(len(row.colour), row.width_px, np.float32) for row in layers])
     colour = to_uint8(np.concatenate([row.colour for row in layers]))
@@ -134,7 +134,7 @@ def _render_strokes(
     return to_uint8(np.asarray(paint * (1 + shade) * weave + gloss, np.float32))
 
 
-def _stroke_map(layers: list[StrokeLayer], shape: tuple[int, ...]) -> Int32Array:
+def _find_visible_strokes(layers: list[StrokeLayer], shape: tuple[int, ...]) -> Int32Array:
     """Return the index of the visible stroke at each pixel of the enlarged map."""
     owner = np.zeros((shape[0] * _STROKE_MAP_SCALE, shape[1] * _STROKE_MAP_SCALE), np.int32)
     name = 0

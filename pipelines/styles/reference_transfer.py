@@ -90,13 +90,13 @@ def _displacement_table(points: Float32Array, moves: Float32Array) -> Float32Arr
     sums = [np.bincount(flat, moves[:, c], count).reshape((_TABLE_SIDE,) * 3).astype(np.float32) for c in range(3)]
     total, spread = [np.zeros_like(weight) for _ in range(3)], np.zeros_like(weight)
     for sigma, share in ((0.8, 1.0), (2.0, 0.05), (6.0, 0.002)):
-        spread += share * _blur_cube(weight, sigma)
+        spread += share * _blur_color_cube(weight, sigma)
         for c in range(3):
-            total[c] += share * _blur_cube(sums[c], sigma)
+            total[c] += share * _blur_color_cube(sums[c], sigma)
     return np.asarray(np.stack(total, axis=-1) / np.maximum(spread, 1e-9)[..., None], np.float32)
 
 
-def _blur_cube(cube: Float32Array, sigma: float) -> Float32Array:
+def _blur_color_cube(cube: Float32Array, sigma: float) -> Float32Array:
     reach = np.arange(-8, 9, dtype=np.float32)
     kernel = np.exp(-(reach**2) / np.float32(2 * sigma * sigma))
     kernel /= kernel.sum()

@@ -135,6 +135,7 @@ TOOL = Tool(
     summary="Your subject on a transparent background, every pixel its own.",
     params=CutOut,
     run=run,
+    is_edit=True,
     strengths=(
         "Transparent PNG",
         "Several subjects",

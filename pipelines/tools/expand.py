@@ -227,6 +227,7 @@ TOOL = Tool(
     summary="A larger frame around your photo, which stays pixel for pixel.",
     params=Expand,
     run=run,
+    is_edit=True,
     strengths=("Your photo unchanged", "Any shape", "A scene behind the subject", "Says what was added"),
     limits=("Without a GPU model nothing is invented: what is added is blur or a scene",),
     model_strengths=(("Invented surroundings", "inpaint"),),

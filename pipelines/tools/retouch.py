@@ -168,6 +168,7 @@ TOOL = Tool(
     summary="Erase what should not be there; every pixel outside the mask stays.",
     params=Retouch,
     run=run,
+    is_edit=True,
     strengths=("Mask and erase", "Outside the mask byte for byte", "Grain matched"),
     limits=("Fills with tones and texture from beside the place; objects behind it need a GPU model",),
     model_strengths=(("Fill by words", "inpaint"),),

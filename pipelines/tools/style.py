@@ -201,6 +201,7 @@ TOOL = Tool(
     summary="Oil, ink, riso, film and more, over the drawing of your own photo.",
     params=Style,
     run=run,
+    is_edit=True,
     strengths=(
         "Artistic filters",
         "Multiple styles",

@@ -94,6 +94,7 @@ TOOL = Tool(
     summary="Two or four times the pixels, faces kept as they are.",
     params=Upscale,
     run=run,
+    is_edit=True,
     strengths=("2 x and 4 x", "Faces protected", "Tiled: any size"),
     limits=("Adds plausible detail, not the truth",),
     examples=("chelsea", "hopper"),

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, measure_background_colour
-from pipelines.compositing.shadows import Shadow, ground_reflection, ground_tint, shadow_map
+from pipelines.compositing.shadows import Shadow, compute_ground_light, ground_reflection, tint_shadow
 from pipelines.core.geometry import Frame, PlacedSubject, Side
 from pipelines.core.params import Subject
 from pipelines.core.rendering import SceneGround
@@ -77,7 +77,7 @@ def test_a_window_wraps_light_around_the_edge_and_grey_paper_does_not() -> None:
 
 def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
     alpha = make_blob(512, 512, (256, 300), (110, 120))
-    kept = shadow_map(alpha, Shadow(), "left")
+    kept = compute_ground_light(alpha, Shadow(), "left")
     foot = 300 + 120
     under = kept[foot : foot + 4, 250:262]
     assert 0.35 <= 1 - under.max() <= 0.75
@@ -87,7 +87,7 @@ def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
 @pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
 def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
     alpha = make_blob(512, 512, (256, 300), (60, 120))
-    dark = 1 - shadow_map(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
+    dark = 1 - compute_ground_light(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
     dark[alpha > 0.02] = 0
     xs = np.arange(512)
     assert sign * ((dark.sum(axis=0) * xs).sum() / dark.sum() - 256) > 5
@@ -95,7 +95,7 @@ def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
 
 @pytest.mark.parametrize("key", ["left", "right"])
 def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_the_key(key: Side) -> None:
-    dark = 1 - shadow_map(make_blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
+    dark = 1 - compute_ground_light(make_blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
     sides = dark[256, 256 - 124], dark[256, 256 + 124]
     lit, shaded = sides if key == "left" else sides[::-1]
     assert lit < 0.03
@@ -106,7 +106,7 @@ def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_th
 
 
 def test_seen_from_above_it_is_darkest_right_under_the_edge() -> None:
-    dark = 1 - shadow_map(make_blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
+    dark = 1 - compute_ground_light(make_blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
     below = dark[256 + 160 : 256 + 200, 256]
     assert below[2] > 0.55
     assert below[2] > below[12] + 0.1 > below[30] + 0.1
@@ -164,7 +164,7 @@ def test_without_shadow_or_ground_there_is_no_shadow_direction() -> None:
 def test_seen_from_above_the_shadow_keeps_the_photos_direction() -> None:
     alpha = make_blob(512, 512, (256, 256), (120, 120))
     for right, down in ((0.0, 1.0), (-1.0, 0.0), (0.6, -0.8)):
-        dark = 1 - shadow_map(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
+        dark = 1 - compute_ground_light(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
         dark[alpha > 0.02] = 0
         y, x = np.indices(dark.shape) - 256
         centre = (dark * x).sum() / dark.sum(), (dark * y).sum() / dark.sum()
@@ -209,7 +209,7 @@ MARBLE_GROUND = SceneGround((-0.6, 0.3, 0.74), 6.0, (0.2, 0.25, 0.35), 0.15, 14.
 def test_the_key_light_of_a_set_casts_the_shadow_to_its_other_side(right, side):
     alpha = make_blob(512, 512, (256, 300), (60, 120))
     ground = replace(MARBLE_GROUND, key=(right, 0.3, 0.74))
-    dark = 1 - shadow_map(alpha, Shadow(contact=0.0, ground=ground), "none")
+    dark = 1 - compute_ground_light(alpha, Shadow(contact=0.0, ground=ground), "none")
     dark[alpha > 0.01] = 0
     left, beside = float(dark[:, :196].sum()), float(dark[:, 316:].sum())
     assert (beside - left) * side > 0
@@ -220,14 +220,16 @@ def test_a_larger_lamp_makes_a_softer_shadow():
     alpha = make_blob(512, 512, (256, 300), (60, 120))
     steep = []
     for diameter in (2.0, 40.0):
-        light = shadow_map(alpha, Shadow(contact=0.0, ground=replace(MARBLE_GROUND, diameter=diameter)), "none")
+        light = compute_ground_light(
+            alpha, Shadow(contact=0.0, ground=replace(MARBLE_GROUND, diameter=diameter)), "none"
+        )
         light[alpha > 0.01] = 1
         steep.append(float(np.abs(np.diff(light[430:, 330:], axis=1)).max()))
     assert steep[1] < 0.6 * steep[0]
 
 
 def test_a_shadow_in_the_sun_takes_the_colour_of_the_sky():
-    tinted = ground_tint(MARBLE_GROUND, np.full((4, 4), 0.4, np.float32))[0, 0]
+    tinted = tint_shadow(MARBLE_GROUND, np.full((4, 4), 0.4, np.float32))[0, 0]
     assert tinted[2] > tinted[1] > tinted[0]
     assert tinted.mean() == pytest.approx(0.4, abs=0.01)
 

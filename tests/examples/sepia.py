@@ -23,10 +23,12 @@ class Sepia(Params):
     amount: int = number_field("Amount of tone", "0 is grey.", 60, ge=0, le=100, unit="%", advanced=False)
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
+    look: str = form_fields.look_field()
 
 
 def run(params: Sepia, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Convert to grey, then tint by amount."""
+    emit("Toning", 0, 1)
     grey = context.open_image(params.photo) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     tint = np.array([18, 4, -14] if params.preset == "warm" else [-10, 0, 14]) * params.amount / 100
     image = np.clip(grey[..., None] + tint + 0.5, 0, 255).astype(np.uint8)

@@ -260,7 +260,7 @@ def test_a_driver_that_hangs_costs_the_time_limit_and_what_came_before_counts(an
     report = gpu_probe.RunningProbe(process, output).wait()  # pyright: ignore[reportArgumentType]
     assert process.killed
     assert report.end == "hung"
-    (found,) = devices.list_machines(report, TorchBuild(is_installed=True, cuda="13"), 0)
+    (found,) = devices.list_usable_gpus(report, TorchBuild(is_installed=True, cuda="13"), 0)
     assert "did not answer in time" in found.reason
     assert ("RTX 3060" if answered else "RTX 4090") in found.reason
     assert (found.device, found.is_refused) == (("cuda", False) if answered else ("cpu", True))

@@ -119,7 +119,7 @@ async def export_looks(
     key: Annotated[str | None, Query(description="One look by id or name; without it all of them.")] = None,
 ) -> Response:
     """Your looks, or one of them, as one JSON file with their pictures, for another studio or for later."""
-    text = await to_thread.run_sync(write_looks, owner, service, key)
+    text = await to_thread.run_sync(serialize_looks, owner, service, key)
     headers = {"Content-Disposition": 'attachment; filename="looks.json"'}
     return Response(text, media_type="application/json", headers=headers)
 
@@ -138,7 +138,7 @@ async def delete_look(key: str, owner: OwnerDep, service: ServiceDep) -> dict[st
     return {"id": row.id, "object": "look", "deleted": True}
 
 
-def write_looks(owner: str, service: StudioService, key: str | None = None) -> str:
+def serialize_looks(owner: str, service: StudioService, key: str | None = None) -> str:
     """Write the owner's looks, or the one with this id or name, as JSON, which `import_looks` reads."""
     saved = service.saved_items
     rows = saved.list_items(owner, "look") if key is None else [saved.find_item(owner, "look", key)]
