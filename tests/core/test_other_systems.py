@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 NO_POSIX = """
 import os, pkgutil, sys
 from pathlib import Path
-import psutil  # brings what it needs itself for each system
+import asyncio, psutil  # each has a way of its own for each system
 for name in ("fcntl", "resource", "pwd", "grp", "termios", "pty", "readline"):
     sys.modules[name] = None
 for name in ("sysconf", "getuid", "geteuid", "fork", "statvfs", "sched_getaffinity"):
