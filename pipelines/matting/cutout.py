@@ -14,6 +14,7 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, Mask, Window
 from pipelines.imaging.resize import dilate_mask, outline_band
+from pipelines.matting.cutout_notices import name_doubts, name_rivals, soft_patch_notices
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes
@@ -21,7 +22,6 @@ from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
     remove_specks,
     select_subject,
-    soft_patch_notices,
 )
 
 KNOWN_ALPHA_MARGIN = 0.02  # alpha within this of 0 or 1 is known
@@ -54,6 +54,7 @@ def cut_out_subject(
     faces: Sequence[Face] = (),
     on_first_alpha: Callable[[Alpha], None] | None = None,
     select: SelectSubject = select_subject,
+    is_chosen: bool = False,
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
 
@@ -62,7 +63,7 @@ def cut_out_subject(
     size) replaces the nets. `pick` chooses the subject: the face of that number when there are `faces` (by size, as the
     face mesh gives them), else the detached part of that number by size. `on_first_alpha` is called once with a first
     alpha to show meanwhile; never with a user's matte, which needs no net. `select` selects the subject in the nets'
-    map, where somebody pointed at it.
+    map, where somebody pointed at it. Where the subject `is_chosen`, other things that stand out are not told.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -83,12 +84,12 @@ def cut_out_subject(
     selected = select(rough, part, face)
     alpha = suppress_colour_spill(image, refine_alpha(image, selected))
     _require_visible_subject(alpha)
-    notices = soft_patch_notices(alpha, [face.box for face in faces])
+    heads, rivals = [face.box for face in faces], () if is_chosen else name_rivals(rough, selected, faces)
     colour = estimate_foreground(image, alpha)
     if reconciled is None:
-        return Cutout(colour, alpha, notices)
+        return Cutout(colour, alpha, (*rivals, *soft_patch_notices(alpha, heads)))
     doubt = measure_doubt(selected, reconciled)
-    return Cutout(colour, alpha, notices, doubt.uncertainty, doubt.regions)
+    return Cutout(colour, alpha, (*rivals, *name_doubts(alpha, doubt, heads)), doubt.uncertainty, doubt.regions)
 
 
 def refine_alpha(image: Image, alpha: Alpha) -> Alpha:

@@ -50,22 +50,29 @@ class Region:
 
 @dataclass(frozen=True)
 class Doubt:
-    """`uncertainty`, 0 to 1, of a cut-out, and `regions` (h x w): where it is uncertain."""
+    """`uncertainty`, 0 to 1, of a cut-out, and `regions` (h x w): where it is uncertain.
+
+    `unsettled` are those of them between which the nets' evidence did not decide, `differing` is where the nets
+    differed at all (h x w each).
+    """
 
     uncertainty: float
     regions: Mask
+    unsettled: Mask
+    differing: Mask
 
 
 @dataclass(frozen=True)
 class ReconciledMatte:
     """One matte of two (H x W).
 
-    `regions` (h x w) is where it is uncertain. `unsettled` is the share of the subject that nothing settled,
-    `differing` that in which the two differed, by however little; both 0 to 1.
+    `regions` (h x w) is where it is uncertain, `differs` (h x w) where the two differed. `unsettled` is the share of
+    the subject that nothing settled, `differing` that in which the two differed, by however little; both 0 to 1.
     """
 
     alpha: Alpha
     regions: Mask
+    differs: Mask
     unsettled: float
     differing: float
 
@@ -88,8 +95,8 @@ def reconcile_mattes(image: Image, detailed: Alpha, quick: Alpha, faces: Sequenc
         weight = cv2.GaussianBlur(np.maximum(taken, rim.astype(np.float32)), (0, 0), FEATHER_PX)
         weight = resize_map(np.asarray(np.clip(2 * weight, 0, 1), np.float32), detailed.shape[::-1])
         alpha = np.asarray(detailed + weight * (quick - detailed), np.float32)
-    differing = float(((one > 0.5) != (other > 0.5)).sum()) / subject
-    return ReconciledMatte(alpha, uncertain, doubt / subject, differing)
+    differs = (one > 0.5) != (other > 0.5)
+    return ReconciledMatte(alpha, uncertain, differs, doubt / subject, float(differs.sum()) / subject)
 
 
 def measure_doubt(selected: Alpha, reconciled: ReconciledMatte) -> Doubt:
@@ -99,9 +106,10 @@ def measure_doubt(selected: Alpha, reconciled: ReconciledMatte) -> Doubt:
     half-transparent patches and of how much of the subject is edge.
     """
     small = resize_map(selected, reconciled.regions.shape[::-1])
-    soft = _open_mask((small > 0.1) & (small < 0.9))
+    soft = open_mask((small > 0.1) & (small < 0.9))
     score = DOUBT_OFFSET + float(np.dot(DOUBT_WEIGHTS, doubt_features(small, soft, reconciled)))
-    return Doubt(float(1 / (1 + np.exp(-score))), reconciled.regions | soft)
+    uncertainty = float(1 / (1 + np.exp(-score)))
+    return Doubt(uncertainty, reconciled.regions | soft, reconciled.regions, reconciled.differs)
 
 
 def doubt_features(small: Alpha, soft: Mask, reconciled: ReconciledMatte) -> Float32Array:
@@ -115,7 +123,7 @@ def doubt_features(small: Alpha, soft: Mask, reconciled: ReconciledMatte) -> Flo
 def find_differing_regions(image: Image, one: Alpha, other: Alpha, faces: Sequence[Face]) -> Iterator[Region]:
     """Yield the regions in which two small mattes (h x w) of `image` differ, with what speaks for `one`."""
     inside, beside = one > 0.5, other > 0.5
-    differs = _open_mask(inside != beside).astype(np.uint8)
+    differs = open_mask(inside != beside).astype(np.uint8)
     if not differs.any():
         return
     lab = resize_to_lab(image, (one.shape[1], one.shape[0]))
@@ -138,7 +146,7 @@ def find_differing_regions(image: Image, one: Alpha, other: Alpha, faces: Sequen
             )
 
 
-def _open_mask(mask: Mask) -> Mask:
+def open_mask(mask: Mask) -> Mask:
     """Remove what is narrower than an edge (morphological opening)."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (EDGE_WIDTH_PX, EDGE_WIDTH_PX))
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -20,7 +18,6 @@ SPECK_RATIO = 0.0003  # of the subject's pixels: a smaller detached part is a sp
 PINHOLE_RATIO = 0.001  # of the subject's pixels: a smaller hole is none that a thing would have
 GHOST_DISTANCE_RATIO = 0.03  # of the subject's height: half-transparent parts farther from anything solid are removed
 OPAQUE_DEPTH_RATIO = 0.03  # of the subject's height: pixels over 0.5 deeper inside become opaque
-SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as wide as this is reported
 NOTHING_STANDS_OUT_MESSAGE = (
     "Nothing stands out in this photo. Point at your subject or draw a box around it; if it fills the photo, around "
     "all of it."
@@ -49,21 +46,6 @@ def remove_specks(alpha: Alpha) -> Alpha:
     return result
 
 
-def soft_patch_notices(alpha: Alpha, heads: Sequence[tuple[float, float, float, float]]) -> tuple[str, ...]:
-    """Return the notice to check an edge when a half-transparent patch is wide and lies in none of the head boxes."""
-    scale = min(1.0, WORK_SIDE_PX / max(alpha.shape))
-    small = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX))
-    soft = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
-    for left, top, right, bottom in heads:
-        soft[_scaled_slice(top, bottom, scale, 0.15), _scaled_slice(left, right, scale, 0.15)] = 0
-    min_width = max(SOFT_PATCH_RATIO * _mask_extent((small > 0.5).astype(np.uint8))[0], 2)
-    y, x = np.nonzero(cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > min_width + 1)
-    if not len(x):
-        return ()
-    position = _describe_position(float(np.median(x)) / soft.shape[1], float(np.median(y)) / soft.shape[0])
-    return (f"Check this edge: the cut-out is half transparent {position}. The brush mends it.",)
-
-
 def _pick_component(small: Alpha, pick: int, face: Face | None, scale: float) -> tuple[Uint8Array, Uint8Array]:
     """Return the chosen subject with what belongs to it, and all else that is solid, 0 or 1 each."""
     solid = (small > 0.5).astype(np.uint8)
@@ -84,7 +66,7 @@ def _pick_component(small: Alpha, pick: int, face: Face | None, scale: float) ->
         raise BadInput(f"There {counted} in this photo.", code="no_subject", param="pick")
     own = (labels == chosen).astype(np.uint8)
     rivals = np.isin(labels, [label for label in order if label != chosen]).astype(np.uint8)
-    near = cv2.distanceTransform(1 - own, cv2.DIST_L2, 5) <= FRAGMENT_DISTANCE_RATIO * max(_mask_extent(own))
+    near = cv2.distanceTransform(1 - own, cv2.DIST_L2, 5) <= FRAGMENT_DISTANCE_RATIO * max(mask_extent(own))
     if rivals.any():  # a small part belongs to the subject that it is nearest to
         near &= cv2.distanceTransform(1 - own, cv2.DIST_L2, 5) < cv2.distanceTransform(1 - rivals, cv2.DIST_L2, 5)
     fragments = np.unique(labels[near & (solid > 0) & (rivals == 0)])
@@ -95,7 +77,7 @@ def _pick_component(small: Alpha, pick: int, face: Face | None, scale: float) ->
 def _component_at_face(labels: Int32Array, face: Face, scale: float) -> int:
     """Return the label under most of the face's box, else the one nearest to its middle."""
     left, top, right, bottom = face.box
-    labels_under_face = labels[_scaled_slice(top, bottom, scale), _scaled_slice(left, right, scale)]
+    labels_under_face = labels[scaled_slice(top, bottom, scale), scaled_slice(left, right, scale)]
     labels_under_face = labels_under_face[labels_under_face > 0]
     if labels_under_face.size:
         return int(np.bincount(labels_under_face).argmax())
@@ -104,13 +86,13 @@ def _component_at_face(labels: Int32Array, face: Face, scale: float) -> int:
     return int(labels[y[distance.argmin()], x[distance.argmin()]])
 
 
-def _scaled_slice(low: float, high: float, scale: float, margin: float = 0.0) -> slice:
+def scaled_slice(low: float, high: float, scale: float, margin: float = 0.0) -> slice:
     """Return the pixels from `low` to `high`, widened by a `margin` share, on the small copy."""
     extra = (high - low) * margin
     return slice(max(int((low - extra) * scale), 0), max(int((high + extra) * scale) + 1, 1))
 
 
-def _mask_extent(solid: Uint8Array) -> tuple[int, int]:
+def mask_extent(solid: Uint8Array) -> tuple[int, int]:
     """Return the height and width of what a mask touches, at least 1 each."""
     lines = (np.flatnonzero(solid.any(axis=axis)) for axis in (1, 0))
     height, width = (int(line[-1] - line[0] + 1) if len(line) else 1 for line in lines)
@@ -119,10 +101,10 @@ def _mask_extent(solid: Uint8Array) -> tuple[int, int]:
 
 def _subject_weight(small: Alpha, solid: Uint8Array, others: Uint8Array, face: Face | None, scale: float) -> Alpha:
     """Return 1 on the subject and near it, where hair and soft edges may be, falling to 0 farther away."""
-    reach = np.full(small.shape, max(GHOST_DISTANCE_RATIO * _mask_extent(solid)[0], 4), np.float32)
+    reach = np.full(small.shape, max(GHOST_DISTANCE_RATIO * mask_extent(solid)[0], 4), np.float32)
     if face is not None:
         left, top, right, bottom = face.box
-        reach[_scaled_slice(top, bottom, scale, 0.3), _scaled_slice(left, right, scale, 0.3)] *= 3
+        reach[scaled_slice(top, bottom, scale, 0.3), scaled_slice(left, right, scale, 0.3)] *= 3
     distance = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
     weight = np.clip(2 - distance / reach, 0, 1)
     weight[dilate_mask(others > 0, 2)] = 0
@@ -133,7 +115,7 @@ def _subject_weight(small: Alpha, solid: Uint8Array, others: Uint8Array, face: F
 def _opaque_interior(solid: Uint8Array) -> Alpha:
     """Return 1 deep inside the subject, where nothing shines through; 0 near its edge and its holes."""
     distance = cv2.distanceTransform(np.pad(solid, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    depth = max(OPAQUE_DEPTH_RATIO * _mask_extent(solid)[0], 3)
+    depth = max(OPAQUE_DEPTH_RATIO * mask_extent(solid)[0], 3)
     return np.clip(distance / depth * 2 - 1, 0, 1).astype(np.float32)
 
 
@@ -143,12 +125,3 @@ def _small_components(mask: Mask, min_area: float) -> Mask:
     small = np.asarray(stats[:, cv2.CC_STAT_AREA] < min_area)
     small[0] = False
     return small[np.asarray(labels, np.int32)]
-
-
-def _describe_position(x: float, y: float) -> str:
-    """Put a position (shares of width and height) into words."""
-    across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
-    along = "at the top" if y < 1 / 3 else "at the bottom" if y > 2 / 3 else ""
-    if not along and not across:
-        return "in the middle"
-    return f"{along} {across}".strip() if along else f"at the {across}"

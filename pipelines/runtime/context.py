@@ -155,7 +155,7 @@ class JobContext:
         together: bool,
     ) -> Cutout:
         may_search = self.may_search_faces(params.photo)
-        marks = (params.keep, params.drop, params.box, together and not params.pick)
+        marks = (params.keep, params.drop, params.box, together and not params.pick, self._takes_every_subject)
         key = ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, may_search)
         return self._memoize(
             key,
@@ -203,17 +203,22 @@ class JobContext:
             faces=faces,
             on_first_alpha=on_first_alpha,
             select=select,
+            is_chosen=self._takes_every_subject or params.pick > 0 or bool(pointing),
         )
         if photo is not whole:
             colour, alpha = enlarge_cutout(cutout, photo, whole)
             cutout = replace(cutout, colour=colour, alpha=alpha)
-        if matte is None and fills_photo(cutout.alpha):
-            cutout = replace(cutout, notices=(*cutout.notices, FILLED_NOTICE))
-        if matte is None and cutout.uncertainty > UNCLEAR_UNCERTAINTY:
+        if matte is not None:
+            return cutout
+        if cutout.uncertainty > UNCLEAR_UNCERTAINTY:
             cutout = replace(cutout, notices=(UNCLEAR_NOTICE, *cutout.notices))
-        if matte is None:
-            self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty))
-        return cutout
+        self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty, cutout_doubts=list(cutout.notices)))
+        return replace(cutout, notices=(*cutout.notices, FILLED_NOTICE)) if fills_photo(cutout.alpha) else cutout
+
+    @property
+    def _takes_every_subject(self) -> bool:
+        """Whether the job cuts every subject out, so that none has to be chosen."""
+        return self.job.params.get("subjects", "one") != "one"
 
     @property
     def _matting_spec_ids(self) -> tuple[str, ...]:

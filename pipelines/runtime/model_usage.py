@@ -15,9 +15,9 @@ class ModelUsage:
 
     `subject_pasted_back`: an edit model drew around a subject whose own pixels the tool pasted over it again.
     `largest_batch`: pictures in the largest call of a model. `cutout_uncertainty`: of the least certain cut-out, None
-    where no net cut one out. `scene_match`: how the first wish in words was answered. `scenes`:
-    ids of the built-in scenes that were drawn. `words`: the captions
-    that models got.
+    where no net cut one out; `cutout_doubts`: what may be wrong with cut-outs, in sentences. `scene_match`: how the
+    first wish in words was answered. `scenes`: ids of the built-in scenes that were drawn. `words`: the captions that
+    models got.
     """
 
     models: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
@@ -27,6 +27,7 @@ class ModelUsage:
     subject_pasted_back: bool = False
     largest_batch: int = 1
     cutout_uncertainty: float | None = None
+    cutout_doubts: list[str] = field(default_factory=list[str])
     scene_match: SceneMatch | None = None
     scenes: set[str] = field(default_factory=set[str])
     words: list[str] = field(default_factory=list[str])
@@ -37,6 +38,7 @@ class ModelUsage:
         self.edits += other.edits
         self.notices += other.notices
         self.words += other.words
+        self.cutout_doubts += other.cutout_doubts
         self.scenery |= other.scenery
         self.scenes |= other.scenes
         self.subject_pasted_back |= other.subject_pasted_back

@@ -40,6 +40,7 @@ def build_receipt(
         receipt["faces"] = max(face_counts)  # in the photo that shows most
     if usage.cutout_uncertainty is not None:
         receipt["cutout_uncertainty"] = round(usage.cutout_uncertainty, 3)
+        receipt["cutout_doubts"] = list(dict.fromkeys(usage.cutout_doubts))
     receipt["placement"] = _placement_row(output.source.frame if output.source else None)
     if output.sources:
         receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]

@@ -14,9 +14,9 @@ from PIL import Image as Pillow
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Image
 from pipelines.matting.cutout import core_mask, core_share, cut_out_subject, refine_alpha
+from pipelines.matting.cutout_notices import soft_patch_notices
 from pipelines.matting.edge_colors import OPAQUE_ALPHA
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
-from pipelines.matting.subject_selection import soft_patch_notices
 from pipelines.models import nets
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.isnet import IsNet
@@ -340,7 +340,7 @@ def test_strands_of_fur_are_found_on_both_sides_of_the_nets_edge() -> None:
 def test_a_half_transparent_patch_is_reported_with_its_place_unless_it_is_hair() -> None:
     alpha = disc_alpha(400, 150)
     assert soft_patch_notices(alpha, []) == ()
-    alpha[60:100, 160:240] = 0.5
+    alpha[60:72, 160:240] = 0.5
     (notice,) = soft_patch_notices(alpha, [])
     assert notice.startswith("Check this edge")
     assert "at the top" in notice

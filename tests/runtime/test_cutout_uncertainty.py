@@ -54,3 +54,17 @@ def test_where_the_nets_see_different_things_the_cutout_is_said_to_be_probably_w
     receipt = studio.make("cutout", photo=studio.add_image(make_noise(200, 300))).receipt
     assert receipt["cutout_uncertainty"] > UNCLEAR_UNCERTAINTY
     assert UNCLEAR_NOTICE in receipt["notices"]
+
+
+def test_of_several_things_the_taken_one_is_named_unless_it_was_chosen(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = np.maximum(make_blob(200, 300, (70, 100), (50, 70)), make_blob(200, 300, (230, 100), (45, 60)))
+    monkeypatch.setattr(U2Net, "predict_map", lambda _net, _image: cv2.resize(both, (320, 320)))
+    photo = studio.add_image(make_noise(200, 300, seed=1))
+    told = "Several things stand out; the one at the left is taken. Choose another, or keep more by pointing at them."
+    receipt = studio.make("cutout", photo=photo, draft=True).receipt
+    assert receipt["cutout_doubts"] == [told]
+    assert told in receipt["notices"]
+    for choice in ({"pick": 1}, {"keep": [[0.25, 0.5]]}, {"subjects": "each"}):
+        assert told not in studio.make("cutout", photo=photo, draft=True, **choice).receipt["notices"]

@@ -11,6 +11,7 @@ from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
+from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
 
@@ -31,7 +32,6 @@ STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials; platforms may show a badge."
 MIN_SHOWN_SECONDS = 2
 """Shortest remaining time that is shown."""
-DOUBT_TEXT = "Check the cut-out: parts of it could not be settled."
 CHECKERBOARD_HTML = '<i class="see-through"></i>'
 """Background under a picture with transparency."""
 
@@ -103,9 +103,8 @@ def render_doubt(receipt: Mapping[str, Any]) -> str:
 
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
     """Say in one sentence why the cut-out should be looked at; "" where there is no doubt."""
-    if receipt.get("cutout_uncertainty", 0) > DOUBTFUL_UNCERTAINTY:
-        return DOUBT_TEXT
-    return next((each for each in receipt.get("notices", ()) if each.startswith("Check this edge")), "")
+    unnamed = (UNSETTLED_NOTICE,) if receipt.get("cutout_uncertainty", 0) > DOUBTFUL_UNCERTAINTY else ()
+    return next(iter(receipt.get("cutout_doubts") or unnamed), "")
 
 
 def render_measurements(receipt: Mapping[str, Any]) -> str:

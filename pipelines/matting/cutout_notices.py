@@ -1,0 +1,121 @@
+"""Say in words what may be wrong with a cut-out, and where: a part, old background, an edge, or the choice of subject.
+
+Places of parts are told by the subject's own box, as a tool may move the subject; places of subjects by the photo's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Face, Mask
+from pipelines.imaging.resize import dilate_mask, resize_map, size_within
+from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, open_mask
+from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
+
+SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as wide as this is told
+WIDE_PATCH_RATIO = 0.08  # of the subject's height: one as wide is no edge
+NAMED_REGION_RATIO = 0.01  # of the subject's pixels: a smaller region is not told
+RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this stands out as well
+UNSETTLED_NOTICE = "Check the cut-out: parts of it could not be settled."
+
+Box = tuple[float, float, float, float]
+
+
+def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> tuple[str, ...]:
+    """Return what may be wrong with the cut-out `alpha` (H x W): a region, else an edge; `heads`: boxes in its pixels.
+
+    On the pictures with truth a named region was wrong in a third of the cases: nothing decided it.
+    """
+    taken = resize_map(alpha, doubt.regions.shape[::-1]) > 0.5
+    is_doubtful = doubt.uncertainty > DOUBTFUL_UNCERTAINTY
+    suspects = (doubt.unsettled, open_mask(doubt.differing)) if is_doubtful else (doubt.unsettled,)
+    for suspect in suspects:
+        if region := _name_region(suspect, taken):
+            return (region,)
+    patches = soft_patch_notices(alpha, heads)
+    return (_name_edge(doubt.differing, taken),) if is_doubtful and not patches else patches
+
+
+def _name_region(suspect: Mask, taken: Mask) -> str:
+    """Tell the largest doubtful region beside the subject or in it; "" where there is none of some size."""
+    min_area = NAMED_REGION_RATIO * float(taken.sum())
+    beside = _largest_part(suspect & ~taken, min_area, dilate_mask(taken, EDGE_WIDTH_PX))
+    inside = _largest_part(suspect & taken, min_area)
+    if beside is not None and (inside is None or beside.sum() > inside.sum()):
+        return f"A part may be missing {_place_in(beside, taken | beside)}. Point at it, or paint it in."
+    return "" if inside is None else f"Background may be left {_place_in(inside, taken)}. Point at it, or wipe it away."
+
+
+def _name_edge(differing: Mask, taken: Mask) -> str:
+    """Tell the edge along most of which the nets differed."""
+    edge = _largest_part(dilate_mask(differing, EDGE_WIDTH_PX) & dilate_mask(taken, EDGE_WIDTH_PX), 1)
+    return UNSETTLED_NOTICE if edge is None else f"Check the edge {_place_in(edge, taken)}: it could not be settled."
+
+
+def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> tuple[str, ...]:
+    """Return the notice of the widest half-transparent patch of `alpha` (H x W) that lies in none of the head boxes."""
+    scale = min(1.0, WORK_SIDE_PX / max(alpha.shape))
+    small = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX))
+    soft = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
+    for left, top, right, bottom in heads:
+        soft[scaled_slice(top, bottom, scale, 0.15), scaled_slice(left, right, scale, 0.15)] = 0
+    height = mask_extent((small > 0.5).astype(np.uint8))[0]
+    width = cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2
+    if float(width.max()) <= max(SOFT_PATCH_RATIO * height, 2) + 1:
+        return ()
+    place = _place_in(width > max(SOFT_PATCH_RATIO * height, 2) + 1, small > 0.5)
+    if float(width.max()) > WIDE_PATCH_RATIO * height:
+        return (f"A part may be missing {place}: the cut-out is half transparent there. Point at it, or paint it in.",)
+    return (f"Check this edge: the cut-out is half transparent {place}. The brush mends it.",)
+
+
+def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[str, ...]:
+    """Return which subject was taken where others stand out as much; people are counted elsewhere.
+
+    `seen` is what stands out in the photo, `selected` the subject in it (H x W each).
+    """
+    size = size_within(seen.shape, WORK_SIDE_PX)
+    taken = resize_map(selected, size) > 0.5
+    others = open_mask((resize_map(seen, size) > 0.5) & ~dilate_mask(taken, EDGE_WIDTH_PX)).astype(np.uint8)
+    scale = size[0] / seen.shape[1]
+    for face in faces:
+        x, y = (int(each * scale) for each in face.eye_midpoint)
+        _, labels = cv2.connectedComponents(others)
+        if 0 <= y < others.shape[0] and 0 <= x < others.shape[1] and labels[y, x]:
+            others[labels == labels[y, x]] = 0
+    rival = _largest_part(others > 0, RIVAL_RATIO * float(taken.sum()))
+    if rival is None:
+        return ()
+    photo = np.ones_like(taken)
+    place = _place_in(taken, photo)
+    which = f"the one {place}" if place != _place_in(rival, photo) else "the largest one"
+    return (f"Several things stand out; {which} is taken. Choose another, or keep more by pointing at them.",)
+
+
+def _largest_part(mask: Mask, min_area: float, beside: Mask | None = None) -> Mask | None:
+    """Return the largest connected part of `mask` with at least `min_area` pixels that touches `beside`, or None."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    areas[0] = 0
+    if beside is not None:
+        areas[np.bincount(np.asarray(labels)[beside], minlength=len(areas)) == 0] = 0
+    return np.asarray(labels == areas.argmax()) if areas.max() >= max(min_area, 1) else None
+
+
+def _place_in(part: Mask, whole: Mask) -> str:
+    """Put into words where the middle of `part` lies in the box around `whole`."""
+    shares = []
+    for axis in (0, 1):  # across, along
+        own, lines = np.flatnonzero(part.any(axis=axis)), np.flatnonzero(whole.any(axis=axis))
+        middle = float(np.average(own, weights=part.sum(axis=axis)[own]))
+        first, last = (float(lines[0]), float(lines[-1])) if len(lines) else (0.0, float(part.shape[1 - axis]))
+        shares.append((middle - first) / max(last - first, 1.0))
+    x, y = shares
+    across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
+    along = "at the top" if y < 1 / 3 else "at the bottom" if y > 2 / 3 else ""
+    if not along and not across:
+        return "in the middle"
+    return f"{along} {across}".strip() if along else f"at the {across}"

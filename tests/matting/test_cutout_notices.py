@@ -1,0 +1,80 @@
+"""What may be wrong with a cut-out is named by kind and place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Face, Mask
+from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, name_doubts, name_rivals
+from pipelines.matting.net_agreement import Doubt
+from tests.support.examples import make_blob
+
+SHAPE = (200, 300)
+SUBJECT = make_blob(*SHAPE, (150, 100), (60, 80))
+NOTHING = np.zeros(SHAPE, np.bool_)
+
+
+def mark(rows: slice, columns: slice) -> Mask:
+    mask = NOTHING.copy()
+    mask[rows, columns] = True
+    return mask
+
+
+def doubt_at(unsettled: Mask = NOTHING, differing: Mask = NOTHING, uncertainty: float = 0.3) -> Doubt:
+    return Doubt(uncertainty, unsettled, unsettled, differing)
+
+
+def test_a_region_beside_the_subject_may_be_a_missing_part() -> None:
+    (notice,) = name_doubts(SUBJECT, doubt_at(mark(slice(80, 120), slice(50, 91))), ())
+    assert notice == "A part may be missing at the left. Point at it, or paint it in."
+
+
+def test_a_region_in_the_subject_may_be_background() -> None:
+    (notice,) = name_doubts(SUBJECT, doubt_at(mark(slice(150, 170), slice(140, 160))), ())
+    assert notice == "Background may be left at the bottom. Point at it, or wipe it away."
+
+
+def test_a_region_away_from_the_subject_is_none_of_its_parts() -> None:
+    assert name_doubts(SUBJECT, doubt_at(mark(slice(80, 120), slice(0, 40)), uncertainty=0), ()) == ()
+
+
+def test_what_the_nets_see_differently_is_named_only_where_the_doubt_is_large() -> None:
+    thin, wide = mark(slice(30, 180), slice(87, 90)), mark(slice(80, 120), slice(50, 91))
+    for differing in (thin, wide):
+        assert name_doubts(SUBJECT, doubt_at(differing=differing, uncertainty=DOUBTFUL_UNCERTAINTY), ()) == ()
+    assert name_doubts(SUBJECT, doubt_at(differing=wide), ())[0].startswith("A part may be missing at the left")
+    assert name_doubts(SUBJECT, doubt_at(differing=thin), ()) == (
+        "Check the edge at the left: it could not be settled.",
+    )
+    assert name_doubts(SUBJECT, doubt_at(), ()) == (UNSETTLED_NOTICE,)
+
+
+@pytest.mark.parametrize(("width", "told"), [(9, "Check this edge: "), (40, "A part may be missing at the top: ")])
+def test_a_narrow_half_transparent_patch_is_an_edge_and_a_wide_one_is_not(width: int, told: str) -> None:
+    alpha = SUBJECT.copy()
+    alpha[25 : 25 + width, 130:170] = 0.5
+    (notice,) = name_doubts(alpha, doubt_at(), ())
+    assert notice.startswith(told)
+    assert "half transparent" in notice
+
+
+def seen_together(*others: Alpha) -> Alpha:
+    return np.maximum.reduce((make_blob(*SHAPE, (60, 100), (40, 60)), *others))
+
+
+def test_where_several_things_stand_out_the_one_that_is_taken_is_named() -> None:
+    left = seen_together()
+    beside = make_blob(*SHAPE, (240, 100), (30, 50))
+    (notice,) = name_rivals(seen_together(beside), left, ())
+    assert notice.startswith("Several things stand out; the one at the left is taken. Choose another")
+    above = make_blob(*SHAPE, (60, 20), (30, 15))
+    assert name_rivals(seen_together(above), left, ()) == ()  # a small one
+    assert name_rivals(left, left, ()) == ()
+
+
+def test_people_are_no_further_things() -> None:
+    points = np.array([[225, 60], [255, 60], [240, 90]], np.float32)
+    face = Face(points, (225, 55, 255, 95), (232, 70), (248, 70), (240, 90), 0.0, 1.0)
+    seen = seen_together(make_blob(*SHAPE, (240, 100), (30, 50)))
+    assert name_rivals(seen, seen_together(), (face,)) == ()
