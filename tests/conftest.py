@@ -79,10 +79,11 @@ def _quick_nets() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _shared_decoders() -> Iterator[None]:
-    """Stop the worker that the studios of the tests share."""
-    yield
-    if shared := sys.modules.get("tests.support.shared_decoder_pool"):
-        shared.SHARED_DECODER_POOL.stop()
+    """Let the studios of the tests share one worker."""
+    from tests.support.shared_decoder_pool import share_decoder_pool
+
+    with share_decoder_pool():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

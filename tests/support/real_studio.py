@@ -25,7 +25,7 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
-from tests.support.shared_decoder_pool import SHARED_DECODER_POOL
+from tests.support.shared_decoder_pool import take_decoder_pool
 
 OWNER = "me"
 EMPTY_PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
@@ -58,7 +58,7 @@ class RealStudio:
         self.files = FileIndex(root, database)
         self.engine = engine(self.cache, self.files, tools, together=together)
         self.jobs = JobQueue(root, self.engine, max_waiting=max_waiting, database=database)
-        self.decoder_pool = SHARED_DECODER_POOL
+        self.decoder_pool = take_decoder_pool()
         settings = Settings(data=root, database=database)
         settings = settings.model_copy(update={"matting": matting}) if matting else settings
         self.service = StudioService(settings, self.jobs, self.files, profile, self.decoder_pool, tools)
@@ -98,8 +98,9 @@ class RealStudio:
             return net.find_faces(image)
 
     def close(self) -> None:
-        """Stop the queue with its engine, and the files."""
+        """Stop the queue with its engine, the decoders and the files."""
         self.jobs.close()
+        self.decoder_pool.close()
         self.files.close()
 
     def __enter__(self):

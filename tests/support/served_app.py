@@ -37,7 +37,7 @@ from tests.support.examples import make_noise
 from tests.support.gated_tool import Gate
 from tests.support.gradio_loop import build_in_event_loop
 from tests.support.real_studio import EMPTY_PROFILE
-from tests.support.shared_decoder_pool import SHARED_DECODER_POOL
+from tests.support.shared_decoder_pool import take_decoder_pool
 from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import KeyStore
 from ui.server.factory import RunningStudio, connect_services
@@ -109,7 +109,7 @@ def run_studio(settings: Settings, tools: Sequence[Tool], profile: Profile = EMP
     """Connect the services of a studio without a server, and close them at the end."""
     files = FileIndex(settings.data, store=open_store(settings.files, settings.data))
     engine = LocalEngine(ModelCache(FAMILIES), files, tools)
-    studio = connect_services(settings, engine, files, profile, SHARED_DECODER_POOL, tools)
+    studio = connect_services(settings, engine, files, profile, take_decoder_pool(), tools)
     try:
         yield studio
     finally:
