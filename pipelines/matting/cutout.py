@@ -54,7 +54,8 @@ def cut_out_subject(
     faces: Sequence[Face] = (),
     on_first_alpha: Callable[[Alpha], None] | None = None,
     select: SelectSubject = select_subject,
-    is_chosen: bool = False,
+    is_pointed: bool = False,
+    is_one_of_all: bool = False,
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
 
@@ -63,7 +64,8 @@ def cut_out_subject(
     size) replaces the nets. `pick` chooses the subject: the face of that number when there are `faces` (by size, as the
     face mesh gives them), else the detached part of that number by size. `on_first_alpha` is called once with a first
     alpha to show meanwhile; never with a user's matte, which needs no net. `select` selects the subject in the nets'
-    map, where somebody pointed at it. Where the subject `is_chosen`, other things that stand out are not told.
+    map, where somebody pointed at it. Other things that stand out are told, unless one was chosen by `pick` or
+    `is_pointed` at, or it `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -84,11 +86,12 @@ def cut_out_subject(
     selected = select(rough, part, face)
     alpha = suppress_colour_spill(image, refine_alpha(image, selected))
     _require_visible_subject(alpha)
-    heads, rivals = [face.box for face in faces], () if is_chosen else name_rivals(rough, selected, faces)
+    heads, is_chosen = [face.box for face in faces], is_pointed or is_one_of_all or pick > 0
+    rivals = () if is_chosen else name_rivals(rough, selected, faces)
     colour = estimate_foreground(image, alpha)
     if reconciled is None:
         return Cutout(colour, alpha, (*rivals, *soft_patch_notices(alpha, heads)))
-    doubt = measure_doubt(selected, reconciled)
+    doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
     return Cutout(colour, alpha, (*rivals, *name_doubts(alpha, doubt, heads)), doubt.uncertainty, doubt.regions)
 
 

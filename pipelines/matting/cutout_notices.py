@@ -25,18 +25,24 @@ Box = tuple[float, float, float, float]
 
 
 def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> tuple[str, ...]:
-    """Return what may be wrong with the cut-out `alpha` (H x W): a region, else an edge; `heads`: boxes in its pixels.
+    """Return what may be wrong with the cut-out `alpha` (H x W), by kind and place; `heads`: boxes in its pixels.
 
-    On the pictures with truth a named region was wrong in a third of the cases: nothing decided it.
+    A region in doubt is told before an edge. Of 109 such regions on pictures with truth 44 were wrong in the cut-out.
     """
     taken = resize_map(alpha, doubt.regions.shape[::-1]) > 0.5
     is_doubtful = doubt.uncertainty > DOUBTFUL_UNCERTAINTY
+    border = (_name_border(doubt.split, taken),) if doubt.split.any() else ()
     suspects = (doubt.unsettled, open_mask(doubt.differing)) if is_doubtful else (doubt.unsettled,)
     for suspect in suspects:
         if region := _name_region(suspect, taken):
-            return (region,)
-    patches = soft_patch_notices(alpha, heads)
-    return (_name_edge(doubt.differing, taken),) if is_doubtful and not patches else patches
+            return (*border, region)
+    notices = (*border, *soft_patch_notices(alpha, heads))
+    return (_name_edge(doubt.differing, taken),) if is_doubtful and not notices else notices
+
+
+def _name_border(split: Mask, taken: Mask) -> str:
+    """Tell where the subject was cut off something that no net tells from it."""
+    return f"Check the border {_place_in(split, taken)}: the subject touches what is not taken."
 
 
 def _name_region(suspect: Mask, taken: Mask) -> str:

@@ -53,13 +53,14 @@ class Doubt:
     """`uncertainty`, 0 to 1, of a cut-out, and `regions` (h x w): where it is uncertain.
 
     `unsettled` are those of them between which the nets' evidence did not decide, `differing` is where the nets
-    differed at all (h x w each).
+    differed at all, `split` the subject's rim where it was cut off what stands out with it (h x w each).
     """
 
     uncertainty: float
     regions: Mask
     unsettled: Mask
     differing: Mask
+    split: Mask
 
 
 @dataclass(frozen=True)
@@ -99,17 +100,28 @@ def reconcile_mattes(image: Image, detailed: Alpha, quick: Alpha, faces: Sequenc
     return ReconciledMatte(alpha, uncertain, differs, doubt / subject, float(differs.sum()) / subject)
 
 
-def measure_doubt(selected: Alpha, reconciled: ReconciledMatte) -> Doubt:
+def measure_doubt(selected: Alpha, reconciled: ReconciledMatte, *, is_pointed: bool = False) -> Doubt:
     """Say how likely it is that a cut-out is not the subject (IoU under 0.95); `selected` is the subject's matte.
 
     A logistic model of the share that the nets could not settle, of where they differed at all, of wide
-    half-transparent patches and of how much of the subject is edge.
+    half-transparent patches and of how much of the subject is edge. What part of its rim no net saw, as between people
+    who touch, counts beside it, unless that is what somebody pointed at.
     """
     small = resize_map(selected, reconciled.regions.shape[::-1])
     soft = open_mask((small > 0.1) & (small < 0.9))
     score = DOUBT_OFFSET + float(np.dot(DOUBT_WEIGHTS, doubt_features(small, soft, reconciled)))
-    uncertainty = float(1 / (1 + np.exp(-score)))
-    return Doubt(uncertainty, reconciled.regions | soft, reconciled.regions, reconciled.differs)
+    split, share = np.zeros(small.shape, np.bool_), 0.0
+    if not is_pointed:
+        split, share = _find_split(small > 0.5, resize_map(reconciled.alpha, small.shape[::-1]) > 0.5)
+    uncertainty = 1 - (1 - share) * (1 - float(1 / (1 + np.exp(-score))))
+    return Doubt(uncertainty, reconciled.regions | soft | split, reconciled.regions, reconciled.differs, split)
+
+
+def _find_split(taken: Mask, seen: Mask) -> tuple[Mask, float]:
+    """Return the rim of `taken` inside of what is `seen`, where no net sees an edge, and its share of the whole rim."""
+    rim = taken & dilate_mask(~taken, 1)
+    split = rim & dilate_mask(open_mask(seen & ~taken), EDGE_WIDTH_PX // 2)
+    return split, float(split.sum()) / max(int(rim.sum()), 1)
 
 
 def doubt_features(small: Alpha, soft: Mask, reconciled: ReconciledMatte) -> Float32Array:

@@ -203,7 +203,8 @@ class JobContext:
             faces=faces,
             on_first_alpha=on_first_alpha,
             select=select,
-            is_chosen=self._takes_every_subject or params.pick > 0 or bool(pointing),
+            is_pointed=bool(pointing),
+            is_one_of_all=self._takes_every_subject,
         )
         if photo is not whole:
             colour, alpha = enlarge_cutout(cutout, photo, whole)

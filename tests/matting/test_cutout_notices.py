@@ -7,8 +7,8 @@ import pytest
 
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Face, Mask
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, name_doubts, name_rivals
-from pipelines.matting.net_agreement import Doubt
-from tests.support.examples import make_blob
+from pipelines.matting.net_agreement import Doubt, measure_doubt, reconcile_mattes
+from tests.support.examples import make_blob, make_noise
 
 SHAPE = (200, 300)
 SUBJECT = make_blob(*SHAPE, (150, 100), (60, 80))
@@ -21,8 +21,10 @@ def mark(rows: slice, columns: slice) -> Mask:
     return mask
 
 
-def doubt_at(unsettled: Mask = NOTHING, differing: Mask = NOTHING, uncertainty: float = 0.3) -> Doubt:
-    return Doubt(uncertainty, unsettled, unsettled, differing)
+def doubt_at(
+    unsettled: Mask = NOTHING, differing: Mask = NOTHING, uncertainty: float = 0.3, split: Mask = NOTHING
+) -> Doubt:
+    return Doubt(uncertainty, unsettled, unsettled, differing, split)
 
 
 def test_a_region_beside_the_subject_may_be_a_missing_part() -> None:
@@ -48,6 +50,19 @@ def test_what_the_nets_see_differently_is_named_only_where_the_doubt_is_large() 
         "Check the edge at the left: it could not be settled.",
     )
     assert name_doubts(SUBJECT, doubt_at(), ()) == (UNSETTLED_NOTICE,)
+
+
+def test_a_border_to_what_is_not_taken_is_named_and_doubted_as_far_as_it_goes() -> None:
+    """Half of a map that both nets see as one: where it is cut off, nothing but the choice of the person says so."""
+    image, seen = make_noise(*SHAPE), SUBJECT
+    reconciled = reconcile_mattes(image, seen, seen)
+    person = seen * (np.arange(SHAPE[1]) < 150)
+    whole, part = (measure_doubt(each.astype(np.float32), reconciled) for each in (seen, person))
+    assert not whole.split.any()
+    assert 0.2 < part.uncertainty - whole.uncertainty < 0.6
+    assert not measure_doubt(person.astype(np.float32), reconciled, is_pointed=True).split.any()
+    notices = name_doubts(person.astype(np.float32), part, ())
+    assert notices[0] == "Check the border at the right: the subject touches what is not taken."
 
 
 @pytest.mark.parametrize(("width", "told"), [(9, "Check this edge: "), (40, "A part may be missing at the top: ")])
