@@ -391,7 +391,7 @@ def test_pasts_that_together_are_too_large_are_left_out(seal: SigningKeyStore, m
 def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(studio: SignedStudio) -> None:
     first = studio.make("background", prompt="forest", size=256)
     second = studio.make(
-        "product", photo=studio.make("background", photo=studio.photos["coffee"], size=256).files[0].id
+        "product", photo=studio.make("background", photo=studio.photos["coffee"], size=256).files[0].id, size=512
     )
     assert studio.service.uploads.verify_picture(studio.read_files(first)[0]).parents == ()
     (parent,) = read_manifest(studio.read_files(second)[0])["ingredients"]

@@ -7,6 +7,7 @@ decorator, its forked worker and its queues are the real ones.
 
 from __future__ import annotations
 
+import gc
 import http.server
 import json
 import os
@@ -41,6 +42,7 @@ def run_space(folder: Path) -> dict[str, Any]:
     from pipelines.storage.file_index import FileIndex
     from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
 
+    gc.freeze()  # else each model that is closed has the objects of all these modules looked through
     torch.set_num_threads(1)  # threads of OpenMP do not come along into a forked process
     files = FileIndex(folder)
     family = StableDiffusionFamily((tiny_spec("tiny-sd", tiny_sd(folder / "tiny-sd"), steps=2, guidance=5.0),))
