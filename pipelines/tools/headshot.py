@@ -34,7 +34,7 @@ PresetId = Literal[
 ]  # fmt: skip
 FramingId = Literal["auto", "tight", "classic", "wide", "actor", "badge"]
 SetId = Literal["one", "four", "all"]
-DRESSED_PROMPT = "fully clothed, shoulders covered, professional"  # added to every prompt that draws on a person
+DRESSED_PROMPT = "fully clothed, shoulders covered"  # added to every prompt that draws on a person
 SEAM_RATIO = 0.012  # of the longer side, width of the blend between the photo and what is drawn beside it
 COMPLETED_NOTICE = "What your photo cuts off was drawn by a model, around your own pixels, which are unchanged."
 NO_LAYERS_NOTICE = "No layers: a model drew over the finished picture."
@@ -279,10 +279,11 @@ def _scene_caption(params: Headshot, look: Look) -> Caption:
 def _edit_caption(params: Headshot) -> Caption:
     """Say what is changed, and what stays: no face where its expression is to be another."""
     changes = (("facial expression", params.expression), ("outfit", params.outfit))
-    face = "" if params.expression else "face, "
+    face = "identity and facial features" if params.expression else "face"
+    outfit, dressed = ("", f" The person is {DRESSED_PROMPT}.") if params.outfit else ("outfit, ", "")
     return Caption(
         changes=tuple((what, words) for what, words in changes if words),
-        kept=f"Keep the same person, {face}hair, pose, light and background as they are. They are {DRESSED_PROMPT}",
+        kept=f"Keep the same person, {face}, hair, {outfit}pose, light and background as they are.{dressed}",
     )
 
 

@@ -40,7 +40,11 @@ _SURFACE_FLOOR_RATIO = 0.84  # of the height, where products touch a surface
 _SCENE_FLOOR_RATIOS = {"podium": 0.80}  # the same in scenes whose surface lies higher
 _BRAND_COLOUR = (28, 122, 128)
 SPIN_SIDE_PX = 1024
-_VIEW_WORDS = {"front": "the front at the height of the product", "three-quarter": "slightly above", "above": "above"}
+_VIEW_WORDS = {
+    "front": "just above the surface",
+    "three-quarter": "about 30 degrees above",
+    "above": "steeply above",
+}
 _FREE_SIDES = {
     "left": "right side", "right": "left side", "top": "lower part", "bottom": "upper part",
     "lower-left": "upper right", "lower-right": "upper left",

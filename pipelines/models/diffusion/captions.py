@@ -22,9 +22,9 @@ _PEOPLE_WORDS = re.compile(
     re.IGNORECASE,
 )
 _FOCUS_WORDS = re.compile(r"\b(focus|sharp|blur(red|ry)?|bokeh|unscharf|scharf|verschwommen)\b", re.IGNORECASE)
-_LIGHT_WORDS = re.compile(
-    r"\b(light|lit|sun(ny|light|shine|set|rise)?|shadows?|dusk|dawn|night|noon|evening|morning|licht|sonne|schatten|"
-    r"nacht|abend|morgen)\b",
+_LIGHT_SIDE_WORDS = re.compile(
+    r"\b(backlit|backlight|overhead|(from|on|to) (the )?(left|right|behind|above|front)|gegenlicht|"
+    r"von (links|rechts|hinten|oben|vorn))\b",
     re.IGNORECASE,
 )
 _COLOUR_NAMES = (
@@ -38,6 +38,7 @@ _LOOK_COLOUR_WORDS = re.compile(
     r"coloured | in one colour",
     re.IGNORECASE,
 )
+_BACKDROP_WORDS = re.compile(r"\b(paper|wall|backdrop|background|papier|wand|hintergrund)\b", re.IGNORECASE)
 _DYED_THING_WORDS = re.compile(
     r"\b(paper|walls?|backdrop|background|podium|studio|papier|wand|w(ä|ae)nde|hintergrund|podest)\b", re.IGNORECASE
 )
@@ -82,7 +83,7 @@ def _write_parts(caption: Caption) -> str:
 def _write_key_words(caption: Caption) -> str:
     changes = [f"{what}: {words}" for what, words in caption.changes]
     purpose = "background photograph" if caption.purpose else ""
-    purpose = "empty background photograph, without people" if _is_empty(caption) else purpose
+    purpose = f"empty {_name_scene(caption)}, background photograph, without people" if _is_empty(caption) else purpose
     words = [caption.words, *changes, purpose, *_list_details(caption)]
     return ", ".join(each.rstrip(".") for each in words if each)
 
@@ -124,20 +125,31 @@ def _name_colour(colour: str) -> str:
 def _list_details(caption: Caption) -> tuple[str, str, str, str]:
     """What the form says of camera, focus, light and free space, empty where the user's words speak of it."""
     own = caption.own
+    is_surface = caption.purpose == "product"
+    focus = "softly blurred towards the back" if is_surface else "out of focus, with a shallow depth of field"
+    has_side = bool(_LIGHT_SIDE_WORDS.search(own))
     return (
         f"seen from {caption.view}" if caption.view else "",
-        "out of focus, with a shallow depth of field" if caption.is_blurred and not _FOCUS_WORDS.search(own) else "",
-        f"the light comes from the {caption.light_side}" if caption.light_side and not _LIGHT_WORDS.search(own) else "",
-        f"the {caption.free_side} is left empty" if caption.free_side else "",
+        focus if caption.is_blurred and not _FOCUS_WORDS.search(own) else "",
+        f"the light comes from the {caption.light_side}" if caption.light_side and not has_side else "",
+        f"the {caption.free_side} of the picture is plain and empty" if caption.free_side else "",
     )
 
 
 def _describe_purpose(caption: Caption) -> str:
     if not caption.purpose:
         return ""
-    people = ", without people" if _is_empty(caption) else ""
-    whole = "product photograph" if caption.purpose == "product" else caption.purpose
-    return f"A photograph of this place as the background of a {whole}{people}"
+    if not _is_empty(caption):
+        return "A photograph of the scene from some distance"
+    bare = ", bare, with room for an object" if caption.purpose == "product" else ""
+    return f"A photograph of the empty {_name_scene(caption)} alone{bare}"
+
+
+def _name_scene(caption: Caption) -> str:
+    """Name what is drawn: the words portrait, product and people would draw some."""
+    if caption.purpose == "product":
+        return "surface"
+    return "backdrop" if _BACKDROP_WORDS.search(caption.words) else "place"
 
 
 def _is_empty(caption: Caption) -> bool:
