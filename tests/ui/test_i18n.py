@@ -26,6 +26,7 @@ from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import SCOPES, ApiKey, KeyLimits, KeyStore
 from ui.api_tab import page as api_tab_page
 from ui.i18n import GERMAN, is_translated
+from ui.tool_tab.text import describe_doubt
 
 MIN_TRANSLATED_SHARE = 0.8
 """Share of the page's words: tools come faster than words, and what has none yet stays English."""
@@ -122,3 +123,24 @@ def test_no_german_is_english_that_means_something_else() -> None:
 def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
     assert is_translated("Draft · Cutting out · step 1 of 2 · about 7 s left")
     assert not is_translated("Draft · Something new")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "A part may be missing at the left. Point at it, or paint it in.",
+        "A part may be missing at the top: the cut-out is half transparent there. Point at it, or paint it in.",
+        "Background may be left at the bottom right. Point at it, or wipe it away.",
+        "Check the border in the middle: the subject touches what is not taken.",
+        "Check the edge at the right: it could not be settled.",
+        "Check this edge: the cut-out is half transparent at the bottom. The brush mends it.",
+        "Several things stand out; the one at the left is taken. Choose another, or keep more by pointing at them.",
+        "Several things stand out; the largest one is taken. Choose another, or keep more by pointing at them.",
+    ],
+)
+def test_a_doubt_about_a_cutout_is_german_down_to_its_place(sentence: str) -> None:
+    """The first key that matches is taken, as by the page, so that what it leaves open must be a place."""
+    for told in (sentence, describe_doubt({"cutout_doubts": [sentence]})):
+        shapes = (re.fullmatch(re.escape(key).replace(r"\{\}", "(.+?)"), told) for key in GERMAN)
+        first = next(shape for shape in shapes if shape)
+        assert told in GERMAN or all(place in GERMAN for place in first.groups()), first

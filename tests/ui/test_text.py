@@ -9,6 +9,7 @@ import pytest
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.core.models import Profile
 from pipelines.core.tools import Tool
+from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import TOOLS
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
@@ -53,6 +54,14 @@ def test_what_was_measured_is_told_under_the_result() -> None:
     assert "Measured" not in tool_tab_text.render_result_status(JOB, made, 0)
     made.receipt["explained"] = {"core_share": "90 % is the photo's <own>."}
     assert "photo&#x27;s &lt;own&gt;" in tool_tab_text.render_result_status(JOB, made, 0)
+
+
+def test_the_line_on_the_picture_is_the_first_doubt_without_what_to_do() -> None:
+    assert tool_tab_text.describe_doubt({"cutout_uncertainty": 0.1, "cutout_doubts": []}) == ""
+    doubts = ["A part may be missing at the left. Point at it, or paint it in.", "Another."]
+    told = tool_tab_text.describe_doubt({"cutout_uncertainty": 0.3, "cutout_doubts": doubts})
+    assert told == "A part may be missing at the left."
+    assert tool_tab_text.describe_doubt({"cutout_uncertainty": 0.3}) == UNSETTLED_NOTICE
 
 
 def test_no_word_of_a_visitor_becomes_markup() -> None:

@@ -104,7 +104,8 @@ def render_doubt(receipt: Mapping[str, Any]) -> str:
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
     """Say in one sentence why the cut-out should be looked at; "" where there is no doubt."""
     unnamed = (UNSETTLED_NOTICE,) if receipt.get("cutout_uncertainty", 0) > DOUBTFUL_UNCERTAINTY else ()
-    return next(iter(receipt.get("cutout_doubts") or unnamed), "")
+    doubt = next(iter(receipt.get("cutout_doubts") or unnamed), "")
+    return doubt.split(". ")[0].removesuffix(".") + "." if doubt else ""  # what to do is told in the notice
 
 
 def render_measurements(receipt: Mapping[str, Any]) -> str:
