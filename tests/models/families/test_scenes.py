@@ -533,6 +533,25 @@ def test_wishes_of_people_are_answered_rightly_or_honestly_refused():
         assert found.count("right") >= 25, half
 
 
+@pytest.mark.parametrize(
+    ("wish", "title"),
+    [
+        ("a quiet forest", "Forest"),
+        ("ein stiller Wald", "Forest"),
+        ("a peaceful lake in the mountains", "Mountain Lake"),
+    ],
+)
+def test_a_mood_hides_no_scene(wish: str, title: str):
+    assert choose_scene(wish).scene.title == title
+
+
+@pytest.mark.parametrize("wish", ["a burning forest", "a forest on Mars", "ein verschneites Stadion"])
+def test_what_a_scene_does_not_show_is_refused(wish: str):
+    match = choose_scene(wish).match
+    assert match is not None
+    assert not match.found
+
+
 def test_no_words_are_no_reproach():
     assert choose_scene("  ", "product") == SceneChoice(find_scene("studio-light"))
 

@@ -66,6 +66,13 @@ _MOOD_TEXT = (
     " soft warm bright light airy moody calm busy empty schon schone schoner gemutlich gemutliches modern modernes"
     " moderner elegant edel luxurios professionell schlicht gross grosse grosser klein kleine alt alte alter neu helles"
     " heller helle hell weich warm warmes warme leer ruhig stilvoll echt"
+    " quiet silent peaceful serene tranquil still lovely gorgeous stunning amazing wonderful magnificent breathtaking"
+    " spectacular dreamy romantic magical enchanting relaxing inviting friendly welcoming charming idyllic picturesque"
+    " scenic typical classic classical traditional contemporary trendy chic fancy premium exclusive sophisticated sleek"
+    " tidy neat spacious open wide endless vast lonely remote secluded deserted famous ordinary usual random generic"
+    " leise still friedlich wunderschon herrlich traumhaft romantisch magisch verzaubert einladend freundlich charmant"
+    " idyllisch malerisch typisch klassisch traditionell zeitgenossisch exklusiv hochwertig aufgeraumt geraumig"
+    " weit endlos einsam abgelegen verlassen beruhmt gewohnlich"
 )
 _TIME_TEXT = (
     "morning noon afternoon day daylight sunny sunlight sun mist misty fog foggy cloudy evening hour light"
@@ -184,7 +191,9 @@ def _read_words(query: str) -> tuple[_Word, ...]:
 
 
 def _weigh_word(text: str) -> float:
-    return _WORD_WEIGHTS.get(text, 1.0)
+    # German adjectives end as their noun does.
+    forms = (text, *(text.removesuffix(ending) for ending in ("e", "er", "es", "en", "em")))
+    return next((_WORD_WEIGHTS[form] for form in forms if form in _WORD_WEIGHTS), 1.0)
 
 
 def _score_scene(row: Scene, asked: tuple[_Word, ...]) -> float:
