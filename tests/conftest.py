@@ -71,7 +71,7 @@ for handler in LOGGING_CONFIG["handlers"].values():
 def _quick_nets() -> None:
     """Load the nets of ONNX once, with one thread each: threads that wait for another use twice the time."""
     from pipelines.models.nets import matting_net, open_nsfw
-    from tests.support.remembered_nets import remember_nets
+    from tests.support.shared_resources import remember_nets
 
     remember_nets()
     matting_net.THREAD_COUNT = open_nsfw.THREAD_COUNT = 1
@@ -80,7 +80,7 @@ def _quick_nets() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _shared_decoders() -> Iterator[None]:
     """Let the studios of the tests share one worker."""
-    from tests.support.shared_decoder_pool import share_decoder_pool
+    from tests.support.shared_resources import share_decoder_pool
 
     with share_decoder_pool():
         yield

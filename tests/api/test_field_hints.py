@@ -8,7 +8,7 @@ import pytest
 from pipelines.core.errors import BadInput
 from pipelines.core.job import Job, Result
 from pipelines.jobs.queue import JobRow
-from pipelines.matting.subject_selection import soft_patch_notices
+from pipelines.matting.cutout_notices import soft_patch_notices
 from ui.api.errors import describe_error
 from ui.api.field_hints import hint_fields
 from ui.api.job_object import job_object
@@ -26,7 +26,7 @@ def read_notices(notices: list[str], params: dict[str, object]) -> list[str]:
 def test_a_soft_edge_names_the_fields_that_mend_it() -> None:
     alpha = np.zeros((200, 200), np.float32)
     alpha[40:160, 40:160] = 1
-    alpha[80:120, 120:160] = 0.5
+    alpha[80:120, 154:160] = 0.5
     notices = list(soft_patch_notices(alpha, []))
     first, last = read_notices(notices, {"keep": [], "drop": [], "box": None, "pick": 0, "matte": None})
     assert "brush" in notices[0]

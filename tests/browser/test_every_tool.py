@@ -22,7 +22,7 @@ from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_prog
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
-from ui.api.openapi_docs import build_examples
+from ui.api.documentation.openapi_docs import build_examples
 
 WATCH_PREVIEWS_JS = """(box) => {
   const seen = (window.seen ??= {}); const live = document.getElementById(box); seen[box] = [];

@@ -62,7 +62,7 @@ from tests.support.page_client import list_events, list_picture_inputs, submit_e
 from tests.support.served_app import ServedApp, serve_app, serve_public_page, wait_until
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.auth.visitor_cookie import COOKIE_NAME
-from ui.api.code_snippets import make_snippet_request, write_curl
+from ui.api.documentation.code_snippets import make_snippet_request, write_curl
 from ui.gradio_patches import session_memory
 from ui.library_tab.layout import render_facts
 from ui.tool_tab import text as tool_tab_text

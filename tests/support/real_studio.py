@@ -25,7 +25,7 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
-from tests.support.shared_decoder_pool import take_decoder_pool
+from tests.support.shared_resources import take_decoder_pool
 
 OWNER = "me"
 EMPTY_PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")

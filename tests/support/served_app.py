@@ -37,7 +37,7 @@ from tests.support.examples import make_noise
 from tests.support.gated_tool import Gate
 from tests.support.gradio_loop import build_in_event_loop
 from tests.support.real_studio import EMPTY_PROFILE
-from tests.support.shared_decoder_pool import take_decoder_pool
+from tests.support.shared_resources import take_decoder_pool
 from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import KeyStore
 from ui.server.factory import RunningStudio, connect_services

@@ -29,7 +29,7 @@ from pipelines.runtime.receipt import FACES_NOT_SEARCHED_NOTICE
 from pipelines.tools import TOOLS
 from tests.support.examples import load_example, make_blob, make_cutout, make_noise
 from tests.support.real_studio import RealStudio
-from ui.api.openapi_docs import build_examples
+from ui.api.documentation.openapi_docs import build_examples
 
 
 def open_matte(studio: RealStudio, result: Result) -> np.ndarray:

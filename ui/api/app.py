@@ -12,8 +12,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from pipelines.batch.batch_service import BatchService
 from pipelines.jobs.webhooks import Webhooks
 from pipelines.service.orders import StudioService
-from ui.api import agent_docs, errors, openapi_docs
+from ui.api import errors
 from ui.api.auth.access import AccessControl
+from ui.api.documentation import agent_docs, openapi_docs
 from ui.api.metrics import Metrics
 from ui.api.routes import (
     abuse_report_page,

@@ -10,7 +10,7 @@ from html import escape
 
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
-from ui.api.openapi_docs import build_examples
+from ui.api.documentation.openapi_docs import build_examples
 
 
 def render_console(service: StudioService) -> str:

@@ -15,7 +15,7 @@ from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.auth.keys import DEFAULT_SCOPES, NAME_MAX_LENGTH, SCOPES, ApiKey, KeyLimits, ToolUsage, parse_scopes
-from ui.api.code_snippets import SNIPPET_LANGUAGES, make_snippet_request
+from ui.api.documentation.code_snippets import SNIPPET_LANGUAGES, make_snippet_request
 from ui.api_tab import console
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.page_address import page_address

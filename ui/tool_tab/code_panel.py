@@ -9,7 +9,7 @@ import gradio as gr
 
 from pipelines.core.tools import Tool
 from ui.api.auth.access import AccessControl
-from ui.api.code_snippets import SNIPPET_LANGUAGES, find_snippet_language, make_snippet_request
+from ui.api.documentation.code_snippets import SNIPPET_LANGUAGES, find_snippet_language, make_snippet_request
 from ui.components.page_address import page_address
 
 if TYPE_CHECKING:

@@ -33,10 +33,10 @@ from pipelines.jobs.queue import JobRow
 from pipelines.runtime.progress import encode_preview
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
-from ui.api import agent_docs
-from ui.api.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
 from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
+from ui.api.documentation import agent_docs
+from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
 from ui.api.errors import error_response, record_error_code, to_studio_error
 from ui.api.field_hints import hint_error_fields
 from ui.api.job_object import api_notices, job_object

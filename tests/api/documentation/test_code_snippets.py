@@ -24,7 +24,7 @@ from tests.api.support.endpoint_names import summarize_endpoints
 from tests.support.served_app import ServedApp, serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 from ui.api.auth.access import AccessControl, ConnectionInfo
-from ui.api.code_snippets import (
+from ui.api.documentation.code_snippets import (
     SNIPPET_LANGUAGES,
     LocalFile,
     SnippetRequest,
@@ -245,7 +245,7 @@ def test_gradio_s_clients_find_every_name_and_type_that_they_ever_had(whole_page
     info = httpx.get(f"{whole_page[0]}/gradio_api/info").json()
     assert info["unnamed_endpoints"] == {}
     here = summarize_endpoints(info)
-    promised = json.loads((Path(__file__).parents[1] / "data" / "names.json").read_text("utf-8"))
+    promised = json.loads((Path(__file__).parents[2] / "data" / "names.json").read_text("utf-8"))
     assert list(here) == [row.id for row in TOOLS]
     assert set(promised) <= set(here)
     assert changed(promised, here) == []

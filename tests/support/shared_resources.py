@@ -1,12 +1,14 @@
-"""Nets of ONNX Runtime for a whole test run: each file is opened once, and each picture is looked at once.
+"""What the studios of a test run share: each net is opened once and remembers what it saw, and one worker decodes.
 
-The studios of the tests load the same nets hundreds of times, and most of them look at the four example photos.
+The tests build hundreds of studios, and most of them look at the four example photos.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from pipelines.core.lru_cache import LruCache
+from pipelines.ingest.decoder_pool import DecoderPool
 
 Outputs = list[npt.NDArray[np.float32]]
 
@@ -51,3 +54,30 @@ def open_remembered_session(model: str | bytes, *arguments: Any, **options: Any)
 def remember_nets() -> None:
     """From now on in this process."""
     onnxruntime.InferenceSession = open_remembered_session
+
+
+class _SharedDecoderPool(DecoderPool):
+    def close(self) -> None:
+        """Leave the worker to the next studio."""
+
+    def stop(self) -> None:
+        """Stop the worker."""
+        super().close()
+
+
+_shared: list[_SharedDecoderPool] = []
+
+
+@contextmanager
+def share_decoder_pool() -> Iterator[None]:
+    """Let the studios of this process share one pool until the end of the block."""
+    _shared.append(_SharedDecoderPool(workers=1))
+    try:
+        yield
+    finally:
+        _shared.pop().stop()
+
+
+def take_decoder_pool() -> DecoderPool:
+    """Return the shared pool; a new one in a process of its own, which ends when its studio is closed."""
+    return _shared[-1] if _shared else DecoderPool(workers=1)

@@ -10,8 +10,8 @@ import pytest
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
 from tests.support.served_app import ServedApp
-from ui.api.agent_schemas import tool_input_schema
-from ui.api.openapi_docs import build_examples
+from ui.api.documentation.agent_schemas import tool_input_schema
+from ui.api.documentation.openapi_docs import build_examples
 
 TOOL_BYTES = 6500
 """Of one form; the largest has 5.9 kB."""

@@ -1,0 +1,1 @@
+"""How `/v1` is explained: OpenAPI, copied code, and what agents read."""
