@@ -47,6 +47,7 @@ from pipelines.framing.social_layout import (
     find_text_band,
     plan_layout,
 )
+from pipelines.imaging.resize import resize_map
 from pipelines.imaging.text import Box, draw_layer, draw_logo, draw_text, fit_text, make_sticker, shade_for_text
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.tools.shared import form_fields
@@ -70,8 +71,8 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "post": Format("Post 4:5", (1080, 1350)),
-    "story": Format("Story 9:16", (1080, 1920)),
+    "post": Format("Instagram post", (1080, 1350)),
+    "story": Format("Instagram story", (1080, 1920)),
     "linkedin": Format("LinkedIn", (1200, 627)),
     "banner": Format("Banner 4:1", (1584, 396)),
     "x": Format("X", (1600, 900)),
@@ -117,7 +118,7 @@ class Kit(Params):
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
     preset: PresetId = choice_field(
         "Platform",
-        "One size, or all eight as files. Post and Story are for Instagram, Story for TikTok too, Pin for Pinterest.",
+        "One size, or all eight as files. The Instagram story is for TikTok too, Pin for Pinterest.",
         "all",
         labels={"all": "All eight", **{key: row.title for key, row in FORMATS.items()}},
         tiles=True,
@@ -172,7 +173,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     names = find_formats(params.formats) or (tuple(FORMATS) if params.preset == "all" else (params.preset,))
     photo = context.open_image(params.photo)
     faces = context.detect_faces(params.photo)
-    protected = find_protected_area(photo.shape, faces, None if faces else _find_subject(params, context, emit))
+    protected = find_protected_area(photo.shape, faces, None if faces else _find_subject(params, context))
     emit("Reading the photo", 1, 1)
     all_layouts = _plan_layouts(photo, protected, params, names, draft=context.draft)
     sticker = None
@@ -224,14 +225,15 @@ def _focus_of(params: Kit) -> CropFocus:
     return CropFocus(params.focus_x or None, params.focus_y or None, params.zoom)
 
 
-def _find_subject(params: Kit, context: ToolContext, emit: ProgressCallback) -> Alpha | None:
-    """Cut out the product; None where there is no subject, as in a landscape."""
+def _find_subject(params: Kit, context: ToolContext) -> Alpha | None:
+    """Find where the product is, coarsely, as it is not cut out; None where there is no subject, as in a landscape."""
     try:
-        return context.cut_out_subject(subject_of(params), emit).alpha
+        _, alpha = context.look_at_subject(subject_of(params), form_fields.DRAFT_SIDE_PX)
     except BadInput as error:
         if error.code != "no_subject":
             raise
         return None
+    return resize_map(alpha, context.open_image(params.photo).shape[1::-1]) if (alpha > 0.5).any() else None
 
 
 def _scale_size(size: Size, longer_px: int) -> Size:

@@ -152,7 +152,7 @@ def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, studio: Se
         expect(find_number_field(page, "kit-zoom")).to_have_value("2")
         expect(find_number_field(page, "kit-focus_x")).not_to_have_value("0")
         expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
-        expect(find_progress_line(page, "kit")).to_contain_text("Your crop cuts the subject: Post 4:5, ")
+        expect(find_progress_line(page, "kit")).to_contain_text("Your crop cuts the subject: Instagram post, ")
         open_menu(page, "kit")
         page.locator("#kit-back").tap()
         expect(find_number_field(page, "kit-zoom")).to_have_value("1")

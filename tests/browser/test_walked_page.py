@@ -267,8 +267,8 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     page.locator("#kit-generate").click()
     expect(page.locator("#kit-save")).to_have_text("Download all 8 (ZIP)")
     names = page.locator("#kit-variation label")
-    expect(names.first).to_have_text("Post 4:5")
-    expect(names.nth(1)).to_have_text("Story 9:16")
+    expect(names.first).to_have_text("Instagram post")
+    expect(names.nth(1)).to_have_text("Instagram story")
     shape = names.nth(1).evaluate("node => getComputedStyle(node, '::before').aspectRatio")
     assert shape == "1080 / 1920"
     with page.expect_download() as caught:

@@ -50,8 +50,7 @@ class FakeContext:
         return Cutout(self.image, self.alpha)
 
     def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
-        assert self.alpha is not None
-        return self.image, self.alpha
+        return self.image, self.cut_out_subject(params, lambda *_: None).alpha
 
     def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
         assert self.alpha is not None

@@ -352,7 +352,7 @@ def test_a_crop_by_hand_is_done_in_every_format_and_what_it_cuts_is_said() -> No
     assert {crop.visible_ratio for crop in aside.crops} == {0.0}
     assert not any(red_pixels(image).any() for image in aside.images)
     half = make_kit(KitContext(head=False), focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
-    assert half.notices[0].startswith("Your crop cuts the subject: Post 4:5, ")
+    assert half.notices[0].startswith("Your crop cuts the subject: Instagram post, ")
     assert all(0 < (crop.visible_ratio or 0) < 1 for crop in half.crops)
     assert all(crop.box[2] - crop.box[0] <= 0.26 for crop in half.crops)
 

@@ -13,6 +13,7 @@ from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import TOOLS
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
+from ui.batch_tab.text import SheetPicture, render_sheet
 from ui.home_tab import cards as home_tab_cards
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
@@ -200,3 +201,9 @@ def test_a_wish_without_a_scene_shows_three_pictures_to_click() -> None:
 
 def test_every_scene_has_a_picture_to_click() -> None:
     assert {path.stem for path in (TILES_FOLDER / "scenes").glob("*.webp")} == {row.id for row in SCENES}
+
+
+def test_a_batch_marks_the_pictures_whose_cut_out_is_probably_wrong() -> None:
+    sheet = render_sheet([SheetPicture("1 a<b", b"x"), SheetPicture("2 cup", b"y", is_unclear=True)])
+    assert sheet.count("<b>Check</b>") == 1
+    assert sheet.index("Row 1 a&lt;b") < sheet.index("<b>Check</b>") < sheet.index('title="2 cup"')

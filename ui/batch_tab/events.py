@@ -18,10 +18,11 @@ from pipelines.batch.batch_service import BatchOptions, BatchService, new_batch_
 from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template
-from pipelines.batch.manifest import link_or_copy, list_cutouts, result_files, row_label, save_zip
+from pipelines.batch.manifest import cutout_uncertainty, link_or_copy, list_cutouts, result_files, row_label, save_zip
 from pipelines.batch.picture_source import check_name
 from pipelines.batch.row_values import BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY
 from pipelines.core.params import JSON
 from pipelines.service.orders import StudioService
 from pipelines.storage.disk_space import translate_disk_full
@@ -429,11 +430,12 @@ class BatchTabEvents:
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
         }
 
-    def _read_thumbnails(self, rows: Iterable[RowState]) -> Iterator[tuple[str, bytes]]:
+    def _read_thumbnails(self, rows: Iterable[RowState]) -> Iterator[text.SheetPicture]:
         for row in rows:
-            files = result_files(self.service.jobs.get_job(row.job_id)) if row.job_id else []
-            if files:
-                yield _label_row(row), self._thumbnail(files[0].id)
+            job = self.service.jobs.get_job(row.job_id) if row.job_id else None
+            if files := result_files(job):
+                is_unclear = (cutout_uncertainty(job) or 0.0) > UNCLEAR_UNCERTAINTY
+                yield text.SheetPicture(_label_row(row), self._thumbnail(files[0].id), is_unclear)
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.batch.batch_service import BatchProgress
 from pipelines.batch.batch_table import Batch
@@ -35,7 +35,10 @@ STYLE_HTML = """<style>
   .dbx-acts { flex-wrap: wrap; } }
 .dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
   margin: 0 !important; padding: 0 !important; }
-.dbx-sheet li { margin: 0; } .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
+.dbx-sheet li { margin: 0; position: relative; }
+.dbx-sheet b { position: absolute; top: 4px; left: 4px; padding: 1px 6px; border-radius: 6px; font-size: 12px;
+  background: #ffcf66; color: #3d2a00; }
+.dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
 .dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); display: block; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; }
@@ -109,11 +112,21 @@ def render_faults(rows: Sequence[tuple[str, str, str]]) -> str:
     return f'<div class="dbx-faults" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{more}'
 
 
-def render_sheet(pictures: Iterable[tuple[str, bytes]]) -> str:
-    """Render the contact sheet: name and thumbnail of each row."""
+class SheetPicture(NamedTuple):
+    """A row's name and thumbnail, and whether its cut-out is probably wrong."""
+
+    name: str
+    jpeg: bytes
+    is_unclear: bool = False
+
+
+def render_sheet(pictures: Iterable[SheetPicture]) -> str:
+    """Render the contact sheet: name and thumbnail of each row, and a word on those that are probably wrong."""
     cells = "".join(
-        f'<li><img src="{encode_data_url(jpeg)}" alt="Row {name}"><span title="{name}">{name}</span></li>'
-        for name, jpeg in ((escape(name), jpeg) for name, jpeg in pictures)
+        f'<li><img src="{encode_data_url(picture.jpeg)}" alt="Row {escape(picture.name)}">'
+        f"{'<b>Check</b>' if picture.is_unclear else ''}"
+        f'<span title="{escape(picture.name)}">{escape(picture.name)}</span></li>'
+        for picture in pictures
     )
     return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
 

@@ -123,6 +123,8 @@
   };
 
   document.addEventListener("click", (event) => {
+    const words = event.target.closest?.(".dbx-doubt p"); // what lies under them may be what is to be looked at
+    if (words) { words.parentElement.classList.remove("told"); return; }
     const box = event.target.closest?.(".dbx-point")?.closest(".dbx-box");
     if (!box) {
       const go = event.target.closest?.(".dbx-go button, .dbx-examples button");

@@ -105,7 +105,7 @@ def _measure_disk_growth(browser: Browser, minutes: float) -> Iterator[Row]:
                 page.goto(f"{url}/#kit")
                 page.locator("#kit-example-coffee").click()
                 expect(find_progress_line(page, "kit")).to_contain_text("Draft,")
-                page.locator("#kit-preset label", has_text="Post 4:5").click()
+                page.locator("#kit-preset label", has_text="Instagram post").click()
                 for n in range(WARM_UP_ROUND_COUNT):
                     _make_picture(page, n)
                 began = _count_bytes(cache, data), _count_bytes(data)
