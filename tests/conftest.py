@@ -28,7 +28,7 @@ from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
 
 # A tenth of the processor time went into collections: the objects of torch and Gradio outlive each of them.
-gc.set_threshold(100_000, 50, 100)
+gc.set_threshold(400_000, 50, 100)
 atexit.register(gc.unfreeze)  # the interpreter frees everything when it ends
 
 _FREEZE_MODULE_COUNT = 200
