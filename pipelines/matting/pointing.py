@@ -186,6 +186,18 @@ def correct_by_points(image: Image, seen: Alpha, alpha: Alpha, pointing: Pointin
     return np.clip(alpha + resize_map(np.asarray(change, np.float32), alpha.shape[::-1]), 0, 1).astype(np.float32)
 
 
+def mark_settled(shape: tuple[int, ...], pointing: Pointing) -> Alpha | None:
+    """Return where the points settle a matte of `shape` (H x W), 0 to 1 with a soft edge; None where there are none."""
+    if not (pointing.keep or pointing.drop):
+        return None
+    size = size_within(shape, WORK_SIDE_PX)
+    small = np.zeros(size[::-1], np.float32)
+    points = _to_pixels((*pointing.keep, *pointing.drop), small)
+    small[_draw_discs(small.shape, points, max(2, round(POINT_RADIUS_RATIO * max(size))))] = 1
+    soft = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.8), np.float32)
+    return np.clip(resize_map(soft, (shape[1], shape[0])), 0, 1).astype(np.float32)
+
+
 class _PointRegions:
     """Finds the region that a point changes; a crop of the net serves all points near its middle."""
 

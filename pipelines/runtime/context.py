@@ -24,7 +24,15 @@ from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
-from pipelines.matting.pointing import Area, Pointing, correct_by_points, crop_area, select_people, select_pointed
+from pipelines.matting.pointing import (
+    Area,
+    Pointing,
+    correct_by_points,
+    crop_area,
+    mark_settled,
+    select_people,
+    select_pointed,
+)
 from pipelines.models import oom_fallback
 from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.models.model_cache import ModelCache
@@ -203,6 +211,7 @@ class JobContext:
             faces=faces,
             on_first_alpha=on_first_alpha,
             select=select,
+            settled=mark_settled(photo.shape[:2], pointing),
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )

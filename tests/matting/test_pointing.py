@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Face, Image
-from pipelines.matting.pointing import Area, Pointing, correct_by_points, crop_area, select_people, select_pointed
+from pipelines.core.geometry import Alpha, Face, Image, Mask
+from pipelines.matting.cutout import cut_out_subject
+from pipelines.matting.pointing import (
+    Area,
+    Pointing,
+    correct_by_points,
+    crop_area,
+    mark_settled,
+    select_people,
+    select_pointed,
+)
 
 SIDE = 400
 DISCS = ((110, 130), (290, 130), (200, 300))  # x, y
@@ -49,6 +58,38 @@ def test_a_kept_point_adds_what_the_net_saw_there_and_left_out() -> None:
     alpha = correct_by_points(photo, first + second, first, Pointing(keep=[share(DISCS[1])]), see_nothing)
     assert overlap(alpha, first + second) > 0.97
     assert alpha[third > 0].max() == 0
+
+
+class GivenNet:
+    """A net that sees the first disc, and is not quite sure of its middle."""
+
+    def predict_alpha(self, image: Image) -> Alpha:
+        alpha = draw_discs()[1][0]
+        alpha[draw_middle()] = 0.6
+        return alpha
+
+
+def draw_middle() -> Mask:
+    middle = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.circle(middle, DISCS[0], 20, 1, -1)
+    return middle > 0
+
+
+def test_where_somebody_pointed_the_colours_decide_nothing_anew() -> None:
+    photo, _ = draw_discs()
+    photo[draw_middle()] = 190  # the colour of the ground
+
+    def select(seen: Alpha, *_: object) -> Alpha:
+        return seen
+
+    (column, row), pointing = DISCS[0], Pointing(keep=[share(DISCS[0])])
+    assert cut_out_subject(photo, GivenNet(), select=select).alpha[row, column] < 0.3
+    settled = mark_settled(photo.shape[:2], pointing)
+    assert settled is not None
+    assert settled[DISCS[1][::-1]] == 0
+    kept = cut_out_subject(photo, GivenNet(), select=select, settled=settled).alpha
+    assert kept[row, column] == pytest.approx(0.6, abs=0.02)
+    assert mark_settled(photo.shape[:2], Pointing()) is None
 
 
 def test_a_kept_point_adds_the_region_of_its_colour_where_no_net_saw_any() -> None:
