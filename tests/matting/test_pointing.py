@@ -88,7 +88,7 @@ def test_where_somebody_pointed_the_colours_decide_nothing_anew() -> None:
     assert settled is not None
     assert settled[DISCS[1][::-1]] == 0
     kept = cut_out_subject(photo, GivenNet(), select=select, settled=settled).alpha
-    assert kept[row, column] == pytest.approx(0.6, abs=0.02)
+    assert kept[row, column] == pytest.approx(0.6, abs=0.05)
     assert mark_settled(photo.shape[:2], Pointing()) is None
 
 
