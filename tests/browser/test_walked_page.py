@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.jobs.queue import JobRow
 from tests.browser.studio_page import (
     ServedPage,
     delete_visitor_jobs,
@@ -19,6 +22,7 @@ from tests.browser.studio_page import (
     open_menu,
     show_tab,
 )
+from tests.browser.walks import draw_stroke
 from tests.support.batch_rows import write_picture
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
@@ -331,6 +335,38 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     expect(page.locator("#retouch-editor canvas").first).to_be_visible()
     page.locator("#retouch-photo").get_by_label("Remove Image").click()
     expect(page.locator("#retouch-editor")).to_be_hidden()
+
+
+def test_generate_takes_the_paint_that_nobody_applied(page: Page, studio: ServedPage) -> None:
+    def list_finished() -> list[JobRow]:
+        return [row for row in studio.service.jobs.list_jobs("local", 3, tool="retouch") if row.status == "done"]
+
+    def paint_and_generate(down: float, start: Callable[[], None]) -> NDArray[np.bool_]:
+        before = len(list_finished())
+        canvas = page.locator("#retouch-editor canvas").first
+        canvas.wait_for()
+        wait_until(lambda: is_in_view(page, page.locator("#retouch-brush-use")), 30)
+        page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
+        draw_stroke(page, canvas, ((0.4, down), (0.5, down)))
+        start()
+        wait_until(lambda: len(list_finished()) > before, 60)
+        expect(page.locator("#retouch-editor")).to_be_hidden()
+        expect(find_progress_line(page, "retouch")).to_contain_text("Done in")
+        return studio.service.files.open_image(list_finished()[0].job.params["mask"])[..., 0] > 127
+
+    show_tab(page, "retouch")
+    page.locator("#retouch-example-coffee").click()
+    page.locator("#retouch-editor canvas").first.wait_for()
+    page.locator("#retouch-generate").click()
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    assert not studio.service.jobs.list_jobs("local", 1, tool="retouch"), "nothing has failed in the Library"
+    first = paint_and_generate(0.4, lambda: page.keyboard.press("Control+Enter"))
+    assert first.any()
+    expect(page.locator("#retouch-box [data-do=start]")).to_have_count(0)  # no cut-out to repair
+    page.locator("#retouch-brush").click()
+    second = paint_and_generate(0.6, lambda: page.locator("#retouch-generate").click())
+    assert second[first].all(), "the old paint"
+    assert second.sum() > 1.5 * first.sum(), "and the new"
 
 
 def test_small_things_of_the_other_tabs(page: Page, studio: ServedPage) -> None:

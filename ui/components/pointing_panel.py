@@ -34,8 +34,8 @@ class PointingPanel:
 
 
 def build_pointing_panel(tool: Tool) -> PointingPanel | None:
-    """Build the panel over the picture inside the open Gradio layout; None for a tool without a subject."""
-    if "keep" not in tool.params.model_fields:
+    """Build the panel over the picture inside the open Gradio layout; None for a tool that has no cut-out to repair."""
+    if not {"keep", "matte"} <= tool.params.model_fields.keys():
         return None
     gr.HTML(PANEL_HTML, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")
     places = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-point-places")

@@ -20,6 +20,14 @@
     }
   }, true);
 
+  // Generate takes the paint on an open canvas along: another button first puts it into the form.
+  document.addEventListener("click", (event) => {
+    const generate = event.target.closest?.('.dbx-go button[id$="-generate"]');
+    if (!generate?.closest(".dbx-tool").querySelector(".dbx-painting canvas")) return;
+    event.stopImmediatePropagation();
+    document.getElementById(generate.id.replace(/-generate$/, "-brush-generate")).click();
+  }, true);
+
   // A picture that is pasted, or dropped on an existing one, goes into the photo field of the visible tool.
   const queued = new WeakSet();
   const putFiles = async (field, files, last = false) => {

@@ -38,7 +38,7 @@ class ToolTabEvents:
         """Attach every listener. All are private to the page, and none waits for another."""
         tab = self.tab
         form_inputs = [tab.state, *tab.value_components()]
-        self._update_actions_after(self.listen(tab.generate.click, self.follower.generate, form_inputs))
+        self.listen_to_generate(tab.generate.click)
         self._update_actions_after(
             self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.follower.show_stopped
         )
@@ -66,6 +66,11 @@ class ToolTabEvents:
             self.draft_event = self.listen(partial(gr.on, changes), self.follower.draw_draft, form_inputs)
         for example, button in tab.examples:
             self.listen(button.click, self.uploads.make_example_handler(example.file_id), form_inputs)
+
+    def listen_to_generate(self, listener: Any) -> None:
+        """Generate the full-size picture of the present form when `listener` reports."""
+        form_inputs = [self.tab.state, *self.tab.value_components()]
+        self._update_actions_after(self.listen(listener, self.follower.generate, form_inputs))
 
     def _update_actions_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> None:
         event.then(

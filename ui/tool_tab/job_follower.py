@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.errors import JobCancelled, NotFound, StudioError
+from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError
 from pipelines.core.job import Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
@@ -52,7 +52,9 @@ class JobFollower:
     async def generate(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Order the full-size picture and follow the job."""
         state.was_opened = True
-        if not state.job_id:
+        if self.tab.awaits_mask(values) and not self.tab.lacks_pictures(values):
+            yield self.view.show_error(BadInput(text.PAINT_FIRST_TEXT, param="mask"))
+        elif not state.job_id:
             state.generate_clicked_at = time.monotonic()
             async for updates in self.run_job(
                 request, state, state.with_last_seed(self.tab.read_form(values), self.tab.tool.blend_only_fields)

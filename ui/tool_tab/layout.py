@@ -81,7 +81,8 @@ class ResultPanel:
 class MaskEditor:
     """Components of one mask's editor. `base_matte` holds the file id of the matte where painting started.
 
-    If `is_cutout`, painting starts from the automatic cut-out, else from an empty mask.
+    If `is_cutout`, painting starts from the automatic cut-out, else from an empty mask. page.js clicks
+    `use_and_generate` in place of Generate while the editor is open.
     """
 
     mask: Control
@@ -92,6 +93,7 @@ class MaskEditor:
     hint: gr.HTML
     use: gr.Button
     discard: gr.Button
+    use_and_generate: gr.Button
     is_cutout: bool = True
 
     def components(self) -> list[Component]:
@@ -253,7 +255,10 @@ def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
     hint = gr.HTML(f"<p>{hint_text}</p>", visible=False, elem_classes=["dbx-hint"], render=False)
     use = gr.Button("Apply", variant="primary", size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
     discard = gr.Button(discard_label, size="sm", visible=False, elem_id=f"{prefix}-brush-drop", render=False)
-    return MaskEditor(mask, gr.State(None), start, upload, editor, hint, use, discard, is_cutout)
+    use_and_generate = gr.Button(
+        "both", elem_classes=["dbx-point-told"], elem_id=f"{prefix}-brush-generate", render=False
+    )
+    return MaskEditor(mask, gr.State(None), start, upload, editor, hint, use, discard, use_and_generate, is_cutout)
 
 
 def _place_mask_editor(editor: MaskEditor) -> None:
@@ -264,6 +269,7 @@ def _place_mask_editor(editor: MaskEditor) -> None:
             editor.use.render()
             editor.discard.render()
         editor.editor.render()
+    editor.use_and_generate.render()
 
 
 def _group_fields(

@@ -71,9 +71,12 @@ class MaskEditorEvents:
         if not editor.is_cutout:
             photo: Any = tab.photo_control.value
             self.events.listen(photo.change, self.follow_photo, form_inputs, editor.components())
-        used = self.events.listen(
-            editor.use.click, self.use_painting, [editor.editor, editor.base_matte, *form_inputs], editor.components()
+        painting_inputs = [editor.editor, editor.base_matte, *form_inputs]
+        used = self.events.listen(editor.use.click, self.use_painting, painting_inputs, editor.components())
+        used_to_generate = self.events.listen(
+            editor.use_and_generate.click, self.use_painting, painting_inputs, editor.components()
         )
+        self.events.listen_to_generate(used_to_generate.then)
         discarded = self.events.listen(editor.discard.click, self.discard_matte, [], editor.components())
         uploaded = self.events.listen(
             editor.upload.upload, self.use_upload, [editor.upload, *form_inputs], editor.components()
@@ -154,10 +157,12 @@ class MaskEditorEvents:
     def use_painting(
         self, request: gr.Request, drawn: dict[str, Any] | None, base_id: str | None, state: TabState, *values: Any
     ) -> Updates:
-        """Store the painted matte and use it for the photo."""
+        """Store the painted matte and use it; without a stroke close the editor, unless a mask is needed."""
         layers, photo_id = (drawn or {}).get("layers") or [], self.events.tab.read_form(values)["photo"]
-        if base_id is None or not layers or not photo_id:
+        if base_id is None or not photo_id:
             return self.events.view.no_change()
+        if not layers or not layers[0][..., 3].any():
+            return self.events.view.no_change() if self.events.tab.awaits_mask(values) else self._close_editor()
         matte_id = self._store_painting(layers[0], photo_id, base_id, self.events.access.identify_visitor(request))
         return {**self._close_editor(), **self.events.view.set_picture(self.editor.mask, matte_id)}
 
