@@ -12,9 +12,13 @@ import numpy as np
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
-from pipelines.core.job import ProgressCallback
+from pipelines.core.job import Preview, ProgressCallback
 from pipelines.core.params import Subject
 from pipelines.core.rendering import RenderedImages, RenderRequest
+
+
+def _ignore_progress(stage: str, index: int, total: int, preview: Preview = None) -> None:
+    pass
 
 
 @dataclass(eq=False)
@@ -50,7 +54,7 @@ class FakeContext:
         return Cutout(self.image, self.alpha)
 
     def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
-        return self.image, self.cut_out_subject(params, lambda *_: None).alpha
+        return self.image, self.cut_out_subject(params, _ignore_progress).alpha
 
     def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
         assert self.alpha is not None
