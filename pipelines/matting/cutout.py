@@ -36,6 +36,8 @@ MIN_SUBJECT_RATIO = 0.002  # of the photo's pixels: less is not a subject
 
 SelectSubject = Callable[[Alpha, int, Face | None], Alpha]
 """Selects the subject in a map: the part of that number, or the one under a face."""
+SettlePoints = Callable[[Alpha, Alpha], Alpha]
+"""Returns the refined alpha with the selected map's where somebody pointed."""
 
 
 class MattingNet(Protocol):
@@ -54,7 +56,7 @@ def cut_out_subject(
     faces: Sequence[Face] = (),
     on_first_alpha: Callable[[Alpha], None] | None = None,
     select: SelectSubject = select_subject,
-    settled: Alpha | None = None,
+    settle: SettlePoints | None = None,
     is_pointed: bool = False,
     is_one_of_all: bool = False,
 ) -> Cutout:
@@ -65,9 +67,8 @@ def cut_out_subject(
     size) replaces the nets. `pick` chooses the subject: the face of that number when there are `faces` (by size, as the
     face mesh gives them), else the detached part of that number by size. `on_first_alpha` is called once with a first
     alpha to show meanwhile; never with a user's matte, which needs no net. `select` selects the subject in the nets'
-    map, where somebody pointed at it; `settled` (H x W, 0 to 1) is where they did: there the colours decide nothing
-    anew. Other things that stand out are told, unless one was chosen by `pick` or
-    `is_pointed` at, or it `is_one_of_all`.
+    map, where somebody pointed at it, and `settle` has the last word there over what the colours say. Other things that
+    stand out are told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -87,8 +88,7 @@ def cut_out_subject(
         rough = reconciled.alpha
     selected = select(rough, part, face)
     alpha = suppress_colour_spill(image, refine_alpha(image, selected))
-    if settled is not None:
-        alpha = np.asarray(alpha + settled * (selected - alpha), np.float32)
+    alpha = alpha if settle is None else settle(alpha, selected)
     _require_visible_subject(alpha)
     heads, is_chosen = [face.box for face in faces], is_pointed or is_one_of_all or pick > 0
     rivals = () if is_chosen else name_rivals(rough, selected, faces)

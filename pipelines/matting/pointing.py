@@ -186,16 +186,22 @@ def correct_by_points(image: Image, seen: Alpha, alpha: Alpha, pointing: Pointin
     return np.clip(alpha + resize_map(np.asarray(change, np.float32), alpha.shape[::-1]), 0, 1).astype(np.float32)
 
 
-def mark_settled(shape: tuple[int, ...], pointing: Pointing) -> Alpha | None:
-    """Return where the points settle a matte of `shape` (H x W), 0 to 1 with a soft edge; None where there are none."""
-    if not (pointing.keep or pointing.drop):
-        return None
-    size = size_within(shape, WORK_SIDE_PX)
-    small = np.zeros(size[::-1], np.float32)
-    points = _to_pixels((*pointing.keep, *pointing.drop), small)
-    small[_draw_discs(small.shape, points, max(2, round(POINT_RADIUS_RATIO * max(size))))] = 1
-    soft = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.8), np.float32)
-    return np.clip(resize_map(soft, (shape[1], shape[0])), 0, 1).astype(np.float32)
+def settle_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:
+    """Return `refined` (H x W, 0 to 1) with `selected` in the discs of the points that it contradicts.
+
+    `selected` is the corrected matte before its edges were estimated anew from the colours.
+    """
+    size = size_within(refined.shape, WORK_SIDE_PX)
+    weight = np.zeros(size[::-1], np.float32)
+    for marks, is_kept in ((pointing.keep, True), (pointing.drop, False)):
+        pixels = zip(_to_pixels(marks, refined), _to_pixels(marks, weight), strict=True)
+        contradicted = [small for pixel, small in pixels if (refined[pixel] > 0.5) != is_kept]
+        weight[_draw_discs(weight.shape, contradicted, max(2, round(POINT_RADIUS_RATIO * max(size))))] = 1
+    if not weight.any():
+        return refined
+    soft = np.asarray(cv2.GaussianBlur(weight, (0, 0), 0.8), np.float32)
+    share = np.clip(resize_map(soft, refined.shape[::-1]), 0, 1)
+    return np.asarray(refined + share * (selected - refined), np.float32)
 
 
 class _PointRegions:

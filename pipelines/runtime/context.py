@@ -29,9 +29,9 @@ from pipelines.matting.pointing import (
     Pointing,
     correct_by_points,
     crop_area,
-    mark_settled,
     select_people,
     select_pointed,
+    settle_points,
 )
 from pipelines.models import oom_fallback
 from pipelines.models.diffusion.captions import has_style, write_caption
@@ -211,7 +211,7 @@ class JobContext:
             faces=faces,
             on_first_alpha=on_first_alpha,
             select=select,
-            settled=mark_settled(photo.shape[:2], pointing),
+            settle=partial(settle_points, pointing=pointing),
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -14,9 +16,9 @@ from pipelines.matting.pointing import (
     Pointing,
     correct_by_points,
     crop_area,
-    mark_settled,
     select_people,
     select_pointed,
+    settle_points,
 )
 
 SIDE = 400
@@ -75,21 +77,19 @@ def draw_middle() -> Mask:
     return middle > 0
 
 
-def test_where_somebody_pointed_the_colours_decide_nothing_anew() -> None:
+def test_a_point_that_the_colours_contradict_has_the_last_word() -> None:
     photo, _ = draw_discs()
     photo[draw_middle()] = 190  # the colour of the ground
 
     def select(seen: Alpha, *_: object) -> Alpha:
         return seen
 
-    (column, row), pointing = DISCS[0], Pointing(keep=[share(DISCS[0])])
-    assert cut_out_subject(photo, GivenNet(), select=select).alpha[row, column] < 0.3
-    settled = mark_settled(photo.shape[:2], pointing)
-    assert settled is not None
-    assert settled[DISCS[1][::-1]] == 0
-    kept = cut_out_subject(photo, GivenNet(), select=select, settled=settled).alpha
-    assert kept[row, column] == pytest.approx(0.6, abs=0.05)
-    assert mark_settled(photo.shape[:2], Pointing()) is None
+    (column, row), pointing = DISCS[0], Pointing(keep=[share(DISCS[0]), share((70, 130))])
+    plain = cut_out_subject(photo, GivenNet(), select=select).alpha
+    assert plain[row, column] < 0.3
+    settled = cut_out_subject(photo, GivenNet(), select=select, settle=partial(settle_points, pointing=pointing)).alpha
+    assert settled[row, column] == pytest.approx(0.6, abs=0.05)
+    assert np.array_equal(settled[:, :85], plain[:, :85]), "a point that the colours agree with changes nothing"
 
 
 def test_a_kept_point_adds_the_region_of_its_colour_where_no_net_saw_any() -> None:
