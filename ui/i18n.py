@@ -18,7 +18,7 @@ SCRIPT_PATH = "/assets/words/de.js"
 CACHE_SECONDS = 600
 """Time that a browser may cache the translation."""
 GERMAN: Mapping[str, str] = json.loads((Path(__file__).parent / "static" / "de.json").read_text("utf-8"))
-_PATTERNS = [re.compile(re.escape(key).replace(r"\{\}", "(.+?)"), re.S) for key in GERMAN if "{}" in key]
+_PATTERNS = {re.compile(re.escape(key).replace(r"\{\}", "(.+?)"), re.S): key for key in GERMAN if "{}" in key}
 
 
 def send_script(request: Request) -> Response:
@@ -36,3 +36,18 @@ def is_translated(text: str) -> bool:
     return all(
         part in GERMAN or any(shape.fullmatch(part) for shape in _PATTERNS) for part in text.strip().split(" · ")
     )
+
+
+def reads_german(accept_language: str) -> bool:
+    """Whether a browser that sends this `Accept-Language` prefers German."""
+    return accept_language.strip().lower().startswith("de")
+
+
+def translate(text: str) -> str:
+    """Return the German of a text of the page; the text itself where there is none."""
+    if text in GERMAN:
+        return GERMAN[text]
+    for pattern, key in _PATTERNS.items():
+        if found := pattern.fullmatch(text):
+            return GERMAN[key].format(*map(translate, found.groups()))
+    return text

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from pipelines.core.errors import NotFound
 from pipelines.jobs.table import JobTable
 from pipelines.storage.file_index import FileIndex
-from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, SAVED_ITEMS
+from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, SAVED_ITEMS, TEAM_MEMBERS, TEAMS
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,12 @@ def apply_retention(table: JobTable, files: FileIndex, policy: RetentionPolicy) 
     one starred row keeps it.
     """
     files.delete_partial_files(UNREFERENCED_GRACE_SECONDS)
+    _delete_ended_drafts(table)
     deleted = 0
     if policy.max_days:
-        deleted += _delete_units(table, _find_finished(table, before=time.time() - policy.max_days * DAY_SECONDS))
+        before = time.time() - policy.max_days * DAY_SECONDS
+        deleted += _delete_units(table, _find_finished(table, before))
+        _delete_teams(table, before)
     if policy.max_bytes and (excess_bytes := files.total_bytes() - policy.max_bytes) > 0:
         deleted += _delete_units(table, _take_until_freed(_find_finished(table), files, excess_bytes))
     if policy.max_days or policy.max_bytes:
@@ -92,11 +95,16 @@ def delete_jobs(table: JobTable, files: FileIndex, owner: str, ids: Sequence[str
                 table.db.execute(_DELETE_JOB, job_ids)
     texts = (text for row in rows for text in (row.job, row.result or ""))
     file_ids = {file_id for text in texts for file_id in _FILE_ID.findall(text)}
-    if file_ids:
-        file_ids -= {file_id for text in _referencing_texts(table, owner) for file_id in _FILE_ID.findall(text)}
-    for file_id in file_ids.difference(kept):
-        files.remove_owner(file_id, owner)
+    remove_unreferenced(table, files, owner, file_ids.difference(kept))
     return len(rows)
+
+
+def remove_unreferenced(table: JobTable, files: FileIndex, owner: str, file_ids: Collection[str]) -> None:
+    """Delete those of the owner's files that nothing of the owner names any more."""
+    if file_ids:
+        named = {file_id for text in _referencing_texts(table, owner) for file_id in _FILE_ID.findall(text)}
+        for file_id in set(file_ids) - named:
+            files.remove_owner(file_id, owner)
 
 
 def delete_hidden(table: JobTable, files: FileIndex, seconds: float = UNDO_SECONDS) -> int:
@@ -155,6 +163,20 @@ def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:
     return deleted
 
 
+def _delete_ended_drafts(table: JobTable) -> None:
+    """Delete the drafts of the day before, which are in no list and would keep the photos that they were made of."""
+    is_old = JOBS.c.finished < time.time() - UNREFERENCED_GRACE_SECONDS
+    table.db.execute(delete(JOBS).where(JOBS.c.draft == 1, is_old))
+
+
+def _delete_teams(table: JobTable, before: float) -> None:
+    """Delete the teams that are older than the Unix time `before`; their photos are unreferenced then."""
+    old = select(TEAMS.c.id).where(TEAMS.c.created < before)
+    with table.db.transaction():
+        table.db.execute(delete(TEAM_MEMBERS).where(TEAM_MEMBERS.c.team.in_(old)))
+        table.db.execute(delete(TEAMS).where(TEAMS.c.created < before))
+
+
 def _delete_unreferenced(table: JobTable, files: FileIndex) -> None:
     # Old files are listed before the references: a file that gets its first reference in between is not an old one.
     old = files.ids_older_than(UNREFERENCED_GRACE_SECONDS)
@@ -171,6 +193,7 @@ def _referencing_texts(table: JobTable, owner: str | None = None) -> Iterator[st
         *(select(BATCHES.c[name]).where(_is_owned(BATCHES, owner)) for name in ("shared", "about")),
         *(select(BATCH_ROWS.c[name]).where(BATCH_ROWS.c.batch.in_(own_batches)) for name in ("cells", "taken")),
         select(SAVED_ITEMS.c.value).where(_is_owned(SAVED_ITEMS, owner)),
+        select(TEAM_MEMBERS.c.photo).where(_is_owned(TEAM_MEMBERS, owner)),
     ]
     for query in queries:
         yield from (row[0] for row in table.db.fetch_rows(query) if row[0] is not None)

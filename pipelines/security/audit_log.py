@@ -1,4 +1,4 @@
-"""Hash-chained audit log of refusals and reports. It contains no names, prompts or pictures.
+"""Hash-chained audit log of refusals, reports and consents. It contains no names, prompts or pictures.
 
 A line's `link` is a keyed hash of the line before it and of the line itself. It reveals changed, removed, inserted or
 moved entries. A log that was cut short is revealed to whoever noted the last link.
@@ -58,6 +58,10 @@ class AuditLog:
         """Record an abuse report. `subject` is the id of the reported object, `sha256` the hashes of its pixels."""
         self._append_entry(owner, {"sha256": list(sha256), "verdict": "report", "reason": reason, "subject": subject})
         log.warning("reported: %s", reason)
+
+    def record_consent(self, member: str, owner: str, sha256: Sequence[str]) -> None:
+        """Record that whoever has the id `member` agreed to the use of pictures with these hashes."""
+        self._append_entry(owner, {"sha256": list(sha256), "verdict": "consent", "subject": member})
 
     def verify_chain(self) -> AuditLogState:
         """Verify the hash chain of the whole log."""

@@ -12,6 +12,7 @@ from pipelines.core.errors import BadInput, InvalidParams
 from pipelines.core.job import Job
 from pipelines.core.models import Profile
 from pipelines.core.params import MAX_SEED, Params
+from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
@@ -28,10 +29,12 @@ from pipelines.service.form_checks import FormChecks, list_form_errors, validate
 from pipelines.service.form_filling import fill_form
 from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.saved_items import SavedItemService
+from pipelines.service.teams import TeamService
 from pipelines.service.uploads import UploadService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import HELPERS, TOOLS, find_tool
+from pipelines.tools.shared import portrait_check
 
 
 class StudioService:
@@ -65,6 +68,7 @@ class StudioService:
         self.form_checks = FormChecks(files, profile, audit_log)
         self.uploads = UploadService(jobs, files, decoder_pool, SigningKeyStore(settings.data))
         self.saved_items = SavedItemService(jobs, files, self.uploads, self.form_checks, self.tools)
+        self.teams = TeamService(self.saved_items, self.uploads, files, jobs.table, audit_log, self._check_portrait)
         self.abuse_reports = AbuseReports(audit_log)
 
     def with_files(self, files: FileIndex) -> StudioService:
@@ -108,6 +112,11 @@ class StudioService:
         """Make a job of one of `HELPERS` for a page's own use: in no list, without files. Raises as `create_job`."""
         job = self._create_job(find_tool(tool_id, HELPERS), values, owner, draft=True, batch=False)
         return job.model_copy(update={"helper": True})
+
+    def _check_portrait(self, file_id: str, owner: str) -> None:
+        """Check that a photo of the owner's shows one person's face. Raises `BadInput`, and what a job can raise."""
+        values = {"photo": file_id, "consent": True}
+        wait_for_result(self.jobs.submit_and_watch(self.create_helper_job(portrait_check.TOOL.id, values, owner)))
 
     def _create_job(self, tool: Tool, values: Mapping[str, Any], owner: str, *, draft: bool, batch: bool) -> Job:
         self.licences.require_confirmed(*self._capped_models)

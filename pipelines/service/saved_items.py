@@ -181,13 +181,7 @@ class SavedItemService(SavedItemStore):
         `BadInput`.
         """
         tool = find_tool(tool_id, self._tools)
-        saved = {field: value for field, value in values.items() if field not in tool.params.model_fields}
-        saved |= {field: values[field] for field in list_look_fields(tool.params) if field in values}
-        for error in list_form_errors(tool.params, saved):
-            if error.param is None or error.param in saved:
-                raise error
-        defaults = {field: tool.params.model_fields[field].default for field in saved}
-        params = {field: value for field, value in saved.items() if value not in (defaults[field], None)}
+        params = pick_look_values(tool.params, values)
         shown = None if picture is None else _encode_look_picture(picture)
         return self.save_item(owner, "look", name, {"tool": tool.id, "params": params, "picture": shown})
 
@@ -222,6 +216,17 @@ def list_look_fields(params: type[Params]) -> tuple[str, ...]:
     """List the fields of a tool's form that a look has."""
     left_out = {*params.fields_of_kind(*UNSAVED_KINDS), *UNSAVED_FIELDS}
     return tuple(field for field in params.model_fields if field not in left_out)
+
+
+def pick_look_values(params: type[Params], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick of a form's values what a look has, where it differs from the form's defaults. Raises `InvalidParams`."""
+    saved = {field: value for field, value in values.items() if field not in params.model_fields}
+    saved |= {field: values[field] for field in list_look_fields(params) if field in values}
+    for error in list_form_errors(params, saved):
+        if error.param is None or error.param in saved:
+            raise error
+    defaults = {field: params.model_fields[field].default for field in saved}
+    return {field: value for field, value in saved.items() if value not in (defaults[field], None)}
 
 
 def _encode_look_picture(picture: Image) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -263,6 +264,19 @@ class FileIndex:
             self._store.delete_one(_provenance_name(file_id, owner, as_component=placed))
         self._store.delete_one(_wide_copy_name(file_id, owner))
         return None
+
+    def give_file(self, file_id: str, giver: str, receiver: str) -> None:
+        """Make a file of one owner, with what is kept beside it, that of another. Raises `not_found`, `disk_full`."""
+        info = self.get_info(file_id, giver)
+        self._record_file(
+            file_id, receiver, info.role, info.format, self.local_path(file_id), info.width, info.height, info.sha256
+        )
+        names = [partial(_provenance_name, as_component=placed) for placed in (False, True)]
+        for make_name in (*names, _wide_copy_name):
+            data = self._store.read_if_present(make_name(file_id, giver))
+            if data is not None:
+                self._store.put(make_name(file_id, receiver), data)
+        self.remove_owner(file_id, giver)
 
     def delete_partial_files(self, seconds: float) -> None:
         """Delete partial files of killed processes that are older than `seconds`."""

@@ -116,7 +116,30 @@ SAVED_ITEMS = Table(
     *_columns(Float, "created"),
     UniqueConstraint("owner", "what", "name"),
 )
-JOB_TABLES = (JOBS, BATCHES, BATCH_ROWS, WEBHOOKS, WEBHOOK_OWNERS, SAVED_ITEMS)
+
+TEAMS = Table(
+    "teams",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *_columns(Text, "owner name settings"),
+    *_columns(Text, "brand invite", nullable=True),
+    *_columns(Float, "created"),
+    *_columns(BigInteger, "expires"),
+)
+TEAM_MEMBERS = Table(
+    "team_members",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *_columns(Text, "team owner name role state consent photo own_link"),
+    *_columns(Text, "note", default=""),
+    *_columns(Text, "invite", nullable=True),
+    *_columns(BigInteger, "expires", nullable=True),
+    *_columns(Float, "created consented"),
+)
+Index("team_members_of_team", TEAM_MEMBERS.c.team, TEAM_MEMBERS.c.created)
+"""`invite` is what a link carries: of a team for everybody, of a member who was asked again for that member once.
+`own_link` is that of the page where a member sees and deletes what was sent. `photo` is empty for who was refused."""
+JOB_TABLES = (JOBS, BATCHES, BATCH_ROWS, WEBHOOKS, WEBHOOK_OWNERS, SAVED_ITEMS, TEAMS, TEAM_MEMBERS)
 
 # ------------------------------------------------------------ files.sqlite3
 

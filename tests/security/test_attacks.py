@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
@@ -30,6 +30,7 @@ import PIL.Image
 import pytest
 from gradio.state_holder import StateHolder
 from PIL.PngImagePlugin import PngInfo
+from sqlalchemy import update
 from starlette.datastructures import Headers
 
 from pipelines.batch.manifest import escape_spreadsheet_formula
@@ -47,12 +48,16 @@ from pipelines.provenance.c2pa import CredentialReport, verify_credentials
 from pipelines.security import ssrf_guard
 from pipelines.security.abuse_reports import MAX_REPORTS_PER_HOUR, AbuseReports
 from pipelines.security.audit_log import AuditLog
+from pipelines.service import teams as teams_service
 from pipelines.service.settings_link import build_link
+from pipelines.service.teams import Team, TeamMember
 from pipelines.settings import Settings
+from pipelines.storage.schema import TEAMS
 from pipelines.tools import TOOLS, find_tool
 from pipelines.tools.shared import precision_benchmark
 from tests.api import conftest as api_fixtures
 from tests.api.support.calls import FOREVER, RUN, make_noise_png, read_failure
+from tests.api.support.portraits import make_cat, make_portrait, send_portrait
 from tests.support.download_doors import DOWNLOADS, StudioClient, call_gradio_endpoint
 from tests.support.download_doors import Download as Leaving
 from tests.support.download_doors import DownloadRefused as Blocked
@@ -61,8 +66,10 @@ from tests.support.hostile_pictures import HOSTILE_FILE_NAMES, make_png, make_po
 from tests.support.page_client import list_events, list_picture_inputs, submit_event
 from tests.support.served_app import ServedApp, serve_app, serve_public_page, wait_until
 from ui.api.auth.access import AccessControl, ConnectionInfo
+from ui.api.auth.invite_links import InviteLinks, LinkKind
 from ui.api.auth.visitor_cookie import COOKIE_NAME
 from ui.api.documentation.code_snippets import make_snippet_request, write_curl
+from ui.api.routes import join_page
 from ui.gradio_patches import session_memory
 from ui.library_tab.layout import render_facts
 from ui.tool_tab import text as tool_tab_text
@@ -650,6 +657,120 @@ def test_42_a_picture_that_takes_long_closes_the_door_to_nobody(client: httpx.Cl
         assert slow.result(60).status_code == 200
 
 
+# ---------------------------------------------------------------- links with which a team is asked for portraits
+
+
+def make_team(here: ServedApp, owner: str = "local") -> Team:
+    tool = find_tool("business")
+    return here.service.teams.create_team(owner, tool, "Acme", days=1, brand=None, settings={})
+
+
+def join_link(here: ServedApp, word: str | None, kind: LinkKind = "invite") -> str:
+    assert word is not None
+    return here.url + here.studio.access.invite_links.make_path(kind, word)
+
+
+def ask_again(here: ServedApp, team: Team) -> TeamMember:
+    """The one member of the team, whom a link of their own was made for."""
+    assert send_portrait(join_link(here, team.invite)).status_code == 200
+    (member,) = here.service.teams.list_members(team.id)
+    return here.service.teams.decide_member(team.owner, team.id, member.id, "ask_again")
+
+
+def test_45_a_team_link_that_was_made_up_opens_nothing(here: ServedApp, client: httpx.Client, tmp_path: Path) -> None:
+    """Another studio's signature, another kind of link, a share link's token, and the names of what is there."""
+    team = make_team(here)
+    member = ask_again(here, team)
+    assert team.invite is not None
+    links, file = here.studio.access.invite_links, here.studio.access.share_links.create_link("local", member.photo)
+    made_up = [
+        InviteLinks(b"another").make_token("invite", team.invite),
+        links.make_token("invite", team.invite).replace("invite", "own"),
+        file.path.rpartition("/")[2],
+        *(team.id, member.id, team.invite, "x", "%00", "..%2f.."),
+    ]
+    for token in made_up:
+        answer = client.get(f"/join/{token}")
+        assert answer.status_code == 404, token
+        assert "Acme" not in answer.text
+        assert send_portrait(f"{here.url}/join/{token}").status_code == 404
+    for kind, word in (("own", team.invite), ("invite", member.own_link), ("own", member.invite), ("x", member.id)):
+        assert client.get(join_link(here, word, cast(LinkKind, kind))).status_code == 410
+    assert client.get(f"/s/{links.make_token('invite', team.invite)}").status_code == 404
+    assert len(here.service.teams.list_members(team.id)) == 1
+
+
+def test_46_a_link_for_one_portrait_takes_one(here: ServedApp) -> None:
+    team = make_team(here)
+    link = join_link(here, ask_again(here, team).invite)
+    with ThreadPoolExecutor(3) as pool:
+        sent = list(pool.map(lambda number: send_portrait(link, photo=make_portrait(number)).status_code, (1, 2, 1)))
+    assert sorted(sent) == [200, 410, 410]
+    (member,) = here.service.teams.list_members(team.id)
+    assert send_portrait(link, "Somebody Else").status_code == 410
+    assert here.service.teams.list_members(team.id) == [member]
+    assert member.name == "Ada King"
+
+
+def test_47_a_team_link_that_ended_tells_and_takes_nothing(here: ServedApp, client: httpx.Client) -> None:
+    """Renewed, revoked, expired, or of a team that was deleted; the links of single members as well."""
+    teams, owner = here.service.teams, "local"
+    renewed, revoked, expired, deleted = (make_team(here) for _ in range(4))
+    member = ask_again(here, revoked)
+    teams.renew_invite(owner, renewed.id, 1)
+    teams.revoke_invites(owner, revoked.id)
+    here.service.jobs.table.db.execute(update(TEAMS).where(TEAMS.c.id == expired.id).values(expires=int(time.time())))
+    teams.delete_team(owner, deleted.id)
+    for word in (renewed.invite, revoked.invite, expired.invite, deleted.invite, member.invite):
+        link = join_link(here, word)
+        for answer in (client.get(link), send_portrait(link)):
+            assert answer.status_code == 410
+            assert "Acme" not in answer.text
+    assert [len(teams.list_members(team.id)) for team in (renewed, revoked, expired)] == [0, 1, 0]
+
+
+def test_48_a_team_of_another_owner_is_not_there(here: ServedApp, client: httpx.Client) -> None:
+    """Nor does a member of another team answer under one's own."""
+    theirs, mine = make_team(here, "user:other"), make_team(here)
+    assert send_portrait(join_link(here, theirs.invite), photo=make_portrait(4)).status_code == 200
+    (member,) = here.service.teams.list_members(theirs.id)
+    for team_id in (theirs.id, mine.id):
+        decided = client.post(f"/v1/teams/{team_id}/members/{member.id}", json={"action": "approve"})
+        assert read_failure(decided)[:2] == (404, "not_found")
+    for method, rest in (("GET", ""), ("DELETE", ""), ("POST", "/invite"), ("DELETE", "/invite"), ("POST", "/page")):
+        body = {"json": {}} if method == "POST" else {}
+        assert client.request(method, f"/v1/teams/{theirs.id}{rest}", **body).status_code == 404
+    assert client.get(f"/v1/files/{member.photo}").status_code == 404
+    assert theirs.id not in client.get("/v1/teams?limit=100").text
+
+
+def test_49_a_flood_of_portraits_is_told_to_come_back(here: ServedApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    team = make_team(here)
+    monkeypatch.setattr(teams_service, "MAX_MEMBER_COUNT", 1)
+    sent = [send_portrait(join_link(here, team.invite)) for _ in range(2)]
+    assert [answer.status_code for answer in sent] == [200, 400]
+    assert len(here.service.teams.list_members(team.id)) == 1
+    monkeypatch.setattr(join_page, "PORTRAITS_PER_HOUR", 1)
+    assert send_portrait(join_link(here, team.invite)).status_code == 429
+
+
+def test_50_a_refused_portrait_takes_no_picture_of_the_owner_away(here: ServedApp, client: httpx.Client) -> None:
+    """The same pixels have one id: what a stranger sends is kept apart until it is accepted."""
+    file_id = client.post("/v1/files", files={"file": ("cat.png", make_cat())}).json()["id"]
+    assert send_portrait(join_link(here, make_team(here).invite), photo=make_cat()).status_code == 400
+    assert client.get(f"/v1/files/{file_id}/content").status_code == 200
+    other = make_team(here, "user:other")
+    assert send_portrait(join_link(here, other.invite), photo=make_cat()).status_code == 400
+    assert client.get(f"/v1/files/{file_id}/content").status_code == 200
+
+
+def test_51_a_form_of_another_site_sends_no_portrait(here: ServedApp) -> None:
+    team = make_team(here)
+    answer = httpx.post(join_link(here, team.invite), data={"name": "x"}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 400
+    assert here.service.teams.list_members(team.id) == []
+
+
 # ---------------------------------------------------------------- the list is whole
 
 
@@ -657,6 +778,6 @@ def test_every_attack_of_the_written_list_has_its_test() -> None:
     text = (Path(__file__).parents[2] / "docs" / "attacks.md").read_text()
     listed = re.findall(r"(?m)^\| (\d+) \| [^|]+ \| `(\w+)` \|$", text)
     tested = [name for name in globals() if re.match(r"test_\d\d_", name)]
-    assert [int(number) for number, _ in listed] == list(range(1, 45))
+    assert [int(number) for number, _ in listed] == list(range(1, 52))
     assert sorted(name for _, name in listed) == sorted(tested)
     assert all(name.startswith(f"test_{int(number):02d}_") for number, name in listed)

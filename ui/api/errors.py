@@ -72,7 +72,7 @@ def error_response(error: StudioError) -> JSONResponse:
 def find_route_pattern(scope: Scope) -> str:
     """Find the pattern of the route, so that logs and metrics have no ids in them."""
     path: str = scope["path"]
-    for prefix in ("/v1", "/s"):
+    for prefix in ("/v1", "/s", "/join"):
         if path == prefix or path.startswith(prefix + "/"):
             found = getattr(scope["state"].get("route"), "path", None)
             return f"{prefix}{found}" if found and prefix == "/v1" else f"{prefix}/…"

@@ -24,7 +24,7 @@ log = logging.getLogger("designerbox.request")
 PAGE_BODY_BYTES = 32_000_000
 """Bytes in one event of the page; pictures are uploaded separately."""
 
-API_PATHS = ("/v1", "/healthz", "/metrics", "/s/", "/mcp")
+API_PATHS = ("/v1", "/healthz", "/metrics", "/s/", "/join/", "/mcp")
 """Paths that are not of the page."""
 
 _REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

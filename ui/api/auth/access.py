@@ -16,9 +16,10 @@ from starlette.requests import Request
 from pipelines.core.errors import StudioError
 from pipelines.settings import Settings
 from ui.api.auth.idempotency import IdempotencyStore
+from ui.api.auth.invite_links import InviteLinks
 from ui.api.auth.keys import DEFAULT_SCOPES, ApiKey, KeyScope, KeyStore
-from ui.api.auth.rate_limits import RateLimiter
-from ui.api.auth.share_tokens import ShareLinks
+from ui.api.auth.rate_limits import RateLimiter, SlidingWindow
+from ui.api.auth.share_tokens import HOUR_SECONDS, ShareLinks
 from ui.api.auth.visitor_cookie import CookieSigner, load_cookie_secret, remember_login
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class AccessControl:
         self._cookies = CookieSigner(secret)
         self.rate_limiter = RateLimiter(keys)
         self.idempotency = IdempotencyStore(keys.database)
+        self.invite_links = InviteLinks(secret)
+        self.portrait_window = SlidingWindow(HOUR_SECONDS)
         self.share_links = ShareLinks(keys.database, secret, keys.is_owner_valid)
 
     @property

@@ -14,6 +14,8 @@ from ui.api.errors import RateLimited
 
 WINDOW_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600
+MAX_NAME_COUNT = 10_000
+"""Names from which those that caused nothing lately are forgotten."""
 BUSY_RETRY_SECONDS = 2
 """Seconds in `Retry-After` of a key that has too many jobs at once; one may have ended by then."""
 
@@ -39,6 +41,31 @@ class RateLimitState:
         }
 
 
+class SlidingWindow:
+    """Counts events in memory by the name of who causes them, over the last `seconds`. Thread-safe."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.time) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._times: dict[str, deque[float]] = {}
+
+    def count_event(self, name: str, limit: int) -> tuple[RateLimitState, bool]:
+        """Count an event of `name` unless there were `limit` already; returns the state, and whether it is refused."""
+        with self._lock:
+            now = self._clock()
+            if len(self._times) >= MAX_NAME_COUNT and name not in self._times:
+                self._times = {key: rows for key, rows in self._times.items() if rows[-1] > now - self._seconds}
+            times = self._times.setdefault(name, deque())
+            while times and times[0] <= now - self._seconds:
+                times.popleft()
+            refused = len(times) >= limit
+            if not refused:
+                times.append(now)
+            reset = max(1, round(times[0] + self._seconds - now)) if times else round(self._seconds)
+            return RateLimitState(limit, max(0, limit - len(times)), reset), refused
+
+
 class RateLimiter:
     """Counts requests in memory over a sliding minute, and pictures in the database over a UTC day."""
 
@@ -46,24 +73,15 @@ class RateLimiter:
         self._keys = keys
         self._clock = clock
         self._lock = threading.Lock()
-        self._request_times: dict[str, deque[float]] = {}
+        self._requests = SlidingWindow(WINDOW_SECONDS, clock)
 
     def count_request(self, key: ApiKey) -> tuple[RateLimitState | None, RateLimited | None]:
         """Count a request of `key`; returns the state (None without a limit) and the error when it must be refused."""
         limit = key.limits.per_minute
         if limit is None:
             return None, None
-        with self._lock:
-            now = self._clock()
-            times = self._request_times.setdefault(key.id, deque())
-            while times and times[0] <= now - WINDOW_SECONDS:
-                times.popleft()
-            refused = len(times) >= limit
-            if not refused:
-                times.append(now)
-            reset = max(1, round(times[0] + WINDOW_SECONDS - now)) if times else round(WINDOW_SECONDS)
-            state = RateLimitState(limit, max(0, limit - len(times)), reset)
-        return state, RateLimited(f"This key may ask {limit} times a minute.", reset) if refused else None
+        state, refused = self._requests.count_event(key.id, limit)
+        return state, RateLimited(f"This key may ask {limit} times a minute.", state.reset) if refused else None
 
     def admit_job(self, job: Job, count_active: Callable[[str], int]) -> None:
         """Count a new job against the quotas of its owner's key. Raises `RateLimited`.
