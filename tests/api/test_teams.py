@@ -93,6 +93,8 @@ def test_five_portraits_come_by_link_one_is_refused_one_asked_again_and_the_page
     assert (refused["state"], refused["photo"]) == ("refused", None)
     assert mine.get(f"/v1/files/{members[1]['photo']}").status_code == 404
     asked = decide(mine, team, members[2], "ask_again", "Without the hat, please.")
+    schemas = mine.get("/v1/openapi.json").json()["components"]["schemas"]
+    assert (set(team), set(asked)) == tuple(set(schemas[name]["properties"]) for name in ("Team", "TeamMember"))
     page = httpx.get(asked["url"]).text
     assert "Without the hat, please." in page
     assert 'value="Ann Lee"' in page

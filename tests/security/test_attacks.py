@@ -738,8 +738,7 @@ def test_48_a_team_of_another_owner_is_not_there(here: ServedApp, client: httpx.
         decided = client.post(f"/v1/teams/{team_id}/members/{member.id}", json={"action": "approve"})
         assert read_failure(decided)[:2] == (404, "not_found")
     for method, rest in (("GET", ""), ("DELETE", ""), ("POST", "/invite"), ("DELETE", "/invite"), ("POST", "/page")):
-        body = {"json": {}} if method == "POST" else {}
-        assert client.request(method, f"/v1/teams/{theirs.id}{rest}", **body).status_code == 404
+        assert client.request(method, f"/v1/teams/{theirs.id}{rest}", json={}).status_code == 404
     assert client.get(f"/v1/files/{member.photo}").status_code == 404
     assert theirs.id not in client.get("/v1/teams?limit=100").text
 

@@ -117,6 +117,22 @@ LOOK = _object({
     "link": {**_TEXT, "description": "The page with these settings; its host is this one."},
 })  # fmt: skip
 LOOKS = _object({"format": {"const": "designerbox-looks"}, "looks": {"type": "array", "items": {"type": "object"}}})
+TEAM_MEMBER = _object({
+    "id": _TEXT, "object": {"const": "team_member"}, "name": _TEXT, "role": _TEXT,
+    "state": {"enum": ["received", "approved", "asked_again", "refused"]}, "note": _TEXT,
+    "photo": {**_MAYBE_TEXT, "description": "A file of yours; null for who was refused."},
+    "consent": {**_TEXT, "description": "The sentence that was agreed to, in the member's language."},
+    "consented_at": _COUNT,
+    "url": {**_MAYBE_TEXT, "description": "Asked again: the link for one portrait of this member."},
+    "expires_at": _MAYBE_COUNT,
+})  # fmt: skip
+TEAM = _object({
+    "id": _TEXT, "object": {"const": "team"}, "name": _TEXT, "brand": _MAYBE_TEXT, "settings": {"type": "object"},
+    "created_at": _COUNT,
+    "url": {**_MAYBE_TEXT, "description": "Where colleagues send their portraits; null once it was taken back."},
+    "expires_at": _COUNT,
+    "members": {"type": "array", "items": _part("TeamMember")},
+})  # fmt: skip
 DELETED = _object({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
 
 _STEP = {"index": _COUNT, "total": _COUNT, "stage": _TEXT,
@@ -143,6 +159,7 @@ IMAGE_EVENT: dict[str, Any] = {
 PARTS: dict[str, dict[str, Any]] = {
     "Job": JOB, "File": FILE, "Page": PAGE, "Images": IMAGES, "Batch": BATCH, "Key": KEY, "Share": SHARE,
     "Deleted": DELETED, "Passport": PASSPORT, "Look": LOOK, "Looks": LOOKS,
+    "Team": TEAM, "TeamMember": TEAM_MEMBER,
     "Event": EVENT, "ImageEvent": IMAGE_EVENT,
 }  # fmt: skip
 """Schemas by their names in the OpenAPI document."""
@@ -159,6 +176,14 @@ SCHEMA_OF_ROUTE: dict[tuple[str, str], str] = {
     ("delete", "/keys/{key_id}"): "Key",
     ("post", "/shares"): "Share",
     ("delete", "/shares/{share_id}"): "Deleted",
+    ("post", "/teams"): "Team",
+    ("get", "/teams"): "Page",
+    ("get", "/teams/{team_id}"): "Team",
+    ("delete", "/teams/{team_id}"): "Deleted",
+    ("post", "/teams/{team_id}/invite"): "Team",
+    ("delete", "/teams/{team_id}/invite"): "Team",
+    ("post", "/teams/{team_id}/members/{member_id}"): "TeamMember",
+    ("post", "/teams/{team_id}/page"): "Job",
     ("get", "/characters/{key}/passport"): "Passport",
     ("delete", "/brands/{key}"): "Deleted",
     ("post", "/looks"): "Look",

@@ -102,7 +102,7 @@ def _complete_operation(route: dict[str, Any], path: str, method: str, service: 
     for status, answer in route["responses"].items():
         names = ["X-Request-Id", *RATE_LIMIT_HEADERS] + (["Retry-After"] if status == "429" else [])
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    if method == "post" and (path.startswith(("/tools/", "/images/")) or path == "/batches"):
+    if method == "post" and (path.startswith(("/tools/", "/images/")) or path in ("/batches", "/teams/{team_id}/page")):
         route.setdefault("parameters", []).extend((IDEMPOTENCY_PARAMETER, WEBHOOK_PARAMETER))
     kind = SCHEMA_OF_ROUTE.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
     for status in ("200", "202"):
