@@ -1,6 +1,6 @@
 """Teams: five colleagues send a portrait by link, one is refused, one is asked again, and the page is made.
 
-Attacks on the links are in tests/security/test_attacks.py.
+Attacks on the links are in tests/security/test_attacks.py, deletion and both databases in tests/service/test_teams.py.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from pipelines.compositing.team_pages import Brand, draw_sheet, parse_labels
 from pipelines.core.job import ProgressCallback
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import ToolContext
 from pipelines.imaging.resize import resize_image
-from pipelines.jobs.retention import DAY_SECONDS, RetentionPolicy, apply_retention
 from pipelines.security.audit_log import AuditLog
 from pipelines.settings import Settings
-from pipelines.storage.schema import FILES, JOBS, TEAMS
+from pipelines.storage.schema import FILES
 from pipelines.tools import business
 from tests.api.support.calls import read_failure
 from tests.api.support.portraits import make_cat, make_group, make_portrait, send_portrait
@@ -183,25 +182,6 @@ def test_who_sent_a_portrait_can_delete_it(mine: httpx.Client) -> None:
     assert read_team(mine, team)["members"] == []
     assert mine.get(f"/v1/files/{member['photo']}").status_code == 404
     assert httpx.get(own).status_code == 410
-
-
-def test_a_team_takes_its_photos_with_it_and_leaves_what_a_job_names(studio: ServedApp, mine: httpx.Client) -> None:
-    team, other = make_team(mine), make_team(mine)
-    for n, each in ((8, team), (9, team), (9, other)):
-        assert send_portrait(each["url"], photo=make_portrait(n)).status_code == 200
-    alone, shared = (row["photo"] for row in read_team(mine, team)["members"])
-    assert mine.delete(f"/v1/teams/{team['id']}").json()["deleted"]
-    assert mine.get(f"/v1/files/{alone}").status_code == 404
-    assert mine.get(f"/v1/files/{shared}").status_code == 200
-    jobs = studio.service.jobs
-    jobs.table.db.execute(update(TEAMS).where(TEAMS.c.id == other["id"]).values(created=time.time() - 3 * DAY_SECONDS))
-    jobs.table.db.execute(update(JOBS).values(finished=time.time() - 3 * DAY_SECONDS))
-    studio.service.files._db.execute(update(FILES).values(created=time.time() - 3 * DAY_SECONDS))
-    apply_retention(jobs.table, studio.service.files, RetentionPolicy(max_days=4))
-    assert mine.get(f"/v1/files/{shared}").status_code == 200, "an old file that a team names is kept"
-    apply_retention(jobs.table, studio.service.files, RetentionPolicy(max_days=2))
-    assert mine.get(f"/v1/teams/{other['id']}").status_code == 404
-    assert mine.get(f"/v1/files/{shared}").status_code == 404
 
 
 def test_teams_are_listed_newest_first_with_their_brand(mine: httpx.Client) -> None:
