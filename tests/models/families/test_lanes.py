@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(scope="module")
 def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     from diffusers.pipelines import pipeline_utils
+    from diffusers.pipelines.longcat_image import pipeline_longcat_image_edit as longcat
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
     patch = pytest.MonkeyPatch()
@@ -35,6 +36,8 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     patch.setattr(pipeline_utils, "SUPPORTED_DEVICE_MAP", ["balanced", "cuda", "cpu"])
     patch.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)
     patch.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
+    sides_of = longcat.calculate_dimensions
+    patch.setattr(longcat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
     yield make_tiny_families(tmp_path_factory.mktemp("lanes"))
     patch.undo()
 
