@@ -18,6 +18,8 @@ find_file = inspect.getfile
 import_gradio()
 assert inspect.getfile is find_file
 assert "gradio" in sys.modules and "pandas.core" not in sys.modules, "pandas was imported"
+assert not any(name.startswith("mcp") for name in sys.modules), "mcp was imported"
+import mcp
 import pandas.api.types
 from gradio import caching
 assert caching.pd.DataFrame is sys.modules["pandas"].DataFrame

@@ -336,7 +336,7 @@ class BatchTabEvents:
             [row, label, uncertainty, "yes" if uncertainty > set_aside else ""]
             for row, label, uncertainty in list_cutouts(self.batches, batch_id)
         ]
-        return {self.tab.cutouts: gr.Dataframe(rows, visible=bool(rows))}
+        return {self.tab.cutouts: gr.update(value=rows, visible=bool(rows))}
 
     def make_zip(self, request: gr.Request, batch_id: str, set_aside: float) -> Iterator[Updates]:
         """Write the finished rows and the manifest of the shown batch into a ZIP, which the page then downloads."""

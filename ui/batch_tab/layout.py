@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio import Timer
+from gradio.components.dataframe import DataframeData
 from gradio.data_classes import FileData, ListFiles
 
 from pipelines.service.orders import StudioService
@@ -35,6 +36,24 @@ class _AnyFiles:
 
 
 FileDrop = make_component("Drop", _AnyFiles, gr.File)
+
+
+class _NoRowsAtFirst:
+    """Leaves Gradio's own code, which imports pandas, a second of work, until there are rows."""
+
+    headers: list[str]
+
+    def get_block_name(self) -> str:
+        return "dataframe"
+
+    def postprocess(self, value: Any) -> DataframeData:
+        """Return the rows as the page takes them; without any the heads alone."""
+        if value is None:
+            return DataframeData(headers=self.headers, data=[], metadata=None)
+        return super().postprocess(value)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+CutoutTable = make_component("CutoutTable", _NoRowsAtFirst, gr.Dataframe)
 
 DEFAULT_SET_ASIDE = 0.5
 """Uncertainty of a cut-out from which it is more likely wrong than right."""
@@ -129,7 +148,7 @@ class BatchTab:
                         elem_id="batch-set-aside",
                     )
                     self.list_cutouts = gr.Button("List cut-outs", size="sm", elem_id="batch-cutouts")
-                    self.cutouts = gr.Dataframe(
+                    self.cutouts = CutoutTable(
                         headers=["Row", "Picture", "Uncertainty", "Set aside"],
                         datatype=["number", "str", "number", "str"],
                         interactive=False,

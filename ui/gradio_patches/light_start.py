@@ -1,6 +1,9 @@
 """Starts Gradio with less work: a third of the time until `/healthz` answers was spent on what nobody uses.
 
-- pandas is imported when something first asks for it. Gradio imports it for tables and plots, which this page lacks.
+- pandas is imported when something first asks for it. Gradio imports it for tables and plots; the one table of this
+  page is filled long after the start.
+- Gradio's own MCP server is left without the package `mcp`. The studio has a server of its own, which imports it when
+  an agent comes.
 - No stub file (`.pyi`) is written for each component. Gradio parses the source of all of them for that.
 - `Blocks.__exit__` makes no app and no config: `launch` makes both anew.
 """
@@ -23,16 +26,21 @@ PATCHED_NAMES = (
 
 
 def import_gradio() -> None:
-    """Import Gradio, if nobody has, without pandas and without writing stub files."""
+    """Import Gradio, if nobody has, without pandas, without mcp and without writing stub files."""
     if "gradio" in sys.modules:
         return
     _defer_import("pandas")
+    hide_mcp = "mcp" not in sys.modules
+    if hide_mcp:
+        sys.modules["mcp"] = None  # pyright: ignore[reportArgumentType]  to import it is an ImportError now
     find_file = inspect.getfile
     inspect.getfile = _find_no_file  # Gradio writes no stub for a class without a file
     try:
         importlib.import_module("gradio")
     finally:
         inspect.getfile = find_file
+        if hide_mcp:
+            del sys.modules["mcp"]
 
 
 @contextmanager
