@@ -7,6 +7,9 @@ from pathlib import Path
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.tools import Tool
+from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
+from pipelines.models.nets.matting_choice import run_bytes
+from pipelines.models.pinned_revisions import FILE_SHA256
 from pipelines.models.profiles import PROFILES, download_bytes
 from pipelines.models.registry import get_spec
 from pipelines.tools import TOOLS
@@ -41,6 +44,9 @@ NOTES = {
     "krea-2-turbo": "The repository is gated: accept its terms there and set `HF_TOKEN`. Its licence asks whoever "
     "serves it for content filters; the studio's cannot be switched off.",
 }
+_GENERAL_SETS = "DIS5K, DUTS, HRSOD, UHRSD, HRS10K, P3M-10k, P3M-500, humans"
+TRAINING_SETS = {LITE.id: _GENERAL_SETS, GENERAL.id: _GENERAL_SETS, PORTRAIT.id: "P3M-10k, humans"}
+"""What the authors say that each BiRefNet was trained on."""
 VERB_WORDS: dict[Verb, str] = {
     "backdrop": "scenes behind a subject",
     "text": "pictures from words",
@@ -80,8 +86,48 @@ def build_pages() -> dict[str, str]:
         "| model | draws | licence | GPU memory, at least |",
         "|---|---|---|---|",
     ]
-    index = "\n".join([*head, *lines, ""])
-    return {"README.md": index, **{f"{row.id}.md": _page(row) for row in rows.values()}}
+    nets = "Nets that cut subjects out better than those that ship with the studio: [cut-outs](cutouts.md)."
+    index = "\n".join([*head, *lines, "", nets, ""])
+    return {"README.md": index, "cutouts.md": _cutouts_page(), **{f"{row.id}.md": _page(row) for row in rows.values()}}
+
+
+def _cutouts_page() -> str:
+    head = [
+        GENERATED_NOTE,
+        "# Nets for cut-outs",
+        "",
+        "BiRefNet (Zheng et al., 2024), in the ONNX files of its authors. *Settings* downloads one at a click; with a "
+        "GPU the smallest comes by itself at the first start. What is kept takes the best one that is here, beside the "
+        "two nets that ship with the studio: where it differs from them by region, that counts in `cutout_uncertainty`. "
+        "Tools for people prefer the portrait net; no other tool takes it. A draft does not wait. `--matting small` "
+        "takes none of them. The receipt names net, commit and licence.",
+        "",
+        "| net | licence | download | memory in a run, at most | trained on |",
+        "|---|---|---|---|---|",
+    ]
+    rows, digests = [], []
+    for row in BIREFNET_FAMILY.specs:
+        link = f"[{row.repo}]({HUB_URL}/{row.repo}) at `{row.revision[:8]}`"
+        cells = (link, row.licence, _gigabytes(row.download_bytes), _gigabytes(run_bytes(row)), TRAINING_SETS[row.id])
+        rows.append(f"| {' | '.join(cells)} |")
+        digests.append(f"- {row.id}: `{FILE_SHA256[row.repo, dict(row.options)['files']]}`")
+    tail = [
+        "",
+        "They run on the processor (ONNX Runtime), also where a GPU draws, one photo at a time on all cores. "
+        "*Settings* says about how many seconds that takes on this machine: it times a net that is here and multiplies by a "
+        "ratio. "
+        "Memory and ratio were measured on the same graphs with random weights; no trained one has been run yet. A net "
+        "that needs more memory than the machine has is neither offered nor taken.",
+        "",
+        "The authors give the weights under the MIT licence. Some of the sets that they were trained on are published "
+        "for research (DIS5K among them); what follows from that for you is for you to judge.",
+        "",
+        "SHA-256 of each file, compared when it comes and whenever it is loaded:",
+        "",
+        *digests,
+        "",
+    ]
+    return "\n".join([*head, *rows, *tail])
 
 
 def _page(row: ModelSpec) -> str:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.batch.progress_text import format_bytes
+from pipelines.batch.progress_text import format_bytes, format_duration
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
-from pipelines.models.devices import detect_machine
+from pipelines.models.devices import detect_machine, total_host_bytes
+from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
 from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache, ResidentModel
-from pipelines.models.nets import control_annotators
+from pipelines.models.nets import control_annotators, matting_choice
 from pipelines.models.probes import cpu_precision
 from pipelines.models.profiles import (
     EMBEDDED,
@@ -52,6 +54,17 @@ CAP_TEXT = "Commercial use below {} only"
 CONFIRM_FIRST_TEXT = "Confirm first that the bound of this licence is not reached."
 CONFIRMED_TEXT = "Confirmed. The model may draw now."
 NOT_CONFIRMED_TEXT = "The confirmation could not be written into the data folder."
+NETS_INFO = (
+    "They free hair, leaves and lattice better. What is kept takes the best one that is here; drafts do not wait."
+)
+NET_TITLES = {LITE.id: "BiRefNet lite", GENERAL.id: "BiRefNet", PORTRAIT.id: "BiRefNet portrait, for people alone"}
+NET_HERE_TEXT = "On this machine: what is kept takes it from now on."
+NET_TOO_LARGE_TEXT = "A run takes {} of memory, and this machine has {}."
+NET_OFFER_TEXT = "Better cut-outs: {}, {}, about {} a photo here."
+NET_OFFER_UNTIMED_TEXT = "Better cut-outs: {}, {}."
+NET_MEMORY_TEXT = (
+    "It runs on the processor, beside the nets that ship with the studio, and takes {} of memory in a run."
+)
 Updates: TypeAlias = dict[Any, Any]
 POLL_SECONDS = 0.5
 """Interval at which the progress of a download is shown."""
@@ -70,19 +83,30 @@ def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl)
     SettingsTab(service, access).wire(gradio_tab)
 
 
+@dataclass(frozen=True)
+class DownloadPanel:
+    """The part of a section that shows its download."""
+
+    alerts: gr.HTML
+    start: gr.Button
+    stop: gr.Button
+    progress: gr.HTML
+
+
 class SettingsTab:
     """Components and listeners of the tab. Every handler checks that the visitor may administer."""
 
     def __init__(self, service: StudioService, access: AccessControl, downloads: DownloadManager | None = None) -> None:
         self.service = service
         self.access = access
-        self.downloads = downloads or DownloadManager()
+        self.downloads = downloads or service.downloads
         gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>')
         self.admin_only = gr.HTML(f"<p>{escape(ADMIN_ONLY_TEXT)}</p>", elem_id="settings-not-yours", visible=False)
         with gr.Row(elem_classes=["dbx-access"], visible=False) as self.admin_row:
             with gr.Column(scale=6, min_width=320):
                 self._build_memory_section()
             with gr.Column(scale=6, min_width=320, elem_classes=["dbx-form"]):
+                self._lay_out_nets()
                 self._lay_out_downloads()
 
     def _build_memory_section(self) -> None:
@@ -100,6 +124,13 @@ class SettingsTab:
         gr.HTML("<h2>On disk</h2>")
         self.disk_models = gr.HTML("", elem_id="settings-disk")
 
+    def _lay_out_nets(self) -> None:
+        gr.HTML("<h2>Better cut-outs</h2>")
+        choices = [(NET_TITLES[spec.id], spec.id) for spec in BIREFNET_FAMILY.specs]
+        self.net = gr.Radio(choices, label="Net", info=NETS_INFO, value=LITE.id, elem_id="settings-net")
+        self.net_offer_html = gr.HTML("", elem_id="settings-net-offer")
+        self.net_panel = _lay_out_panel("settings-net-")
+
     def _lay_out_downloads(self) -> None:
         gr.HTML("<h2>Profiles</h2>")
         choices = [
@@ -110,11 +141,7 @@ class SettingsTab:
         self.profile = gr.Radio(choices, label="Profile", value=chosen, elem_id="settings-profile")
         self.offer_html = gr.HTML("", elem_id="settings-offer")
         self.confirm = gr.Button("We are below this bound", visible=False, elem_id="settings-confirm")
-        self.download_alerts = gr.HTML("", elem_classes=["dbx-alerts"])
-        with gr.Row():
-            self.download = gr.Button("Download", variant="primary", elem_id="settings-download")
-            self.stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="settings-stop")
-        self.progress = gr.HTML("", elem_id="settings-progress")
+        self.panel = _lay_out_panel("settings-")
         settings = self.access.settings
         info = FLAG_FIRST_TEXT.format(settings.profile) if settings.profile else AT_START_TEXT
         starts, now = (
@@ -140,7 +167,9 @@ class SettingsTab:
             self.disk_models,
             self.unload,
         ]
-        download: list[Any] = [self.offer_html, self.confirm, self.download_alerts, self.progress, self.stop]
+        panel, net_panel = self.panel, self.net_panel
+        download: list[Any] = [self.offer_html, self.confirm, panel.alerts, panel.progress, panel.stop]
+        net: list[Any] = [self.net_offer_html, net_panel.alerts, net_panel.progress, net_panel.start, net_panel.stop]
         self.model_choice.input(
             None,
             [self.model_choice],
@@ -149,33 +178,41 @@ class SettingsTab:
             api_visibility="private",
         )
         gradio_tab.select(
-            self.refresh, [self.profile], [self.admin_only, self.admin_row, *memory, *download], **PRIVATE_EVENT
+            self.refresh,
+            [self.profile, self.net],
+            [self.admin_only, self.admin_row, *memory, *net, *download],
+            **PRIVATE_EVENT,
         )
+        self.net.input(self.choose_net, [self.net], net, **PRIVATE_EVENT)
+        net_panel.start.click(self.download_net, [self.net], net, **PRIVATE_EVENT)
+        net_panel.stop.click(self.stop_download, [], [], **PRIVATE_EVENT)
         self.unload.click(self.unload_model, [self.model_choice], memory, **PRIVATE_EVENT)
         self.profile.input(self.choose_profile, [self.profile], download, **PRIVATE_EVENT)
         self.confirm.click(self.confirm_cap, [self.profile], download, **PRIVATE_EVENT)
-        self.download.click(self.download_profile, [self.profile], download, **PRIVATE_EVENT)
-        self.stop.click(self.stop_download, [], download, **PRIVATE_EVENT)
+        panel.start.click(self.download_profile, [self.profile], download, **PRIVATE_EVENT)
+        panel.stop.click(self.stop_download, [], [], **PRIVATE_EVENT)
         self.start_profile.input(self.choose_start_profile, [self.start_profile], [self.start_status], **PRIVATE_EVENT)
 
     # ------------------------------------------------------------ handlers
 
-    async def refresh(self, request: gr.Request, profile_id: str | None) -> AsyncIterator[Updates]:
-        """Fill the tab and follow a running download."""
+    async def refresh(self, request: gr.Request, profile_id: str | None, net_id: str) -> AsyncIterator[Updates]:
+        """Fill the tab, follow a running download, and say how long a better cut-out takes here, which is measured."""
         allowed = self.access.may_administer(request)
         shown: Updates = {self.admin_row: gr.update(visible=allowed), self.admin_only: gr.update(visible=not allowed)}
         if not allowed:
             yield shown
             return
-        offer = {**self._show_offer(profile_id), self.download_alerts: ""}
+        offer = {**self._show_offer(profile_id), self.panel.alerts: ""}
         yield {
             **shown,
             **await run_in_threadpool(self._show_memory),
             **offer,
+            **self._show_net(net_id),
             **self._show_progress(self.downloads.current),
         }
         async for updates in self._follow_download():
             yield updates
+        yield await run_in_threadpool(self._show_net, net_id, is_timed=True)
 
     def unload_model(self, request: gr.Request, spec_id: str | None) -> Updates:
         """Unload one model, unless a job uses it."""
@@ -190,32 +227,48 @@ class SettingsTab:
     def choose_profile(self, request: gr.Request, profile_id: str) -> Updates:
         """Show the models of a profile with size and licence, without a request to the hub."""
         self._require_admin(request)
-        return {**self._show_offer(profile_id), self.download_alerts: ""}
+        return {**self._show_offer(profile_id), self.panel.alerts: ""}
+
+    def choose_net(self, request: gr.Request, net_id: str) -> Updates:
+        """Show what a better net for cut-outs needs, without a request to the hub."""
+        self._require_admin(request)
+        return {**self._show_net(net_id, is_timed=True), self.net_panel.alerts: ""}
+
+    async def download_net(self, request: gr.Request, net_id: str) -> AsyncIterator[Updates]:
+        """Download a better net for cut-outs, and show the progress; what is kept takes it from then on."""
+        self._require_admin(request)
+        if not self.downloads.start_download(_find_net(net_id)):
+            text = tool_tab_text.render_alert(ONE_DOWNLOAD_TEXT, self.net_panel.start.elem_id or "")
+            yield {self.net_panel.alerts: text}
+            return
+        async for updates in self._follow_download():
+            yield updates
+        yield {**self._show_net(net_id), **self._show_progress(self.downloads.current)}
 
     def confirm_cap(self, request: gr.Request, profile_id: str | None) -> Updates:
         """Note that whoever runs the studio is below the caps of a profile's licences."""
         self._require_admin(request)
         if profile_id is None:
-            return {self.download_alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
+            return {self.panel.alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
         try:
             for model in self.service.licences.list_unconfirmed(list_hub_models(_find_profile(profile_id))):
                 self.service.licences.confirm_cap(model)
         except OSError:
-            return {self.download_alerts: tool_tab_text.render_alert(NOT_CONFIRMED_TEXT, "settings-confirm")}
-        return {**self._show_offer(profile_id), self.download_alerts: tool_tab_text.render_status(CONFIRMED_TEXT)}
+            return {self.panel.alerts: tool_tab_text.render_alert(NOT_CONFIRMED_TEXT, "settings-confirm")}
+        return {**self._show_offer(profile_id), self.panel.alerts: tool_tab_text.render_status(CONFIRMED_TEXT)}
 
     async def download_profile(self, request: gr.Request, profile_id: str | None) -> AsyncIterator[Updates]:
         """Download the missing models of a profile one after the other, and show the progress."""
         self._require_admin(request)
         if profile_id is None:
-            yield {self.download_alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
+            yield {self.panel.alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
             return
         if self.service.licences.list_unconfirmed(list_hub_models(_find_profile(profile_id))):
-            yield {self.download_alerts: tool_tab_text.render_alert(CONFIRM_FIRST_TEXT, "settings-confirm")}
+            yield {self.panel.alerts: tool_tab_text.render_alert(CONFIRM_FIRST_TEXT, "settings-confirm")}
             return
         for model in list_hub_models(_find_profile(profile_id)):
             if not self.downloads.start_download(model):
-                yield {self.download_alerts: tool_tab_text.render_alert(ONE_DOWNLOAD_TEXT, "settings-download")}
+                yield {self.panel.alerts: tool_tab_text.render_alert(ONE_DOWNLOAD_TEXT, "settings-download")}
                 return
             async for updates in self._follow_download():
                 yield updates
@@ -226,11 +279,10 @@ class SettingsTab:
             **self._show_progress(self.downloads.current),
         }
 
-    def stop_download(self, request: gr.Request) -> Updates:
-        """Stop the running download."""
+    def stop_download(self, request: gr.Request) -> None:
+        """Stop the running download; whoever follows it shows its end."""
         self._require_admin(request)
         self.downloads.stop_download()
-        return {self.download_alerts: ""}
 
     def choose_start_profile(self, request: gr.Request, profile_id: str) -> Updates:
         """Use this profile from the next start on. The active profile does not change: open forms depend on it."""
@@ -257,12 +309,25 @@ class SettingsTab:
 
     async def _follow_download(self) -> AsyncIterator[Updates]:
         while (now := self.downloads.current) is not None and now.state == "running":
-            yield {self.download_alerts: "", **self._show_progress(now)}
+            yield {self._panel_of(now).alerts: "", **self._show_progress(now)}
             await asyncio.sleep(POLL_SECONDS)
 
     def _show_progress(self, current: DownloadProgress | None) -> Updates:
-        is_running = current is not None and current.state == "running"
-        return {self.progress: render_progress(current), self.stop: gr.Button(interactive=is_running)}
+        panel, is_running = self._panel_of(current), current is not None and current.state == "running"
+        shown = render_progress(current, panel.start.elem_id or "")
+        return {panel.progress: shown, panel.stop: gr.Button(interactive=is_running)}
+
+    def _panel_of(self, current: DownloadProgress | None) -> DownloadPanel:
+        return self.net_panel if current is not None and current.spec_id in NET_TITLES else self.panel
+
+    def _show_net(self, net_id: str, *, is_timed: bool = False) -> Updates:
+        net = _find_net(net_id)
+        is_offered = not is_cached(net) and matting_choice.fits_memory(net)
+        seconds = matting_choice.estimate_run_seconds(net) if is_offered and is_timed else None
+        return {
+            self.net_offer_html: render_net_offer(net, seconds),
+            self.net_panel.start: gr.Button(interactive=is_offered),
+        }
 
     def _show_offer(self, profile_id: str | None) -> Updates:
         models = list_hub_models(_find_profile(profile_id)) if profile_id else ()
@@ -375,12 +440,25 @@ def render_offer(profile: Profile) -> str:
     return render_table(("From", "Licence", "Size"), cells) + f'<div class="dbx-facts">{start}</div>'
 
 
-def render_progress(progress: DownloadProgress | None) -> str:
-    """Render the progress of a download, file by file."""
+def render_net_offer(net: ModelSpec, seconds: float | None = None) -> str:
+    """Render size, licence, seconds a photo and memory of a net for cut-outs, or that it is here, or does not fit."""
+    memory = format_bytes(matting_choice.run_bytes(net))
+    if not matting_choice.fits_memory(net):
+        lines = [NET_TOO_LARGE_TEXT.format(memory, format_bytes(total_host_bytes()))]
+    elif is_cached(net):
+        lines = [NET_HERE_TEXT, NET_MEMORY_TEXT.format(memory)]
+    else:
+        size, timed = format_bytes(download_bytes(net)), NET_OFFER_TEXT if seconds else NET_OFFER_UNTIMED_TEXT
+        lines = [timed.format(size, net.licence, format_duration(seconds or 0)), NET_MEMORY_TEXT.format(memory)]
+    return f'<div class="dbx-facts">{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
+
+
+def render_progress(progress: DownloadProgress | None, button_id: str = "settings-download") -> str:
+    """Render the progress of a download that the button `button_id` started, file by file."""
     if progress is None:
         return ""
     if progress.state == "failed":
-        return tool_tab_text.render_alert(progress.message, "settings-download")
+        return tool_tab_text.render_alert(progress.message, button_id)
     if progress.state == "stopped":
         return tool_tab_text.render_status(progress.message)
     if progress.state == "done":
@@ -406,3 +484,18 @@ def _find_profile(profile_id: str) -> Profile:
     if found is None:
         raise BadInput(f"There is no profile {profile_id!r}.")
     return with_lighter_twins(found, detect_machine())
+
+
+def _find_net(net_id: str) -> ModelSpec:
+    found = next((spec for spec in BIREFNET_FAMILY.specs if spec.id == net_id), None)
+    if found is None:
+        raise BadInput(f"There is no net {net_id!r}.")
+    return found
+
+
+def _lay_out_panel(prefix: str) -> DownloadPanel:
+    alerts = gr.HTML("", elem_classes=["dbx-alerts"])
+    with gr.Row():
+        start = gr.Button("Download", variant="primary", elem_id=f"{prefix}download")
+        stop = gr.Button("Stop", variant="stop", interactive=False, elem_id=f"{prefix}stop")
+    return DownloadPanel(alerts, start, stop, gr.HTML("", elem_id=f"{prefix}progress"))

@@ -50,7 +50,7 @@ def cut_out_subject(
     image: Image,
     net: MattingNet,
     *,
-    detail_net: MattingNet | None = None,
+    detail_nets: Sequence[MattingNet] = (),
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
@@ -62,13 +62,14 @@ def cut_out_subject(
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
 
-    `net` is quick; `detail_net`, which sees more of a photo, is asked for what is kept, and where both differ by region
-    the cut-out says how much of it is uncertain. `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any
-    size) replaces the nets. `pick` chooses the subject: the face of that number when there are `faces` (by size, as the
-    face mesh gives them), else the detached part of that number by size. `on_first_alpha` is called once with a first
-    alpha to show meanwhile; never with a user's matte, which needs no net. `select` selects the subject in the nets'
-    map, where somebody pointed at it, and `settle` has the last word there over what the colours say. Other things that
-    stand out are told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
+    `net` is quick; `detail_nets`, each better than the one before, are asked for what is kept. Each is reconciled with
+    what those before it say, and where the last differs from that by region the cut-out is uncertain. `matte` (H x W or
+    H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets. `pick` chooses the subject: the face of
+    that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
+    size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
+    no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
+    there over what the colours say. Other things that stand out are told, unless one was chosen by `pick` or
+    `is_pointed` at, or it `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -83,7 +84,7 @@ def cut_out_subject(
     if on_first_alpha is not None:
         on_first_alpha(select(rough, part, face))
     reconciled = None
-    if detail_net is not None:
+    for detail_net in detail_nets:
         reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), rough, faces)
         rough = reconciled.alpha
     selected = select(rough, part, face)

@@ -33,16 +33,14 @@ def _verify_file(model: str, path: Path, sha256: str) -> Path:
         raise ModelUnavailable(
             f"The file {path.name} of model {model} is missing. `python assets/fetch.py {model}` brings it."
         )
-    if _compute_sha256(path) != sha256:
+    if compute_sha256(path) != sha256:
         raise ModelUnavailable(
             f"The file {path.name} of model {model} is damaged. `python assets/fetch.py {model}` brings it again."
         )
     return path
 
 
-def _compute_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+def compute_sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

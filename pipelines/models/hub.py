@@ -81,7 +81,7 @@ class _DownloadStopped(Exception):
 
 
 class DownloadManager:
-    """Downloads one model at a time in a thread and resumes partial ones: safetensors and JSON only, never code."""
+    """Downloads one model at a time in a thread and resumes partial ones: safetensors, JSON and ONNX, never code."""
 
     def __init__(self, folder: Path | None = None, is_reachable: Callable[[], bool] = is_hub_reachable) -> None:
         self._folder = folder

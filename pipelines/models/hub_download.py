@@ -20,6 +20,7 @@ from typing import Any
 from pipelines.core.errors import ModelUnavailable, StudioError
 from pipelines.core.models import ModelSpec
 from pipelines.models import pinned_revisions
+from pipelines.models.bundled_weights import compute_sha256
 from pipelines.models.checkpoint import hub_client_errors, hub_url, says_disk_full
 from pipelines.models.diffusion import loader
 from pipelines.models.profiles import is_cached
@@ -79,7 +80,7 @@ def download_missing_files(spec: ModelSpec, on_file: OnFileProgress, is_reachabl
 def list_model_files(spec: ModelSpec, folder: Path | None = None) -> tuple[HubFile, ...]:
     """List every file that loading `spec` reads, with the bytes of each that are here already.
 
-    Only safetensors and JSON, never code and never pickles. `folder` is the hub's own cache unless given. Raises
+    Only safetensors, JSON and ONNX, never code and never pickles. `folder` is the hub's own cache unless given. Raises
     `ModelUnavailable` without the hub.
     """
     files: list[HubFile] = []
@@ -202,15 +203,10 @@ def _append_missing_bytes(file: HubFile, part: Path, on_bytes: OnBytes) -> None:
             expected_size=file.total_bytes,
             tqdm_class=_byte_counting_bar(add_bytes),
         )
-    if _SHA256_PATTERN.fullmatch(sha256) and _compute_sha256(part) != sha256:
+    if _SHA256_PATTERN.fullmatch(sha256) and compute_sha256(part) != sha256:
         part.unlink()
         raise ModelUnavailable(f"{file.name} of {file.repo} arrived damaged and was deleted. Please try again.")
     os.replace(part, file.path)
-
-
-def _compute_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _partial_path(path: Path) -> Path:

@@ -38,6 +38,9 @@ PINS: Mapping[str, str] = {
     "depth-anything/Depth-Anything-V2-Small-hf": "5426e4f0f36572d16453bbda7a8389317b1bef99",
     "usyd-community/vitpose-base-simple": "a93ac0c67e0b7e2c55287d21d4c460c8f3c54d45",
     "madebyollin/taef1": "b1b2d00e9e440cfbf3dedb34266864da86016ceb",
+    "onnx-community/BiRefNet-ONNX": "534d3c82d3bb8b2f0867db6dfbc3a525b8e42f67",
+    "onnx-community/BiRefNet_lite-ONNX": "de15b22ba131738a16dff04aab8bdf8dc32e3ac1",
+    "onnx-community/BiRefNet-portrait-ONNX": "dd7167f6a8b54ff7efc29a4c988938d79866464f",
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""
 
@@ -45,8 +48,18 @@ FILE_SHA256: Mapping[tuple[str, str], str] = {
     ("alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union", "Z-Image-Turbo-Fun-Controlnet-Union.safetensors"): (
         "86c085c0d7853f12ce5183499934b54d08371c60f549c5a6b20615cd23989388"
     ),
+    ("onnx-community/BiRefNet-ONNX", "onnx/model.onnx"): (
+        "58f621f00f5d756097615970a88a791584600dcf7c45b18a0a6267535a1ebd3c"
+    ),
+    ("onnx-community/BiRefNet_lite-ONNX", "onnx/model.onnx"): (
+        "5600024376f572a557870a5eb0afb1e5961636bef4e1e22132025467d0f03333"
+    ),
+    ("onnx-community/BiRefNet-portrait-ONNX", "onnx/model.onnx"): (
+        "1ba1c8ff5a7bbfadc8d8d13fb11d7be793f91f23d9d466549e37a854f6668f99"
+    ),
 }
-"""Digests of weights in a repository whose commit is not known, found in two copies that do not name one another."""
+"""Digests of weights in a repository whose commit is not known, and of ONNX files, which are checked whenever they are
+loaded too. Each was found in two copies that do not name one another."""
 
 FIRST_SEEN_FILE_NAME = "designerbox-first-seen"
 COMMIT_PATTERN = re.compile(r"[0-9a-f]{40}", re.ASCII)

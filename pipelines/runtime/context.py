@@ -57,8 +57,8 @@ ResultCache = LruCache[Hashable, Any]
 RESULT_CACHE_BYTES = 256 * 2**20
 BACKDROP_SPEC_ID = "backdrops"
 FACE_SPEC_ID = "face-mesh"
-MATTING_ROLES = ("matte", "matte-detail")
-"""The small net, which draws what a draft shows, and the second one, which what is kept waits for."""
+MATTING_ROLES = ("matte", "matte-detail", "matte-hub")
+"""The small net, which draws what a draft shows, and those that what is kept waits for, each better than the last."""
 MIN_TRANSPARENT_RATIO = 0.03
 """Share of a picture that is transparent, from which its transparency is a cut-out and no border or rounded corner."""
 HEAD_LOST_MESSAGE = (
@@ -142,7 +142,7 @@ class JobContext:
         may_search = self.may_search_faces(params.photo)
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
         faces = self._detect_faces(params.photo) if may_search else ()
-        # A draft does not wait for the second net.
+        # A draft does not wait for the other nets.
         spec_ids = self._matting_spec_ids[:1] if self.draft else self._matting_spec_ids
         cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
         if params.matte is None and not params.is_pointed and params.pick < len(faces):
@@ -205,7 +205,7 @@ class JobContext:
         cutout = cut_out_subject(
             photo,
             nets[0],
-            detail_net=nets[1] if len(nets) > 1 else None,
+            detail_nets=nets[1:],
             matte=matte,
             pick=params.pick,
             faces=faces,

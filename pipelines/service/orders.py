@@ -19,8 +19,10 @@ from pipelines.jobs.queue import JobQueue
 from pipelines.models import nets
 from pipelines.models.bundled_weights import are_files_present
 from pipelines.models.diffusion.captions import has_style, write_caption
+from pipelines.models.hub import DownloadManager
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
+from pipelines.models.nets.matting_choice import find_hub_net
 from pipelines.models.registry import all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports
@@ -38,7 +40,7 @@ from pipelines.tools.shared import portrait_check
 
 
 class StudioService:
-    """Makes jobs, and holds what its callers use: the queue, files, uploads, saved items.
+    """Makes jobs, and holds what its callers use: the queue, files, uploads, saved items, downloads.
 
     `on_order(owner, subject)` is told of each job or batch that an owner orders where no webhook address was given.
     """
@@ -62,6 +64,7 @@ class StudioService:
         self.tools = tuple(tools)
         self.on_order = on_order
         self._decoder_pool = decoder_pool
+        self.downloads = DownloadManager()
         self.loras = LoraLibrary(settings.data / "loras")
         self.licences = LicenceConfirmations(settings.owner_data)
         self._capped_models = tuple(row for row in all_specs() if row.revenue_cap and row.id in profile.specs.values())
@@ -133,7 +136,7 @@ class StudioService:
             params=params.model_dump(mode="json"),
             seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
             profile=self.profile.id,
-            specs=self._choose_specs(),
+            specs=self._choose_specs(tool),
             owner=owner,
             created=time.time(),
             consent=consent,
@@ -148,11 +151,13 @@ class StudioService:
     def _find_label(self, photo: object, owner: str) -> str:
         return self.files.find_label(photo, owner) if isinstance(photo, str) and photo else ""
 
-    def _choose_specs(self) -> dict[str, str]:
+    def _choose_specs(self, tool: Tool) -> dict[str, str]:
         """Choose the model for each verb and role: the profile's, and the best nets that are on this machine."""
         ids = {"matte": nets.best_matting_id()}
         if self.settings.matting == "both" and are_files_present(nets.ISNET):
             ids["matte-detail"] = nets.ISNET.id
+        if self.settings.matting == "both" and (hub_net := find_hub_net(for_portrait=tool.person)):
+            ids["matte-hub"] = hub_net.id
         if "control" in self.profile.specs:
             ids["map-pose"] = control_annotators.best_pose_id()
         return {**self.profile.specs, **ids}

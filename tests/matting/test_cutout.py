@@ -22,6 +22,7 @@ from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from tests.bench.pictures import matte_error as bench
+from tests.support.examples import make_blob, make_noise
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 NAMES = ("astronaut", "hopper", "coffee", "chelsea")
@@ -73,7 +74,7 @@ def detail_net() -> Iterator[IsNet]:
 @pytest.fixture(scope="module")
 def cuts(net: U2Net, detail_net: IsNet, mesh: FaceMesh) -> dict[str, Cutout]:
     return {
-        name: cut_out_subject(example(name), net, detail_net=detail_net, faces=mesh.find_faces(example(name)))
+        name: cut_out_subject(example(name), net, detail_nets=[detail_net], faces=mesh.find_faces(example(name)))
         for name in NAMES
     }
 
@@ -148,10 +149,29 @@ def test_a_first_alpha_is_reported_before_the_second_net_is_asked(net: U2Net) ->
         assert alpha[200, 90] == 1
         assert alpha[20, 20] == 0
 
-    cut_out_subject(photo, Watched(), detail_net=Watched(), on_first_alpha=seen)
+    cut_out_subject(photo, Watched(), detail_nets=[Watched()], on_first_alpha=seen)
     assert told == ["look", "seen", "look"]
     cut_out_subject(photo, Watched(), matte=np.full((8, 8), 255, np.uint8), on_first_alpha=seen)
     assert len(told) == 3
+
+
+def test_a_third_net_settles_what_two_differ_about() -> None:
+    """It is reconciled with what both say: with one of two very different mattes it leaves less in doubt."""
+    near, far = make_blob(200, 300, (70, 100), (50, 70)), make_blob(200, 300, (230, 100), (50, 70))
+
+    class Told:
+        def __init__(self, alpha: Alpha) -> None:
+            self.alpha = alpha
+
+        def predict_alpha(self, image: Image) -> Alpha:
+            return self.alpha
+
+    quick, detailed = Told(near * np.float32(0.6)), Told(far * np.float32(0.9))
+    photo = make_noise(200, 300)
+    two = cut_out_subject(photo, quick, detail_nets=[detailed])
+    three = cut_out_subject(photo, quick, detail_nets=[detailed, detailed])
+    assert three.uncertainty < two.uncertainty
+    assert three.alpha[100, 230] > 0.9
 
 
 def test_same_photo_same_cutout(net: U2Net) -> None:

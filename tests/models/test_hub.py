@@ -30,16 +30,18 @@ from pipelines.engines.local import LocalEngine
 from pipelines.models import checkpoint, hub, hub_download, lora, pinned_revisions
 from pipelines.models.diffusion import loader
 from pipelines.models.families import FAMILIES
+from pipelines.models.families.birefnet import BIREFNET_FAMILY
 from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 from pipelines.models.hub import DownloadManager, DownloadProgress, is_hub_reachable
 from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.profiles import is_cached
 from pipelines.models.registry import all_specs
 from pipelines.runtime import progress
 from pipelines.storage.file_index import FileIndex
-from tests.models.support import tiny_checkpoints
+from tests.models.support import tiny_birefnet, tiny_checkpoints
 from tests.support.gated_tool import UnfilteredEngine
 
-FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "control_net", "maps")
+FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "control_net", "maps", "birefnet")
 
 
 @pytest.fixture(autouse=True)
@@ -345,7 +347,7 @@ def test_a_file_that_arrives_damaged_is_deleted_and_fetched_anew(
 ):
     downloads = DownloadManager(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(hub_download, "_compute_sha256", lambda _: "0" * 64)
+        patch.setattr(hub_download, "compute_sha256", lambda _: "0" * 64)
         downloads.start_download(MODEL)
         now = wait_for_state(downloads)
     assert (now.state, "arrived damaged" in now.message) == ("failed", True)
@@ -366,6 +368,27 @@ def test_a_file_that_is_not_the_one_that_is_known_is_not_fetched(
         assert now.state == state
         assert (WEIGHTS in downloaded_files(tmp_path / state)) == (state == "done")
     assert "is another file" in now.message
+
+
+def test_a_matting_net_comes_alone_is_checked_and_is_loaded_from_where_it_lies(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    net = ModelSpec("made", "birefnet", (), "MIT", "we/made", COMMIT, options=(("files", "onnx/model.onnx"),))
+    data = tiny_birefnet.make_file()
+    fake.files = {**FILES, "onnx/model.onnx": data, "onnx/model_fp16.onnx": b"another"}
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub_download, "RESUMED_FILE_BYTES", len(data))  # as the real one: in parts
+    for sha256, state in (("0" * 64, "failed"), (hashlib.sha256(data).hexdigest(), "done")):
+        monkeypatch.setattr(pinned_revisions, "FILE_SHA256", {("we/made", "onnx/model.onnx"): sha256})
+        downloads = DownloadManager()
+        assert not is_cached(net)
+        downloads.start_download(net)
+        assert wait_for_state(downloads).state == state
+    assert downloaded_files(tmp_path) == {"onnx/model.onnx": data}
+    assert is_cached(net)
+    loaded = BIREFNET_FAMILY.load(net, "cpu")
+    assert loaded.predict_map(np.zeros((8, 8, 3), np.uint8)).shape == (1024, 1024)
+    loaded.close()
 
 
 def test_two_that_want_the_same_file_fetch_it_once(fake: FakeHub, tmp_path: Path):

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Image
+from pipelines.models.families.birefnet import LITE
+from pipelines.models.nets import matting_choice
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from pipelines.quality.subject_checks import UNCLEAR_NOTICE
+from tests.models.support import tiny_birefnet
 from tests.support.examples import make_blob, make_noise
 from tests.support.real_studio import RealStudio
 
@@ -34,6 +37,24 @@ def test_a_draft_waits_for_the_small_net_alone_and_what_is_kept_for_both(studio:
     again = studio.make("product", photo=photo, preset="transparent").receipt
     assert again["cutout_uncertainty"] == kept["cutout_uncertainty"]
     assert studio.cache.load_counts["isnet"] == 1
+
+
+def test_what_is_kept_takes_a_better_net_that_is_here_and_the_receipt_names_it(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    photo = studio.photos["coffee"]
+    assert "matte-hub" not in studio.create_job("cutout", photo=photo).specs
+    tiny_birefnet.put_into_cache(LITE, tmp_path, monkeypatch)
+    monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**12)
+    draft = studio.make("cutout", photo=photo, draft=True).receipt
+    assert LITE.id not in {row["id"] for row in draft["models"]}
+    kept = studio.make("cutout", photo=photo).receipt
+    assert {"id": LITE.id, "revision": LITE.revision, "licence": "MIT"} in kept["models"]
+    assert {row["id"] for row in kept["models"]} >= {"u2netp", "isnet"}
+    assert kept["cutout_uncertainty"] > UNCLEAR_UNCERTAINTY  # weights that nobody trained see something else
+    small = studio.service.settings.model_copy(update={"matting": "small"})
+    monkeypatch.setattr(studio.service, "settings", small)
+    assert "matte-hub" not in studio.create_job("cutout", photo=photo).specs
 
 
 def test_a_matte_of_ones_own_is_not_doubted(studio: RealStudio) -> None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from pipelines.core.models import Profile
 from pipelines.engines.local import LocalEngine
-from pipelines.models.profiles import EMBEDDED
+from pipelines.models.families.birefnet import LITE
+from pipelines.models.profiles import EMBEDDED, KLEIN
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from ui.server import factory
@@ -16,3 +23,24 @@ def test_an_unused_model_goes_after_as_long_as_the_flag_says(tmp_path: Path) -> 
     engine = factory._build_local_engine(settings, FileIndex(tmp_path), "cpu", EMBEDDED)
     assert isinstance(engine, LocalEngine)
     assert engine.cache._options.idle_seconds == 30
+
+
+@pytest.mark.parametrize(
+    ("profile", "device", "matting", "fetched"),
+    [
+        (KLEIN, "cuda", "both", [LITE.id]),
+        (KLEIN, "cpu", "both", []),
+        (EMBEDDED, "cuda", "both", []),
+        (KLEIN, "cuda", "small", []),
+    ],
+)
+def test_where_a_gpu_draws_the_smallest_better_net_for_cutouts_comes_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, device: str, matting: Any, fetched: list[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(factory, "fits_memory", lambda _: True)
+    started: list[str] = []
+    downloads = SimpleNamespace(start_download=lambda spec: started.append(spec.id))
+    service = SimpleNamespace(profile=profile, settings=Settings(matting=matting), downloads=downloads)
+    factory.fetch_better_net(cast(StudioService, service), device)
+    assert started == fetched

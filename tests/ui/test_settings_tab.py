@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import unescape
 from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
 import pytest
 
-from pipelines.batch.progress_text import format_bytes
+from pipelines.batch.progress_text import format_bytes, format_duration
 from pipelines.core.errors import BadInput
 from pipelines.core.models import ModelSpec
 from pipelines.models import profiles
+from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE
 from pipelines.models.hub import DownloadManager, DownloadProgress, HubFile
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache
+from pipelines.models.nets import matting_choice
 from pipelines.models.profiles import EMBEDDED, PROFILES
 from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
+from tests.models.support import tiny_birefnet
 from tests.models.test_residency import make_cache
 from tests.support.gradio_loop import build_in_event_loop
 from tests.ui.test_api_tab import make_request
 from ui import settings_tab
 from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import KeyStore
+from ui.i18n import is_translated
 from ui.page import PAGE_TABS
 from ui.server import factory
 from ui.settings_tab import SettingsTab, list_hub_models, render_loaded, render_offer, render_progress
@@ -111,6 +117,7 @@ def collect_all(updates: AsyncIterator[dict[Any, Any]]) -> list[dict[Any, Any]]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings_tab, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(matting_choice, "_measure_u2net_seconds", lambda: 0.5)
 
 
 STRANGERS: list[tuple[dict[str, Any], Any]] = [
@@ -126,7 +133,7 @@ def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str,
     made = build_tab(tmp_path, **settings)
     with cache_of(made).borrow_model("a"):
         pass
-    (shown,) = collect_all(made.refresh(request_, OFFERED.id))
+    (shown,) = collect_all(made.refresh(request_, OFFERED.id, LITE.id))
     assert shown[made.admin_row]["visible"] is False
     assert set(shown) == {made.admin_row, made.admin_only}
     handlers: tuple[Callable[[], Any], ...] = (
@@ -135,6 +142,8 @@ def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str,
         lambda: made.stop_download(request_),
         lambda: made.choose_start_profile(request_, "klein"),
         lambda: made.confirm_cap(request_, "krea"),
+        lambda: made.choose_net(request_, LITE.id),
+        lambda: collect_all(made.download_net(request_, LITE.id)),
         lambda: collect_all(made.download_profile(request_, OFFERED.id)),
     )
     for handler in handlers:
@@ -150,7 +159,7 @@ def test_who_administers_sees_models_with_sizes_and_unloads_them(tmp_path: Path)
     made = build_tab(tmp_path, auth="anna:secret")
     anna = make_request("studio.example", "anna")
     with cache_of(made).borrow_model("a"):
-        shown = collect_all(made.refresh(anna, OFFERED.id))[0]
+        shown = collect_all(made.refresh(anna, OFFERED.id, LITE.id))[0]
         assert shown[made.admin_row]["visible"] is True
         assert "In use (1)" in shown[made.loaded_models]
         assert "<td>a</td>" in shown[made.loaded_models]
@@ -196,12 +205,12 @@ def test_a_capped_licence_is_confirmed_before_anything_is_fetched_or_started_wit
     assert shown[made.confirm]["visible"] is True
     assert made.choose_profile(make_request(), "klein")[made.confirm]["visible"] is False
     (refused,) = collect_all(made.download_profile(make_request(), "krea"))
-    assert settings_tab.CONFIRM_FIRST_TEXT in refused[made.download_alerts]
+    assert settings_tab.CONFIRM_FIRST_TEXT in refused[made.panel.alerts]
     assert "confirms that once" in made.choose_start_profile(make_request(), "krea")[made.start_status]
     assert cast(FakeDownloads, made.downloads).started == []
     assert not (tmp_path / "profile.txt").exists()
     said = made.confirm_cap(make_request(), "krea")
-    assert settings_tab.CONFIRMED_TEXT in said[made.download_alerts]
+    assert settings_tab.CONFIRMED_TEXT in said[made.panel.alerts]
     assert said[made.confirm]["visible"] is False
     assert "From the next start on" in made.choose_start_profile(make_request(), "krea")[made.start_status]
     collect_all(made.download_profile(make_request(), "krea"))
@@ -211,18 +220,62 @@ def test_a_capped_licence_is_confirmed_before_anything_is_fetched_or_started_wit
 def test_a_download_shows_its_files_and_its_end(tmp_path: Path) -> None:
     made = build_tab(tmp_path)
     shown = collect_all(made.download_profile(make_request(), OFFERED.id))
-    assert "unet/model.safetensors" in shown[0][made.progress]
-    assert "made is here: 2.0 GB in 1 files." in shown[-1][made.progress]
+    assert "unet/model.safetensors" in shown[0][made.panel.progress]
+    assert "made is here: 2.0 GB in 1 files." in shown[-1][made.panel.progress]
     assert cast(FakeDownloads, made.downloads).started == [list_hub_models(OFFERED)[0].id]
 
 
 def test_a_second_download_waits_and_a_failed_one_says_why(tmp_path: Path) -> None:
     made = build_tab(tmp_path, FakeDownloads(DONE, busy=True))
     (only,) = collect_all(made.download_profile(make_request(), OFFERED.id))
-    assert settings_tab.ONE_DOWNLOAD_TEXT in only[made.download_alerts]
+    assert settings_tab.ONE_DOWNLOAD_TEXT in only[made.panel.alerts]
     lost = build_tab(tmp_path, FakeDownloads(DownloadProgress("made", (), "failed", "The hub <is> away.")))
     shown = collect_all(lost.download_profile(make_request(), OFFERED.id))
-    assert "The hub &lt;is&gt; away." in shown[-1][lost.progress]
+    assert "The hub &lt;is&gt; away." in shown[-1][lost.panel.progress]
+
+
+def test_better_nets_are_offered_with_size_licence_seconds_and_memory_and_come_at_a_click(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**12)
+    made = build_tab(tmp_path)
+    for net in BIREFNET_FAMILY.specs:
+        shown = made.choose_net(make_request(), net.id)
+        seconds = 0.5 * float(dict(net.options)["u2net_runs"])
+        told = f"{format_bytes(net.download_bytes)}, MIT, about {format_duration(seconds)} a photo here"
+        assert told in shown[made.net_offer_html]
+        assert format_bytes(matting_choice.run_bytes(net)) in shown[made.net_offer_html]
+        words = {unescape(word).strip() for word in re.split(r"<[^>]*>", shown[made.net_offer_html])} - {""}
+        assert not [word for word in words if not is_translated(word)]
+    shown = collect_all(made.download_net(make_request(), LITE.id))
+    assert cast(FakeDownloads, made.downloads).started == [LITE.id]
+    assert shown[-1][made.net_panel.start].interactive is True  # this fake brings nothing
+    tiny_birefnet.put_into_cache(LITE, tmp_path, monkeypatch)
+    here = made.choose_net(make_request(), LITE.id)
+    assert settings_tab.NET_HERE_TEXT in here[made.net_offer_html]
+    assert here[made.net_panel.start].interactive is False
+
+
+def test_the_progress_of_a_net_stands_where_it_was_started(tmp_path: Path) -> None:
+    made = build_tab(tmp_path, FakeDownloads(replace(DONE, spec_id=LITE.id)))
+    shown = collect_all(made.download_net(make_request(), LITE.id))
+    assert "unet/model.safetensors" in shown[0][made.net_panel.progress]
+    assert f"{LITE.id} is here" in shown[-1][made.net_panel.progress]
+    assert all(made.panel.progress not in updates for updates in shown)
+    busy = build_tab(tmp_path, FakeDownloads(DONE, busy=True))
+    (only,) = collect_all(busy.download_net(make_request(), LITE.id))
+    assert settings_tab.ONE_DOWNLOAD_TEXT in only[busy.net_panel.alerts]
+
+
+def test_a_net_that_does_not_fit_the_memory_is_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**9)
+    made = build_tab(tmp_path)
+    shown = made.choose_net(make_request(), GENERAL.id)
+    assert "this machine has" in shown[made.net_offer_html]
+    assert shown[made.net_panel.start].interactive is False
+    with pytest.raises(BadInput):
+        made.choose_net(make_request(), "u2netp")
 
 
 def test_progress_is_a_share_of_the_bytes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.core.models import ModelFamily
 from pipelines.models import nets
+from pipelines.models.families.birefnet import BIREFNET_FAMILY
 from pipelines.models.families.control_nets import CONTROL_NETS
 from pipelines.models.families.flux2 import FLUX2_FAMILY
 from pipelines.models.families.krea import KREA_FAMILY
@@ -26,5 +27,6 @@ FAMILIES: tuple[ModelFamily, ...] = (
     LONGCAT_FAMILY,
     KREA_FAMILY,
     CONTROL_NETS,
+    BIREFNET_FAMILY,
     ANNOTATORS,
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +23,15 @@ class OnnxMattingNet:
     """A loaded net that sees a photo as a square. Safe from any thread; no more run at once than the cores can take."""
 
     input_side_px: int
+    thread_count = 0  # of one run; 0: THREAD_COUNT
     keeps_run_memory = True  # between runs, which makes them faster
 
     def __init__(self, spec: ModelSpec) -> None:
-        (path,) = verify_files(spec)
+        (path,) = self._find_files(spec)
         self.spec = spec
+        threads = self.thread_count or THREAD_COUNT
         options = ort.SessionOptions()
-        options.intra_op_num_threads = THREAD_COUNT
+        options.intra_op_num_threads = threads
         # The memory arena makes a run a third faster; the memory pattern would cost 200 MB for nothing.
         options.enable_mem_pattern = False
         # Weights of 8 bit become float once, when the net is loaded, and not in every run.
@@ -37,7 +41,7 @@ class OnnxMattingNet:
         if not self.keeps_run_memory:
             self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         # Each concurrent run takes memory that the session never frees, and is no faster than one after the other.
-        self._run_slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // THREAD_COUNT))
+        self._run_slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // threads))
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 
@@ -51,6 +55,10 @@ class OnnxMattingNet:
     def predict_alpha(self, image: Image) -> Alpha:
         """Predict the raw map, H x W, float32, 0 to 1; stretching it, as its authors do, makes subjects of noise."""
         return resize_net_map(self.predict_map(image), image.shape)
+
+    def _find_files(self, spec: ModelSpec) -> Sequence[Path]:
+        """Return the verified file of the net. Raises `ModelUnavailable`."""
+        return verify_files(spec)
 
     def _to_input(self, image: Image) -> npt.NDArray[np.float32]:
         raise NotImplementedError

@@ -82,7 +82,7 @@ def _cut_out(photo: TruthPhoto, net: _Remembered, detail_net: _Remembered) -> Al
     alpha = np.zeros_like(photo.alpha)
     for pick in range(8 if photo.kind == "group" else 1):
         try:
-            alpha = np.maximum(alpha, cut_out_subject(photo.image, net, detail_net=detail_net, pick=pick).alpha)
+            alpha = np.maximum(alpha, cut_out_subject(photo.image, net, detail_nets=[detail_net], pick=pick).alpha)
         except BadInput:  # no further subject
             break
     return alpha

@@ -1,0 +1,53 @@
+"""Which nets cut out: those that ship with the project, and beside them the best from the hub that is here."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import numpy as np
+
+from pipelines.core.models import ModelSpec
+from pipelines.models import nets
+from pipelines.models.devices import total_host_bytes
+from pipelines.models.families.birefnet import GENERAL, LITE, PORTRAIT
+from pipelines.models.profiles import is_cached
+
+
+def find_hub_net(*, for_portrait: bool) -> ModelSpec | None:
+    """Return the best matting net of the hub that is on this machine and fits its memory; None without one."""
+    ranked = (PORTRAIT, GENERAL, LITE) if for_portrait else (GENERAL, LITE)
+    return next((spec for spec in ranked if fits_memory(spec) and is_cached(spec)), None)
+
+
+def fits_memory(spec: ModelSpec) -> bool:
+    """Tell whether a run of a hub net fits the memory of this machine."""
+    return run_bytes(spec) <= total_host_bytes()
+
+
+def run_bytes(spec: ModelSpec) -> int:
+    """Return the bytes of memory that a run of a hub net takes at its highest, measured beforehand."""
+    return int(dict(spec.options)["run_bytes"])
+
+
+def estimate_run_seconds(spec: ModelSpec) -> float:
+    """Estimate the seconds of a run of a hub net here: those of small U2-Net, measured once, times a known ratio."""
+    return float(dict(spec.options)["u2net_runs"]) * _measure_u2net_seconds()
+
+
+@lru_cache(maxsize=1)
+def _measure_u2net_seconds() -> float:
+    """Measure the seconds of a run of small U2-Net on as many threads as a hub net takes; the quickest of three."""
+    from pipelines.models.nets.birefnet import BiRefNet
+    from pipelines.models.nets.u2net import U2Net
+
+    class TimedU2Net(U2Net):
+        thread_count = BiRefNet.thread_count
+
+    net, photo, seconds = TimedU2Net(nets.U2NETP), np.zeros((64, 64, 3), np.uint8), []
+    for _ in range(3):
+        started = time.perf_counter()
+        net.predict_map(photo)
+        seconds.append(time.perf_counter() - started)
+    net.close()
+    return min(seconds)
