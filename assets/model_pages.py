@@ -96,11 +96,11 @@ def _cutouts_page() -> str:
         GENERATED_NOTE,
         "# Nets for cut-outs",
         "",
-        "BiRefNet (Zheng et al., 2024), in the ONNX files of its authors. *Settings* downloads one at a click; with a "
-        "GPU the smallest comes by itself at the first start. What is kept takes the best one that is here, beside the "
-        "two nets that ship with the studio: where it differs from them by region, that counts in `cutout_uncertainty`. "
-        "Tools for people prefer the portrait net; no other tool takes it. A draft does not wait. `--matting small` "
-        "takes none of them. The receipt names net, commit and licence.",
+        "BiRefNet (Zheng et al., 2024), in the ONNX files of its authors. *Settings* downloads one at a click; "
+        "with a GPU the smallest comes by itself at the first start. What is kept takes the best one that is here,"
+        " beside the two nets that ship with the studio: where it differs from them by region, that counts in "
+        "`cutout_uncertainty`. Tools for people prefer the portrait net; no other tool takes it. A draft does not "
+        "wait. `--matting small` takes none of them. The receipt names net, commit and licence.",
         "",
         "| net | licence | download | memory in a run, at most | trained on |",
         "|---|---|---|---|---|",
@@ -114,10 +114,11 @@ def _cutouts_page() -> str:
     tail = [
         "",
         "They run on the processor (ONNX Runtime), also where a GPU draws, one photo at a time on all cores. "
-        "*Settings* says about how many seconds that takes on this machine: it times a net that is here and multiplies by a "
-        "ratio. "
-        "Memory and ratio were measured on the same graphs with random weights; no trained one has been run yet. A net "
-        "that needs more memory than the machine has is neither offered nor taken.",
+        "*Settings* says about how many seconds that takes on this machine: it times a net that is here and "
+        "multiplies by a ratio. Memory and ratio were measured on the same graphs with random weights; no trained "
+        "one has been run yet. A net that needs more memory than the machine has is neither offered nor taken.",
+        "",
+        "How sure `cutout_uncertainty` is was measured with the two nets that ship with the studio, not with a third.",
         "",
         "The authors give the weights under the MIT licence. Some of the sets that they were trained on are published "
         "for research (DIS5K among them); what follows from that for you is for you to judge.",

@@ -16,7 +16,7 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
-from pipelines.models.devices import detect_machine, total_host_bytes
+from pipelines.models.devices import detect_machine
 from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
 from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
@@ -59,7 +59,7 @@ NETS_INFO = (
 )
 NET_TITLES = {LITE.id: "BiRefNet lite", GENERAL.id: "BiRefNet", PORTRAIT.id: "BiRefNet portrait, for people alone"}
 NET_HERE_TEXT = "On this machine: what is kept takes it from now on."
-NET_TOO_LARGE_TEXT = "A run takes {} of memory, and this machine has {}."
+NET_TOO_LARGE_TEXT = "A run takes {} of memory: too much for this machine, which has {}."
 NET_OFFER_TEXT = "Better cut-outs: {}, {}, about {} a photo here."
 NET_OFFER_UNTIMED_TEXT = "Better cut-outs: {}, {}."
 NET_MEMORY_TEXT = (
@@ -444,7 +444,7 @@ def render_net_offer(net: ModelSpec, seconds: float | None = None) -> str:
     """Render size, licence, seconds a photo and memory of a net for cut-outs, or that it is here, or does not fit."""
     memory = format_bytes(matting_choice.run_bytes(net))
     if not matting_choice.fits_memory(net):
-        lines = [NET_TOO_LARGE_TEXT.format(memory, format_bytes(total_host_bytes()))]
+        lines = [NET_TOO_LARGE_TEXT.format(memory, format_bytes(matting_choice.total_host_bytes()))]
     elif is_cached(net):
         lines = [NET_HERE_TEXT, NET_MEMORY_TEXT.format(memory)]
     else:

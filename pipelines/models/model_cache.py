@@ -227,7 +227,8 @@ class ModelCache:
             # Outside the lock: reading headers may reach for the disk or the hub.
             if row.repo and not row.files and on_file is not None:
                 download_missing_files(row, on_file, self._is_hub_reachable)
-            size = family.estimate_bytes(row)
+            is_elsewhere = self.device != "cpu" and dict(row.options).get("runs_on") == "cpu"
+            size = 0 if is_elsewhere else family.estimate_bytes(row)
         # Outside the lock too, so that other models stay usable meanwhile.
         self._load_or_return(entry, row, family, evicted)
         return entry

@@ -10,6 +10,7 @@ import pytest
 from pipelines.core.errors import ModelUnavailable
 from pipelines.models import pinned_revisions
 from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
+from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.matting_choice import find_hub_net
 from pipelines.models.nets.u2net import CHANNEL_DEVIATIONS, CHANNEL_MEANS
@@ -49,9 +50,17 @@ def test_the_best_net_that_is_here_and_fits_is_taken(monkeypatch: pytest.MonkeyP
         tiny_birefnet.put_into_cache(spec, tmp_path, monkeypatch)
         assert find_hub_net(for_portrait=False) == of_things
         assert find_hub_net(for_portrait=True) == of_people
-    memory = matting_choice.run_bytes(GENERAL) - 1
+    memory = matting_choice.run_bytes(GENERAL) / matting_choice.RUN_MEMORY_RATIO - 1
     monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: memory)
     assert find_hub_net(for_portrait=True) == LITE
+
+
+def test_on_a_gpu_the_net_takes_nothing_of_its_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tiny_birefnet.put_into_cache(LITE, tmp_path, monkeypatch)
+    for device, size in (("cpu:1", 0), ("cpu", LITE.bytes)):
+        cache = ModelCache((BIREFNET_FAMILY,), CacheOptions(device=device, budget_bytes=size))
+        with cache.borrow_model(LITE.id):
+            assert [row["bytes"] for row in cache.resident_models()] == [size]
 
 
 def test_the_seconds_of_a_run_are_estimated_from_a_net_that_is_here() -> None:

@@ -272,7 +272,8 @@ def test_a_net_that_does_not_fit_the_memory_is_not_offered(tmp_path: Path, monke
     monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**9)
     made = build_tab(tmp_path)
     shown = made.choose_net(make_request(), GENERAL.id)
-    assert "this machine has" in shown[made.net_offer_html]
+    assert "too much for this machine, which has 1.0 GB" in shown[made.net_offer_html]
+    assert is_translated(settings_tab.NET_TOO_LARGE_TEXT.format("9 GB", "1 GB"))
     assert shown[made.net_panel.start].interactive is False
     with pytest.raises(BadInput):
         made.choose_net(make_request(), "u2netp")

@@ -7,6 +7,7 @@ mean and deviation. It runs on the processor, whichever device draws.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,13 +24,19 @@ from pipelines.models.diffusion import loader
 from pipelines.models.nets.matting_net import OnnxMattingNet
 from pipelines.models.nets.u2net import CHANNEL_DEVIATIONS, CHANNEL_MEANS
 
+_RUN_SLOT = threading.BoundedSemaphore(1)  # a run takes all cores and gigabytes, also where each GPU has its own net
+
 
 class BiRefNet(OnnxMattingNet):
-    """A loaded BiRefNet. A run takes all cores and gigabytes, so that no two run at once."""
+    """A loaded BiRefNet. No two run at once."""
 
     input_side_px = 1024
     thread_count = os.cpu_count() or 1
     keeps_run_memory = False
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self._run_slots = _RUN_SLOT
 
     def _find_files(self, spec: ModelSpec) -> Sequence[Path]:
         name = dict(spec.options)["files"]

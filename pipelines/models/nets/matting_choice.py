@@ -13,6 +13,8 @@ from pipelines.models.devices import total_host_bytes
 from pipelines.models.families.birefnet import GENERAL, LITE, PORTRAIT
 from pipelines.models.profiles import is_cached
 
+RUN_MEMORY_RATIO = 0.75  # of the machine's memory, at most: the studio and what else runs need the rest
+
 
 def find_hub_net(*, for_portrait: bool) -> ModelSpec | None:
     """Return the best matting net of the hub that is on this machine and fits its memory; None without one."""
@@ -22,7 +24,7 @@ def find_hub_net(*, for_portrait: bool) -> ModelSpec | None:
 
 def fits_memory(spec: ModelSpec) -> bool:
     """Tell whether a run of a hub net fits the memory of this machine."""
-    return run_bytes(spec) <= total_host_bytes()
+    return run_bytes(spec) <= RUN_MEMORY_RATIO * total_host_bytes()
 
 
 def run_bytes(spec: ModelSpec) -> int:
