@@ -88,7 +88,9 @@ class Finalizer:
         """Run the content filter on every picture before anything is shown or written; the highest score."""
         hashes = [row["sha256"] for row in self._inputs]
         pictures = list_output_pictures(self._output)
-        return round(self._context.resources.content_filter.check_results(pictures, self._job.owner, hashes), 4)
+        is_composed = bool(hashes) and not self._context.usage.is_generative
+        content_filter = self._context.resources.content_filter
+        return round(content_filter.check_results(pictures, self._job.owner, hashes, is_composed=is_composed), 4)
 
     def _list_check_inputs(self) -> list[CheckInput]:
         """Every image with the photo and the placed subject that it was made from."""

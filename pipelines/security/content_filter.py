@@ -20,6 +20,10 @@ NSFW_MODEL_ID = "open-nsfw"
 NSFW_SCORE_LIMIT = 0.5
 """Lowest score that is blocked. The net's authors call less than 0.2 safe and more than 0.8 certain. The highest of 185
 harmless test pictures is 0.31."""
+COMPOSED_SCORE_LIMIT = 0.8
+"""Lowest score that is blocked of a result that no model drew, from pictures that passed. The net reads the same person
+anew before each ground: of 57 photographs of people and things, seven plain grounds took one from 0.13 to 0.54 and one
+from 0.00 to 0.88."""
 MAX_REMEMBERED_COUNT = 100_000  # scores of accepted pictures that are remembered (about 20 MB)
 INPUT_REFUSED = "The content check reads this picture as nudity, so it is not worked on."
 RESULT_REFUSED = "The content check reads the finished picture as nudity, so it was not kept."
@@ -49,10 +53,15 @@ class ContentFilter:
         self._passed.put(sha256, worst)
         return worst
 
-    def check_results(self, images: Sequence[Image], owner: str, inputs: Sequence[str]) -> float:
-        """Return the highest score of the results (H x W x 3 or 4). Raises `PolicyRefusal` if it is too high."""
+    def check_results(
+        self, images: Sequence[Image], owner: str, inputs: Sequence[str], *, is_composed: bool = False
+    ) -> float:
+        """Return the highest score of the results (H x W x 3 or 4). Raises `PolicyRefusal` if it is too high.
+
+        `is_composed`: they show only what the pictures with these SHA-256 `inputs` show, which passed, and scenes.
+        """
         worst = self._highest_score([flatten_on_white(image) for image in images])
-        if not worst < NSFW_SCORE_LIMIT:
+        if not worst < (COMPOSED_SCORE_LIMIT if is_composed else NSFW_SCORE_LIMIT):
             self._audit.record_refusal("result", owner, inputs)
             raise PolicyRefusal(RESULT_REFUSED)
         return worst

@@ -274,6 +274,25 @@ def test_the_receipt_says_how_the_picture_scored(tmp_path: Path) -> None:
         assert 0 <= end.receipt["checks"]["content_score"] < NSFW_SCORE_LIMIT
 
 
+@pytest.mark.parametrize(
+    ("score", "has_photo", "drawn", "code"),
+    [
+        (0.7, True, (), "done"),  # the net reads the same person anew before each ground
+        (0.8, True, (), "content_policy"),
+        (0.7, False, (), "content_policy"),
+        (0.7, True, (make_noise(64, 64, seed=5),), "content_policy"),  # a model drew
+    ],
+)
+def test_a_result_of_pictures_that_passed_is_refused_only_when_the_net_is_certain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, score: float, has_photo: bool, drawn: tuple[Image, ...], code: str
+) -> None:
+    with FilterStudio(tmp_path, drawn=drawn) as here:
+        content_filter = here.engine.resources.content_filter
+        monkeypatch.setattr(content_filter, "check_input", lambda *_: 0.0)
+        monkeypatch.setattr(content_filter, "_highest_score", lambda _: score)
+        assert result_code(here.run(photo=make_noise(64, 64) if has_photo else None)[1]) == code
+
+
 def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
     with FilterStudio(tmp_path) as here:
         assert result_code(here.run(photo=blocked())[1]) == "content_policy"
