@@ -44,6 +44,7 @@ from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.multi_upload import MultiUploadEvents
 from ui.tool_tab.pointing import PointingEvents
 from ui.tool_tab.state import TabHandoff, TabState
+from ui.tool_tab.team_portraits import TeamPanelEvents
 
 TITLE = "DesignerBox"
 UPLOAD_LIMIT = "64mb"
@@ -173,6 +174,8 @@ def _build_tool_tab(tool_id: str, title: str, service: StudioService, access: Ac
         MaskEditorEvents(mask_editor, events).wire()
     if events.tab.result.pointing is not None:
         PointingEvents(events.tab.result.pointing, events).wire()
+    if events.tab.team_panel is not None:
+        TeamPanelEvents(events.tab.team_panel, events).wire()
     for control in events.tab.controls.values():
         if control.field.kind == "pictures" and not control.lock_reason:
             MultiUploadEvents(control, events).wire()

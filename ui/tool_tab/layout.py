@@ -17,9 +17,11 @@ from pipelines.core.tools import Tool
 from pipelines.models.profiles import list_offers
 from pipelines.service.form_checks import verb_conjunction
 from pipelines.service.orders import StudioService
+from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
 from ui.components.pictures import build_live_picture
 from ui.components.pointing_panel import PointingPanel, build_pointing_panel
+from ui.components.team_panel import TeamPanel, build_team_panel
 from ui.tool_tab import code_panel, text
 from ui.tool_tab.code_panel import CodePanel
 from ui.tool_tab.form_controls import Control, FormField, build_control, list_form_fields, to_param_value
@@ -117,6 +119,7 @@ class ToolTab:
     examples: tuple[tuple[Example, gr.Button], ...] = ()
     send_targets: tuple[Tool, ...] = ()
     mask_editors: tuple[MaskEditor, ...] = ()
+    team_panel: TeamPanel | None = None
 
     @property
     def needs_photo(self) -> bool:
@@ -161,6 +164,7 @@ def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
     with gr.Row(elem_classes=["dbx-tool"], elem_id=f"{tool.id}-tool"):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
             controls, examples, mask_editors = _build_form(tool, service)
+            team_panel = build_team_panel(service) if tool.id == PAGE_TOOL_ID else None
             alerts = gr.HTML("", elem_classes=["dbx-alerts"])
             with gr.Row(elem_classes=["dbx-go"]):
                 generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
@@ -172,7 +176,19 @@ def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
                 _place_mask_editor(mask_editor)
             result = _build_result_panel(tool, targets)
     return ToolTab(
-        tool, state, handoff, controls, alerts, generate, stop, result, panel, examples, targets, mask_editors
+        tool,
+        state,
+        handoff,
+        controls,
+        alerts,
+        generate,
+        stop,
+        result,
+        panel,
+        examples,
+        targets,
+        mask_editors,
+        team_panel,
     )
 
 
