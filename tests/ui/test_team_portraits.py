@@ -84,7 +84,7 @@ def test_portraits_that_came_by_link_are_approved_and_fill_the_form(
             value="", visible=False
         )
         await events._make_decision_handler("approve")(LOCAL, team.id, grace, "")
-        filling = events.use_approved(LOCAL, team.id, TabState(), *list_form(events))
+        filling: Any = events.use_approved(LOCAL, team.id, TabState(), *list_form(events))
         updates = [await anext(filling), await anext(filling)]
         await filling.aclose()
         controls = events.events.tab.controls

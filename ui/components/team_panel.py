@@ -19,14 +19,14 @@ PREFIX = "business-team"
 
 @dataclass(frozen=True)
 class TeamPanel:
-    """Components of the fold."""
+    """Components of the fold; `management` is the column that is hidden while there is no team."""
 
     accordion: gr.Accordion
     name: gr.Textbox
     days: gr.Number
     create: gr.Button
     alerts: gr.HTML
-    management: gr.Column
+    management: Any
     team: gr.Dropdown
     link: gr.Textbox
     portraits: gr.HTML
