@@ -243,7 +243,8 @@ class SettingsTab:
             return
         async for updates in self._follow_download():
             yield updates
-        yield {**self._show_net(net_id), **self._show_progress(self.downloads.current)}
+        offer = await run_in_threadpool(self._show_net, net_id, is_timed=True)
+        yield {**offer, **self._show_progress(self.downloads.current)}
 
     def confirm_cap(self, request: gr.Request, profile_id: str | None) -> Updates:
         """Note that whoever runs the studio is below the caps of a profile's licences."""

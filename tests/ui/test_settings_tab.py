@@ -249,6 +249,7 @@ def test_better_nets_are_offered_with_size_licence_seconds_and_memory_and_come_a
         words = {unescape(word).strip() for word in re.split(r"<[^>]*>", shown[made.net_offer_html])} - {""}
         assert not [word for word in words if not is_translated(word)]
     shown = collect_all(made.download_net(make_request(), LITE.id))
+    assert "a photo here" in shown[-1][made.net_offer_html]
     assert cast(FakeDownloads, made.downloads).started == [LITE.id]
     assert shown[-1][made.net_panel.start].interactive is True  # this fake brings nothing
     tiny_birefnet.put_into_cache(LITE, tmp_path, monkeypatch)
@@ -277,6 +278,14 @@ def test_a_net_that_does_not_fit_the_memory_is_not_offered(tmp_path: Path, monke
     assert shown[made.net_panel.start].interactive is False
     with pytest.raises(BadInput):
         made.choose_net(make_request(), "u2netp")
+
+
+@pytest.mark.parametrize("sizes", [(5e5, 2e8), (5e5, 2e9), (3e6, 2e8), (3e6, 2e9), (2e9, 6e9)])
+def test_progress_is_german_in_a_german_browser(sizes: tuple[float, float]) -> None:
+    done, total = map(int, sizes)
+    shown = render_progress(DownloadProgress(LITE.id, (HubFile("r", "", "onnx/model.onnx", total, done),)))
+    line = unescape(re.search("<p>(.*?)</p>", shown)[1])  # pyright: ignore[reportOptionalSubscript]
+    assert is_translated(line), line
 
 
 def test_progress_is_a_share_of_the_bytes() -> None:
