@@ -120,8 +120,8 @@ def _cutouts_page() -> str:
         "",
         "How sure `cutout_uncertainty` is was measured with the two nets that ship with the studio, not with a third.",
         "",
-        "The authors give the weights under the MIT licence. Some of the sets that they were trained on are published "
-        "for research (DIS5K among them); what follows from that for you is for you to judge.",
+        "The authors give the weights under the MIT licence. Some of the sets that they were trained on have terms of "
+        "use of their own (DIS5K's lie in the repository xuebinqin/DIS).",
         "",
         "SHA-256 of each file, compared when it comes and whenever it is loaded:",
         "",
