@@ -22,6 +22,7 @@ class Job(BaseModel):
     `specs` maps each verb, and `matte`, to the id of a model spec. `consent` is the Unix time at which the owner said
     that the person in the photo agrees. `notices` are sentences about the uploads, for the receipt. `helper`: the page
     ordered it for its own use, so no list shows it. `watermark`: pictures that are not Exact get the invisible mark.
+    `closer`: a draft that waits for every net, so that its cut-out is that of the finished picture.
     `waited`: the caller waits on the connection, so a power cut ends both and no write has to reach the disk at once.
     `label` is what the photo was called, in safe characters, for the names of the files.
     """
@@ -39,6 +40,7 @@ class Job(BaseModel):
     consent: float | None = None
     notices: tuple[str, ...] = ()
     draft: bool = False
+    closer: bool = False
     batch: bool = False
     helper: bool = False
     watermark: bool = False

@@ -31,6 +31,11 @@ class ProductPreset:
     min_fill_ratio: float = 0.0
     max_fill_ratio: float = 1.0
 
+    @property
+    def label(self) -> str:
+        """What the form calls it: whoever wants a product on white looks for that word."""
+        return f"White · {self.title}" if self.scene == "pure-white" else self.title
+
 
 PRODUCT_PRESETS: dict[str, ProductPreset] = {
     "amazon": ProductPreset("Amazon", "pure-white", 0.87, 2000, pure_white=True, min_fill_ratio=0.85),

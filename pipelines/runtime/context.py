@@ -142,8 +142,7 @@ class JobContext:
         may_search = self.may_search_faces(params.photo)
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
         faces = self._detect_faces(params.photo) if may_search else ()
-        # A draft does not wait for the other nets.
-        spec_ids = self._matting_spec_ids[:1] if self.draft else self._matting_spec_ids
+        spec_ids = self._list_nets_at_hand(params.photo)
         cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
         if params.matte is None and not params.is_pointed and params.pick < len(faces):
             face = faces[params.pick]
@@ -237,10 +236,15 @@ class JobContext:
 
     def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
         """Return the nets' raw maps of a photo; a draft gets the second one's only where it is there already."""
+        return tuple(self.predict_net_map(file_id, spec_id) for spec_id in self._list_nets_at_hand(file_id))
+
+    def _list_nets_at_hand(self, file_id: str) -> tuple[str, ...]:
+        """List the matting nets of this job; a first draft does not wait for the second one's map."""
+        if not self.draft or self.job.closer:
+            return self._matting_spec_ids
         first, *others = self._matting_spec_ids
         is_known = self.resources.results.contains
-        ids = [first, *(each for each in others if not self.draft or is_known(_net_map_key(file_id, each)))]
-        return tuple(self.predict_net_map(file_id, spec_id) for spec_id in ids)
+        return first, *(each for each in others if is_known(_net_map_key(file_id, each)))
 
     def predict_net_map(self, file_id: str, spec_id: str) -> Alpha:
         """Return one net's raw map of a photo, a square; cached by photo."""

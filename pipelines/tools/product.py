@@ -75,9 +75,9 @@ class Product(Subject):
 
     preset: PresetId = choice_field(
         "Look",
-        "A marketplace's rules, a surface, a colour, or no background.",
+        "White, grey or linen by a marketplace's rules, a surface, a colour, or no background.",
         "shopify",
-        labels={key: rule.title for key, rule in PRODUCT_PRESETS.items()},
+        labels={key: rule.label for key, rule in PRODUCT_PRESETS.items()},
         tiles=True,
     )
     ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As the look asks"})

@@ -31,6 +31,10 @@ def test_a_draft_waits_for_the_small_net_alone_and_what_is_kept_for_both(studio:
     draft = studio.make("cutout", photo=photo, draft=True).receipt
     assert "u2netp" in {row["id"] for row in draft["models"]}
     assert studio.cache.load_counts["isnet"] == 0
+    closer = studio.create_job("cutout", photo=photo, draft=True).model_copy(update={"closer": True})
+    assert {row["id"] for row in studio.run_job(closer).receipt["models"]} >= {"u2netp", "isnet"}
+    later = studio.make("product", photo=photo, draft=True).receipt
+    assert "isnet" in {row["id"] for row in later["models"]}, "what both nets have seen is not shown worse again"
     kept = studio.make("cutout", photo=photo).receipt
     assert {row["id"] for row in kept["models"]} >= {"u2netp", "isnet"}
     assert 0 <= kept["cutout_uncertainty"] < 0.1

@@ -1,20 +1,28 @@
-"""What a tool's tab says once more when a job has ended, since its last updates may have come in another order."""
+"""What a tool's tab shows of its jobs: drafts as the finished picture will be, and the end once more."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import cv2
 import gradio as gr
 import numpy as np
 import PIL.Image
 import pytest
 
 from pipelines.core.stream import wait_for_result
+from pipelines.core.tools import Tool
 from pipelines.jobs.search import JobFilter, JobSearch
+from pipelines.models.nets.isnet import IsNet
+from pipelines.models.nets.u2net import U2Net
 from pipelines.settings import Settings
+from pipelines.tools import cutout
 from tests.examples import sepia
+from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_in_event_loop
 from tests.support.served_app import run_studio
 from ui.server.factory import RunningStudio
@@ -32,13 +40,17 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
         yield built
 
 
-@pytest.fixture(scope="module")
-def tab(studio: RunningStudio) -> ToolTab:
+def build_tab(studio: RunningStudio, tool: Tool) -> ToolTab:
     def build() -> ToolTab:
         with gr.Blocks():
-            return build_tool_tab(sepia.TOOL, studio.service)
+            return build_tool_tab(tool, studio.service)
 
     return build_in_event_loop(build)
+
+
+@pytest.fixture(scope="module")
+def tab(studio: RunningStudio) -> ToolTab:
+    return build_tab(studio, sepia.TOOL)
 
 
 def make_picture(studio: RunningStudio, name: str = "") -> str:
@@ -70,3 +82,32 @@ def test_the_photos_name_is_searched_for(studio: RunningStudio) -> None:
     make_picture(studio, "pear.png")
     found, _ = JobSearch(studio.service.jobs.table).find_page("local", JobFilter(text="green apple"))
     assert found == [job_id]
+
+
+def measure_subject(picture: PIL.Image.Image) -> float:
+    """The share of a picture that is dark: the subject is, the squares that mean transparency are not."""
+    return float((np.asarray(picture.convert("L")) < 160).mean())
+
+
+def test_a_closer_draft_shows_what_will_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for net, radius in ((U2Net, 50), (IsNet, 80)):
+        seen = np.asarray(cv2.resize(make_blob(300, 300, (150, 150), (radius, radius)), (320, 320)), np.float32)
+        monkeypatch.setattr(net, "predict_map", lambda _net, _image, seen=seen: seen)
+    with run_studio(Settings(data=tmp_path, matting="both"), [cutout.TOOL]) as studio:
+        tab, service = build_tab(studio, cutout.TOOL), studio.service
+        follower = ToolTabEvents(tab, service, studio.access).follower
+        form = {"photo": service.files.add_image(make_noise(300, 300), "local", "upload"), "trim": False}
+        values = [form.get(name, control.value.value) for name, control in tab.controls.items()]
+
+        async def list_drafts() -> list[float]:
+            drawn = [each async for each in follower.draw_draft(LOCAL, TabState(), *values)]
+            shown = [each for each in drawn if "Draft, 512 px" in str(each.get(tab.result.status))]
+            return [measure_subject(PIL.Image.open(io.BytesIO(each[tab.result.picture]))) for each in shown]
+
+        first, closer = asyncio.run(list_drafts())
+        made = wait_for_result(service.jobs.submit_and_watch(service.create_job("cutout", form, "local")))
+        with PIL.Image.open(service.files.local_path(made.files[0].id)) as picture:
+            kept = float((np.asarray(picture)[..., 3] > 127).mean())
+        assert closer == pytest.approx(kept, abs=0.01)
+        assert abs(first - kept) > 0.1
+        assert asyncio.run(list_drafts()) == [closer], "what both nets have seen is drawn once"

@@ -190,5 +190,8 @@ def build_brand_kit_choice(service: StudioService, tool_id: str, owner: str | No
 def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:
     """Build a dropdown of the tool's looks, hidden if it has none."""
     fields = [field for field in list_form_fields(service.find_tool(tool_id).params) if field.name == "preset"]
-    options = [("As each row says, else the tool's own", ""), *(option for field in fields for option in field.options)]
+    options = [
+        ("The tool's own, or what the table says", ""),
+        *(option for field in fields for option in field.options),
+    ]
     return gr.Dropdown(options, value=chosen, label="Look", visible=bool(fields), **more)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError
-from pipelines.core.job import Result, Step
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
+from pipelines.runtime.context import MATTING_ROLES
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
@@ -48,6 +50,7 @@ class JobFollower:
         self.draws_drafts = service.profile.id == "embedded"
         self.job_times = ProgressTimes()
         self.draft_times = ProgressTimes()
+        self.closer_times = ProgressTimes()
 
     async def generate(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Order the full-size picture and follow the job."""
@@ -99,7 +102,11 @@ class JobFollower:
                 yield updates
 
     async def draw_draft(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
-        """Order a draft of the present form and follow it; a newer draft replaces an older one."""
+        """Order a draft of the present form and follow it; a newer draft replaces an older one.
+
+        The first draft of a photo is cut out by the small net alone. A closer one takes its place, so that the page shows
+        what Generate makes.
+        """
         state.was_opened = True
         if state.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
             yield self.view.no_change()
@@ -123,7 +130,22 @@ class JobFollower:
             state.record_request(form, order.seed, draft=True)
             async for updates in self._follow_job(order, state, request, draft=True):
                 yield updates
+            async for updates in self._look_closer(order, state, number, request):
+                yield updates
         yield self.view.no_change()
+
+    async def _look_closer(
+        self, order: OrderedJob, state: TabState, number: int, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Draw a draft again whose cut-out only the small net has seen, unless there is a newer request."""
+        row = self.service.jobs.get_job(order.job_id)
+        if state.request_number != number or row is None or row.result is None or not is_rough(row.job, row.result):
+            return
+        job = row.job.model_copy(update={"id": f"{row.job.id}-closer", "closer": True})
+        state.draft_id = job.id
+        stream = await run_in_threadpool(self.service.jobs.submit_and_watch, job)
+        async for updates in self._follow_job(OrderedJob(job.id, stream), state, request, draft=True, closer=True):
+            yield updates
 
     def begin_request(self, state: TabState) -> int:
         """Cancel the running draft and return the number of the new request; handlers of older requests give way."""
@@ -166,12 +188,15 @@ class JobFollower:
         self.service.jobs.cancel(order.job_id)
 
     async def _follow_job(
-        self, order: OrderedJob, state: TabState, request: gr.Request, *, draft: bool = False
+        self, order: OrderedJob, state: TabState, request: gr.Request, *, draft: bool = False, closer: bool = False
     ) -> AsyncIterator[Updates]:
-        """Yield every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
+        """Yield every event of the job as updates. A visitor who leaves only detaches; the job goes on.
+
+        Of a `closer` draft only the last preview is shown, since the first draft stands there meanwhile.
+        """
         job_id, stream, _ = order
         last_preview: bytes | None = None
-        progress = self.draft_times if draft else self.job_times
+        progress = self.closer_times if closer else self.draft_times if draft else self.job_times
         times = progress.start_job()
         try:
             async for event in stream:
@@ -185,7 +210,8 @@ class JobFollower:
                 else:
                     last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
                     estimate = times.note_step(event) if isinstance(event, Step) else Estimate()
-                    yield self.view.show_progress(event, estimate, draft=draft)
+                    shown = replace(event, preview=None) if closer and isinstance(event, Step) else event
+                    yield self.view.show_progress(shown, estimate, draft=draft)
         except JobCancelled:
             if job_id == state.job_id:  # cancelled by another tab or the API
                 yield self.view.show_idle(text.render_status(text.STOPPED_TEXT))
@@ -298,3 +324,10 @@ class JobFollower:
     def find_own_job(self, job_id: str, request: gr.Request) -> JobRow | None:
         row = self.service.jobs.get_job(job_id) if job_id else None
         return row if row is not None and row.job.owner == self.access.identify_visitor(request) else None
+
+
+def is_rough(job: Job, draft: Result) -> bool:
+    """Whether some of the job's matting nets have not seen the photo that the draft cuts out."""
+    used = {row["id"] for row in draft.receipt.get("models", ())}
+    nets = {job.specs[role] for role in MATTING_ROLES if role in job.specs}
+    return bool(used & nets) and not used >= nets
