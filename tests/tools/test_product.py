@@ -136,7 +136,7 @@ def test_what_breaks_a_shops_rule_is_said_in_one_sentence(values: dict, word: st
 
 
 def test_a_look_on_white_says_so_in_its_name() -> None:
-    labels = {value: label for label, value in product.Product.fields_of_kind("choice")[0].options}
+    labels = {key: preset.label for key, preset in PRODUCT_PRESETS.items()}
     white = {name for name, preset in PRODUCT_PRESETS.items() if preset.scene == "pure-white"}
     assert white == {"amazon", "google", "ebay"}
     assert white == {name for name, label in labels.items() if label.startswith("White · ")}

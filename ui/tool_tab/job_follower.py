@@ -104,8 +104,8 @@ class JobFollower:
     async def draw_draft(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Order a draft of the present form and follow it; a newer draft replaces an older one.
 
-        The first draft of a photo is cut out by the small net alone. A closer one takes its place, so that the page shows
-        what Generate makes.
+        The first draft of a photo is cut out by the small net alone. A closer one takes its place, so that the picture
+        is the one that Generate makes.
         """
         state.was_opened = True
         if state.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
