@@ -41,14 +41,29 @@ from ui.components.tables import render_table
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Settings"
-INTRO_TEXT = "The active profile and why it was chosen, the models in memory and on disk, and what can be downloaded."
+INTRO_TEXT = "What this studio makes pictures with, and which larger models you can add."
+LOADED_TEXT = "A model that is loaded answers at once; any other is read first, which takes some seconds."
+MORE_MODELS_TEXT = (
+    "Larger models draw new scenes and change pictures by words. They need a graphics card. "
+    "Choose a set to see its licence, its size and the memory that it needs."
+)
+MODEL_TITLES = {
+    "open-nsfw": "Content filter",
+    "u2netp": "Cut-out, quick",
+    "u2net": "Cut-out, quick",
+    "isnet": "Cut-out, exact",
+    "face-mesh": "Faces",
+    "realesr-x4": "Enlarger",
+    "backdrops": "Scenes",
+}
+"""Models that ship with the studio, by what they do for a visitor."""
 ADMIN_ONLY_TEXT = "Settings are for whoever runs this studio."
-AT_START_TEXT = "Takes effect when the studio is started again."
+AT_START_TEXT = "The choice takes effect when the studio is started again."
 FLAG_FIRST_TEXT = "--profile {} was given at the start and comes first while it is."
 CHOSEN_TEXT = "From the next start on: {}."
 NOT_SAVED_TEXT = "The choice could not be written into the data folder."
 BUSY_TEXT = "This model is in use or not loaded. Try again later."
-CHOOSE_TEXT = "Choose a profile first."
+CHOOSE_TEXT = "Choose a set of models first."
 ONE_DOWNLOAD_TEXT = "One download at a time: wait for the one that runs, or stop it."
 CAP_TEXT = "Commercial use below {} only"
 CONFIRM_FIRST_TEXT = "Confirm first that the bound of this licence is not reached."
@@ -111,17 +126,17 @@ class SettingsTab:
 
     def _build_memory_section(self) -> None:
         self.about_html = gr.HTML("", elem_id="settings-about")
-        gr.HTML("<h2>In memory</h2>")
+        gr.HTML(f"<h2>Loaded now</h2><p>{LOADED_TEXT}</p>")
         self.loaded_models = gr.HTML("", elem_id="settings-resident")
         self.model_choice = gr.Dropdown(
             [],
-            label="Unload a model",
-            info="Its memory is free at once; the next job reads it.",
+            label="Free memory",
+            info="Nothing is lost: the next picture that needs the model reads it again.",
             elem_id="settings-which",
         )
         self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
-        self.unload = gr.Button("Unload", interactive=False, elem_id="settings-unload")
-        gr.HTML("<h2>On disk</h2>")
+        self.unload = gr.Button("Remove from memory", interactive=False, elem_id="settings-unload")
+        gr.HTML("<h2>Downloaded</h2>")
         self.disk_models = gr.HTML("", elem_id="settings-disk")
 
     def _lay_out_nets(self) -> None:
@@ -132,13 +147,13 @@ class SettingsTab:
         self.net_panel = _lay_out_panel("settings-net-")
 
     def _lay_out_downloads(self) -> None:
-        gr.HTML("<h2>Profiles</h2>")
+        gr.HTML(f"<h2>Larger models</h2><p>{MORE_MODELS_TEXT}</p>")
         choices = [
             (row.title, row.id) for row in list_downloadable_profiles(commercial=self.access.settings.commercial)
         ]
         served = self.service.profile.id
         chosen = served if served in [value for _, value in choices] else None
-        self.profile = gr.Radio(choices, label="Profile", value=chosen, elem_id="settings-profile")
+        self.profile = gr.Radio(choices, label="Set of models", value=chosen, elem_id="settings-profile")
         self.offer_html = gr.HTML("", elem_id="settings-offer")
         self.confirm = gr.Button("We are below this bound", visible=False, elem_id="settings-confirm")
         self.panel = _lay_out_panel("settings-")
@@ -151,7 +166,7 @@ class SettingsTab:
         self.start_profile = gr.Dropdown(
             starts,
             value=now if now in [value for _, value in starts] else "",
-            label="Start with",
+            label="Use from the next start on",
             info=info,
             elem_id="settings-start",
         )
@@ -353,7 +368,7 @@ class SettingsTab:
         return {
             self.about_html: render_about(self.service.profile, cache),
             self.loaded_models: render_loaded(rows),
-            self.model_choice: gr.update(choices=free, value=None),
+            self.model_choice: gr.update(choices=[(name_model(each), each) for each in free], value=None),
             self.alerts: "",
             self.unload: gr.Button(interactive=False),
             self.disk_models: render_disk(hub.list_cached_repositories()) + render_loras(self.service.loras),
@@ -381,8 +396,9 @@ def list_hub_models(profile: Profile) -> tuple[ModelSpec, ...]:
 
 
 def render_about(profile: Profile, cache: ModelCache | CombinedModels | None) -> str:
-    """Render profile, reason, device and the memory limit for models."""
-    lines = [f"Profile <b>{escape(profile.title)}</b>", escape(profile.reason)]
+    """Render what pictures are made with and why; device and memory in a fold."""
+    title = "What ships with the studio" if profile.id == EMBEDDED.id else profile.title
+    lines: list[str] = []
     if cache is not None:
         share = (
             "as much memory as there is" if cache.budget_bytes is None else f"up to {format_bytes(cache.budget_bytes)}"
@@ -390,17 +406,21 @@ def render_about(profile: Profile, cache: ModelCache | CombinedModels | None) ->
         lines.append(f"Device <code>{escape(cache.device)}</code>, models may take {share}.")
         if cache.device == "cpu":
             lines.append(escape(cpu_precision.THIS_PROCESSOR.describe_choice()))
-    return f'<div class="dbx-facts">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
+    details = "".join(f"<p>{line}</p>" for line in (f"Profile <code>{escape(profile.id)}</code>", *lines))
+    return (
+        f'<div class="dbx-facts"><p><b>{escape(title)}</b></p><p>{escape(profile.reason)}</p>'
+        f"<details><summary>Technical details</summary>{details}</details></div>"
+    )
 
 
 def render_loaded(rows: Sequence[ResidentModel]) -> str:
     """Render the loaded models, most recently used first."""
     if not rows:
-        return "<p>No model is loaded. The first job that needs one reads it.</p>"
-    places = {"device": "Ready", "host": "Offloaded to main memory"}
+        return "<p>No model is loaded.</p>"
+    places = {"device": "Ready", "host": "In the computer's main memory"}
     cells = [
         (
-            escape(row["id"]),
+            escape(name_model(row["id"])),
             format_bytes(row["bytes"]),
             f"In use ({row['in_use']})" if row["in_use"] else places[row["where"]],
         )
@@ -408,6 +428,11 @@ def render_loaded(rows: Sequence[ResidentModel]) -> str:
     ]
     total = format_bytes(sum(row["bytes"] for row in rows))
     return render_table(("Model", "Size", "State"), cells) + f"<p>{total} together.</p>"
+
+
+def name_model(spec_id: str) -> str:
+    """Name a model by what it does for a visitor, else by its id."""
+    return MODEL_TITLES.get(spec_id, spec_id)
 
 
 def render_disk(rows: Sequence[tuple[str, int]]) -> str:
@@ -423,8 +448,11 @@ def render_disk(rows: Sequence[tuple[str, int]]) -> str:
 def render_loras(library: LoraLibrary) -> str:
     """Render the LoRAs that a form may name, and the folder for more."""
     names = "".join(f"<li><code>{escape(name)}</code></li>" for name in library.list_names())
-    folder_html = f"<p>LoRAs (.safetensors) lie in <code>{escape(str(library.folder))}</code>.</p>"
-    return f'<div class="dbx-facts">{folder_html}{f"<ul>{names}</ul>" if names else ""}</div>'
+    folder = f"<p>Style files for them (LoRA, .safetensors) lie in</p><p><code>{escape(str(library.folder))}</code></p>"
+    return (
+        '<div class="dbx-facts"><details><summary>Technical details</summary>'
+        f"{folder}{f'<ul>{names}</ul>' if names else ''}</details></div>"
+    )
 
 
 def render_offer(profile: Profile) -> str:
@@ -437,8 +465,12 @@ def render_offer(profile: Profile) -> str:
         download = "On this machine" if is_cached(model) else f"About {format_bytes(download_bytes(model))} to download"
         memory = f"<br>Needs {format_bytes(model.min_vram)} of GPU memory" if model.min_vram else ""
         cells.append((escape(model.repo), licence, f"{download}{memory}"))
-    start = f"<p>Then start with <code>python app.py --profile {escape(profile.id)}</code></p>"
-    return render_table(("From", "Licence", "Size"), cells) + f'<div class="dbx-facts">{start}</div>'
+    start = f"<p><code>python app.py --profile {escape(profile.id)}</code></p>"
+    return (
+        render_table(("From", "Licence", "Size"), cells)
+        + "<p>Download it, then choose it below for the next start.</p>"
+        f'<div class="dbx-facts"><details><summary>Technical details</summary>{start}</details></div>'
+    )
 
 
 def render_net_offer(net: ModelSpec, seconds: float | None = None) -> str:

@@ -18,6 +18,8 @@ _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _ASCII_TABLE = str.maketrans(
     {"ß": "ss", "Æ": "Ae", "æ": "ae", "Ø": "O", "ø": "o", "Ł": "L", "ł": "l", "Đ": "D", "đ": "d"}
 )
+_REPAIR_FIELDS = ("matte", "keep", "drop", "box")
+"""Fields of a cut-out that somebody set by hand."""
 _GENERIC_LABELS = {
     "blob",
     "clipboard",
@@ -56,9 +58,15 @@ def _to_safe_word(text: str) -> str:
 def name_download(
     label: str, tool: str, params: Mapping[str, Any], number: int, format: str, *, own_name: str = ""
 ) -> str:
-    """Return a name such as `red-mug_product-amazon-1.png`; `own_name` is the name that the tool gave the file."""
+    """Return a name such as `red-mug_product-amazon-1.png`; `own_name` is the name that the tool gave the file.
+
+    A picture whose cut-out was repaired by hand is called `red-mug_product-amazon-1-repaired.png`.
+    """
     look = _UNSAFE_CHARS.sub("-", str(params.get("preset") or "picture"))
     name = own_name or f"{tool}-{look}-{number}.{FILE_EXTENSIONS.get(format, format)}"
+    if "matte" in params and any(params.get(field) for field in _REPAIR_FIELDS):
+        stem, dot, ending = name.rpartition(".")
+        name = f"{stem}-repaired{dot}{ending}"
     return f"{label}{LABEL_SEPARATOR}{name}" if label else name
 
 

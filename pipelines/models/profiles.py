@@ -280,7 +280,7 @@ def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
     if machine.is_refused:
         return reason
     if machine.device == "cpu":
-        return f"{reason} Everything embedded works."
+        return f"{reason} What ships with the studio works; fields that need a larger model are grey."
     return f"{reason} That is less than the smallest diffusion model needs."
 
 

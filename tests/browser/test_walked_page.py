@@ -322,6 +322,12 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     page.locator("#retouch-example-coffee").click()
     canvas = page.locator("#retouch-editor canvas").first
     canvas.wait_for()
+    look = "c => [getComputedStyle(c).opacity, getComputedStyle(c.closest('.image-container')).backgroundImage]"
+    undo = page.locator("#retouch-editor").get_by_role("button", name="Undo")
+    opacity, behind = canvas.evaluate(look)
+    assert undo.is_enabled() or (opacity == "0" and "url(" in behind), "the photo, no white sheet, while it is loaded"
+    expect(undo).to_be_enabled()
+    expect(canvas).to_have_css("opacity", "1")
     expect(page.locator("#retouch-box")).to_be_hidden()
     wait_until(lambda: is_in_view(page, page.locator("#retouch-brush-use")), 30)
     box = canvas.bounding_box()
@@ -346,7 +352,7 @@ def test_generate_takes_the_paint_that_nobody_applied(page: Page, studio: Served
         canvas = page.locator("#retouch-editor canvas").first
         canvas.wait_for()
         wait_until(lambda: is_in_view(page, page.locator("#retouch-brush-use")), 30)
-        page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
+        expect(page.locator("#retouch-editor").get_by_role("button", name="Undo")).to_be_enabled()  # the photo is there
         draw_stroke(page, canvas, ((0.4, down), (0.5, down)))
         start()
         wait_until(lambda: len(list_finished()) > before, 60)
@@ -512,4 +518,36 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
         assert bar is not None
         assert tools["x"] >= place["x"]
         assert place["y"] + place["height"] <= bar["y"], "Generate covers nothing of it"
+        assert tools["height"] >= 44
+        assert tools["x"] + tools["width"] <= 390
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_phones_batch_takes_files_first_and_its_lists_open_under_their_fields(
+    browser: Browser, studio: ServedPage, tmp_path: Path
+) -> None:
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#batch")
+        page.locator("#batch-start").wait_for()
+        pictures = [write_picture(tmp_path / f"{name}.png", 90) for name in "ab"]
+        page.locator("#batch-files input[type=file]").first.set_input_files(pictures)
+        remove = page.locator("#batch-files").get_by_label("Remove this file").first
+        remove.wait_for()
+        size, field = remove.bounding_box(), page.locator("#batch-which .wrap-inner")
+        assert size is not None
+        assert min(size["width"], size["height"]) >= 44
+        field.locator("input").tap()
+        options = page.locator(".options:has(.option-list)")
+        options.wait_for()
+        expect(field.locator("input")).to_have_attribute("inputmode", "none")
+        listed, under, files = (each.bounding_box() for each in (options, field, page.locator("#batch-files")))
+        assert listed is not None
+        assert under is not None
+        assert files is not None
+        assert files["y"] < under["y"] + under["height"] <= listed["y"] + 8, "the list fades in from below its place"
+        assert listed["y"] + listed["height"] <= 844 + 8
+        page.get_by_role("option", name="Slow Motion").tap()
+        page.locator("#batch-start").tap()
+        expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2 rows")
+        wait_until(lambda: is_in_view(page, page.locator("#batch-stage")), 30)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

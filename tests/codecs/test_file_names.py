@@ -37,6 +37,14 @@ def test_a_hostile_name_leaves_letters_digits_and_hyphens(name: str) -> None:
     assert re.fullmatch(rf"[A-Za-z0-9-]{{0,{MAX_LABEL_CHARS}}}", make_label(name))
 
 
+@pytest.mark.parametrize("by_hand", [{"keep": [[0.5, 0.5]]}, {"matte": "file-1"}, {"box": [0.1, 0.1, 0.9, 0.9]}])
+def test_a_picture_repaired_by_hand_has_a_name_of_its_own(by_hand: dict[str, object]) -> None:
+    params = {"preset": "amazon", "matte": None, "keep": [], "drop": [], "box": None}
+    assert name_download("mug", "product", params, 1, "png") == "mug_product-amazon-1.png"
+    assert name_download("mug", "product", {**params, **by_hand}, 1, "png") == "mug_product-amazon-1-repaired.png"
+    assert name_download("", "retouch", {"mask": "m", "keep": [[0.5, 0.5]]}, 1, "png") == "retouch-picture-1.png"
+
+
 def test_a_name_says_upload_tool_look_and_number() -> None:
     name = name_download("red-mug", "product", {"preset": "amazon"}, 2, "jpeg")
     assert name == "red-mug_product-amazon-2.jpg"

@@ -16,7 +16,7 @@ import pytest
 from pipelines.batch.progress_text import format_bytes, format_duration
 from pipelines.core.errors import BadInput
 from pipelines.core.models import ModelSpec
-from pipelines.models import profiles
+from pipelines.models import nets, profiles
 from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE
 from pipelines.models.hub import DownloadManager, DownloadProgress, HubFile
 from pipelines.models.lora import LoraLibrary
@@ -169,6 +169,14 @@ def test_who_administers_sees_models_with_sizes_and_unloads_them(tmp_path: Path)
     assert after[made.alerts] == ""
     assert "No model is loaded" in after[made.loaded_models]
     assert cache_of(made).resident_models() == []
+
+
+def test_models_that_ship_are_named_by_what_they_do_and_technical_words_are_folded() -> None:
+    assert {each.id for each in nets.specs} <= set(settings_tab.MODEL_TITLES)
+    shown = settings_tab.render_about(EMBEDDED, ModelCache(()))
+    before, folded = shown.split("<details>")
+    assert "<code>" not in before
+    assert "Device" in folded
 
 
 def test_a_model_that_was_put_aside_says_where_it_is() -> None:

@@ -191,7 +191,7 @@ def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "",
     """Build a dropdown of the tool's looks, hidden if it has none."""
     fields = [field for field in list_form_fields(service.find_tool(tool_id).params) if field.name == "preset"]
     options = [
-        ("The tool's own, or as the table says", ""),
+        ("As the tool or the table says", ""),
         *(option for field in fields for option in field.options),
     ]
     return gr.Dropdown(options, value=chosen, label="Look", visible=bool(fields), **more)

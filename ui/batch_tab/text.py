@@ -29,10 +29,14 @@ STYLE_HTML = """<style>
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
 .gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); }
-@media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, .dbx-pages, #batch-sheet) { order: -2; }
-  .dbx-faults td:first-child { overflow-wrap: anywhere; }
-  #batch-tool .dbx-acts:not(:has(button:enabled)) { display: none; }
-  .dbx-acts { flex-wrap: wrap; } }
+@media (max-width: 899px) {
+  #batch-files { order: -4; } #batch-files .file-preview-holder { max-height: 224px !important; }
+  #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }
+  #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet), #batch-told { order: -2; }
+  #batch-tool .dbx-acts { flex-wrap: wrap; }
+  .dbx-acts button { flex: 1 1 40%; }
+  .dbx-acts:not(:has(button:enabled)), .gradio-container .dbx-acts button:disabled { display: none; }
+  .dbx-faults td:first-child { overflow-wrap: anywhere; } }
 .dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
   margin: 0 !important; padding: 0 !important; }
 .dbx-sheet li { margin: 0; position: relative; }

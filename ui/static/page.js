@@ -470,6 +470,7 @@
   };
 
   // Copy each alert of a tab into the field that it is about, and update whatever Gradio has rebuilt.
+  const isTouched = matchMedia("(pointer: coarse)").matches;
   const updatePage = () => {
     noteOpenTab();
     document.querySelectorAll(".dbx-alert.placed").forEach((copy) => {
@@ -495,6 +496,8 @@
     });
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(addColourPicker);
     document.querySelectorAll(".dbx-colour.ready").forEach((block) => block.followColour());
+    const tool = findOpenTool(), photo = tool?.querySelector(".dbx-photo img")?.src;
+    tool?.style.setProperty("--photo", photo ? `url(${photo})` : "none");
     document.querySelectorAll(".dbx-painting:has(canvas):not(.seen)").forEach((place) => { place.classList.add("seen"); place.scrollIntoView({ block: "nearest" }); });
     document.querySelectorAll(".dbx-painting.seen:not(:has(canvas))").forEach((place) => place.classList.remove("seen"));
     findOpenTool()?.querySelectorAll(".dbx-form [data-testid=block-info] + .info-text, .dbx-form .block .info-text").forEach(foldHelp);
@@ -506,6 +509,12 @@
     document.querySelectorAll(".dbx-photos").forEach((field) => {
       field.querySelectorAll(".delete-button").forEach((button, n) => setLabel(button, "aria-label", `Remove picture ${n + 1}`));
       field.querySelectorAll(".thumbnail-item img").forEach((image, n) => setLabel(image, "alt", `Picture ${n + 1}`));
+    });
+    document.querySelectorAll("[aria-label='common.upload']").forEach((button) => ["aria-label", "title"].forEach((name) => setLabel(button, name, "Add files")));
+    // A phone's keyboard would cover the list; and a chosen option is written in English.
+    document.querySelectorAll("input[role=listbox], input[role=combobox]").forEach((input) => {
+      if (isTouched) input.inputMode = "none";
+      if (germanWords && input !== document.activeElement) translateNode(input);
     });
     document.querySelectorAll(".dbx-photos .upload-container, .dbx-photos button:has([data-testid=upload-text])").forEach((button) => setLabel(button, "aria-label", "Add pictures"));
     // Gradio gives every radio of a group another name; with one name the arrow keys move and Tab stops once.
@@ -640,6 +649,19 @@
   const reportVisibility = () => document.getElementById(document.hidden ? "dbx-page-left" : "dbx-page-back")?.click();
   document.addEventListener("visibilitychange", () => { reportVisibility(); if (!document.hidden) setTimeout(reportVisibility, 1000); });
 
+  // A list of options opens under its field where five of them fit: above it Gradio's would cover what one works on.
+  const optionLists = document.getElementsByClassName("option-list");
+  const placeOptions = () => {
+    const list = optionLists[0]?.parentElement, field = list && document.activeElement?.closest(".wrap-inner")?.getBoundingClientRect();
+    if (!field) return;
+    const room = visualViewport.offsetTop + visualViewport.height - field.bottom - 12;
+    list.classList.toggle("under", room > Math.min(180, field.top));
+    list.style.setProperty("--top", `${field.bottom + 4}px`);
+    list.style.setProperty("--room", `${room}px`);
+  };
+  addEventListener("scroll", placeOptions, { capture: true, passive: true });
+  visualViewport.addEventListener("resize", placeOptions);
+
   if (germanWords) document.documentElement.lang = "de";
   let due = false;
   const scheduleUpdate = () => {
@@ -652,6 +674,7 @@
       change.addedNodes.forEach(translateTree);
       if (change.type !== "childList") translateTree(change.target);
     }
+    placeOptions();
     scheduleUpdate();
   }).observe(document, { childList: true, subtree: true, characterData: Boolean(germanWords), attributeFilter: ["aria-selected", ...(germanWords ? TRANSLATED_ATTRIBUTES : [])] });
 

@@ -266,9 +266,10 @@ class JobFollower:
         owner = self.access.identify_visitor(request)
         row = None if state.was_opened else self._find_latest_job(owner)
         state.was_opened = True
+        number = state.request_number
         names = await run_in_threadpool(self.view.offer_saved_names, owner)
         yield names or self.view.no_change()
-        if row is None:
+        if row is None or state.request_number != number:
             return
         async for updates in self.attach_job(row, state, request, is_last=True):
             yield updates

@@ -126,6 +126,7 @@ class UploadHandlers:
         Consent was given for the pictures that were there before: unless `has_consent`, it is asked for again.
         """
         state.was_opened = True
+        self.follower.begin_request(state)  # a restored job that is still being filled in gives way
         shown = await run_in_threadpool(self.view.set_picture, control, file_id)
         changed = {**shown, **self._clear_mattes(control)}
         if not has_consent and self._shows_others(control, file_id, values):
