@@ -147,9 +147,11 @@ def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page,
     expect(page.locator("#cutout-photo img")).to_be_visible()
     expect(page.locator("#cutout-trim input")).not_to_be_checked()
 
+    page.evaluate("scrollTo(0, 200)")
     page.locator("#cutout-send input").click()
     page.get_by_role("option", name="Product Photos").click()
     expect(page.locator("#product-photo img")).to_be_visible()
+    assert page.evaluate("scrollY") == 0, "the picture stands above the form"
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
     expect(page).to_have_url(f"{studio.url}/#product")
 

@@ -128,7 +128,7 @@
     if (button && button.getAttribute("aria-selected") !== "true") button.click();
     return Boolean(button);
   };
-  addEventListener("popstate", () => { if (openTabOfHash()) window.scrollTo(0, 0); });
+  addEventListener("popstate", openTabOfHash);
   let arrived = false; // false: the address says which tab to open; true: the open tab sets the address
   let open = "";
   const noteOpenTab = () => {
@@ -137,6 +137,7 @@
     const first = !open, address = `${location.pathname}#${id}`;
     open = id;
     markOpenTab();
+    if (!first) scrollTo(0, 0);
     if (!arrived || first || (location.hash.slice(1) || "home") === id) return;
     // The settings of a link are in the form now; a reload returns to the form, not to the link.
     if (location.search) history.replaceState(null, "", address);
