@@ -30,7 +30,7 @@ OUTLINE_CHECK = "outline_delta_e"
 """The check by which looks are ranked: the lower, the less visible is the edge of the cut-out."""
 MIN_OUTLINE_DELTA_E = 12.0
 """Smallest contrast of the outline; below it the subject does not stand out from the background."""
-CHOSEN_TEXT = "Of {} looks tried, the edge of the cut-out is least visible in these."
+CHOSEN_TEXT = "Of {} looks tried: the usual one, and those in which the edge of the cut-out is least visible."
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
 CONSENT_LABEL = "Is somebody in it?"
@@ -105,8 +105,12 @@ def measure_edge_visibility(result: Result) -> float:
 
 
 def select_best_drafts(drafts: Sequence[TriedDraft]) -> list[TriedDraft]:
-    """Select the `DRAFT_COUNT` drafts with the least visible edge, best first; of equal ones the earlier."""
-    return sorted(drafts, key=lambda each: each.edge_visibility)[:DRAFT_COUNT]
+    """Select the first draft, whose look most people come for, and those with the least visible edge, best first.
+
+    `DRAFT_COUNT` in all; of equal ones the earlier.
+    """
+    first, *others = drafts
+    return [first, *sorted(others, key=lambda each: each.edge_visibility)[: DRAFT_COUNT - 1]]
 
 
 class QuickStart:
@@ -274,7 +278,7 @@ class QuickStart:
         best: list[TriedDraft] = []
         tried_count, deadline = 0, float("inf")
         for look in spread_looks(tool.params):
-            if len(best) == DRAFT_COUNT and (time.monotonic() > deadline or best[0].edge_visibility == float("inf")):
+            if len(best) == DRAFT_COUNT and (time.monotonic() > deadline or best[1].edge_visibility == float("inf")):
                 break
             draft = await self._draw_draft(tool.id, {**photo, **consent, **look}, owner, state)
             if draft is None or state.request_number != number:
