@@ -23,8 +23,15 @@ _PHOTO_HARDNESS = 0.65  # how much sharper such a shadow is when it is black
 _RIM_HEIGHT = 0.54  # of `drop`: mean height of its layers
 _TOP_VIEW_CAST_FACTOR = 3.9  # over `cast`: seen from the side, half of a shadow is hidden behind the subject
 _THICKNESS_RATIO = 0.45  # of the subject's width: how deep it is taken to be where a set's light falls on it
+_MAX_THICKNESS_RATIO = 0.5  # of its height: what is low and wide is a car or several things in a row
 _SHADOW_BANDS = 6  # bands of height whose shadows are blurred each as much as it is high
 _REFLECTION_DEPTH_RATIO = 0.45  # of the subject's width: depth at which a reflection has faded to a third
+_MAX_CUT_RATIO = 0.1  # of the subject's width, on the picture's bottom edge: more means that the picture cuts it there
+_MAX_FOOT_SLOPE = 0.25  # rise over run between two feet: a steeper one is no ground line, but a part that hangs
+_FOOT_DISTANCE_RATIO = 0.25  # of the subject's width: feet nearer to each other are one
+_FOOT_GAP_RATIO = 0.02  # of the subject's width: how far the outline rises between two feet
+_UNDERSIDE_FACTOR = 1.3  # over `contact`: under a low thing it is darker than beside what touches the ground
+_UNDERSIDE_GAP_RATIO = 0.1  # of the subject's width: gap to the ground at which hardly any light is missing there
 # Squash, tilt and drop by view: the higher the camera, the longer a shadow on the ground looks.
 _SHADOW_SHAPES = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.18)}
 
@@ -86,17 +93,78 @@ def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.ND
     columns = np.nonzero(mask.any(axis=0))[0]
     width_px = float(columns[-1] - columns[0] + 1)
     base = int(np.nonzero(mask.any(axis=1))[0][-1])
-    if shadow.ground is not None:
-        dark = 1 - (1 - shadow.contact * _contact_shadow(small, width_px, base)) * (
-            1 - (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(small, shadow.ground, width_px, base)
-        )
-        return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     if shadow.drop:
         dark = _top_view_shadow(small, shadow, key_side, width_px)
         return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    contact, cast = _contact_shadow(small, width_px, base), _cast_shadow(small, shadow, key_side, width_px, base)
-    dark = 1 - (1 - shadow.contact * contact) * (1 - cast)
+    if np.count_nonzero(mask[-1]) > _MAX_CUT_RATIO * width_px:
+        return np.ones_like(alpha)  # the picture ends above the feet, and with it the ground
+    feet = _find_feet(mask, width_px)
+    # Each column is moved down until its foot stands on the base; afterwards the shadows are moved up again.
+    drops = np.interp(np.arange(small.shape[1]), feet[:, 0], base - feet[:, 1]).astype(np.float32)
+    small = _move_columns(small, drops)
+    contact = 1 - (1 - shadow.contact * _contact_shadow(small, width_px, base)) * (
+        1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(small, feet, width_px, base)
+    )
+    if shadow.ground is not None:
+        cast = (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(small, shadow.ground, width_px, base)
+    else:
+        cast = _cast_shadow(small, shadow, key_side, width_px, base)
+    dark = _move_columns(np.asarray(1 - (1 - contact) * (1 - cast), np.float32), -drops)
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> npt.NDArray[np.float32]:
+    """Return where the subject stands, as (x, y) from left to right: its lowest point, and feet at other heights.
+
+    A car on a slope or a chair seen from a corner stands on points that are not level. They are corners of the convex
+    hull of the lower outline with a gap between them, on a line that a ground may have.
+    """
+    columns = np.nonzero(mask.any(axis=0))[0]
+    # A column without the subject is a gap from top to bottom.
+    lowest = np.where(np.isin(np.arange(mask.shape[1]), columns), len(mask) - 1 - np.argmax(mask[::-1], axis=0), 0)
+    outline = np.stack([columns, lowest[columns]], axis=1).astype(np.float32)
+    hull = cv2.convexHull(outline)[:, 0]
+    hull = hull[np.argsort(hull[:, 0])]
+    base = hull[np.argmax(hull[:, 1])]
+    feet = [base]
+    for side in (hull[hull[:, 0] < base[0]][::-1], hull[hull[:, 0] > base[0]]):
+        last = base
+        for foot in side:
+            run, rise = abs(foot[0] - last[0]), last[1] - foot[1]
+            between = slice(int(min(foot[0], last[0])), int(max(foot[0], last[0])) + 1)
+            line = np.interp(np.arange(between.start, between.stop), *np.array(sorted([tuple(foot), tuple(last)])).T)
+            gap = float((line - lowest[between]).max())
+            if (
+                run >= _FOOT_DISTANCE_RATIO * width_px
+                and abs(rise) <= _MAX_FOOT_SLOPE * run
+                and gap >= _FOOT_GAP_RATIO * width_px
+            ):
+                feet.append(foot)
+                last = foot
+    return np.array(sorted(map(tuple, feet)), np.float32)
+
+
+def _move_columns(values: Alpha, rows: npt.NDArray[np.float32]) -> Alpha:
+    """Move each column of a map down by so many rows; what comes in from outside is 0."""
+    if not rows.any():
+        return values
+    y, x = np.mgrid[0 : values.shape[0], 0 : values.shape[1]].astype(np.float32)
+    return np.asarray(cv2.remap(values, x, y - rows[None], cv2.INTER_LINEAR), np.float32)
+
+
+def _underside_shadow(
+    alpha: Alpha, feet: npt.NDArray[np.float32], width_px: float, base: int
+) -> npt.NDArray[np.float32]:
+    """Return how much light is missing on the ground under what is near it between the feet, 0 to 1."""
+    height, width = alpha.shape
+    mask = alpha > 0.5
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    lowest = np.where(mask.any(axis=0), height - 1 - np.argmax(mask[::-1], axis=0), -height).astype(np.float32)
+    is_between = (np.arange(width) >= feet[0, 0]) & (np.arange(width) <= feet[-1, 0])
+    nearness = np.exp(-((np.maximum(base - lowest, 0) / (_UNDERSIDE_GAP_RATIO * width_px)) ** 2)) * is_between
+    under = ((rows >= lowest - 1) & (rows <= base)) * nearness
+    sigma = max(0.8, 0.012 * width_px)
+    return np.asarray(cv2.GaussianBlur(under.astype(np.float32), (0, 0), sigma), np.float32)
 
 
 def bounce_light(placed: PlacedSubject) -> LinearImage:
@@ -153,10 +221,11 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
     along = float(away / up * np.tan(pitch))
     reach_per_px = float(np.sqrt((right / up) ** 2 + (away / up) ** 2 + 1) / np.cos(pitch))
     spread = 2 * float(np.tan(np.radians(np.clip(ground.diameter, 0.5, 90.0)) / 2)) * reach_per_px
-    depth_px = _THICKNESS_RATIO * width_px * float(np.sin(pitch))
+    top = int(np.nonzero((alpha > 0.5).any(axis=1))[0][0])
+    thick_px = min(_THICKNESS_RATIO * width_px, _MAX_THICKNESS_RATIO * (base - top))
+    depth_px = thick_px * float(np.sin(pitch))
     # The lowest row of the outline is the front of the foot; the card stands in its middle.
     base -= round(depth_px / 2)
-    top = int(np.nonzero((alpha > 0.5).any(axis=1))[0][0])
     tall = max(base - top, 1)
     rows = np.arange(height, dtype=np.float32)[:, None]
     edges = np.geomspace(0.06, 1.0, _SHADOW_BANDS)

@@ -8,7 +8,7 @@ import pytest
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, measure_background_colour
 from pipelines.compositing.shadows import Shadow, compute_ground_light, ground_reflection, tint_shadow
-from pipelines.core.geometry import Frame, PlacedSubject, Side
+from pipelines.core.geometry import Alpha, Frame, PlacedSubject, Side
 from pipelines.core.params import Subject
 from pipelines.core.rendering import SceneGround
 from pipelines.framing.placement import frame_photo
@@ -82,6 +82,32 @@ def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
     under = kept[foot : foot + 4, 250:262]
     assert 0.35 <= 1 - under.max() <= 0.75
     assert kept[40, 40] == pytest.approx(1, abs=0.01)
+
+
+def make_car(rise: int) -> Alpha:
+    """A long body on two wheels whose right one stands `rise` pixels higher, with a coupling that stands on nothing."""
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[90:158, 40:220] = 1
+    alpha[135:145, 25:40] = 1
+    alpha[150:170, 60:85] = 1
+    alpha[150 : 170 - rise, 180:205] = 1
+    return alpha
+
+
+@pytest.mark.parametrize("rise", [0, 12])
+def test_a_car_on_a_slope_touches_the_ground_with_both_wheels(rise: int) -> None:
+    light = compute_ground_light(make_car(rise), Shadow(cast=0), "left")
+    left, right = light[171, 65:80].min(), light[171 - rise, 185:200].min()
+    assert right < 0.6
+    assert left < 0.6
+    assert light[163 - rise // 2, 130] < 0.75, "under the body it is dark too"
+    assert light[147:170, 25:33].min() > 0.95, "the coupling hangs"
+
+
+def test_a_subject_that_the_picture_cuts_below_has_no_ground() -> None:
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[60:, 80:180] = 1
+    assert (compute_ground_light(alpha, Shadow(), "left") == 1).all()
 
 
 @pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
