@@ -115,7 +115,7 @@ def _cutouts_page() -> str:
         "",
         "They run on the processor (ONNX Runtime), also where a GPU draws, one photo at a time on all cores. "
         "*Settings* says about how many seconds that takes on this machine: it times a net that is here and "
-        "multiplies by a ratio. Memory and ratio were measured on the same graphs with random weights; no trained "
+        "multiplies by a ratio. Memory and ratio were measured on graphs rebuilt with random weights; no trained "
         "one has been run yet. A net that needs more memory than the machine has is neither offered nor taken.",
         "",
         "How sure `cutout_uncertainty` is was measured with the two nets that ship with the studio, not with a third.",

@@ -30,7 +30,7 @@ def _make_row(
     )
 
 
-# Memory and time were measured on the same graphs with random weights.
+# Memory and time were measured on graphs rebuilt with random weights.
 LITE = _make_row(
     "birefnet-lite",
     "onnx-community/BiRefNet_lite-ONNX",
