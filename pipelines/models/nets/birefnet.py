@@ -1,7 +1,7 @@
 """BiRefNet: bilateral reference for dichotomous image segmentation (Zheng et al., 2024), from the hub.
 
-Preprocessing and sigmoid as its authors give them (as ports of their code have them): RGB, 1024 x 1024 bilinear, ImageNet
-mean and deviation. It runs on the processor, whichever device draws.
+Preprocessing and sigmoid as its authors give them, by the ports of their code: RGB, 1024 x 1024 bilinear, ImageNet mean
+and deviation. It runs on the processor, whichever device draws.
 """
 
 from __future__ import annotations
