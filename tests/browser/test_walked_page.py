@@ -473,6 +473,8 @@ def test_home_asks_before_it_suggests_and_its_examples_are_clicked(
     page.locator("#home-photo input[type=file]").set_input_files(portraits[0])
     expect(page.locator("#home-consent")).to_contain_text("Is somebody in it?")
     expect(page.locator("#home-drafts")).to_be_hidden()
+    is_there = "async () => (await fetch(document.querySelector('#home-photo img').src)).ok"
+    wait_until(lambda: page.evaluate(is_there), 30)
     banner = page.locator(".dbx-banner").bounding_box()
     cards = page.locator(".dbx-cards").bounding_box()
     assert banner is not None

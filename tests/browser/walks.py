@@ -33,6 +33,33 @@ from tests.support.examples import EXAMPLES
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PICTURE_WIDTH_PX = 720
 """Pixels of a picture's width at most: enough to read a heading, and some twenty kilobytes."""
+BESIDE_OTHERS = """
+## The same five tasks elsewhere
+
+Counted from what others publish, as actions up to the file; nothing of it was run here: Photoroom and Canva need an
+account, InvokeAI a GPU and a diffusion model. A dash: no page that could be read tells the steps.
+
+| task | here | elsewhere |
+|---|---|---|
+| headshot for LinkedIn | {headshot}, 2 screens | – |
+| product on white | {product}, 2 screens | Photoroom, 3 or more: import, template, export [2] |
+| a thing erased | {erase}, 2 screens | InvokeAI, 8: canvas, upload, mask, paint, prompt, Invoke, accept, save [1] |
+| a post with a headline | {post}, 2 screens | InvokeAI's text tool: choose, type, Enter; no platform's format [3] |
+| a batch of four | {batch}, 2 screens | Canva's Bulk Create takes a spreadsheet with embedded pictures [4] |
+
+[1] [Unified Canvas](https://github.com/invoke-ai/InvokeAI/blob/18c43a672eec02a6c39b8b563789ec3d0d3029fe/docs/features/UNIFIED_CANVAS.md)
+[2] [Skip background removal](https://help.photoroom.com/en/articles/12983525-how-skip-background-removal-works)
+[3] [Text Tool](https://github.com/invoke-ai/InvokeAI/blob/5e57b610bd684a9f18e128dec0b6885e3be8cafd/docs/features/Text_tool.md)
+[4] [a guide that is not Canva's own](https://postprep.app/blog/how-to-use-canva-bulk-create-with-images-the-complete-guide)
+"""
+"""What the same tasks take elsewhere; the places of our own counts are filled in from the walks."""
+FIVE_TASKS = {
+    "headshot": "On a phone: a headshot for LinkedIn",
+    "product": "On a phone: a product on white",
+    "erase": "On a phone: a thing is erased",
+    "post": "On a phone: a post with a headline",
+    "batch": "On a phone: a batch of four",
+}
 PHONE_SIZE_PX = 390, 844
 """Width and height of the phone on which a stranger does the five tasks."""
 
@@ -383,7 +410,9 @@ def render_markdown(walks: Sequence[Walk]) -> str:
         parts += ["", f"## {walk.title}: {count} actions, {walk.seconds:.0f} s"]
         for n, (sentence, name) in enumerate(walk.actions, 1):
             parts += ["", f"{n}. {sentence}", "", f"   ![{sentence}](walks/{name})"]
-    return "\n".join(parts) + "\n"
+    counts = {walk.title: str(len(walk.actions)) for walk in walks}
+    beside = BESIDE_OTHERS.format(**{name: counts.get(title, "–") for name, title in FIVE_TASKS.items()})
+    return "\n".join(parts) + "\n" + beside
 
 
 def save_tab_pictures(browser: Browser, studio: ServedPage) -> None:

@@ -192,7 +192,10 @@ class QuickStart:
             return
         state.photo_id = file_id
         is_example = self.service.files.is_example(file_id)
+        # The upload itself is deleted, and a slow page may not have fetched it yet.
+        picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
         yield {
+            **({self.photo: picture} if state.request_number == number else {}),
             **(self._show_waiting() if is_example else self._hide_drafts()),
             self.consent: gr.update(visible=not is_example, value=None),
             self.alerts: text.render_notice(notices, "home-photo"),
