@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import gradio as gr
+import pytest
 from gradio.blocks import Blocks
 from gradio.routes import App
 
-from ui.gradio_patches.light_start import build_without_app
+from ui.gradio_patches.light_start import build_without_app, launch_with_one_config
 
 START_CODE = """
 import inspect, sys
@@ -38,3 +39,26 @@ def test_a_page_built_without_app_gets_its_app_and_config_when_asked() -> None:
     assert len(page.get_config_file()["components"]) == 1
     assert isinstance(App.create_app(page), App)
     assert Blocks.get_config_file(page)["components"]
+
+
+def _build_page() -> Blocks:
+    with gr.Blocks() as page:
+        gr.Image(label="Photo")
+        gr.Image(label="Another")
+        gr.Textbox("a cup", max_lines=2)
+    return page
+
+
+def test_a_page_that_is_launched_quickly_has_the_same_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _build_page().get_config_file()["components"]
+    page = _build_page()
+    made: list[Blocks] = []
+    monkeypatch.setattr(
+        Blocks, "get_config_file", lambda self, make=Blocks.get_config_file: made.append(self) or make(self)
+    )
+    with launch_with_one_config():
+        App.create_app(page)
+        assert made == [], "launch has made it before"
+        quick = page.get_config_file()["components"]
+    names = ("type", "props", "api_info", "api_info_as_input", "example_inputs")
+    assert [[row.get(name) for name in names] for row in quick] == [[row.get(name) for name in names] for row in plain]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import numpy as np
@@ -195,22 +195,29 @@ def launch_page(studio: RunningStudio) -> Iterator[str]:
     # Imported here, because the page takes seconds to import and tests of the REST API do without it.
     from ui import page as ui_page
     from ui.gradio_patches.event_stream import keep_stream_open
+    from ui.gradio_patches.light_start import build_without_app, launch_with_one_config
 
-    page = build_in_event_loop(lambda: ui_page.build_page(studio.service, studio.access))
+    def build() -> Any:
+        with build_without_app():
+            return ui_page.build_page(studio.service, studio.access).queue(default_concurrency_limit=None)
+
+    page = build_in_event_loop(build)
     try:
-        _, url, _ = keep_stream_open(page.queue(default_concurrency_limit=None)).launch(
-            server_name="127.0.0.1",
-            server_port=find_free_port(),  # Gradio's own search for one takes what a test beside it is about to take
-            prevent_thread_lock=True,
-            quiet=True,
-            inbrowser=False,
-            auth=studio.access.make_gradio_auth(),
-            app_kwargs={
-                "routes": [*studio.build_routes(), *ui_page.build_static_routes()],
-                "middleware": studio.build_middleware(),
-            },
-            **ui_page.build_launch_arguments(),
-        )
+        with launch_with_one_config():
+            _, url, _ = keep_stream_open(page).launch(
+                server_name="127.0.0.1",
+                # Gradio's own search for a port takes what a test beside it is about to take.
+                server_port=find_free_port(),
+                prevent_thread_lock=True,
+                quiet=True,
+                inbrowser=False,
+                auth=studio.access.make_gradio_auth(),
+                app_kwargs={
+                    "routes": [*studio.build_routes(), *ui_page.build_static_routes()],
+                    "middleware": studio.build_middleware(),
+                },
+                **ui_page.build_launch_arguments(),
+            )
         gc.collect()
         yield url.rstrip("/")
     finally:

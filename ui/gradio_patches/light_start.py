@@ -5,22 +5,30 @@
 - Gradio's own MCP server is left without the package `mcp`. The studio has a server of its own, which imports it when
   an agent comes.
 - No stub file (`.pyi`) is written for each component. Gradio parses the source of all of them for that.
-- `Blocks.__exit__` makes no app and no config: `launch` makes both anew.
+- `Blocks.__exit__` and `queue` make no app and no config: `launch` makes both anew.
+- `launch` makes the config once. Gradio makes it a second time for its own MCP server.
+- The signature of a component's class is read once, and so is the schema of its value, not for each component.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from functools import cache
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 PATCHED_NAMES = (
     "gradio.routes:App.create_app",
+    "gradio.routes:App.setup_mcp_server",
     "gradio.blocks:Blocks.get_config_file",
+    "gradio.blocks:inspect",
+    "gradio.component_meta:inspect",
+    "gradio.components.base:Component.api_info",
     "gradio.component_meta:create_or_modify_pyi",
 )
 
@@ -45,7 +53,7 @@ def import_gradio() -> None:
 
 @contextmanager
 def build_without_app() -> Iterator[None]:
-    """Build pages inside: closing a `gr.Blocks` makes neither app nor config. `launch` afterwards does."""
+    """Build pages inside, and call `queue`: neither makes an app or a config. `launch` afterwards does."""
     from gradio.blocks import Blocks
     from gradio.routes import App
 
@@ -53,9 +61,59 @@ def build_without_app() -> Iterator[None]:
     App.create_app = staticmethod(lambda *_, **__: None)  # pyright: ignore[reportAttributeAccessIssue]
     Blocks.get_config_file = lambda self: {}  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        yield
+        with _read_signatures_once():
+            yield
     finally:
         App.create_app, Blocks.get_config_file = staticmethod(make_app), make_config  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@contextmanager
+def launch_with_one_config() -> Iterator[None]:
+    """Launch pages inside that have no MCP server of Gradio's."""
+    from gradio.components.base import Component
+    from gradio.route_utils import API_PREFIX
+    from gradio.routes import App
+
+    set_up, describe = App.setup_mcp_server, Component.api_info
+    App.setup_mcp_server = staticmethod(lambda *_, **__: f"{API_PREFIX}/mcp")  # pyright: ignore[reportAttributeAccessIssue]
+    Component.api_info = _describe_each_class_once(describe)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        with _read_signatures_once():
+            yield
+    finally:
+        App.setup_mcp_server, Component.api_info = staticmethod(set_up), describe
+
+
+def _describe_each_class_once(describe: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """Return `Component.api_info` with a memory: what it says follows from the model of the component's value."""
+    described: dict[type, dict[str, Any]] = {}
+
+    def describe_value(component: Any) -> dict[str, Any]:
+        model = component.data_model
+        if model is None:
+            return describe(component)
+        if model not in described:
+            described[model] = describe(component)
+        return copy.deepcopy(described[model])
+
+    return describe_value
+
+
+@contextmanager
+def _read_signatures_once() -> Iterator[None]:
+    """Give the modules of Gradio that read signatures an `inspect` that remembers them."""
+    from gradio import blocks, component_meta
+
+    remembering = SimpleNamespace(
+        **{**vars(inspect), "signature": cache(inspect.signature), "getfullargspec": cache(inspect.getfullargspec)}
+    )
+    for module in (blocks, component_meta):
+        setattr(module, "inspect", remembering)  # noqa: B010  the type checker knows that it is none of theirs
+    try:
+        yield
+    finally:
+        for module in (blocks, component_meta):
+            setattr(module, "inspect", inspect)  # noqa: B010
 
 
 def _defer_import(name: str) -> None:

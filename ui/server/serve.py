@@ -44,25 +44,27 @@ def serve_studio(settings: Settings) -> int:
         return 2
     from ui.components.pictures import DELETE_CACHE_SECONDS
     from ui.gradio_patches.event_stream import keep_stream_open
-    from ui.gradio_patches.light_start import build_without_app
+    from ui.gradio_patches.light_start import build_without_app, launch_with_one_config
 
     _delete_old_files(served, DELETE_CACHE_SECONDS[1])
 
     try:
         with build_without_app():
             page = ui_page.build_page(studio.service, studio.access)
-        keep_stream_open(page.queue(default_concurrency_limit=None, max_size=None)).launch(
-            server_name=settings.host,
-            server_port=settings.port,
-            share=settings.share,
-            auth=studio.access.make_gradio_auth(),
-            app_kwargs={
-                "routes": [*studio.build_routes(), *ui_page.build_static_routes()],
-                "middleware": studio.build_middleware(),
-            },
-            prevent_thread_lock=True,
-            **ui_page.build_launch_arguments(),
-        )
+            page.queue(default_concurrency_limit=None, max_size=None)
+        with launch_with_one_config():
+            keep_stream_open(page).launch(
+                server_name=settings.host,
+                server_port=settings.port,
+                share=settings.share,
+                auth=studio.access.make_gradio_auth(),
+                app_kwargs={
+                    "routes": [*studio.build_routes(), *ui_page.build_static_routes()],
+                    "middleware": studio.build_middleware(),
+                },
+                prevent_thread_lock=True,
+                **ui_page.build_launch_arguments(),
+            )
         remove_gradio_cors(page.app)
         log_redirect.redirect_to_log()
         page.block_thread()
