@@ -81,7 +81,8 @@ def launch_with_one_config() -> Iterator[None]:
         with _read_signatures_once():
             yield
     finally:
-        App.setup_mcp_server, Component.api_info = staticmethod(set_up), describe
+        App.setup_mcp_server = staticmethod(set_up)  # pyright: ignore[reportAttributeAccessIssue]
+        Component.api_info = describe
 
 
 def _describe_each_class_once(describe: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
