@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-# Nothing in the tests speaks TLS, and reading the certificates of the system takes 20 ms for each client of httpx.
+# Nothing in the tests speaks TLS, and reading the certificates of the system takes 20 ms for each client of httpx: here
+# in the commands that the tests start, below in the tests.
 os.environ.setdefault("SSL_CERT_DIR", os.path.dirname(__file__))
 # Before anything imports numpy, torch or OpenCV: the nets of the tests are small, and threads that wait for one another
 # burn twice the processor time. Commands that the tests start inherit it.
@@ -13,9 +14,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("DESIGNERBOX_MATTING", "small")
 
 import atexit
+import functools
 import gc
 import importlib.util
 import logging
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +30,7 @@ from uvicorn.config import LOGGING_CONFIG
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
 
+ssl.create_default_context = functools.cache(ssl.create_default_context)
 # A tenth of the processor time went into collections: the objects of torch and Gradio outlive each of them.
 gc.set_threshold(400_000, 50, 100)
 atexit.register(gc.unfreeze)  # the interpreter frees everything when it ends
