@@ -107,7 +107,9 @@ class Business(Params):
     names: str = prompt_field(
         "Names", "One line a person: name, role. In the photos' order.", max_length=1200, is_drawn=True
     )
-    company: str = prompt_field("Company", "Heads the page, or stands on the card.", max_length=60, is_drawn=True)
+    company: str = prompt_field(
+        "Company", "Heads the page, or stands on the card. Empty: no head.", max_length=60, is_drawn=True
+    )
     logo: str | None = picture_field("Logo", "Best with a transparent background.")
     colour: str | None = colour_field("Company colour", "Head of the page, ground of the card, the brand wall.")
     layout: LayoutId = choice_field(
@@ -352,7 +354,8 @@ def _lay_out_sheets(
         return Sheets()
     width = _DRAFT_PAGE_WIDTH_PX if context.draft else PAGE_WIDTH_PX
     is_page = layout == "page"
-    sheet = draw_sheet(portraits, labels, brand, width, headed=is_page)
+    has_head = is_page and bool(brand.title or brand.colour or brand.logo is not None)
+    sheet = draw_sheet(portraits, labels, brand, width, headed=has_head)
     return Sheets((sheet,), ("company-page" if is_page else "team-grid",))
 
 

@@ -125,7 +125,7 @@ class Creator(Params):
         labels={"nothing": "Nothing", "all": "All but the locked", **_value_labels(*TRAITS)},
     )
     size: int = form_fields.size_field()
-    variations: int = form_fields.variations_field()
+    variations: int = form_fields.variations_field("Other characters from the same choices.")
     prompt: str = prompt_field(
         "In words",
         "The composer takes the traits that it knows out of them; a model reads them whole.",

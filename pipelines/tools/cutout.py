@@ -60,7 +60,11 @@ def run(params: CutOut, context: ToolContext, emit: ProgressCallback) -> ToolOut
     placed = placed[:1] if context.draft else placed
     has_several = len(placed) > 1
     faces = () if params.is_pointed or params.matte else context.detect_faces(params.photo)
-    count = count_people(faces, params.pick) if is_one else (f"{len(found)} subjects.",)
+    count = (
+        count_people(faces, params.pick)
+        if is_one
+        else ("1 subject." if len(found) == 1 else f"{len(found)} subjects.",)
+    )
     notices = [notice for cutout in cutouts for notice in cutout.notices]
     return ToolOutput(
         images=tuple(to_rgba(each.colour, each.alpha) for each in placed),

@@ -63,8 +63,14 @@ class Retouch(Params):
         ge=0,
         le=15,
     )
-    keep: Points = points_field("Erase this", "Points on what is to be erased, each [x, y] from 0 to 1 of the photo.")
-    drop: Points = points_field("Leave this", "Points on what is to stay, each [x, y] from 0 to 1 of the photo.")
+    keep: Points = points_field(
+        "Erase this",
+        "Points on what is erased (not kept), each [x, y] from 0 to 1 of the photo. A mask is surer for a thing that "
+        "lies on another.",
+    )
+    drop: Points = points_field(
+        "Leave this", "Points on what stays (is not erased), each [x, y] from 0 to 1 of the photo."
+    )
     box: SubjectBox = box_field(
         "Box around it", "[left, top, right, bottom] from 0 to 1 around what is to be erased: nothing outside it is."
     )
@@ -111,7 +117,8 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
         )
     image = np.where(mask[..., None] == 0, photo, filled)
     emit("Erasing", 1, 1, image)
-    return ToolOutput(images=(image,), exact=False, notices=notices, allows_watermark=False)
+    alphas = () if context.draft else (mask,)  # says to programs what was erased
+    return ToolOutput(images=(image,), exact=False, notices=notices, alphas=alphas, allows_watermark=False)
 
 
 def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, photo: Image) -> Alpha:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,11 +20,13 @@ import mcp.client.streamable_http
 import PIL.Image
 import pytest
 
+from pipelines.models.registry import all_specs
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.api.support.calls import FOREVER, make_data_url, make_noise_png, read_failure
 from tests.support.examples import make_noise
 from tests.support.served_app import ServedApp, serve_app, wait_until
+from ui.api.receipt_summary import summarise_receipt
 from ui.api.routes.mcp import INSTRUCTIONS
 
 T = TypeVar("T")
@@ -141,6 +144,51 @@ def test_a_preview_is_called_so_and_the_file_is_named_with_its_size_and_address(
         return (await client.read_resource(address)).contents[0]
 
     assert base64.b64decode(asked(studio, read).blob) == httpx.get(address).content
+
+
+def test_the_receipt_is_told_in_words_where_a_picture_is_made_and_where_it_is_shown(studio: ServedApp) -> None:
+    answer = run(studio, "background", {"prompt": "a forest", "size": 64})
+    made = answer["structuredContent"]["files"][0]["id"]
+    for told in (words(answer), words(run(studio, "show_picture", {"file_id": made}))):
+        assert "Receipt:\n- Made by: background" in told
+        assert "- Models: " in told
+        assert "- Marked in the file as algorithmicMedia: drawn by rules, no model drew" in told
+        assert "- Commercial use: " in told
+    assert " s\n- Models" in words(answer)
+    upload = studio.service.files.add_image(make_noise(40, 40, seed=6), "local", "upload")
+    assert "Receipt" not in words(run(studio, "show_picture", {"file_id": upload}))
+
+
+def test_a_receipt_names_licences_that_forbid_and_bound_commercial_use() -> None:
+    receipt: dict[str, Any] = {"tool": "background", "params": {"preset": "night"}, "mode": "exact", "models": []}
+    receipt["cutout_uncertainty"] = 0.9
+    told = summarise_receipt(receipt, "compositeCapture", 2.0)
+    assert "- Made by: background, look night, 2.0 s\n- Models: none" in told
+    assert "no model drew" in told
+    assert "Commercial use: allowed" in told
+    assert "uncertainty 0.9 (doubtful above 0.2), it may be wrong" in told
+    specs = [next(row for row in all_specs() if row.licence_state == state) for state in ("capped", "not-commercial")]
+    models = [{"id": row.id, "licence": row.licence} for row in specs] + [{"id": "gone", "licence": "MIT"}]
+    assets = [{"kind": "lora", "id": "own", "licence": "unknown"}]
+    told = summarise_receipt({**receipt, "models": models, "assets": assets}, "")
+    assert f"allows it up to {specs[0].revenue_cap}; not allowed by {specs[1].id}" in told
+    assert "licence of gone is not known here; the licence of own is not known here" in told
+    assert "Marked" not in told
+
+
+def test_pictures_are_listed_with_name_tool_and_time_and_as_many_as_asked_for(keyed: ServedApp) -> None:
+    key = keyed.keys.create_key("lister")
+    owner = keyed.keys.verify_key(key)
+    assert owner is not None
+    made = run(keyed, "background", {}, key)["structuredContent"]["files"][0]["id"]
+    for n in range(2):
+        keyed.service.files.add_image(make_noise(40, 40, seed=n), owner.owner, "upload")
+        keyed.service.files.add_jsonl(f"{n}".encode(), owner.owner, "batch")
+    lines = words(run(keyed, "list_pictures", {"limit": 3}, key)).splitlines()
+    assert len(lines) == 3, "files that are no pictures and examples do not count"
+    (row,) = [line for line in lines if made in line]
+    assert re.search(r": result, 64 x 64 px, \d+ kB, background-.*\.png, made by background, \d{4}-\d\d-\d\d", row)
+    assert len(words(run(keyed, "list_pictures", {"limit": 2}, key)).splitlines()) == 2
 
 
 def test_a_picture_that_is_sent_gets_an_id_for_further_calls(studio: ServedApp) -> None:
@@ -335,6 +383,17 @@ def test_pictures_are_resources_of_their_owner(keyed: ServedApp) -> None:
     count, refusal = asked(keyed, steal, bob)
     assert count == 1
     assert "not found" in refusal
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_resource_may_be_larger_than_an_event_of_a_stream(studio: ServedApp, mode: str) -> None:
+    large = studio.service.files.add_image(make_noise(760, 760, seed=8), "local", "upload")
+    assert studio.service.files.get_info(large).bytes > 1 << 20
+
+    async def read(client: Any) -> Any:
+        return (await client.read_resource(f"designerbox://files/{large}")).contents[0]
+
+    assert base64.b64decode(asked(studio, read, mode=mode).blob) == studio.service.files.read_bytes(large)
 
 
 def test_agents_find_the_tools_and_the_way_in_two_pages(studio: ServedApp) -> None:

@@ -14,6 +14,7 @@ from pipelines.compositing.team_matching import (
     measure_skin_lightness,
 )
 from pipelines.compositing.team_pages import (
+    PAPER,
     Brand,
     Label,
     draw_sheet,
@@ -29,6 +30,7 @@ from pipelines.imaging.color import to_linear
 from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
 from pipelines.tools import business
 from tests.support.examples import change_exposure, load_example, make_noise
+from tests.support.fake_context import FakeContext
 from tests.support.real_studio import RealStudio
 
 GAINS = (1.0, 0.9, 1.1, 0.95)
@@ -50,6 +52,17 @@ def open_named_pictures(studio: RealStudio, result: Result) -> dict[str, Image]:
 @pytest.fixture(scope="module")
 def team_result(studio: RealStudio, team: list[str]) -> Result:
     return make_business(studio, team, names="Ada King, Engineer\nGrace Hopper, Rear Admiral")
+
+
+def test_a_page_without_company_logo_or_colour_has_no_empty_head() -> None:
+    portraits, labels, context = [make_noise(50, 40)] * 2, [Label("A"), Label("B")], FakeContext(make_noise(8, 8))
+    bare, named = (
+        business._lay_out_sheets("page", portraits, labels, brand, context).images[0]
+        for brand in (Brand(), Brand(title="Harbour"))
+    )
+    assert (bare[:20] == PAPER).all()
+    assert not (named[:20] == PAPER).all()
+    assert bare.shape[0] < named.shape[0]
 
 
 def test_eye_lines_of_a_team_agree_within_a_hundredth_of_the_height(studio: RealStudio, team_result: Result) -> None:

@@ -52,6 +52,11 @@ def test_each_subject_is_a_file_of_its_own_and_comes_once() -> None:
         assert checks["core_changed_pixels"] == 0
 
 
+def test_one_subject_is_not_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool, "_cut_out_each", lambda *given: [Cutout(PHOTO, make_alpha(0))])
+    assert "1 subject." in run_cutout(subjects="all").notices
+
+
 def test_all_together_are_one_picture_in_their_places() -> None:
     draft = run_cutout(subjects="all", trim=False)
     (image,) = draft.images

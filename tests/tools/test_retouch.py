@@ -23,6 +23,7 @@ from pipelines.tools import retouch
 from tests.support.examples import Recorder, load_example, make_blob, make_noise
 from tests.support.fake_context import FakeContext
 from tests.support.served_app import serve_app
+from ui.api.field_hints import TOOL_HINTS
 
 
 def make_spot(image: Image, centre: tuple[int, int] = (60, 50), radius: int = 12) -> Alpha:
@@ -116,8 +117,18 @@ def test_without_a_mask_nothing_goes_unasked() -> None:
 def test_what_is_pointed_at_goes() -> None:
     image = make_wall()
     image[make_spot(image, radius=19) > 0] = (200, 20, 20)
-    out = run_retouch(FakeContext(image, make_blob(100, 120, (60, 50), (20, 20))), keep=CENTRE).images[0]
-    assert out[45:55, 55:65, 1].mean() > 80
+    made = run_retouch(FakeContext(image, make_blob(100, 120, (60, 50), (20, 20))), keep=CENTRE)
+    assert made.images[0][45:55, 55:65, 1].mean() > 80
+    (mask,) = made.alphas
+    assert ((made.images[0] != image).any(axis=-1) <= (mask > 0)).all(), "the mask tells what was erased"
+    assert mask[50, 60] == 1
+
+
+def test_agents_are_told_first_that_keep_marks_what_is_erased() -> None:
+    assert TOOL_HINTS["retouch"].startswith("Here `keep` and `box` mark what is ERASED")
+    fields = retouch.Retouch.model_fields
+    assert str(fields["keep"].description).startswith("Points on what is erased (not kept)")
+    assert str(fields["drop"].description).startswith("Points on what stays")
 
 
 def test_words_reach_a_model_that_draws_and_are_never_lost_in_silence() -> None:

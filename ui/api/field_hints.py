@@ -14,6 +14,11 @@ _FIELDS = {
     "pick": "`pick`",
     "matte": "`matte` (a mask of your own)",
 }
+TOOL_HINTS = {
+    "retouch": "Here `keep` and `box` mark what is ERASED, and `drop` what stays. For a thing that lies on another a "
+    "`mask` is surer than points.",
+}
+"""What an agent must know first of a tool whose fields mean something else than elsewhere."""
 _CUTOUT_FIELDS = tuple(name for name in _FIELDS if name != "mask")
 
 

@@ -62,8 +62,9 @@ WORKFLOWS: tuple[Workflow, ...] = (
         "A product on the ground, in the size and fill that a marketplace asks for.",
         ("product",),
         (_PHOTO, WorkflowArgument("marketplace", "amazon, google, ebay, etsy or shopify.", True)),
-        "Make a product photo of {photo} for {marketplace}: call `product` with preset={marketplace}. Check in the "
-        "receipt's checks that the marketplace's rules are kept. If one is not, say which, and what photo would do.",
+        "Make a product photo of {photo} for {marketplace}: call `product` with preset={marketplace}. The "
+        "notices of the answer say which of the marketplace's rules are not kept. Tell the user which, and what photo "
+        "would do.",
     ),
     Workflow(
         "replace_background",

@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import cv2
@@ -30,16 +31,19 @@ from pipelines.core.job import Result, Step
 from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.jobs.queue import JobRow
+from pipelines.provenance.c2pa import read_receipt, read_source_type
 from pipelines.runtime.progress import encode_preview
 from pipelines.service.orders import StudioService
+from pipelines.service.uploads import GENERATED_ROLES
 from pipelines.storage.file_index import FileInfo
 from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
 from ui.api.documentation import agent_docs
 from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
 from ui.api.errors import error_response, record_error_code, to_studio_error
-from ui.api.field_hints import hint_error_fields
+from ui.api.field_hints import TOOL_HINTS, hint_error_fields
 from ui.api.job_object import api_notices, job_object
+from ui.api.receipt_summary import summarise_receipt
 from ui.api.request_parsing import check_text, ingest_value
 from ui.api.routes.files import file_object
 
@@ -69,6 +73,7 @@ _PICTURES_SCHEMA = {
 _SKILL_URI = "designerbox://skill"
 _FILE_URI_PREFIX = "designerbox://files/"
 _MAX_RESOURCE_COUNT = 20
+_PAGE_ROW_COUNT = 100
 _RESOURCE_NOT_FOUND = -32002
 """Code of the protocol for a resource or prompt that does not exist."""
 _LISTED_ROLES = ("upload", "result", "matte", "layers", "example")
@@ -107,15 +112,16 @@ class McpEndpoint:
         try:
             request.state.caller = self._access.authenticate_request(request, "read")
             server = await to_thread.run_sync(self._get_server)
-            if _is_mcp_1(server):
-                receive = await _read_body(request)
+            body, receive = await _read_body(request)
         except StudioError as error:
             record_error_code(request, error.code)
             return await error_response(error)(scope, receive, send)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         # A stateless server needs one manager for each call: a task group that ends with the answer.
-        manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=CALL_BODY_BYTES)
+        manager = StreamableHTTPSessionManager(
+            server, json_response=not _may_stream(body), stateless=True, max_request_body_size=CALL_BODY_BYTES
+        )
         async with manager.run():
             await manager.handle_request(scope, receive, send)
 
@@ -192,7 +198,8 @@ class McpEndpoint:
                 "title": "List pictures",
                 "annotations": read_only,
                 "outputSchema": _PICTURES_SCHEMA,
-                "description": "The newest pictures: what was sent in and what was made. Their ids go into every tool.",
+                "description": "The newest pictures, what was sent in and what was made, then examples: `limit` "
+                "in all. Their ids go into every tool.",
                 "inputSchema": self._find_input_schema(LIST_TOOL),
             },
             {
@@ -209,14 +216,15 @@ class McpEndpoint:
                 "title": "Show a picture",
                 "annotations": read_only,
                 "outputSchema": FILE_OUTPUT,
-                "description": "Look at one picture by its id.",
+                "description": "Look at one picture by its id, with its receipt in words where it was made here.",
                 "inputSchema": self._find_input_schema(SHOW_TOOL),
             },
         ]
         return {"tools": tools, "ttlMs": 60_000, "cacheScope": "private"}
 
     def _describe_tool(self, row: Tool) -> dict[str, Any]:
-        lines = [row.summary]
+        lines = [TOOL_HINTS[row.id]] if row.id in TOOL_HINTS else []
+        lines.append(row.summary)
         lines += [f"Good at: {', '.join(row.strengths)}."] if row.strengths else []
         lines += [f"Limits: {' '.join(row.limits)}"] if row.limits else []
         return {
@@ -293,7 +301,9 @@ class McpEndpoint:
         stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
         done = " ".join([f"Done in {row.result.seconds:.1f} s.", *api_notices(row)])
         sent = [f"- {picture['param']}: {picture['id']}" for picture in row.result.receipt["inputs"]]
-        told = [done, *(["Your pictures, for further calls:", *sent] if sent else [])]
+        source_type = read_source_type(self._service.files.read_bytes(infos[0].id)) if infos else ""
+        told = [done, summarise_receipt(row.result.receipt, source_type, row.result.seconds)]
+        told += ["Your pictures, for further calls:", *sent] if sent else []
         content = [_text("\n".join([*told, describe_files(infos, base, is_keyed)]))]
         content += [self._image_content(info) for info in stills]
         content += [_file_link(info, base) for info in infos]
@@ -303,13 +313,32 @@ class McpEndpoint:
         limit = values.get("limit", 20)
         if not isinstance(limit, int) or not 1 <= limit <= 100:
             raise BadInput("'limit' is a whole number from 1 to 100.", param="limit")
-        rows = await to_thread.run_sync(self._service.files.list_files, owner, limit, None)
-        found = [row for row in rows if row.role in _LISTED_ROLES and row.format in (*STILL_FORMATS, "png")]
-        examples = await to_thread.run_sync(self._service.uploads.list_examples)
-        lines = [f"{row.id}: {row.role}, {row.width} x {row.height} px" for row in found]
+        found = await to_thread.run_sync(self._find_pictures, owner, limit)
+        examples = (await to_thread.run_sync(self._service.uploads.list_examples))[: limit - len(found)]
+        lines = [self._describe_picture(row) for row in found]
         lines += [f"{row.file_id}: example '{row.name}'" for row in examples]
         data = [file_object(row) for row in found]
         return {"content": [_text("\n".join(lines))], "structuredContent": {"data": data}}
+
+    def _find_pictures(self, owner: str, limit: int) -> list[FileInfo]:
+        """Find the owner's newest pictures, at most `limit`, among files of every kind."""
+        found: list[FileInfo] = []
+        after: str | None = None
+        while len(found) < limit:
+            rows = self._service.files.list_files(owner, _PAGE_ROW_COUNT, after)
+            found += [row for row in rows if row.role in _LISTED_ROLES and row.format in STILL_FORMATS]
+            if len(rows) < _PAGE_ROW_COUNT:
+                break
+            after = rows[-1].id
+        return found[:limit]
+
+    def _describe_picture(self, info: FileInfo) -> str:
+        """Say in a line what a picture is, what it is called, what made it and when."""
+        name = drop_label(info.download_name)
+        tool = next((row.id for row in self._service.tools if name.startswith(f"{row.id}-")), "")
+        created = datetime.fromtimestamp(info.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        made = [name, f"made by {tool}", created] if tool else [created]
+        return f"{info.id}: {', '.join([info.role, _size_words(info), *made])}"
 
     async def _upload_picture(self, values: Mapping[str, object], owner: str) -> Answer:
         check_text(dict(values))
@@ -323,7 +352,10 @@ class McpEndpoint:
         if info.format not in STILL_FORMATS:
             raise NotFound("This file is no picture.", param="file_id")
         image = await to_thread.run_sync(self._image_content, info)
+        data = await to_thread.run_sync(self._service.files.read_bytes, info.id)
+        receipt = read_receipt(data) if info.role in GENERATED_ROLES else None
         text = describe_files([info], base, caller.key is not None)
+        text = text if receipt is None else f"{summarise_receipt(receipt, read_source_type(data))}\n{text}"
         return {"content": [image, _text(text), _file_link(info, base)], "structuredContent": file_object(info)}
 
     # ------------------------------------------------------------ prompts and resources
@@ -345,7 +377,7 @@ class McpEndpoint:
                 "name": drop_label(row.download_name),
                 "mimeType": MIME_TYPES.get(row.format),
                 "size": row.bytes,
-                "description": f"{row.role}, {row.width} x {row.height} px",
+                "description": f"{row.role}, {_size_words(row)}",
             }
             for row in rows
             if row.role in _LISTED_ROLES
@@ -387,15 +419,24 @@ def _is_mcp_1(server: object) -> bool:
     return hasattr(server, "call_tool")
 
 
-async def _read_body(request: Request) -> Receive:
+def _may_stream(body: object) -> bool:
+    """Whether the answer may be a stream of events: a tool's, for its steps and against timeouts of proxies.
+
+    All else is answered as JSON: clients refuse an event of more than 1 MiB, and a resource is as large as its file.
+    """
+    return not isinstance(body, dict) or body.get("method") == "tools/call"
+
+
+async def _read_body(request: Request) -> tuple[object, Receive]:
     """Refuse a body at which mcp 1.x breaks down: deep nesting, endless numbers. Raises `BadInput`.
 
-    Returns an ASGI `receive` that gives the body once more.
+    Returns the JSON, None where it is none, and an ASGI `receive` that gives the body once more.
     """
     messages = [{"type": "http.request", "body": await request.body()}]
+    body: object = None
     try:
-        json.loads(messages[0]["body"])
-    except json.JSONDecodeError:
+        body = json.loads(messages[0]["body"])
+    except (json.JSONDecodeError, UnicodeDecodeError):
         pass  # mcp says what is wrong
     except (RecursionError, ValueError):
         raise BadInput("The body is no JSON that can be read.") from None
@@ -403,7 +444,7 @@ async def _read_body(request: Request) -> Receive:
     async def receive() -> MutableMapping[str, Any]:
         return messages.pop() if messages else await request.receive()
 
-    return receive
+    return body, receive
 
 
 def describe_files(infos: Sequence[FileInfo], base: str, is_keyed: bool) -> str:
@@ -413,12 +454,18 @@ def describe_files(infos: Sequence[FileInfo], base: str, is_keyed: bool) -> str:
     lines += ["The files themselves, for the user and for further tools:"]
     lines += [
         f"- {info.id} ({info.role}): {drop_label(info.download_name) or 'picture.' + info.format}, {info.format}, "
-        f"{info.width} x {info.height} px, {max(1, info.bytes // 1000)} kB, {_file_url(info, base)}"
+        f"{_size_words(info)}, {_file_url(info, base)}"
         for info in infos
     ]
     key = " -H 'Authorization: Bearer KEY'" if is_keyed else ""
     lines += [f"To save one: curl{key} -o NAME ADDRESS; or read the resource {_FILE_URI_PREFIX}ID."]
     return "\n".join(lines)
+
+
+def _size_words(info: FileInfo) -> str:
+    """Say how large a file is: its pixels, which an archive has not, and its bytes."""
+    pixels = "" if info.format == "zip" else f"{info.width} x {info.height} px, "
+    return f"{pixels}{max(1, info.bytes // 1000)} kB"
 
 
 def _file_url(info: FileInfo, base: str) -> str:
@@ -440,7 +487,7 @@ def _file_link(info: FileInfo, base: str) -> dict[str, Any]:
         "uri": _file_url(info, base),
         "mimeType": MIME_TYPES.get(info.format),
         "size": info.bytes,
-        "description": f"{info.id}: {info.role}, {info.width} x {info.height} px",
+        "description": f"{info.id}: {info.role}, {_size_words(info)}",
     }
 
 

@@ -1,0 +1,59 @@
+"""A receipt in a few plain lines, for agents whose clients show the text of an answer and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY
+from pipelines.models.registry import get_spec
+
+_MARKS = {
+    "compositeCapture": "photographs only, no model drew",
+    "compositeSynthetic": "photographs with something drawn by rules, no model drew",
+    "algorithmicMedia": "drawn by rules, no model drew",
+    "compositeWithTrainedAlgorithmicMedia": "photographs with what a model drew",
+    "trainedAlgorithmicMedia": "drawn by a model",
+}
+_SUBJECTS = {"exact": "the photo's own pixels", "relit": "fitted to the scene's light", "redrawn": "changed or drawn"}
+
+
+def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: float | None = None) -> str:
+    """Return the lines: tool and look, models, the file's mark, commercial use, doubt of the cut-out.
+
+    `source_type` is the last word of the file's digital source type, "" where it has none.
+    """
+    look = receipt.get("params", {}).get("preset")
+    made = [str(receipt.get("tool"))]
+    made += [f"look {look}"] if look else []
+    made += [f"{seconds:.1f} s"] if seconds is not None else []
+    models: Sequence[Mapping[str, str]] = receipt.get("models", ())
+    named = [f"{row['id']} ({row['licence']})" for row in models]
+    lines = ["Receipt:", f"- Made by: {', '.join(made)}", f"- Models: {', '.join(named) or 'none'}"]
+    subject = _SUBJECTS.get(receipt.get("mode", ""))
+    lines += [f"- Subject: {subject}"] if subject else []
+    lines += [f"- Marked in the file as {source_type}: {_MARKS[source_type]}"] if source_type in _MARKS else []
+    lines.append(f"- Commercial use: {_describe_use(models, receipt.get('assets', ()))}")
+    uncertainty = receipt.get("cutout_uncertainty")
+    if uncertainty is not None:
+        told = "it may be wrong: look at it" if uncertainty > DOUBTFUL_UNCERTAINTY else "no doubt"
+        lines.append(f"- Cut-out: uncertainty {uncertainty} (doubtful above {DOUBTFUL_UNCERTAINTY}), {told}")
+    return "\n".join(lines)
+
+
+def _describe_use(models: Sequence[Mapping[str, str]], assets: Sequence[Mapping[str, str]]) -> str:
+    """Say what the licences of models and assets allow; what is not known is named."""
+    limits = [_describe_limit(row) for row in models]
+    limits += [f"the licence of {row['id']} is not known here" for row in assets if row["licence"] == "unknown"]
+    return "; ".join(limit for limit in limits if limit) or "allowed by the licences of all models and assets"
+
+
+def _describe_limit(row: Mapping[str, str]) -> str:
+    try:
+        spec = get_spec(row["id"])
+    except ModelUnavailable:
+        return f"the licence of {row['id']} is not known here"
+    if spec.licence_state == "not-commercial":
+        return f"not allowed by {spec.id} ({spec.licence})"
+    return f"{spec.id} ({spec.licence}) allows it up to {spec.revenue_cap}" if spec.licence_state == "capped" else ""
