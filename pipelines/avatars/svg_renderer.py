@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ import resvg_py
 
 from pipelines.avatars.art_packs import ART_PACKS, HAIR_COLOURS, PALETTES, SKIN_COLOURS, AnchorName, ArtPack, Palette
 from pipelines.avatars.outfits import ROLES, RoleOutfit
-from pipelines.avatars.traits import Character
+from pipelines.avatars.traits import PICK_COUNT, Character, Trait
 from pipelines.codecs.containers import Layer
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Colour, Image
@@ -26,6 +27,10 @@ from pipelines.imaging.text import relative_luminance
 PARTS_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "characters"
 T = TypeVar("T")
 _PLACEHOLDER = re.compile(r"\{\{(@?)(\w+)\}\}")
+_PICK_ATTEMPT_COUNT = 100
+_COVERING_PARTS = {"turban": frozenset(("turban",)), "beanie": frozenset(("hatBeanie", "hat"))}
+_LOOK_SIDE_PX = 80  # of the picture in which visible hair is measured
+_SEEN_HAIR_RATIO = 0.008  # of the picture, from which a hair colour is seen
 _BUILD_WIDTH_RATIO = {"slim": 0.9, "average": 1.0, "broad": 1.12}
 # Layer names in exported files. Neighbours with the same name become one layer.
 _LAYER_NAMES = {
@@ -105,6 +110,44 @@ def omission_notices(character: Character, art: ArtPack, role: str) -> tuple[str
     if "torso" not in art.anchors and not (art.is_pixel_art or garment.hat or garment.mask):
         return (f"{garment.title}: {art.title} shows the head only, and this role is told by its clothes.",)
     return ()
+
+
+def shows_hair_colour(character: Character, art: ArtPack, role: str) -> bool:
+    """Say whether enough hair or beard is visible, under the role's hat, to show its colour."""
+    if character["hair_colour"] == "black" and art.tinted_parts:  # black parts of such art have no colour of their own
+        return character["hair"] not in ("covered", "bald")
+    svg = "".join(svg for _, svg in _svg_layers(character, art, role, None))
+    paint = css_colours(character, art, role)["hair"]
+    shown, marked = (
+        _rasterize_svg(text, art, _LOOK_SIDE_PX, art.view_box).astype(int) for text in (svg, svg.replace(paint, "#f0f"))
+    )
+    return float((np.abs(shown - marked).max(axis=2) > 40).mean()) > _SEEN_HAIR_RATIO
+
+
+def dye_hair(character: Character, shade: int) -> Character:
+    """Return the character with that shade of `HAIR_COLOURS["dyed"]`."""
+    wanted = HAIR_COLOURS["dyed"][shade]
+    return _pick_again(character, "hair_colour", lambda one: _pick_shade(one, "hair_colour", HAIR_COLOURS) == wanted)
+
+
+def cover_head(character: Character, art: ArtPack, covering: str) -> Character:
+    """Return the character with a "hijab", "turban" or "beanie" where the art has one; "" changes nothing."""
+    if not covering:
+        return character
+    if covering == "hijab" and character["figure"] == "man":
+        character = character.with_value("figure", "person")  # veils are left out for men
+    parts = art.veil_parts if covering == "hijab" else _COVERING_PARTS.get(covering, frozenset())
+    return _pick_again(character, "hair", lambda one: bool(parts.intersection(choose_parts(one, art, "").values())))
+
+
+def _pick_again(character: Character, trait: str, is_wanted: Callable[[Character], bool]) -> Character:
+    """Return the character with the next pick of `trait` that is wanted, the same where none comes."""
+    first = character.traits[trait]
+    for pick in range(first.pick, min(first.pick + _PICK_ATTEMPT_COUNT, PICK_COUNT)):
+        one = replace(character, traits={**character.traits, trait: Trait(first.value, pick)})
+        if is_wanted(one):
+            return one
+    return character
 
 
 def choose_parts(character: Character, art: ArtPack, role: str) -> dict[str, str]:

@@ -10,18 +10,22 @@ import numpy as np
 from pipelines.avatars.art_packs import ART_PACKS, ArtPack
 from pipelines.avatars.character_sheet import View, compose_sheet, portrait_side, view_side
 from pipelines.avatars.outfits import ROLES
-from pipelines.avatars.prompt_text import describe_character, parse_traits
+from pipelines.avatars.prompt_text import describe_character, find_covering, find_dyed_shade
 from pipelines.avatars.svg_renderer import (
     backdrop_colour,
     choose_parts,
     clothing_colour,
+    cover_head,
     css_colours,
+    dye_hair,
     omission_notices,
     render_figure,
     render_layers,
+    shows_hair_colour,
     skin_colour,
 )
 from pipelines.avatars.traits import ANY, MOODS, TRAITS, Character, parse_character, roll_character
+from pipelines.avatars.wishes import Wish, read_wish
 from pipelines.codecs.containers import Layer, encode_openraster, encode_png_layers
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Alpha, Colour, Image
@@ -66,6 +70,10 @@ NO_MODEL_MESSAGE = (
     "'Drawn by a model' needs a model for words, which this studio does not run. "
     "The other arts are composed from parts and work everywhere."
 )
+SMALL_MODEL_ID = "mini"
+_DEFAULT_ROLE, _DEFAULT_ART = "astronaut", "peeps"
+_SMALL_TAIL_NOTICE = "The small model draws one figure or thing, no action and no place. It leaves out or misses: '{}'."
+_HIDDEN_HAIR_NOTICE = "Hair colour: under this hair or hat it is hardly seen."
 _TAKES_NOTICE = "This model turns no figure that it drew: the takes come from the same words, alike, not the same."
 _SEEDS_PER_VARIATION = 12  # tried until a variation differs from those before
 _POSES_NOT_ON_SHEET = ("still", "okay")  # so that the sheet has twelve views, which fill the page
@@ -98,7 +106,8 @@ class Creator(Params):
     )
     art: ArtId = choice_field(
         "Art",
-        "Composed from parts, or drawn by a model.",
+        "Composed from parts: people only. A model: animals and things too; the small one draws no actions, places or "
+        "groups.",
         "peeps",
         labels={**{key: art.title for key, art in ART_PACKS.items()}, "model": "Drawn by a model"},
     )
@@ -128,7 +137,8 @@ class Creator(Params):
     variations: int = form_fields.variations_field("Other characters from the same choices.")
     prompt: str = prompt_field(
         "In words",
-        "The composer takes the traits that it knows out of them; a model reads them whole.",
+        "Role, traits and colours are taken out of them, and what is not understood is said. What Ink has no parts "
+        "for, such as animals, a model draws.",
         max_length=300,
         advanced=True,
     )
@@ -213,6 +223,7 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
     """Choose the traits that are not locked, draw the figures, composite them on their ground or lay out a sheet."""
     if params.art == "model" and not context.has_verb("text"):
         raise ModelUnavailable(NO_MODEL_MESSAGE, param="art")
+    params, word_notices = _follow_words(params, context)
     cast = _draw_cast(params, context)
     scheme = _choose_colours(params, context, cast[0].character)
     if params.layout == "sheet":
@@ -222,12 +233,61 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
     cast_notices = [notice for member in cast for notice in member.notices]
     return replace(
         output,
-        notices=tuple(dict.fromkeys((*cast_notices, *output.notices, *_licence_notices(params)))),
+        notices=tuple(dict.fromkeys((*word_notices, *cast_notices, *output.notices, *_licence_notices(params)))),
         exact=False,
         is_procedural=params.art != "model",
         assets=_list_assets(params),
-        resolved_params={"character": cast[0].character.code, "anew": "nothing"},
+        resolved_params={
+            "character": cast[0].character.code,
+            "anew": "nothing",
+            "preset": params.preset,
+            "art": params.art,
+        },
     )
+
+
+def _follow_words(params: Creator, context: ToolContext) -> tuple[Creator, tuple[str, ...]]:
+    """Let the words choose role, art and colours where the form leaves them at their defaults; say what they cannot."""
+    wish = read_wish(params.prompt)
+    if not params.prompt.strip():
+        return params, ()
+    role, art, notices = params.preset, params.art, list[str]()
+    if wish.role and role in (_DEFAULT_ROLE, "anyone"):
+        role = wish.role
+    elif wish.role and wish.role != role:
+        notices.append(f"Role: {ROLES[role].title} is chosen, so '{wish.role_word}' of the words is left out.")
+    elif not wish.role and role == _DEFAULT_ROLE:
+        role = "anyone"
+        notices.append("Role: the words name none, so there is none.")
+    is_small = context.spec_for_role("text") == SMALL_MODEL_ID
+    may_change_art = art == _DEFAULT_ART and not params.character and context.has_verb("text")
+    if wish.subject and may_change_art and (wish.is_drawn_small or not is_small):
+        notices = [f"Art: a model draws this, for Ink has no parts for '{wish.subject}'."]
+        role, art = "anyone", "model"
+    if art == "model":
+        notices += [_SMALL_TAIL_NOTICE.format(wish.tail)] if is_small and wish.tail else []
+    else:
+        notices += _name_unknown(wish, ART_PACKS[art])
+    changes = {
+        "preset": role,
+        "art": art,
+        "colour": params.colour or _to_hex(wish.clothes),
+        "behind_colour": params.behind_colour or _to_hex(wish.ground),
+    }
+    return params.model_copy(update=changes), tuple(notices)
+
+
+def _to_hex(colour: Colour | None) -> str | None:
+    return "#{:02x}{:02x}{:02x}".format(*colour) if colour else None
+
+
+def _name_unknown(wish: Wish, art: ArtPack) -> tuple[str, ...]:
+    """Name the words that no part shows, and say whom the art draws where the figure itself is among them."""
+    if not wish.unknown:
+        return ()
+    words = ", ".join(f"'{word}'" for word in wish.unknown)
+    whom = (f"{art.title} draws people in twelve roles, and no role takes the place of '{wish.subject}'.",)
+    return (f"Not understood: {words}.", *(whom if wish.subject else ()))
 
 
 @dataclass(frozen=True)
@@ -244,14 +304,28 @@ def _draw_cast(params: Creator, context: ToolContext) -> list[CastMember]:
     count = 1 if context.draft or params.layout == "sheet" else params.variations
     cast: list[CastMember] = []
     seen: list[object] = []
+    hidden: list[CastMember] = []  # of those whose hair does not show the colour that was asked for
     for n in range(count * _SEEDS_PER_VARIATION):
         member = _draw_member(params, context.seed + n)
-        if (traits := _visible_traits(params, member.character)) not in seen and len(cast) < count:
-            seen.append(traits)
-            cast.append(member)
+        if len(cast) == count:
+            break
+        if (traits := _visible_traits(params, member.character)) in seen:
+            continue
+        seen.append(traits)
+        (cast if _shows_named_hair(params, member) else hidden).append(member)
+    if not cast:
+        cast = [replace(member, notices=(*member.notices, _HIDDEN_HAIR_NOTICE)) for member in hidden[:count]]
     if len(cast) < count:
         cast[0] = replace(cast[0], notices=(*cast[0].notices, "A kept character is one: roll something anew to vary."))
     return cast
+
+
+def _shows_named_hair(params: Creator, member: CastMember) -> bool:
+    """Say whether the hair colour is seen, where one was named."""
+    art = ART_PACKS.get(params.art)
+    if art is None or "hair_colour" not in member.named_traits or "hair_colour" not in art.colours:
+        return True
+    return shows_hair_colour(member.character, art, params.preset)
 
 
 def _visible_traits(params: Creator, character: Character) -> object:
@@ -270,7 +344,7 @@ def _draw_member(params: Creator, seed: int) -> CastMember:
     """Choose one character: traits that are named stay locked, the others come from the seed."""
     art = ART_PACKS.get(params.art)
     named = {name: value for name in TRAITS if (value := getattr(params, name, ANY)) != ANY}
-    locked = {**parse_traits(params.prompt), **named}
+    locked = {**read_wish(params.prompt).traits, **named}
     saved = parse_character(params.character) if params.character else None
     notices: list[str] = []
     if art is not None:
@@ -278,19 +352,33 @@ def _draw_member(params: Creator, seed: int) -> CastMember:
         notices += [
             f"{Creator.model_fields[name].title}: {art.title} has no parts for '{locked[name]}'."
             for name in locked
-            if name in asked and locked[name] not in art.offered_values(name)
+            # A figure has no parts: it decides beard and veil.
+            if name in asked and locked[name] not in art.offered_values(name) and (name != "figure" or name in named)
         ]
     character = roll_character(
         params.art,
         seed % (MAX_SEED + 1),
         named if saved and params.anew != "all" else locked,
-        lambda trait: TRAITS[trait] if art is None else art.offered_values(trait) or TRAITS[trait],
+        lambda trait: _chance_values(trait, art, shows_hair="hair_colour" in locked or bool(params.prompt.strip())),
         saved,
         "" if params.anew == "nothing" else params.anew,
     )
+    shade = find_dyed_shade(params.prompt) if saved is None and "hair_colour" not in named else None
+    if shade is not None and character["hair_colour"] == "dyed":
+        character = dye_hair(character, shade)
+    if art is not None and saved is None and character["hair"] == "covered":
+        character = cover_head(character, art, find_covering(params.prompt))
     if art is not None:
         notices += omission_notices(character, art, params.preset)
     return CastMember(character, frozenset(locked), tuple(notices))
+
+
+def _chance_values(trait: str, art: ArtPack | None, *, shows_hair: bool) -> tuple[str, ...]:
+    """Return the values among which chance chooses; with `shows_hair` no head that is bald or covered."""
+    values = TRAITS[trait] if art is None else art.offered_values(trait) or TRAITS[trait]
+    if trait == "hair" and shows_hair:
+        return tuple(value for value in values if value not in ("bald", "covered"))
+    return values
 
 
 @dataclass(frozen=True)
@@ -385,8 +473,17 @@ def _draw_with_model(
     role = ROLES[params.preset].prompt_words if params.preset in ROLES else ""
     clothes = form_fields.parse_rgb(params.colour)
     own = ", ".join(part for part in (params.prompt, f"{name_colour(clothes)} clothes" if clothes else "") if part)
+    wish = read_wish(params.prompt)
+    named = member.named_traits
+    if wish.subject:  # the words say what it is: nobody's figure, skin or role beside them
+        named = frozenset(name for name in TRAITS if getattr(params, name, ANY) != ANY)
+        is_small = context.spec_for_role("text") == SMALL_MODEL_ID
+        subject = wish.small_words if is_small else own
+        own = ""
+    else:
+        subject = ""
     words = describe_character(
-        member.character, role, member.named_traits, own, name_colour(scheme.ground), styled=not params.prompt
+        member.character, role, named, own, name_colour(scheme.ground), styled=not params.prompt, subject=subject
     )
     render = RenderRequest("text", words, (side, side), seeds)
     if params.reference is not None and context.has_verb("edit"):

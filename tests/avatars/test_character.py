@@ -16,12 +16,13 @@ from pipelines.avatars.outfits import ROLES
 from pipelines.avatars.prompt_text import describe_character, parse_traits
 from pipelines.avatars.svg_renderer import choose_parts, omission_notices, render_figure, render_layers
 from pipelines.avatars.traits import MOODS, TRAITS, Character, parse_character, roll_character
+from pipelines.avatars.wishes import read_wish
 from pipelines.codecs.containers import merge_layers
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.job import Result
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
-from pipelines.imaging.palette import extract_main_colours, lightest_colour, most_colourful, name_colour
+from pipelines.imaging.palette import COLOUR_NAMES, extract_main_colours, lightest_colour, most_colourful, name_colour
 from pipelines.imaging.text import relative_luminance
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
@@ -275,10 +276,47 @@ def test_damaged_parts_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyP
          {"figure": "woman", "hair_colour": "black", "glasses": "glasses"}),
         ("long blond hair", {"hair": "long", "hair_colour": "blond"}),
         ("a spaceship", {}),
+        ("a man with no beard and brown hair", {"figure": "man", "hair_colour": "brown", "beard": "none"}),
+        ("a scientist without glasses", {"glasses": "none"}),
+        ("a punk with a pink mohawk", {"hair": "wild", "hair_colour": "dyed"}),
+        ("eine lachende Oma mit blauen Haaren",
+         {"figure": "woman", "age": "senior", "hair_colour": "dyed", "mood": "laughing"}),
     ],
 )  # fmt: skip
 def test_traits_are_heard_in_words(text: str, traits: dict[str, str]) -> None:
     assert parse_traits(text) == traits
+
+
+def test_a_wish_names_its_role_its_colours_and_what_is_not_understood() -> None:
+    wish = read_wish("a woman chef with red hair in a green jacket, juggling at night, on a yellow background")
+    assert (wish.role, wish.traits["hair_colour"]) == ("chef", "red")
+    assert (wish.unknown, wish.subject) == (("juggling", "night"), "")
+    assert (wish.clothes, wish.ground) == (COLOUR_NAMES["green"], COLOUR_NAMES["yellow"])
+    assert (read_wish("eine Köchin").role, read_wish("eine Köchin").traits) == ("chef", {"figure": "woman"})
+    assert {read_wish(f"a {role}").role for role in ROLES} == set(ROLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "tail", "is_drawn"),
+    [
+        ("a dragon reading", "dragon", "reading", True),
+        ("ein blauer Drache", "blue dragon", "", True),
+        ("a flying dragon with wings", "flying dragon", "with wings", True),
+        ("a knight", "knight", "", False),
+        ("flurbel", "flurbel", "", False),
+        ("a woman reading a book", "", "reading a book", False),
+    ],
+)
+def test_what_the_figure_is_called_is_told_from_what_it_does(
+    text: str, subject: str, tail: str, is_drawn: bool
+) -> None:
+    wish = read_wish(text)
+    assert (wish.subject, wish.tail, wish.is_drawn_small) == (subject, tail, is_drawn)
+
+
+def test_the_small_model_is_told_the_figure_and_its_colours_alone() -> None:
+    assert read_wish("a dog wearing sunglasses").small_words == "a dog"
+    assert read_wish("a princess with blond hair").small_words == "a princess with blond hair"
 
 
 def test_everything_heard_is_a_value_of_its_trait() -> None:
@@ -458,6 +496,51 @@ def test_words_choose_traits_where_no_field_does(studio: CharacterStudio) -> Non
     result = studio.draw(prompt="an angry bald man with a beard", beard="moustache", seed=1)
     one = parse_character(result.receipt["params"]["character"])
     assert (one["mood"], one["hair"], one["figure"], one["beard"]) == ("angry", "bald", "man", "moustache")
+
+
+def test_words_choose_the_role_and_no_role_takes_the_place_of_what_is_not_understood(studio: CharacterStudio) -> None:
+    chef = studio.draw(prompt="a woman chef with red hair", seed=1).receipt
+    assert (chef["params"]["preset"], "Not understood" in " ".join(chef["notices"])) == ("chef", False)
+    knight = studio.draw(prompt="a knight juggling", seed=1).receipt
+    assert knight["params"]["preset"] == "anyone"
+    assert "Not understood: 'knight', 'juggling'." in knight["notices"]
+    assert "Ink draws people in twelve roles, and no role takes the place of 'knight'." in knight["notices"]
+    held = studio.draw(prompt="a pilot", preset="teacher", seed=1).receipt
+    assert held["params"]["preset"] == "teacher"
+    assert "Role: Teacher is chosen, so 'pilot' of the words is left out." in held["notices"]
+
+
+def test_a_hair_colour_of_the_words_is_seen_or_said_to_be_hidden(studio: CharacterStudio) -> None:
+    for seed in range(6):
+        receipt = studio.draw(prompt="a chef with red hair", seed=seed).receipt
+        one = parse_character(receipt["params"]["character"])
+        assert one["hair"] not in ("covered", "bald")
+        assert svg_renderer.shows_hair_colour(one, ART_PACKS["peeps"], "chef")
+    notices = studio.draw(prompt="a woman with red hair", hair="covered", seed=1).receipt["notices"]
+    assert "Hair colour: under this hair or hat it is hardly seen." in notices
+
+
+def test_a_hijab_is_a_hijab_and_blue_hair_is_blue(studio: CharacterStudio) -> None:
+    for seed in range(4):
+        veiled = parse_character(studio.draw(prompt="a doctor in a hijab", seed=seed).receipt["params"]["character"])
+        assert choose_parts(veiled, ART_PACKS["peeps"], "doctor")["head"] == "hijab"
+        blue = parse_character(studio.draw(prompt="blue hair", seed=seed).receipt["params"]["character"])
+        assert svg_renderer.css_colours(blue, ART_PACKS["peeps"], "")["hair"] == HAIR_COLOURS["dyed"][1]
+
+
+def test_a_model_draws_what_ink_has_no_parts_for_without_anybodys_skin_or_role(tmp_path: Path) -> None:
+    stub = StubFamily(alphas=True)
+    studio = CharacterStudio(tmp_path, stub)
+    try:
+        receipt = studio.draw(prompt="a dragon reading", behind_colour="#28969a", seed=4).receipt
+        kept = studio.draw(prompt="a dragon reading", art="pixel", seed=4).receipt
+    finally:
+        studio.close()
+    assert [render.prompt for render in stub.asked] == ["a dragon reading, teal background"]
+    assert (receipt["params"]["art"], receipt["params"]["preset"]) == ("model", "anyone")
+    assert "Art: a model draws this, for Ink has no parts for 'dragon'." in receipt["notices"]
+    assert kept["params"]["art"] == "pixel"
+    assert "Not understood: 'dragon', 'reading'." in kept["notices"]
 
 
 def test_without_a_model_for_words_it_is_said_and_the_parts_stay(studio: CharacterStudio) -> None:
