@@ -190,7 +190,9 @@ def test_an_srgb_profile_changes_no_pixel(ingest: DecoderPool) -> None:
     )
 
 
-@pytest.mark.parametrize("profile", [b"\x00garbage" * 40, hostile_pictures.SRGB_PROFILE[:200]])
+@pytest.mark.parametrize(
+    "profile", [b"\x00garbage" * 40, hostile_pictures.SRGB_PROFILE[:200]], ids=["garbage", "cut short"]
+)
 def test_a_garbage_profile_is_ignored(ingest: DecoderPool, profile: bytes) -> None:
     np.testing.assert_array_equal(
         ingest.decode_picture(encode_picture(make_photo(), "PNG", icc_profile=profile)).image, PHOTO
