@@ -33,12 +33,14 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_body_end
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_photo
 from pipelines.framing.resample import place_subject
+from pipelines.models.families.scenes.keyword_search import choose_scene, list_closest_scenes
 from pipelines.quality.photo_quality import assess_photo, fix_subject
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 CAMERA_ABOVE_NOTICE = "Your photo looks down on the subject, and this scene does not: Studio Grey suits it better."
+SCENES_MODEL_ID = "backdrops"
 SHEET_SCENE_COUNT = 4
 SHEET_WIDTH_PX = 1600
 PresetId = Literal[
@@ -93,7 +95,8 @@ class Background(Subject):
     size: int = form_fields.size_field(1280, form_fields.LARGE_SIDE_PX)
     variations: int = form_fields.variations_field()
     contact_sheet: bool = flag_field(
-        "Contact sheet of four", "Four scenes to choose from on one page, and each as a picture."
+        "Contact sheet of four",
+        "Four scenes to choose from on one page, and each as a picture. With words: the closest, best first.",
     )
     around: bool = scene_edit.around_field()
     mend: bool = flag_field(
@@ -150,15 +153,15 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         # on the ground of the place.
         backdrop = replace(backdrop, subject="any")
     composer = SceneComposer.for_backdrop(subject, backdrop, is_standing=is_standing, relit=params.light == "relit")
-    scene_forms, titles = _plan_scenes(params, context)
+    plans, titles = _plan_scenes(params, context, backdrop)
     match: SceneMatch | None = None
     images: list[Image] = []
     layers: list[EncodedFile] = []
-    for form, count in scene_forms:
-        edits = _draw_around(form, context, emit, photo, subject, count)
-        scenes = _draw_scenes(form, context, emit, size, backdrop, count) if None in edits else RenderedImages(())
-        match = scenes.scene_match
-        scene_notices += [*scenes.notices, *_around_notices(form, context, edits)]
+    for plan in plans:
+        edits = _draw_around(plan.form, context, emit, photo, subject, plan.count)
+        scenes = _draw_scenes(plan, context, emit, size, backdrop) if None in edits else RenderedImages(())
+        match = match or scenes.scene_match
+        scene_notices += [*scenes.notices, *_around_notices(plan.form, context, edits)]
         for n, edit in enumerate(edits):
             seed, name = context.seed + len(images), f"layers-{len(images) + 1}"
             on = composer.on_ground(scenes.grounds, n)
@@ -215,12 +218,14 @@ class SceneComposer:
 
 def _draw_scenes_only(params: Background, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Draw the scenes without a subject."""
-    scene_forms, titles = _plan_scenes(params, context)
+    backdrop = Backdrop(subject="any")
+    plans, titles = _plan_scenes(params, context, backdrop)
     size = _scene_size(params, context)
-    drawn = [_draw_scenes(form, context, emit, size, Backdrop(subject="any"), count) for form, count in scene_forms]
+    drawn = [_draw_scenes(plan, context, emit, size, backdrop) for plan in plans]
     images = tuple(image for each in drawn for image in each.images)
     notices = dict.fromkeys(notice for each in drawn for notice in each.notices)
-    names = _name_pictures(params, drawn[0].scene_match, len(images))
+    match = next((each.scene_match for each in drawn if each.scene_match), None)
+    names = _name_pictures(params, match, len(images))
     return _add_contact_sheet(ToolOutput(images=images, notices=tuple(notices), names=names), params, context, titles)
 
 
@@ -231,16 +236,39 @@ def _name_pictures(params: Background, match: SceneMatch | None, count: int) -> 
     return name_by_words("my-backdrop" if params.backdrop else match.scene if match else params.prompt, count)
 
 
-def _plan_scenes(params: Background, context: ToolContext) -> tuple[list[tuple[Background, int]], tuple[str, ...]]:
-    """List the forms to draw with a count of scenes each, and a title for every scene."""
+@dataclass(frozen=True)
+class ScenePlan:
+    """A form to draw `count` scenes of; `scene_id` is a built-in scene in place of its words."""
+
+    form: Background
+    count: int = 1
+    scene_id: str = ""
+
+
+def _plan_scenes(
+    params: Background, context: ToolContext, backdrop: Backdrop
+) -> tuple[list[ScenePlan], tuple[str, ...]]:
+    """List the forms to draw, and a title for every scene."""
     has_sheet = params.contact_sheet and not context.draft
     if has_sheet and not (params.prompt or params.backdrop):
         names = list_next_scenes(params.preset)
-        forms = [(params.model_copy(update={"preset": name}), 1) for name in names]
-        return forms, tuple(SCENES[name].title for name in names)
-    # Where words or a picture ask for a scene, the sheet shows variations of that one.
+        plans = [ScenePlan(params.model_copy(update={"preset": name})) for name in names]
+        return plans, tuple(SCENES[name].title for name in names)
+    if has_sheet and _chooses_by_words(params, context):
+        near = list_closest_scenes(params.prompt, backdrop.subject, SHEET_SCENE_COUNT)
+        chosen = choose_scene(params.prompt, backdrop.subject).scene  # drawn by the words: the receipt says how close
+        if near:
+            plans = [ScenePlan(params, 1, "" if row is chosen else row.id) for row in near]
+            return plans, tuple(row.title for row in near)
+    # A model that draws, a picture or a paper: the sheet shows variations of that one.
     count = SHEET_SCENE_COUNT if has_sheet else 1 if context.draft else params.variations
-    return [(params, count)], tuple(str(n + 1) for n in range(count))
+    return [ScenePlan(params, count)], tuple(str(n + 1) for n in range(count))
+
+
+def _chooses_by_words(params: Background, context: ToolContext) -> bool:
+    """Whether words choose among the built-in scenes, and no model draws what they say."""
+    is_drawn = params.around and context.has_verb("edit")
+    return not is_drawn and params.backdrop is None and context.spec_for_role("backdrop") == SCENES_MODEL_ID
 
 
 def list_next_scenes(preset: str) -> tuple[str, ...]:
@@ -251,11 +279,13 @@ def list_next_scenes(preset: str) -> tuple[str, ...]:
 
 
 def _draw_scenes(
-    params: Background, context: ToolContext, emit: ProgressCallback, size: Size, constraints: Backdrop, count: int
+    plan: ScenePlan, context: ToolContext, emit: ProgressCallback, size: Size, constraints: Backdrop
 ) -> RenderedImages:
+    params = plan.form
     scene, colour = SCENES[params.preset], form_fields.parse_rgb(params.colour)
-    backdrop = with_form_scene(constraints, params, context, params.prompt, scene.scene_id, colour)
-    words, seeds = scene_prompt(params, params.prompt, scene.words), consecutive_seeds(context, count)
+    wish = "" if plan.scene_id else params.prompt
+    backdrop = with_form_scene(constraints, params, context, wish, plan.scene_id or scene.scene_id, colour)
+    words, seeds = scene_prompt(params, wish, scene.words), consecutive_seeds(context, plan.count)
     render = RenderRequest(
         verb="backdrop",
         prompt=words,
@@ -308,7 +338,7 @@ def _add_contact_sheet(
         output.images, [Label(title) for title in titles], Brand(), SHEET_WIDTH_PX, headed=False, columns=2
     )
     own = None if output.source is None or params.photo is None else (params.photo, output.source)
-    names = (f"{n}-{title.lower().replace(' ', '-')}" for n, title in enumerate(titles, 1))
+    names = (f"{n}-{title.lower().replace(',', '').replace(' ', '-')}" for n, title in enumerate(titles, 1))
     return replace(
         output,
         images=(page, *output.images),

@@ -54,10 +54,25 @@ def test_the_scenes_of_a_sheet_go_round_the_list() -> None:
             assert len(set(background.list_next_scenes(preset))) == 4
 
 
-def test_words_are_kept_to_on_a_sheet(studio: RealStudio) -> None:
-    result = make_background(studio, prompt="forest", contact_sheet=True)
+def test_a_sheet_for_words_shows_the_closest_scenes_best_first(studio: RealStudio) -> None:
+    result = make_background(studio, prompt="forest", contact_sheet=True, size=256)
+    names = list_result_names(result)
+    assert names[1] == "background-1-forest.png"
+    assert len({name.split("-", 2)[2] for name in names[1:5]}) == 4
+    assert result.receipt["scene_match"]["scene"] == "forest"
+    assert any("forest" in note.lower() and "closest" in note.lower() for note in result.receipt["notices"])
+
+    result = make_background(studio, prompt="snowy mountain village", contact_sheet=True, size=256)
+    match = result.receipt["scene_match"]
+    titles = [*(row["title"] for row in match["closest"]), match["title"]]
+    words = [title.lower().replace(" ", "-") for title in titles]
+    assert list_result_names(result)[1:5] == [f"background-{n}-{word}.png" for n, word in enumerate(words, 1)]
+    assert len({file.pixels_sha256 for file in result.files[1:5]}) == 4
+
+
+def test_a_sheet_for_a_colour_shows_that_paper_alone(studio: RealStudio) -> None:
+    result = make_background(studio, prompt="#336699", contact_sheet=True, size=256)
     assert list_result_names(result)[1:5] == [f"background-{n}-{n}.png" for n in range(1, 5)]
-    assert all("forest" in note.lower() or "closest" in note.lower() for note in result.receipt["notices"])
 
 
 def test_a_wish_without_a_scene_is_answered_with_three_that_are_here(studio: RealStudio) -> None:
@@ -116,9 +131,9 @@ def test_legs_stand_on_a_places_own_ground_and_a_pot_on_a_table(
     subjects: list[str] = []
     draw_scenes = background._draw_scenes
 
-    def record_subject(params: Any, context: Any, emit: Any, size: Any, constraints: Backdrop, count: int) -> Any:
+    def record_subject(plan: Any, context: Any, emit: Any, size: Any, constraints: Backdrop) -> Any:
         subjects.append(constraints.subject)
-        return draw_scenes(params, context, emit, size, constraints, count)
+        return draw_scenes(plan, context, emit, size, constraints)
 
     monkeypatch.setattr(background, "_draw_scenes", record_subject)
     legs, pot = np.zeros((2, 300, 300, 3), np.uint8)

@@ -137,6 +137,17 @@ def choose_scene(words: str, subject: str = "any") -> SceneChoice:
     return _accept_scene(query, row, score) if score >= MIN_COVERAGE_RATIO else _refuse_query(query, subject, ranked)
 
 
+def list_closest_scenes(words: str, subject: str, count: int) -> tuple[Scene, ...]:
+    """List `count` scenes for free `words`, the closest first; that of `choose_scene` is one. None for a paper."""
+    choice = choose_scene(words, subject)
+    if choice.match is None or choice.colour is not None:
+        return ()
+    ranked = _rank_scenes(" ".join(words.split()), subject)
+    closest = [find_scene(scene_id) for scene_id, _ in choice.match.closest]
+    near = _list_near_scenes(ranked, subject)
+    return tuple(dict.fromkeys((*closest, choice.scene, *near, *(row for _, row in ranked))))[:count]
+
+
 def _default_scene(subject: str) -> Scene:
     return find_scene(DEFAULT_SCENE_IDS.get(subject, "studio-grey"))
 
@@ -153,12 +164,18 @@ def _choose_paper(query: str, colour: Colour) -> SceneChoice:
     return SceneChoice(row, notice, colour, SceneMatch(query, True, row.id, f"Paper {code}", 1.0))
 
 
-def _refuse_query(query: str, subject: str, ranked: list[tuple[float, Scene]]) -> SceneChoice:
-    """Answer with the neutral paper and the three closest scenes, or three very different ones if none is close."""
+def _list_near_scenes(ranked: list[tuple[float, Scene]], subject: str) -> list[Scene]:
+    """List the three closest scenes, or three very different ones if none is close."""
     near = [row for score, row in ranked if score > 0.05][:CLOSEST_COUNT]
     for title in SUGGESTED_TITLES.get(subject, SUGGESTED_TITLES["any"]):
         if len(near) < CLOSEST_COUNT and title not in {row.title for row in near}:
             near.append(next(row for row in SCENES if row.title == title))
+    return near
+
+
+def _refuse_query(query: str, subject: str, ranked: list[tuple[float, Scene]]) -> SceneChoice:
+    """Answer with the neutral paper and the three closest scenes."""
+    near = _list_near_scenes(ranked, subject)
     fallback = _default_scene(subject)
     titles = tuple(row.title for row in near)
     notice = (
