@@ -57,7 +57,9 @@ ResultCache = LruCache[Hashable, Any]
 RESULT_CACHE_BYTES = 256 * 2**20
 BACKDROP_SPEC_ID = "backdrops"
 FACE_SPEC_ID = "face-mesh"
-MATTING_ROLES = ("matte", "matte-detail", "matte-hub")
+CLOSER_DRAFT_ROLES = ("matte", "matte-detail")
+"""The nets of a closer draft. One from the hub takes half a minute on two cores: only what is kept waits for it."""
+MATTING_ROLES = (*CLOSER_DRAFT_ROLES, "matte-hub")
 """The small net, which draws what a draft shows, and those that what is kept waits for, each better than the last."""
 MIN_TRANSPARENT_RATIO = 0.03
 """Share of a picture that is transparent, from which its transparency is a cut-out and no border or rounded corner."""
@@ -239,12 +241,15 @@ class JobContext:
         return tuple(self.predict_net_map(file_id, spec_id) for spec_id in self._list_nets_at_hand(file_id))
 
     def _list_nets_at_hand(self, file_id: str) -> tuple[str, ...]:
-        """List the matting nets of this job; a first draft does not wait for the second one's map."""
-        if not self.draft or self.job.closer:
+        """List the matting nets of this job; a draft waits for the small one alone, a closer one for two."""
+        if not self.draft:
             return self._matting_spec_ids
-        first, *others = self._matting_spec_ids
+        awaited = CLOSER_DRAFT_ROLES if self.job.closer else CLOSER_DRAFT_ROLES[:1]
+        awaited_ids = {self.job.specs.get(role) for role in awaited}
         is_known = self.resources.results.contains
-        return first, *(each for each in others if is_known(_net_map_key(file_id, each)))
+        return tuple(
+            each for each in self._matting_spec_ids if each in awaited_ids or is_known(_net_map_key(file_id, each))
+        )
 
     def predict_net_map(self, file_id: str, spec_id: str) -> Alpha:
         """Return one net's raw map of a photo, a square; cached by photo."""

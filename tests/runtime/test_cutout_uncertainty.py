@@ -52,6 +52,8 @@ def test_what_is_kept_takes_a_better_net_that_is_here_and_the_receipt_names_it(
     monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**12)
     draft = studio.make("cutout", photo=photo, draft=True).receipt
     assert LITE.id not in {row["id"] for row in draft["models"]}
+    closer = studio.create_job("cutout", photo=photo, draft=True).model_copy(update={"closer": True})
+    assert LITE.id not in {row["id"] for row in studio.run_job(closer).receipt["models"]}
     kept = studio.make("cutout", photo=photo).receipt
     assert {"id": LITE.id, "revision": LITE.revision, "licence": "MIT"} in kept["models"]
     assert {row["id"] for row in kept["models"]} >= {"u2netp", "isnet"}

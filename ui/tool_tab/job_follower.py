@@ -14,7 +14,7 @@ from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
-from pipelines.runtime.context import MATTING_ROLES
+from pipelines.runtime.context import CLOSER_DRAFT_ROLES
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
@@ -328,7 +328,7 @@ class JobFollower:
 
 
 def is_rough(job: Job, draft: Result) -> bool:
-    """Whether some of the job's matting nets have not seen the photo that the draft cuts out."""
+    """Whether a net that a closer draft takes has not seen the photo that the draft cuts out."""
     used = {row["id"] for row in draft.receipt.get("models", ())}
-    nets = {job.specs[role] for role in MATTING_ROLES if role in job.specs}
+    nets = {job.specs[role] for role in CLOSER_DRAFT_ROLES if role in job.specs}
     return bool(used & nets) and not used >= nets
