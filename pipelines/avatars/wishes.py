@@ -44,6 +44,23 @@ _FILLER_WORDS = frozenset(
         zeichne zeig mir mal bild figur charakter gesicht kopf haar haare haaren haut farbe trägt sehr""",
     )
 )
+_GROUP_WORDS = frozenset(
+    [
+        "two",
+        "three",
+        "four",
+        "five",
+        "several",
+        "many",
+        "couple",
+        "pair",
+        "group",
+        "team",
+        "friends",
+        "people",
+        "family",
+    ]
+)
 # What the figure itself is ends before one of these: then comes what it wears, does, and where.
 _TAIL_PATTERN = re.compile(
     r"[,;.:]|\b(?:with|without|in|on|at|under|near|by|from|wearing|who|that|while|no|(?!king|being)[a-z]{3,}ing(?= |$)|"
@@ -106,9 +123,9 @@ class Wish:
 
     @property
     def is_drawn_small(self) -> bool:
-        """Whether the embedded model has learned every word of the subject."""
+        """Whether the embedded model has learned every word of the subject, and it is one figure or thing."""
         words = self.subject.split()
-        return bool(words) and all(word in _caption_words() for word in words)
+        return bool(words) and all(word in _caption_words() and word not in _GROUP_WORDS for word in words)
 
 
 def read_wish(text: str) -> Wish:

@@ -71,6 +71,12 @@ def split_planes(photo: Image, cutout: Cutout, size: Size, seed: int) -> Planes:
     return Planes(to_linear(_inpaint_backdrop(small, alpha, seed)), to_linear(front), alpha)
 
 
+def take_whole(photo: Image, size: Size) -> Planes:
+    """Take the whole photo as one plane of `size`, which has its shape: a landscape, or what is not cut out surely."""
+    plane = to_linear(resize_image(photo, size))
+    return Planes(plane, plane, np.ones((size[1], size[0]), np.float32))
+
+
 def _find_occluders(alpha: Alpha) -> Alpha:
     """Return 1 in front of the subject's feet and 0 elsewhere: a lectern or a table's edge moves with the subject."""
     rows = np.arange(len(alpha))[:, None]

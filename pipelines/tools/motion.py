@@ -6,7 +6,8 @@ from typing import Literal
 
 from pipelines.codecs.containers import encode_animation, encode_gif, encode_video
 from pipelines.compositing import parallax
-from pipelines.core.geometry import Image
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, UNCLEAR_UNCERTAINTY, Cutout, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     Params,
@@ -25,12 +26,17 @@ from pipelines.core.params import (
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
+from pipelines.framing.placement import find_cut_sides
 from pipelines.quality.subject_checks import check_scenery
 from pipelines.tools.shared import form_fields
 
 MoveId = Literal["drift", "push", "orbit", "rise"]
 MAX_SIZE_PX = 1280
 _DRAFT_SIDE_PX = 384
+_LANDSCAPE_NOTICE = "Nothing stands out alone in this photo, so it moves as a whole."
+_UNSURE_NOTICE = (
+    "The whole photo moves: the cut around the subject would show. Point at the subject to move it against its ground."
+)
 
 
 class Motion(Params):
@@ -68,15 +74,17 @@ class Motion(Params):
 def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Cut out, continue the backdrop behind the subject, move the camera, write."""
     photo = context.open_image(params.photo)
-    cutout = context.cut_out_subject(subject_of(params), emit)
-    if not subject_of(params).is_pointed and params.matte is None:
-        check_scenery(cutout.alpha, context.detect_faces(params.photo))
-    emit("Filling the backdrop", 1, 1)
+    cutout, notices = _cut_out_surely(params, context, emit)
     longer = _DRAFT_SIDE_PX if context.draft else min(params.size, MAX_SIZE_PX)
-    seen = parallax.split_planes(photo, cutout, size_for_ratio((photo.shape[1], photo.shape[0]), longer), context.seed)
+    size = size_for_ratio((photo.shape[1], photo.shape[0]), longer)
+    if cutout is None:
+        seen = parallax.take_whole(photo, size)
+    else:
+        emit("Filling the backdrop", 1, 1)
+        seen = parallax.split_planes(photo, cutout, size, context.seed)
     move, depth = parallax.CAMERA_MOVES[params.preset], params.depth / 100
     if context.draft:
-        return ToolOutput(images=(parallax.render_frame(seen, move, depth, 0.25),), exact=False, notices=cutout.notices)
+        return ToolOutput(images=(parallax.render_frame(seen, move, depth, 0.25),), exact=False, notices=notices)
 
     count = round(params.seconds * parallax.FPS)
     made: list[Image] = []
@@ -93,7 +101,32 @@ def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOut
     if params.mp4:
         extras.append(EncodedFile("result", "mp4", encode_video(made, parallax.FPS), shown, params.preset))
     said = f"{count / parallax.FPS:.1f} s, {count} frames. The camera moves; the person does not."
-    return ToolOutput(images=(), exact=False, notices=(*cutout.notices, said), extras=tuple(extras))
+    return ToolOutput(images=(), exact=False, notices=(*notices, said), extras=tuple(extras))
+
+
+def _cut_out_surely(
+    params: Motion, context: ToolContext, emit: ProgressCallback
+) -> tuple[Cutout | None, tuple[str, ...]]:
+    """Cut out the subject; None where its cut would show if it moved, or where there is none; with notices.
+
+    What was pointed at or painted moves in any case. Raises `BadInput` as cutting out does, but not for a landscape.
+    """
+    subject = subject_of(params)
+    if subject.is_pointed or params.matte is not None:
+        cutout = context.cut_out_subject(subject, emit)
+        return cutout, cutout.notices
+    try:
+        cutout, faces = context.cut_out_subject(subject, emit), context.detect_faces(params.photo)
+        check_scenery(cutout.alpha, faces)
+    except BadInput as error:
+        if error.code != "no_subject":
+            raise
+        return None, (_LANDSCAPE_NOTICE,)
+    sides = find_cut_sides(cutout.alpha)
+    is_doubtful = cutout.uncertainty > DOUBTFUL_UNCERTAINTY and bool(set(sides) - {"bottom"})
+    if cutout.uncertainty > UNCLEAR_UNCERTAINTY or (not faces and (len(sides) > 1 or is_doubtful)):
+        return None, (_UNSURE_NOTICE,)
+    return cutout, cutout.notices
 
 
 TOOL = Tool(

@@ -304,6 +304,7 @@ def test_a_wish_names_its_role_its_colours_and_what_is_not_understood() -> None:
         ("a flying dragon with wings", "flying dragon", "with wings", True),
         ("a knight", "knight", "", False),
         ("flurbel", "flurbel", "", False),
+        ("three cats", "three cats", "", False),
         ("a woman reading a book", "", "reading a book", False),
     ],
 )

@@ -85,7 +85,6 @@ CASES: dict[str, tuple[str, Image, dict[str, Any], str, str]] = {
     "eyes cut off": ("headshot", load_example("hopper")[205:].copy(), {}, "no_face", "shows the whole head"),
     "tiny photo": ("product", load_example("coffee")[100:164, 100:164].copy(), {}, "invalid_request", "512 pixels"),
     "scenery": ("product", draw_hills(), {}, "no_subject", "a view without one subject"),
-    "scenery in Motion": ("motion", draw_hills(), {}, "no_subject", "Point at what is meant"),
     "nothing": ("cutout", make_noise(200, 200), {}, "no_subject", "if it fills the photo, around all of it"),
     "an apple in Lookbook": ("fashion", load_example("coffee"), {}, "no_face", "point at them"),
     "retouch without a mask": ("retouch", load_example("coffee"), {}, "invalid_request", "Paint over what is to go"),

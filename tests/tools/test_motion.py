@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -13,7 +14,9 @@ import pytest
 from pipelines.compositing import parallax
 from pipelines.compositing.parallax import CAMERA_MOVES, render_frame, split_planes
 from pipelines.core.geometry import Cutout, Image
-from pipelines.core.job import Result, Step
+from pipelines.core.job import ProgressCallback, Result, Step
+from pipelines.core.params import Subject
+from pipelines.imaging.resize import resize_image
 from pipelines.runtime.finalize import list_output_pictures
 from pipelines.tools import motion as tool
 from tests.support.examples import Recorder, make_blob, make_cutout, make_noise
@@ -153,6 +156,47 @@ def test_the_content_gate_is_shown_the_furthest_places_of_the_camera() -> None:
     grey = [each.astype(np.float32).mean(axis=2) for each in (one, other)]
     assert abs(_way(grey[0], grey[1], slice(80, 110), slice(100, 150))) > 6
     assert first.shape == one.shape
+
+
+@dataclass(eq=False)
+class UnsureContext(FakeContext):
+    """A context whose cut-out is as uncertain as `uncertainty` says."""
+
+    uncertainty: float = 0.0
+
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
+        return replace(super().cut_out_subject(params, emit), uncertainty=self.uncertainty)
+
+
+def _draft(context: FakeContext, **values: Any) -> tuple[Image, str]:
+    context.draft = True
+    drawn = tool.run(tool.Motion(photo="x", size=256, depth=100, **values), context, Recorder())
+    return drawn.images[0], " ".join(drawn.notices)
+
+
+@pytest.mark.parametrize("case", ["unsure", "cut at two sides", "from side to side", "nothing"])
+def test_what_is_not_cut_out_surely_moves_with_the_whole_photo_and_no_border_shows(case: str) -> None:
+    image, cutout, _ = scene()
+    alpha = cutout.alpha if case == "unsure" else np.zeros_like(cutout.alpha)
+    alpha[:90, :120] = 1 if case == "cut at two sides" else alpha[:90, :120]
+    alpha[150:] = 1 if case == "from side to side" else alpha[150:]
+    made, said = _draft(UnsureContext(image, alpha, uncertainty=0.6 if case == "unsure" else 0.1))
+    assert ("moves as a whole" if case in ("from side to side", "nothing") else "The whole photo moves") in said
+    size = made.shape[1], made.shape[0]
+    whole = parallax.take_whole(image, size)
+    assert np.array_equal(made, render_frame(whole, CAMERA_MOVES["drift"], 1.0, 0.25))
+    # Without scale and shift it is the photo: no pixel was filled in or mirrored.
+    assert (
+        np.abs(render_frame(whole, CAMERA_MOVES["drift"], 0.0, 0.25).astype(int) - resize_image(image, size)).max() <= 1
+    )
+
+
+def test_what_is_sure_or_pointed_at_moves_against_its_ground() -> None:
+    image, cutout, _ = scene()
+    sure, said = _draft(UnsureContext(image, cutout.alpha))
+    pointed, _ = _draft(UnsureContext(image, cutout.alpha, uncertainty=0.9), keep=[(0.5, 0.5)])
+    assert "whole" not in said
+    assert np.array_equal(sure, pointed)
 
 
 def test_a_draft_is_one_still_and_leaves_no_film(studio: RealStudio, team: list[str]) -> None:
