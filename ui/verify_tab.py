@@ -32,6 +32,7 @@ _CREDENTIALS_TEXTS = {
 _SOURCE_NAMES = {
     "compositeCapture": "put together from photographs; no generative model drew",
     "compositeSynthetic": "photographs with computed scenery; no generative model drew",
+    "algorithmicallyEnhanced": "with detail that a trained net added in enlarging; no generative model drew",
     "compositeWithTrainedAlgorithmicMedia": "a photograph together with what a generative model drew",
     "trainedAlgorithmicMedia": "drawn by a generative model",
     "algorithmicMedia": "computed by a fixed rule",

@@ -50,11 +50,15 @@ _XMP_TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 class PixelOrigin(NamedTuple):
-    """What made the pixels: a generative model, a camera, drawing by rules, or several of them."""
+    """What made the pixels: a generative model, a camera, drawing by rules, or several of them.
+
+    `enhanced`: a trained net that is no generative model added fine detail, as an enlargement does.
+    """
 
     generative: bool = False
     photographed: bool = False
     computed: bool = False
+    enhanced: bool = False
 
     def __or__(self, other: PixelOrigin) -> PixelOrigin:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the origin of a picture that contains both."""
@@ -64,6 +68,7 @@ class PixelOrigin(NamedTuple):
 _ORIGIN_BY_SOURCE_TYPE = {
     "compositeCapture": PixelOrigin(photographed=True),
     "compositeSynthetic": PixelOrigin(photographed=True, computed=True),
+    "algorithmicallyEnhanced": PixelOrigin(photographed=True, enhanced=True),
     "algorithmicMedia": PixelOrigin(computed=True),
     "compositeWithTrainedAlgorithmicMedia": PixelOrigin(generative=True, photographed=True),
     "trainedAlgorithmicMedia": PixelOrigin(generative=True),
@@ -87,9 +92,15 @@ def build_xmp_packet(source: str, receipt: dict[str, Any]) -> bytes:
 
 
 def source_type_uri(origin: PixelOrigin) -> str:
-    """Return the IPTC digital source type URI: "trained media" if and only if a generative model drew."""
+    """Return the IPTC digital source type URI: "trained media" if and only if a generative model drew.
+
+    The list has one word for a picture. An enhanced one is called so, whatever was enhanced: the other words say that
+    nothing came from a trained net.
+    """
     if origin.generative:
-        origin = origin._replace(computed=False)
+        origin = origin._replace(computed=False, enhanced=False)
+    elif origin.enhanced:
+        origin = PixelOrigin(photographed=True, enhanced=True)
     elif not origin.photographed:
         origin = PixelOrigin(computed=True)
     return _SOURCE_TYPE_PREFIX + next(word for word, known in _ORIGIN_BY_SOURCE_TYPE.items() if known == origin)

@@ -218,14 +218,15 @@ class ToolOutput:
 
     `source` and `alphas` belong to the placed subject. `sources` has an entry for each image where every image has its
     own photo: the file's id and the placed subject, or None for a sheet of several. `exact`: the subject keeps its
-    pixels. `is_procedural`: what the tool drew itself was drawn by rules, not by a model. `extras` are files that are
-    no still pictures; `images` may be empty then. `resolved_params` are form values that the tool chose; the receipt
-    lists them, so that the next job can repeat this one. `names` has a part of the file name for each image, or is
-    empty. With `archive_name` the images are also packed into one ZIP of that name. `allows_watermark` is False where
-    the pixels must stay although the picture is not exact. `crops` has an entry for each image that is a crop of the
-    photo. `deep` has each image with 16 bits a channel, where the job asks for them and the tool has them.
-    `keeps_colours`: each place of the picture has the colour of the photo's same place, so that those outside sRGB can
-    be laid over it. `assets` are those of the program's stock that the tool itself used; scenes are recorded elsewhere.
+    pixels. `is_procedural`: what the tool drew itself was drawn by rules, not by a model. `is_enhanced`: a trained net
+    added fine detail to all of it, and drew nothing new. `extras` are files that are no still pictures; `images` may be
+    empty then. `resolved_params` are form values that the tool chose; the receipt lists them, so that the next job can
+    repeat this one. `names` has a part of the file name for each image, or is empty. With `archive_name` the images are
+    also packed into one ZIP of that name. `allows_watermark` is False where the pixels must stay although the picture
+    is not exact. `crops` has an entry for each image that is a crop of the photo. `deep` has each image with 16 bits a
+    channel, where the job asks for them and the tool has them. `keeps_colours`: each place of the picture has the
+    colour of the photo's same place, so that those outside sRGB can be laid over it. `assets` are those of the
+    program's stock that the tool itself used; scenes are recorded elsewhere.
     """
 
     images: tuple[Image, ...]
@@ -235,6 +236,7 @@ class ToolOutput:
     exact: bool = True
     transparent: bool = False
     is_procedural: bool = False
+    is_enhanced: bool = False
     extras: tuple[EncodedFile, ...] = ()
     names: tuple[str, ...] = ()
     archive_name: str = ""

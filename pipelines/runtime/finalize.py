@@ -209,6 +209,7 @@ class Finalizer:
             generative=usage.is_generative,
             photographed=bool(usage.scenery & {"photographed", "mixed"}),
             computed=self._output.is_procedural or bool(usage.scenery & {"computed", "mixed"}),
+            enhanced=self._output.is_enhanced,
         )
         for row in self._inputs:
             if row["param"] not in GUIDE_FIELDS:

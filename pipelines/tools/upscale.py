@@ -57,6 +57,7 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
     return ToolOutput(
         images=(image,),
         exact=False,
+        is_enhanced=True,
         notices=("Detail was added by a model; it was not in the photo.",),
         deep=(to_sixteen_bits(enlarged),) if deep else (),
         keeps_colours=True,

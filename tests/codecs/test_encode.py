@@ -48,8 +48,12 @@ def test_a_picture_of_others_has_no_receipt() -> None:
         (True, True, True, "compositeWithTrainedAlgorithmicMedia"),
     ],
 )
-def test_a_picture_names_all_that_made_it(generative: bool, photographed: bool, computed: bool, kind: str) -> None:
-    origin = PixelOrigin(generative, photographed, computed)
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_a_picture_names_all_that_made_it(
+    generative: bool, photographed: bool, computed: bool, kind: str, enhanced: bool
+) -> None:
+    origin = PixelOrigin(generative, photographed, computed, enhanced)
+    kind = "algorithmicallyEnhanced" if enhanced and not generative else kind
     assert source_type_uri(origin).rpartition("/")[2] == kind
     assert f"/{kind}<" in build_xmp({}, origin).decode()
     assert source_type_uri(parse_origin(kind)) == source_type_uri(origin)

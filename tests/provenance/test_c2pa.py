@@ -330,8 +330,11 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(studio: SignedSt
     )
     learned, photo = studio.service.uploads.ingest_picture(upload, "ann")[0], studio.photos["coffee"]
     mine = {"preset": "my-backdrop", "size": 256}
+    small = studio.service.files.add_image(make_noise(48, 48), "ann", "upload")
     rows: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("algorithmicMedia", "character", {}),
+        ("algorithmicallyEnhanced", "upscale", {"photo": small}),
+        ("trainedAlgorithmicMedia", "upscale", {"photo": by_model}),
         ("algorithmicMedia", "character", {"backdrop": drawn}),
         ("compositeSynthetic", "character", {"backdrop": photo}),
         ("algorithmicMedia", "character", {"reference": photo}),
@@ -344,7 +347,8 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(studio: SignedSt
     )
     for source, tool, values in rows:
         agreed = {"consent": True} if tool == "character" else {}
-        data = studio.read_files(studio.make(tool, **{"size": 256, **values, **agreed}))[0]
+        sized = {} if tool == "upscale" else {"size": 256}
+        data = studio.read_files(studio.make(tool, **{**sized, **values, **agreed}))[0]
         assert (studio.service.uploads.verify_picture(data).source_type, tool, values) == (source, tool, values)
 
 

@@ -12,6 +12,7 @@ from pipelines.models.registry import get_spec
 _MARKS = {
     "compositeCapture": "photographs only, no model drew",
     "compositeSynthetic": "photographs with something drawn by rules, no model drew",
+    "algorithmicallyEnhanced": "with detail that a trained net added in enlarging, no generative model drew",
     "algorithmicMedia": "drawn by rules, no model drew",
     "compositeWithTrainedAlgorithmicMedia": "photographs with what a model drew",
     "trainedAlgorithmicMedia": "drawn by a model",
