@@ -100,7 +100,12 @@ def assert_nothing_told(answer: httpx.Response, bob: Bob, said: str = "") -> Non
 def test_bob_is_somebody_else_and_his_upload_is_deleted_once_read(bob: Bob, page: Any) -> None:
     assert bob.owner.startswith("visitor:")
     assert not Path(bob.upload).exists()
-    assert httpx.get(f"{page[0]}/gradio_api/file={bob.upload}").status_code in (403, 404)
+    answer = httpx.get(f"{page[0]}/gradio_api/file={bob.upload}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    assert "This upload is deleted" in answer.json()["error"]["message"]
+    outside = httpx.get(f"{page[0]}/gradio_api/file=/etc/no-such-file")
+    assert outside.status_code == 403, "of other folders nobody is told what is there"
 
 
 def test_no_route_that_lists_anything_names_what_is_his(ann: httpx.Client, bob: Bob, page: Any) -> None:
