@@ -261,6 +261,7 @@ class BatchService:
                     self.table.mark_submitted(batch.id, row.row)
             else:
                 self.table.return_row(batch.id, row.row)
+                self._reserved_space.release()  # reserved above, after the pause had released it
         return True
 
     def _picture_recorder(self, batch: Batch, row: BatchRow) -> Callable[[dict[str, JSON]], None]:
@@ -288,6 +289,7 @@ class BatchService:
         with self.table.transaction():
             for batch_id in self.table.list_ids("running"):
                 self.pause(batch_id, STORE_AWAY_NOTE if error.code == "storage_unavailable" else DISK_FULL_NOTE)
+        self._reserved_space.release()  # another thread may have reserved it for a row before the pause
 
     def _open_source(self, batch: Batch) -> PictureSource:
         if batch.source is None:

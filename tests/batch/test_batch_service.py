@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import struct
+import threading
 import time
 import tracemalloc
 import zipfile
@@ -585,7 +586,7 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
     assert 0 < stood.done < 12
     assert (stood.failed, stood.rows_left) == (0, 12 - stood.done)
     assert here.batches.get_batch(batch.id, OWNER).note == DISK_FULL_NOTE
-    assert not (here.root / ".ballast").exists(), "the room for saying so was not given up"
+    wait_until(lambda: not (here.root / ".ballast").exists(), 5)  # the room for saying so is given up
     # The row that is taken in beside the lane may still find that there is no room.
     wait_until(lambda: not list((here.root / "files").glob(".part*")), 5)
 
@@ -600,6 +601,26 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
         assert len(files) == 12
         assert all(pixels_sha256(here.service.files.open_image(file.id)) == file.pixels_sha256 for file in files)
     assert not (here.root / ".ballast").exists()
+
+
+def test_a_row_that_is_taken_while_the_disk_fills_reserves_no_room(
+    here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = here.batches._reserved_space
+    reserve, has_reserved = space.reserve, threading.Event()
+
+    def pause_and_reserve() -> None:
+        here.batches._pause_all(StudioError("No space left.", code="disk_full"))
+        reserve()
+        has_reserved.set()
+
+    monkeypatch.setattr(space, "reserve", pause_and_reserve)
+    write_picture(tmp_path / "0.png")
+    batch = here.create_batch(written(tmp_path / "jobs.csv", "photo,note\n0.png,a row\n"))
+    here.batches.start(batch.id)
+    assert here.wait_for_batch(batch) == "paused"
+    assert has_reserved.wait(20)
+    wait_until(lambda: not (here.root / ".ballast").exists(), 5)
 
 
 @pytest.mark.usefixtures("only_in_a_file")
