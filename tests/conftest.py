@@ -108,4 +108,5 @@ def _own_log_handlers() -> Iterator[None]:
     for handler in root.handlers[:]:
         if handler not in before and type(handler) is logging.StreamHandler:
             root.removeHandler(handler)
-    root.setLevel(level)
+    if root.level != level:  # setting it makes every logger forget what it knows
+        root.setLevel(level)

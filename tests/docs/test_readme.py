@@ -6,12 +6,12 @@ import argparse
 import csv
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app import main as run_app
 from pipelines.settings import Settings, add_arguments
 from tests.support.app_process import start_app
 from tests.support.examples import EXAMPLES
@@ -31,11 +31,6 @@ def read_block(start: str, page: str = README) -> str:
     return found
 
 
-def use_this_app(text: str) -> str:
-    """The studio's commands for whoever stands in another folder."""
-    return text.replace("python app.py", f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'app.py'))}")
-
-
 def test_the_readme_is_short() -> None:
     assert len(README.encode()) <= README_MOST_BYTES
 
@@ -47,10 +42,14 @@ def test_every_link_of_the_pages_leads_to_a_file() -> None:
         assert [name for name in named if not (page.parent / name).exists()] == [], page.name
 
 
-def test_a_table_becomes_pictures_by_the_commands_that_are_shown(tmp_path: Path) -> None:
+def test_a_table_becomes_pictures_by_the_commands_that_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (tmp_path / "jobs.csv").write_text("photo,size\ncup.jpg,512\n", "utf-8")
-    assert run_snippet("shell", "set -e\n" + use_this_app(read_block("python app.py batch")), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for line in read_block("python app.py batch").splitlines():
+        assert run_app(shlex.split(line, comments=True)[2:]) == 0
     with (tmp_path / "results" / "manifest.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["status"] == "done"
@@ -69,12 +68,15 @@ def test_a_brand_kit_is_kept_and_used_by_the_commands_that_are_shown(app: Served
     assert "#0b5c52" in str(params)
 
 
-def test_the_studio_opens_to_others_by_the_commands_that_are_shown(tmp_path: Path) -> None:
+def test_the_studio_opens_to_others_by_the_commands_that_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = [shlex.split(line, comments=True) for line in read_block("python app.py --share").splitlines()]
     shared, hosted = (line[2:] for line in lines if line[2].startswith("--"))
     (made,) = (line[2:] for line in lines if line[2] == "key")
     data = tmp_path / "data"
-    key = run_snippet("shell", use_this_app(shlex.join(["python", "app.py", *made, "--data", str(data)])), tmp_path)
+    assert run_app([*made, "--data", str(data)]) == 0
+    key = capsys.readouterr().out
     with start_app(data, *hosted) as app:
         assert ask_for_status_codes(app.url, key.strip()) == [200, 401, 401, 200]
     # Without a process, because a test opens no link to itself.

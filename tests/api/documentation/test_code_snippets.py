@@ -134,10 +134,13 @@ def together(row: Any, wanted: Sequence[SnippetRequest], door: ConnectionInfo, f
     if row.id == "gradio":  # it asks for every tool's form when it is made: once is enough
         client = next(line for line in texts[0].splitlines() if line.startswith("client = "))
         texts[1:] = [text.replace(f"{client}\n", "") for text in texts[1:]]
-    programs = texts if row.highlight == "javascript" else ["\n".join(texts)]
-    return "".join(
-        run_snippet(row.highlight, f"set -e\n{text}" if row.highlight == "shell" else text, folder) for text in programs
-    )
+    if row.highlight == "javascript":  # each in a block of its own, since each declares the same constants
+        lines = [text.splitlines() for text in texts]
+        imports = {line: None for text in lines for line in text if line.startswith("import ")}
+        bodies = ["\n".join(line for line in text if line not in imports) for text in lines]
+        texts = [*imports, *(f"{{\n{body}\n}}" for body in bodies)]
+    program = "\n".join(["set -e", *texts] if row.highlight == "shell" else texts)
+    return run_snippet(row.highlight, program, folder)
 
 
 def made(house: ServedApp, wanted: Sequence[SnippetRequest]) -> list[dict[str, Any]]:
