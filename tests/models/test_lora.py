@@ -209,6 +209,7 @@ def test_a_repository_that_is_on_no_list_is_not_asked():
 # ---------------------------------------------------------------- on compiled blocks
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")  # torch's, of 3.13.0 alone
 def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Path):
     """The backend only traces: what is compiled, and how often, is what is to be seen, not how fast it is."""
     import torch
