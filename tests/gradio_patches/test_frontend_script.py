@@ -1,6 +1,8 @@
-"""Gradio's script with its two slow places mended."""
+"""Gradio's script with its slow places mended."""
 
 from __future__ import annotations
+
+import re
 
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -10,10 +12,12 @@ from ui.gradio_patches import frontend_script
 SCRIPT = "find_attached_events(e,t){return e}async set_event_args(a,b){let n={}}this.find_attached_events(e,this.#n)"
 
 
-def test_both_places_are_found_in_the_installed_gradio() -> None:
+def test_all_places_are_found_in_the_installed_gradio() -> None:
     scripts = frontend_script.read_patched_scripts()
     assert sum(text.count("dbxHeard(") for text in scripts.values()) == 2, "one call and the function"
     assert sum(text.count("return()=>{};let n={},") for text in scripts.values()) == 1
+    clock = r"\(\)\{setTimeout\(\(\)=>\{[^{}]*performance\.now\(\)[^{}]*\},100\)\}"
+    assert sum(len(re.findall(clock, text)) for text in scripts.values()) == 1, "the clock of an event that runs"
 
 
 def test_what_was_there_still_is() -> None:
@@ -22,6 +26,13 @@ def test_what_was_there_still_is() -> None:
     assert light.startswith(mended)
     assert "async set_event_args(a,b){if(!Object.keys(b).length)return()=>{};let n={}}" in light
     assert "this.find_attached_events(e,this.#n)\n" in light
+
+
+def test_a_running_events_seconds_are_counted_ten_times_a_second() -> None:
+    counted = "function ze(){me(()=>{F(Pe,(performance.now()-w(de))/1e3),W&&ze()})}"
+    assert frontend_script.patch_script(counted) == (
+        "function ze(){setTimeout(()=>{F(Pe,(performance.now()-w(de))/1e3),W&&ze()},100)}"
+    )
 
 
 def test_a_script_without_them_stays_as_it_is() -> None:
