@@ -7,8 +7,11 @@ from pathlib import Path
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.tools import Tool
+from pipelines.matting.edge_band import TILE_PX
 from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
-from pipelines.models.nets.matting_choice import run_bytes
+from pipelines.models.families.sam2 import SAM2
+from pipelines.models.families.vitmatte import VITMATTE
+from pipelines.models.nets.matting_choice import HUB_NETS, run_bytes
 from pipelines.models.pinned_revisions import FILE_SHA256
 from pipelines.models.profiles import PROFILES, download_bytes
 from pipelines.models.registry import get_spec
@@ -45,8 +48,14 @@ NOTES = {
     "serves it for content filters; the studio's cannot be switched off.",
 }
 _GENERAL_SETS = "DIS5K, DUTS, HRSOD, UHRSD, HRS10K, P3M-10k, P3M-500, humans"
-TRAINING_SETS = {LITE.id: _GENERAL_SETS, GENERAL.id: _GENERAL_SETS, PORTRAIT.id: "P3M-10k, humans"}
-"""What the authors say that each BiRefNet was trained on."""
+TRAINING_SETS = {
+    LITE.id: _GENERAL_SETS,
+    GENERAL.id: _GENERAL_SETS,
+    PORTRAIT.id: "P3M-10k, humans",
+    VITMATTE.id: "Composition-1k",
+    SAM2.id: "as its repository says",
+}
+"""What the authors say that each net for cut-outs was trained on."""
 VERB_WORDS: dict[Verb, str] = {
     "backdrop": "scenes behind a subject",
     "text": "pictures from words",
@@ -96,34 +105,55 @@ def _cutouts_page() -> str:
         GENERATED_NOTE,
         "# Nets for cut-outs",
         "",
-        "BiRefNet (Zheng et al., 2024), in the ONNX files of its authors. *Settings* downloads one at a click; "
-        "with a GPU the smallest comes by itself at the first start. What is kept takes the best one that is here,"
-        " beside the two nets that ship with the studio: where it differs from them by region, that counts in "
-        "`cutout_uncertainty`. Tools for people prefer the portrait net; no other tool takes it. A draft does not "
-        "wait. `--matting small` takes none of them. The receipt names net, commit and licence.",
+        "*Settings* downloads one at a click, and it is used from then on; with a GPU the smallest of each kind "
+        "come by themselves at the first start. `--matting small` takes none of them. The receipt names net, "
+        "commit and licence. None of them has been run here with its trained weights: what is tested is their "
+        "loading, with random weights in the real classes and files, and what their answers change.",
+        "",
+        "- **BiRefNet** (Zheng et al., 2024), in the ONNX files of its authors, sees whole subjects. What is kept "
+        "takes the best one that is here, beside the two nets that ship with the studio: where it differs from "
+        "them by region, that counts in `cutout_uncertainty`. Tools for people prefer the portrait net; no other "
+        "tool takes it. A draft does not wait.",
+        "- **ViTMatte** (Yao et al., 2023) draws the edges of what is kept anew, after the studio's own "
+        "refinement: the half-transparent pixels, a band along the outline, and doubt beside it. It sees tiles of "
+        f"{TILE_PX} px with what is settled in them, so that its memory is the same for any photo; outside the "
+        "band nothing changes. A draft does not wait; *Stop* ends it between two tiles.",
+        "- **SAM 2** (Ravi et al., 2024) finds what a keep or drop point lies on, or what a box holds, on the "
+        "page and over REST. The studio's edges follow. A photo is embedded once, at its first click; each "
+        "further click costs the decoder alone (0.09 s of processor time, against 0.31 s for the crop that the "
+        "small net looks at). Where it sees nothing, the studio's own way decides, as it does without SAM 2.",
         "",
         "| net | licence | download | memory in a run, at most | trained on |",
         "|---|---|---|---|---|",
     ]
-    rows, digests = [], []
-    for row in BIREFNET_FAMILY.specs:
+    rows = []
+    for row in HUB_NETS:
         link = f"[{row.repo}]({HUB_URL}/{row.repo}) at `{row.revision[:8]}`"
         cells = (link, row.licence, _gigabytes(row.download_bytes), _gigabytes(run_bytes(row)), TRAINING_SETS[row.id])
         rows.append(f"| {' | '.join(cells)} |")
-        digests.append(f"- {row.id}: `{FILE_SHA256[row.repo, dict(row.options)['files']]}`")
+    digests = [f"- {row.id}: `{FILE_SHA256[row.repo, dict(row.options)['files']]}`" for row in BIREFNET_FAMILY.specs]
     tail = [
         "",
-        "They run on the processor (ONNX Runtime), also where a GPU draws, one photo at a time on all cores. "
-        "*Settings* says about how many seconds that takes on this machine: it times a net that is here and "
-        "multiplies by a ratio. Memory and ratio were measured on graphs rebuilt with random weights; no trained "
-        "one has been run yet. A net that needs more memory than the machine has is neither offered nor taken.",
+        "They run on the processor, also where a GPU draws, one at a time of each kind on all cores. *Settings* "
+        "says about how many seconds that takes on this machine: it times a net that is here and multiplies by a "
+        "ratio. For ViTMatte that is a photo of a megapixel (7 tiles), for SAM 2 the first click on a photo. "
+        "Memory and ratio were measured with random weights of the same sizes; those of ViTMatte and SAM 2 make "
+        "files of as many bytes as the real ones. A net that needs more memory than the machine has is neither "
+        "offered nor taken.",
         "",
         "How sure `cutout_uncertainty` is was measured with the two nets that ship with the studio, not with a third.",
         "",
-        "The authors give the weights under the MIT licence. Some of the sets that they were trained on have terms of "
-        "use of their own (DIS5K's lie in the repository xuebinqin/DIS).",
+        "The authors of BiRefNet give the weights under the MIT licence. Some of the sets that they were trained "
+        "on have terms of use of their own (DIS5K's lie in the repository xuebinqin/DIS). ViTMatte's repository "
+        "says Apache-2.0, its code MIT.",
         "",
-        "SHA-256 of each file, compared when it comes and whenever it is loaded:",
+        "Not offered: BiRefNet HR-matting (MIT), because its authors' files need their own code, no known "
+        "publisher has it in ONNX, and a run at 2048 px takes more than 20 GB; withoutBG's open weights (ONNX), "
+        "because they hold parts under Meta's DINOv3 licence, which is neither MIT nor Apache-2.0 and binds "
+        "whoever passes them on.",
+        "",
+        "The commits fix the files of ViTMatte and SAM 2. SHA-256 of each BiRefNet file, compared when it comes and "
+        "whenever it is loaded:",
         "",
         *digests,
         "",

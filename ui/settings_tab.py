@@ -17,7 +17,9 @@ from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
 from pipelines.models.devices import detect_machine
-from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
+from pipelines.models.families.birefnet import GENERAL, LITE, PORTRAIT
+from pipelines.models.families.sam2 import SAM2
+from pipelines.models.families.vitmatte import VITMATTE
 from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache, ResidentModel
@@ -69,11 +71,22 @@ CAP_TEXT = "Commercial use below {} only"
 CONFIRM_FIRST_TEXT = "Confirm first that the bound of this licence is not reached."
 CONFIRMED_TEXT = "Confirmed. The model may draw now."
 NOT_CONFIRMED_TEXT = "The confirmation could not be written into the data folder."
-NETS_INFO = (
-    "They free hair, leaves and lattice better. What is kept takes the best one that is here; drafts do not wait."
+NETS_INFO = "BiRefNet sees whole subjects better, ViTMatte their edges, and SAM 2 what you point at."
+NET_TITLES = {
+    LITE.id: "BiRefNet lite",
+    GENERAL.id: "BiRefNet",
+    PORTRAIT.id: "BiRefNet portrait, for people alone",
+    VITMATTE.id: "ViTMatte, for hair and other edges",
+    SAM2.id: "SAM 2, for pointing",
+}
+_SUBJECT_USE_TEXT = (
+    "It frees hair, leaves and lattice better. What is kept takes the best BiRefNet that is here; drafts do not wait."
 )
-NET_TITLES = {LITE.id: "BiRefNet lite", GENERAL.id: "BiRefNet", PORTRAIT.id: "BiRefNet portrait, for people alone"}
-NET_HERE_TEXT = "On this machine: what is kept takes it from now on."
+NET_USE_TEXTS = {
+    VITMATTE.id: "It draws the edges of what is kept anew. A large photo takes longer; drafts do not wait.",
+    SAM2.id: "It finds what you point at. The first click on a photo takes this long, every other a moment.",
+}
+NET_HERE_TEXT = "On this machine: used from now on."
 NET_TOO_LARGE_TEXT = "A run takes {} of memory: too much for this machine, which has {}."
 NET_OFFER_TEXT = "Better cut-outs: {}, {}, about {} a photo here."
 NET_OFFER_UNTIMED_TEXT = "Better cut-outs: {}, {}."
@@ -141,7 +154,7 @@ class SettingsTab:
 
     def _lay_out_nets(self) -> None:
         gr.HTML("<h2>Better cut-outs</h2>")
-        choices = [(NET_TITLES[spec.id], spec.id) for spec in BIREFNET_FAMILY.specs]
+        choices = [(NET_TITLES[spec.id], spec.id) for spec in matting_choice.HUB_NETS]
         self.net = gr.Radio(choices, label="Net", info=NETS_INFO, value=LITE.id, elem_id="settings-net")
         self.net_offer_html = gr.HTML("", elem_id="settings-net-offer")
         self.net_panel = _lay_out_panel("settings-net-")
@@ -483,6 +496,7 @@ def render_net_offer(net: ModelSpec, seconds: float | None = None) -> str:
     else:
         size, timed = format_bytes(download_bytes(net)), NET_OFFER_TEXT if seconds else NET_OFFER_UNTIMED_TEXT
         lines = [timed.format(size, net.licence, format_duration(seconds or 0)), NET_MEMORY_TEXT.format(memory)]
+    lines.insert(1, NET_USE_TEXTS.get(net.id, _SUBJECT_USE_TEXT))
     return f'<div class="dbx-facts">{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
 
 
@@ -520,7 +534,7 @@ def _find_profile(profile_id: str) -> Profile:
 
 
 def _find_net(net_id: str) -> ModelSpec:
-    found = next((spec for spec in BIREFNET_FAMILY.specs if spec.id == net_id), None)
+    found = next((spec for spec in matting_choice.HUB_NETS if spec.id == net_id), None)
     if found is None:
         raise BadInput(f"There is no net {net_id!r}.")
     return found

@@ -15,6 +15,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, Mask, Window
 from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.cutout_notices import name_doubts, name_rivals, soft_patch_notices
+from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes
@@ -38,6 +39,8 @@ SelectSubject = Callable[[Alpha, int, Face | None], Alpha]
 """Selects the subject in a map: the part of that number, or the one under a face."""
 SettlePoints = Callable[[Alpha, Alpha], Alpha]
 """Returns the refined alpha with the selected map's where somebody pointed."""
+RedrawBand = Callable[[Image, Alpha, Mask], Alpha]
+"""Returns the alpha of a photo with that of a better net for edges in a band."""
 
 
 class MattingNet(Protocol):
@@ -57,6 +60,7 @@ def cut_out_subject(
     on_first_alpha: Callable[[Alpha], None] | None = None,
     select: SelectSubject = select_subject,
     settle: SettlePoints | None = None,
+    redraw: RedrawBand | None = None,
     is_pointed: bool = False,
     is_one_of_all: bool = False,
 ) -> Cutout:
@@ -68,8 +72,8 @@ def cut_out_subject(
     that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
-    there over what the colours say. Other things that stand out are told, unless one was chosen by `pick` or
-    `is_pointed` at, or it `is_one_of_all`.
+    there over what the colours say. `redraw` draws the edges anew after the colours did. Other things that stand out
+    are told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -89,6 +93,9 @@ def cut_out_subject(
         rough = reconciled.alpha
     selected = select(rough, part, face)
     alpha = suppress_colour_spill(image, refine_alpha(image, selected))
+    if redraw is not None:
+        doubtful = None if reconciled is None or is_pointed else reconciled.regions
+        alpha = redraw(image, alpha, find_band(alpha, doubtful) | _find_wide_edges(alpha))
     alpha = alpha if settle is None else settle(alpha, selected)
     _require_visible_subject(alpha)
     heads, is_chosen = [face.box for face in faces], is_pointed or is_one_of_all or pick > 0

@@ -2,7 +2,8 @@
 
 A point that contradicts the matte changes the region it lies in: what the net sees as one thing on a crop around the
 point, else what a random walk (Grady, "Random Walks for Image Segmentation", 2006) reaches from it. Points of the other
-kind that are nearer, along a way on which the colour changes little, limit the region. All else stays as it was.
+kind that are nearer, along a way on which the colour changes little, limit the region. All else stays as it was. A net
+that was trained to segment what somebody points at is asked first, where one is given.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ Area = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of the photo, 0 to 1."""
 PredictCrop = Callable[[Area], Alpha]
 """Returns the net's map of an area of the photo, of any size; 0 to 1."""
+SegmentPointed = Callable[[Marks, Marks, Area | None], Alpha]
+"""Returns what points lie on and others do not, of any size; 0 to 1. A box lies around it, or is None."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,22 @@ def select_people(image: Image, seen: Alpha, face: Face | None, faces: Sequence[
 
 
 def select_pointed(
-    image: Image, seen: Alpha, pointing: Pointing, select: Callable[[Alpha], Alpha], predict: PredictCrop
+    image: Image,
+    seen: Alpha,
+    pointing: Pointing,
+    select: Callable[[Alpha], Alpha],
+    predict: PredictCrop,
+    segment: SegmentPointed | None = None,
 ) -> Alpha:
     """Select the subject in the net's map `seen` (H x W, 0 to 1) of `image`, or in a box, and correct it by the points.
 
-    Raises `BadInput` (`no_subject`) where nothing stands out and no point says what is meant.
+    `segment` is a net for pointing, where there is one. Raises `BadInput` (`no_subject`) where nothing stands out and
+    no point says what is meant.
     """
     box = pointing.box
+    segmented = None if box is None or segment is None else _segment_box(segment, pointing, box, seen)
+    if box is not None and segmented is not None:
+        return _cut_to_box(correct_by_points(image, segmented, segmented, pointing, predict, segment), box)
     if box is not None:
         seen = _look_into_box(seen, box, predict)
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -95,7 +107,7 @@ def select_pointed(
             selected = np.zeros_like(seen)
         else:
             raise
-    corrected = correct_by_points(image, seen, selected, pointing, predict)
+    corrected = correct_by_points(image, seen, selected, pointing, predict, segment)
     return corrected if box is None else _cut_to_box(corrected, box)
 
 
@@ -121,6 +133,13 @@ def _body_points(face: Face, scale: float, small: Alpha) -> list[tuple[int, int]
     points = [face.eye_midpoint, face.left_eye, face.right_eye, face.chin, *chest]
     pixels = [(int(y * scale), int(x * scale)) for x, y in points]
     return [(y, x) for y, x in pixels if 0 <= y < small.shape[0] and 0 <= x < small.shape[1]]
+
+
+def _segment_box(segment: SegmentPointed, pointing: Pointing, box: Area, seen: Alpha) -> Alpha | None:
+    """Return what a net for pointing sees in the box (H x W as `seen`), None where it sees next to nothing."""
+    segmented = _cut_to_box(resize_map(segment(pointing.keep, pointing.drop, box), seen.shape[::-1]), box)
+    is_there = (segmented > 0.5).mean() > MIN_REGION_RATIO * (box[2] - box[0]) * (box[3] - box[1])
+    return segmented if is_there else None
 
 
 def _look_into_box(seen: Alpha, box: Area, predict: PredictCrop) -> Alpha:
@@ -156,10 +175,18 @@ def crop_area(image: Image, area: Area) -> Image:
     return np.ascontiguousarray(image[top:bottom, left:right])
 
 
-def correct_by_points(image: Image, seen: Alpha, alpha: Alpha, pointing: Pointing, predict: PredictCrop) -> Alpha:
+def correct_by_points(
+    image: Image,
+    seen: Alpha,
+    alpha: Alpha,
+    pointing: Pointing,
+    predict: PredictCrop,
+    segment: SegmentPointed | None = None,
+) -> Alpha:
     """Correct the coarse matte `alpha` (H x W, 0 to 1) of `image` by the points; a box is not looked at here.
 
-    `seen` is the net's map before the subject was selected: what else stands out in the photo.
+    `seen` is the net's map before the subject was selected: what else stands out in the photo. `segment` is a net for
+    pointing, where there is one.
     """
     if not (pointing.keep or pointing.drop):
         return alpha
@@ -171,11 +198,16 @@ def correct_by_points(image: Image, seen: Alpha, alpha: Alpha, pointing: Pointin
     nearer_keep = _nearer_mask(lab, keep, drop)
     regions = _PointRegions(lab, small_seen, predict)
     corrected = small.copy()
-    for points, value in ((keep, 1.0), (drop, 0.0)):
-        for point in points:
+    for points, marks, others, value in (
+        (keep, pointing.keep, pointing.drop, 1.0),
+        (drop, pointing.drop, pointing.keep, 0.0),
+    ):
+        for point, mark in zip(points, marks, strict=True):
             if (corrected[point] > 0.5) != (value > 0.5):
-                region = regions.find(point, corrected, value)
-                region &= nearer_keep if value else ~nearer_keep
+                region = None if segment is None else _segment_region(segment, mark, others, point, small.shape)
+                if region is None:
+                    region = regions.find(point, corrected, value)
+                    region &= nearer_keep if value else ~nearer_keep
                 corrected[region] = value
     if keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
         corrected = _next_subject(small_seen, drop)
@@ -202,6 +234,14 @@ def settle_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:
     soft = np.asarray(cv2.GaussianBlur(weight, (0, 0), 0.8), np.float32)
     share = np.clip(resize_map(soft, refined.shape[::-1]), 0, 1)
     return np.asarray(refined + share * (selected - refined), np.float32)
+
+
+def _segment_region(
+    segment: SegmentPointed, mark: tuple[float, float], others: Marks, point: tuple[int, int], shape: tuple[int, ...]
+) -> Mask | None:
+    """Return what a net for pointing sees at a point (H x W of the small copy), None where it sees nothing there."""
+    region = resize_map(segment((mark,), others, None), shape[::-1]) > 0.5
+    return region if region[point] and region.sum() > MIN_REGION_RATIO * region.size else None
 
 
 class _PointRegions:

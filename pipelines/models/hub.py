@@ -103,19 +103,33 @@ class DownloadManager:
             )
         return hub_download.list_model_files(spec, self._folder)
 
-    def start_download(self, spec: ModelSpec) -> bool:
-        """Start to download `spec`; False while another download runs."""
+    def start_download(self, spec: ModelSpec, *later: ModelSpec) -> bool:
+        """Start to download `spec` and then `later`, until one does not come; False while another download runs."""
+        if not self._begin(spec):
+            return False
+        threading.Thread(
+            target=self._run_downloads, args=(spec, *later), name=f"download-{spec.id}", daemon=True
+        ).start()
+        return True
+
+    def _begin(self, spec: ModelSpec) -> bool:
         with self._lock:
             if self._current is not None and self._current.state == "running":
                 return False
             self._current = DownloadProgress(spec.id)
             self._stop_requested.clear()
-        threading.Thread(target=self._run_download, args=(spec,), name=f"download-{spec.id}", daemon=True).start()
         return True
 
     def stop_download(self) -> None:
         """End the running download at its next block of bytes; what has come is kept."""
         self._stop_requested.set()
+
+    def _run_downloads(self, spec: ModelSpec, *later: ModelSpec) -> None:
+        self._run_download(spec)
+        for each in later:
+            if self._current is None or self._current.state != "done" or not self._begin(each):
+                return
+            self._run_download(each)
 
     def _run_download(self, spec: ModelSpec) -> None:
         log.info("downloading %s (%s) from %s", spec.id, spec.licence, hub_url())

@@ -41,6 +41,8 @@ PINS: Mapping[str, str] = {
     "onnx-community/BiRefNet-ONNX": "534d3c82d3bb8b2f0867db6dfbc3a525b8e42f67",
     "onnx-community/BiRefNet_lite-ONNX": "de15b22ba131738a16dff04aab8bdf8dc32e3ac1",
     "onnx-community/BiRefNet-portrait-ONNX": "dd7167f6a8b54ff7efc29a4c988938d79866464f",
+    "hustvl/vitmatte-small-composition-1k": "6a58ad7646403c1df626fbd746900aec7361ea1d",
+    "facebook/sam2.1-hiera-tiny": "de431c4043854a71d8101e17995dfe596bf101a5",
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Cutout, Face, Image, Size
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Cutout, Face, Float32Array, Image, Mask, Size
 from pipelines.core.job import Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
@@ -23,10 +23,13 @@ from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
+from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import (
     Area,
+    Marks,
     Pointing,
+    SegmentPointed,
     correct_by_points,
     crop_area,
     select_people,
@@ -63,6 +66,10 @@ MATTING_ROLES = (*CLOSER_DRAFT_ROLES, "matte-hub")
 """The small net, which draws what a draft shows, and those that what is kept waits for, each better than the last."""
 MIN_TRANSPARENT_RATIO = 0.03
 """Share of a picture that is transparent, from which its transparency is a cut-out and no border or rounded corner."""
+EDGE_ROLE = "matte-edge"
+"""The net that draws the edges of what is kept anew; a draft never takes it."""
+POINT_ROLE = "point"
+"""The net that finds what somebody points at."""
 HEAD_LOST_MESSAGE = (
     "The head is not in its own cut-out, so no picture was made. Point at what belongs to the person, or take another "
     "photo."
@@ -165,7 +172,8 @@ class JobContext:
     ) -> Cutout:
         may_search = self.may_search_faces(params.photo)
         marks = (params.keep, params.drop, params.box, together and not params.pick, self._takes_every_subject)
-        key = ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, may_search)
+        others = (self._edge_spec_id, self.job.specs.get(POINT_ROLE) if params.is_pointed else None)
+        key = ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, others, may_search)
         return self._memoize(
             key,
             lambda: self._compute_cutout(params, faces, spec_ids, emit, together=together),
@@ -193,14 +201,19 @@ class JobContext:
                 emit("Looking closer", 1, 2)
 
         pointing = Pointing(params.keep, params.drop, params.box)
-        predict = partial(self._predict_crop, params.photo)
+        predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
-            matte = correct_by_points(photo, matte, matte, pointing, predict)
+            matte = correct_by_points(photo, matte, matte, pointing, predict, segment)
 
         def select(seen: Alpha, _pick: int, _face: Face | None) -> Alpha:
             chosen = partial(_select_people, photo, faces, params.pick, together)
-            return select_pointed(photo, seen, pointing, chosen, predict) if pointing else chosen(seen)
+            return select_pointed(photo, seen, pointing, chosen, predict, segment) if pointing else chosen(seen)
+
+        def redraw(image: Image, alpha: Alpha, band: Mask) -> Alpha:
+            assert self._edge_spec_id is not None
+            with self.borrow_model(self._edge_spec_id) as net:
+                return redraw_band(image, alpha, band, net.predict_alpha, partial(emit, "Drawing the edges"))
 
         nets = [_PhotoNet(self, params.photo, photo, spec_id) for spec_id in spec_ids]
         cutout = cut_out_subject(
@@ -213,6 +226,7 @@ class JobContext:
             on_first_alpha=on_first_alpha,
             select=select,
             settle=partial(settle_points, pointing=pointing),
+            redraw=redraw if self._edge_spec_id else None,
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )
@@ -235,6 +249,11 @@ class JobContext:
     def _matting_spec_ids(self) -> tuple[str, ...]:
         """The matting nets of this job, the small one first."""
         return tuple(self.job.specs[role] for role in MATTING_ROLES if role in self.job.specs)
+
+    @property
+    def _edge_spec_id(self) -> str | None:
+        """The net for edges of this job; a draft has none."""
+        return None if self.draft else self.job.specs.get(EDGE_ROLE)
 
     def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
         """Return the nets' raw maps of a photo; a draft gets the second one's only where it is there already."""
@@ -267,19 +286,19 @@ class JobContext:
             lambda: _shrink(self.open_image(params.photo), side_px),
             lambda image: image.nbytes,
         )
-        predict = partial(self._predict_crop, params.photo)
+        predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
-            return photo, correct_by_points(photo, matte, matte, pointing, predict)
+            return photo, correct_by_points(photo, matte, matte, pointing, predict, segment)
         first, *others = self.predict_net_maps(params.photo)
         seen = resize_net_map(others[-1] if others else rescale_net_alpha(first), photo.shape)
         scale = photo.shape[1] / self.open_image(params.photo).shape[1]
         found = self._detect_faces(params.photo) if self.may_search_faces(params.photo) else ()
         faces = tuple(each.scaled(scale) for each in found)
         chosen = partial(_select_people, photo, faces, params.pick, together)
-        return photo, select_pointed(photo, seen, pointing, chosen, predict)
+        return photo, select_pointed(photo, seen, pointing, chosen, predict, segment)
 
     def _predict_crop(self, file_id: str, area: Area) -> Alpha:
         """Return the small net's stretched map of an area of a photo; cached by both."""
@@ -290,6 +309,28 @@ class JobContext:
                 return rescale_net_alpha(net.predict_map(crop_area(self.open_image(file_id), area)))
 
         return self._memoize(("net-crop", file_id, spec_id, area), predict, lambda values: values.nbytes)
+
+    def _segment_in(self, file_id: str) -> SegmentPointed | None:
+        """Return how the net for pointing segments a photo, which it embeds once; None where there is no such net."""
+        spec_id = self.job.specs.get(POINT_ROLE)
+        if spec_id is None:
+            return None
+
+        def embed() -> tuple[Float32Array, ...]:
+            with self.borrow_model(spec_id) as net:
+                return net.embed(self.open_image(file_id))
+
+        def segment(on: Marks, beside: Marks, box: Area | None) -> Alpha:
+            def decode() -> Alpha:
+                key = ("embedding", file_id, spec_id)
+                embedding = self._memoize(key, embed, lambda made: sum(each.nbytes for each in made))
+                with self.borrow_model(spec_id) as net:
+                    return net.segment(embedding, tuple(on), tuple(beside), box)
+
+            key = ("segmented", file_id, spec_id, tuple(on), tuple(beside), box)
+            return self._memoize(key, decode, lambda alpha: alpha.nbytes)
+
+        return segment
 
     def _given_matte(self, file_id: str | None, original: Image) -> Alpha | None:
         """The user's own matte, or the transparency that the upload came with, where that is a real share of it."""

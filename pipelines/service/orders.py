@@ -22,7 +22,7 @@ from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.models.hub import DownloadManager
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
-from pipelines.models.nets.matting_choice import find_hub_net
+from pipelines.models.nets.matting_choice import choose_hub_nets
 from pipelines.models.registry import all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports
@@ -156,8 +156,8 @@ class StudioService:
         ids = {"matte": nets.best_matting_id()}
         if self.settings.matting == "both" and are_files_present(nets.ISNET):
             ids["matte-detail"] = nets.ISNET.id
-        if self.settings.matting == "both" and (hub_net := find_hub_net(for_portrait=tool.person)):
-            ids["matte-hub"] = hub_net.id
+        if self.settings.matting == "both":
+            ids |= choose_hub_nets(for_portrait=tool.person)
         if "control" in self.profile.specs:
             ids["map-pose"] = control_annotators.best_pose_id()
         return {**self.profile.specs, **ids}

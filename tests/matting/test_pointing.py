@@ -168,3 +168,29 @@ def test_of_two_people_who_touch_each_keeps_their_own_part_and_together_they_kee
     assert alone[second * (1 - first) > 0].mean() < 0.05
     assert alone[first * (1 - second) > 0].mean() > 0.95
     assert overlap(select_people(photo, both, None, (one, two)), both) > 0.99
+
+
+def test_a_net_for_pointing_says_what_a_point_changes_and_where_it_sees_nothing_the_walk_does() -> None:
+    photo, mattes = draw_discs()
+    half = mattes[1].copy()
+    half[: DISCS[1][1]] = 0  # no walk and no colour would cut a disc in two
+    asked: list[tuple[object, ...]] = []
+
+    def segment(on: object, beside: object, box: object) -> Alpha:
+        asked.append((on, beside, box))
+        return half if box is None else mattes[2]
+
+    on, beside = (DISCS[1][0] / SIDE, (DISCS[1][1] + 20) / SIDE), (DISCS[0][0] / SIDE, DISCS[0][1] / SIDE)
+    points = Pointing(keep=(on,))
+    kept = select_pointed(photo, mattes[0], points, select_main, see_nothing, segment)
+    assert overlap(kept, np.maximum(mattes[0], half)) > 0.93
+    dropped = select_pointed(photo, mattes[1], Pointing(drop=(on,), keep=(beside,)), select_main, see_nothing, segment)
+    assert overlap(dropped[: SIDE // 2, SIDE // 2 :], (mattes[1] - half)[: SIDE // 2, SIDE // 2 :]) > 0.9
+    assert asked == [((on,), (), None), ((beside,), (on,), None), ((on,), (beside,), None)]
+    boxed = select_pointed(photo, mattes[0], Pointing(box=(0.3, 0.55, 0.7, 0.95)), select_main, see_nothing, segment)
+    assert overlap(boxed, mattes[2]) > 0.95
+    blind = partial(np.zeros, (8, 8), np.float32)
+    walked = select_pointed(photo, mattes[0], points, select_main, see_nothing, lambda *_: blind())
+    assert np.array_equal(walked, select_pointed(photo, mattes[0], points, select_main, see_nothing))
+    assert walked[DISCS[1][1] + 20, DISCS[1][0]] > 0.9
+    assert overlap(walked, kept) < 0.99

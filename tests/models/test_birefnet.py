@@ -12,7 +12,7 @@ from pipelines.models import pinned_revisions
 from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets import matting_choice
-from pipelines.models.nets.matting_choice import find_hub_net
+from pipelines.models.nets.matting_choice import choose_hub_nets
 from pipelines.models.nets.u2net import CHANNEL_DEVIATIONS, CHANNEL_MEANS
 from tests.models.support import tiny_birefnet
 
@@ -45,14 +45,14 @@ def test_each_file_has_a_known_digest() -> None:
 def test_the_best_net_that_is_here_and_fits_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**12)
-    assert find_hub_net(for_portrait=True) is None
+    assert choose_hub_nets(for_portrait=True) == {}
     for spec, of_things, of_people in ((LITE, LITE, LITE), (PORTRAIT, LITE, PORTRAIT), (GENERAL, GENERAL, PORTRAIT)):
         tiny_birefnet.put_into_cache(spec, tmp_path, monkeypatch)
-        assert find_hub_net(for_portrait=False) == of_things
-        assert find_hub_net(for_portrait=True) == of_people
+        assert choose_hub_nets(for_portrait=False) == {"matte-hub": of_things.id}
+        assert choose_hub_nets(for_portrait=True) == {"matte-hub": of_people.id}
     memory = matting_choice.run_bytes(GENERAL) / matting_choice.RUN_MEMORY_RATIO - 1
     monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: memory)
-    assert find_hub_net(for_portrait=True) == LITE
+    assert choose_hub_nets(for_portrait=True) == {"matte-hub": LITE.id}
 
 
 def test_on_a_gpu_the_net_takes_nothing_of_its_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

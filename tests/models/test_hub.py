@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,7 +41,19 @@ from pipelines.storage.file_index import FileIndex
 from tests.models.support import tiny_birefnet, tiny_checkpoints
 from tests.support.gated_tool import UnfilteredEngine
 
-FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "control_net", "maps", "birefnet")
+FETCHED = (
+    "stable_diffusion",
+    "flux2",
+    "z_image",
+    "qwen_image",
+    "longcat",
+    "krea",
+    "control_net",
+    "maps",
+    "birefnet",
+    "vitmatte",
+    "sam2",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -216,6 +228,19 @@ def test_only_safetensors_and_json_come_and_the_second_time_nothing(fake: FakeHu
     downloads.start_download(MODEL)
     assert wait_for_state(downloads).state == "done"
     assert len(fake.served) == count
+
+
+def test_several_come_one_after_the_other_until_one_does_not(fake: FakeHub, tmp_path: Path):
+    again, unknown, never = (replace(MODEL, id=name) for name in ("again", "unknown", "never"))
+    downloads = DownloadManager(tmp_path)
+    assert downloads.start_download(MODEL, again, replace(unknown, repo="we/else"), never)
+    for thread in threading.enumerate():
+        if thread.name == f"download-{MODEL.id}":
+            thread.join(30)
+    assert downloads.current is not None
+    assert (downloads.current.spec_id, downloads.current.state) == ("unknown", "failed")
+    assert "not on the list" in downloads.current.message
+    assert downloaded_files(tmp_path) == {name: FILES[name] for name in list(FILES)[:3]}
 
 
 def test_a_download_that_was_stopped_goes_on_where_it_was(fake: FakeHub, tmp_path: Path):

@@ -11,6 +11,8 @@ import pytest
 from pipelines.core.models import Profile
 from pipelines.engines.local import LocalEngine
 from pipelines.models.families.birefnet import LITE
+from pipelines.models.families.sam2 import SAM2
+from pipelines.models.families.vitmatte import VITMATTE
 from pipelines.models.profiles import EMBEDDED, KLEIN
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
@@ -28,19 +30,19 @@ def test_an_unused_model_goes_after_as_long_as_the_flag_says(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("profile", "device", "matting", "fetched"),
     [
-        (KLEIN, "cuda", "both", [LITE.id]),
+        (KLEIN, "cuda", "both", [LITE.id, VITMATTE.id, SAM2.id]),
         (KLEIN, "cpu", "both", []),
         (EMBEDDED, "cuda", "both", []),
         (KLEIN, "cuda", "small", []),
     ],
 )
-def test_where_a_gpu_draws_the_smallest_better_net_for_cutouts_comes_by_itself(
+def test_where_a_gpu_draws_the_smallest_better_nets_for_cutouts_come_by_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, device: str, matting: Any, fetched: list[str]
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(factory, "fits_memory", lambda _: True)
     started: list[str] = []
-    downloads = SimpleNamespace(start_download=lambda spec: started.append(spec.id))
+    downloads = SimpleNamespace(start_download=lambda *specs: started.extend(spec.id for spec in specs))
     service = SimpleNamespace(profile=profile, settings=Settings(matting=matting), downloads=downloads)
-    factory.fetch_better_net(cast(StudioService, service), device)
+    factory.fetch_better_nets(cast(StudioService, service), device)
     assert started == fetched

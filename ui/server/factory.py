@@ -29,9 +29,8 @@ from pipelines.jobs.workers import Engine
 from pipelines.models import devices, hub, pinned_memory, profiles
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import Machine
-from pipelines.models.families.birefnet import LITE
 from pipelines.models.model_cache import ModelCache
-from pipelines.models.nets.matting_choice import fits_memory
+from pipelines.models.nets.matting_choice import SMALLEST_NETS, fits_memory
 from pipelines.models.peak_memory import PeakMemory
 from pipelines.models.probes import cpu_precision
 from pipelines.service.licence_caps import LicenceConfirmations
@@ -87,7 +86,7 @@ def build_studio(settings: Settings) -> RunningStudio:
     log.info("profile %s on %s: %s", profile.id, engine.describe_state()["device"], profile.reason)
     studio = connect_services(settings, engine, files, profile, DecoderPool())
     if settings.engine == "local" and not zerogpu.is_zerogpu_space():
-        fetch_better_net(studio.service, str(engine.describe_state()["device"]))
+        fetch_better_nets(studio.service, str(engine.describe_state()["device"]))
     jobs, policy = studio.service.jobs, RetentionPolicy(settings.keep_days, int(settings.keep_gb * 1e9))
     jobs.run_every(60, engine.cache.drop_expired)
     jobs.run_every(60, trim_heap)
@@ -97,11 +96,13 @@ def build_studio(settings: Settings) -> RunningStudio:
     return studio
 
 
-def fetch_better_net(service: StudioService, device: str) -> None:
-    """Download the smallest better net for cut-outs in the background where a GPU draws: models come anyway there."""
+def fetch_better_nets(service: StudioService, device: str) -> None:
+    """Download the smallest better nets for cut-outs in the background where a GPU draws: models come anyway there."""
     draws_on_gpu = device != "cpu" and any(row.repo for row in profiles.profile_models(service.profile))
-    if draws_on_gpu and service.settings.matting == "both" and fits_memory(LITE) and not profiles.is_cached(LITE):
-        service.downloads.start_download(LITE)
+    if draws_on_gpu and service.settings.matting == "both":
+        missing = [net for net in SMALLEST_NETS if fits_memory(net) and not profiles.is_cached(net)]
+        if missing:
+            service.downloads.start_download(*missing)
 
 
 def connect_services(

@@ -11,8 +11,10 @@ from pipelines.models.families.krea import KREA_FAMILY
 from pipelines.models.families.longcat import LONGCAT_FAMILY
 from pipelines.models.families.mini import model as mini_model
 from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
+from pipelines.models.families.sam2 import SAM2_FAMILY
 from pipelines.models.families.scenes import model as scene_model
 from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION_FAMILY
+from pipelines.models.families.vitmatte import VITMATTE_FAMILY
 from pipelines.models.families.z_image import Z_IMAGE_FAMILY
 from pipelines.models.nets.control_annotators import ANNOTATORS
 
@@ -28,5 +30,7 @@ FAMILIES: tuple[ModelFamily, ...] = (
     KREA_FAMILY,
     CONTROL_NETS,
     BIREFNET_FAMILY,
+    VITMATTE_FAMILY,
+    SAM2_FAMILY,
     ANNOTATORS,
 )

@@ -1,7 +1,7 @@
 """The family of BiRefNet: matting nets from the hub, better than those that ship with the project, and slower.
 
 The files are those that the authors published in ONNX, as onnx-community keeps them. Their HR-matting net (2048 px) is
-not among them: no repository of a known publisher has it, and a run of it takes more than 20 GB.
+not among them: no repository of a known publisher has it in ONNX, and a run of it takes more than 20 GB.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import threading
 import warnings
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +27,7 @@ from pipelines.models.nets.pose_landmarks import (
     PersonLocation,
     to_openpose_order,
 )
+from pipelines.models.nets.transformers_net import TransformersNet
 
 MIB = 2**20
 MAP_SIDE_PX = 512
@@ -88,18 +88,8 @@ class LineArtAnnotator(CannyAnnotator):
         return _resize_map(detector(image, detect_resolution=MAP_SIDE_PX, output_type="np"), image)
 
 
-class TransformersAnnotator:
+class TransformersAnnotator(TransformersNet):
     """An annotator with a transformers model and its processor, on the device."""
-
-    def __init__(self, spec: ModelSpec, kind: str, processor: str, device: str) -> None:
-        import transformers
-
-        folder = loader.find_checkpoint(spec).folder
-        self.spec = loader.with_loaded_revision(spec, folder)
-        self._device = device
-        self._processor: Any = getattr(transformers, processor).from_pretrained(folder)
-        net = getattr(transformers, kind).from_pretrained(folder, use_safetensors=True)
-        self._net: Any = net.eval().to(device)
 
     def to_host(self) -> None:
         """See `OffloadableModel`."""
@@ -108,16 +98,6 @@ class TransformersAnnotator:
     def to_device(self) -> None:
         """See `OffloadableModel`."""
         cpu_offload.move_to_device([self._net], self._device)
-
-    def close(self) -> None:
-        """Free the net."""
-        del self._net
-
-    def _run_net(self, **inputs: Any) -> Any:
-        import torch
-
-        with torch.no_grad():
-            return self._net(**{name: value.to(self._device) for name, value in inputs.items()})
 
 
 class DepthAnnotator(TransformersAnnotator):

@@ -1,4 +1,4 @@
-"""Which nets cut out: those that ship with the project, and beside them the best from the hub that is here."""
+"""Which nets cut out: those that ship with the project, and beside them those from the hub that are here."""
 
 from __future__ import annotations
 
@@ -11,15 +11,30 @@ from pipelines.core.models import ModelSpec
 from pipelines.models import nets
 from pipelines.models.devices import total_host_bytes
 from pipelines.models.families.birefnet import GENERAL, LITE, PORTRAIT
+from pipelines.models.families.sam2 import SAM2
+from pipelines.models.families.vitmatte import VITMATTE
 from pipelines.models.profiles import is_cached
 
+HUB_NETS = (LITE, GENERAL, PORTRAIT, VITMATTE, SAM2)
+"""The nets of the hub that make cut-outs better, in the order in which they are offered."""
+SMALLEST_NETS = (LITE, VITMATTE, SAM2)
+"""The smallest of each kind: of whole subjects, of edges, and of what somebody points at."""
 RUN_MEMORY_RATIO = 0.75  # of the machine's memory, at most: the studio and what else runs need the rest
 
 
-def find_hub_net(*, for_portrait: bool) -> ModelSpec | None:
-    """Return the best matting net of the hub that is on this machine and fits its memory; None without one."""
-    ranked = (PORTRAIT, GENERAL, LITE) if for_portrait else (GENERAL, LITE)
-    return next((spec for spec in ranked if fits_memory(spec) and is_cached(spec)), None)
+def choose_hub_nets(*, for_portrait: bool) -> dict[str, str]:
+    """Return the hub's nets that a job takes, by role: of those on this machine that fit its memory, the best."""
+    ranked = {
+        "matte-hub": (PORTRAIT, GENERAL, LITE) if for_portrait else (GENERAL, LITE),
+        "matte-edge": (VITMATTE,),
+        "point": (SAM2,),
+    }
+    found = {role: next(filter(_is_usable, specs), None) for role, specs in ranked.items()}
+    return {role: spec.id for role, spec in found.items() if spec is not None}
+
+
+def _is_usable(spec: ModelSpec) -> bool:
+    return fits_memory(spec) and is_cached(spec)
 
 
 def fits_memory(spec: ModelSpec) -> bool:
