@@ -15,7 +15,6 @@ from transformers import Sam2Model
 
 from pipelines.core.geometry import Alpha, Uint8Array
 from pipelines.core.job import Result, Step
-from pipelines.core.stream import wait_for_result
 from pipelines.models.families.sam2 import SAM2
 from pipelines.models.families.vitmatte import VITMATTE
 from pipelines.models.nets import matting_choice
@@ -62,24 +61,17 @@ def test_what_is_kept_takes_its_edges_from_vitmatte_and_nothing_else(
     plain = open_alpha(studio, studio.make("cutout", photo=photo, trim=False))
     tiny_hub_nets.put_into_cache(VITMATTE, tmp_path, monkeypatch)
     assert VITMATTE.id not in named(studio.make("cutout", photo=photo, trim=False, draft=True))
-    steps: list[str] = []
-    job = studio.create_job("cutout", photo=photo, trim=False)
-    watched = studio.jobs.submit_and_watch(job)
-    result = wait_for_result(event for event in watched if not _note_stage(event, steps))
+    events = list(studio.jobs.submit_and_watch(studio.create_job("cutout", photo=photo, trim=False)))
+    result = events[-1]
+    assert isinstance(result, Result)
     assert {"id": VITMATTE.id, "revision": VITMATTE.revision, "licence": "Apache-2.0"} in result.receipt["models"]
-    assert "Drawing the edges" in steps
+    assert "Drawing the edges" in {event.stage for event in events if isinstance(event, Step)}
     alpha = open_alpha(studio, result)
     assert alpha[100, 90] == 255
     assert alpha[100, 250] == plain[100, 250] == 0
     edge = (plain > 100) & (plain < 155)
     assert edge.any()
     assert np.median(alpha[edge]) == pytest.approx(255 * tiny_hub_nets.VITMATTE_ANSWER, abs=15)
-
-
-def _note_stage(event: object, steps: list[str]) -> bool:
-    if isinstance(event, Step):
-        steps.append(event.stage)
-    return False
 
 
 def plant_sam2(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -78,7 +78,7 @@ class FakeDownloads(DownloadManager):
         self.looks += 1
         return self.end if self.looks > 1 else DownloadProgress(self.started[-1], self.end.files)
 
-    def start_download(self, spec: ModelSpec) -> bool:
+    def start_download(self, spec: ModelSpec, *later: ModelSpec) -> bool:
         if not self.busy:
             self.started.append(spec.id)
         return not self.busy
