@@ -58,7 +58,7 @@ class BrandKit(Params):
     logo: str | None = picture_field("Logo", "Best with a transparent background.")
     backdrop: str | None = picture_field("Backdrop", "Stands behind whoever is photographed.")
     light: Literal["any", "exact", "relit"] = choice_field(
-        "Light",
+        "Subject",
         "Exact leaves the subject as it is; Relit fits it to the scene.",
         "any",
         labels={"any": "As the tool has it", "exact": "Exact", "relit": "Relit"},

@@ -168,7 +168,7 @@ class Business(Params):
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     seed: int | None = seed_field()
-    consent: bool = form_fields.consent_field()
+    consent: bool = form_fields.consent_field(is_of_several=True)
 
 
 def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolOutput:

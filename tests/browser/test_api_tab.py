@@ -48,7 +48,7 @@ def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, st
     console.locator("textarea").fill('{"steps": 0}')
     console.get_by_role("button", name="Send").click()
     expect(console.locator("ol li").filter(has_text="invalid_request")).to_have_count(1)
-    expect(console.locator("output")).to_have_text("Refused")
+    expect(console.locator("output")).to_have_text("Refused · 'Photo' is missing.")
 
 
 def test_code_follows_the_form_while_it_is_open(page: Page, studio: ServedPage) -> None:

@@ -74,7 +74,9 @@ def test_several_people_are_business_photos_and_a_draft_opens_there(
     page.locator("#home-open-1").click()
     expect(page).to_have_url(f"{studio.url}/#business")
     expect(page.locator("#business-photos img")).to_have_count(1)
+    expect(page.locator("#business-photos img")).to_have_css("object-position", "50% 0px")  # heads stay in the tile
     expect(page.locator("#business-consent input")).to_be_checked()
+    expect(page.locator("#business-consent")).to_contain_text("these people's permission")
     expect(find_progress_line(page, "business")).to_contain_text("Draft,")
 
 

@@ -15,6 +15,7 @@ from pipelines.core.stream import wait_for_result
 from pipelines.jobs import retention
 from tests.browser.studio_page import ServedPage, open_browser_page
 from tests.support.download_doors import read_validation_state
+from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
 NOTES = ("a red mug", "a blue mug", "a green chair")
@@ -86,6 +87,34 @@ def test_reuse_fills_the_tools_own_tab(page: Page, studio: ServedPage) -> None:
     expect(page.locator("#slow-note textarea, #slow-note input").first).to_have_value("a blue mug")
     expect(page.locator("#slow-stage")).to_contain_text("Done in")
     assert page.url.endswith("#slow")
+
+
+def test_a_files_name_finds_one_that_is_downloaded_and_sent_on_and_what_failed_is_not_compared(
+    page: Page, studio: ServedPage
+) -> None:
+    data = (EXAMPLES / "chelsea.jpg").read_bytes()
+    photo = studio.service.uploads.ingest_picture(data, "local", "/home/me/My kitten.jpg")[0]
+    fine = studio.service.create_job("slow", {"photo": photo, "steps": 1}, "local")
+    wait_for_result(studio.service.jobs.submit_and_watch(fine))
+    no_face = studio.service.create_job("headshot", {"photo": photo, "consent": True}, "local")
+    studio.service.jobs.submit(no_face)
+    wait_until(lambda: (row := studio.service.jobs.get_job(no_face.id)) is not None and row.status == "failed", 60)
+    tiles = open_library(page, studio, "kitten", 2)
+    failed, made = tiles.filter(has_text="Failed"), tiles.filter(has_text="Slow Motion")
+    assert failed.evaluate("tile => getComputedStyle(tile, '::before').content") == '"×"'
+    failed.click()
+    made.click()
+    expect(page.locator("#library-stage")).to_contain_text("2 picked")
+    expect(page.locator("#library-over img")).to_have_count(0)
+    failed.click()
+    expect(page.locator("#library-live img")).to_be_visible()
+    with page.expect_download() as caught:
+        page.locator("#library-save").click()
+    assert caught.value.suggested_filename.endswith(".png")
+    page.locator("#library-send input").click()
+    page.get_by_role("option", name="Cut-out").click()
+    expect(page).to_have_url(f"{studio.url}/#cutout")
+    expect(page.locator("#cutout-photo img")).to_be_visible()
 
 
 def test_a_star_stays_and_delete_asks_once_more(page: Page, studio: ServedPage) -> None:

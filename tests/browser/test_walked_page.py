@@ -30,6 +30,9 @@ from tests.support.served_app import wait_until
 DESK_SIZES = ((1280, 800), (1366, 768), (1440, 900))
 WHOLE_WINDOW = {"x": 0, "y": 0, "width": 1280, "height": 800}
 TAB_WITH_FOCUS_JS = "document.activeElement.id"
+WHERE_A_FOLD_POINTS_JS = "node => new DOMMatrix(getComputedStyle(node).transform).transformPoint({ x: 0, y: 1 }).x"
+"""How far to the right the end of its sign lies, which points down where it is not turned."""
+MAX_TAB_PRESSES = 60
 SUM_SHIFTS_JS = """() => { window.shift = 0;
   const add = (row) => { if (!row.hadRecentInput) window.shift += row.value; };
   new PerformanceObserver((list) => list.getEntries().forEach(add)).observe({ type: "layout-shift", buffered: true });
@@ -111,6 +114,7 @@ def test_from_click_to_download_all_is_seen_without_scrolling_and_the_focus_goes
         for part in ("slow-save", "slow-send", "slow-menu", "slow-stage", "slow-box", "slow-generate"):
             assert is_in_view(page, page.locator(f"#{part}")), (part, width)
         assert page.evaluate("scrollY") == 0
+        assert not re.search(r"Seed|carries", page.locator("#slow-stage .dbx-line").inner_text()), "of the details"
     with page.expect_download():
         page.keyboard.press("Enter")
     page.set_viewport_size({"width": 1280, "height": 800})
@@ -189,6 +193,45 @@ def test_consent_goes_with_the_photo_and_a_headshot_is_made_without_a_mouse(
         page.keyboard.press("Enter")
 
 
+def press_tab_until(page: Page, reached: Locator) -> None:
+    """Tab, as often as it takes until the element has the focus."""
+    for _ in range(MAX_TAB_PRESSES):
+        if reached.evaluate("node => node.contains(document.activeElement)"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{MAX_TAB_PRESSES} presses of Tab do not lead to {reached}")
+
+
+def test_keys_alone_lead_from_home_to_a_downloaded_headshot(
+    page: Page, studio: ServedPage, portraits: list[Path]
+) -> None:
+    delete_visitor_jobs(studio)
+    show_tab(page, "home")
+    page.reload()
+    upload = page.locator("#home-photo button").first
+    upload.wait_for()
+    page.keyboard.press("Tab")
+    expect(page.locator(".dbx-skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    press_tab_until(page, upload)
+    with page.expect_file_chooser() as asked:
+        page.keyboard.press("Enter")
+    asked.value.set_files(portraits[0])
+    expect(page.locator("#home-consent")).to_contain_text("Is somebody in it?")
+    press_tab_until(page, page.locator("#home-consent"))
+    page.keyboard.press("Space")
+    expect(page.locator("#home-open-1")).to_be_enabled()
+    press_tab_until(page, page.locator("#home-open-1"))
+    page.keyboard.press("Enter")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    press_tab_until(page, page.locator("#headshot-generate"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#headshot-save")).to_be_focused()
+    with page.expect_download() as caught:
+        page.keyboard.press("Enter")
+    assert caught.value.suggested_filename.startswith("hopper_headshot")
+
+
 def test_the_line_is_dragged_on_the_picture_and_before_is_left_of_it(page: Page, studio: ServedPage) -> None:
     box, line = page.locator("#headshot-box"), page.locator("#headshot-before .dbx-wipe")
     expect(line).to_be_visible()
@@ -264,9 +307,10 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     headline.fill("a \U00010330")
     headline.blur()
     expect(page.locator("#kit-headline [role=alert]")).to_contain_text("no font here can draw: \U00010330")
-    headline.fill("Good morning 🌞")
+    headline.fill("Good morning 🌞 مرحبا")
     headline.blur()
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#kit-headline [role=alert]")).to_have_count(0)
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
     expect(page.locator("#kit-save")).to_have_text("Download all 8 (ZIP)")
@@ -410,6 +454,9 @@ def test_what_acts_on_a_picture_comes_with_it_and_full_screen_has_a_zoom(page: P
     assert min(size["width"], size["height"]) >= 44
     button.click()
     wait_until(lambda: live.bounding_box() == WHOLE_WINDOW, 30)
+    close = live.locator(".icon-button-wrapper button:visible").last.bounding_box()
+    assert close is not None
+    assert min(close["width"], close["height"]) >= 44
     image = live.locator("img")
     image.dblclick(position={"x": 900, "y": 400})
     assert (image.bounding_box() or {"width": 0})["width"] > 2000
@@ -449,6 +496,15 @@ def test_marks_of_the_look_that_strangers_missed(page: Page, studio: ServedPage)
     expect(words).to_have_css("outline-width", "3px")
     folds = page.locator("#background-tool .dbx-more > button span:first-child").all_inner_texts()
     assert folds[-3:] == ["Copy as code", "Link", "Receipt"]
+    assert page.locator("#background-code > button .icon").evaluate(WHERE_A_FOLD_POINTS_JS) > 0.9, "to the right"
+    box, fold = (page.locator(f"#background-{part}").bounding_box() for part in ("box", "code"))
+    assert box is not None
+    assert fold is not None
+    assert 0 <= fold["y"] - box["y"] - box["height"] < 60, "no hole under the picture"
+    backdrop, photo = (page.locator(f"#background-{part}").bounding_box() for part in ("backdrop", "photo"))
+    assert backdrop is not None
+    assert photo is not None
+    assert backdrop["height"] < 0.7 * photo["height"], "no second place for the photo"
     show_tab(page, "upscale")
     page.evaluate("document.body.classList.add('dark')")
     accent = "rgb(124, 199, 189)"
@@ -502,6 +558,10 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
         expect(page.locator(".dbx-go.busy").first).to_be_visible()
         studio.gate.open.set()
         expect(page.locator("#slow-save")).to_be_enabled()
+        for action in page.locator("#slow-bar .dbx-actions > *:visible").all():
+            place = action.bounding_box()
+            assert place is not None
+            assert 0 <= place["x"] <= place["x"] + place["width"] <= 390, "no action is out of sight"
         page.locator("#slow-tool .dbx-thumb").tap()
         wait_until(lambda: is_in_view(page, page.locator("#slow-save")), 30)
         page.locator(".dbx-nav summary", has_text="Edit").tap()

@@ -36,16 +36,19 @@ PICTURE_WIDTH_PX = 720
 BESIDE_OTHERS = """
 ## The same five tasks elsewhere
 
-Counted from what others publish, as actions up to the file; nothing of it was run here: Photoroom and Canva need an
-account, InvokeAI a GPU and a diffusion model. A dash: no page that could be read tells the steps.
+Here: the actions of the walks on a phone above, up to the file; screens are the first page, where the walk touches
+it, and the tool's. Elsewhere: the steps that the page behind the number names, counted by us, none of them done by
+us: Photoroom and Canva need an account, InvokeAI a GPU and a diffusion model. No page tells a whole way to the file
+and none tells screens, so that these are no counts of the same thing. A dash: no page that could be read names the
+steps of this task; for Canva's way to a headshot, to white, to an eraser and to a post there is none either.
 
 | task | here | elsewhere |
 |---|---|---|
 | headshot for LinkedIn | {headshot}, 2 screens | – |
-| product on white | {product}, 2 screens | Photoroom, 3 or more: import, template, export [2] |
-| a thing erased | {erase}, 2 screens | InvokeAI, 8: canvas, upload, mask, paint, prompt, Invoke, accept, save [1] |
-| a post with a headline | {post}, 2 screens | InvokeAI's text tool: choose, type, Enter; no platform's format [3] |
-| a batch of four | {batch}, 2 screens | Canva's Bulk Create takes a spreadsheet with embedded pictures [4] |
+| product on white | {product}, 2 screens | Photoroom names 2: import, choose a template [2]; not the export |
+| a thing erased | {erase}, 2 screens | InvokeAI names 7: import, mask layer, brush, prompt, Invoke, accept, save [1] |
+| a post with a headline | {post}, 2 screens | InvokeAI names 3 for words: font, type, Enter [3]; no platform's format |
+| a batch of four | {batch}, 2 screens | Canva names 4 after template and sheet: open, upload, connect, generate [4] |
 
 [1] [Unified Canvas](https://github.com/invoke-ai/InvokeAI/blob/18c43a672eec02a6c39b8b563789ec3d0d3029fe/docs/features/UNIFIED_CANVAS.md)
 [2] [Skip background removal](https://help.photoroom.com/en/articles/12983525-how-skip-background-removal-works)

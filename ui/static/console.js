@@ -60,6 +60,15 @@
     }
   }
 
+  // The sentence of an error's envelope, or whatever came instead of one.
+  function findReason(body) {
+    try {
+      return JSON.parse(body).error.message;
+    } catch {
+      return body.slice(0, SHOWN_CHARS);
+    }
+  }
+
   async function sendRequest(form) {
     const since = performance.now();
     const abort = new AbortController();
@@ -80,8 +89,10 @@
       });
       addLogLine(form, since, String(answer.status), answer.headers.get("x-request-id") || "");
       if (answer.ok) await readEvents(form, since, answer, headers);
-      else addLogLine(form, since, "error", await answer.text());
+      const refusal = answer.ok ? "" : await answer.text();
+      if (refusal) addLogLine(form, since, "error", refusal);
       formPart(form, "state").value = answer.ok ? "Done" : "Refused";
+      if (refusal) formPart(form, "state").value += ` · ${findReason(refusal)}`;
     } catch (error) {
       formPart(form, "state").value = abort.signal.aborted ? "Stopped" : "Broken off";
       if (!abort.signal.aborted) addLogLine(form, since, "error", String(error));

@@ -441,7 +441,7 @@
     }
     return text;
   };
-  const withCommas = (text) => text.replace(/(\d)\.(\d+)(?=\s?(?:s|min|h|kB|KB|MB|GB|%|px)\b|\s?%)/g, "$1,$2");
+  const withCommas = (text) => text.replace(/(\d)\.(\d+)(?=\s?(?:s|min|h|kB|KB|MB|GB|%|px|TFLOP)\b|\s?%)/g, "$1,$2");
   const translate = (text) => withCommas(text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + translatePhrase(said) + b)).join(""));
   const TRANSLATED_ATTRIBUTES = ["alt", "aria-label", "placeholder", "title"];
   const UNTRANSLATED = "script, style, textarea, code, pre, .cm-editor, [translate=no]";
@@ -501,7 +501,7 @@
     tool?.style.setProperty("--photo", photo ? `url(${photo})` : "none");
     document.querySelectorAll(".dbx-painting:has(canvas):not(.seen)").forEach((place) => { place.classList.add("seen"); place.scrollIntoView({ block: "nearest" }); });
     document.querySelectorAll(".dbx-painting.seen:not(:has(canvas))").forEach((place) => place.classList.remove("seen"));
-    findOpenTool()?.querySelectorAll(".dbx-form [data-testid=block-info] + .info-text, .dbx-form .block .info-text").forEach(foldHelp);
+    tool?.querySelectorAll(".dbx-form .block .info-text").forEach(foldHelp);
     document.querySelectorAll(".empty[aria-label]:not([role])").forEach((empty) => empty.setAttribute("role", "img"));
     document.querySelectorAll(".cm-scroller[tabindex='-1']").forEach((code) => { code.tabIndex = 0; }); // makes it scrollable by keyboard
     followJob();
@@ -523,10 +523,7 @@
       const group = radio.closest("fieldset").id;
       if (radio.name !== group) radio.name = group;
     });
-    document.querySelectorAll(".dbx-box").forEach((box) => {
-      const input = box.querySelector(".dbx-wipe input");
-      if (input) setCut(input);
-    });
+    document.querySelectorAll(".dbx-wipe input").forEach(setCut);
   };
 
   // The help of a field is shown on demand; why a field is locked is always shown.

@@ -186,9 +186,10 @@ def layers_field() -> Any:
     return flag_field("Layers", "Also as OpenRaster and PNG layers: backdrop, shadow, subject, light.")
 
 
-def consent_field() -> Any:
-    """Consent for tools about people, `bool`; the page asks once per visit."""
-    return flag_field("I have this person's permission and they are 18 or over", CONSENT_HELP, advanced=False)
+def consent_field(*, is_of_several: bool = False) -> Any:
+    """Consent for tools about people, `bool`; the page asks for it with every photo, or with the photos of several."""
+    who = "these people's" if is_of_several else "this person's"
+    return flag_field(f"I have {who} permission and they are 18 or over", CONSENT_HELP, advanced=False)
 
 
 def optional_consent_field() -> Any:
