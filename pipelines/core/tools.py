@@ -90,6 +90,8 @@ class Tool:
     `strengths` hold with every profile; `model_strengths` need the verb that stands beside each. `is_edit` lists it
     under Edit, else it stands under Create. `blend_only_fields` change how a drawn picture is composited, so a change
     of these alone draws nothing anew. `caption` says what the form asks a model to draw, without looking at a picture.
+    `place_looks` are those options of the first choice with tiles that show a place; where the default is a plain
+    ground, the page suggests some.
     """
 
     id: str
@@ -106,3 +108,4 @@ class Tool:
     model_strengths: tuple[tuple[str, Verb], ...] = ()
     blend_only_fields: tuple[str, ...] = ()
     caption: Callable[[Any], Caption] | None = None
+    place_looks: tuple[str, ...] = ()

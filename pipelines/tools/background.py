@@ -33,7 +33,7 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_body_end
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_photo
 from pipelines.framing.resample import place_subject
-from pipelines.models.families.scenes.keyword_search import choose_scene, list_closest_scenes
+from pipelines.models.families.scenes.keyword_search import choose_scene, is_place, list_closest_scenes
 from pipelines.quality.photo_quality import assess_photo, fix_subject
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields, scene_edit
@@ -410,4 +410,5 @@ TOOL = Tool(
     model_strengths=(("Invented scenes", "image"), ("Scenes drawn around the subject", "edit")),
     examples=("astronaut", "hopper", "coffee"),
     caption=_scene_caption,
+    place_looks=tuple(key for key, scene in SCENES.items() if is_place(scene.scene_id)),
 )

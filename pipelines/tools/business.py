@@ -42,6 +42,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import get_framing, size_for_ratio
 from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import lightness_to_luminance, luminance_to_lightness
+from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.scene_request import scene_caption, scene_prompt, with_form_scene
 
@@ -390,4 +391,5 @@ TOOL = Tool(
     person=True,
     examples=("astronaut", "hopper"),
     caption=_scene_caption,
+    place_looks=tuple(key for key, look in LOOKS.items() if is_place(look.scene_id)),
 )

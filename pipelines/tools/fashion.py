@@ -23,6 +23,7 @@ from pipelines.framing.head_framing import find_body_end
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
 from pipelines.framing.resample import place_subject
 from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_for_text
+from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.model_casting import POSES, choose_cast, draw_pose_map
@@ -409,4 +410,5 @@ TOOL = Tool(
     person=True,
     examples=("astronaut", "hopper"),
     caption=_scene_caption,
+    place_looks=tuple(key for key, season in SEASONS.items() if is_place(season.scene_id)),
 )

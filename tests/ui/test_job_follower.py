@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from pipelines.core.tools import Tool
 from pipelines.jobs.search import JobFilter, JobSearch
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
+from pipelines.models.profiles import EMBEDDED
 from pipelines.settings import Settings
-from pipelines.tools import cutout
+from pipelines.tools import background, cutout
 from tests.examples import sepia
 from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_in_event_loop
@@ -28,6 +30,7 @@ from tests.support.served_app import run_studio
 from ui.server.factory import RunningStudio
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab, build_tool_tab
+from ui.tool_tab.look_choice import LOOK_COUNT
 from ui.tool_tab.state import TabState
 
 LOCAL: Any = None
@@ -111,3 +114,36 @@ def test_a_closer_draft_shows_what_will_be_made(tmp_path: Path, monkeypatch: pyt
         assert closer == pytest.approx(kept, abs=0.01)
         assert abs(first - kept) > 0.1
         assert asyncio.run(list_drafts()) == [closer], "what both nets have seen is drawn once"
+
+
+def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = np.asarray(cv2.resize(make_blob(300, 300, (150, 150), (60, 60)), (320, 320)), np.float32)
+    for net in (U2Net, IsNet):
+        monkeypatch.setattr(net, "predict_map", lambda _net, _image: seen)
+    with run_studio(Settings(data=tmp_path), [background.TOOL], EMBEDDED) as studio:
+        tab = build_tab(studio, background.TOOL)
+        follower = ToolTabEvents(tab, studio.service, studio.access).follower
+        photo = studio.service.files.add_image(make_noise(300, 300), "local", "upload")
+
+        async def read_last_status(state: TabState, **form: Any) -> str:
+            values = [{"photo": photo, **form}.get(name, row.value.value) for name, row in tab.controls.items()]
+            drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
+            return [str(each[tab.result.status]) for each in drawn if tab.result.status in each][-1]
+
+        state = TabState()
+        offered = asyncio.run(read_last_status(state))
+        assert "Draft, 512 px" in offered
+        labels = re.findall(
+            r"<button[^>]*data-press=\"([^\"]+)\"><img src=\"data:image/jpeg[^>]*>([^<]+)</button>", offered
+        )
+        places = [background.SCENES[look].title for look in background.TOOL.place_looks]
+        assert len({label for _, label in labels} & set(places)) == LOOK_COUNT
+        tiles = [title.title for title in background.SCENES.values()]
+        assert labels == [
+            (f"#background-preset label:nth-of-type({tiles.index(label) + 1}) input", label) for _, label in labels
+        ]
+        assert state.draft_id == ""
+        for chosen in ({"preset": "forest"}, {"prompt": "library"}, {"photo": None}):
+            assert "data-press" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen

@@ -8,14 +8,8 @@ import pytest
 
 from pipelines.core.job import Result
 from pipelines.tools import headshot
-from ui.home_tab.quick_start import (
-    DRAFT_COUNT,
-    OUTLINE_CHECK,
-    TriedDraft,
-    measure_edge_visibility,
-    select_best_drafts,
-    spread_looks,
-)
+from ui.home_tab.quick_start import DRAFT_COUNT, select_best_drafts, spread_looks
+from ui.tool_tab.look_choice import OUTLINE_CHECK, TriedDraft, measure_edge_visibility
 
 UNKNOWN = float("inf")
 
@@ -26,7 +20,7 @@ def make_result(**checks: float) -> Result:
 
 
 def test_the_first_looks_come_from_all_over_and_every_look_comes_once() -> None:
-    names = [look["preset"] for look in spread_looks(headshot.Headshot)]
+    names = [look["preset"] for look in spread_looks(headshot.TOOL)]
     assert names[:DRAFT_COUNT] == ["linkedin", "creative-colour", "park"]
     assert sorted(names) == sorted(headshot.LOOKS)
 

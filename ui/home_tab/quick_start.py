@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import JobCancelled, StudioError
 from pipelines.core.job import Result, Step
-from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
@@ -20,16 +19,19 @@ from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import build_live_picture, build_photo_upload, encode_page_jpeg, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import list_form_fields
+from ui.tool_tab.look_choice import (
+    EXTRA_LOOKS_SECONDS,
+    LOOK_COUNT,
+    TriedDraft,
+    find_tile_field,
+    measure_edge_visibility,
+    select_least_visible,
+    spread_indices,
+)
 from ui.tool_tab.state import TabHandoff
 from ui.tool_tab.updates import Updates
 
-DRAFT_COUNT = 3
-EXTRA_LOOKS_SECONDS = 1.0
-"""Time for trying further looks after the first three; a model that draws scenes is slow."""
-OUTLINE_CHECK = "outline_delta_e"
-"""The check by which looks are ranked: the lower, the less visible is the edge of the cut-out."""
-MIN_OUTLINE_DELTA_E = 12.0
-"""Smallest contrast of the outline; below it the subject does not stand out from the background."""
+DRAFT_COUNT = LOOK_COUNT
 CHOSEN_TEXT = "Of {} looks tried: the usual one, and those in which the edge of the cut-out is least visible."
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
@@ -58,15 +60,6 @@ SUGGESTIONS: tuple[Suggestion, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class TriedDraft:
-    """A draft in one look, and how visible the edge of its cut-out is; infinite if that is not measured."""
-
-    picture: bytes | None
-    settings: dict[str, str]
-    edge_visibility: float
-
-
 @dataclass
 class QuickStartState:
     """Session state of the quick start: the photo, its drafts, and the number of the newest request."""
@@ -86,22 +79,12 @@ def suggest_tool(face_count: int, tools: Sequence[Tool]) -> Suggestion | None:
     return fits[0] if fits else None
 
 
-def spread_looks(params: type[Params]) -> list[dict[str, str]]:
+def spread_looks(tool: Tool) -> list[dict[str, str]]:
     """List every option of the form's first choice with tiles; the first `DRAFT_COUNT` are spread over all options."""
-    field = next((field for field in list_form_fields(params) if field.has_tiles), None)
+    field = find_tile_field(tool)
     if field is None:
         return [{}]
-    count = len(field.options)
-    first_count = min(DRAFT_COUNT, count)
-    # Each round is denser than the last, so that stopping early still covers all kinds of looks.
-    indices = [n * count // parts for parts in (first_count, 2 * first_count, count) for n in range(parts)]
-    return [{field.name: field.options[n][1]} for n in dict.fromkeys(indices)]
-
-
-def measure_edge_visibility(result: Result) -> float:
-    """Return how visible the edge of the cut-out is; infinite if unknown or if the subject does not stand out."""
-    delta_e = result.receipt.get("checks", {}).get(OUTLINE_CHECK, 0.0)
-    return delta_e if delta_e >= MIN_OUTLINE_DELTA_E else float("inf")
+    return [{field.name: field.options[n][1]} for n in spread_indices(len(field.options))]
 
 
 def select_best_drafts(drafts: Sequence[TriedDraft]) -> list[TriedDraft]:
@@ -110,7 +93,7 @@ def select_best_drafts(drafts: Sequence[TriedDraft]) -> list[TriedDraft]:
     `DRAFT_COUNT` in all; of equal ones the earlier.
     """
     first, *others = drafts
-    return [first, *sorted(others, key=lambda each: each.edge_visibility)[: DRAFT_COUNT - 1]]
+    return [first, *select_least_visible(others, DRAFT_COUNT - 1)]
 
 
 class QuickStart:
@@ -280,7 +263,7 @@ class QuickStart:
         yield {**self._show_waiting(), self.status: text.render_status(sentence, busy=True)}
         best: list[TriedDraft] = []
         tried_count, deadline = 0, float("inf")
-        for look in spread_looks(tool.params):
+        for look in spread_looks(tool):
             if len(best) == DRAFT_COUNT and (time.monotonic() > deadline or best[1].edge_visibility == float("inf")):
                 break
             draft = await self._draw_draft(tool.id, {**photo, **consent, **look}, owner, state)

@@ -422,6 +422,8 @@
     document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();
   });
 
+  document.addEventListener("click", (event) => document.querySelector(event.target.closest?.("[data-press]")?.dataset.press ?? null)?.click());
+
   // A click on a draft of the home tab presses its button.
   document.addEventListener("click", (event) => {
     const draft = event.target.closest?.(".dbx-draft");

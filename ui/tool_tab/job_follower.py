@@ -20,6 +20,15 @@ from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
 from ui.tool_tab import text
 from ui.tool_tab.layout import ToolTab
+from ui.tool_tab.look_choice import (
+    EXTRA_LOOKS_SECONDS,
+    LOOK_COUNT,
+    TriedDraft,
+    list_places_to_try,
+    measure_edge_visibility,
+    render_suggested_looks,
+    select_least_visible,
+)
 from ui.tool_tab.progress_times import Estimate, ProgressTimes
 from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import TabView, Updates
@@ -132,6 +141,8 @@ class JobFollower:
                 yield updates
             async for updates in self._look_closer(order, state, number, request):
                 yield updates
+            async for updates in self._suggest_places(order, form, state, number, request):
+                yield updates
         yield self.view.no_change()
 
     async def _look_closer(
@@ -141,11 +152,55 @@ class JobFollower:
         row = self.service.jobs.get_job(order.job_id)
         if state.request_number != number or row is None or row.result is None or not is_rough(row.job, row.result):
             return
-        job = row.job.model_copy(update={"id": f"{row.job.id}-closer", "closer": True})
+        job = row.job.model_copy(update={"id": _closer_id(row.job.id), "closer": True})
         state.draft_id = job.id
         stream = await run_in_threadpool(self.service.jobs.submit_and_watch, job)
         async for updates in self._follow_job(OrderedJob(job.id, stream), state, request, draft=True, closer=True):
             yield updates
+
+    async def _suggest_places(
+        self, order: OrderedJob, form: dict[str, Any], state: TabState, number: int, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Beside a draft on a plain ground, offer the places in which least of the cut shows on this photo."""
+        rows = (self.service.jobs.get_job(job_id) for job_id in (_closer_id(order.job_id), order.job_id))
+        shown = next((row.result for row in rows if row is not None and row.result is not None), None)
+        tried: list[TriedDraft] = []
+        deadline = float("inf")
+        for look in list_places_to_try(self.tab.tool, form) if shown is not None else ():
+            if state.request_number != number or (len(tried) >= LOOK_COUNT and time.monotonic() > deadline):
+                break
+            place = await self._order_job(request, {**form, **look, "seed": order.seed}, draft=True)
+            if isinstance(place, StudioError):
+                break
+            if state.request_number != number:
+                self._cancel_order(place)
+                break
+            state.draft_id = place.job_id
+            draft = await self._finish_draft(place, state)
+            if draft is None:
+                break
+            deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
+            tried.append(TriedDraft(draft[0], look, measure_edge_visibility(draft[1])))
+        if shown is not None and len(tried) >= LOOK_COUNT and state.request_number == number:
+            best = select_least_visible(tried, LOOK_COUNT)
+            line = text.render_draft_status(shown) + render_suggested_looks(self.tab.tool, best)
+            yield {self.tab.result.status: line}
+
+    async def _finish_draft(self, order: OrderedJob, state: TabState) -> tuple[bytes | None, Result] | None:
+        """Return a draft's last preview and its result; None if it was cancelled or cannot be made."""
+        last_preview: bytes | None = None
+        try:
+            async for event in order.stream:
+                if isinstance(event, Result):
+                    return last_preview, event
+                last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
+        except (JobCancelled, StudioError):
+            return None
+        finally:
+            order.stream.close()
+            self.service.jobs.cancel(order.job_id)  # nobody waits for it if the visitor has left
+            self._clear_job(order.job_id, state)
+        return None
 
     def begin_request(self, state: TabState) -> int:
         """Cancel the running draft and return the number of the new request; handlers of older requests give way."""
@@ -325,6 +380,10 @@ class JobFollower:
     def find_own_job(self, job_id: str, request: gr.Request) -> JobRow | None:
         row = self.service.jobs.get_job(job_id) if job_id else None
         return row if row is not None and row.job.owner == self.access.identify_visitor(request) else None
+
+
+def _closer_id(job_id: str) -> str:
+    return f"{job_id}-closer"
 
 
 def is_rough(job: Job, draft: Result) -> bool:

@@ -114,6 +114,11 @@ def find_scene(scene_id: str) -> Scene:
     return _SCENES_BY_ID[scene_id]
 
 
+def is_place(scene_id: str) -> bool:
+    """Whether there is such a scene, and it is a place: no paper and no table."""
+    return scene_id in _SCENES_BY_ID and _SCENES_BY_ID[scene_id].kind == "place"
+
+
 _SCENES_BY_ID = {row.id: row for row in SCENES}
 
 

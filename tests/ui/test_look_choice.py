@@ -1,0 +1,66 @@
+"""Which looks are tried for a photo, and how they are offered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.core.tools import Tool
+from pipelines.tools import background, business, fashion, headshot
+from ui.tool_tab.look_choice import (
+    LOOK_COUNT,
+    TriedDraft,
+    list_places_to_try,
+    render_suggested_looks,
+    select_least_visible,
+    spread_indices,
+)
+
+PLACE_LOOKS = {
+    "background": {"apartment", "lobby", "workshop", "forest", "park", "night", "sunset", "venice"},
+    "fashion": {"spring", "summer", "autumn", "winter", "street", "evening"},
+    "business": {"lobby", "hall", "lab", "remote"},
+}
+
+
+def list_defaults(tool: Tool, **values: Any) -> dict[str, Any]:
+    picture = tool.params.fields_of_kind("picture", "pictures")[0]
+    return {"preset": tool.params.model_fields["preset"].default, picture: "file-1", **values}
+
+
+@pytest.mark.parametrize("tool", [background.TOOL, fashion.TOOL, business.TOOL], ids=lambda tool: tool.id)
+def test_every_look_with_a_place_is_tried_and_only_while_the_ground_is_left_plain(tool: Tool) -> None:
+    assert set(tool.place_looks) == PLACE_LOOKS[tool.id]
+    tried = [look["preset"] for look in list_places_to_try(tool, list_defaults(tool))]
+    assert sorted(tried) == sorted(tool.place_looks)
+    words = "prompt" if tool.id == "background" else "background"
+    own_scenes: tuple[dict[str, Any], ...] = ({words: "a barn"}, {"backdrop": "file-2"}, {"look": "mine"})
+    for own in (*own_scenes, {"preset": tool.place_looks[0]}):
+        assert list_places_to_try(tool, list_defaults(tool, **own)) == [], own
+    picture = tool.params.fields_of_kind("picture", "pictures")[0]
+    assert list_places_to_try(tool, list_defaults(tool, **{picture: None})) == []
+
+
+def test_a_tool_that_names_no_places_is_offered_none() -> None:
+    assert list_places_to_try(headshot.TOOL, list_defaults(headshot.TOOL)) == []
+
+
+def test_the_first_rounds_are_spread_and_nothing_comes_twice() -> None:
+    assert spread_indices(8)[:LOOK_COUNT] == [0, 2, 5]
+    for count in range(12):
+        assert sorted(spread_indices(count)) == list(range(count))
+
+
+def test_the_least_visible_cut_is_offered_first_and_its_tile_is_pressed() -> None:
+    tried = [
+        TriedDraft(b"1", {"preset": "lobby"}, float("inf")),
+        TriedDraft(b"2", {"preset": "lab"}, 40.0),
+        TriedDraft(None, {"preset": "hall"}, 20.0),
+    ]
+    made = render_suggested_looks(business.TOOL, select_least_visible(tried, 2))
+    number = list(business.LOOKS).index("hall") + 1
+    assert made.index(f'data-press="#business-preset label:nth-of-type({number}) input">Hall<') < made.index(">Lab<")
+    assert made.count("<button") == 2
+    assert made.count('<img src="data:image/jpeg;base64,') == 1
+    assert render_suggested_looks(business.TOOL, []) == ""

@@ -1,0 +1,83 @@
+"""Looks chosen for one photo: those in which least of the cut shows, each on the visitor's own photo."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from pipelines.core.job import Result
+from pipelines.core.tools import Tool
+from ui.components.pictures import encode_data_url
+from ui.tool_tab.form_controls import FormField, list_form_fields
+
+LOOK_COUNT = 3
+EXTRA_LOOKS_SECONDS = 1.0
+"""Time for trying further looks after the first three; a model that draws scenes is slow."""
+OUTLINE_CHECK = "outline_delta_e"
+"""The check by which looks are ranked: the lower, the less visible is the edge of the cut-out."""
+MIN_OUTLINE_DELTA_E = 12.0
+"""Smallest contrast of the outline; below it the subject does not stand out from the background."""
+_SCENE_FIELDS = ("prompt", "background", "backdrop", "setting", "colour", "look", "brand")
+"""Fields by which a form says itself what stands behind the subject."""
+
+
+@dataclass(frozen=True)
+class TriedDraft:
+    """A draft in one look, and how visible the edge of its cut-out is; infinite if that is not measured."""
+
+    picture: bytes | None
+    settings: Mapping[str, str]
+    edge_visibility: float
+
+
+def find_tile_field(tool: Tool) -> FormField | None:
+    """Return the form's first choice with tiles: the looks."""
+    return next((field for field in list_form_fields(tool.params) if field.has_tiles), None)
+
+
+def spread_indices(count: int) -> list[int]:
+    """Order `count` looks so that stopping early still covers all kinds: each round is denser than the last."""
+    first_count = min(LOOK_COUNT, count)
+    indices = [n * count // parts for parts in (first_count, 2 * first_count, count) for n in range(parts)]
+    return list(dict.fromkeys(indices))
+
+
+def measure_edge_visibility(result: Result) -> float:
+    """Return how visible the edge of the cut-out is; infinite if unknown or if the subject does not stand out."""
+    delta_e = result.receipt.get("checks", {}).get(OUTLINE_CHECK, 0.0)
+    return delta_e if delta_e >= MIN_OUTLINE_DELTA_E else float("inf")
+
+
+def select_least_visible(drafts: Iterable[TriedDraft], count: int) -> list[TriedDraft]:
+    """Select the `count` drafts with the least visible edge, best first; of equal ones the earlier."""
+    return sorted(drafts, key=lambda each: each.edge_visibility)[:count]
+
+
+def list_places_to_try(tool: Tool, form: Mapping[str, Any], locked: Collection[str] = ()) -> list[dict[str, str]]:
+    """List the tool's looks that show a place, where the form has its photo and leaves the scene to a plain look."""
+    field = find_tile_field(tool)
+    pictures = tool.params.fields_of_kind("picture", "pictures")
+    if field is None or field.name in locked or form.get(field.name) != field.default or not form.get(pictures[0]):
+        return []
+    defaults = {each.name: each.default for each in list_form_fields(tool.params)}
+    if any(form.get(name) not in (None, "", defaults.get(name)) for name in _SCENE_FIELDS):
+        return []
+    places = tool.place_looks if field.default not in tool.place_looks else ()
+    return [{field.name: places[n]} for n in spread_indices(len(places))]
+
+
+def render_suggested_looks(tool: Tool, drafts: Sequence[TriedDraft]) -> str:
+    """Render a button for each look, with the visitor's photo in it; page.js presses the look's tile."""
+    field = find_tile_field(tool)
+    if field is None or not drafts:
+        return ""
+    numbers = {value: (number, label) for number, (label, value) in enumerate(field.options, 1)}
+    buttons = ""
+    for draft in drafts:
+        number, label = numbers[draft.settings[field.name]]
+        picture = f'<img src="{encode_data_url(draft.picture)}" alt="">' if draft.picture else ""
+        tile = f"#{tool.id}-{field.name} label:nth-of-type({number}) input"
+        buttons += f'<button type="button" data-press="{tile}">{picture}{escape(label)}</button>'
+    return f'<p class="dbx-measured">Or a place, on your photo:</p><div class="dbx-closest">{buttons}</div>'
