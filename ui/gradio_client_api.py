@@ -24,7 +24,7 @@ from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
-from ui.api.job_object import job_object
+from ui.api.job_object import make_job_object
 from ui.components.pictures import NamedFile, publish_file, read_upload
 
 CLIENTS_PAGE = "clients"
@@ -130,7 +130,7 @@ class ToolCall:
         ended = await fetch_ended_job(self._service, job)
         if ended.error is not None:
             raise error_from_json(ended.error)
-        yield await run_in_threadpool(self._publish_files, ended), job_object(ended)
+        yield await run_in_threadpool(self._publish_files, ended), make_job_object(ended)
 
     def _ingest_pictures(self, params: type[Params], values: Mapping[str, Any], owner: str) -> dict[str, Any]:
         """Replace each uploaded picture in `values` by its file id."""

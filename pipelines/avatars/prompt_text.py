@@ -18,8 +18,9 @@ _WORD_TRAITS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("broad", "strong", "stocky", "kräftig", "stark"), ("build", "broad")),
     **dict.fromkeys(("curly", "curls", "afro", "dreadlocks", "dreads", "locken", "lockig"), ("hair", "curly")),
     **dict.fromkeys(("bald", "glatze", "kahl"), ("hair", "bald")),
-    **dict.fromkeys(("bun", "ponytail", "braids", "braid", "pigtails", "dutt", "zopf", "zöpfe", "pferdeschwanz"),
-                    ("hair", "tied")),
+    **dict.fromkeys(
+        ("bun", "ponytail", "braids", "braid", "pigtails", "dutt", "zopf", "zöpfe", "pferdeschwanz"), ("hair", "tied")
+    ),
     **dict.fromkeys(("hijab", "headscarf", "turban", "kopftuch", "beanie", "mütze"), ("hair", "covered")),
     **dict.fromkeys(("mohawk", "punk", "irokese", "irokesenschnitt"), ("hair", "wild")),
     **dict.fromkeys(("blond", "blonde", "blondes"), ("hair_colour", "blond")),
@@ -41,13 +42,17 @@ _WORD_TRAITS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("hoodie", "kapuzenpulli"), ("outfit", "hoodie")),
     **dict.fromkeys(("jacket", "jacke"), ("outfit", "jacket")),
     **dict.fromkeys(("shirt", "tshirt", "hemd"), ("outfit", "shirt")),
-    "pastel": ("palette", "pastel"), "vivid": ("palette", "vivid"), "colourful": ("palette", "vivid"),
-}  # fmt: skip
+    "pastel": ("palette", "pastel"),
+    "vivid": ("palette", "vivid"),
+    "colourful": ("palette", "vivid"),
+}
 _SKIN_PATTERNS = (
-    (r"medium[- ]dark", "skin", "medium-dark"), (r"medium[- ]light", "skin", "medium-light"),
-    (r"(?:light|fair|pale|hell\w*)", "skin", "light"), (r"(?:dark|dunkl\w*|black)", "skin", "dark"),
+    (r"medium[- ]dark", "skin", "medium-dark"),
+    (r"medium[- ]light", "skin", "medium-light"),
+    (r"(?:light|fair|pale|hell\w*)", "skin", "light"),
+    (r"(?:dark|dunkl\w*|black)", "skin", "dark"),
     (r"medium", "skin", "medium"),
-)  # fmt: skip
+)
 _HAIR_COLOUR_WORDS = {
     "black": "black", "schwarze": "black", "brown": "brown", "braune": "brown", "blond": "blond", "blonde": "blond",
     "red": "red", "rote": "red", "grey": "grey", "gray": "grey", "graue": "grey", "white": "white", "weisse": "white",
@@ -85,11 +90,6 @@ _HAIR_KIND_PATTERN = "(?:long|short|curly|langen?|kurzen?|lockigen?)"
 _HAIR_PATTERN = "(?:hair(?:ed)?|haare?n?)"
 STYLE_PREFIX = "3d icon of "
 _MOOD_WORDS = {"playful": "winking", "calm": "calm, eyes closed"}
-
-
-def parse_traits(text: str) -> dict[str, str]:
-    """Return the traits that a prompt names, and their values."""
-    return take_traits(text)[0]
 
 
 def take_traits(text: str) -> tuple[dict[str, str], str]:

@@ -28,7 +28,7 @@ _ROLE_WORDS: dict[str, str] = {
     **dict.fromkeys(("pilot", "aviator"), "pilot"),
     **dict.fromkeys(("scientist", "wissenschaftler", "forscher"), "scientist"),
     **dict.fromkeys(("doctor", "physician", "arzt", "ärzt"), "doctor"),
-}  # fmt: skip
+}
 _ROLE_FIGURES = {
     "superheroine": "woman", "firewoman": "woman", "feuerwehrfrau": "woman", "fireman": "man", "spaceman": "man",
     "feuerwehrmann": "man",

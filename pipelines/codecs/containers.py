@@ -176,7 +176,7 @@ def split_layers(
     opaque = np.full(flat.shape[:2], 255, np.uint8)
     layers = [Layer("backdrop", np.dstack([ground, opaque]))]
     if light_share is not None:
-        layers.append(Layer("shadow", _shadow_layer(light_share)))
+        layers.append(Layer("shadow", _make_shadow_layer(light_share)))
     layers.append(Layer("subject", np.dstack([placed.colour, _alpha_to_uint8(placed.alpha)])))
     layers.append(Layer("light", _light_layer(flat, merge_layers(layers))))
     return tuple(layers)
@@ -195,7 +195,7 @@ def _alpha_to_uint8(alpha: Alpha) -> Image:
     return np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def _shadow_layer(light_share: Float32Array) -> Image:
+def _make_shadow_layer(light_share: Float32Array) -> Image:
     """Return black with the alpha that darkens sRGB as `light_share` darkens linear light (gamma is about 2.4)."""
     out = np.zeros((*light_share.shape, 4), np.uint8)
     out[..., 3] = _alpha_to_uint8(1 - np.power(np.clip(light_share, 0, 1), 1 / 2.4).astype(np.float32))

@@ -73,10 +73,10 @@ def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image
     drift = measure_drift(photo, edited, solid)
     if drift is None:
         return None
-    if _corner_error(drift, solid) > MIN_UNDONE_PX:
+    if _measure_corner_shift(drift, solid) > MIN_UNDONE_PX:
         edited = undo_drift(edited, drift, photo, solid)
         drift = measure_drift(photo, edited, solid)
-        if drift is None or _corner_error(drift, solid) > MAX_ERROR_PX:
+        if drift is None or _measure_corner_shift(drift, solid) > MAX_ERROR_PX:
             return None
     edited = _match_skin(photo, edited, head, alpha, face)
     seam = (head > 0.02) & (head < 0.98) & (alpha > 0.95)
@@ -90,7 +90,7 @@ def _eyes_to_chin(face: Face) -> float:
     return float(np.hypot(*(np.asarray(face.chin) - np.asarray(face.eye_midpoint))))
 
 
-def _corner_error(drift: Drift, solid: Alpha) -> float:
+def _measure_corner_shift(drift: Drift, solid: Alpha) -> float:
     """Return by how many pixels the corner of the head's box that moved most is beside its place."""
     rows, columns = np.nonzero(solid.any(axis=1))[0], np.nonzero(solid.any(axis=0))[0]
     height, width = solid.shape

@@ -78,14 +78,13 @@ class Cutout:
 
     `colour` is the estimated foreground, equal to the photo byte for byte where alpha >= 250/255. `alpha` is its
     opacity. `notices` are sentences for the user, such as "check this edge". `uncertainty` is the share of the subject
-    that could not be settled, 0 to 1, and `uncertain_regions` where that is, on a copy of at most 512 px (h x w).
+    that could not be settled, 0 to 1.
     """
 
     colour: Image
     alpha: Alpha
     notices: tuple[str, ...] = ()
     uncertainty: float = 0.0
-    uncertain_regions: Mask | None = None
 
     @property
     def is_doubtful(self) -> bool:

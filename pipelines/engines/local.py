@@ -61,7 +61,6 @@ class LocalEngine:
         self._tools = tools
         content_filter = ContentFilter(cache, audit or AuditLog(files.data))
         self.resources = EngineResources(cache, files, content_filter, SigningKeyStore(files.data))
-        self.result_cache = self.resources.results
         self._cpu_slots = CpuSlots(max(2, (os.cpu_count() or 1) // 4))
         self._batcher = DynamicBatcher(cache, together)
 

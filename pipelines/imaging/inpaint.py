@@ -31,7 +31,7 @@ def inpaint(image: Image, mask: Alpha, seed: int) -> Image:
         return image.copy()
     if hole.mean() > 0.95:
         raise ValueError("nothing is left to fill the hole from")
-    window = _source_window(hole)
+    window = _find_source_window(hole)
     part = image[window].astype(np.float32)
     filled = _inpaint_window(part, hole[window], np.random.default_rng(seed))
     soft = np.where(hole[window], 1.0, np.clip(mask[window] * 2, 0, 1)).astype(np.float32)[..., None]
@@ -40,7 +40,7 @@ def inpaint(image: Image, mask: Alpha, seed: int) -> Image:
     return out
 
 
-def _source_window(hole: Mask) -> tuple[slice, slice]:
+def _find_source_window(hole: Mask) -> tuple[slice, slice]:
     """Return the hole's box with as much again on each side to take from."""
     rows, columns = np.nonzero(hole.any(axis=1))[0], np.nonzero(hole.any(axis=0))[0]
     reach = max(48, int(max(rows[-1] - rows[0], columns[-1] - columns[0])))

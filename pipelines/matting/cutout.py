@@ -104,7 +104,7 @@ def cut_out_subject(
     if reconciled is None:
         return Cutout(colour, alpha, (*rivals, *soft_patch_notices(alpha, heads)))
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
-    return Cutout(colour, alpha, (*rivals, *name_doubts(alpha, doubt, heads)), doubt.uncertainty, doubt.regions)
+    return Cutout(colour, alpha, (*rivals, *name_doubts(alpha, doubt, heads)), doubt.uncertainty)
 
 
 def refine_alpha(image: Image, alpha: Alpha) -> Alpha:

@@ -39,16 +39,11 @@ class ColourModel:
 class MixtureEstimate:
     """What colours say of N pixels as mixtures of subject and background; N each.
 
-    `share` is the subject's share. `separation` of both colours, `line_distance` of the pixel from the line between
-    them, and `background_distance` from the background's colour are squared, in deviations; `background_deviation` is
-    the deviation of the background's colour, in levels.
+    `share` is the subject's share. `separation` of both colours is squared, in deviations.
     """
 
     share: Float32Array
     separation: Float32Array
-    line_distance: Float32Array
-    background_distance: Float32Array
-    background_deviation: Float32Array
 
 
 def refine_edge_alpha(image: Image, alpha: Alpha, unknown: Mask) -> Alpha:
@@ -96,29 +91,8 @@ def estimate_mixture(image: Image, alpha: Alpha, where: Mask) -> MixtureEstimate
     weights = _solve_symmetric(covariance, difference)
     separation = np.maximum((weights * difference).sum(axis=1), 1e-6)
     share = np.asarray((weights * (pixels - background.mean)).sum(axis=1) / separation, np.float32)
-    line_distance = _line_distance(pixels, share, subject, background)
     share = np.clip((share - SHARE_BLACK_POINT) / (SHARE_WHITE_POINT - SHARE_BLACK_POINT), 0, 1)
-    deviation = np.sqrt(np.maximum(background.covariance[:, (0, 3, 5)].mean(axis=1), 0))
-    return MixtureEstimate(share, separation, line_distance, _background_distance(pixels, background), deviation)
-
-
-def _background_distance(pixels: Float32Array, model: ColourModel) -> Float32Array:
-    """Return the squared Mahalanobis distance of N pixels from one side's colour."""
-    covariance = model.covariance.copy()
-    covariance[:, (0, 3, 5)] += NOISE_LEVELS**2
-    difference = pixels - model.mean
-    return np.maximum((difference * _solve_symmetric(covariance, difference)).sum(axis=1), 0)
-
-
-def _line_distance(
-    pixels: Float32Array, share: Float32Array, subject: ColourModel, background: ColourModel
-) -> Float32Array:
-    """Return the squared Mahalanobis distance of N pixels from `share` on the line between both colours."""
-    weight = np.clip(share, 0, 1)[:, None]
-    covariance = np.asarray(weight**2 * subject.covariance + (1 - weight) ** 2 * background.covariance, np.float32)
-    covariance[:, (0, 3, 5)] += 2 * NOISE_LEVELS**2
-    difference = np.asarray(pixels - background.mean - share[:, None] * (subject.mean - background.mean), np.float32)
-    return np.maximum((difference * _solve_symmetric(covariance, difference)).sum(axis=1), 0)
+    return MixtureEstimate(share, separation)
 
 
 def estimate_side_colours(

@@ -206,7 +206,7 @@ def correct_by_points(
             if (corrected[point] > 0.5) != (value > 0.5):
                 region = None if segment is None else _segment_region(segment, mark, others, point, small.shape)
                 if region is None:
-                    region = regions.find(point, corrected, value)
+                    region = regions.find_region(point, corrected, value)
                     region &= nearer_keep if value else ~nearer_keep
                 corrected[region] = value
     if keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
@@ -253,7 +253,7 @@ class _PointRegions:
         self._predict = predict
         self._crops: list[tuple[tuple[int, int], Alpha]] = []
 
-    def find(self, point: tuple[int, int], alpha: Alpha, value: float) -> Mask:
+    def find_region(self, point: tuple[int, int], alpha: Alpha, value: float) -> Mask:
         """Return the region (H x W of the small copy) around `point` (row, column) that takes `value`, 0 or 1."""
         region = _part_at(self._crop_at(point), point)
         if value:

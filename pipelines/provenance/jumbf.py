@@ -29,7 +29,7 @@ class Box(NamedTuple):
 
 def read_manifest_store(data: bytes, format: str) -> bytes | None:
     """Return the manifest store of a picture in one of `SUPPORTED_FORMATS`, None unless there is exactly one."""
-    stores = list({"JPEG": _jpeg_stores, "PNG": _png_stores, "WEBP": _webp_stores}[format](data))
+    stores = list({"JPEG": _read_jpeg_stores, "PNG": _read_png_stores, "WEBP": _read_webp_stores}[format](data))
     return stores[0] if len(stores) == 1 else None
 
 
@@ -103,7 +103,7 @@ def _split_boxes(data: bytes) -> Iterator[Box]:
         offset += length
 
 
-def _png_stores(data: bytes) -> Iterator[bytes]:
+def _read_png_stores(data: bytes) -> Iterator[bytes]:
     offset = len(PNG_SIGNATURE)
     while offset + 12 <= len(data):
         length = int.from_bytes(data[offset : offset + 4], "big")
@@ -112,7 +112,7 @@ def _png_stores(data: bytes) -> Iterator[bytes]:
         offset += 12 + length
 
 
-def _webp_stores(data: bytes) -> Iterator[bytes]:
+def _read_webp_stores(data: bytes) -> Iterator[bytes]:
     offset = 12
     if int.from_bytes(data[4:8], "little") + 8 != len(data):
         return
@@ -123,7 +123,7 @@ def _webp_stores(data: bytes) -> Iterator[bytes]:
         offset += 8 + length + length % 2
 
 
-def _jpeg_stores(data: bytes) -> Iterator[bytes]:
+def _read_jpeg_stores(data: bytes) -> Iterator[bytes]:
     """Join the APP11 segments. They are numbered, and all but the first repeat the header of the box."""
     offset, box, number = 2, b"", 0
     while data[offset : offset + 1] == b"\xff" and offset + 4 <= len(data) and data[offset + 1] not in (0xDA, 0xD9):

@@ -40,11 +40,6 @@ class SigningKey:
         return self.chain[self.chain.rindex("-----BEGIN CERTIFICATE-----") :]
 
     @property
-    def fingerprint(self) -> str:
-        """A short hash that identifies the certificate chain."""
-        return hashlib.sha256(self.chain.encode()).hexdigest()[:12]
-
-    @property
     def watermark_id(self) -> int:
         """The 16-bit id in invisible watermarks, a hash of the root certificate."""
         return int(hashlib.sha256(self.root_certificate.encode()).hexdigest()[:4], 16)

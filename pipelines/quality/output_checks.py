@@ -104,7 +104,7 @@ def _core_share(inputs: CheckInput) -> float:
 def _outline_contrast(inputs: CheckInput) -> float:
     """Return the difference of median L* between the bands inside and outside the subject's outline."""
     light = measure_lightness(inputs.image[..., :3])
-    inside, outside = _outline_bands(_source_of(inputs).alpha)
+    inside, outside = _make_outline_bands(_source_of(inputs).alpha)
     if not inside.any() or not outside.any():
         return 0.0
     return round(abs(float(np.median(light[inside])) - float(np.median(light[outside]))), 1)
@@ -132,7 +132,7 @@ def _outline_delta_e(inputs: CheckInput) -> float:
     return round(float(np.linalg.norm(colours[0] - colours[1], axis=2)[ring].mean()), 1)
 
 
-def _outline_bands(alpha: Alpha) -> tuple[Mask, Mask]:
+def _make_outline_bands(alpha: Alpha) -> tuple[Mask, Mask]:
     """Return masks (H x W) of the bands just inside and just outside the subject."""
     width = max(2, alpha.shape[0] // 100)
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
@@ -176,7 +176,7 @@ def _largest_skin_delta_e(inputs: CheckInput) -> float:
     )
 
 
-def _largest_geometry_change(inputs: CheckInput) -> float:
+def _measure_geometry_change(inputs: CheckInput) -> float:
     """Return the largest change of a face's geometry by an edit, in per cent of the eye distance."""
     return round(max(face_geometry_change(*edit.face_pair) for edit in inputs.edits if edit.face_pair), 2)
 
@@ -216,7 +216,7 @@ CHECKS: tuple[Check, ...] = (
         "The skin's colour moved by {:.1f} (CIEDE2000); about 2 is just seen.", larger_is_worse=True,
     ),
     Check(
-        "face_geometry_percent", _has_face_pair, _largest_geometry_change,
+        "face_geometry_percent", _has_face_pair, _measure_geometry_change,
         "Points of the face moved against each other by {:.1f} per cent of the eyes' distance.", larger_is_worse=True,
     ),
 )  # fmt: skip

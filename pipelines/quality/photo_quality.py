@@ -173,7 +173,7 @@ def _is_portrait_cut(side: str, sides: Sequence[str], alpha: Alpha, face: Face) 
     return "bottom" in sides and bool(np.nonzero(edge > 0.5)[0].min() > face.chin[1])
 
 
-def edgeless_outline_ratio(photo: Image, alpha: Alpha) -> float:
+def measure_edgeless_outline(photo: Image, alpha: Alpha) -> float:
     """Return the share (0 to 1) of the outline where the photo has the same colour on both sides."""
     size = size_within(alpha.shape, OUTLINE_COPY_PX)
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.float32)
@@ -194,7 +194,7 @@ def edgeless_outline_ratio(photo: Image, alpha: Alpha) -> float:
 
 
 def _check_outline(photo: Image, alpha: Alpha) -> Finding | None:
-    share = edgeless_outline_ratio(photo, alpha)
+    share = measure_edgeless_outline(photo, alpha)
     if share < EDGELESS_RATIO:
         return None
     return Finding(

@@ -202,8 +202,10 @@ class TeamService:
         if action == "approve" and not member.photo:
             raise BadInput("There is no portrait to approve.", param="action")
         states: dict[MemberAction, MemberState] = {
-            "approve": "approved", "ask_again": "asked_again", "refuse": "refused",
-        }  # fmt: skip
+            "approve": "approved",
+            "ask_again": "asked_again",
+            "refuse": "refused",
+        }
         values: dict[str, Any] = {"state": states[action], "note": note.strip(), "invite": None, "expires": None}
         if action == "ask_again":
             values |= {"invite": _make_invite(), "expires": _expiry(DEFAULT_DAYS)}

@@ -44,11 +44,10 @@ class StyleSettings:
 
 @dataclass(frozen=True)
 class FlowField:
-    """Edge tangents: a unit vector for each pixel (its sign has no meaning) and its coherence, 0 to 1."""
+    """Edge tangents: a unit vector for each pixel; its sign has no meaning."""
 
     x: Field
     y: Field
-    coherence: Field
 
 
 def to_float(image: Image) -> Picture:
@@ -167,9 +166,7 @@ def edge_tangent_flow(tone: Field, sigma: float, rng: np.random.Generator | None
         )
     # The direction of the tensor's minor axis is half of the double angle.
     angle = np.float32(0.5) * np.arctan2(2 * xy, xx - yy) + np.float32(np.pi / 2)
-    gap, total = np.hypot(xx - yy, 2 * xy), xx + yy
-    clear = np.asarray(gap / np.maximum(total, 1e-7), np.float32)
-    return FlowField(np.cos(angle), np.sin(angle), clear)
+    return FlowField(np.cos(angle), np.sin(angle))
 
 
 def smooth_along_flow(values: Float32Array, lines: FlowField, length: float) -> Float32Array:
@@ -187,7 +184,7 @@ def constant_flow(shape: tuple[int, ...], angle_degrees: float) -> FlowField:
     """Return a flow with one direction everywhere."""
     angle = np.deg2rad(angle_degrees)
     ones = np.ones(shape[:2], np.float32)
-    return FlowField(ones * np.float32(np.cos(angle)), ones * np.float32(np.sin(angle)), ones)
+    return FlowField(ones * np.float32(np.cos(angle)), ones * np.float32(np.sin(angle)))
 
 
 def multiply_ink(ground: Picture, colour: Picture, amount: Field) -> Picture:

@@ -32,8 +32,11 @@ from pipelines.styles.primitives import (
 
 # Colour of each process ink on uncoated paper, and screen angle in degrees as in offset printing (least moiré).
 PROCESS_INKS: tuple[tuple[Colour, float], ...] = (
-    ((0, 158, 219), 15.0), ((219, 20, 118), 75.0), ((252, 226, 20), 0.0), ((34, 31, 32), 45.0),
-)  # fmt: skip
+    ((0, 158, 219), 15.0),
+    ((219, 20, 118), 75.0),
+    ((252, 226, 20), 0.0),
+    ((34, 31, 32), 45.0),
+)
 
 
 def draw_halftone(image: Image, settings: StyleSettings) -> Image:

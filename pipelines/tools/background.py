@@ -144,7 +144,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
     subject = fix_subject(placed, photo, findings) if is_fixed else placed
 
     scene_notices: list[str] = []
-    backdrop = _backdrop_constraints(subject, photo, cutout, key, is_person=bool(faces), is_standing=is_standing)
+    backdrop = _constrain_backdrop(subject, photo, cutout, key, is_person=bool(faces), is_standing=is_standing)
     if is_standing and backdrop.seen_from == "above" and _is_level_scene(params):
         backdrop = replace(backdrop, seen_from=DEFAULT_VIEW)
         scene_notices.append(CAMERA_ABOVE_NOTICE)
@@ -348,7 +348,7 @@ def _add_contact_sheet(
     )
 
 
-def _backdrop_constraints(
+def _constrain_backdrop(
     placed: PlacedSubject, photo: Image, cutout: Cutout, key: Side, *, is_person: bool, is_standing: bool
 ) -> Backdrop:
     """Read from the photo what the scene must fit; only a subject that is whole in the photo stands on something."""

@@ -84,13 +84,13 @@ _POSE_LABELS = {
 }  # fmt: skip
 
 
-def _value_labels(*values: str) -> dict[str, str]:
+def _label_values(*values: str) -> dict[str, str]:
     return {value: value.replace("_", " ").capitalize() for value in values}
 
 
 def _trait_field(label: str, name: str, help: str, *, advanced: bool = True) -> Any:
     """A choice among `ANY` and the trait's values."""
-    labels = {ANY: "Any", **_value_labels(*TRAITS[name]), **(_POSE_LABELS if name == "pose" else {})}
+    labels = {ANY: "Any", **_label_values(*TRAITS[name]), **(_POSE_LABELS if name == "pose" else {})}
     return choice_field(label, help, ANY, labels=labels, advanced=advanced)
 
 
@@ -131,7 +131,7 @@ class Creator(Params):
         "After 'Apply settings again': only this changes, all else stays as it was.",
         "nothing",
         advanced=True,
-        labels={"nothing": "Nothing", "all": "All but the locked", **_value_labels(*TRAITS)},
+        labels={"nothing": "Nothing", "all": "All but the locked", **_label_values(*TRAITS)},
     )
     size: int = form_fields.size_field()
     variations: int = form_fields.variations_field("Other characters from the same choices.")

@@ -219,7 +219,7 @@ def _draw_look(
     floor = 1.0 if end is not None or "bottom" in find_cut_sides(alpha) else 0.94
     frame = frame_subject(alpha, size, fill, params, anchor=anchor, floor=floor, body_end=end, limit_to_frame=False)
     placed = place_subject(source.photo, source.cutout, frame)
-    render = _scene_render(params, context, season, placed, source, is_flat_lay=is_flat_lay)
+    render = _make_scene_request(params, context, season, placed, source, is_flat_lay=is_flat_lay)
     scenes = context.draw(render, emit)
 
     shadow = _choose_shadow(alpha, is_flat_lay=is_flat_lay, is_person=is_person)
@@ -315,7 +315,7 @@ def _choose_shadow(alpha: Alpha, *, is_flat_lay: bool, is_person: bool) -> Shado
     return None if is_person or "bottom" in find_cut_sides(alpha) else Shadow()
 
 
-def _scene_render(
+def _make_scene_request(
     params: Fashion,
     context: ToolContext,
     season: Season,

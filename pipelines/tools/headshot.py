@@ -67,7 +67,7 @@ LOOKS: dict[str, Look] = {
     ),
     "nude-tones": Look("Nude Tones", "nude-tones", "classic", "beige and taupe studio paper, neutral styling"),
     "badge": Look("Badge", "studio-badge", "badge", "plain pale blue background"),
-}  # fmt: skip
+}
 
 
 LOOK_SETS: dict[str, tuple[str, ...]] = {
@@ -187,7 +187,7 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
     has_layers = params.layers and not (context.draft or is_edited or is_completed)
     subject = placed
     for name in dict.fromkeys(names):
-        scenes = context.draw(_scene_render(params, context, LOOKS[name], placed, photo, key), emit)
+        scenes = context.draw(_make_scene_request(params, context, LOOKS[name], placed, photo, key), emit)
         notices += scenes.notices
         for plate in scenes.images:
             number = len(images)
@@ -254,7 +254,7 @@ def _choose_best_photo(
     return params.model_copy(update={"photo": best, "photos": ()}), ranking_notices(ranking)
 
 
-def _scene_render(
+def _make_scene_request(
     params: Headshot, context: ToolContext, look: Look, placed: PlacedSubject, photo: Image, key: Side
 ) -> RenderRequest:
     eye_line = placed.frame.eye_line or 0.4 * placed.frame.size[1]

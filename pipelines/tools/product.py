@@ -350,7 +350,7 @@ def _draw_ground(
     if edits and all(edits):
         plates = tuple(edit.plate for edit in edits if edit)
         return replace(ground, plates=plates, notices=notices, scene_edits=edits)
-    constraints = _backdrop_constraints(placed, viewpoint)
+    constraints = _constrain_backdrop(placed, viewpoint)
     colour = form_fields.parse_rgb(params.colour) or (_BRAND_COLOUR if params.preset == "brand-colour" else None)
     backdrop = with_form_scene(constraints, params, context, params.background, preset.scene, colour)
     render = RenderRequest(
@@ -407,7 +407,7 @@ def _draw_around(
     return edits, scene_edit.edit_notices(edits)
 
 
-def _backdrop_constraints(placed: PlacedSubject, viewpoint: Viewpoint) -> Backdrop:
+def _constrain_backdrop(placed: PlacedSubject, viewpoint: Viewpoint) -> Backdrop:
     height = placed.frame.size[1]
     rows = np.nonzero((placed.alpha > 0.5).any(axis=1))[0]
     floor = float(rows[-1] + 1) / height if len(rows) else 0.86

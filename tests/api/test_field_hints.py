@@ -11,7 +11,7 @@ from pipelines.jobs.queue import JobRow
 from pipelines.matting.cutout_notices import soft_patch_notices
 from ui.api.errors import describe_error
 from ui.api.field_hints import hint_fields
-from ui.api.job_object import job_object
+from ui.api.job_object import make_job_object
 
 POINTS = "`keep` and `drop` (points [x, y] from 0 to 1)"
 
@@ -20,7 +20,7 @@ def read_notices(notices: list[str], params: dict[str, object]) -> list[str]:
     """The notices of a finished job with these, as every API answers them."""
     job = Job(id="job-1", tool="x", params=params, seed=1, profile="", specs={}, owner="ann", created=0.0)
     row = JobRow(job, "done", 0, None, Result((), {"notices": notices}, 1.0), None, 0.0, 0.0, 1.0)
-    return job_object(row)["receipt"]["notices"]
+    return make_job_object(row)["receipt"]["notices"]
 
 
 def test_a_soft_edge_names_the_fields_that_mend_it() -> None:
@@ -39,8 +39,10 @@ def test_a_soft_edge_names_the_fields_that_mend_it() -> None:
 @pytest.mark.parametrize("notice", ["Choose another, or keep all by pointing at them.", "Point at what is meant."])
 def test_a_gesture_is_followed_by_its_fields_once(notice: str) -> None:
     assert hint_fields([notice, notice], ("keep", "pick")) == [
-        notice, notice, f"The fields for that: {POINTS}, `pick`."
-    ]  # fmt: skip
+        notice,
+        notice,
+        f"The fields for that: {POINTS}, `pick`.",
+    ]
     assert hint_fields(["The points are earned."]) == ["The points are earned."]
 
 

@@ -46,8 +46,10 @@ def test_a_call_sent_again_is_answered_with_the_first_job(client: httpx.Client) 
 def test_another_call_under_the_same_name_is_refused(client: httpx.Client) -> None:
     client.post(RUN, json={"prompt": "a wall"}, headers={IDEMPOTENCY_HEADER: "b"})
     assert read_failure(client.post(RUN, json={"prompt": "a sea"}, headers={IDEMPOTENCY_HEADER: "b"})) == (
-        422, "invalid_request", IDEMPOTENCY_HEADER,
-    )  # fmt: skip
+        422,
+        "invalid_request",
+        IDEMPOTENCY_HEADER,
+    )
     assert read_failure(client.post(RUN, json={}, headers={IDEMPOTENCY_HEADER: "x" * 300}))[0] == 422
 
 

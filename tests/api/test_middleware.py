@@ -141,9 +141,13 @@ def test_an_announced_flood_on_v1_is_refused_before_it_comes(studio: ServedApp) 
 
 
 def test_an_error_s_body_names_the_request_as_its_header_does(client: httpx.Client) -> None:
-    asked = [client.get("/v1/nothing", headers={"X-Request-Id": "mine-3"}), client.post(RUN, json={"nonsense": 1}),
-             client.post(RUN, json={"fault": "no_face"}), client.put("/v1/jobs"),
-             client.get("/v1/jobs/job-none")]  # fmt: skip
+    asked = [
+        client.get("/v1/nothing", headers={"X-Request-Id": "mine-3"}),
+        client.post(RUN, json={"nonsense": 1}),
+        client.post(RUN, json={"fault": "no_face"}),
+        client.put("/v1/jobs"),
+        client.get("/v1/jobs/job-none"),
+    ]
     for answer in asked:
         assert answer.status_code >= 400
         assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"], answer.url
@@ -169,8 +173,10 @@ def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog
     lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "designerbox.request"]
     rows = [json.loads(line) for line in lines]
     assert {(row["method"], row["route"], row["status"]) for row in rows} >= {
-        ("POST", "/v1/files", 200), ("POST", "/v1/tools/background", 200), ("GET", "/v1/files/{file_id}/content", 200),
-    }  # fmt: skip
+        ("POST", "/v1/files", 200),
+        ("POST", "/v1/tools/background", 200),
+        ("GET", "/v1/files/{file_id}/content", 200),
+    }
     ours = [record for record in caplog.records if record.name.startswith(("designerbox", "ui", "pipelines"))]
     said = "".join([*lines, *(TextFormatter().format(record) for record in ours)])
     for secret in ("secret-name", "plans of ann", sent["id"]):
@@ -178,8 +184,9 @@ def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog
 
 
 def test_keys_and_links_never_reach_a_line() -> None:
-    record = logging.LogRecord("x", logging.INFO, "", 1, "got %s and /s/%s.99.%s", (
-        "sk-dbx-0123456789abcdef", "0" * 16, "a" * 64), None)  # fmt: skip
+    record = logging.LogRecord(
+        "x", logging.INFO, "", 1, "got %s and /s/%s.99.%s", ("sk-dbx-0123456789abcdef", "0" * 16, "a" * 64), None
+    )
     token = REQUEST_ID.set("req_1")
     for form in (TextFormatter(), JsonFormatter()):
         line = form.format(record)

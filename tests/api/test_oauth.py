@@ -63,8 +63,9 @@ class Provider:
             "profile": f"https://huggingface.co/{self.account}", "picture": "",
         }  # fmt: skip
         signed = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self._key)
-        return JSONResponse({"access_token": "t0ken", "token_type": "bearer", "expires_in": 3600, "scope": "openid",
-                             "id_token": signed})  # fmt: skip
+        return JSONResponse(
+            {"access_token": "t0ken", "token_type": "bearer", "expires_in": 3600, "scope": "openid", "id_token": signed}
+        )
 
     async def _keys(self, _: Request) -> JSONResponse:
         return JSONResponse({"keys": [self._key.as_dict(private=False)]})
@@ -77,9 +78,11 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Serve
         provider.url = url
         patch.setattr("gradio.oauth.get_space", lambda: "anna/studio")
         for name, value in (
-            ("OAUTH_CLIENT_ID", CLIENT), ("OAUTH_CLIENT_SECRET", SECRET), ("OAUTH_SCOPES", "openid profile"),
+            ("OAUTH_CLIENT_ID", CLIENT),
+            ("OAUTH_CLIENT_SECRET", SECRET),
+            ("OAUTH_SCOPES", "openid profile"),
             ("OPENID_PROVIDER_URL", url),
-        ):  # fmt: skip
+        ):
             patch.setattr(f"gradio.oauth.{name}", value)
         settings = Settings(data=root, host="0.0.0.0", spaces=True, oauth=True, space_author="anna")
         with serve_page(root, settings, (NOTE,)) as (page, house, _):

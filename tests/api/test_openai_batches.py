@@ -96,10 +96,15 @@ def test_a_line_is_refused_with_the_status_that_the_route_itself_has(
     here: ServedApp, client: openai.OpenAI, url: str
 ) -> None:
     bodies: list[dict[str, Any]] = [
-        {"prompt": "a", "size": "huge"}, {"prompt": "a", "strength": 9}, {"prompt": "a", "nonsense": 1}, {"prompt": 5},
-        {"prompt": "a", "photo": "file-none"}, {"prompt": "a", "fault": "no_face"}, {"prompt": "x" * 500},
+        {"prompt": "a", "size": "huge"},
+        {"prompt": "a", "strength": 9},
+        {"prompt": "a", "nonsense": 1},
+        {"prompt": 5},
+        {"prompt": "a", "photo": "file-none"},
+        {"prompt": "a", "fault": "no_face"},
+        {"prompt": "x" * 500},
         {"prompt": "a", "photo": "data:image/png;base64,AAAA"},
-    ]  # fmt: skip
+    ]
     done = ended(client, begun(client, lines(*bodies, url=url), url))
     errors = told(client, done.error_file_id)
     with here.open_client() as http:

@@ -120,9 +120,13 @@ def test_a_forged_or_ended_link_is_none(tmp_path: Path) -> None:
     share_id, mark = token.split(".")
     assert shares.open_token(token).file_id == "file-1"
     for forged in (
-        f"{share_id[::-1]}.{mark}", f"{share_id}.{'0' * len(mark)}", share_id, "", "x" * 200,
+        f"{share_id[::-1]}.{mark}",
+        f"{share_id}.{'0' * len(mark)}",
+        share_id,
+        "",
+        "x" * 200,
         ShareLinks(ledger, b"other")._make_path(share_id).rpartition("/")[2],
-    ):  # fmt: skip
+    ):
         with pytest.raises(NotFound):
             shares.open_token(forged)
     ended = shares.create_link("me", "file-1", -1).path.rpartition("/")[2]

@@ -13,7 +13,7 @@ from pipelines.avatars import svg_renderer
 from pipelines.avatars.art_packs import ART_PACKS, HAIR_COLOURS, PALETTES, SKIN_COLOURS, ArtPack
 from pipelines.avatars.character_sheet import View, compose_sheet, grid_size, view_side
 from pipelines.avatars.outfits import ROLES
-from pipelines.avatars.prompt_text import describe_character, parse_traits
+from pipelines.avatars.prompt_text import describe_character, take_traits
 from pipelines.avatars.svg_renderer import choose_parts, omission_notices, render_figure, render_layers
 from pipelines.avatars.traits import MOODS, TRAITS, Character, parse_character, roll_character
 from pipelines.avatars.wishes import read_wish
@@ -284,7 +284,7 @@ def test_damaged_parts_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )  # fmt: skip
 def test_traits_are_heard_in_words(text: str, traits: dict[str, str]) -> None:
-    assert parse_traits(text) == traits
+    assert take_traits(text)[0] == traits
 
 
 def test_a_wish_names_its_role_its_colours_and_what_is_not_understood() -> None:

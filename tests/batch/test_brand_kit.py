@@ -66,8 +66,10 @@ def test_a_kit_that_is_edited_in_mid_batch_does_not_split_the_look(here: BatchSt
     assert here.wait_for_batch(batch) == "done"
     rows = made(here, batch.id)
     assert [(row["colour"], row["framing"], row["logo"], row["brand"]) for row in rows] == [
-        ("#112233", "wide", logo, ""), ("#ffffff", "classic", logo, ""), ("#112233", "wide", logo, "")
-    ]  # fmt: skip
+        ("#112233", "wide", logo, ""),
+        ("#ffffff", "classic", logo, ""),
+        ("#112233", "wide", logo, ""),
+    ]
     job = here.service.jobs.get_job(next(here.batches.iter_rows(batch.id)).job_id or "")
     assert job is not None
     assert "Brand kit 'Acme': colour, logo, framing." in job.job.notices

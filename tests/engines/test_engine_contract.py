@@ -190,7 +190,7 @@ def test_a_picture_goes_in_and_comes_out_as_it_was(bench: EngineUnderTest) -> No
     assert np.array_equal(bench.files.open_image(result.files[0].id), photo[:, ::-1])
     assert result.receipt["inputs"] == [
         {"param": "photo", "id": photo_id, "sha256": bench.files.get_info(photo_id).sha256}
-    ]  # fmt: skip
+    ]
     with pytest.raises(NotFound):
         wait_for_result(bench.engine.run(bench.make_job("mirror", photo="file-" + "0" * 40)))
 

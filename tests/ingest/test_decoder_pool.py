@@ -61,8 +61,13 @@ def largest_difference(image: Image, wanted: Image) -> float:
 PHOTO = np.asarray(make_photo())
 GOOD = encode_picture(make_photo(), "PNG")
 REFUSALS = (
-    "corrupt_image", "image_too_large", "invalid_request", "nothing_visible", "too_many_pixels", "unsupported_image",
-)  # fmt: skip
+    "corrupt_image",
+    "image_too_large",
+    "invalid_request",
+    "nothing_visible",
+    "too_many_pixels",
+    "unsupported_image",
+)
 SLOW = (8000, 6000)
 BUSY = 60 << 20  # bytes that a decoder holds only in the middle of a large picture
 

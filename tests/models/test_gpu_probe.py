@@ -280,7 +280,7 @@ def test_a_driver_that_hangs_costs_the_time_limit_and_what_came_before_counts(an
         (GpuSigns(apple=True), CPU_BUILD, False, gpu_child.ALWAYS),
         (GpuSigns(), XPU, False, gpu_child.ALWAYS),
     ],
-)  # fmt: skip
+)
 def test_no_more_is_asked_than_can_be_used(
     signs: GpuSigns, build: Mapping[str, str | None], hidden: bool, question: str
 ) -> None:

@@ -163,9 +163,12 @@ def test_a_picture_without_credentials_says_so(seal: SigningKeyStore) -> None:
 
 @pytest.mark.parametrize(
     ("generative", "subject", "kind"),
-    [(False, True, "compositeCapture"), (True, True, "compositeWithTrainedAlgorithmicMedia"),
-     (True, False, "trainedAlgorithmicMedia")],
-)  # fmt: skip
+    [
+        (False, True, "compositeCapture"),
+        (True, True, "compositeWithTrainedAlgorithmicMedia"),
+        (True, False, "trainedAlgorithmicMedia"),
+    ],
+)
 def test_manifest_and_xmp_name_the_same_source(
     seal: SigningKeyStore, generative: bool, subject: bool, kind: str
 ) -> None:

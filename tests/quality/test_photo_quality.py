@@ -21,9 +21,9 @@ from pipelines.quality.photo_quality import (
     TARGET_LIGHT,
     assess_photo,
     brightest_light,
-    edgeless_outline_ratio,
     fix_subject,
     measure_blur,
+    measure_edgeless_outline,
 )
 from tests.support.examples import load_example, make_cutout
 
@@ -146,9 +146,9 @@ def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
 def test_an_outline_where_the_photo_has_no_edge_is_found() -> None:
     assert "outline" in finding_ids("chelsea")
     whole = alpha_of("coffee").copy()
-    assert edgeless_outline_ratio(load_example("coffee"), whole) < 0.05
+    assert measure_edgeless_outline(load_example("coffee"), whole) < 0.05
     whole[:, :300] = 0  # half of the cup is lost
-    assert edgeless_outline_ratio(load_example("coffee"), whole) > 0.10
+    assert measure_edgeless_outline(load_example("coffee"), whole) > 0.10
 
 
 def test_a_small_subject_that_stays_small_is_no_fault() -> None:

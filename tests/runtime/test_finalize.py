@@ -89,10 +89,14 @@ def made(house: ServedApp) -> Result:
 
 def test_every_kind_has_its_role_and_a_name_that_says_what_it_is(made: Result) -> None:
     assert [(file.role, file.name) for file in made.files] == [
-        ("result", "extras-post.png"), ("result", "extras-story.png"), ("result", "extras-all.zip"),
-        ("result", "extras-spin.webp"), ("result", "extras-film.mp4"), ("result", "extras-book.pdf"),
+        ("result", "extras-post.png"),
+        ("result", "extras-story.png"),
+        ("result", "extras-all.zip"),
+        ("result", "extras-spin.webp"),
+        ("result", "extras-film.mp4"),
+        ("result", "extras-book.pdf"),
         ("layers", "extras-layers.ora"),
-    ]  # fmt: skip
+    ]
 
 
 def test_the_first_frame_stands_for_a_file_and_is_the_same_when_the_job_runs_again(

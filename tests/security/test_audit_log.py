@@ -145,7 +145,7 @@ def test_only_one_s_own_is_reported_over_http(studio: ServedApp, mine: httpx.Cli
     "body",
     [{"reason": "minor"}, {"reason": "a <b>", "job_id": "JOB"}, {"reason": "minor", "job_id": "a", "file_id": "b"}],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_no_report_is_refused(mine: httpx.Client, body: dict[str, str]) -> None:
     job = mine.post(RUN, json={}).json()["id"]
     answer = mine.post("/v1/reports", json={name: value.replace("JOB", job) for name, value in body.items()})

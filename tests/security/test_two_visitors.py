@@ -141,10 +141,7 @@ def test_every_get_route_of_gradio_with_a_guess_gives_nothing(ann: httpx.Client,
     routes = [*routes_of_gradio(), "/gradio_api/file={}/holiday.png", "/favicon.ico?{}"]
     assert len(routes) > 40
     guesses = ["0", "a", "0" * 64, "bob", "note", "%2e%2e", *HOSTILE_FILE_NAMES[:2]]
-    asked = [
-        (route, guess) for route in routes
-        for guess in (guesses if "{}" in route else guesses[:1])
-    ]  # fmt: skip
+    asked = [(route, guess) for route in routes for guess in (guesses if "{}" in route else guesses[:1])]
     with ThreadPoolExecutor(24) as pool:
         told = pool.map(lambda row: read_event_stream(ann, row[0].replace("{}", row[1])), asked)
         for (route, guess), got in zip(asked, told, strict=True):
@@ -208,8 +205,13 @@ def test_she_cannot_stop_his_job(ann: httpx.Client, bob: Bob, page: Any) -> None
 def test_her_key_opens_nothing_of_his(ann: httpx.Client, bob: Bob, page: Any) -> None:
     _, house, _ = page
     headers = {"Authorization": f"Bearer {house.keys.create_key('ann')}"}
-    for path in (f"/v1/jobs/{bob.job}", f"/v1/jobs/{bob.job}/events", f"/v1/files/{bob.file}",
-                 f"/v1/files/{bob.file}/content", f"/v1/files/{bob.photo}/content"):  # fmt: skip
+    for path in (
+        f"/v1/jobs/{bob.job}",
+        f"/v1/jobs/{bob.job}/events",
+        f"/v1/files/{bob.file}",
+        f"/v1/files/{bob.file}/content",
+        f"/v1/files/{bob.photo}/content",
+    ):
         assert ann.get(path, headers=headers).status_code == 404
     assert ann.delete(f"/v1/jobs/{bob.job}", headers=headers).status_code == 404
     for path in ("/v1/jobs", "/v1/files", "/v1/batches", "/v1/shares"):
@@ -225,8 +227,13 @@ def test_nothing_that_she_can_know_tells_where_gradio_serves_his_picture(
     served, stored = Path(bob.served), page[1].service.files.local_path(bob.file)
     assert len(served.parent.name) == 64
     cache = served.parent.parent
-    plain = [bob.file, bob.file.removeprefix("file-"), bob.job, hashlib.sha256(bob.file.encode()).hexdigest(),
-             hashlib.sha256(str(stored).encode()).hexdigest()]  # fmt: skip
+    plain = [
+        bob.file,
+        bob.file.removeprefix("file-"),
+        bob.job,
+        hashlib.sha256(bob.file.encode()).hexdigest(),
+        hashlib.sha256(str(stored).encode()).hexdigest(),
+    ]
     for folder in plain:
         assert ann.get(f"/gradio_api/file={cache / folder / served.name}").status_code in (403, 404), folder
 
@@ -301,11 +308,17 @@ def test_another_key_sees_stops_and_takes_no_batch_and_no_file(two: tuple[httpx.
     result = json.loads(answers)["response"]["body"]["files"][0]["id"]
     files = [sent["id"], done["output_file_id"], result]
 
-    asked = [("GET", f"/v1/batches/{batch}"), ("POST", f"/v1/batches/{batch}/cancel"),
-             ("GET", f"/v1/batches?after={batch}")]  # fmt: skip
+    asked = [
+        ("GET", f"/v1/batches/{batch}"),
+        ("POST", f"/v1/batches/{batch}/cancel"),
+        ("GET", f"/v1/batches?after={batch}"),
+    ]
     for file_id in files:
-        asked += [("GET", f"/v1/files/{file_id}"), ("GET", f"/v1/files/{file_id}/content"),
-                  ("GET", f"/v1/files?after={file_id}")]  # fmt: skip
+        asked += [
+            ("GET", f"/v1/files/{file_id}"),
+            ("GET", f"/v1/files/{file_id}/content"),
+            ("GET", f"/v1/files?after={file_id}"),
+        ]
     for method, path in asked:
         assert other.request(method, path).status_code == 404, (method, path)
     assert other.post("/v1/batches", json=ask).status_code == 404

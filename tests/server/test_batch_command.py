@@ -72,8 +72,11 @@ def test_a_run_leaves_pictures_and_a_manifest_and_resume_does_what_failed(
     assert run(jobs, out, "--resume") == EXIT_DONE
     assert (out / "00001-red-cup.png").stat().st_mtime == first.st_mtime
     assert sorted(path.name for path in out.iterdir()) == [
-        STATE_FOLDER, "00001-red-cup.png", "00002-late.png", "manifest.csv"
-    ]  # fmt: skip
+        STATE_FOLDER,
+        "00001-red-cup.png",
+        "00002-late.png",
+        "manifest.csv",
+    ]
     rows = list(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
     assert [(row["status"], row["seed"]) for row in rows] == [("done", "5"), ("done", "5")]
 

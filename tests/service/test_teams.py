@@ -50,8 +50,11 @@ def test_a_member_is_approved_asked_again_and_replaced(service: StudioService) -
     first = receive(service, team.invite)
     approved = service.teams.decide_member("me", team.id, first.id, "approve")
     assert service.teams.fill_page_form("me", team.id, values={"size": 300}) == {
-        "size": 300, "photos": [approved.photo], "names": "Ada", "consent": True,
-    }  # fmt: skip
+        "size": 300,
+        "photos": [approved.photo],
+        "names": "Ada",
+        "consent": True,
+    }
     asked = service.teams.decide_member("me", team.id, first.id, "ask_again", " Nearer, please. ")
     assert (asked.state, asked.note, asked.photo) == ("asked_again", "Nearer, please.", first.photo)
     second = receive(service, asked.invite, 1)

@@ -27,9 +27,13 @@ def list_result_names(result: Result) -> list[str]:
 def test_a_contact_sheet_shows_four_scenes_that_are_files_as_well(studio: RealStudio, team: list[str]) -> None:
     result = make_background(studio, photo=team[0], preset="forest", contact_sheet=True)
     assert list_result_names(result) == [
-        "background-contact-sheet.png", "background-1-forest.png", "background-2-park.png", "background-3-night.png",
-        "background-4-sunset.png", "background-scenes.zip",
-    ]  # fmt: skip
+        "background-contact-sheet.png",
+        "background-1-forest.png",
+        "background-2-park.png",
+        "background-3-night.png",
+        "background-4-sunset.png",
+        "background-scenes.zip",
+    ]
     assert len({file.pixels_sha256 for file in result.files[:5]}) == 5
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     page = studio.files.open_image(result.files[0].id)

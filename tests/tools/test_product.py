@@ -126,9 +126,13 @@ def test_a_shops_own_settings_keep_its_rule_and_say_so() -> None:
 
 @pytest.mark.parametrize(
     ("values", "word"),
-    [({"fill": 60}, "60%"), ({"size": 800}, "2000 pixels"), ({"background": "marble"}, "white ground"),
-     ({"placement": "left"}, "50%")],
-)  # fmt: skip
+    [
+        ({"fill": 60}, "60%"),
+        ({"size": 800}, "2000 pixels"),
+        ({"background": "marble"}, "white ground"),
+        ({"placement": "left"}, "50%"),
+    ],
+)
 def test_what_breaks_a_shops_rule_is_said_in_one_sentence(values: dict, word: str) -> None:
     (said,) = [note for note in run_product(preset="amazon", **values).notices if note.startswith("Amazon")]
     assert said.startswith("Amazon asks for")
@@ -181,8 +185,11 @@ def test_the_first_side_keeps_its_pixels() -> None:
 
 def test_layers_come_when_they_are_asked_for_and_not_with_a_draft() -> None:
     assert [(extra.format, extra.name) for extra in run_product(layers=True, variations=2).extras] == [
-        ("ora", "layers-1"), ("zip", "layers-1"), ("ora", "layers-2"), ("zip", "layers-2"),
-    ]  # fmt: skip
+        ("ora", "layers-1"),
+        ("zip", "layers-1"),
+        ("ora", "layers-2"),
+        ("zip", "layers-2"),
+    ]
     assert run_product().extras == ()
     assert run_product(ProductContext(draft=True), layers=True, angles=("a2",)).extras == ()
 

@@ -18,7 +18,7 @@ from pipelines.core.job import Event, Job, QueuePosition, Step
 from pipelines.core.stream import Stream
 from pipelines.service.orders import StudioService
 from ui.api.errors import describe_error_with_id, record_error_code, to_studio_error
-from ui.api.job_object import find_job, job_object
+from ui.api.job_object import find_job, make_job_object
 
 KEEPALIVE_SECONDS = 15.0
 """Seconds without an event after which a comment is sent, because proxies close an idle connection."""
@@ -87,10 +87,10 @@ async def stream_job_events(
             text = "".join(_format_job_event(job.id, event, event_id) for event_id, event in events)
             if text or not events:
                 yield text or KEEPALIVE_COMMENT
-        yield format_event("result", job_object(await find_job(service, job.id, job.owner)), stream.last_id)
+        yield format_event("result", make_job_object(await find_job(service, job.id, job.owner)), stream.last_id)
     except JobCancelled:
         # Not an error: the job object says that it was cancelled.
-        yield format_event("result", job_object(await find_job(service, job.id, job.owner)), stream.last_id + 1)
+        yield format_event("result", make_job_object(await find_job(service, job.id, job.owner)), stream.last_id + 1)
     except Exception as error:  # noqa: BLE001  the status 200 is sent, so an error can only be an event
         yield format_failure(request, error, stream.last_id + 1, id=job.id)
 

@@ -13,7 +13,7 @@ from ui.api.errors import describe_error
 from ui.api.field_hints import hint_fields
 
 
-def job_object(row: JobRow) -> dict[str, Any]:
+def make_job_object(row: JobRow) -> dict[str, Any]:
     """Build the job object of the API."""
     result = row.result
     return {

@@ -185,11 +185,6 @@ def _draw_device(row: Device, n: int, steps: int) -> str:
     )
 
 
-def _round_to_two_figures(seconds: float) -> str:
-    """Format a number with two significant digits, without an exponent."""
-    return f"{float(f'{seconds:.2g}'):g}"
-
-
 def _log_position(seconds: float) -> float:
     """Map 0.01 to 1000 s to the x position 20 to 620, on a logarithmic scale."""
     return round(20 + 600 * (math.log10(min(max(seconds, 0.01), 1000)) + 2) / 5, 1)

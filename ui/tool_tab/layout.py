@@ -332,62 +332,11 @@ def _build_example_button(tool: Tool, example: Example) -> gr.Button:
 def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
     needs_photo = any(field.required and field.holds_pictures for field in list_form_fields(tool.params))
     first_text = text.ADD_PHOTO_TEXT if needs_photo else text.READY_TEXT
-    status = gr.HTML(
-        text.render_status(first_text), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False
-    )
     draggable = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
-    sides = list_output_sides(tool.params)
     with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
-        status.render()
-        with gr.Row(elem_classes=["dbx-actions"]):
-            start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
-            send_to = gr.Dropdown(
-                [("Send to …", ""), *((other.title, other.id) for other in targets)],
-                value="",
-                show_label=False,
-                label="Send to another tool",
-                interactive=False,
-                container=False,
-                min_width=120,
-                visible=bool(targets),
-                elem_id=f"{tool.id}-send",
-            )
-            download = gr.DownloadButton(
-                "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=110
-            )
-            gr.Button(
-                "More", interactive=True, elem_classes=["dbx-menu-button"], elem_id=f"{tool.id}-menu", min_width=44
-            )
-        with gr.Column(elem_classes=["dbx-menu"], elem_id=f"{tool.id}-menu-of"):
-            file_format = gr.Dropdown(
-                [(name.upper(), name) for name in STILL_FORMATS],
-                value=STILL_FORMATS[0],
-                label="File format",
-                interactive=False,
-                visible="format" in tool.params.model_fields,
-                elem_id=f"{tool.id}-format-of-file",
-            )
-            image_size = gr.Dropdown(
-                [(f"{side} px", side) for side in sides],
-                value=sides[0] if sides else None,
-                label="Size of the file",
-                interactive=False,
-                visible=bool(sides),
-                elem_id=f"{tool.id}-size-of-file",
-            )
-            gr.Button("Copy image", elem_classes=["dbx-copy"], elem_id=f"{tool.id}-copy")
-            gr.Button("Share", elem_classes=["dbx-share"], elem_id=f"{tool.id}-share")
-            reuse_settings = gr.Button("Use these settings", interactive=False, elem_id=f"{tool.id}-reuse")
-            apply_to_folder = gr.Button(
-                "Apply to a folder",
-                interactive=False,
-                visible="photo" in tool.params.model_fields,
-                elem_id=f"{tool.id}-folder",
-            )
-            look_name = gr.Textbox(label="Name of my look", max_lines=1, elem_id=f"{tool.id}-look-name")
-            save_look = gr.Button("Save this form as a look", elem_id=f"{tool.id}-look-save")
-            for name in draggable:
-                gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
+        status = gr.HTML(text.render_status(first_text), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage")
+        start_new, send_to, download = _build_actions(tool, targets)
+        file_format, image_size, reuse_settings, apply_to_folder, look_name, save_look = _build_menu(tool, draggable)
     with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in draggable)], elem_id=f"{tool.id}-box"):
         picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
         comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
@@ -434,6 +383,69 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         save_look,
         pointing,
     )
+
+
+def _build_actions(tool: Tool, targets: tuple[Tool, ...]) -> tuple[gr.Button, gr.Dropdown, gr.DownloadButton]:
+    """Build New, Send to and Download, and the button that page.js opens the menu with."""
+    with gr.Row(elem_classes=["dbx-actions"]):
+        start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
+        send_to = gr.Dropdown(
+            [("Send to …", ""), *((other.title, other.id) for other in targets)],
+            value="",
+            show_label=False,
+            label="Send to another tool",
+            interactive=False,
+            container=False,
+            min_width=120,
+            visible=bool(targets),
+            elem_id=f"{tool.id}-send",
+        )
+        download = gr.DownloadButton(
+            "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=110
+        )
+        gr.Button("More", interactive=True, elem_classes=["dbx-menu-button"], elem_id=f"{tool.id}-menu", min_width=44)
+    return start_new, send_to, download
+
+
+def _build_menu(
+    tool: Tool, draggable: Sequence[str]
+) -> tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.Button, gr.Textbox, gr.Button]:
+    """Build the menu: format and size of the file, reuse, folder, name of a look and its button.
+
+    page.js answers the others: Copy, Share, and the reset of each field of `draggable`.
+    """
+    sides = list_output_sides(tool.params)
+    with gr.Column(elem_classes=["dbx-menu"], elem_id=f"{tool.id}-menu-of"):
+        file_format = gr.Dropdown(
+            [(name.upper(), name) for name in STILL_FORMATS],
+            value=STILL_FORMATS[0],
+            label="File format",
+            interactive=False,
+            visible="format" in tool.params.model_fields,
+            elem_id=f"{tool.id}-format-of-file",
+        )
+        image_size = gr.Dropdown(
+            [(f"{side} px", side) for side in sides],
+            value=sides[0] if sides else None,
+            label="Size of the file",
+            interactive=False,
+            visible=bool(sides),
+            elem_id=f"{tool.id}-size-of-file",
+        )
+        gr.Button("Copy image", elem_classes=["dbx-copy"], elem_id=f"{tool.id}-copy")
+        gr.Button("Share", elem_classes=["dbx-share"], elem_id=f"{tool.id}-share")
+        reuse_settings = gr.Button("Use these settings", interactive=False, elem_id=f"{tool.id}-reuse")
+        apply_to_folder = gr.Button(
+            "Apply to a folder",
+            interactive=False,
+            visible="photo" in tool.params.model_fields,
+            elem_id=f"{tool.id}-folder",
+        )
+        look_name = gr.Textbox(label="Name of my look", max_lines=1, elem_id=f"{tool.id}-look-name")
+        save_look = gr.Button("Save this form as a look", elem_id=f"{tool.id}-look-save")
+        for name in draggable:
+            gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
+    return file_format, image_size, reuse_settings, apply_to_folder, look_name, save_look
 
 
 def list_output_sides(params: type[Params]) -> tuple[int, ...]:

@@ -16,8 +16,10 @@ from assets.models.mini import data, train, words
 
 HERE = Path(__file__).parent
 WEIGHT_FILES = (
-    "transformer/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors", "sharpener.safetensors",
-)  # fmt: skip
+    "transformer/diffusion_pytorch_model.safetensors",
+    "text_encoder/model.safetensors",
+    "sharpener.safetensors",
+)
 
 
 def export_checkpoint(work: Path, out: Path) -> None:

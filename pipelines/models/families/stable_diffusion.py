@@ -114,8 +114,11 @@ SDXL_TURBO = ModelSpec(
 
 _EMBEDDING_NAMES = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
 _PIPELINE_SUFFIXES: Mapping[Verb, str] = {
-    "text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNetUnion",
-}  # fmt: skip
+    "text": "",
+    "image": "Img2Img",
+    "inpaint": "Inpaint",
+    "control": "ControlNetUnion",
+}
 # The index of each control type, in the order in which ControlNetUnion was trained.
 _CONTROL_MODES: Mapping[ControlKind, int] = {
     "pose": 0, "depth": 1, "soft-edges": 2, "edges": 3, "normal": 4, "segments": 5,

@@ -90,7 +90,7 @@ class FaceMesh:
         points, score = self._predict_landmarks(image, region)
         if score < MIN_FACE_SCORE:
             return None
-        points, score = self._predict_landmarks(image, _region_around_mesh(points))
+        points, score = self._predict_landmarks(image, _fit_square_to_mesh(points))
         return _to_face(points, score) if score >= MIN_FACE_SCORE else None
 
     def _predict_landmarks(self, image: Image, region: RotatedSquare) -> tuple[Points, float]:
@@ -170,7 +170,7 @@ def _detection_region(row: Points, window: RotatedSquare, scale: float) -> Rotat
     return RotatedSquare((left + x) * scale, (top + y) * scale, 1.5 * max(width, height) * scale, turn)
 
 
-def _region_around_mesh(points: Points) -> RotatedSquare:
+def _fit_square_to_mesh(points: Points) -> RotatedSquare:
     """Return the mesh's crop of known landmarks."""
     turn = _eye_line_angle(points)
     level = cv2.transform(points[None], cv2.getRotationMatrix2D((0, 0), np.degrees(turn), 1))[0]

@@ -38,8 +38,13 @@ EVIL = "'; rm -rf ~; $(id) `id` ${id} \" \\ \n </script> @x <y ;type=z é 😀 \
 HERE = ConnectionInfo("http://here")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio leaves sockets to the collector
 VALUES: dict[str, Any] = {
-    "photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": 7, "consent": True, "size": 1024,
-}  # fmt: skip
+    "photo": "file-1",
+    "preset": "park",
+    "background": "it's & <b>",
+    "seed": 7,
+    "consent": True,
+    "size": 1024,
+}
 
 
 def own(_: str) -> bool:

@@ -132,7 +132,7 @@ def _fetch_photographs(work: Path) -> dict[str, Image]:
         "scikit-image==0.26.0": {"rocket": "skimage/data/rocket.jpg", "camera": "skimage/data/camera.png"},
         "scikit-learn==1.7.2": {name: f"sklearn/datasets/images/{name}.jpg" for name in ("china", "flower")},
         "scipy==1.9.3": {"raccoon": "scipy/misc/face.dat"},
-    }  # fmt: skip
+    }
     for requirement, members in wheels.items():
         (own := work / requirement).mkdir()
         for name, data in zip(members, from_wheel(requirement, own, *members.values()), strict=True):

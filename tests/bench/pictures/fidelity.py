@@ -65,10 +65,13 @@ def rows(images: str, results: str) -> Iterator[Row]:
     yield make_row("fidelity_results", len(measured), "pictures", 1, at_most=False)
     yield make_row("fidelity_not_found", lost, "pictures", 0)
     for field, unit, bound in (
-        ("changed", "share of core", 0.05), ("core_delta_e", "CIEDE2000", VISIBLE_DELTA_E),
-        ("edge_delta_e", "CIEDE2000", 2 * VISIBLE_DELTA_E), ("drift_px", "px of 1024", 0.7),
-        ("skin_delta_e", "CIEDE2000", VISIBLE_DELTA_E), ("face_geometry_percent", "% of eyes' distance", 2.0),
-    ):  # fmt: skip
+        ("changed", "share of core", 0.05),
+        ("core_delta_e", "CIEDE2000", VISIBLE_DELTA_E),
+        ("edge_delta_e", "CIEDE2000", 2 * VISIBLE_DELTA_E),
+        ("drift_px", "px of 1024", 0.7),
+        ("skin_delta_e", "CIEDE2000", VISIBLE_DELTA_E),
+        ("face_geometry_percent", "% of eyes' distance", 2.0),
+    ):
         values = [value for row in measured if (value := getattr(row, field)) is not None]
         if values:
             yield make_row(f"fidelity_{field}", float(np.median(values)), unit, bound)

@@ -432,7 +432,7 @@ KINDS: dict[str, Callable[[random.Random, int], None]] = {
     "group": make_group,
     "object": make_object,
     "thin": make_thin,
-}  # fmt: skip
+}
 
 
 def place_camera(draw: random.Random) -> None:

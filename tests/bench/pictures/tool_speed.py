@@ -73,7 +73,7 @@ def _time_tool(studio: RealStudio, tool: str, photo: str, values: dict[str, Any]
         values |= {"photos": [studio.photos[photo]]} if tool == "business" else {"photo": studio.photos[photo]}
     taken = []
     for _ in range(RUN_COUNT + 1):
-        studio.engine.result_cache.clear()
+        studio.engine.resources.results.clear()
         since = time.perf_counter()
         studio.make(tool, **values)
         taken.append(time.perf_counter() - since)

@@ -35,10 +35,13 @@ DEFAULT_MINUTES = 2.0
 MAX_GROWTH_MB = 150
 """MB that the middle of the last fifth may lie above the middle of the second, what is kept by design being full."""
 WARM_UP_ORDERS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("headshot", "hopper", {"consent": "true", "size": "512"}), ("product", "coffee", {"size": "512"}),
-    ("background", "", {"size": "512", "prompt": "forest"}), ("style", "coffee", {"size": "512"}),
-    ("upscale", "hopper", {}), ("character", "", {"size": "512", "prompt": "a woman scientist"}),
-)  # fmt: skip
+    ("headshot", "hopper", {"consent": "true", "size": "512"}),
+    ("product", "coffee", {"size": "512"}),
+    ("background", "", {"size": "512", "prompt": "forest"}),
+    ("style", "coffee", {"size": "512"}),
+    ("upscale", "hopper", {}),
+    ("character", "", {"size": "512", "prompt": "a woman scientist"}),
+)
 LARGE_PHOTO_COUNT = 12
 """Photos of four megapixels, of which the studio keeps some 27 MB each."""
 PROBE_SECONDS = 2.0

@@ -236,8 +236,10 @@ def _count_multiplexed_loads(coming: Sequence[Arrival]) -> tuple[int, float]:
         serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
         deployment: Any = serve.deployment(_make_deployment())
         options = {
-            "num_replicas": WORKER_COUNT, "max_ongoing_requests": 1, "ray_actor_options": {"num_cpus": 0.1},
-        }  # fmt: skip
+            "num_replicas": WORKER_COUNT,
+            "max_ongoing_requests": 1,
+            "ray_actor_options": {"num_cpus": 0.1},
+        }
         handle = serve.run(deployment.options(**options).bind(), name="multiplexed", route_prefix=None)
     took: list[float] = []
     loads: dict[int, int] = {}

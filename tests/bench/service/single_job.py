@@ -66,7 +66,7 @@ def make_bare_matting_timer() -> Callable[[], float]:
 
 
 def _time_first_preview(studio: RealStudio) -> float:
-    studio.engine.result_cache.clear()
+    studio.engine.resources.results.clear()
     since = time.perf_counter()
     watch = studio.jobs.submit_and_watch(
         studio.create_job("headshot", photo=_portrait_id(studio), framing="tight", size=1024)
@@ -80,7 +80,7 @@ def _time_first_preview(studio: RealStudio) -> float:
 
 
 def _time_headshot(studio: RealStudio) -> float:
-    studio.engine.result_cache.clear()
+    studio.engine.resources.results.clear()
     since = time.perf_counter()
     studio.make("headshot", photo=_portrait_id(studio), framing="tight", size=1024)
     return time.perf_counter() - since

@@ -162,7 +162,7 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
     assert f"tiny-{family}" in [row["id"] for row in first.receipt["models"]]
     assert [step.index for step in steps if step.stage in ("Drawing", "Setting the scene")][:1] == [1]
     assert verb in asked
-    studio.engine.result_cache.clear()  # a style that was drawn would be kept
+    studio.engine.resources.results.clear()  # a style that was drawn would be kept
     again, _ = studio.run_to_steps(studio.make_job(family, verb))
     assert first.files[0].pixels_sha256 == again.files[0].pixels_sha256
     other, _ = studio.run_to_steps(studio.make_job(family, verb, seed=4))

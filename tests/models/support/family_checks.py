@@ -132,9 +132,10 @@ def check_size_estimate(family: Any, spec: ModelSpec) -> None:
     parts = model.pipe.components.values()
     weights = {
         tensor.data_ptr(): tensor.nbytes
-        for part in parts if hasattr(part, "parameters")
+        for part in parts
+        if hasattr(part, "parameters")
         for tensor in (*part.parameters(), *part.state_dict().values())
-    }  # fmt: skip
+    }
     assert family.estimate_bytes(spec) == sum(weights.values()) > 0
 
 

@@ -22,10 +22,13 @@ FILE_OUTPUT: dict[str, Any] = {
     "type": "object",
     "required": ["id", "width", "height", "format"],
     "properties": {
-        "id": {"type": "string"}, "width": {"type": "integer"}, "height": {"type": "integer"},
-        "format": {"type": "string"}, "filename": {"type": "string"},
+        "id": {"type": "string"},
+        "width": {"type": "integer"},
+        "height": {"type": "integer"},
+        "format": {"type": "string"},
+        "filename": {"type": "string"},
     },
-}  # fmt: skip
+}
 _PICTURE_HINT = "File id or data URL."
 _MARK_SHAPES: dict[str, dict[str, Any]] = {
     "points": {

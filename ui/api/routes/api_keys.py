@@ -43,7 +43,7 @@ class KeyForm(BaseModel):
         return KeyLimits(self.per_minute, self.per_day, self.at_once)
 
 
-def key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
+def make_key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
     """Build the key object: the key without its secret, and its usage."""
     return {
         "id": key.id,
@@ -68,7 +68,7 @@ async def list_keys(
     """Every key, newest first, revoked ones too, with its usage by tool."""
 
     def read_page() -> dict[str, Any]:
-        return paginate_list(access.keys.list_keys()[::-1], partial(key_object, access.keys), limit, after)
+        return paginate_list(access.keys.list_keys()[::-1], partial(make_key_object, access.keys), limit, after)
 
     return await to_thread.run_sync(read_page)
 
@@ -81,7 +81,7 @@ async def create_key(request: Request, access: AdminDep) -> dict[str, Any]:
     def create() -> dict[str, Any]:
         text = access.keys.create_key(form.name, parse_scopes(form.scopes), form.limits)
         key = access.keys.verify_key(text)
-        return {**(key_object(access.keys, key) if key else {}), "key": text}
+        return {**(make_key_object(access.keys, key) if key else {}), "key": text}
 
     return await to_thread.run_sync(create)
 
@@ -101,7 +101,7 @@ async def get_key(key_id: str, access: AdminDep) -> dict[str, Any]:
     key = await to_thread.run_sync(access.keys.get_key, key_id)
     if key is None:
         raise NotFound("There is no such key.")
-    return await to_thread.run_sync(key_object, access.keys, key)
+    return await to_thread.run_sync(make_key_object, access.keys, key)
 
 
 @router.delete("/keys/{key_id}", responses=document_errors(WRITE_CODES))

@@ -45,7 +45,7 @@ _CONTENT_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]:
+def make_file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]:
     """Build OpenAI's file object. A client's file name is not repeated: agents read this."""
     return {
         "id": info.id,
@@ -73,9 +73,9 @@ async def create_file(request: Request, owner: OwnerDep, service: ServiceDep) ->
         if form.get_one("file") is None:
             raise InvalidParams("'file' is missing.", param="file")
         if form.get_one("purpose") == "batch":
-            return file_object(await _store_batch_lines(form.get_one("file"), service, owner))
+            return make_file_object(await _store_batch_lines(form.get_one("file"), service, owner))
         file_id, notices = await request_parsing.ingest_value(form.get_one("file"), "file", service, owner)
-    return file_object(await to_thread.run_sync(service.files.get_info, file_id, owner), notices)
+    return make_file_object(await to_thread.run_sync(service.files.get_info, file_id, owner), notices)
 
 
 async def _store_batch_lines(value: object, service: StudioService, owner: str) -> FileInfo:
@@ -100,13 +100,13 @@ async def list_files(
     if after is not None:
         await to_thread.run_sync(service.files.get_info, after, owner)
     rows = await to_thread.run_sync(service.files.list_files, owner, limit + 1, after)
-    return make_page([file_object(row) for row in rows], limit)
+    return make_page([make_file_object(row) for row in rows], limit)
 
 
 @router.get("/files/{file_id}", responses=document_errors(READ_CODES))
 async def get_file(file_id: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """What is known of a file."""
-    return file_object(await to_thread.run_sync(service.files.get_info, file_id, owner))
+    return make_file_object(await to_thread.run_sync(service.files.get_info, file_id, owner))
 
 
 @router.head("/files/{file_id}/content", include_in_schema=False)

@@ -68,14 +68,14 @@ async def list_models(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
         **make_page(rows, len(rows)),
         "profile": {"id": service.profile.id, "title": service.profile.title, "reason": service.profile.reason},
         "checkpoints": [
-            _checkpoint_object(spec, serving, service.licences.is_confirmed(spec))
+            _make_checkpoint_object(spec, serving, service.licences.is_confirmed(spec))
             for spec in all_specs()
             if spec.commercial_ok or not commercial
         ],
     }
 
 
-def _checkpoint_object(spec: ModelSpec, serving: set[str], confirmed: bool) -> dict[str, Any]:
+def _make_checkpoint_object(spec: ModelSpec, serving: set[str], confirmed: bool) -> dict[str, Any]:
     return {
         "id": spec.id,
         "family": spec.family,

@@ -23,7 +23,7 @@ from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, fingerprint_call
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, WRITE_CODES, describe_error_with_id, document_errors, record_error_code
 from ui.api.event_stream import EventStreamResponse, cancel_shielded, stream_job_events
-from ui.api.job_object import find_job, job_object
+from ui.api.job_object import find_job, make_job_object
 from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
 
 router = APIRouter(tags=["jobs"])
@@ -37,7 +37,7 @@ def job_response(row: JobRow, placed: PlacedJob, *, status: int = 200) -> JSONRe
 
     `status` 202 stays, even when the job has failed by then: that client does not wait.
     """
-    body = job_object(row)
+    body = make_job_object(row)
     if row.error:
         body["error"] = describe_error_with_id(error_from_json(row.error))
         status = STATUS_BY_CODE[row.error["code"]] if status == 200 else status
@@ -200,13 +200,13 @@ async def list_jobs(
     if after is not None:
         await find_job(service, after, owner)
     rows = await to_thread.run_sync(service.jobs.list_jobs, owner, limit + 1, after)
-    return make_page([job_object(row) for row in rows], limit)
+    return make_page([make_job_object(row) for row in rows], limit)
 
 
 @router.get("/jobs/{job_id}", responses=document_errors(READ_CODES))
 async def get_job(job_id: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """A job as it stands."""
-    return job_object(await find_job(service, job_id, owner))
+    return make_job_object(await find_job(service, job_id, owner))
 
 
 @router.get("/jobs/{job_id}/events", responses=document_errors(READ_CODES), response_class=StreamingResponse)
@@ -227,4 +227,4 @@ async def cancel_job(job_id: str, owner: OwnerDep, service: ServiceDep) -> dict[
     # Most steps are short, so the answer can nearly always say "cancelled".
     with anyio.move_on_after(CANCEL_WAIT_SECONDS):
         await wait_for_end(service, job_id)
-    return job_object(await find_job(service, job_id, owner))
+    return make_job_object(await find_job(service, job_id, owner))

@@ -64,7 +64,7 @@ _BODY: dict[str, Any] = {
 }
 
 
-def look_object(row: SavedItem, tools: Sequence[Tool]) -> dict[str, Any]:
+def make_look_object(row: SavedItem, tools: Sequence[Tool]) -> dict[str, Any]:
     """Build the object of a look. Its tool's form takes `id` or `name` as `look`; `link` opens the page with it."""
     head = {"id": row.id, "object": "look", "name": row.name, "created_at": int(row.created)}
     return {**head, **row.value, "link": make_look_link(row, tools)}
@@ -85,7 +85,7 @@ async def list_looks(
 ) -> dict[str, Any]:
     """Your looks, by name."""
     rows = await to_thread.run_sync(service.saved_items.list_items, owner, "look")
-    return paginate_list(rows, lambda row: look_object(row, service.tools), limit, after)
+    return paginate_list(rows, lambda row: make_look_object(row, service.tools), limit, after)
 
 
 @router.post("/looks", responses=document_errors(UPLOAD_CODES), openapi_extra=_BODY)
@@ -98,7 +98,7 @@ async def keep_look(request: Request, owner: OwnerDep, service: ServiceDep) -> d
     async with request_parsing.read_form(request) as form:
         values = {name: form.get_one(name) for name in form.values}
     row = await to_thread.run_sync(_save_sent_look, values, owner, service)
-    return look_object(row, service.tools)
+    return make_look_object(row, service.tools)
 
 
 def _save_sent_look(values: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
@@ -128,7 +128,7 @@ async def export_looks(
 async def get_look(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """One look, by id or name."""
     row = await to_thread.run_sync(service.saved_items.find_item, owner, "look", key)
-    return look_object(row, service.tools)
+    return make_look_object(row, service.tools)
 
 
 @router.delete("/looks/{key}", responses=document_errors(WRITE_CODES))

@@ -42,10 +42,10 @@ from ui.api.documentation import agent_docs
 from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
 from ui.api.errors import error_response, record_error_code, to_studio_error
 from ui.api.field_hints import TOOL_HINTS, hint_error_fields
-from ui.api.job_object import api_notices, job_object
+from ui.api.job_object import api_notices, make_job_object
 from ui.api.receipt_summary import summarise_receipt
 from ui.api.request_parsing import check_text, ingest_value
-from ui.api.routes.files import file_object
+from ui.api.routes.files import make_file_object
 
 Answer: TypeAlias = dict[str, Any]
 """The JSON of a `CallToolResult`."""
@@ -307,7 +307,7 @@ class McpEndpoint:
         content = [_text("\n".join([*told, describe_files(infos, base, is_keyed)]))]
         content += [self._image_content(info) for info in stills]
         content += [_file_link(info, base) for info in infos]
-        return {"content": content, "structuredContent": job_object(row)}
+        return {"content": content, "structuredContent": make_job_object(row)}
 
     async def _list_pictures(self, values: Mapping[str, object], owner: str) -> Answer:
         limit = values.get("limit", 20)
@@ -317,7 +317,7 @@ class McpEndpoint:
         examples = (await to_thread.run_sync(self._service.uploads.list_examples))[: limit - len(found)]
         lines = [self._describe_picture(row) for row in found]
         lines += [f"{row.file_id}: example '{row.name}'" for row in examples]
-        data = [file_object(row) for row in found]
+        data = [make_file_object(row) for row in found]
         return {"content": [_text("\n".join(lines))], "structuredContent": {"data": data}}
 
     def _find_pictures(self, owner: str, limit: int) -> list[FileInfo]:
@@ -345,7 +345,7 @@ class McpEndpoint:
         file_id, notices = await ingest_value(values.get("picture"), "picture", self._service, owner)
         info = await to_thread.run_sync(self._service.files.get_info, file_id, owner)
         told = " ".join([f"{info.id}: {info.width} x {info.height} px.", *notices])
-        return {"content": [_text(told)], "structuredContent": file_object(info, notices)}
+        return {"content": [_text(told)], "structuredContent": make_file_object(info, notices)}
 
     async def _show_picture(self, values: Mapping[str, object], caller: Caller, base: str) -> Answer:
         info = await to_thread.run_sync(self._service.files.get_info, str(values.get("file_id", "")), caller.owner)
@@ -356,7 +356,7 @@ class McpEndpoint:
         receipt = read_receipt(data) if info.role in GENERATED_ROLES else None
         text = describe_files([info], base, caller.key is not None)
         text = text if receipt is None else f"{summarise_receipt(receipt, read_source_type(data))}\n{text}"
-        return {"content": [image, _text(text), _file_link(info, base)], "structuredContent": file_object(info)}
+        return {"content": [image, _text(text), _file_link(info, base)], "structuredContent": make_file_object(info)}
 
     # ------------------------------------------------------------ prompts and resources
 

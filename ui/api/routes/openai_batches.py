@@ -29,7 +29,7 @@ from ui.api.auth.access import AccessControl
 from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, fingerprint_call
 from ui.api.dependencies import BatchesDep, OwnerDep, ServiceDep, WebhooksDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, describe_error, document_errors
-from ui.api.job_object import job_object
+from ui.api.job_object import make_job_object
 from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
 from ui.api.request_parsing import RequestForm
 from ui.api.routes.jobs import find_webhook_url
@@ -93,7 +93,7 @@ async def create_batch(
         answer.headers["Idempotent-Replayed"] = "true"
     elif webhook_url is not None:
         await to_thread.run_sync(webhooks.add_delivery, owner, batch.id, webhook_url)
-    return await to_thread.run_sync(batch_object, batches, batch)
+    return await to_thread.run_sync(make_batch_object, batches, batch)
 
 
 @router.get("/batches", responses=document_errors((*READ_CODES, "disk_full")))
@@ -107,14 +107,14 @@ async def list_batches(
     if after is not None:
         await to_thread.run_sync(batches.get_batch, after, owner)
     rows = await to_thread.run_sync(batches.list_batches, owner, limit + 1, after)
-    return make_page([await to_thread.run_sync(batch_object, batches, row) for row in rows], limit)
+    return make_page([await to_thread.run_sync(make_batch_object, batches, row) for row in rows], limit)
 
 
 @router.get("/batches/{batch_id}", responses=document_errors((*READ_CODES, "disk_full")))
 async def get_batch(batch_id: str, owner: OwnerDep, batches: BatchesDep) -> dict[str, Any]:
     """A batch as it stands; when it is completed its output and error files have ids."""
     batch = await to_thread.run_sync(batches.get_batch, batch_id, owner)
-    return await to_thread.run_sync(batch_object, batches, batch)
+    return await to_thread.run_sync(make_batch_object, batches, batch)
 
 
 @router.post("/batches/{batch_id}/cancel", responses=document_errors(WRITE_CODES))
@@ -267,7 +267,7 @@ def _save_pictures(value: object, folder: Path) -> object:
 # ---------------------------------------------------------------- answers
 
 
-def batch_object(batches: BatchService, batch: Batch) -> dict[str, Any]:
+def make_batch_object(batches: BatchService, batch: Batch) -> dict[str, Any]:
     """Build OpenAI's batch object; the first call after the end of the batch writes its output files."""
     progress = batches.get_progress(batch.id)
     ended = batch.state in ("done", "cancelled") and progress.running == 0
@@ -329,7 +329,7 @@ def _answer_body(batch: Batch, job: JobRow | None) -> dict[str, Any]:
         return {}
     base = batch.about["base"]
     if batch.about["endpoint"] not in IMAGE_CALLS:
-        body = job_object(job)
+        body = make_job_object(job)
         origin = base.removesuffix("/v1")
         return {**body, "files": [{**file, "url": origin + file["url"]} for file in body["files"]]}
     results = job.result.files if job.result else ()

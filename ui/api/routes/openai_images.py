@@ -128,7 +128,7 @@ async def _run_call(request: Request, service: StudioService, owner: str, call: 
     if row.error is not None:
         raise error_from_json(row.error)
     return JSONResponse(
-        await to_thread.run_sync(_images_object, service, row, image_request, base), headers=placed.headers
+        await to_thread.run_sync(_make_images_object, service, row, image_request, base), headers=placed.headers
     )
 
 
@@ -178,7 +178,7 @@ def _describe_output(image_request: ImageRequest, size: str, file_format: str) -
     }
 
 
-def _images_object(service: StudioService, row: JobRow, image_request: ImageRequest, base: str) -> dict[str, Any]:
+def _make_images_object(service: StudioService, row: JobRow, image_request: ImageRequest, base: str) -> dict[str, Any]:
     data = [
         {**_picture_payload(service, file_id, image_request, base), "revised_prompt": None}
         for file_id, _, _ in _result_files(row, image_request.is_gif)

@@ -45,7 +45,7 @@ def _document_character() -> dict[str, Any]:
     return _document_example(either, {"job": "job-…", "name": "Ann"})
 
 
-def saved_object(row: SavedItem) -> dict[str, Any]:
+def make_saved_object(row: SavedItem) -> dict[str, Any]:
     """Build the object of a saved item. A tool's form takes its `id` or `name`, a character's also as a picture."""
     return {"id": row.id, "object": row.kind, "name": row.name, "created_at": int(row.created), **row.value}
 
@@ -54,7 +54,7 @@ async def _list_items(
     kind: SavedKind, owner: str, service: StudioService, limit: int, after: str | None
 ) -> dict[str, Any]:
     rows = await to_thread.run_sync(service.saved_items.list_items, owner, kind)
-    return paginate_list(rows, saved_object, limit, after)
+    return paginate_list(rows, make_saved_object, limit, after)
 
 
 async def _delete_item(kind: SavedKind, key: str, owner: str, service: StudioService) -> dict[str, Any]:
@@ -87,13 +87,13 @@ async def keep_brand(request: Request, owner: OwnerDep, service: ServiceDep) -> 
         filled = await request_parsing.fill_form(form.drop_fields("name"), BrandKit, service, owner)
     if not isinstance(name, str):
         raise InvalidParams("'name' is missing.", param="name")
-    return saved_object(await to_thread.run_sync(service.saved_items.save_brand_kit, name, filled.values, owner))
+    return make_saved_object(await to_thread.run_sync(service.saved_items.save_brand_kit, name, filled.values, owner))
 
 
 @router.get("/brands/{key}", responses=document_errors(READ_CODES))
 async def get_brand(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """One kit, by id or name."""
-    return saved_object(await to_thread.run_sync(service.saved_items.find_item, owner, "brand", key))
+    return make_saved_object(await to_thread.run_sync(service.saved_items.find_item, owner, "brand", key))
 
 
 @router.delete("/brands/{key}", responses=document_errors(WRITE_CODES))
@@ -122,17 +122,17 @@ async def keep_character(request: Request, owner: OwnerDep, service: ServiceDep)
     async with request_parsing.read_form(request) as form:
         values = {name: form.get_one(name) for name in form.values}
     if values.get("format") == PASSPORT_FORMAT:
-        return saved_object(await to_thread.run_sync(import_passport, values, owner, service))
+        return make_saved_object(await to_thread.run_sync(import_passport, values, owner, service))
     job, name = values.get("job"), values.get("name")
     if not isinstance(job, str) or not isinstance(name, str):
         raise InvalidParams("Send 'job' and 'name', or a passport.", param="job")
-    return saved_object(await to_thread.run_sync(service.saved_items.save_character, job, name, owner))
+    return make_saved_object(await to_thread.run_sync(service.saved_items.save_character, job, name, owner))
 
 
 @router.get("/characters/{key}", responses=document_errors(READ_CODES))
 async def get_character(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """One character, by id or name."""
-    return saved_object(await to_thread.run_sync(service.saved_items.find_item, owner, "character", key))
+    return make_saved_object(await to_thread.run_sync(service.saved_items.find_item, owner, "character", key))
 
 
 @router.get("/characters/{key}/passport", responses=document_errors(READ_CODES))

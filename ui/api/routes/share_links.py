@@ -40,7 +40,7 @@ class ShareForm(BaseModel):
     )
 
 
-def share_object(share: ShareLink, base: str) -> dict[str, Any]:
+def make_share_object(share: ShareLink, base: str) -> dict[str, Any]:
     """Build the share object. `url` opens the picture without a key; `report_url` is where anybody can report it."""
     return {
         "id": share.id,
@@ -61,7 +61,7 @@ async def create_share(request: Request, owner: OwnerDep, service: ServiceDep, a
     if info.role not in ("result", "matte", "layers", "master"):
         raise BadInput("Only results can be shared.", param="file_id")
     share = await to_thread.run_sync(access.share_links.create_link, owner, info.id, form.expires_in)
-    return share_object(share, read_base_url(request))
+    return make_share_object(share, read_base_url(request))
 
 
 @router.get("/shares", responses=document_errors(READ_CODES))
@@ -76,7 +76,7 @@ async def list_shares(
     if after is not None:
         await to_thread.run_sync(access.share_links.get_link, owner, after)
     rows = await to_thread.run_sync(access.share_links.list_links, owner, limit + 1, after)
-    return make_page([share_object(row, read_base_url(request)) for row in rows], limit)
+    return make_page([make_share_object(row, read_base_url(request)) for row in rows], limit)
 
 
 @router.delete("/shares/{share_id}", responses=document_errors(WRITE_CODES))

@@ -84,7 +84,7 @@ class PageForm(BaseModel):
     params: dict[str, Any] = Field(default={}, description="Fields of Business Photos in place of the team's.")
 
 
-def _member_object(member: TeamMember, access: AccessControl, base: str) -> dict[str, Any]:
+def _make_member_object(member: TeamMember, access: AccessControl, base: str) -> dict[str, Any]:
     link = base + access.invite_links.make_path("invite", member.invite) if member.invite else None
     return {
         "id": member.id,
@@ -101,7 +101,7 @@ def _member_object(member: TeamMember, access: AccessControl, base: str) -> dict
     }
 
 
-def _team_object(team: Team, service: StudioService, access: AccessControl, base: str) -> dict[str, Any]:
+def _make_team_object(team: Team, service: StudioService, access: AccessControl, base: str) -> dict[str, Any]:
     """Build the team object. `url` is where anybody who has it can send a portrait, None once it was taken back."""
     return {
         "id": team.id,
@@ -112,12 +112,12 @@ def _team_object(team: Team, service: StudioService, access: AccessControl, base
         "created_at": int(team.created),
         "url": base + access.invite_links.make_path("invite", team.invite) if team.invite else None,
         "expires_at": team.expires,
-        "members": [_member_object(row, access, base) for row in service.teams.list_members(team.id)],
+        "members": [_make_member_object(row, access, base) for row in service.teams.list_members(team.id)],
     }
 
 
 async def _describe(team: Team, request: Request, service: StudioService, access: AccessControl) -> dict[str, Any]:
-    return await to_thread.run_sync(_team_object, team, service, access, read_base_url(request))
+    return await to_thread.run_sync(_make_team_object, team, service, access, read_base_url(request))
 
 
 @router.post("/teams", responses=document_errors(BODY_CODES), openapi_extra=document_body(TeamForm))
@@ -197,7 +197,7 @@ async def decide_member(
     form = await read_json_model(request, MemberForm)
     decide = service.teams.decide_member
     member = await to_thread.run_sync(decide, owner, team_id, member_id, form.action, form.note)
-    return _member_object(member, access, read_base_url(request))
+    return _make_member_object(member, access, read_base_url(request))
 
 
 @router.post(

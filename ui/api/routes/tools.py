@@ -41,10 +41,10 @@ def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
 
 async def list_tools(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Every tool with its fields; `x-kind` says what a field is, `x-needs` what the model must be able to do."""
-    return make_page([_tool_object(tool) for tool in service.tools], len(service.tools))
+    return make_page([_make_tool_object(tool) for tool in service.tools], len(service.tools))
 
 
-def _tool_object(tool: Tool) -> dict[str, Any]:
+def _make_tool_object(tool: Tool) -> dict[str, Any]:
     return {
         "id": tool.id,
         "object": "tool",

@@ -144,10 +144,10 @@ class MiniModel:
         starts = [sum(len(render.seeds) for render in renders[:n]) for n in range(len(renders))]
 
         def on_estimate(step: int, total: int, estimate: Callable[[], torch.Tensor]) -> None:
-            def preview_of(start: int, background: npt.NDArray[np.float32]) -> Callable[[], Image]:
+            def make_preview(start: int, background: npt.NDArray[np.float32]) -> Callable[[], Image]:
                 return lambda: draw_preview(estimate()[start], background)
 
-            on_step([ModelStep(step, total, preview_of(*row)) for row in zip(starts, backgrounds, strict=True)])
+            on_step([ModelStep(step, total, make_preview(*row)) for row in zip(starts, backgrounds, strict=True)])
 
         figures = self._sharpen_figures(self._sampler.denoise(renders, prompts, on_estimate))
         return [
@@ -199,10 +199,10 @@ class MiniModel:
         if not words:
             return ()
         nearest = (self._sampler.embed_words(words) @ self._known_words.T).amax(1).tolist()
-        unknown = [word for word, cosine in zip(words, nearest, strict=True) if cosine < self._min_cosine(word)]
+        unknown = [word for word, cosine in zip(words, nearest, strict=True) if cosine < self._choose_min_cosine(word)]
         return (f"Not understood: {', '.join(repr(word) for word in unknown)}.",) if unknown else ()
 
-    def _min_cosine(self, word: str) -> float:
+    def _choose_min_cosine(self, word: str) -> float:
         """The mean of several tokens says little of a word's meaning, so such a word must be in the captions itself."""
         return MIN_WORD_COSINE if self._sampler.is_one_token(word) else MIN_SPLIT_WORD_COSINE
 

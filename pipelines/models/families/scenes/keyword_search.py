@@ -234,7 +234,7 @@ def _cover_word(row: Scene, word: _Word) -> float:
     title, keys = _scene_keywords(row)
     if word.stem in keys or word.stem in title:
         return 1.0
-    if word.stem in _all_stems():  # another scene has this very word: it is not this one
+    if word.stem in _collect_scene_stems():  # another scene has this very word: it is not this one
         return 0.0
     parts = _compound_cover(_stem_words(row.german), word.stem)
     return max(parts, _meaning_cover(word_similarity(word.text, row.english_words)))
@@ -265,7 +265,7 @@ def _scene_keywords(row: Scene) -> tuple[frozenset[str], dict[str, float]]:
 
 
 @lru_cache(maxsize=1)
-def _all_stems() -> frozenset[str]:
+def _collect_scene_stems() -> frozenset[str]:
     return frozenset(stem for row in SCENES for stem in _scene_keywords(row)[1])
 
 
