@@ -22,6 +22,7 @@ from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
     remove_specks,
+    remove_unconfirmed_fragments,
     select_subject,
 )
 
@@ -87,11 +88,13 @@ def cut_out_subject(
     rough = _predict_alpha(image, net, face)
     if on_first_alpha is not None:
         on_first_alpha(select(rough, part, face))
-    reconciled = None
+    reconciled, first = None, rough
     for detail_net in detail_nets:
         reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), rough, faces)
         rough = reconciled.alpha
     selected = select(rough, part, face)
+    if reconciled is not None and not is_pointed:
+        selected = remove_unconfirmed_fragments(selected, first)
     alpha = suppress_colour_spill(image, refine_alpha(image, selected))
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions

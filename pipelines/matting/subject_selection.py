@@ -14,6 +14,8 @@ MIN_PART_RATIO = 0.001  # of the copy's pixels: a smaller detached part is not o
 JOINED_GAP_PX = 4  # of the copy: parts with a narrower gap between them are one
 SEPARATE_RATIO = 0.1  # of the largest part: a smaller one belongs to the subject beside it
 FRAGMENT_DISTANCE_RATIO = 0.25  # of the subject's longer side: small parts farther away are not the subject's
+LONE_FRAGMENT_GAP_RATIO = 0.03  # of the subject's longer side: nearer parts may be strands that one net alone sees
+UNSEEN_ALPHA = 0.1  # mean of a net's map on a part, below which the net does not see the part
 SPECK_RATIO = 0.0003  # of the subject's pixels: a smaller detached part is a speck
 PINHOLE_RATIO = 0.001  # of the subject's pixels: a smaller hole is none that a thing would have
 GHOST_DISTANCE_RATIO = 0.03  # of the subject's height: half-transparent parts farther from anything solid are removed
@@ -35,6 +37,32 @@ def select_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
     keep, opaque = _subject_weight(small, solid, others, face, scale), _opaque_interior(solid)
     keep, opaque = (resize_map(each, alpha.shape[::-1]) for each in (keep, opaque))
     return np.maximum(alpha * keep, opaque)
+
+
+def remove_unconfirmed_fragments(alpha: Alpha, other: Alpha) -> Alpha:
+    """Remove parts beside the subject of `alpha` that another net's map does not show at all (both H x W, 0 to 1).
+
+    On photographs such parts are scraps of the ground: a petal, a lamp behind. A part that a gap in the matte separated
+    from its subject, such as the wheel of a car, is seen by both nets.
+    """
+    size = size_within(alpha.shape, WORK_SIDE_PX)
+    small, seen = resize_map(alpha, size), resize_map(other, size)
+    solid = (small > 0.5).astype(np.uint8)
+    count, joined = cv2.connectedComponents(dilate_mask(solid > 0, JOINED_GAP_PX // 2).astype(np.uint8))
+    labels = np.asarray(joined) * solid
+    areas = np.bincount(labels.ravel(), minlength=count)
+    if count <= 2:
+        return alpha
+    subject = (labels == 1 + int(areas[1:].argmax())).astype(np.uint8)
+    gap = cv2.distanceTransform(1 - subject, cv2.DIST_L2, 5) / max(mask_extent(subject))
+    lone = np.zeros(solid.shape, bool)
+    for label in range(1, count):
+        part = labels == label
+        if part.any() and gap[part].min() > LONE_FRAGMENT_GAP_RATIO and seen[part].mean() < UNSEEN_ALPHA:
+            lone |= part
+    if not lone.any():
+        return alpha
+    return alpha * (1 - resize_map(dilate_mask(lone, JOINED_GAP_PX).astype(np.float32), alpha.shape[::-1]))
 
 
 def remove_specks(alpha: Alpha) -> Alpha:

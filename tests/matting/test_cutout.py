@@ -174,6 +174,33 @@ def test_a_third_net_settles_what_two_differ_about() -> None:
     assert three.alpha[100, 230] > 0.9
 
 
+class FixedNet:
+    """A net whose map is given."""
+
+    def __init__(self, alpha: Alpha) -> None:
+        self.alpha = alpha
+
+    def predict_alpha(self, image: Image) -> Alpha:
+        return self.alpha.copy()
+
+
+@pytest.mark.parametrize(
+    ("gap", "small_net_sees_it", "stays"), [(40, False, False), (40, True, True), (8, False, True)]
+)
+def test_a_part_beside_the_subject_stays_if_it_is_near_or_both_nets_see_it(
+    gap: int, small_net_sees_it: bool, stays: bool
+) -> None:
+    subject, scrap = np.zeros((2, 512, 512), np.float32)
+    subject[100:400, 100:300] = 1
+    scrap[200:240, 300 + gap : 340 + gap] = 1
+    image = np.full((512, 512, 3), 90, np.uint8)
+    image[subject + scrap > 0] = 200
+    first, second = subject + scrap * small_net_sees_it, subject + scrap
+    alpha = cut_out_subject(image, FixedNet(first), detail_nets=[FixedNet(second)]).alpha
+    assert (alpha[205:235, 305 + gap : 335 + gap].mean() > 0.9) == stays
+    assert alpha[110:390, 110:290].min() > 0.9
+
+
 def test_same_photo_same_cutout(net: U2Net) -> None:
     one, other = (cut_out_subject(example("coffee"), net) for _ in range(2))
     assert np.array_equal(one.alpha, other.alpha)
