@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,15 +115,19 @@ class ServedPage:
 
 
 @contextmanager
-def serve_browser_page(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> Iterator[ServedPage]:
+def serve_browser_page(
+    root: Path, *more: Tool, gates: bool = True, shut: bool = False, only: Collection[str] | None = None
+) -> Iterator[ServedPage]:
     """The page on a free port, with `more` tools beside ours, closed again whatever happened inside.
 
-    With `gates` every tool waits at the gate, `shut` from the beginning, and the tests' own tools are there.
+    With `gates` every tool waits at the gate, `shut` from the beginning, and the tests' own tools are there. `only` are
+    the ids of our tools that the page has: without the others it is built and loaded in half of the time.
     """
     gate = Gate()
     if shut:
         gate.open.clear()
-    rows = (*(add_gate(tool, gate) for tool in TOOLS), make_slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
+    ours = [tool for tool in TOOLS if only is None or tool.id in only]
+    rows = (*(add_gate(tool, gate) for tool in ours), make_slow_tool(gate), ALBUM, *more) if gates else (*ours, *more)
     settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
     profile = profiles.choose_profile("embedded")[0]
     with run_studio(settings, rows, profile) as studio, launch_page(studio) as url:
@@ -133,8 +137,29 @@ def serve_browser_page(root: Path, *more: Tool, gates: bool = True, shut: bool =
             gate.open.set()
 
 
+@dataclass
+class OpenTab:
+    """A tab of the browser, and what the page complained of in it: errors and requests to another host."""
+
+    page: Page
+    complaints: list[str]
+
+    def forget_visit(self) -> None:
+        """Leave the page as a tab that has never seen it, except for the browser's cache."""
+        self.page.unroute_all()
+        if self.page.url != "about:blank":
+            self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            self.page.goto("about:blank")
+        self.page.context.clear_cookies()
+
+    def assert_no_complaint(self) -> None:
+        """Fail when there was one since the last time."""
+        complaints, self.complaints[:] = self.complaints[:], []
+        assert not complaints
+
+
 @contextmanager
-def open_browser_page(
+def open_browser_tab(
     browser: Browser,
     studio: ServedPage,
     *,
@@ -142,12 +167,11 @@ def open_browser_page(
     height: int = 900,
     locale: str = "en-GB",
     phone: bool = False,
-) -> Iterator[Page]:
-    """A browser tab that fails the test when the page logs an error or asks another host for anything.
+) -> Iterator[OpenTab]:
+    """A tab of a browser of its own that fails the test when the page complains.
 
     A `phone` has no mouse: it is touched.
     """
-    complaints: list[str] = []
     context = browser.new_context(
         viewport={"width": width, "height": height},
         locale=locale,
@@ -156,14 +180,21 @@ def open_browser_page(
         is_mobile=phone,
     )
     try:
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: complaints.extend(_find_foreign_urls(request.url, studio.url)))
-        yield page
+        tab = OpenTab(context.new_page(), [])
+        tab.page.set_default_timeout(TIMEOUT_MS)
+        tab.page.on("pageerror", lambda error: tab.complaints.append(str(error)))
+        tab.page.on("request", lambda request: tab.complaints.extend(_find_foreign_urls(request.url, studio.url)))
+        yield tab
     finally:
         context.close()
-    assert not complaints
+    tab.assert_no_complaint()
+
+
+@contextmanager
+def open_browser_page(browser: Browser, studio: ServedPage, **look: Any) -> Iterator[Page]:
+    """The page of a tab that is opened for one test; `look` as for `open_browser_tab`."""
+    with open_browser_tab(browser, studio, **look) as tab:
+        yield tab.page
 
 
 def _find_foreign_urls(url: str, base: str) -> list[str]:

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.studio_page import ServedPage, open_tool, show_tab
 from tests.support.served_app import wait_until
 
+TOOL_IDS = ("background",)
+
 
 def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page: Page, studio: ServedPage) -> None:
     studio.gate.open.clear()

@@ -22,6 +22,8 @@ from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
+TOOL_IDS = ("cutout", "product")
+
 
 def drop_table(page: Page, studio: ServedPage, folder: Path, table: str) -> None:
     """The tab with a table and two pictures in it, for the tool whose steps wait."""

@@ -6,6 +6,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.studio_page import ServedPage, find_progress_line, open_tool
 
+TOOL_IDS: tuple[str, ...] = ()
+
 
 def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "slow")

@@ -12,6 +12,8 @@ from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_prog
 from tests.browser.test_hands import show_example
 from tests.support.served_app import wait_until
 
+TOOL_IDS = ("cutout",)
+
 
 def press(page: Page, action: str) -> None:
     page.locator(f"#cutout-box [data-do={action}]").click()

@@ -48,7 +48,10 @@ def test_a_page_finds_its_job_and_its_batch_under_way_again_after_the_studio_was
 ) -> None:
     job_id, done = start_batch(tmp_path / "data", write_picture(tmp_path / "p.png"))
     assert 0 < done < ROWS
-    with serve_browser_page(tmp_path / "data", shut=True) as studio, open_browser_page(browser, studio) as page:
+    with (
+        serve_browser_page(tmp_path / "data", shut=True, only=()) as studio,
+        open_browser_page(browser, studio) as page,
+    ):
         open_tool(page, studio, "slow")
         expect(page.locator("#slow-stop")).to_be_enabled()
         show_tab(page, "batch")
