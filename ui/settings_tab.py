@@ -23,7 +23,7 @@ from pipelines.models.families.vitmatte import VITMATTE
 from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache, ResidentModel
-from pipelines.models.nets import control_annotators, matting_choice
+from pipelines.models.nets import control_annotators, matting_choice, text_reader
 from pipelines.models.probes import cpu_precision
 from pipelines.models.profiles import (
     EMBEDDED,
@@ -57,6 +57,7 @@ MODEL_TITLES = {
     "face-mesh": "Faces",
     "realesr-x4": "Enlarger",
     "backdrops": "Scenes",
+    "pp-ocr": "Reader of labels",
 }
 """Models that ship with the studio, by what they do for a visitor."""
 ADMIN_ONLY_TEXT = "Settings are for whoever runs this studio."
@@ -92,6 +93,10 @@ NET_OFFER_TEXT = "Better cut-outs: {}, {}, about {} a photo here."
 NET_OFFER_UNTIMED_TEXT = "Better cut-outs: {}, {}."
 NET_MEMORY_TEXT = (
     "It runs on the processor, beside the nets that ship with the studio, and takes {} of memory in a run."
+)
+LABEL_CHECK_TEXT = "The words on a product's label are read in the photo and in each picture; a change is told."
+NO_LABEL_CHECK_TEXT = (
+    "The words on a label are not compared: that needs the package of requirements-ocr.txt, which is not installed."
 )
 Updates: TypeAlias = dict[Any, Any]
 POLL_SECONDS = 0.5
@@ -158,6 +163,8 @@ class SettingsTab:
         self.net = gr.Radio(choices, label="Net", info=NETS_INFO, value=LITE.id, elem_id="settings-net")
         self.net_offer_html = gr.HTML("", elem_id="settings-net-offer")
         self.net_panel = _lay_out_panel("settings-net-")
+        text = LABEL_CHECK_TEXT if text_reader.is_installed() else NO_LABEL_CHECK_TEXT
+        gr.HTML(f"<h2>Label check</h2><p>{text}</p>", elem_id="settings-label")
 
     def _lay_out_downloads(self) -> None:
         gr.HTML(f"<h2>Larger models</h2><p>{MORE_MODELS_TEXT}</p>")

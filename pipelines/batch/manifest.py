@@ -11,7 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pipelines.batch.batch_service import BatchService
 from pipelines.batch.batch_table import RowState
@@ -35,6 +35,7 @@ MANIFEST_COLUMNS = (
     "column",
     "error",
     "cutout_uncertainty",
+    "label_changes",
 )
 MANIFEST_NAME = "manifest.csv"
 SET_ASIDE_FOLDER = "set-aside"
@@ -101,7 +102,15 @@ def _manifest_row(batches: BatchService, row: RowState) -> list[object]:
         error.get("param"),
         error.get("message"),
         cutout_uncertainty(job),
+        _tell_label_changes(receipt),
     ]
+
+
+def _tell_label_changes(receipt: Mapping[str, Any]) -> str | None:
+    """Return the words of a label that are not kept, with what is read now; "" where all are, None where none is."""
+    labels = [label for label in receipt.get("label", ()) if label is not None and label["before"]]
+    changes = [f"{change['word']} > {change['reads'] or '-'}" for label in labels for change in label["changes"]]
+    return " | ".join(dict.fromkeys(changes)) if labels else None
 
 
 def cutout_uncertainty(job: JobRow | None) -> float | None:

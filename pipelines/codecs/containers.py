@@ -20,7 +20,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageCms, PdfParser
 
-from pipelines.codecs.color_profiles import ColorSpace, coated_paper_profile, get_profile
+from pipelines.codecs.color_profiles import ColorSpace, coated_paper_profile, get_profile, srgb_profile
 from pipelines.codecs.encode import build_zip, encode_png
 from pipelines.compositing.compose import add_background_grain, relight_subject
 from pipelines.compositing.shadows import Shadow, compute_ground_light
@@ -39,11 +39,11 @@ _LAYER_TOLERANCE_LEVELS = 1  # 8-bit steps by which the merged layers may differ
 
 
 def encode_animation(frames: Sequence[Image], fps: float, quality: int = 80) -> bytes:
-    """Encode frames of one size (H x W x 3) as an animated WebP that loops without end."""
+    """Encode frames of one size (H x W x 3) as an animated WebP in sRGB that loops without end."""
     first, *rest = [PIL.Image.fromarray(frame) for frame in frames]
     out = io.BytesIO()
     duration = round(1000 / fps)
-    options = {"loop": 0, "quality": quality, "method": 2, "minimize_size": False}
+    options = {"loop": 0, "quality": quality, "method": 2, "minimize_size": False, "icc_profile": srgb_profile()}
     first.save(out, "WEBP", save_all=True, append_images=rest, duration=duration, **options)
     return out.getvalue()
 

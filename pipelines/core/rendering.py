@@ -226,7 +226,9 @@ class ToolOutput:
     is not exact. `crops` has an entry for each image that is a crop of the photo. `deep` has each image with 16 bits a
     channel, where the job asks for them and the tool has them. `keeps_colours`: each place of the picture has the
     colour of the photo's same place, so that those outside sRGB can be laid over it. `assets` are those of the
-    program's stock that the tool itself used; scenes are recorded elsewhere.
+    program's stock that the tool itself used; scenes are recorded elsewhere. `keeps_words`: words on the
+    photo's subject, or in a photo without one, should be read in each picture; they are compared where a reader is
+    installed.
     """
 
     images: tuple[Image, ...]
@@ -247,3 +249,4 @@ class ToolOutput:
     deep: tuple[Uint16Array, ...] = ()
     keeps_colours: bool = False
     assets: tuple[Asset, ...] = ()
+    keeps_words: bool = False

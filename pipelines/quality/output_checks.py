@@ -18,6 +18,7 @@ from pipelines.imaging.color import measure_lightness
 from pipelines.imaging.resize import size_within
 from pipelines.matting.cutout import core_mask, core_share
 from pipelines.quality.face_similarity import face_geometry_change, skin_delta_e
+from pipelines.quality.label_words import LabelWords
 
 T = TypeVar("T")
 
@@ -47,13 +48,17 @@ class ModelEdit:
 
 @dataclass(frozen=True)
 class CheckInput:
-    """What checks measure: the finished picture, the tool's output, the photo, model edits, and the photo's crop."""
+    """What checks measure: the finished picture, the tool's output, the photo, model edits, and the photo's crop.
+
+    `label` are the words on it, None where nothing was read.
+    """
 
     image: Image
     output: ToolOutput
     photo: Image | None
     edits: tuple[ModelEdit, ...] = ()
     crop: Crop | None = None
+    label: LabelWords | None = None
 
 
 @dataclass(frozen=True)
@@ -181,6 +186,15 @@ def _measure_geometry_change(inputs: CheckInput) -> float:
     return round(max(face_geometry_change(*edit.face_pair) for edit in inputs.edits if edit.face_pair), 2)
 
 
+def _has_label(inputs: CheckInput) -> bool:
+    return inputs.label is not None and bool(inputs.label.before)
+
+
+def _label_words_kept(inputs: CheckInput) -> float:
+    """Return the share (0 to 1) of the words surely read on the photo's label that are read in the picture, too."""
+    return round(_require(inputs.label).kept_ratio, 4)
+
+
 CHECKS: tuple[Check, ...] = (
     Check(
         "core_changed_pixels", _is_exact, _count_changed_core_pixels,
@@ -218,6 +232,10 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "face_geometry_percent", _has_face_pair, _measure_geometry_change,
         "Points of the face moved against each other by {:.1f} per cent of the eyes' distance.", larger_is_worse=True,
+    ),
+    Check(
+        "label_words_kept", _has_label, _label_words_kept,
+        "Of the words that were surely read in the photo, {:.0%} are read in the picture.",
     ),
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -24,11 +24,14 @@ from pipelines.codecs.encode import (
 )
 from pipelines.codecs.file_names import name_download
 from pipelines.codecs.master_files import encode_master, master_format
-from pipelines.core.geometry import Alpha, Image, PixelArray, PlacedSubject
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import Alpha, Image, Mask, PixelArray, PlacedSubject
 from pipelines.core.job import File, FileRole, Result
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.framing.resample import resample
 from pipelines.imaging.color import flatten_on_checkerboard
+from pipelines.models.families.text_reader import TEXT_READER
+from pipelines.models.nets import text_reader
 from pipelines.models.registry import get_spec
 from pipelines.provenance import watermark
 from pipelines.provenance.c2pa import (
@@ -40,6 +43,7 @@ from pipelines.provenance.c2pa import (
     read_source_type,
     sign,
 )
+from pipelines.quality.label_words import WHOLE, Label, compare_label, label_area, lay_photo, read_label
 from pipelines.quality.output_checks import CheckInput, ModelEdit, run_checks, worst_results
 from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
 from pipelines.runtime.master_pictures import MasterWriter
@@ -68,12 +72,14 @@ class Finalizer:
         """Check, mark, write and sign; a draft is only shown. `elapsed`: seconds so far. Raises `PolicyRefusal`."""
         content_score = self._filter_content()
         check_inputs = self._list_check_inputs()
+        check_inputs = self._read_labels(check_inputs)
         checks = [run_checks(check_input) for check_input in check_inputs]
         compared_faces = any(check_input.edits for check_input in check_inputs)
         if compared_faces and self._context.may_search_all_inputs:
             self._context.record_usage(ModelUsage({FACE_SPEC_ID: get_spec(FACE_SPEC_ID)}))
         measured = {**worst_results(checks), "content_score": content_score}
-        receipt = build_receipt(self._context, self._output, self._params, self._inputs, measured)
+        labels = [check_input.label for check_input in check_inputs]
+        receipt = build_receipt(self._context, self._output, self._params, self._inputs, measured, labels)
         if self._job.draft:
             first = list_output_pictures(self._output)[0]
             self._context.progress.send_draft(encode_preview(flatten_on_checkerboard(first)))
@@ -112,6 +118,40 @@ class Finalizer:
         if subject_may_differ and not self._job.draft:
             edits = (*edits, ModelEdit(resample(photo, placed.frame), image, self._context.face_finder()))
         return CheckInput(image, replace(self._output, source=placed), photo, edits)
+
+    def _read_labels(self, rows: list[CheckInput]) -> list[CheckInput]:
+        """Read the words of the photo and of each picture, where the tool keeps them and a reader is installed."""
+        keys = [self._label_key(row) for row in rows]
+        if self._job.draft or not self._output.keeps_words or not any(keys) or not text_reader.is_installed():
+            return rows
+        self._context.progress("Reading the label", 1, 1)
+        known: dict[Hashable, Label] = {}
+        read: list[CheckInput] = []
+        try:
+            with self._context.borrow_model(TEXT_READER.id) as reader:
+                for key, row in zip(keys, rows, strict=True):
+                    if key is not None and key not in known:
+                        known[key] = read_label(reader, *self._lay_photo(row))
+                    label = None if key is None else compare_label(reader, known[key], row.image)
+                    read.append(replace(row, label=label))
+        except ModelUnavailable as error:
+            self._context.record_usage(ModelUsage(notices=[f"The label was not checked. {error.message}"]))
+            return rows
+        return read
+
+    def _label_key(self, row: CheckInput) -> Hashable | None:
+        """What pictures share that show the photo at the same place; None for one that is not of the photo."""
+        if row.output.source is not None:
+            return id(row.output.source)
+        is_of_photo = not self._output.sources and self._params.get("photo")
+        return (row.crop, row.image.shape) if is_of_photo else None
+
+    def _lay_photo(self, row: CheckInput) -> tuple[Image, Mask]:
+        """The photo as it lies in a picture, and where its words count."""
+        placed = row.output.source
+        if placed is not None and row.photo is not None:
+            return resample(row.photo, placed.frame), label_area(placed.alpha)
+        return lay_photo(self._context.open_image(str(self._params["photo"])), row.crop or WHOLE, row.image.shape)
 
     def _write_files(self, receipt: dict[str, Any]) -> list[File]:
         output = self._output

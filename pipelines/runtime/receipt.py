@@ -10,6 +10,7 @@ from pipelines.core.geometry import Crop, Frame
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import SceneMatch, ToolOutput
 from pipelines.framing.resample import describe_resampling
+from pipelines.quality.label_words import LabelWords, tell_changes
 from pipelines.quality.output_checks import explain_checks
 from pipelines.runtime.context import JobContext
 from pipelines.runtime.why_picture import explain_picture, list_assets
@@ -24,8 +25,12 @@ def build_receipt(
     params: Mapping[str, Any],
     inputs: Sequence[Mapping[str, str]],
     checks: dict[str, float],
+    labels: Sequence[LabelWords | None] = (),
 ) -> dict[str, Any]:
-    """Describe a job whose pictures passed the checks (`inputs`: a row a picture); `timings`, `files` follow later."""
+    """Describe a job whose pictures passed the checks (`inputs`: a row a picture); `timings`, `files` follow later.
+
+    `labels` are the words that were read on each picture, None where nothing was read.
+    """
     job, usage, face_counts = context.job, context.usage, context.face_counts.values()
     not_searched = (FACES_NOT_SEARCHED_NOTICE,) if context.faces_not_searched else ()
     receipt: dict[str, Any] = {
@@ -48,10 +53,15 @@ def build_receipt(
         receipt["crops"] = [_crop_row(crop) for crop in output.crops]
     if usage.scene_match is not None:
         receipt["scene_match"] = _scene_match_row(usage.scene_match)
+    told_labels = [label for label in labels if label is not None]
+    label_notice = tell_changes(told_labels)
+    if told_labels:
+        receipt["label"] = [label and _label_row(label) for label in labels]
     if usage.words:
         receipt["words"] = list(dict.fromkeys(usage.words))
     if usage.largest_batch > 1:
         receipt["drawn_together"] = usage.largest_batch
+    notices = (*job.notices, label_notice, *output.notices, *usage.notices, *not_searched)
     return {
         **receipt,
         "mode": "exact" if output.exact else "relit" if params.get("light") == "relit" else "redrawn",
@@ -59,7 +69,7 @@ def build_receipt(
         "explained": explain_checks(checks),
         "why": explain_picture(context, output, params, checks),
         "assets": list_assets(context, output, params),
-        "notices": list(dict.fromkeys((*job.notices, *output.notices, *usage.notices, *not_searched))),
+        "notices": list(dict.fromkeys(notice for notice in notices if notice)),
         "consent": job.consent,
         "timings": {},
         "files": [],
@@ -75,6 +85,11 @@ def _scene_match_row(match: SceneMatch) -> dict[str, Any]:
     """`closest` is empty where the wish was found."""
     closest = [{"id": scene_id, "title": title} for scene_id, title in match.closest]
     return {**asdict(match), "closest": closest}
+
+
+def _label_row(label: LabelWords) -> dict[str, Any]:
+    changes = [{"word": word, "reads": now} for word, now in label.list_changes()]
+    return {"before": list(label.before), "after": list(label.after), "changes": changes}
 
 
 def _placement_row(frame: Frame | None) -> dict[str, Any]:

@@ -180,6 +180,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         exact=params.light == "exact" and not is_fixed,
         extras=tuple(layers),
         names=_name_pictures(params, match, len(images)),
+        keeps_words=True,
     )
     return _add_contact_sheet(output, params, context, titles)
 

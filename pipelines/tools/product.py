@@ -213,6 +213,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
         notices=tuple(notices),
         exact=params.light == "exact",
         transparent=ground.is_transparent,
+        keeps_words=True,
     )
     if context.draft:
         return output

@@ -198,6 +198,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         notices=tuple(dict.fromkeys(notices)),
         names=tuple(layouts),
         assets=(FONTS,) if params.headline else (),
+        keeps_words=True,
         archive_name="" if len(layouts) < 2 else "all" if len(layouts) == len(FORMATS) else "formats",
         crops=tuple(
             describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size)

@@ -122,7 +122,7 @@ def run(params: Style, context: ToolContext, emit: ProgressCallback) -> ToolOutp
     emit("Blending", 1, 1, image)
     named_by = params.prompt or ("reference" if params.reference else "")  # in place of the preset, which is not used
     names = name_by_words(named_by, 1) if named_by else ()
-    return ToolOutput(images=(image,), exact=False, notices=notices, names=names)
+    return ToolOutput(images=(image,), exact=False, notices=notices, names=names, keeps_words=True)
 
 
 def _fit_to_size(photo: Image, longer_px: int) -> tuple[Image, float, tuple[str, ...]]:

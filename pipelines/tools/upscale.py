@@ -61,6 +61,7 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
         notices=("Detail was added by a model; it was not in the photo.",),
         deep=(to_sixteen_bits(enlarged),) if deep else (),
         keeps_colours=True,
+        keeps_words=True,
     )
 
 

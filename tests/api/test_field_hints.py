@@ -46,6 +46,16 @@ def test_a_gesture_is_followed_by_its_fields_once(notice: str) -> None:
     assert hint_fields(["The points are earned."]) == ["The points are earned."]
 
 
+@pytest.mark.parametrize(("fields", "name"), [(("prompt", "keep"), "prompt"), (("background", "keep"), "background")])
+def test_whoever_asked_for_a_scene_that_is_not_here_is_told_how_to_choose_one(
+    fields: tuple[str, ...], name: str
+) -> None:
+    told = hint_fields(
+        ["No such scene here: 'x'. Closest three: Oak, Park, Hall. Until you choose, Park stands in."], fields
+    )
+    assert told[1:] == [f"Give the name of one of the three as `{name}` to have it."]
+
+
 def test_an_error_names_them_too() -> None:
     told = describe_error(BadInput("Paint over what is to go, or point at it.", param="mask"))
     assert str(told["message"]).endswith(f"The fields for that: `mask`, {POINTS}, `box`.")

@@ -20,12 +20,14 @@ import mcp.client.streamable_http
 import PIL.Image
 import pytest
 
+from pipelines.core.errors import BadInput, ModelUnavailable, PolicyRefusal
 from pipelines.models.registry import all_specs
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.api.support.calls import FOREVER, make_data_url, make_noise_png, read_failure
 from tests.support.examples import make_noise
 from tests.support.served_app import ServedApp, serve_app, wait_until
+from ui.api.field_hints import RETURNS, advise_agent, describe_use
 from ui.api.receipt_summary import summarise_receipt
 from ui.api.routes.mcp import INSTRUCTIONS
 
@@ -159,6 +161,47 @@ def test_the_receipt_is_told_in_words_where_a_picture_is_made_and_where_it_is_sh
     assert "Receipt" not in words(run(studio, "show_picture", {"file_id": upload}))
 
 
+def test_notices_are_lines_of_their_own_and_none_is_said(studio: ServedApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\nNotices: none.\nReceipt:" in words(run(studio, "background", {"prompt": "a forest", "size": 64}))
+    monkeypatch.setattr("ui.api.routes.mcp.api_notices", lambda row: ["The rule is kept.", "Look at the edge."])
+    told = words(run(studio, "background", {"prompt": "a forest", "size": 64}))
+    assert "\nNotices:\n- The rule is kept.\n- Look at the edge.\nReceipt:" in told
+
+
+def test_every_tool_says_what_it_needs_and_what_it_answers_with() -> None:
+    assert {row.id for row in TOOLS} == set(RETURNS)
+    for row in TOOLS:
+        schema = row.params.model_json_schema()
+        needs, returns = describe_use(row, schema).splitlines()
+        assert all(f"`{name}`" in needs for name in schema.get("required", ()))
+        assert ("`consent`" in needs) == (row.person and "consent" in schema["properties"])
+        assert all(name in schema["properties"] for name in re.findall("`([a-z_]+)`", returns)), row.id
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        ({"photo": "file-" + "0" * 40}, "Give an id that `list_pictures` names, or send the picture"),
+        ({"photo": "https://example.com/a.png"}, "Give an id that `list_pictures` names, or send the picture"),
+        ({"sepia": 3}, "Its fields: prompt, "),
+    ],
+)
+def test_a_refusal_says_which_argument_to_change_and_how(
+    studio: ServedApp, values: dict[str, Any], advice: str
+) -> None:
+    answer = run(studio, "background", values)
+    assert answer["isError"]
+    assert advice in words(answer)
+
+
+def test_a_refusal_for_consent_or_a_model_names_the_argument() -> None:
+    schema = {"properties": {"photo": {"description": "File id or data URL."}, "prompt": {}}}
+    refused = PolicyRefusal("Please confirm.", code="consent_required", param="consent")
+    assert "`consent`: true" in advise_agent(refused, schema)
+    assert advise_agent(ModelUnavailable("No model.", param="prompt"), schema).startswith("Leave `prompt` out")
+    assert advise_agent(BadInput("Too small.", param="prompt"), schema) == ""
+
+
 def test_a_receipt_names_licences_that_forbid_and_bound_commercial_use() -> None:
     receipt: dict[str, Any] = {"tool": "background", "params": {"preset": "night"}, "mode": "exact", "models": []}
     receipt["cutout_uncertainty"] = 0.9
@@ -167,6 +210,11 @@ def test_a_receipt_names_licences_that_forbid_and_bound_commercial_use() -> None
     assert "no model drew" in told
     assert "Commercial use: allowed" in told
     assert "uncertainty 0.9 (doubtful above 0.2), it may be wrong" in told
+    told = summarise_receipt({**receipt, "params": {"preset": "night", "prompt": "oak"}}, "", 2.0)
+    assert "- Made by: background, 2.0 s" in told, "words take the place of the look"
+    sure = {**receipt, "cutout_uncertainty": 0.1}
+    assert "0.1 (doubtful above 0.2), no doubt" in summarise_receipt(sure, "")
+    assert "0.1 (doubtful above 0.2), it may be wrong" in summarise_receipt({**sure, "cutout_doubts": ["Look."]}, "")
     specs = [next(row for row in all_specs() if row.licence_state == state) for state in ("capped", "not-commercial")]
     models = [{"id": row.id, "licence": row.licence} for row in specs] + [{"id": "gone", "licence": "MIT"}]
     assets = [{"kind": "lora", "id": "own", "licence": "unknown"}]

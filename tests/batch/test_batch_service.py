@@ -693,6 +693,9 @@ def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(
     here.batches.start(batch.id)
     here.wait_for_batch(batch)
     doubts = dict(zip("abc", (0.2, 0.9, None), strict=True))
+    changes = [{"word": "Milk", "reads": "Silk"}, {"word": "=1", "reads": ""}]
+    whole, changed = ({"before": ["=1 Milk"], "after": [], "changes": each} for each in ([], changes))
+    labels = {"a": [None, whole], "b": [changed, changed], "c": [{"before": [], "after": [], "changes": []}]}
     keys = {row.job_id: row.key for row in here.batches.iter_rows(batch.id)}
     found = here.service.jobs.get_job
 
@@ -701,6 +704,7 @@ def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(
         assert job is not None
         assert job.result is not None
         job.result.receipt["cutout_uncertainty"] = doubts[keys[job_id]]
+        job.result.receipt["label"] = labels[keys[job_id]]
         return job
 
     monkeypatch.setattr(here.service.jobs, "get_job", with_doubt)
@@ -709,7 +713,9 @@ def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(
     with zipfile.ZipFile(tmp_path / "out.zip") as out:
         assert {"00001-a.png", "set-aside/00002-b.png", "00003-c.png"} <= set(out.namelist())
         table = out.read(MANIFEST_NAME).decode("utf-8-sig")
-    assert [row["cutout_uncertainty"] for row in csv.DictReader(io.StringIO(table))] == ["0.2", "0.9", ""]
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [row["cutout_uncertainty"] for row in rows] == ["0.2", "0.9", ""]
+    assert [row["label_changes"] for row in rows] == ["", "Milk > Silk | =1 > -", ""]
 
 
 def test_five_thousand_rows_are_kept_without_being_held(here: BatchStudio, tmp_path: Path) -> None:

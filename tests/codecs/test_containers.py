@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipelines.codecs.color_profiles import srgb_profile
 from pipelines.codecs.containers import (
     encode_animation,
     encode_gif,
@@ -144,6 +145,7 @@ def moving_frames(count: int = 6) -> list[Image]:
 def test_an_animation_is_its_frames_in_order_and_loops() -> None:
     frames = moving_frames()
     with PIL.Image.open(io.BytesIO(encode_animation(frames, 20))) as picture:
+        assert picture.info["icc_profile"] == srgb_profile()
         assert (getattr(picture, "n_frames", 1), picture.info["loop"]) == (6, 0)
         for n, frame in enumerate(frames):
             picture.seek(n)

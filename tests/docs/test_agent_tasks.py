@@ -149,6 +149,7 @@ def test_an_agent_does_it_with_what_is_described(
     answer = run(house, task.tool, values)
     assert not answer["isError"], answer["content"]
     job = answer["structuredContent"]
+    jsonschema.validate(job["receipt"]["params"], schema)  # what was done is a call that can be sent again
     stills = [row["id"] for row in job["files"] if row["role"] == "result" and row["format"] in ("png", "jpeg", "webp")]
     images = [house.service.files.open_image(file_id) for file_id in stills]
     assert task.is_done(house, job, images)

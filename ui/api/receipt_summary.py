@@ -17,7 +17,12 @@ _MARKS = {
     "compositeWithTrainedAlgorithmicMedia": "photographs with what a model drew",
     "trainedAlgorithmicMedia": "drawn by a model",
 }
-_SUBJECTS = {"exact": "the photo's own pixels", "relit": "fitted to the scene's light", "redrawn": "changed or drawn"}
+_IN_PLACE_OF_LOOK = ("prompt", "backdrop", "formats", "reference")
+_SUBJECTS = {
+    "exact": "the photo's own pixels",
+    "relit": "fitted to the scene's light",
+    "redrawn": "not pixel for pixel (resized, changed or drawn)",
+}
 
 
 def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: float | None = None) -> str:
@@ -25,7 +30,8 @@ def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: flo
 
     `source_type` is the last word of the file's digital source type, "" where it has none.
     """
-    look = receipt.get("params", {}).get("preset")
+    params: Mapping[str, Any] = receipt.get("params", {})
+    look = None if any(params.get(name) for name in _IN_PLACE_OF_LOOK) else params.get("preset")
     made = [str(receipt.get("tool"))]
     made += [f"look {look}"] if look else []
     made += [f"{seconds:.1f} s"] if seconds is not None else []
@@ -38,7 +44,8 @@ def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: flo
     lines.append(f"- Commercial use: {_describe_use(models, receipt.get('assets', ()))}")
     uncertainty = receipt.get("cutout_uncertainty")
     if uncertainty is not None:
-        told = "it may be wrong: look at it" if uncertainty > DOUBTFUL_UNCERTAINTY else "no doubt"
+        is_doubtful = uncertainty > DOUBTFUL_UNCERTAINTY or receipt.get("cutout_doubts")
+        told = "it may be wrong: look at it" if is_doubtful else "no doubt"
         lines.append(f"- Cut-out: uncertainty {uncertainty} (doubtful above {DOUBTFUL_UNCERTAINTY}), {told}")
     return "\n".join(lines)
 

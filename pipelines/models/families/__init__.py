@@ -14,6 +14,7 @@ from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
 from pipelines.models.families.sam2 import SAM2_FAMILY
 from pipelines.models.families.scenes import model as scene_model
 from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION_FAMILY
+from pipelines.models.families.text_reader import TEXT_READER_FAMILY
 from pipelines.models.families.vitmatte import VITMATTE_FAMILY
 from pipelines.models.families.z_image import Z_IMAGE_FAMILY
 from pipelines.models.nets.control_annotators import ANNOTATORS
@@ -33,4 +34,5 @@ FAMILIES: tuple[ModelFamily, ...] = (
     VITMATTE_FAMILY,
     SAM2_FAMILY,
     ANNOTATORS,
+    TEXT_READER_FAMILY,
 )

@@ -49,7 +49,9 @@ def size_field(default: int = 1024, largest: int = MAX_SIDE) -> Any:
     )
 
 
-def variations_field(help: str = "The next scenes or lights of the same look.") -> Any:
+def variations_field(
+    help: str = "How many pictures: each further one has the next scene or light of the same look.",
+) -> Any:
     """`int`, 1 to 4."""
     return number_field("Variations", help, 1, ge=1, le=4, advanced=False)
 

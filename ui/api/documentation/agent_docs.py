@@ -63,8 +63,8 @@ WORKFLOWS: tuple[Workflow, ...] = (
         ("product",),
         (_PHOTO, WorkflowArgument("marketplace", "amazon, google, ebay, etsy or shopify.", True)),
         "Make a product photo of {photo} for {marketplace}: call `product` with preset={marketplace}. The "
-        "notices of the answer say which of the marketplace's rules are not kept. Tell the user which, and what photo "
-        "would do.",
+        "lines under `Notices:` in the answer say whether the marketplace's rule is kept, or what it asks for. Tell "
+        "the user, and what photo would do.",
     ),
     Workflow(
         "replace_background",

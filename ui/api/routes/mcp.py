@@ -41,7 +41,7 @@ from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocki
 from ui.api.documentation import agent_docs
 from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
 from ui.api.errors import error_response, record_error_code, to_studio_error
-from ui.api.field_hints import TOOL_HINTS, hint_error_fields
+from ui.api.field_hints import TOOL_HINTS, advise_agent, describe_use, hint_error_fields
 from ui.api.job_object import api_notices, make_job_object
 from ui.api.receipt_summary import summarise_receipt
 from ui.api.request_parsing import check_text, ingest_value
@@ -223,15 +223,16 @@ class McpEndpoint:
         return {"tools": tools, "ttlMs": 60_000, "cacheScope": "private"}
 
     def _describe_tool(self, row: Tool) -> dict[str, Any]:
+        schema = tool_input_schema(row, self._service)
         lines = [TOOL_HINTS[row.id]] if row.id in TOOL_HINTS else []
-        lines.append(row.summary)
+        lines += [row.summary, describe_use(row, schema)]
         lines += [f"Good at: {', '.join(row.strengths)}."] if row.strengths else []
-        lines += [f"Limits: {' '.join(row.limits)}"] if row.limits else []
+        lines += [f"Limits: {'; '.join(limit.rstrip('.') for limit in row.limits)}."] if row.limits else []
         return {
             "name": row.id,
             "title": row.title,
             "description": "\n".join(lines),
-            "inputSchema": tool_input_schema(row, self._service),
+            "inputSchema": schema,
             "outputSchema": JOB_OUTPUT,
             "annotations": {"destructiveHint": False, "openWorldHint": False},
         }
@@ -268,8 +269,10 @@ class McpEndpoint:
             error = to_studio_error(fault, request.scope)
             record_error_code(request, error.code)
             where = f" ({error.param})" if error.param else ""
+            schema = self._find_input_schema(name) if error.param != "file_id" else None
+            told = [hint_error_fields(error.message, error.param), advise_agent(error, schema)]
             return {
-                "content": [_text(f"{error.code}{where}: {hint_error_fields(error.message, error.param)}")],
+                "content": [_text(f"{error.code}{where}: {' '.join(each for each in told if each)}")],
                 "isError": True,
             }
 
@@ -299,15 +302,24 @@ class McpEndpoint:
         assert row.result is not None
         infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
         stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
-        done = " ".join([f"Done in {row.result.seconds:.1f} s.", *api_notices(row)])
+        notices = api_notices(row)
+        done = [f"Done in {row.result.seconds:.1f} s.", "Notices:" if notices else "Notices: none."]
+        done += [f"- {notice}" for notice in notices]
         sent = [f"- {picture['param']}: {picture['id']}" for picture in row.result.receipt["inputs"]]
         source_type = read_source_type(self._service.files.read_bytes(infos[0].id)) if infos else ""
-        told = [done, summarise_receipt(row.result.receipt, source_type, row.result.seconds)]
+        told = [*done, summarise_receipt(row.result.receipt, source_type, row.result.seconds)]
         told += ["Your pictures, for further calls:", *sent] if sent else []
         content = [_text("\n".join([*told, describe_files(infos, base, is_keyed)]))]
         content += [self._image_content(info) for info in stills]
         content += [_file_link(info, base) for info in infos]
-        return {"content": content, "structuredContent": make_job_object(row)}
+        return {"content": content, "structuredContent": self._job_for_agents(row)}
+
+    def _job_for_agents(self, row: JobRow) -> dict[str, Any]:
+        """Build a job whose `receipt.params` are arguments: those that the tool lists, with a value."""
+        job, schema = make_job_object(row), self._find_input_schema(row.job.tool)
+        listed = schema["properties"] if schema else {}
+        params = {key: value for key, value in job["receipt"]["params"].items() if key in listed and value is not None}
+        return {**job, "receipt": {**job["receipt"], "params": params}}
 
     async def _list_pictures(self, values: Mapping[str, object], owner: str) -> Answer:
         limit = values.get("limit", 20)
@@ -454,7 +466,7 @@ def describe_files(infos: Sequence[FileInfo], base: str, is_keyed: bool) -> str:
     lines += ["The files themselves, for the user and for further tools:"]
     lines += [
         f"- {info.id} ({info.role}): {drop_label(info.download_name) or 'picture.' + info.format}, {info.format}, "
-        f"{_size_words(info)}, {_file_url(info, base)}"
+        f"{'the pictures above, ' if info.format == 'zip' else ''}{_size_words(info)}, {_file_url(info, base)}"
         for info in infos
     ]
     key = " -H 'Authorization: Bearer KEY'" if is_keyed else ""
