@@ -9,6 +9,7 @@ from pipelines.core.params import Verb
 from pipelines.core.tools import Tool
 from pipelines.matting.edge_band import TILE_PX
 from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
+from pipelines.models.families.fill_nets import FILL_NETS, LAMA, MIGAN
 from pipelines.models.families.sam2 import SAM2
 from pipelines.models.families.vitmatte import VITMATTE
 from pipelines.models.nets.matting_choice import HUB_NETS, run_bytes
@@ -56,6 +57,8 @@ TRAINING_SETS = {
     SAM2.id: "as its repository says",
 }
 """What the authors say that each net for cut-outs was trained on."""
+FILL_SETS = {LAMA.id: "Places Challenge", MIGAN.id: "Places2"}
+"""What the authors say that each net for erasing was trained on."""
 VERB_WORDS: dict[Verb, str] = {
     "backdrop": "scenes behind a subject",
     "text": "pictures from words",
@@ -96,8 +99,10 @@ def build_pages() -> dict[str, str]:
         "|---|---|---|---|",
     ]
     nets = "Nets that cut subjects out better than those that ship with the studio: [cut-outs](cutouts.md)."
-    index = "\n".join([*head, *lines, "", nets, ""])
-    return {"README.md": index, "cutouts.md": _cutouts_page(), **{f"{row.id}.md": _page(row) for row in rows.values()}}
+    fills = "Nets that draw where Retouch erased something large: [erasing](erasing.md)."
+    index = "\n".join([*head, *lines, "", nets, "", fills, ""])
+    nets_pages = {"cutouts.md": _cutouts_page(), "erasing.md": _erasing_page()}
+    return {"README.md": index, **nets_pages, **{f"{row.id}.md": _page(row) for row in rows.values()}}
 
 
 def _cutouts_page() -> str:
@@ -154,6 +159,48 @@ def _cutouts_page() -> str:
         "",
         "The commits fix the files of ViTMatte and SAM 2. SHA-256 of each BiRefNet file, compared when it comes and "
         "whenever it is loaded:",
+        "",
+        *digests,
+        "",
+    ]
+    return "\n".join([*head, *rows, *tail])
+
+
+def _erasing_page() -> str:
+    head = [
+        GENERATED_NOTE,
+        "# Nets that draw where something was erased",
+        "",
+        "LaMa (Suvorov et al., 2022) and MI-GAN (Sargsyan et al., 2023), in published ONNX files. *Settings* downloads "
+        "one at a click. Retouch then takes the first of this table that is here, by itself, where what was erased is "
+        "larger than a badge and stood before a busy ground; else what lies beside it is continued, as without a net. "
+        "A draft does not wait. With words and a model that draws by words, that one draws.",
+        "",
+        "| net | licence | download | memory in a run, at most | trained on |",
+        "|---|---|---|---|---|",
+    ]
+    rows, digests = [], []
+    for row in FILL_NETS.specs:
+        link = f"[{row.repo}]({HUB_URL}/{row.repo}) at `{row.revision[:8]}`"
+        cells = (link, row.licence, _gigabytes(row.download_bytes), _gigabytes(run_bytes(row)), FILL_SETS[row.id])
+        rows.append(f"| {' | '.join(cells)} |")
+        digests.append(f"- {row.id}: `{FILE_SHA256[row.repo, dict(row.options)['files']]}`")
+    tail = [
+        "",
+        "A square around each hole, at least twice as wide as the hole, goes through the net at 512 x 512; holes that "
+        "lie apart go one by one. What comes back is fitted to the tones at the rim, gets the grain from beside it "
+        "where it was enlarged, and stands inside the mask alone: outside, every byte stays. The receipt names net, "
+        "commit and licence, and the file is marked `compositeWithTrainedAlgorithmicMedia`.",
+        "",
+        "They run on the processor (ONNX Runtime), also where a GPU draws, one hole at a time on all cores. Memory and "
+        "seconds were measured on graphs rebuilt with random weights; the code was run on small graphs with the same "
+        "inputs and outputs, and no trained one has been run yet: how well they draw here is not measured. Expand does "
+        "not take them.",
+        "",
+        "The authors give code and weights under these licences. The sets that they were trained on have terms of use "
+        "of their own.",
+        "",
+        "SHA-256 of each file, compared when it comes and whenever it is loaded:",
         "",
         *digests,
         "",

@@ -18,6 +18,7 @@ from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
 from pipelines.models.devices import detect_machine
 from pipelines.models.families.birefnet import GENERAL, LITE, PORTRAIT
+from pipelines.models.families.fill_nets import FILL_NETS, LAMA, MIGAN
 from pipelines.models.families.sam2 import SAM2
 from pipelines.models.families.vitmatte import VITMATTE
 from pipelines.models.hub import DownloadManager, DownloadProgress
@@ -72,18 +73,27 @@ CAP_TEXT = "Commercial use below {} only"
 CONFIRM_FIRST_TEXT = "Confirm first that the bound of this licence is not reached."
 CONFIRMED_TEXT = "Confirmed. The model may draw now."
 NOT_CONFIRMED_TEXT = "The confirmation could not be written into the data folder."
-NETS_INFO = "BiRefNet sees whole subjects better, ViTMatte their edges, and SAM 2 what you point at."
+NETS_INFO = (
+    "BiRefNet sees whole subjects better, ViTMatte their edges, and SAM 2 what you point at. LaMa and MI-GAN draw "
+    "where Retouch erased something large."
+)
 NET_TITLES = {
     LITE.id: "BiRefNet lite",
     GENERAL.id: "BiRefNet",
     PORTRAIT.id: "BiRefNet portrait, for people alone",
     VITMATTE.id: "ViTMatte, for hair and other edges",
     SAM2.id: "SAM 2, for pointing",
+    LAMA.id: "LaMa, for Retouch",
+    MIGAN.id: "MI-GAN, for Retouch: smaller",
 }
 _SUBJECT_USE_TEXT = (
     "It frees hair, leaves and lattice better. What is kept takes the best BiRefNet that is here; drafts do not wait."
 )
+OFFERED_NETS = (*matting_choice.HUB_NETS, *FILL_NETS.specs)
+_FILL_USE_TEXT = "It draws where something large was erased, and the file says so; drafts do not wait."
 NET_USE_TEXTS = {
+    LAMA.id: _FILL_USE_TEXT,
+    MIGAN.id: _FILL_USE_TEXT,
     VITMATTE.id: "It draws the edges of what is kept anew. A large photo takes longer; drafts do not wait.",
     SAM2.id: "It finds what you point at. The first click on a photo takes this long, every other a moment.",
 }
@@ -98,6 +108,9 @@ LABEL_CHECK_TEXT = "The words on a product's label are read in the photo and in 
 NO_LABEL_CHECK_TEXT = (
     "The words on a label are not compared: that needs the package of requirements-ocr.txt, which is not installed."
 )
+FILL_OFFER_TEXT = "Drawn in place of what was erased: {}, {}, about {} a place here."
+FILL_OFFER_UNTIMED_TEXT = "Drawn in place of what was erased: {}, {}."
+FILL_MEMORY_TEXT = "It runs on the processor and takes {} of memory in a run."
 Updates: TypeAlias = dict[Any, Any]
 POLL_SECONDS = 0.5
 """Interval at which the progress of a download is shown."""
@@ -158,8 +171,8 @@ class SettingsTab:
         self.disk_models = gr.HTML("", elem_id="settings-disk")
 
     def _lay_out_nets(self) -> None:
-        gr.HTML("<h2>Better cut-outs</h2>")
-        choices = [(NET_TITLES[spec.id], spec.id) for spec in matting_choice.HUB_NETS]
+        gr.HTML("<h2>Better cut-outs and erasing</h2>")
+        choices = [(NET_TITLES[spec.id], spec.id) for spec in OFFERED_NETS]
         self.net = gr.Radio(choices, label="Net", info=NETS_INFO, value=LITE.id, elem_id="settings-net")
         self.net_offer_html = gr.HTML("", elem_id="settings-net-offer")
         self.net_panel = _lay_out_panel("settings-net-")
@@ -494,15 +507,21 @@ def render_offer(profile: Profile) -> str:
 
 
 def render_net_offer(net: ModelSpec, seconds: float | None = None) -> str:
-    """Render size, licence, seconds a photo and memory of a net for cut-outs, or that it is here, or does not fit."""
+    """Render size, licence, seconds a run and memory of a net, or that it is here, or does not fit."""
     memory = format_bytes(matting_choice.run_bytes(net))
+    fills = net in FILL_NETS.specs
+    memory_text = (FILL_MEMORY_TEXT if fills else NET_MEMORY_TEXT).format(memory)
     if not matting_choice.fits_memory(net):
         lines = [NET_TOO_LARGE_TEXT.format(memory, format_bytes(matting_choice.total_host_bytes()))]
     elif is_cached(net):
-        lines = [NET_HERE_TEXT, NET_MEMORY_TEXT.format(memory)]
+        lines = [NET_HERE_TEXT, memory_text]
     else:
-        size, timed = format_bytes(download_bytes(net)), NET_OFFER_TEXT if seconds else NET_OFFER_UNTIMED_TEXT
-        lines = [timed.format(size, net.licence, format_duration(seconds or 0)), NET_MEMORY_TEXT.format(memory)]
+        timed, untimed = (
+            (FILL_OFFER_TEXT, FILL_OFFER_UNTIMED_TEXT) if fills else (NET_OFFER_TEXT, NET_OFFER_UNTIMED_TEXT)
+        )
+        offer = timed if seconds else untimed
+        size = format_bytes(download_bytes(net))
+        lines = [offer.format(size, net.licence, format_duration(seconds or 0)), memory_text]
     lines.insert(1, NET_USE_TEXTS.get(net.id, _SUBJECT_USE_TEXT))
     return f'<div class="dbx-facts">{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
 
@@ -541,7 +560,7 @@ def _find_profile(profile_id: str) -> Profile:
 
 
 def _find_net(net_id: str) -> ModelSpec:
-    found = next((spec for spec in matting_choice.HUB_NETS if spec.id == net_id), None)
+    found = next((spec for spec in OFFERED_NETS if spec.id == net_id), None)
     if found is None:
         raise BadInput(f"There is no net {net_id!r}.")
     return found

@@ -12,6 +12,9 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, Subject, Verb
 from pipelines.core.rendering import Caption, RenderedImages, RenderRequest, ToolOutput
 
+FILL_ROLE = "fill"
+"""The role of a net from the hub that fills a hole in a photo; a job has it where one is here."""
+
 
 class ToolContext(Protocol):
     """Gives a running tool its files, models and face detector."""
@@ -92,6 +95,7 @@ class Tool:
     of these alone draws nothing anew. `caption` says what the form asks a model to draw, without looking at a picture.
     `place_looks` are those options of the first choice with tiles that show a place; where the default is a plain
     ground, the page suggests some.
+    `fills_holes`: it borrows the model of `FILL_ROLE`, where one is here.
     """
 
     id: str
@@ -109,3 +113,4 @@ class Tool:
     blend_only_fields: tuple[str, ...] = ()
     caption: Callable[[Any], Caption] | None = None
     place_looks: tuple[str, ...] = ()
+    fills_holes: bool = False

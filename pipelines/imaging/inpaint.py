@@ -31,7 +31,7 @@ def inpaint(image: Image, mask: Alpha, seed: int) -> Image:
         return image.copy()
     if hole.mean() > 0.95:
         raise ValueError("nothing is left to fill the hole from")
-    window = _find_source_window(hole)
+    window = find_source_window(hole)
     part = image[window].astype(np.float32)
     filled = _inpaint_window(part, hole[window], np.random.default_rng(seed))
     soft = np.where(hole[window], 1.0, np.clip(mask[window] * 2, 0, 1)).astype(np.float32)[..., None]
@@ -40,7 +40,7 @@ def inpaint(image: Image, mask: Alpha, seed: int) -> Image:
     return out
 
 
-def _find_source_window(hole: Mask) -> tuple[slice, slice]:
+def find_source_window(hole: Mask) -> tuple[slice, slice]:
     """Return the hole's box with as much again on each side to take from."""
     rows, columns = np.nonzero(hole.any(axis=1))[0], np.nonzero(hole.any(axis=0))[0]
     reach = max(48, int(max(rows[-1] - rows[0], columns[-1] - columns[0])))
@@ -52,9 +52,18 @@ def _find_source_window(hole: Mask) -> tuple[slice, slice]:
 
 def _inpaint_window(image: Float32Array, hole: Mask, rng: np.random.Generator) -> Float32Array:
     """Fill the hole of a window, float32 H x W x 3."""
-    tone = _inpaint_tones(image, hole)
-    whole = np.where(hole[..., None], tone, image).astype(np.float32)
-    guide = np.asarray(cv2.GaussianBlur(whole, (0, 0), TEXTURE_SIGMA_PX), np.float32)
+    return add_texture(image, _inpaint_tones(image, hole), hole, TEXTURE_SIGMA_PX, rng)
+
+
+def add_texture(
+    image: Float32Array, tones: Float32Array, hole: Mask, sigma_px: float, rng: np.random.Generator
+) -> Float32Array:
+    """Fill the hole with `tones` and with what is finer than `sigma_px` beside it, from places of the same tone.
+
+    All are H x W x 3, 0 to 255; `tones` may be anything outside the hole.
+    """
+    whole = np.where(hole[..., None], tones, image).astype(np.float32)
+    guide = np.asarray(cv2.GaussianBlur(whole, (0, 0), sigma_px), np.float32)
     search = _PatchMatch.initialize(guide, hole, rng)
     for rounds in (2, 1):
         search.propagate(rounds)
@@ -79,12 +88,18 @@ def _inpaint_tones(image: Float32Array, hole: Mask) -> Float32Array:
     gap = (share < 0.5).astype(np.uint8)
     diffused = cv2.GaussianBlur(cv2.inpaint(small, gap, 5, cv2.INPAINT_TELEA).astype(np.float32), (0, 0), 1.0)
     large = np.asarray(cv2.resize(diffused, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return fit_to_rim(image, large, hole)
+
+
+def fit_to_rim(image: Float32Array, filled: Float32Array, hole: Mask) -> Float32Array:
+    """Shift the tones of `filled` smoothly so that along the hole's rim they are those of `image`; H x W x 3."""
+    known = (~hole).astype(np.float32)
     rim = ~hole & dilate_mask(hole, 4)
     # Blur only known pixels, so that the hole's old content does not tint the rim.
     blurred = cv2.GaussianBlur(image * known[..., None], (0, 0), 1.5)
     blurred = blurred / np.maximum(cv2.GaussianBlur(known, (0, 0), 1.5), 1e-3)[..., None]
-    error = (blurred - large) * rim[..., None]
-    return large + _fill_by_pyramid(np.asarray(error, np.float32), rim.astype(np.float32))
+    error = (blurred - filled) * rim[..., None]
+    return filled + _fill_by_pyramid(np.asarray(error, np.float32), rim.astype(np.float32))
 
 
 def _fill_by_pyramid(sums: Float32Array, weight: Float32Array) -> Float32Array:

@@ -43,6 +43,8 @@ PINS: Mapping[str, str] = {
     "onnx-community/BiRefNet-portrait-ONNX": "dd7167f6a8b54ff7efc29a4c988938d79866464f",
     "hustvl/vitmatte-small-composition-1k": "6a58ad7646403c1df626fbd746900aec7361ea1d",
     "facebook/sam2.1-hiera-tiny": "de431c4043854a71d8101e17995dfe596bf101a5",
+    "Carve/LaMa-ONNX": "c3c0c9e468934d62e79c329e35d82dd09ff8c444",
+    "andraniksargsyan/migan": "406830d0fa60666da0071c342ad2fbc8f30c5c64",
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""
 
@@ -58,6 +60,10 @@ FILE_SHA256: Mapping[tuple[str, str], str] = {
     ),
     ("onnx-community/BiRefNet-portrait-ONNX", "onnx/model.onnx"): (
         "1ba1c8ff5a7bbfadc8d8d13fb11d7be793f91f23d9d466549e37a854f6668f99"
+    ),
+    ("Carve/LaMa-ONNX", "lama_fp32.onnx"): "1faef5301d78db7dda502fe59966957ec4b79dd64e16f03ed96913c7a4eb68d6",
+    ("andraniksargsyan/migan", "migan_pipeline_v2.onnx"): (
+        "6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b"
     ),
 }
 """Digests of weights in a repository whose commit is not known, and of ONNX files, which are checked whenever they are

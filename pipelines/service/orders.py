@@ -13,7 +13,7 @@ from pipelines.core.job import Job
 from pipelines.core.models import Profile
 from pipelines.core.params import MAX_SEED, Params
 from pipelines.core.stream import wait_for_result
-from pipelines.core.tools import Tool
+from pipelines.core.tools import FILL_ROLE, Tool
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
 from pipelines.models import nets
@@ -22,6 +22,7 @@ from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.models.hub import DownloadManager
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
+from pipelines.models.nets.fill_choice import find_fill_net
 from pipelines.models.nets.matting_choice import choose_hub_nets
 from pipelines.models.registry import all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
@@ -158,6 +159,8 @@ class StudioService:
             ids["matte-detail"] = nets.ISNET.id
         if self.settings.matting == "both":
             ids |= choose_hub_nets(for_portrait=tool.person)
+        if tool.fills_holes and (fill_net := find_fill_net()):
+            ids[FILL_ROLE] = fill_net.id
         if "control" in self.profile.specs:
             ids["map-pose"] = control_annotators.best_pose_id()
         return {**self.profile.specs, **ids}

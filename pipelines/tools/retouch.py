@@ -25,8 +25,10 @@ from pipelines.core.params import (
     subject_of,
 )
 from pipelines.core.rendering import RenderRequest, ToolOutput
-from pipelines.core.tools import Tool, ToolContext
+from pipelines.core.tools import FILL_ROLE, Tool, ToolContext
 from pipelines.imaging.inpaint import inpaint
+from pipelines.imaging.net_fill import inpaint_by_net
+from pipelines.imaging.patch_fill import continue_surroundings
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import shrink_to_side
 
@@ -38,10 +40,19 @@ WORDS_UNUSED_NOTICE = (
     "The place was filled from its surroundings."
 )
 LARGE_AREA_NOTICE = (
-    "What was erased is large, and no model is here that draws what stood behind it: the place is filled with tones "
-    "from beside it, which shows. Look at it before you use it."
+    "What was erased is large, and no model is here that draws what stood behind it: edges and texture from "
+    "beside it were continued, so it may show, or show a thing twice. Look at it before you use it."
 )
-LARGE_RADIUS_RATIO = 0.04  # of the largest disc inside the mask, over the longer side; above it a fill may be a smear
+DRAFT_NOTICE = (
+    "What was erased is large: the draft continues what lies beside it. In the picture that is kept, a net draws."
+)
+NET_NOTICE = (
+    "What was erased is large, so a trained net drew what stands there now. It was never in the photo, and the file "
+    "says so."
+)
+DRAWING_STAGE = "Drawing"
+TONES_RADIUS_RATIO = 0.018  # of the largest disc inside the mask, over the longer side; above it tones are a smear
+LARGE_RADIUS_RATIO = 0.04  # the same; above it also edges and texture that are continued may show
 MIN_RING_PIXELS = 100
 PLAIN_LIGHTNESS_STD = 6.0  # of what surrounds the mask, after its slope is taken away; walls and skies have less
 
@@ -107,14 +118,11 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if (mask > 0.5).mean() > MAX_MASK_RATIO:
         raise BadInput("The mask covers more than half of the picture: too much to fill from the rest.", param="mask")
     emit("Reading the mask", 1, 1, lambda: _tint_mask(photo, mask))
-    notices = ()
     if params.prompt and context.has_verb("inpaint"):
-        filled = _draw_in_mask(params, context, emit, photo, mask)
+        filled, notices = _draw_in_mask(params, context, emit, photo, mask), ()
     else:
-        filled = inpaint(photo, mask, context.seed)
-        notices = ((WORDS_UNUSED_NOTICE,) if params.prompt else ()) + (
-            (LARGE_AREA_NOTICE,) if _may_smear(photo, mask) else ()
-        )
+        filled, notices = _fill_from_surroundings(context, emit, photo, mask)
+        notices = ((WORDS_UNUSED_NOTICE,) if params.prompt else ()) + notices
     image = np.where(mask[..., None] == 0, photo, filled)
     emit("Erasing", 1, 1, image)
     alphas = () if context.draft else (mask,)  # says to programs what was erased
@@ -141,20 +149,38 @@ def _grow_mask(mask: Alpha, radius_px: float) -> Alpha:
     return np.clip((np.float32(radius_px) - distance) / 2 + (distance == 0), 0, 1).astype(np.float32)
 
 
-def _may_smear(photo: Image, mask: Alpha) -> bool:
-    """Tell whether the mask is large and its surroundings are no plain wall, which can be continued at any size."""
+def _is_plain_around(photo: Image, mask: Alpha, radius_px: float) -> bool:
+    """Tell whether what lies within `radius_px` of the mask is a plain wall, which can be continued at any size."""
     inside = mask > 0.5
-    radius_px = float(cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5).max())
-    if radius_px <= LARGE_RADIUS_RATIO * max(mask.shape):
-        return False
     distance_px = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
     rows, columns = np.nonzero((distance_px > 0) & (distance_px <= radius_px))
     if rows.size < MIN_RING_PIXELS:
-        return True
+        return False
     lightness = cv2.cvtColor(cv2.GaussianBlur(photo, (0, 0), 2), cv2.COLOR_RGB2LAB)[rows, columns, 0] / np.float32(2.55)
     plane = np.stack((rows, columns, np.ones_like(rows)), axis=1).astype(np.float64)
     slope = np.linalg.lstsq(plane, lightness, rcond=None)[0]
-    return float(np.std(lightness - plane @ slope)) > PLAIN_LIGHTNESS_STD
+    return float(np.std(lightness - plane @ slope)) <= PLAIN_LIGHTNESS_STD
+
+
+def _fill_from_surroundings(
+    context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha
+) -> tuple[Image, tuple[str, ...]]:
+    """Fill with tones from beside the mask; where that would smear, continue edges and texture, or let a net draw."""
+    radius_px = float(cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5).max())
+    longer_side = max(mask.shape)
+    if radius_px <= TONES_RADIUS_RATIO * longer_side or _is_plain_around(photo, mask, radius_px):
+        return inpaint(photo, mask, context.seed), ()
+    if radius_px <= LARGE_RADIUS_RATIO * longer_side:
+        return continue_surroundings(photo, mask, context.seed), ()
+    net_id = context.spec_for_role(FILL_ROLE)
+    if context.draft or net_id == FILL_ROLE:
+        notice = LARGE_AREA_NOTICE if net_id == FILL_ROLE else DRAFT_NOTICE
+        return continue_surroundings(photo, mask, context.seed), (notice,)
+    filled = photo
+    with context.borrow_model(net_id) as net:
+        for index, filled in enumerate(inpaint_by_net(photo, mask, net.fill_square, net.side_px, context.seed)):
+            emit(DRAWING_STAGE, index + 1, index + 1, filled)
+    return filled, (NET_NOTICE,)
 
 
 def _draw_in_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha) -> Image:
@@ -177,7 +203,8 @@ TOOL = Tool(
     run=run,
     is_edit=True,
     strengths=("Mask and erase", "Outside the mask byte for byte", "Grain matched"),
-    limits=("Fills with tones and texture from beside the place; objects behind it need a GPU model",),
+    limits=("Continues tones, edges and texture from beside the place; to draw there it needs a net of Settings",),
     model_strengths=(("Fill by words", "inpaint"),),
     examples=("coffee",),
+    fills_holes=True,
 )

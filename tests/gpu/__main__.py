@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
             rows.append(f"| {name} | random | {type(error).__name__}: {str(error).splitlines()[0]} |||||||")
         log.warning("%s", rows[-1])
     for spec in all_specs():
-        if not args.names and spec.repo and spec.verbs and spec.family != "maps" and is_cached(spec):
+        if not args.names and spec.repo and spec.verbs and spec.family not in ("maps", "fill-nets") and is_cached(spec):
             rows += [figure.to_row() for figure in measure_trained(spec, args)]
     page = "\n".join(rows) + "\n"
     if args.out is None:

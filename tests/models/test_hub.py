@@ -53,6 +53,7 @@ FETCHED = (
     "birefnet",
     "vitmatte",
     "sam2",
+    "fill-nets",
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,15 @@ import PIL.Image
 import pytest
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Image
+from pipelines.core.geometry import Alpha, Cutout, Image, Mask
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject
 from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import FILL_ROLE
+from pipelines.imaging import patch_fill
 from pipelines.imaging.inpaint import inpaint
+from pipelines.imaging.net_fill import inpaint_by_net
+from pipelines.imaging.patch_fill import continue_surroundings
 from pipelines.tools import retouch
 from tests.support.examples import Recorder, load_example, make_blob, make_noise
 from tests.support.fake_context import FakeContext
@@ -65,6 +71,54 @@ def test_a_hole_at_the_border_is_filled_from_inside() -> None:
 def test_nothing_to_take_from_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing is left"):
         inpaint(make_wall(), np.ones((100, 120), np.float32), 1)
+
+
+def test_a_lattice_is_continued_where_tones_would_smear() -> None:
+    """Structure that repeats comes back; the truth is known."""
+    y, x = np.mgrid[:160, :200]
+    bars = (np.abs((x + y) % 24 - 12) < 3) | (np.abs((x - y) % 24 - 12) < 3)
+    truth = np.repeat(np.where(bars, 40, 190).astype(np.uint8)[..., None], 3, axis=2)
+    hole = make_spot(truth, (100, 80), 32)
+    marked = truth.copy()
+    marked[hole > 0] = (200, 20, 20)
+    made, tones = continue_surroundings(marked, hole, 1), inpaint(marked, hole, 1)
+    errors = [np.abs(each[hole > 0].astype(float) - truth[hole > 0]).mean() for each in (made, tones)]
+    assert errors[0] < 0.3 * errors[1]
+    assert (made[hole == 0] == truth[hole == 0]).all()
+    assert (made == continue_surroundings(marked, hole, 1)).all()
+
+
+def test_what_cannot_be_continued_is_an_error_and_a_hole_at_the_border_is_none() -> None:
+    busy = np.kron(make_noise(12, 16, 128, 50), np.ones((10, 10, 1), np.uint8))
+    with pytest.raises(ValueError, match="nothing is left"):
+        continue_surroundings(busy, np.ones(busy.shape[:2], np.float32), 1)
+    assert (continue_surroundings(busy, np.zeros(busy.shape[:2], np.float32), 1) == busy).all()
+    marked, hole = busy.copy(), np.zeros(busy.shape[:2], np.float32)
+    hole[:, 110:] = 1
+    marked[hole > 0] = (255, 0, 255)
+    made = continue_surroundings(marked, hole, 1)
+    assert (made[hole == 0] == busy[hole == 0]).all()
+    assert not (made[hole > 0] == (255, 0, 255)).all(axis=1).any(), "nothing of what was erased comes back"
+    comb = np.zeros(busy.shape[:2], np.float32)
+    comb[:, ::2] = 1
+    assert (continue_surroundings(busy, comb, 1) == inpaint(busy, comb, 1)).all(), "no whole patch is left"
+
+
+def test_a_large_hole_is_searched_on_small_copies_and_copied_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patch_fill, "MAX_SEARCHED", 200)
+    monkeypatch.setattr(patch_fill, "_BLOCK_PIXELS", 1000)
+    stripes = np.repeat(np.where(np.arange(300) // 20 % 2, 60, 180).astype(np.uint8)[None], 240, axis=0)
+    truth = np.repeat(stripes[..., None], 3, axis=2)
+    hole = make_spot(truth, (150, 120), 60)
+    marked = truth.copy()
+    marked[hole > 0] = (200, 20, 20)
+    made = continue_surroundings(marked, hole, 1)
+    assert (made[hole == 0] == truth[hole == 0]).all()
+    levels = np.unique(made[hole > 0][:, 1])
+    assert levels.min() >= 60
+    assert levels.max() <= 180
+    wrong = np.abs(made[hole > 0].astype(float) - truth[hole > 0]).mean()
+    assert wrong < np.abs(inpaint(marked, hole, 1)[hole > 0].astype(float) - truth[hole > 0]).mean()
 
 
 # ---------------------------------------------------------------- the tool
@@ -174,7 +228,7 @@ def encode_upload(image: Image) -> tuple[str, bytes]:
     return "a.png", buffer.getvalue()
 
 
-@pytest.mark.parametrize(("radius", "is_told"), [(3, False), (30, True)])
+@pytest.mark.parametrize(("radius", "is_told"), [(3, False), (6, False), (30, True)])
 def test_a_large_fill_before_a_busy_place_is_told(radius: int, is_told: bool) -> None:
     """What stood behind it is not known; a plain wall is continued at any size."""
     busy = np.kron(make_noise(15, 20, 128, 60), np.ones((10, 10, 1), np.uint8))
@@ -182,3 +236,60 @@ def test_a_large_fill_before_a_busy_place_is_told(radius: int, is_told: bool) ->
     assert (retouch.LARGE_AREA_NOTICE in run_retouch(context, mask="m").notices) is is_told
     wall = np.full_like(busy, 150)
     assert run_retouch(FakeContext(wall, make_spot(wall, (100, 75), radius)), mask="m").notices == ()
+
+
+class WithNet(FakeContext):
+    """A context with a net from the hub, which draws green stripes."""
+
+    def spec_for_role(self, role: str) -> str:
+        return "lama" if role == FILL_ROLE else role
+
+    @contextmanager
+    def borrow_model(self, spec_id: str) -> Iterator[Any]:
+        assert spec_id == "lama"
+        yield DrawGreenStripes()
+
+
+class DrawGreenStripes:
+    side_px = 64
+
+    def fill_square(self, image: Image, hole: Mask) -> Image:
+        assert image.shape == (64, 64, 3)
+        assert hole.any()
+        stripes = np.full_like(image, 128)
+        stripes[..., 1] = np.where(np.arange(64) // 8 % 2, 230, 30)
+        return np.where(hole[..., None], stripes, image)
+
+
+def test_a_net_that_is_here_draws_in_a_large_place_and_only_there() -> None:
+    busy = np.kron(make_noise(15, 20, 128, 60), np.ones((10, 10, 1), np.uint8))
+    mask = make_spot(busy, (100, 75), 30)
+    made = run_retouch(WithNet(busy, mask), mask="m")
+    assert made.notices == (retouch.NET_NOTICE,)
+    assert (made.images[0][mask == 0] == busy[mask == 0]).all()
+    spread = made.images[0][60:90, 85:115].astype(float).std(axis=(0, 1))
+    assert spread[1] > 2 * spread[0]
+    small = run_retouch(WithNet(busy, make_spot(busy, (100, 75), 3)), mask="m")
+    assert small.notices == (), "patches fill a small place, and the file need not name a net"
+    draft = run_retouch(WithNet(busy, mask, draft=True), mask="m")
+    assert draft.notices == (retouch.DRAFT_NOTICE,)
+
+
+def test_holes_that_lie_apart_are_drawn_one_by_one_and_no_square_sees_what_was_there() -> None:
+    photo = np.full((300, 500, 3), 120, np.uint8)
+    mask = np.maximum(make_spot(photo, (80, 80), 40), make_spot(photo, (420, 220), 30))
+    photo[mask > 0] = (250, 0, 0)
+    seen: list[Image] = []
+
+    def fill(image: Image, hole: Mask) -> Image:
+        seen.append(image[~hole])
+        return np.where(hole[..., None], np.uint8(120), image)
+
+    pictures = list(inpaint_by_net(photo, mask, fill, 64, 1))
+    assert len(pictures) == 2
+    assert (pictures[0][mask == 0] == 120).all()
+    assert np.abs(pictures[1].astype(int) - 120).max() <= 2
+    assert max(int(np.abs(pixels.astype(int) - 120).max()) for pixels in seen) <= 2
+    many = np.zeros((300, 500), np.float32)
+    many[10::40, 10::40] = 1
+    assert len(list(inpaint_by_net(photo, many, fill, 64, 1))) == 1

@@ -18,6 +18,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.models import ModelSpec
 from pipelines.models import nets, profiles
 from pipelines.models.families.birefnet import GENERAL, LITE
+from pipelines.models.families.fill_nets import FILL_NETS
 from pipelines.models.hub import DownloadManager, DownloadProgress, HubFile
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache
@@ -248,13 +249,21 @@ def test_better_nets_are_offered_with_size_licence_seconds_and_memory_and_come_a
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**12)
     made = build_tab(tmp_path)
-    assert [choice for _, choice in made.net.choices] == [net.id for net in matting_choice.HUB_NETS]
+    assert [choice for _, choice in made.net.choices] == [
+        net.id for net in (*matting_choice.HUB_NETS, *FILL_NETS.specs)
+    ]
     for net in matting_choice.HUB_NETS:
         shown = made.choose_net(make_request(), net.id)
         seconds = 0.5 * float(dict(net.options)["u2net_runs"])
         told = f"{format_bytes(net.download_bytes)}, {net.licence}, about {format_duration(seconds)} a photo here"
         assert told in shown[made.net_offer_html]
         assert format_bytes(matting_choice.run_bytes(net)) in shown[made.net_offer_html]
+        words = {unescape(word).strip() for word in re.split(r"<[^>]*>", shown[made.net_offer_html])} - {""}
+        assert not [word for word in words if not is_translated(word)]
+    for net in FILL_NETS.specs:
+        shown = made.choose_net(make_request(), net.id)
+        told = f"{format_bytes(net.download_bytes)}, {net.licence}, about"
+        assert told in shown[made.net_offer_html]
         words = {unescape(word).strip() for word in re.split(r"<[^>]*>", shown[made.net_offer_html])} - {""}
         assert not [word for word in words if not is_translated(word)]
     shown = collect_all(made.download_net(make_request(), LITE.id))

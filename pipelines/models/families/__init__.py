@@ -6,6 +6,7 @@ from pipelines.core.models import ModelFamily
 from pipelines.models import nets
 from pipelines.models.families.birefnet import BIREFNET_FAMILY
 from pipelines.models.families.control_nets import CONTROL_NETS
+from pipelines.models.families.fill_nets import FILL_NETS
 from pipelines.models.families.flux2 import FLUX2_FAMILY
 from pipelines.models.families.krea import KREA_FAMILY
 from pipelines.models.families.longcat import LONGCAT_FAMILY
@@ -33,6 +34,7 @@ FAMILIES: tuple[ModelFamily, ...] = (
     BIREFNET_FAMILY,
     VITMATTE_FAMILY,
     SAM2_FAMILY,
+    FILL_NETS,
     ANNOTATORS,
     TEXT_READER_FAMILY,
 )

@@ -15,12 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Alpha, Image
 from pipelines.core.models import ModelSpec
-from pipelines.models import pinned_revisions
-from pipelines.models.bundled_weights import compute_sha256
-from pipelines.models.diffusion import loader
+from pipelines.models.nets.hub_file import find_known_file
 from pipelines.models.nets.matting_net import OnnxMattingNet
 from pipelines.models.nets.u2net import CHANNEL_DEVIATIONS, CHANNEL_MEANS
 
@@ -39,11 +36,7 @@ class BiRefNet(OnnxMattingNet):
         self._run_slots = _RUN_SLOT
 
     def _find_files(self, spec: ModelSpec) -> Sequence[Path]:
-        name = dict(spec.options)["files"]
-        path = loader.find_checkpoint(spec).folder / name
-        if compute_sha256(path) != pinned_revisions.FILE_SHA256[spec.repo, name]:
-            raise ModelUnavailable(f"{path} is damaged or another file than the one that is known: delete it.")
-        return (path,)
+        return (find_known_file(spec),)
 
     def predict_map(self, image: Image) -> Alpha:
         """See `OnnxMattingNet.predict_map`; the net itself gives logits."""
