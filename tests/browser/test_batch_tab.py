@@ -48,6 +48,8 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     expect(page.locator("#batch-told")).to_contain_text("There is no picture '3.png'")
     expect(page.locator("#batch-told")).to_contain_text("4 · 1.png")
     expect(page.locator("#batch-told")).to_contain_text("are free")
+    assert page.locator("#batch-told th").all_inner_texts() == ["Row", "Column", "What is wrong"]
+    expect(page.locator("#batch-told")).not_to_contain_text("invalid_request")  # for programs
     assert [row.job.id for row in studio.service.jobs.list_jobs("local")] == before
 
     page.locator("#batch-start").click()

@@ -5,6 +5,8 @@ axe-core (MPL-2.0) judges; the package `axe-playwright-python` brings it, for te
 
 from __future__ import annotations
 
+import re
+
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
@@ -48,6 +50,13 @@ def find_violations(page: Page, tab: str, dark: bool, rules: dict[str, object]) 
     ]
 
 
+def find_other_name(page: Page, tab: str) -> list[str]:
+    """A tab that is called otherwise in the navigation than on its page; the first page says what all are for."""
+    link = page.locator(f'.dbx-nav a[href="#{tab}"]')
+    name, heading = (each.text_content() or "" for each in (link, page.locator(f"#tab-{tab} h1").first))
+    return [f"{tab}: {name}, {heading}"] if tab != "home" and name.casefold() not in heading.casefold() else []
+
+
 def finish_job(studio: ServedPage, tool: str, **values: object) -> None:
     """A picture that its tab shows as soon as it is opened."""
     photo = next(row.file_id for row in studio.service.uploads.list_examples() if row.name == "coffee")
@@ -85,12 +94,17 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, st
             show_tab(page, tab)
             if tab == "product":
                 expect(page.locator("#product-save")).to_be_enabled()
+                assert "Relit" not in (page.locator("#product-stage").text_content() or "")  # nothing was
             for width, looks in (
                 (1280, ((False, ALL_RULES), (True, ONLY_COLOUR_RULES))),
                 (390, ((False, NO_COLOUR_RULES),)),
             ):
                 set_width(page, tab, width)
                 found += [row for dark, rules in looks for row in find_violations(page, tab, dark, rules)]
+            found += [f"{tab}: {word}" for word in WORDS_OF_THE_TRADE.findall(page.locator(f"#tab-{tab}").inner_text())]
+            found += find_other_name(page, tab)
+            if tab == "product":
+                expect(page.locator("#tab-product [data-zero='as the look asks']")).to_have_count(1)
             page.evaluate(REMOVE_TAB_JS, tab)
         assert not found, "\n".join(found)
 
@@ -113,6 +127,21 @@ FIND_SMALL_TARGETS_JS = """(tab) => [
   .filter(([node, box]) => box.height > 1 && Math.max(box.height, node.getBoundingClientRect().height) < 43.5)
   .map(([node, box]) => `${tab}: ${Math.round(box.height)} px, ${node.id || node.ariaLabel || node.textContent}`)"""
 """What a finger is to hit and is too low for one. A card's link is as large as its card."""
+WORDS_OF_THE_TRADE = re.compile(
+    r"\bmattes?\b|\binpaint\w*|Draft · Draft|Away with it|Apply settings again|Automatic placement", re.IGNORECASE
+)
+"""What strangers did not understand."""
+FIND_ENGLISH_JS = """(tab) => {
+  const english = /\\b(the|of|and|with|your|you|are|left|this|pictures?|rows|done|drop)\\b|\\d\\.\\d+ (s|[MG]B|TFLOP)/i;
+  const found = [], walk = document.createTreeWalker(document.getElementById(`tab-${tab}`), NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const { data, parentElement: at } = walk.currentNode;
+    const is_ours = !at.closest("style, script, code, pre, textarea, .cm-editor, [translate=no]");
+    if (at.offsetParent && is_ours && english.test(data)) found.push(`${tab}: ${data.trim()}`);
+  }
+  return found;
+}"""
+"""Visible text that is not German, a number in the English way among it."""
 MAX_FOLDED_HEIGHT_PX = 3400
 """Pixels of the first page's height on a phone: four screens."""
 
@@ -130,9 +159,16 @@ def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there
             show_tab(page, tab)
             if tab == "kit":
                 expect(page.locator("#kit-also a")).to_be_visible()
+            if tab == "library":
+                expect(page.locator("#library-where")).to_have_text(re.compile(r"^\s*1–\d von \d\s*$"))
+            if tab == "upscale":
+                page.locator("#upscale-photo input[type=file]").set_input_files(EXAMPLES / "README.md")
+                expect(page.locator("#upscale-photo [role=alert]")).to_contain_text("Diese Datei ist kein Bild")
             for width in (390, 1280):
                 set_width(page, tab, width)
                 found += [f"{width}, {row}" for row in page.evaluate(FIND_OVERFLOW_JS, tab)]
                 found += page.evaluate(FIND_SMALL_TARGETS_JS, tab) if width == 390 else []
+            found += page.evaluate(FIND_ENGLISH_JS, tab)
+            found += find_other_name(page, tab)
             page.evaluate(REMOVE_TAB_JS, tab)
     assert not found, "\n".join(found)

@@ -6,6 +6,7 @@ Each width goes from tab to tab of one open page: a page is seconds of a process
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,12 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
     assert row.status == "done", row.error
     expect(page.locator(f"#{tool.id}-save")).to_be_enabled()
     expect(line).to_contain_text("Done in")
+    if tool.id in ("cutout", "motion"):  # the ground of what is transparent, and of nothing else
+        expect(page.locator(f"#{tool.id}-box .see-through")).to_have_count(int(tool.id == "cutout"))
+    if tool.id == "cutout":
+        page.evaluate("document.body.classList.add('dark')")
+        expect(page.locator("#cutout-live img")).to_have_css("background-image", re.compile(r"rgb\(74, 74, 70\)"))
+        page.evaluate("document.body.classList.remove('dark')")
     seen = page.evaluate(f"window.seen['{tool.id}-live']")
     assert any(source.startswith("data:image/jpeg") for source in seen), "no preview arrived"
     assert not seen[-1].startswith("data:"), "what stays is the file itself"

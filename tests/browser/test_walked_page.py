@@ -280,13 +280,17 @@ def test_what_is_no_picture_is_said_at_its_field_and_one_word_takes_the_place_of
     page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
     show_tab(page, "upscale")
+    page.locator("#upscale-example-chelsea").click()
+    expect(page.locator("#upscale-live img")).to_be_visible()
     field = page.locator("#upscale-photo")
+    field.get_by_label("Remove Image").click()
     (tmp_path / "doc.pdf").write_bytes(b"%PDF-1.4")
     field.locator("input[type=file]").set_input_files(tmp_path / "doc.pdf")
     expect(field.locator("[role=alert]")).to_contain_text("This file is no picture")
     (tmp_path / "empty.png").write_bytes(b"")
     field.locator("input[type=file]").set_input_files(tmp_path / "empty.png")
     expect(field.locator("[role=alert]")).to_contain_text("empty")
+    expect(page.locator("#upscale-live img")).to_have_count(0)  # a refused file leaves no picture of another one
     (tmp_path / "broken.png").write_bytes((EXAMPLES / "coffee.jpg").read_bytes()[:900])
     field.locator("input[type=file]").set_input_files(tmp_path / "broken.png")
     expect(field.locator("[role=alert]")).not_to_contain_text("empty")
@@ -329,6 +333,7 @@ def test_the_last_result_is_called_so_and_new_begins_anew(page: Page, studio: Se
     page.reload()
     show_tab(page, "headshot")
     expect(find_progress_line(page, "headshot")).to_contain_text("Last result · Done in")
+    expect(page.locator("#headshot-consent input")).not_to_be_checked()  # nobody has ticked it on this page
     page.locator("#headshot-new").click()
     expect(page.locator("#headshot-live img")).to_have_count(0)
     expect(page.locator("#headshot-photo img")).to_have_count(0)
@@ -340,22 +345,24 @@ def test_the_last_result_is_called_so_and_new_begins_anew(page: Page, studio: Se
 def test_download_all_hands_over_the_batch_that_is_shown(page: Page, studio: ServedPage, tmp_path: Path) -> None:
     show_tab(page, "batch")
     page.locator("#batch-which input").click()
-    page.get_by_role("option", name="Cut-out").click()
+    page.get_by_role("option", name="Slow Motion").click()
     for names in (("first",), ("second", "third")):
         files = [write_picture(tmp_path / f"{name}.png", 90) for name in names]
         page.locator("#batch-files input[type=file]").first.set_input_files(files)
         expect(find_progress_line(page, "batch")).to_contain_text("Start makes a picture of each row")
+        studio.gate.open.clear()
         page.locator("#batch-start").click()
-        expect(find_progress_line(page, "batch")).to_contain_text(re.compile(f"of {len(names)} rows"))
-        wait_until(studio.is_idle, 60)
-        expect(find_progress_line(page, "batch")).to_contain_text(re.compile("Done"))
-        if page.locator("#batch-save").is_enabled():
-            with page.expect_download() as caught:
-                page.locator("#batch-save").click()
-            with zipfile.ZipFile(caught.value.path()) as archive:
-                held = " ".join(archive.namelist())
-            assert all(name in held for name in names)
-            assert len(names) == 1 or "first" not in held
+        expect(find_progress_line(page, "batch")).to_contain_text(f"0 of {len(names)} rows")
+        expect(page.locator("#batch-save")).to_be_disabled()  # nothing of the batch before is handed over
+        studio.gate.open.set()
+        expect(find_progress_line(page, "batch")).to_contain_text(f"Done: {len(names)} of {len(names)} rows")
+        expect(page.locator("#batch-save")).to_be_enabled()
+        with page.expect_download() as caught:
+            page.locator("#batch-save").click()
+        with zipfile.ZipFile(caught.value.path()) as archive:
+            held = " ".join(archive.namelist())
+        assert all(name in held for name in names)
+        assert len(names) == 1 or "first" not in held
 
 
 def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_without_one(
@@ -379,6 +386,16 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     assert box["width"] > 500
     expect(find_progress_line(page, "retouch")).to_contain_text("Paint over what should go, then Apply.")
     expect(page.locator("#tab-retouch [role=alert]")).to_have_count(0)  # nobody did anything wrong
+    page.locator("#retouch-brush-use").click()
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    expect(canvas).to_be_visible()
+    buttons = page.locator("#retouch-brush-use, #retouch-brush-drop").all_inner_texts()
+    assert buttons == ["Apply", "Discard"]
+    brushes = page.locator("#retouch-editor .toolbar-wrap:has(.half-container)")
+    expect(brushes).to_have_css("background-color", "rgb(255, 255, 255)")  # over the photo
+    size = brushes.bounding_box()
+    assert size is not None
+    assert size["width"] >= 44
     page.locator("#retouch-brush-drop").click()
     expect(page.locator("#retouch-box")).to_be_visible()
     page.locator("#retouch-brush").click()
@@ -435,6 +452,8 @@ def test_small_things_of_the_other_tabs(page: Page, studio: ServedPage) -> None:
     page.locator("#verify-picture input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
     expect(page.locator("#verify-answer")).to_contain_text("content credentials")
     expect(page.locator("#verify-picture img")).to_be_visible()
+    sizes = page.locator("#verify-answer *").evaluate_all("rows => rows.map((row) => getComputedStyle(row).fontSize)")
+    assert max(float(size.removesuffix("px")) for size in sizes) <= 18, "a sentence, no title"
     show_tab(page, "kept")
     expect(page.locator("#tab-kept input[type=color].none").first).to_be_visible()
     page.get_by_role("button", name="Delete this character").click()

@@ -19,7 +19,7 @@ from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
 from ui.tool_tab import text
-from ui.tool_tab.layout import ToolTab
+from ui.tool_tab.layout import CONSENT_FIELD, ToolTab
 from ui.tool_tab.look_choice import (
     EXTRA_LOOKS_SECONDS,
     LOOK_COUNT,
@@ -338,7 +338,10 @@ class JobFollower:
         """
         number = self.begin_request(state)
         state.job_id = ""
-        filled = await run_in_threadpool(self.view.fill_form, row.job.params, row.job.seed)
+        params = row.job.params
+        if is_last and row.finished is not None and CONSENT_FIELD in params:
+            params = {**params, CONSENT_FIELD: False}  # nobody has given it on this page
+        filled = await run_in_threadpool(self.view.fill_form, params, row.job.seed)
         if state.request_number != number:
             yield self.view.no_change()
             return

@@ -19,7 +19,7 @@ from ui.components.pictures import read_upload
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import BRUSH_OPACITY, CUTOUT_TOOL, MaskEditor
 from ui.tool_tab.state import TabState
-from ui.tool_tab.text import PAINT_LABEL, REPAIR_LABEL
+from ui.tool_tab.text import PAINT_FIRST_TEXT, PAINT_LABEL, REPAIR_LABEL
 from ui.tool_tab.updates import Updates
 
 CANVAS_SIDE_PX = 1024
@@ -82,7 +82,8 @@ class MaskEditorEvents:
             editor.upload.upload, self.use_upload, [editor.upload, *form_inputs], editor.components()
         )
         # The draft is a second event: Gradio's page shows no previews during an event that also hides the editor.
-        for done in (used, discarded, uploaded):
+        self.events.listen(used.then, self.draw_draft_of_painting, form_inputs)
+        for done in (discarded, uploaded):
             self.events.listen(done.then, self.draw_draft, form_inputs)
 
     async def open_editor(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
@@ -202,6 +203,17 @@ class MaskEditorEvents:
             yield self.events.view.no_change()
             return
         async for updates in self.events.follower.draw_draft(request, state, *values):
+            yield updates
+
+    async def draw_draft_of_painting(
+        self, request: gr.Request, state: TabState, *values: Any
+    ) -> AsyncIterator[Updates]:
+        """Draw a draft, or say that nothing is painted where a mask is needed."""
+        if self.events.tab.awaits_mask(values):
+            yield self.events.view.show_error(BadInput(PAINT_FIRST_TEXT, param="mask"))
+            yield self.events.view.no_change()
+            return
+        async for updates in self.draw_draft(request, state, *values):
             yield updates
 
     def discard_matte(self) -> Updates:
