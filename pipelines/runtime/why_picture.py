@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY
 from pipelines.core.rendering import CC0_LICENCE, OWN_LICENCE, Asset, ToolOutput
+from pipelines.models.families.scenes.catalog.plates import RENDERED_IDS as SET_IDS
 from pipelines.runtime.context import JobContext
 
 _PROFILE_FILES = {"p3": "DisplayP3-v4.icc", "cmyk": "FOGRA39L_coated.icc"}
@@ -15,8 +16,12 @@ _PROFILE_FILES = {"p3": "DisplayP3-v4.icc", "cmyk": "FOGRA39L_coated.icc"}
 def list_assets(context: JobContext, output: ToolOutput, params: Mapping[str, Any]) -> list[dict[str, str]]:
     """List what of this program's stock is in the picture, and LoRAs, each with `kind`, `id` and `licence`."""
     usage = context.usage
-    licence = CC0_LICENCE if usage.scenery & {"photographed", "mixed"} else OWN_LICENCE
-    assets = [Asset("scene", scene, licence) for scene in sorted(usage.scenes)] + list(output.assets)
+    is_photographed = bool(usage.scenery & {"photographed", "mixed"})
+    assets = [
+        Asset("scene", scene, CC0_LICENCE if is_photographed or scene in SET_IDS else OWN_LICENCE)
+        for scene in sorted(usage.scenes)
+    ]
+    assets += output.assets
     chosen = {params.get("pdf_colours"), params.get("master")}
     if params.get("master", "none") != "none":
         chosen.add(params.get("master_profile"))

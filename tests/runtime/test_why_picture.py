@@ -29,6 +29,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStudio]:
             [{"kind": "scene", "id": "forest", "licence": "CC0-1.0"}],
         ),
         (
+            "background",
+            {"photo": "coffee", "prompt": "office", "size": 256},
+            ("own pixels: 0 of its core", "fits the words 'office' best"),
+            [{"kind": "scene", "id": "office", "licence": "CC0-1.0"}],
+        ),
+        (
             "cutout",
             {"photo": "coffee", "master": "png", "master_profile": "p3"},
             ("own pixels: 0 of its core", "no background"),
