@@ -175,7 +175,7 @@ def test_a_bug_in_the_middle_of_a_stream_is_its_last_event(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(event_stream, "job_object", broken)
+    monkeypatch.setattr(event_stream, "make_job_object", broken)
     monkeypatch.setattr(openai_images, "_result_files", broken)
     with here.open_client() as http:
         told = http.post(path, json={"prompt": "x"} | ({} if "tools" in path else {"stream": True})).text

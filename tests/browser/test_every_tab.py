@@ -128,9 +128,10 @@ FIND_SMALL_TARGETS_JS = """(tab) => [
   .map(([node, box]) => `${tab}: ${Math.round(box.height)} px, ${node.id || node.ariaLabel || node.textContent}`)"""
 """What a finger is to hit and is too low for one. A card's link is as large as its card."""
 WORDS_OF_THE_TRADE = re.compile(
-    r"\bmattes?\b|\binpaint\w*|Draft · Draft|Away with it|Apply settings again|Automatic placement", re.IGNORECASE
+    r"(?<![-\"])\bmattes?\b|\binpaint\w*|Draft · Draft|Away with it|Apply settings again|Automatic placement",
+    re.IGNORECASE,
 )
-"""What strangers did not understand."""
+"""What strangers did not understand; a file's name and the code of a request may say it."""
 FIND_ENGLISH_JS = """(tab) => {
   const english = /\\b(the|of|and|with|your|you|are|left|this|pictures?|rows|done|drop)\\b|\\d\\.\\d+ (s|[MG]B|TFLOP)/i;
   const found = [], walk = document.createTreeWalker(document.getElementById(`tab-${tab}`), NodeFilter.SHOW_TEXT);
