@@ -130,7 +130,8 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
         async def read_last_status(state: TabState, **form: Any) -> str:
             values = [{"photo": photo, **form}.get(name, row.value.value) for name, row in tab.controls.items()]
             drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
-            return [str(each[tab.result.status]) for each in drawn if tab.result.status in each][-1]
+            last = {key: value for each in drawn for key, value in each.items()}
+            return f"{last[tab.result.status]}{last[tab.result.suggested_looks]}"
 
         state = TabState()
         offered = asyncio.run(read_last_status(state))

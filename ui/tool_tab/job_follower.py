@@ -183,8 +183,7 @@ class JobFollower:
             tried.append(TriedDraft(draft[0], look, measure_edge_visibility(draft[1])))
         if shown is not None and len(tried) >= LOOK_COUNT and state.request_number == number:
             best = select_least_visible(tried, LOOK_COUNT)
-            line = text.render_draft_status(shown) + render_suggested_looks(self.tab.tool, best)
-            yield {self.tab.result.status: line}
+            yield {self.tab.result.suggested_looks: render_suggested_looks(self.tab.tool, best)}
 
     async def _finish_draft(self, order: OrderedJob, state: TabState) -> tuple[bytes | None, Result] | None:
         """Return a draft's last preview and its result; None if it was cancelled or cannot be made."""

@@ -57,6 +57,7 @@ class ResultPanel:
     status: gr.HTML
     picture: gr.Image
     comparison: gr.HTML
+    suggested_looks: gr.HTML
     variation_tiles: gr.HTML
     variation: gr.Radio
     compare_with: gr.Radio
@@ -341,6 +342,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
         comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
         pointing = build_pointing_panel(tool)
+    suggested_looks = gr.HTML("", elem_classes=["dbx-suggested"])
     variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])
     variation = gr.Radio(
         [], label="Variations", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-tiles", "pictured"]
@@ -366,6 +368,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         status,
         picture,
         comparison,
+        suggested_looks,
         variation_tiles,
         variation,
         compare_with,

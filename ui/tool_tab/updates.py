@@ -129,6 +129,7 @@ class TabView:
         return {
             result.picture: None,
             result.comparison: "",
+            result.suggested_looks: "",
             result.variation_tiles: "",
             result.variation: hidden,
             result.compare_with: hidden,
@@ -220,7 +221,8 @@ class TabView:
         last preview and its end arrive within one frame.
         """
         preview: Updates = {} if last_preview is None else {self.tab.result.picture: last_preview}
-        return {**preview, self.tab.result.status: text.render_draft_status(result)}
+        panel = self.tab.result
+        return {**preview, panel.status: text.render_draft_status(result), panel.suggested_looks: ""}
 
     def show_result(self, row: JobRow, result: Result, base: str) -> Updates:
         """Show the first picture of a finished job, and tiles of all pictures if there are several."""
@@ -231,6 +233,7 @@ class TabView:
             **self.show_idle(),
             **self.show_variation(row.job, result, 0, base),
             **self._offer_archive(row.job, result),
+            panel.suggested_looks: "",
             panel.variation_tiles: self._render_variation_tiles(files) if several else "",
             panel.variation: gr.update(choices=names, value="1", visible=several),
             panel.compare_with: gr.update(
