@@ -114,7 +114,10 @@ def open_service(root: Path, profile: Profile) -> Iterator[StudioService]:
     files.close()
 
 
-def test_no_order_is_taken_and_no_model_lent_before_the_owner_confirmed(tmp_path: Path) -> None:
+def test_no_order_is_taken_and_no_model_lent_before_the_owner_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else the real checkpoint would be asked for
     profile = Profile("krea", {"backdrop": KREA.id, "text": KREA.id}, "Krea")
     with open_service(tmp_path, profile) as service:
         cache = ModelCache(FAMILIES, CacheOptions(check_licence=service.licences.require_confirmed))
