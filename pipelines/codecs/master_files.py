@@ -1,4 +1,4 @@
-"""Encode master files for print and editors: PNG and TIFF with 8 or 16 bits, JPEG, PDF in CMYK; sRGB or Display P3."""
+"""Encode master files for print and editors: PNG, TIFF, JPEG, AVIF and PDF in CMYK, in sRGB or Display P3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.codecs.encode import PNG_COMPRESSION_LEVEL, PRINT_DPI, encode_ima
 from pipelines.core.geometry import PixelArray
 from pipelines.imaging.color import flatten_on_white
 
-MasterKind = Literal["png", "jpeg", "tiff", "cmyk", "png16", "tiff16"]
+MasterKind = Literal["png", "jpeg", "avif", "tiff", "cmyk", "png16", "tiff16"]
 _PNG_HEADER_BYTES = 33  # signature and IHDR
 _INCHES_PER_METRE = 39.3701
 _TIFF_STRIP_ROWS = 64
@@ -25,7 +25,7 @@ _TIFF_DEFLATE, _TIFF_RGB, _TIFF_INCH, _TIFF_DIFFERENCES, _TIFF_STRAIGHT_ALPHA = 
 _XMP_TAG, _ICC_TAG = 700, 34675
 
 
-def master_format(kind: MasterKind) -> Literal["png", "jpeg", "tiff", "pdf"]:
+def master_format(kind: MasterKind) -> Literal["png", "jpeg", "avif", "tiff", "pdf"]:
     """Return the file format of a kind, whatever its bits."""
     if kind == "cmyk":
         return "pdf"
@@ -40,12 +40,13 @@ def has_sixteen_bits(kind: MasterKind) -> bool:
 def encode_master(image: PixelArray, kind: MasterKind, space: ColorSpace, packet: bytes, quality: int) -> bytes:
     """Encode H x W x 3 or 4 with straight alpha, uint16 for the kinds of 16 bits and uint8 for the others.
 
-    Each has `PRINT_DPI`, the profile of `space` and the XMP `packet`; `quality` is JPEG's. A PDF is in CMYK, on white.
+    Each has `PRINT_DPI`, the profile of `space` and the XMP `packet`; `quality` is JPEG's and AVIF's. A PDF is in
+    CMYK, on white.
     """
     if kind == "cmyk":
         return encode_pdf([flatten_on_white(np.asarray(image, np.uint8))], "DesignerBox", PRINT_DPI, cmyk_from=space)
     profile = get_profile(space)
-    if kind == "png" or kind == "jpeg":
+    if kind == "png" or kind == "jpeg" or kind == "avif":
         return encode_image(np.asarray(image, np.uint8), kind, packet, quality, profile)
     if kind == "png16":
         return _encode_deep_png(image, profile, packet)

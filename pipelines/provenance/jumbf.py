@@ -11,13 +11,17 @@ from typing import NamedTuple
 
 from pipelines.codecs.file_signatures import PNG_SIGNATURE
 
-SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP")
+SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
 _UUID_SUFFIX = bytes.fromhex("00110010800000aa00389b71")
 _STORE_TYPE, _MANIFEST_TYPE = b"c2pa", b"c2ma"
 _MANIFEST_BOXES = {b"c2as": b"c2pa.assertions", b"c2cl": b"c2pa.claim.v2", b"c2cs": b"c2pa.signature"}
 _LABEL_TOGGLES = 3  # toggle bits of a description box: requestable, and has a label
 _COSE_SIGN1 = b"\xd2\x84"
 _CBOR_PAD_KEY = b"\xa1\x63pad"  # CBOR bytes that begin a map with the one key "pad"
+# C2PA signs neither this box of an AVIF nor what stands before the store in its own one.
+_AVIF_FILE_TYPE = b"avif\0\0\0\0avifmif1miafMA1A"
+_AVIF_STORE_HEAD = bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + bytes(4) + b"manifest\0" + bytes(8)
+_AVIF_BOXES = (b"ftyp", b"uuid", b"meta", b"mdat")
 
 
 class Box(NamedTuple):
@@ -29,7 +33,10 @@ class Box(NamedTuple):
 
 def read_manifest_store(data: bytes, format: str) -> bytes | None:
     """Return the manifest store of a picture in one of `SUPPORTED_FORMATS`, None unless there is exactly one."""
-    stores = list({"JPEG": _read_jpeg_stores, "PNG": _read_png_stores, "WEBP": _read_webp_stores}[format](data))
+    readers = {
+        "JPEG": _read_jpeg_stores, "PNG": _read_png_stores, "WEBP": _read_webp_stores, "AVIF": _read_avif_stores,
+    }  # fmt: skip
+    stores = list(readers[format](data))
     return stores[0] if len(stores) == 1 else None
 
 
@@ -121,6 +128,18 @@ def _read_webp_stores(data: bytes) -> Iterator[bytes]:
         if data[offset : offset + 4] == b"C2PA":
             yield data[offset + 8 : offset + 8 + length]
         offset += 8 + length + length % 2
+
+
+def _read_avif_stores(data: bytes) -> Iterator[bytes]:
+    """Yield the store of a file with exactly the boxes that are written here: C2PA lets others in unsigned."""
+    try:
+        boxes = list(_split_boxes(data))
+    except ValueError:
+        return
+    if tuple(box.kind for box in boxes) == _AVIF_BOXES:
+        file_type, store = boxes[0].body, boxes[1].body
+        if file_type == _AVIF_FILE_TYPE and store.startswith(_AVIF_STORE_HEAD):
+            yield store[len(_AVIF_STORE_HEAD) :]
 
 
 def _read_jpeg_stores(data: bytes) -> Iterator[bytes]:

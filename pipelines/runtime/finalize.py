@@ -156,7 +156,7 @@ class Finalizer:
     def _write_files(self, receipt: dict[str, Any]) -> list[File]:
         output = self._output
         format, quality = self._job.params.get("format", "png"), int(self._job.params.get("quality", 95))
-        if format == "jpeg" or (format == "webp" and quality < 100):
+        if format in ("jpeg", "avif") or (format == "webp" and quality < 100):
             receipt["notices"].append(LOSSY_NOTICE)
         images = self._mark_images(receipt)
         files = [self._write_image(image, n, receipt, format, quality) for n, image in enumerate(images)]

@@ -46,7 +46,7 @@ def test_n_pictures_come_and_they_differ(client: openai.OpenAI) -> None:
     assert len({row.b64_json for row in answer.data}) == 3
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif"])
 def test_output_format_is_the_files_format(client: openai.OpenAI, kind: str) -> None:
     answer = client.images.generate(prompt="a", output_format=kind, output_compression=80)  # pyright: ignore[reportCallIssue, reportArgumentType]
     assert answer.data is not None

@@ -7,7 +7,8 @@ import PIL.Image
 import pytest
 from PIL import ImageCms
 
-from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image, parse_origin, source_type_uri
+from pipelines.codecs.encode import STILL_FORMATS, PixelOrigin, build_xmp, encode_image, parse_origin, source_type_uri
+from pipelines.core.errors import StudioError
 from pipelines.provenance.c2pa import read_receipt
 from tests.support.examples import make_noise
 
@@ -23,7 +24,7 @@ def test_lossless_files_hold_the_same_pixels(format: str, quality: int, channels
         assert np.array_equal(np.asarray(picture), image)
 
 
-@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("format", STILL_FORMATS)
 def test_the_receipt_travels_inside_the_file(format: str) -> None:
     data = encode_image(make_noise(40, 40), format, build_xmp(RECEIPT, PixelOrigin(photographed=True)))  # pyright: ignore[reportArgumentType]
     assert read_receipt(data) == RECEIPT
@@ -72,7 +73,7 @@ def test_jpeg_lays_transparency_on_white() -> None:
         assert np.asarray(picture).min() > 250
 
 
-@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("format", STILL_FORMATS)
 def test_a_file_says_its_colour_space_and_its_size_on_paper(format: str) -> None:
     image = make_noise(24, 32)
     data = encode_image(image, format, b"<x/>", 100)  # pyright: ignore[reportArgumentType]
@@ -84,3 +85,17 @@ def test_a_file_says_its_colour_space_and_its_size_on_paper(format: str) -> None
         assert dpi == pytest.approx((300, 300), abs=0.01)
         assert shown is not None
         assert np.abs(np.asarray(shown).astype(int) - np.asarray(picture)).max() <= 1
+
+
+def test_an_avif_keeps_opacity_exactly_and_colours_nearly() -> None:
+    image = np.dstack([make_noise(64, 64), np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))])
+    with PIL.Image.open(io.BytesIO(encode_image(image, "avif", b"<x/>", 100))) as picture:
+        written = np.asarray(picture)
+    assert np.array_equal(written[..., 3], image[..., 3])
+    assert np.abs(written[..., :3].astype(int) - image[..., :3]).max() <= 2
+
+
+def test_a_pillow_without_avif_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.codecs.encode.features.check", lambda name: name != "avif")
+    with pytest.raises(StudioError, match="writes no AVIF"):
+        encode_image(make_noise(8, 8), "avif", b"<x/>")

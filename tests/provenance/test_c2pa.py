@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import zipfile
@@ -23,6 +24,7 @@ from pipelines.codecs.containers import encode_animation, encode_gif, encode_pdf
 from pipelines.codecs.encode import (
     C2PA_MIME_TYPES,
     MIME_TYPES,
+    STILL_FORMATS,
     PixelOrigin,
     build_xmp,
     build_zip,
@@ -50,7 +52,7 @@ from tests.support.hostile_pictures import HOSTILE_PICTURES
 
 CAPTURE = source_type_uri(PixelOrigin(photographed=True))
 MADE = Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
-FORMATS: tuple[Any, ...] = ("png", "jpeg", "webp")
+FORMATS: tuple[Any, ...] = STILL_FORMATS
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,19 @@ def test_a_change_where_c2pa_signs_nothing_is_seen_in_a_file_of_ours(
     whole = data.replace(bytes(900), b"a hidden message".ljust(900, b"\0"), 1)
     assert not is_sound(whole, seal)
     assert read_report(whole).status in ("valid", "tampered")  # without our eyes: PNG has sums of its own
+
+
+@pytest.mark.parametrize("kind", [b"free", b"skip", b"mfra", b"uuid", b"ftyp"])
+def test_a_box_that_c2pa_lets_into_an_avif_unsigned_is_seen_in_a_file_of_ours(
+    seal: SigningKeyStore, kind: bytes
+) -> None:
+    data = sign_picture(seal, "avif")
+    assert all(not is_sound(flip_byte(data, at), seal) for at in range(80))
+    added = struct.pack(">I", 24) + kind + b"a hidden message"
+    others = {b"uuid": "tampered", b"mfra": "unreadable"}
+    assert read_report(data + added).status == others.get(kind, "valid"), "other programs"
+    assert not is_sound(data + added, seal)
+    assert not is_sound(data[:32] + added + data[32:], seal)
 
 
 @pytest.mark.parametrize("word", [b"c2pa.edited", b"compositeCapture", b"DesignerBox installation", b"backdrop-1"])
@@ -472,7 +487,7 @@ def sample_files() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("format", ["webp", "gif", "mp4", "tiff", "pdf", "zip", "ora"])
 def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeyStore, format: str) -> None:
-    assert set(MIME_TYPES) == {*sample_files(), "png", "jpeg"}
+    assert set(MIME_TYPES) == {*sample_files(), *STILL_FORMATS}
     data = sign(sample_files()[format], C2PA_MIME_TYPES[format], MADE, seal.load_key())
     assert read_validation_state(data, C2PA_MIME_TYPES[format], seal.load_key().root_certificate) == "Trusted"
     for at in payload_offsets(data, format):

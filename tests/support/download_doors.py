@@ -19,7 +19,7 @@ import c2pa
 import gradio_client
 import httpx
 
-from pipelines.codecs.encode import C2PA_MIME_TYPES, MIME_TYPES
+from pipelines.codecs.encode import C2PA_MIME_TYPES, MIME_TYPES, STILL_FORMATS
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
@@ -108,7 +108,7 @@ def _to_openai_form(tool: str, values: FormValues) -> FormValues:
 
 def generate_by_images_api(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """The images API with the picture inside, and as links."""
-    for kind in ("png", "jpeg", "webp"):
+    for kind in STILL_FORMATS:
         body = {**_to_openai_form(tool, values), "output_format": kind}
         row = _raise_if_refused(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]
         yield DownloadedFile(base64.b64decode(row["b64_json"]), f"image/{kind}")

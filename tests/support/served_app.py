@@ -53,7 +53,7 @@ class SceneParams(Params):
     size: int = core_params.number_field("Size", "Longer side.", 64, ge=32, le=512)
     ratio: Literal["photo", "1:1", "3:2"] = core_params.choice_field("Shape", "Width to height.", "photo")
     variations: int = core_params.number_field("Variations", "How many.", 1, ge=1, le=4)
-    format: Literal["png", "jpeg", "webp"] = core_params.choice_field("File", "Kind.", "png")
+    format: Literal["png", "jpeg", "webp", "avif"] = core_params.choice_field("File", "Kind.", "png")
     quality: int = core_params.number_field("Quality", "For JPEG.", 95, ge=50, le=100)
     num_inference_steps: int = core_params.number_field("Steps", "How many.", 3, ge=1, le=1000)
     strength: float = core_params.number_field("Strength", "How much.", 0.5, ge=0, le=1, step=0.01)

@@ -153,7 +153,7 @@ def test_variations_differ_and_each_is_a_file(studio: RealStudio) -> None:
     assert len({file.pixels_sha256 for file in results}) == 4
 
 
-@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif"])
 def test_every_file_says_what_it_is(studio: RealStudio, format: str) -> None:
     result = studio.make("headshot", photo=studio.photos["hopper"], format=format, size=512, seed=3)
     inside = read_receipt(studio.files.local_path(result.files[0].id).read_bytes())

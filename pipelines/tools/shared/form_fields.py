@@ -17,18 +17,18 @@ from pipelines.core.params import (
 )
 
 Light = Literal["exact", "relit"]
-FileFormat = Literal["png", "jpeg", "webp"]
-MasterFile = Literal["none", "png", "jpeg", "tiff", "cmyk"]
-DeepMasterFile = Literal["none", "png", "jpeg", "tiff", "cmyk", "png16", "tiff16"]
+FileFormat = Literal["png", "jpeg", "webp", "avif"]
+MasterFile = Literal["none", "png", "jpeg", "avif", "tiff", "cmyk"]
+DeepMasterFile = Literal["none", "png", "jpeg", "avif", "tiff", "cmyk", "png16", "tiff16"]
 MASTER_LABELS = {
-    "none": "None", "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "cmyk": "PDF in CMYK",
+    "none": "None", "png": "PNG", "jpeg": "JPEG", "avif": "AVIF", "tiff": "TIFF", "cmyk": "PDF in CMYK",
     "png16": "PNG, 16 bits", "tiff16": "TIFF, 16 bits",
 }  # fmt: skip
 LORA_VERBS: tuple[Verb, ...] = ("image",)  # served by every checkpoint that takes LoRAs, not by the built-in model
 MIN_SIDE_PX = 256
 LARGE_SIDE_PX = 3072
 """Longer side where the subject is the photo's own; scenes are drawn at `MAX_SIDE` and enlarged."""
-FORMAT_LABELS = {"png": "PNG (lossless)", "jpeg": "JPEG", "webp": "WebP"}
+FORMAT_LABELS = {"png": "PNG (lossless)", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
 ASPECT_RATIOS: dict[str, tuple[int, int]] = {
     "1:1": (1, 1), "4:5": (4, 5), "4:3": (4, 3), "2:3": (2, 3), "3:2": (3, 2), "16:9": (16, 9), "9:16": (9, 16),
 }  # fmt: skip
@@ -139,13 +139,13 @@ def pick_field() -> Any:
 
 
 def format_field() -> Any:
-    """`png`, `jpeg` or `webp`."""
+    """`png`, `jpeg`, `webp` or `avif`."""
     return choice_field("File", "PNG keeps every pixel.", "png", labels=FORMAT_LABELS, advanced=True)
 
 
 def quality_field() -> Any:
     """Quality of the file, `int`, 50 to 100; WebP is lossless at 100."""
-    return number_field("Quality", "For JPEG and WebP; WebP at 100 is lossless.", 95, ge=50, le=100)
+    return number_field("Quality", "For JPEG, WebP and AVIF; WebP at 100 is lossless.", 95, ge=50, le=100)
 
 
 def master_field(*, deep: bool = False) -> Any:

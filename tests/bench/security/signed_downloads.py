@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from pipelines.codecs.encode import MIME_TYPES
+from pipelines.codecs.encode import MIME_TYPES, STILL_FORMATS
 from pipelines.provenance.c2pa import verify_credentials
 from pipelines.provenance.signing_key import SigningKeyStore
 from tests.bench.rows import Row, make_row
@@ -46,7 +46,7 @@ def _make_data_url(name: str) -> str:
 def list_orders() -> Iterator[tuple[str, dict[str, Any]]]:
     """Forms that make a tool hand over all that it can: stills in each format, archives, films, pages, layers."""
     face, cup = _make_data_url("hopper"), _make_data_url("coffee")
-    for kind in ("png", "jpeg", "webp"):
+    for kind in STILL_FORMATS:
         yield "headshot", {"photo": face, "consent": True, "size": SIDE_PX, "variations": 2, "format": kind}
     yield "headshot", {"photo": face, "consent": True, "size": SIDE_PX, "looks": "four"}
     yield "product", {"photo": cup, "size": SIDE_PX, "preset": "oak", "layers": True}
@@ -160,7 +160,7 @@ def _flip_bytes(
     out: DownloadedFile, root: str, dice: random.Random, flips: list[int], wrong: Callable[[str], None]
 ) -> None:
     """Change single bytes anywhere; the studio's Verify must see each in a picture, c2pa those that it signs."""
-    picture = out.mime in ("image/png", "image/jpeg", "image/webp")
+    picture = out.mime in ("image/png", "image/jpeg", "image/webp", "image/avif")
     for _ in range(FLIPS_PER_FILE):
         at = dice.randrange(len(out.data))
         changed = out.data[:at] + bytes([out.data[at] ^ (1 << dice.randrange(8))]) + out.data[at + 1 :]

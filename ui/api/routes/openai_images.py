@@ -55,7 +55,7 @@ def _document_body(*, edit: bool) -> dict[str, Any]:
         "background": {**text, "enum": ["auto", "opaque", "transparent"]},
         "output_format": {
             **text,
-            "enum": ["png", "jpeg", "webp", "gif"],
+            "enum": [*STILL_FORMATS, "gif"],
             "description": "gif: the model motion. OpenAI's svg is refused.",
         },
         "frame_count": {"type": "integer", "minimum": 2, "maximum": 16, "description": "Of a gif."},

@@ -23,7 +23,7 @@ QUALITIES = ("high", "auto", "low", "medium", "xhigh", "max", "standard", "hd")
 _QUALITY_ANSWERS = {"auto": "high", "standard": "medium", "hd": "high"}
 """What the answer says for words that OpenAI's answers do not know."""
 _AUTO_MODEL_PREFIXES = ("gpt-image-", "chatgpt-image-")
-_GIF_REFUSAL = "Only the model 'motion' writes GIF. Take png, jpeg or webp."
+_GIF_REFUSAL = "Only the model 'motion' writes GIF. Take png, jpeg, webp or avif."
 _DEFAULT_GIF_FRAME_COUNT = 9
 _MAX_SHAPE_DISTANCE = math.log(1.34)
 """Natural logarithm of a ratio of ratios: a shape that differs by more than a third is another picture."""
@@ -120,7 +120,7 @@ def _refuse_svg(sent: RequestForm) -> None:
         if name == "svg" or name.startswith("svg["):
             raise BadInput("No tool here draws SVG.", param="svg")
     if sent.get_one("output_format") == "svg":
-        raise BadInput("No tool here draws SVG. Take png, jpeg or webp.", param="output_format")
+        raise BadInput("No tool here draws SVG. Take png, jpeg, webp or avif.", param="output_format")
 
 
 def _read_reference(picture: object, name: str) -> object:
@@ -160,7 +160,7 @@ def _map_animation(sent: RequestForm, tool: Tool) -> dict[str, list[object]]:
             raise BadInput(f"'{name}' is for output_format gif.", param=name)
     if wanted == "gif" and "gif" not in tool.params.model_fields:
         raise BadInput(_GIF_REFUSAL, param="output_format")
-    if wanted in ("png", "jpeg") and "format" not in tool.params.model_fields:
+    if wanted in ("png", "jpeg", "avif") and "format" not in tool.params.model_fields:
         raise BadInput("This model writes webp or gif.", param="output_format")
     if wanted != "gif":
         return {}
@@ -295,7 +295,7 @@ def _list_choices(params: type[Params], name: str) -> list[str]:
 
 def _map_transparency(tool: Tool, file_format: object) -> dict[str, list[object]]:
     if file_format == "jpeg":
-        raise BadInput("A JPEG cannot be transparent: use png or webp.", param="output_format")
+        raise BadInput("A JPEG cannot be transparent: use png, webp or avif.", param="output_format")
     if "transparent" in _list_choices(tool.params, "preset"):
         return {"preset": ["transparent"], **{name: [""] for name in [_prompt_field(tool.params)] if name}}
     if tool.id == "cutout":
