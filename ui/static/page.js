@@ -390,28 +390,6 @@
   });
   document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
 
-  // Tab "What is inference?": one slider shows a step, another computes the time for a number of steps.
-  const showStep = (input) => {
-    const film = input.closest(".dbx-film"), images = film.querySelectorAll("img");
-    images.forEach((image, n) => { image.hidden = n !== Number(input.value); });
-    film.querySelector("figcaption").textContent = images[input.value].alt;
-  };
-  const updatePlot = (input) => {
-    const plot = input.closest(".dbx-plot");
-    plot.querySelector("output").textContent = input.value;
-    plot.querySelectorAll(".dbx-dot").forEach((row) => {
-      const seconds = input.value * plot.dataset.flop / row.dataset.rate;
-      const x = 20 + 120 * (Math.log10(Math.min(Math.max(seconds, 0.01), 1000)) + 2);
-      row.querySelector("circle").setAttribute("cx", x);
-      row.querySelector("line").setAttribute("x2", x);
-      row.querySelector(".dbx-said").textContent = `${Number(seconds.toPrecision(2))} s`;
-    });
-  };
-  document.addEventListener("input", (event) => {
-    if (event.target.matches?.(".dbx-film input")) showStep(event.target);
-    if (event.target.matches?.(".dbx-plot input")) updatePlot(event.target);
-  });
-
   // A click on one of the closest scenes writes it into the field of the wish and generates anew.
   document.addEventListener("click", (event) => {
     const pick = event.target.closest?.("[data-scene]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
@@ -501,6 +479,7 @@
     document.querySelectorAll(".dbx-colour.ready").forEach((block) => block.followColour());
     const tool = findOpenTool(), photo = tool?.querySelector(".dbx-photo img")?.src;
     tool?.style.setProperty("--photo", photo ? `url(${photo})` : "none");
+    if (tool) placePicture(tool);
     document.querySelectorAll(".dbx-painting:has(canvas):not(.seen)").forEach((place) => { place.classList.add("seen"); place.scrollIntoView({ block: "nearest" }); });
     document.querySelectorAll(".dbx-painting.seen:not(:has(canvas))").forEach((place) => place.classList.remove("seen"));
     tool?.querySelectorAll(".dbx-form .block .info-text").forEach(foldHelp);
@@ -594,9 +573,9 @@
       bar.watched = new MutationObserver(scheduleUpdate);
       for (const part of [line.closest(".dbx-bar"), bar]) bar.watched.observe(part, { subtree: true, childList: true, characterData: true, attributeFilter: ["class", "style", "disabled"] });
     }
-    const picture = tool.querySelector(".dbx-live img")?.src, thumb = bar.querySelector(".dbx-thumb") ?? addThumb(bar, id);
+    const picture = (tool.querySelector(".dbx-live img") ?? tool.querySelector(".dbx-photo img"))?.src, thumb = bar.querySelector(".dbx-thumb") ?? addThumb(bar, id);
     if (picture && thumb.firstChild.src !== picture) thumb.firstChild.src = picture;
-    thumb.hidden = !picture;
+    thumb.hidden = !tool.dataset.begun;
     bar.style.setProperty("--share", share === null ? 0 : share / 100);
     bar.classList.toggle("busy", line.matches(".busy"));
     const here = document.activeElement, kept = here !== document.body && visible(here) && !here.disabled;
@@ -604,6 +583,19 @@
     const next = ["stop", "save", "generate"].map((each) => document.getElementById(`${id}-${each}`)).find((each) => visible(each) && !each.disabled);
     next?.focus({ preventScroll: true });
   };
+  // On a phone the picture's place moves over the form once, when its photo is chosen: nothing jumps when the draft comes.
+  const PHOTO_FIELD = ".dbx-form > :is(.dbx-photo, .dbx-photos)";
+  const placePicture = (tool, isChosen) => {
+    const consent = tool.matches(".dbx-asks") && tool.querySelector('[id$="-consent"] input'), photo = tool.querySelector(`${PHOTO_FIELD} img`);
+    if (tool.querySelector(".dbx-live img") || (photo && (!consent || consent.checked))) tool.dataset.begun = "here";
+    else if (isChosen) tool.dataset.begun = "soon";
+    else if (tool.dataset.begun === "here" || tool.querySelector(".dbx-alert.placed")) delete tool.dataset.begun;
+  };
+  for (const name of ["change", "click"]) document.addEventListener(name, ({ type, target }) => {
+    const tool = target.closest?.(".dbx-tool"), field = tool?.querySelector(PHOTO_FIELD);
+    if (type === "change" && tool) placePicture(tool, field ? field.contains(target) && !tool.matches(".dbx-asks") : target.closest(".dbx-form"));
+    else if (target.closest?.(".dbx-tool .dbx-examples button")) placePicture(tool, true);
+  });
   const addThumb = (bar, id) => {
     const thumb = Object.assign(document.createElement("button"), { type: "button", className: "dbx-thumb" });
     setLabel(thumb, "aria-label", "Show the picture");

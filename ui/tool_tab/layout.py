@@ -162,7 +162,8 @@ def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
     """Build the tab's components inside the open Gradio layout."""
     gr.HTML(f'<header class="dbx-head"><h1>{tool.title}</h1><p>{tool.summary}</p></header>')
     state, handoff = gr.State(TabState()), gr.State(None)
-    with gr.Row(elem_classes=["dbx-tool"], elem_id=f"{tool.id}-tool"):
+    asks = ["dbx-asks"] if tool.person else []
+    with gr.Row(elem_classes=["dbx-tool", *asks], elem_id=f"{tool.id}-tool"):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
             controls, examples, mask_editors = _build_form(tool, service)
             team_panel = build_team_panel(service) if tool.id == PAGE_TOOL_ID else None
