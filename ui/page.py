@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import gradio as gr
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from pipelines.engines.gpu_quota import QUOTA_SCOPE, GpuQuota, QuotaReader
+from pipelines.engines.zerogpu import is_zerogpu_space
 from pipelines.service.orders import StudioService
 from pipelines.service.settings_link import parse_link
 from ui import gradio_client_api, i18n, settings_tab, verify_tab
@@ -83,6 +86,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         coalesce_updates.add_visibility_buttons()
         if service.settings.oauth:
             _add_sign_in()
+        quota = gr.HTML(elem_id="dbx-gpu-left") if service.settings.oauth and is_zerogpu_space() else None
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home"):
                 start = QuickStart(service, access, cards.render_header())
@@ -103,6 +107,8 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         library.wire_reuse(tabs, events)
         library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         _wire_settings_link(page, tabs, events, service)
+        if quota is not None:
+            _wire_quota(page, quota, events, access)
     _hide_progress(page)
     send_full_updates(page)
     gradio_client_api.add_tool_events(page, service, access)
@@ -163,6 +169,28 @@ def _add_sign_in() -> None:
     gr.LoginButton(
         "Sign in with Hugging Face", logout_value="Sign out ({})", size="sm", elem_id="dbx-sign-in", min_width=200
     )
+
+
+def _wire_quota(page: gr.Blocks, line: gr.HTML, events: Sequence[ToolTabEvents], access: AccessControl) -> None:
+    """Say what the visitor has left of ZeroGPU's seconds, when the page opens and after each Generate."""
+    reader = QuotaReader()
+
+    async def show_quota(request: gr.Request) -> str:
+        found = access.find_hf_token(request, QUOTA_SCOPE)
+        quota = await reader.read(*found) if found is not None else None
+        return "" if quota is None else render_quota(quota)
+
+    page.load(show_quota, [], [line], **PRIVATE_EVENT, queue=False)
+    for source in events:
+        source.generated.then(show_quota, [], [line], **PRIVATE_EVENT, queue=False)
+
+
+def render_quota(quota: GpuQuota) -> str:
+    """Return the line that says what is left; the time is UTC."""
+    text = f"GPU seconds left: {quota.remaining_seconds:.0f} of {quota.base_seconds:.0f}"
+    if quota.resets_at is not None:
+        text += f" · more from {quota.resets_at.astimezone(UTC):%H:%M} UTC"
+    return f'<p role="status">{text}</p>'
 
 
 def _build_tool_tab(tool_id: str, title: str, service: StudioService, access: AccessControl) -> ToolTabEvents:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -64,7 +65,13 @@ class Provider:
         }  # fmt: skip
         signed = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self._key)
         return JSONResponse(
-            {"access_token": "t0ken", "token_type": "bearer", "expires_in": 3600, "scope": "openid", "id_token": signed}
+            {
+                "access_token": "t0ken",
+                "token_type": "bearer",
+                "expires_in": 3600,
+                "scope": "openid read-billing",
+                "id_token": signed,
+            }
         )
 
     async def _keys(self, _: Request) -> JSONResponse:
@@ -84,6 +91,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Serve
             ("OPENID_PROVIDER_URL", url),
         ):
             patch.setattr(f"gradio.oauth.{name}", value)
+        patch.setenv("SPACES_ZERO_GPU", "true")
         settings = Settings(data=root, host="0.0.0.0", spaces=True, oauth=True, space_author="anna")
         with serve_page(root, settings, (NOTE,)) as (page, house, _):
             yield page, house, provider
@@ -128,6 +136,32 @@ def note(browser: httpx.Client) -> dict[str, Any]:
     return json.loads(told.split("event: complete\ndata: ")[1].splitlines()[0])[1]
 
 
+def run_page_event(browser: httpx.Client, shown: str) -> Any:
+    """Run what the page runs when it opens to fill the component `shown`."""
+    config = browser.get("/config").json()
+    (line,) = [row["id"] for row in config["components"] if row["props"].get("elem_id") == shown]
+    opening = next(row for row in config["dependencies"] if row["outputs"] == [line])
+    body = {"data": [], "fn_index": opening["id"], "session_hash": "abc", "trigger_id": None}
+    answer = browser.post("/gradio_api/run/predict", json=body)
+    return answer.raise_for_status().json()["data"][0]
+
+
+def test_who_signed_in_sees_the_seconds_left_and_nobody_else(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, _, _ = space
+    tokens: list[str] = []
+
+    def ask(token: str) -> Any:
+        tokens.append(token)
+        return SimpleNamespace(remaining=90.0, base=2400.0, resets_at=None)
+
+    monkeypatch.setattr("huggingface_hub.get_zero_gpu_quota", ask, raising=False)
+    with visiting(page) as browser:
+        assert run_page_event(browser, "dbx-gpu-left") == ""
+        sign_in(browser)
+        assert "GPU seconds left: 90 of 2400" in run_page_event(browser, "dbx-gpu-left")
+    assert tokens == ["t0ken"]
+
+
 def test_who_signs_in_is_one_owner_on_every_machine(space: Any) -> None:
     page, house, provider = space
     provider.account = "bert"
@@ -162,8 +196,6 @@ def test_the_button_s_own_events_are_not_public(space: Any) -> None:
 
 
 def test_the_account_that_a_space_belongs_to_administers_it() -> None:
-    from types import SimpleNamespace
-
     from ui.api.auth.access import AccessControl
 
     def request(account: str, ends: float) -> Any:

@@ -33,12 +33,14 @@ class ToolTabEvents:
         self.uploads = UploadHandlers(self.follower)
         self.results = ResultActions(self.follower)
         self.draft_event: Any = None
+        self.generated: Any = None
+        """The event after Generate, with the picture shown."""
 
     def wire(self) -> None:
         """Attach every listener. All are private to the page, and none waits for another."""
         tab = self.tab
         form_inputs = [tab.state, *tab.value_components()]
-        self.listen_to_generate(tab.generate.click)
+        self.generated = self.listen_to_generate(tab.generate.click)
         self._update_actions_after(
             self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.follower.show_stopped
         )
@@ -67,13 +69,13 @@ class ToolTabEvents:
         for example, button in tab.examples:
             self.listen(button.click, self.uploads.make_example_handler(example.file_id), form_inputs)
 
-    def listen_to_generate(self, listener: Any) -> None:
-        """Generate the full-size picture of the present form when `listener` reports."""
+    def listen_to_generate(self, listener: Any) -> Any:
+        """Generate the full-size picture of the present form when `listener` reports; return the last event."""
         form_inputs = [self.tab.state, *self.tab.value_components()]
-        self._update_actions_after(self.listen(listener, self.follower.generate, form_inputs))
+        return self._update_actions_after(self.listen(listener, self.follower.generate, form_inputs))
 
-    def _update_actions_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> None:
-        event.then(
+    def _update_actions_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> Any:
+        return event.then(
             handler or self.follower.update_actions,
             [self.tab.state, self.tab.result.variation],
             self.view.list_action_components(),

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -197,11 +197,20 @@ class AccessControl:
 
         It is kept in a cookie that is signed with the Space's own secret, and expires when the provider says.
         """
+        info = self._read_sign_in(request)
+        return None if info is None else info["userinfo"]
+
+    def find_hf_token(self, request: gr.Request, scope: str) -> tuple[str, str] | None:
+        """Find account id and access token of a visitor who signed in and granted `scope`; None without."""
+        info = self._read_sign_in(request)
+        if info is None or scope not in info.get("scope", "").split():
+            return None
+        return info["userinfo"]["sub"], info["access_token"]
+
+    def _read_sign_in(self, request: gr.Request) -> Mapping[str, Any] | None:
         raw = request.request if self.settings.oauth else None
         info = raw.scope.get("session", {}).get("oauth_info") if raw is not None else None
-        if info is None or info.get("expires_at", 0) < time.time():
-            return None
-        return info["userinfo"]
+        return None if info is None or info.get("expires_at", 0) < time.time() else info
 
     def is_locked_out(self, headers: Headers) -> bool:
         """Whether the page opens with a key and the cookie is not of a key that works."""
