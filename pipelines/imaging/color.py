@@ -51,16 +51,6 @@ def flatten_on_white(image: Image) -> Image:
     return flat
 
 
-def flatten_on_checkerboard(image: Image, cell_px: int = 16) -> Image:
-    """Composite an H x W x 3 or 4 picture on light grey squares, which mean transparency. Returns H x W x 3."""
-    if image.shape[2] == 3:
-        return image
-    rows, columns = np.ogrid[: image.shape[0], : image.shape[1]]
-    squares = np.where((rows // cell_px + columns // cell_px) % 2, 201.0, 233.0)[..., None]
-    alpha = image[..., 3:].astype(np.float32) / 255
-    return np.asarray(image[..., :3] * alpha + squares * (1 - alpha) + 0.5, np.uint8)
-
-
 def measure_lightness(image: Image) -> Float32Array:
     """Return CIE L* (0 to 100, float32, H x W) of an image."""
     scaled = image.astype(np.float32) / 255

@@ -29,7 +29,6 @@ from pipelines.core.geometry import Alpha, Image, Mask, PixelArray, PlacedSubjec
 from pipelines.core.job import File, FileRole, Result
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.framing.resample import resample
-from pipelines.imaging.color import flatten_on_checkerboard
 from pipelines.models.families.text_reader import TEXT_READER
 from pipelines.models.nets import text_reader
 from pipelines.models.registry import get_spec
@@ -82,7 +81,7 @@ class Finalizer:
         receipt = build_receipt(self._context, self._output, self._params, self._inputs, measured, labels)
         if self._job.draft:
             first = list_output_pictures(self._output)[0]
-            self._context.progress.send_draft(encode_preview(flatten_on_checkerboard(first)))
+            self._context.progress.send_draft(encode_preview(first))
             return Result((), receipt, elapsed())
         files = self._write_files(receipt)
         self._context.progress("Writing", 1, 1)

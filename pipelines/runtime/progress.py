@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,7 @@ TEXT_INTERVAL_SECONDS = 0.5
 LOADING_STAGE = "Loading the model"  # the stage of a job whose checkpoint is read, which takes up to a minute
 WAITING_STAGE = "Waiting for the model"  # the stage of a job whose model draws for others, or is on its way
 _JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 80]
+_WEBP_OPTIONS = [cv2.IMWRITE_WEBP_QUALITY, 80]
 
 
 class StreamProgress:
@@ -81,9 +83,17 @@ class StreamProgress:
 
 
 def encode_preview(image: Image, side: int = PREVIEW_SIDE_PX) -> bytes:
-    """Encode an RGB picture as a small JPEG, longer side at most `side` pixels."""
+    """Encode an H x W x 3 picture as a small JPEG, H x W x 4 as WebP with alpha; longer side at most `side` pixels."""
     scale = side / max(image.shape[:2])
     if scale < 1:
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if image.shape[2] == 4:  # what shows transparency depends on the visitor's theme, so the page draws it
+        return cv2.imencode(".webp", cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA), _WEBP_OPTIONS)[1].tobytes()
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _JPEG_OPTIONS)[1].tobytes()
+
+
+def encode_data_url(preview: bytes) -> str:
+    """Encode a JPEG or WebP as a data URL, which needs no second request and no file on disk."""
+    media_type = "image/webp" if preview.startswith(b"RIFF") else "image/jpeg"
+    return f"data:{media_type};base64,{base64.b64encode(preview).decode()}"

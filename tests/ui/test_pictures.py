@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from gradio.data_classes import ImageData
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Image
-from pipelines.imaging.color import flatten_on_checkerboard
+from pipelines.runtime.progress import encode_preview
 from tests.support.examples import load_example, make_blob
 from ui.components import pictures
 from ui.tool_tab import mask_editor, multi_upload
@@ -145,11 +146,14 @@ def test_no_component_writes_beside_its_source() -> None:
     assert not list(Path(pictures.__file__).parent.glob("*.pyi"))
 
 
-def test_what_is_see_through_is_seen_as_squares_in_a_draft_too() -> None:
+def test_a_transparent_draft_keeps_its_alpha_and_an_opaque_one_is_a_jpeg() -> None:
     picture = np.zeros((64, 64, 4), np.uint8)
-    picture[:, 32:] = (10, 20, 30, 255)
-    shown = flatten_on_checkerboard(picture)
-    assert {tuple(pixel) for pixel in shown[:, :32].reshape(-1, 3)} == {(201,) * 3, (233,) * 3}
-    assert (shown[:, 32:] == (10, 20, 30)).all()
-    opaque = np.full((8, 8, 3), 77, np.uint8)
-    assert flatten_on_checkerboard(opaque) is opaque
+    picture[:, 32:] = (200, 40, 30, 255)
+    url = pictures.encode_data_url(encode_preview(picture))
+    head, _, body = url.partition(",")
+    assert head == "data:image/webp;base64"
+    shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(body))))
+    assert (shown[:, :32, 3] == 0).all()
+    assert (shown[:, 32:, 3] == 255).all()
+    assert np.abs(shown[:, 36:, :3].astype(int) - (200, 40, 30)).mean() < 8
+    assert pictures.encode_data_url(encode_preview(picture[..., :3].copy())).startswith("data:image/jpeg;base64,")

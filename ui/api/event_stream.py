@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Event, Job, QueuePosition, Step
 from pipelines.core.stream import Stream
+from pipelines.runtime.progress import encode_data_url
 from pipelines.service.orders import StudioService
 from ui.api.errors import describe_error_with_id, record_error_code, to_studio_error
 from ui.api.job_object import find_job, make_job_object
@@ -123,13 +123,9 @@ def _format_job_event(job_id: str, event: Event, event_id: int) -> str:
         "index": event.index,
         "total": event.total,
         "stage": event.stage,
-        "preview": _preview_data_url(event.preview),
+        "preview": encode_data_url(event.preview) if event.preview else None,
     }
     return format_event("step", {"id": job_id, **step}, event_id)
-
-
-def _preview_data_url(preview: bytes | None) -> str | None:
-    return None if preview is None else "data:image/jpeg;base64," + base64.b64encode(preview).decode()
 
 
 async def cancel_shielded(service: StudioService, job_id: str) -> None:

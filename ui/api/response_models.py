@@ -136,7 +136,7 @@ TEAM = _object({
 DELETED = _object({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
 
 _STEP = {"index": _COUNT, "total": _COUNT, "stage": _TEXT,
-         "preview": {**_MAYBE_TEXT, "description": "A small JPEG as a data URL."}}  # fmt: skip
+         "preview": {**_MAYBE_TEXT, "description": "A data URL: JPEG, or WebP of a see-through draft."}}  # fmt: skip
 EVENT: dict[str, Any] = {
     "description": "The `data` of a server-sent event, by the name in its `event`: where a job stands in line, a step, "
     "and last its `result` (the whole job) or its `error`. Each has an `id` to go on after (`Last-Event-ID`).",

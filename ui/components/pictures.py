@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
@@ -23,7 +22,7 @@ from gradio.data_classes import ImageData
 from pipelines.batch.manifest import link_or_copy
 from pipelines.core.geometry import Image, Size
 from pipelines.imaging.color import flatten_on_white
-from pipelines.runtime.progress import encode_preview
+from pipelines.runtime.progress import encode_data_url, encode_preview
 from pipelines.storage.local_store import atomic_write
 
 _PATH_SECRET = secrets.token_bytes(32)
@@ -37,11 +36,6 @@ class NamedFile(NamedTuple):
 
     path: Path
     name: str
-
-
-def encode_data_url(jpeg: bytes) -> str:
-    """Encode a JPEG as a data URL, which needs no second request and no file on disk."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def publish_file(named: NamedFile, cache: str) -> str:
