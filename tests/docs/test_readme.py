@@ -35,6 +35,18 @@ def test_the_readme_is_short() -> None:
     assert len(README.encode()) <= README_MOST_BYTES
 
 
+ZEROGPU_PYTHON = ("3.10", "3.12")
+ZEROGPU_TORCH = ("2.8.0", "2.9.1", "2.10.0", "2.11.0")
+"""As huggingface.co/docs/hub/spaces-zerogpu listed them in August 2026."""
+
+
+def test_a_space_is_built_with_a_python_and_a_torch_that_zerogpu_lists() -> None:
+    front = README.split("---\n")[1]
+    assert re.findall(r'^python_version: "(.*)"$', front, re.MULTILINE)[0] in ZEROGPU_PYTHON
+    pinned = (ROOT / "pre-requirements.txt").read_text("utf-8")
+    assert re.findall(r"^torch==(.*)$", pinned, re.MULTILINE)[0] in ZEROGPU_TORCH
+
+
 def test_every_link_of_the_pages_leads_to_a_file() -> None:
     for page in (ROOT / "README.md", ROOT / "DESIGN.md", *sorted((ROOT / "docs").glob("*.md"))):
         links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text("utf-8"))

@@ -2,7 +2,8 @@
 
 `python -m tests.gpu [NAME…]` draws with random weights, and with trained ones where they are on this machine. On a
 processor or a small card `--shared-layers` lets layers of one shape share their weights: the real shapes and times in a
-fraction of the memory.
+fraction of the memory. On a processor `--mapped FOLDER` keeps each weight in a file that is read as it is used: the
+real bytes where memory is short.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import importlib.metadata
 import logging
 import platform
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from pipelines.core.errors import JobCancelled, StudioError
 from pipelines.core.models import ModelSpec
@@ -31,6 +34,8 @@ from pipelines.models.devices import create_memory_gauge, detect_machine
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.control_nets import ControlNet
+from pipelines.models.families.krea import KREA, KreaModel
+from pipelines.models.families.longcat import LONGCAT, LongCatModel
 from pipelines.models.families.qwen_image import QWEN_EDIT, QwenModel
 from pipelines.models.families.stable_diffusion import SD15_LCM, StableDiffusionModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
@@ -45,6 +50,8 @@ CASES = {
     "sd15": (SD15_LCM, StableDiffusionModel, sizes.SD15),
     **TESTED,
     "qwen": (QWEN_EDIT, QwenModel, sizes.QWEN),
+    "longcat": (LONGCAT, LongCatModel, sizes.LONGCAT),
+    "krea": (KREA, KreaModel, sizes.KREA),
 }
 log = logging.getLogger("designerbox")
 
@@ -59,16 +66,17 @@ class Figure:
     side: int
     steps: int
     seconds: float
+    step_seconds: float
     first_preview_seconds: float
     cancel_seconds: float
-    peak_bytes: int | None
+    peak_bytes: int
 
     def to_row(self) -> str:
         """Return the figure as a row of a Markdown table."""
-        peak = "" if self.peak_bytes is None else f"{self.peak_bytes / 1e9:.2f}"
         return (
             f"| {self.model} | {self.weights} | {self.verb} | {self.side} | {self.steps} | {self.seconds:.2f} | "
-            f"{self.first_preview_seconds:.2f} | {self.cancel_seconds:.2f} | {peak} |"
+            f"{self.step_seconds:.2f} | {self.first_preview_seconds:.2f} | {self.cancel_seconds:.2f} | "
+            f"{self.peak_bytes / 1e9:.2f} |"
         )
 
 
@@ -81,6 +89,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, metavar="N", help="steps (default: those of the model)")
     parser.add_argument("--verbs", nargs="+", metavar="VERB", help="these alone (default: all of the model)")
     parser.add_argument("--shared-layers", action="store_true", help="layers of one shape share their weights")
+    parser.add_argument("--mapped", type=Path, metavar="FOLDER", help="weights lie in files there, for a processor")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the page goes (default: the terminal)")
     args = parser.parse_args(arguments)
     rows, failures = [describe_machine(args.device), "", *TABLE_HEAD], 0
@@ -89,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
             rows += [figure.to_row() for figure in measure_random(name, args)]
         except (StudioError, RuntimeError, MemoryError) as error:  # the other models are measured all the same
             failures += 1
-            rows.append(f"| {name} | random | {type(error).__name__}: {str(error).splitlines()[0]} |||||||")
+            rows.append(f"| {name} | random | {type(error).__name__}: {str(error).splitlines()[0]} ||||||||")
         log.warning("%s", rows[-1])
     for spec in all_specs():
         if not args.names and spec.repo and spec.verbs and spec.family not in ("maps", "fill-nets") and is_cached(spec):
@@ -103,8 +112,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 TABLE_HEAD = (
-    "| model | weights | verb | side px | steps | seconds | first preview s | stop s | memory beside the weights GB |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "| model | weights | verb | side px | steps | seconds | net s a step | first preview s | stop s | "
+    "memory beside the weights GB |",
+    "|---|---|---|---|---|---|---|---|---|---|",
 )
 
 
@@ -122,10 +132,10 @@ def measure_random(name: str, args: argparse.Namespace) -> Iterator[Figure]:
     spec, kind, architecture = CASES[name]
     defaults = {**dict(spec.defaults), "side": args.side, "side_min": args.side}  # else small pictures are enlarged
     spec = replace(spec, dtype="bfloat16", defaults=tuple(defaults.items()))
-    pipe, net = architecture.build_pipeline(args.device, shared_layers=args.shared_layers)
+    pipe, net = architecture.build_pipeline(args.device, shared_layers=args.shared_layers, mapped=args.mapped)
     model = assemble_model(spec, kind, pipe, args.device)
-    weights = "random, shared layers" if args.shared_layers else "random"
-    with model.using_control_net(ControlNet(spec, net, args.device)), _qwen_draws_at(args.side):
+    weights = "random, shared layers" if args.shared_layers else "random, mapped" if args.mapped else "random"
+    with model.using_control_net(ControlNet(spec, net, args.device)), _edits_are_drawn_at(args.side):
         yield from _measure_verbs(model, weights, args)
     model.close()
     del pipe, net, model
@@ -154,8 +164,8 @@ def _measure_verb(model: DiffusionModel, weights: str, verb: Verb, args: argpars
     """Draw with previews, then draw and stop after the first step, then draw again: the pictures must be equal."""
     steps = args.steps or int(dict(model.spec.defaults)["num_inference_steps"])
     render = make_request(verb, size=(args.side, args.side), num_inference_steps=steps, strength=1.0)
-    gauge = create_memory_gauge(args.device)
-    before = gauge.reset_peak() if gauge is not None else 0
+    gauge = create_memory_gauge(args.device) or HostMemoryGauge()
+    before = gauge.reset_peak()
     seen: list[float] = []
     since = time.perf_counter()
 
@@ -164,14 +174,76 @@ def _measure_verb(model: DiffusionModel, weights: str, verb: Verb, args: argpars
         assert step.preview().ndim == 3
         seen.append(time.perf_counter() - since)
 
-    (first,) = model.draw(render, watch).images
-    seconds = time.perf_counter() - since
-    peak = gauge.peak_bytes() - before if gauge is not None else None
-    stopped = _measure_stop(model, render)
-    (again,) = model.draw(render, lambda _: None).images
+    with _timing_net(model, args.device) as in_net:
+        (first,) = model.draw(render, watch).images
+        seconds = time.perf_counter() - since
+        peak = gauge.peak_bytes() - before
+        of_steps = [sum(in_net) / steps]
+        stopped = _measure_stop(model, render)
+        in_net.clear()
+        (again,) = model.draw(render, lambda _: None).images
+        of_steps.append(sum(in_net) / steps)
     if not np.array_equal(first, again):
         raise RuntimeError(f"{model.spec.id} {verb}: another picture after a stop")
-    return Figure(model.spec.id, weights, verb, args.side, steps, seconds, seen[0], stopped, peak)
+    return Figure(model.spec.id, weights, verb, args.side, steps, seconds, min(of_steps), seen[0], stopped, peak)
+
+
+@contextmanager
+def _timing_net(model: DiffusionModel, device: str) -> Iterator[list[float]]:
+    """Note the seconds of each call of the transformer or UNet."""
+    import torch
+
+    net = getattr(model.pipe, "transformer", None) or model.pipe.unet
+    seconds: list[float] = []
+
+    def now() -> float:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    def end(*_: Any) -> None:
+        seconds[-1] += now()
+
+    hooks = (
+        net.register_forward_pre_hook(lambda *_: seconds.append(-now())),
+        net.register_forward_hook(end),
+    )
+    try:
+        yield seconds
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class HostMemoryGauge:
+    """Samples the memory of this process; what is mapped from files, which the system may drop, does not count."""
+
+    def __init__(self) -> None:
+        self._peak = 0
+        self._is_read = threading.Event()
+
+    def reset_peak(self) -> int:
+        """See `MemoryGauge.reset_peak`."""
+        self._peak = now = _own_bytes()
+        threading.Thread(target=self._sample, name="memory-gauge", daemon=True).start()
+        return now
+
+    def peak_bytes(self) -> int:
+        """See `MemoryGauge.peak_bytes`. It ends the measurement."""
+        self._is_read.set()
+        return max(self._peak, _own_bytes())
+
+    def _sample(self) -> None:
+        while not self._is_read.wait(_SAMPLE_SECONDS):
+            self._peak = max(self._peak, _own_bytes())
+
+
+_SAMPLE_SECONDS = 0.02
+
+
+def _own_bytes() -> int:
+    memory = psutil.Process().memory_info()
+    return memory.rss - getattr(memory, "shared", 0)
 
 
 def _measure_stop(model: DiffusionModel, render: RenderRequest) -> float:
@@ -196,16 +268,19 @@ def _current_device(device: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _qwen_draws_at(side: int) -> Iterator[None]:
-    """Let Qwen's pipeline draw at `side`, where it would scale everything to a megapixel."""
+def _edits_are_drawn_at(side: int) -> Iterator[None]:
+    """Let the pipelines of Qwen and LongCat draw at `side`, where they would scale everything to a megapixel."""
+    from diffusers.pipelines.longcat_image import pipeline_longcat_image_edit as longcat
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
-    before = qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE
+    before, sides_of = (qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE), longcat.calculate_dimensions
     qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = side * side, min(before[1], side * side)
+    longcat.calculate_dimensions = lambda area, ratio: sides_of(side * side, ratio)
     try:
         yield
     finally:
         qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = before
+        longcat.calculate_dimensions = sides_of
 
 
 def _processor_name() -> str:

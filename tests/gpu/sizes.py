@@ -7,12 +7,19 @@ suite counts its parameters there; on a GPU it costs what a trained one costs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
 
 from tests.models.support.tiny_checkpoints import byte_tokenizer
 from tests.models.support.tiny_flow_checkpoints import SPECIAL, qwen_byte_tokenizer, qwen_processor
+
+if TYPE_CHECKING:
+    import torch
 
 VAE_CONFIG = {
     "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 1024,
@@ -133,6 +140,32 @@ def make_qwen_vl() -> Any:
     return t.Qwen2_5_VLForConditionalGeneration(config)
 
 
+def make_longcat_transformer() -> Any:
+    """LongCat-Image-Edit's transformer: 6.27 B."""
+    return _diffusers_class("LongCatImageTransformer2DModel")(num_layers=10, num_single_layers=20)
+
+
+def make_krea_transformer() -> Any:
+    """Krea 2's transformer with the defaults of its class: 12.8 B."""
+    return _diffusers_class("Krea2Transformer2DModel")()
+
+
+def make_qwen3_vl() -> Any:
+    """Qwen3-VL 4B, 4.44 B, the text encoder of Krea 2; reads the tests' byte tokenizer."""
+    import transformers as t
+
+    text = {
+        "vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [24, 20, 20], "rope_theta": 5e6},
+    }  # fmt: skip
+    vision = {
+        "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "out_hidden_size": 2560,
+        "deepstack_visual_indexes": [5, 11, 17], "num_position_embeddings": 2304,
+    }  # fmt: skip
+    return t.Qwen3VLModel(t.Qwen3VLConfig(text_config=text, vision_config=vision))
+
+
 def make_flow_scheduler() -> Any:
     """The scheduler of klein and Z-Image."""
     return _diffusers_class("FlowMatchEulerDiscreteScheduler")(shift=3.0, use_dynamic_shifting=True)
@@ -147,57 +180,115 @@ class Architecture:
     weightless_components: dict[str, Callable[[], Any]]
     make_control_net: Callable[[], Any] | None = None
 
-    def build_pipeline(self, device: str, *, shared_layers: bool = False) -> tuple[Any, Any]:
+    def build_pipeline(
+        self, device: str, *, shared_layers: bool = False, mapped: Path | None = None
+    ) -> tuple[Any, Any]:
         """Build the pipeline and its ControlNet, if it has one, on `device`, in bfloat16.
 
         shared_layers: layers of one shape share one set of weights, so that 41 GB fit into two.
+        mapped: a folder for files that hold the weights and are mapped into the CPU's memory. They are read as they are
+        used and left when memory is short, so that weights of 24 GB need no 24 GB of it.
         """
-        build = _make_with_shared_layers if shared_layers else _make_on_device
-        made = {name: build(device, make) for name, make in self.components.items()}
-        net = build(device, self.make_control_net) if self.make_control_net is not None else None
+
+        def build(make: Callable[[], Any]) -> Any:
+            if mapped is not None:
+                return _make_mapped(mapped, make)
+            return _make_with_shared_layers(device, make) if shared_layers else _make_on_device(device, make)
+
+        made = {name: build(make) for name, make in self.components.items()}
+        net = build(self.make_control_net) if self.make_control_net is not None else None
         return _diffusers_class(self.pipeline_class)(
             **made, **{name: make() for name, make in self.weightless_components.items()}
         ), net
+
+
+@contextmanager
+def _default_bfloat16() -> Iterator[None]:
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _make_on_device(device: str, make: Callable[[], Any]) -> Any:
     """Make a component on the device itself, in bfloat16: on the CPU it would take minutes."""
     import torch
 
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with torch.device(device):
-            return make().eval()
-    finally:
-        torch.set_default_dtype(before)
+    with _default_bfloat16(), torch.device(device):
+        return make().eval()
 
 
 def _make_with_shared_layers(device: str, make: Callable[[], Any]) -> Any:
     """Make a component whose layers of one shape share their weights: random, small enough to stay finite."""
     import torch
-    from accelerate import init_empty_weights
 
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with init_empty_weights(include_buffers=False):
-            module = make().eval()
-    finally:
-        torch.set_default_dtype(before)
     weights: dict[tuple[str, torch.Size], torch.nn.Parameter] = {}
     generator = torch.Generator().manual_seed(0)
-    for name, empty in list(module.named_parameters()):
+
+    def share_weight(name: str, empty: torch.Tensor) -> torch.nn.Parameter:
         key = re.sub(r"(?<![^.])\d+(?=\.)", "N", name), empty.shape
         if key not in weights:
-            is_scale = empty.ndim == 1 and name.endswith("weight")
-            drawn = torch.randn(empty.shape, generator=generator) * (0.0 if is_scale else 0.02) + float(is_scale)
+            drawn = torch.randn(empty.shape, generator=generator) * _WEIGHT_DEVIATION
+            drawn = torch.ones(empty.shape) if _is_scale(name, empty) else drawn
             weights[key] = torch.nn.Parameter(drawn.to(device, torch.bfloat16), requires_grad=False)
+        return weights[key]
+
+    return _set_weights(_make_empty(make), share_weight).to(device)
+
+
+def _make_mapped(folder: Path, make: Callable[[], Any]) -> Any:
+    """Make a component each of whose weights has numbers of its own in a file, which is deleted when it is let go."""
+    import torch
+
+    module = _make_empty(make)
+    sizes = [each.numel() for name, each in module.named_parameters() if not _is_scale(name, each)]
+    starts = iter(accumulate((-(-size // _ALIGNED_COUNT) * _ALIGNED_COUNT for size in sizes), initial=0))
+    noise = torch.randn(_NOISE_COUNT, generator=torch.Generator().manual_seed(0)) * _WEIGHT_DEVIATION
+    block = noise.to(torch.bfloat16).view(torch.int16).numpy()
+    count = sum(sizes) + len(sizes) * _ALIGNED_COUNT
+    with NamedTemporaryFile(dir=folder) as file:
+        for _ in range(0, count, len(block)):
+            block.tofile(file)
+        file.flush()
+        numbers = torch.from_file(file.name, shared=True, size=count, dtype=torch.bfloat16)
+
+    def take_weight(name: str, empty: torch.Tensor) -> torch.nn.Parameter:
+        if _is_scale(name, empty):
+            return torch.nn.Parameter(torch.ones(empty.shape, dtype=torch.bfloat16), requires_grad=False)
+        start = next(starts)
+        return torch.nn.Parameter(numbers[start : start + empty.numel()].view(empty.shape), requires_grad=False)
+
+    return _set_weights(module, take_weight)
+
+
+_WEIGHT_DEVIATION = 0.02
+_NOISE_COUNT = 2**25 - 2**7  # no width of a layer divides it, so that rows differ
+_ALIGNED_COUNT = 32  # numbers in 64 bytes
+
+
+def _is_scale(name: str, weight: torch.Tensor) -> bool:
+    return weight.ndim == 1 and name.endswith("weight")
+
+
+def _make_empty(make: Callable[[], Any]) -> Any:
+    """Make a component without memory for its weights."""
+    from accelerate import init_empty_weights
+
+    with _default_bfloat16(), init_empty_weights(include_buffers=False):
+        return make().eval()
+
+
+def _set_weights(module: Any, make_weight: Callable[[str, torch.Tensor], torch.nn.Parameter]) -> Any:
+    for name, empty in list(module.named_parameters()):
         owner, _, leaf = name.rpartition(".")
-        setattr(module.get_submodule(owner), leaf, weights[key])
+        setattr(module.get_submodule(owner), leaf, make_weight(name, empty))
     if hasattr(module, "tie_weights"):
         module.tie_weights()
-    return module.to(device)
+    return module
 
 
 def _make_euler_scheduler() -> Any:
@@ -242,4 +333,18 @@ QWEN = Architecture(
         "text_encoder": make_qwen_vl,
     },
     {"tokenizer": qwen_byte_tokenizer, "processor": qwen_processor, "scheduler": make_flow_scheduler},
+)
+LONGCAT = Architecture(
+    "LongCatImageEditPipeline",
+    {"transformer": make_longcat_transformer, "vae": lambda: make_vae(16), "text_encoder": make_qwen_vl},
+    {"tokenizer": qwen_byte_tokenizer, "text_processor": qwen_processor, "scheduler": make_flow_scheduler},
+)
+KREA = Architecture(
+    "Krea2Pipeline",
+    {
+        "transformer": make_krea_transformer,
+        "vae": lambda: _diffusers_class("AutoencoderKLQwenImage")(),
+        "text_encoder": make_qwen3_vl,
+    },
+    {"tokenizer": qwen_byte_tokenizer, "scheduler": make_flow_scheduler, "is_distilled": lambda: True},
 )

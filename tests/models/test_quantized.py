@@ -55,7 +55,7 @@ def test_its_size_by_the_headers_is_what_it_takes(rows: tuple[ModelSpec, ModelSp
     plain, quantized = (replace(row, dtype=dtype) for row in rows)
     family = Flux2Family((plain, quantized))
     model = family.load(quantized, "cpu")
-    assert model.pipe.text_encoder.model.layers[0].mlp.up_proj.weight.qdata.nbytes == 16 * 16
+    assert model.pipe.text_encoder.layers[0].mlp.up_proj.weight.qdata.nbytes == 16 * 16
     others = sum(count_weight_bytes(part) for part in (model.pipe.transformer, model.pipe.vae))
     assert family.estimate_bytes(quantized) == count_weight_bytes(model.pipe.text_encoder) + others
     assert family.estimate_bytes(quantized) < family.estimate_bytes(plain)
@@ -86,7 +86,7 @@ def encode_ids(model: Any, ids: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.no_grad():
-        return model.pipe.text_encoder.model(torch.from_numpy(ids)).last_hidden_state.float().numpy()
+        return model.pipe.text_encoder(torch.from_numpy(ids)).last_hidden_state.float().numpy()
 
 
 def set_packages_installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

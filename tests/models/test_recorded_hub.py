@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from pipelines.models.families.control_nets import CONTROL_NETS, Z_IMAGE_UNION, 
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.pinned_revisions import PINS
 from pipelines.models.profiles import download_bytes
+from pipelines.models.registry import all_specs
 from tests import record_hub
 from tests.gpu import sizes
 from tests.models.test_hub import COMMIT, FakeHub, fake
@@ -281,3 +283,18 @@ def test_every_recorded_repository_is_one_that_profiles_name() -> None:
     assert {path.name for path in record_hub.HUB_FOLDER.iterdir() if path.is_dir()} <= {
         repo.replace("/", "--") for repo in PINS
     }
+
+
+def test_the_list_of_what_was_not_seen_is_whole() -> None:
+    page = (record_hub.HUB_FOLDER / "README.md").read_text("utf-8")
+    first_cells = re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)[1:]
+    assert {name for cell in first_cells for name in cell.split(", ")} == {repo.partition("/")[2] for repo in PINS}
+    rows = {
+        row.id
+        for row in all_specs()
+        if row.family in DIFFUSION_FAMILIES and not record_hub.folder_of(row.repo).is_dir()
+    }
+    assert rows == set(re.findall(r"`([\w.-]+)`", page.split("no record at all:")[1].partition("All but")[0]))
+
+
+DIFFUSION_FAMILIES = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "control_net")

@@ -18,7 +18,7 @@ from pipelines.core.errors import JobCancelled, OutOfMemory
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models import cpu_offload, oom_fallback, pinned_memory
-from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory
+from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory, release_cached_memory
 from pipelines.models.diffusion import loader
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.peak_memory import DrawingKey, PeakMemory
@@ -269,6 +269,18 @@ def test_a_streamed_encoder_is_pinned_only_where_the_host_has_room(
     monkeypatch.setattr(pinned_memory, "total_host_bytes", lambda: host_gigabytes * GB)
     loader._load_streamed_encoder(tmp_path / "klein", spec, "cuda:0")
     assert seen == [pinned]
+
+
+def test_pinned_memory_is_given_back_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    given_back: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append("device"))
+    monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: given_back.append("host"), raising=False)
+    release_cached_memory("cuda:0")
+    release_cached_memory("cpu")
+    assert given_back == ["device", "host"]
 
 
 class FakeGauge:

@@ -261,12 +261,17 @@ def _load_int8_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
 
 
 def _load_component(folder: Path, name: str, spec: ModelSpec, **arguments: Any) -> Any:
-    """Load one component with weights by its own class; `arguments` as of `from_pretrained`."""
+    """Load one component with weights by its own class; `arguments` as of `from_pretrained`.
+
+    Of a text encoder that can write, only what reads: the pipelines take its hidden states, so that its last layer, 0.8
+    GB in klein's, would be copied and computed for nothing.
+    """
     library, class_name = checkpoint.find_component_class(folder, name)
     kind = getattr(importlib.import_module(library), class_name)
     variant = dict(spec.options).get("variant")
     with LOADING_LOCK:
-        return kind.from_pretrained(folder / name, variant=variant, use_safetensors=True, **arguments)
+        module = kind.from_pretrained(folder / name, variant=variant, use_safetensors=True, **arguments)
+    return module.model if class_name == "Qwen3ForCausalLM" else module
 
 
 def _fuse_lora(pipe: Any, adapter: Path) -> None:

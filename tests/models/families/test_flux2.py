@@ -12,6 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion import pipeline
 from pipelines.models.families.flux2 import VERBS, Flux2Family, Flux2Model
 from tests.models.support import family_checks
 from tests.models.support.family_checks import (
@@ -88,6 +89,26 @@ def test_cancel_leaves_nothing_behind(model: Flux2Model):
 @pytest.mark.parametrize("verb", ["text", "edit", "inpaint"])
 def test_words_are_read_once(model: Flux2Model, verb: Any):
     family_checks.check_prompt_encoded_once(model, make_request(verb))
+
+
+@pytest.mark.parametrize("options", [(), (("text_encoder", "streamed"),)])
+def test_what_would_guess_the_next_word_is_not_loaded(family: Flux2Family, options: tuple[tuple[str, str], ...]):
+    loaded = family.load(replace(family.specs[0], options=options), "cpu")
+    assert not any("lm_head" in name for name, _ in loaded.pipe.text_encoder.named_modules())
+    read = []
+    loaded.pipe.text_encoder.register_forward_hook(lambda *_: read.append(1))
+    draw_pictures(loaded, make_request("text", 1))
+    assert read == [1]
+
+
+def test_what_was_read_waits_on_the_host(family: Flux2Family, monkeypatch: pytest.MonkeyPatch):
+    moved: list[str] = []
+    move = pipeline._move_embeds
+    monkeypatch.setattr(pipeline, "_move_embeds", lambda embeds, to: moved.append(to) or move(embeds, to))
+    other = family.load(family.specs[0], "cpu:0")
+    for seed in (1, 2):
+        draw_pictures(other, make_request("text", seed))
+    assert moved == ["cpu", "cpu:0", "cpu:0"]
 
 
 def test_two_threads_draw_what_one_would(model: Flux2Model):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.models.diffusion.pipeline import DiffusionModel
@@ -95,8 +97,9 @@ class TinyArchitecture:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def build_pipeline(self, device: str, *, shared_layers: bool) -> tuple[Any, Any]:
+    def build_pipeline(self, device: str, *, shared_layers: bool, mapped: Path | None) -> tuple[Any, Any]:
         assert shared_layers
+        assert mapped is None
         return parts("sdxl", self._folder)
 
 
@@ -110,6 +113,10 @@ def test_the_page_of_figures_names_machine_verbs_and_times(tmp_path: Path, monke
     assert "torch 2." in first
     assert [row.split("|")[3].strip() for row in rows] == ["text", "image", "inpaint", "control"]
     assert all(row.startswith("| sdxl-lightning | random, shared layers |") for row in rows)
+    for row in rows:
+        seconds, of_net, preview, stop, beside = (float(word) for word in row.split("|")[6:-1])
+        assert 0 <= preview <= seconds
+        assert min(of_net, stop, beside) >= 0
 
 
 def test_layers_of_one_shape_share_their_weights() -> None:
@@ -121,6 +128,33 @@ def test_layers_of_one_shape_share_their_weights() -> None:
     assert len({each.data_ptr() for each in layers.parameters()}) == 2
     assert sum(each.numel() for each in layers.parameters()) == 64 * 64 + 64
     assert layers(torch.ones(1, 64, dtype=torch.bfloat16)).isfinite().all()
+
+
+def test_mapped_weights_are_each_its_own_and_their_file_is_gone(tmp_path: Path) -> None:
+    import torch
+
+    layers = sizes._make_mapped(
+        tmp_path, lambda: torch.nn.Sequential(torch.nn.LayerNorm(70), *(torch.nn.Linear(70, 70) for _ in "abc"))
+    )
+    assert list(tmp_path.iterdir()) == []
+    weights = [each.weight for each in layers[1:]]
+    assert len({each.data_ptr() for each in weights}) == 3
+    assert not torch.equal(weights[0], weights[1])
+    assert all(each.data_ptr() % 64 == 0 and 0.01 < float(each.std()) < 0.03 for each in weights)
+    assert torch.equal(layers[0].weight, torch.ones(70, dtype=torch.bfloat16))
+    assert layers(torch.ones(1, 70, dtype=torch.bfloat16)).isfinite().all()
+
+
+def test_memory_is_counted_at_its_peak_beside_files(tmp_path: Path) -> None:
+    gauge = page.HostMemoryGauge()
+    before = gauge.reset_peak()
+    held = np.ones(30_000_000, np.uint8)
+    for _ in range(1000):
+        if gauge._peak - before > 20_000_000:
+            break
+        time.sleep(0.01)
+    del held
+    assert gauge.peak_bytes() - before > 20_000_000
 
 
 @pytest.mark.parametrize("verb", ["edit", "image", "inpaint", "control"])

@@ -1,0 +1,225 @@
+"""Every row of a diffusion model: its bytes by the architecture on the meta device, and how its pipelines are called.
+
+A row that nothing here knows fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.models.checkpoint import _UNQUANTIZED_NAMES
+from pipelines.models.diffusion import loader
+from pipelines.models.families import FAMILIES
+from pipelines.models.families.control_nets import CONTROL_NETS, ControlNetFamily
+from pipelines.models.profiles import download_bytes
+from pipelines.models.registry import get_spec
+from tests.gpu import sizes
+from tests.models.support import family_checks, tiny_checkpoints, tiny_flow_checkpoints
+from tests.models.support.family_checks import ignore_step, make_request
+
+DIFFUSION_FAMILIES = tuple(family for family in FAMILIES if isinstance(family, loader.CheckpointFamily))
+ROWS = tuple(row for family in DIFFUSION_FAMILIES for row in family.specs)
+CALLS = [(row, verb) for row in ROWS for verb in row.verbs]
+# By the beginning of a row's id: the architecture, and a tiny checkpoint of the same pipeline class.
+KINDS: Mapping[str, tuple[sizes.Architecture, Callable[[Path], Path]]] = {
+    "sd15-": (sizes.SD15, tiny_checkpoints.tiny_sd),
+    "sdxl": (sizes.SDXL, tiny_checkpoints.tiny_sdxl),
+    "klein": (sizes.KLEIN, tiny_flow_checkpoints.tiny_klein),
+    "z-image-": (sizes.Z_IMAGE, tiny_flow_checkpoints.tiny_z_image),
+    "qwen-": (sizes.QWEN, tiny_flow_checkpoints.tiny_qwen_edit),
+    "firered-": (sizes.QWEN, tiny_flow_checkpoints.tiny_qwen_edit),
+    "longcat-": (sizes.LONGCAT, tiny_flow_checkpoints.tiny_longcat),
+    "krea-": (sizes.KREA, tiny_flow_checkpoints.tiny_krea),
+}
+NOT_COMPUTED = {"klein-4bit": "the bits of each layer stand in a file of its repository that was seen nowhere"}
+
+
+def kind_of(row: ModelSpec) -> tuple[sizes.Architecture, Callable[[Path], Path]]:
+    (found,) = (kind for begin, kind in KINDS.items() if row.id.startswith(begin))
+    return found
+
+
+def make_on_meta(make: Callable[[], Any]) -> Any:
+    import torch
+    import torch._dynamo  # in torch 2.8 its first import fails where the meta device is the default
+
+    with torch.device("meta"):
+        return make()
+
+
+@functools.cache
+def count_bytes(make: Callable[[], Any]) -> int:
+    """Bytes of a component in bfloat16."""
+    return 2 * sum(each.numel() for each in make_on_meta(make).parameters())
+
+
+@functools.cache
+def count_int8_bytes(make: Callable[[], Any]) -> int:
+    """Bytes of a text encoder with its linear layers in 8 bits: per output a scale and a zero point beside them."""
+    import torch
+
+    module = make_on_meta(make)
+    linear = [
+        each.weight
+        for name, each in module.named_modules()
+        if isinstance(each, torch.nn.Linear) and not _UNQUANTIZED_NAMES.search(name)
+    ]
+    count = sum(each.numel() for each in linear)
+    rest = sum(each.numel() for each in module.parameters()) - count
+    return count + 5 * sum(each.shape[0] for each in linear) + 2 * rest
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_a_row_has_the_bytes_of_its_architecture(row: ModelSpec) -> None:
+    if row.id in NOT_COMPUTED:
+        pytest.skip(NOT_COMPUTED[row.id])
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+    makes = dict(kind_of(row)[0].components)
+    options = dict(row.options)
+    if "decoder" in options:
+        makes["vae"] = AutoencoderTiny
+    encoder = makes.pop("text_encoder")
+    on_device, mode = sum(map(count_bytes, makes.values())), options.get("text_encoder", "")
+    on_device += {"": count_bytes(encoder), "int8": count_int8_bytes(encoder), "streamed": 0}[mode]
+    assert row.bytes == pytest.approx(on_device, rel=0.001)
+    assert row.host_bytes == (count_bytes(encoder) if mode == "streamed" else 0)
+    whole = sum(map(count_bytes, [*makes.values(), encoder]))
+    sent = whole + count_bytes(makes["transformer"]) if row.family == "z_image" else whole  # it lies there in float32
+    assert download_bytes(row) == pytest.approx(sent, rel=0.001)
+
+
+@pytest.mark.parametrize("row", CONTROL_NETS.specs, ids=lambda row: row.id)
+def test_a_control_net_has_the_bytes_of_its_architecture(row: ModelSpec) -> None:
+    options = dict(row.options)
+    if "layout" in options:
+        import diffusers
+
+        made = make_on_meta(lambda: getattr(diffusers, options["class"])(**json.loads(options["layout"])))
+    else:
+        made = make_on_meta(sizes.make_sdxl_control_net)
+    assert type(made).__name__ == options["class"]
+    assert row.bytes == pytest.approx(2 * sum(each.numel() for each in made.parameters()), rel=0.002)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_every_verb_s_pipeline_takes_the_components_of_its_row(row: ModelSpec) -> None:
+    """Components at full size, without memory; a class that lacks or does not know one would raise."""
+    import diffusers
+
+    architecture, _ = kind_of(row)
+    parts = {name: make_on_meta(make) for name, make in architecture.components.items()}
+    weightless = {name: make() for name, make in architecture.weightless_components.items()}
+    pipe = getattr(diffusers, architecture.pipeline_class)(**parts, **weightless)
+    (family,) = (each for each in DIFFUSION_FAMILIES if row in each.specs)
+    assert architecture.pipeline_class in family.pipeline_classes
+    model = family.model_class(replace(row, dtype="bfloat16"), pipe, "meta")
+    make_net = architecture.make_control_net
+    net = make_on_meta(make_net) if make_net is not None else None
+    with model.using_control_net(type("Net", (), {"module": net})()):  # pyright: ignore[reportArgumentType]
+        for verb in row.verbs:
+            if verb != "backdrop":
+                view = model.build_view(verb, pipe.scheduler)
+                assert all(view.components[name] is part for name, part in parts.items())
+
+
+# ---------------------------------------------------------------- the call
+
+
+class Called(Exception):
+    """Raised in place of drawing, with the arguments."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        super().__init__()
+        self.arguments = arguments
+
+
+@pytest.fixture(scope="module")
+def load_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelSpec], Any]:
+    """Loads a row with the weights of a tiny checkpoint of its class: sizes, steps and guidance stay the row's."""
+    root = tmp_path_factory.mktemp("rows")
+
+    @functools.cache
+    def make(write: Callable[[Path], Path]) -> Path:
+        return write(root / write.__name__)
+
+    def load(row: ModelSpec) -> Any:
+        (family,) = (each for each in DIFFUSION_FAMILIES if row in each.specs)
+        kept = tuple(each for each in row.options if each[0] in ("scheduler", "scheduler_config"))
+        here = replace(row, repo=str(make(kind_of(row)[1])), revision="", dtype="float32", options=kept)
+        return type(family)((here,)).load(here, "cpu")
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def load_tiny_net(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelSpec], Any]:
+    """Loads a tiny ControlNet of the class that a row names."""
+    root = tmp_path_factory.mktemp("nets")
+    writers = {"stable_diffusion": tiny_checkpoints.tiny_union, "z_image": tiny_flow_checkpoints.tiny_z_control}
+
+    @functools.cache
+    def load(family: str) -> Any:
+        kind = dict(get_spec(next(row.control_net for row in ROWS if row.family == family and row.control_net)).options)
+        row = family_checks.control_net_row(writers[family](root / family), kind["class"])
+        return ControlNetFamily((row,)).load(row, "cpu")
+
+    return lambda row: load(row.family)
+
+
+@pytest.mark.parametrize(("row", "verb"), CALLS, ids=lambda value: value if isinstance(value, str) else value.id)
+def test_a_pipeline_is_called_with_arguments_that_its_signature_names(
+    row: ModelSpec,
+    verb: Verb,
+    load_tiny: Callable[[ModelSpec], Any],
+    load_tiny_net: Callable[[ModelSpec], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = load_tiny(row)
+    build = model.build_view
+    signatures: list[inspect.Signature] = []
+
+    def build_noting(wanted: Verb, scheduler: Any) -> Any:
+        view = build(wanted, scheduler)
+        call = type(view).__call__
+        signatures.append(inspect.signature(call))
+
+        @functools.wraps(call)
+        def note(_: Any, **arguments: Any) -> None:
+            raise Called(arguments)
+
+        view.__class__ = type(type(view).__name__, (type(view),), {"__call__": note})
+        return view
+
+    monkeypatch.setattr(model, "build_view", build_noting)
+    with model.using_control_net(load_tiny_net(row)) if verb == "control" else nullcontext():
+        for guidance in (None, 4.0):
+            render = make_request(verb, 1, 2, size=(256, 192), guidance_scale=guidance, negative_prompt="people")
+            with pytest.raises(Called) as caught:
+                model.draw(render, ignore_step)
+            known = dict(signatures[-1].parameters)
+            known.pop("kwargs", None)  # by which a pipeline would drop an argument that it does not know
+            sent = set(caught.value.arguments)
+            assert sent <= set(known)
+            assert {"generator", "num_inference_steps", "output_type"} <= sent
+            assert {name for name, each in known.items() if each.default is each.empty} - {"self"} <= sent
+    model.close()
+
+
+def test_every_row_of_a_profile_is_among_them() -> None:
+    from pipelines.models.profiles import PROFILES
+
+    ids = {spec_id for profile in PROFILES for spec_id in profile.specs.values() if get_spec(spec_id).repo}
+    assert ids <= {row.id for row in ROWS}
+    assert {row.control_net for row in ROWS if row.control_net} <= {row.id for row in CONTROL_NETS.specs}
