@@ -1,11 +1,12 @@
 """`python -m tests.bench [NAME [NUMBER] …]`: one JSON object a line; exit status 1 when a figure misses its bound.
 
-A number, or a path with a slash in it, goes to the module named before it, which says what it means.
+A number, a path with a slash in it, or `--option VALUE` goes to the module named before it, which says what it means.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -48,18 +49,29 @@ DEFAULT_NAMES = ("house", "matte", "models", "mini", "doors", "tools", "page")
 
 def measure_modules(names: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of the modules named, by default of those that need no more than this machine."""
-    asked: list[tuple[str, list[float | str]]] = []
-    for word in names or DEFAULT_NAMES:
-        if "/" in word:
+    asked: list[tuple[str, list[float | str], dict[str, str]]] = []
+    words = iter(names or DEFAULT_NAMES)
+    for word in words:
+        is_name = not (word.startswith("--") or "/" in word or word[0].isdigit())
+        if is_name:
+            asked.append((word, [], {}))
+        elif not asked:
+            raise SystemExit(f"{word} stands before the name of a bench. There are: {', '.join(MODULES)}.")
+        elif word.startswith("--"):
+            asked[-1][2][word.removeprefix("--")] = next(words, "")
+        elif "/" in word:
             asked[-1][1].append(word)
-        elif word[0].isdigit():
-            asked[-1][1].append(int(word) if word.isdigit() else float(word))
         else:
-            asked.append((word, []))
-    if unknown := [name for name, _ in asked if name not in MODULES]:
+            asked[-1][1].append(int(word) if word.isdigit() else float(word))
+    if unknown := [name for name, _, _ in asked if name not in MODULES]:
         raise SystemExit(f"No bench is called {unknown[0]}. There are: {', '.join(MODULES)}.")
-    for name, numbers in asked:
-        yield from importlib.import_module(f"tests.bench.{MODULES[name]}").rows(*numbers)
+    for name, values, options in asked:
+        measure = importlib.import_module(f"tests.bench.{MODULES[name]}").rows
+        try:
+            inspect.signature(measure).bind(*values, **options)
+        except TypeError as error:
+            raise SystemExit(f"{name}: {error}. It takes {inspect.signature(measure)}.") from None
+        yield from measure(*values, **options)
 
 
 def main(names: Sequence[str]) -> int:

@@ -12,7 +12,8 @@ import pytest
 from pipelines.core.geometry import Image
 from pipelines.models import nets
 from pipelines.models.nets.u2net import U2Net
-from tests.bench.pictures.fidelity import Fidelity, find_pairs, measure_fidelity, rows
+from tests.bench.__main__ import measure_modules
+from tests.bench.pictures.fidelity import Fidelity, find_pairs, measure_fidelity
 from tests.support.examples import load_example
 
 
@@ -83,14 +84,38 @@ def test_results_are_paired_by_the_photos_name(tmp_path: Path, photo: Image, cap
     images, results = tmp_path / "images", tmp_path / "results"
     for folder in (images, results):
         folder.mkdir()
-    for path in (images / "a.png", images / "a-b.png", results / "a-b-2.png", results / "a.png", results / "c.png"):
+    names = ["Red-Mug_product-amazon-1.png", "Red Mug (2).png", "Red Mugs.png"]
+    for path in (
+        *(results / name for name in names),
+        images / "Red Mug.png",
+        images / "a.png",
+        images / "a-b.png",
+        results / "a-b-2.png",
+        results / "a.png",
+        results / "c.png",
+    ):
         cv2.imwrite(str(path), photo[..., ::-1])
     assert [(one.name, other.name) for one, other in find_pairs(images, results)] == [
+        ("Red Mug.png", "Red Mug (2).png"),
+        ("Red Mug.png", "Red-Mug_product-amazon-1.png"),
         ("a-b.png", "a-b-2.png"),
         ("a.png", "a.png"),
     ]
-    measured = {row["name"]: row for row in rows(str(images), str(results))}
-    assert (measured["fidelity_results"]["value"], measured["fidelity_changed"]["value"]) == (2, 0)
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["Red Mugs.png", "c.png"]
+    command = ["fidelity", "--images", str(images), "--results", str(results)]
+    measured = {row["name"]: row for row in measure_modules(command)}
+    assert (measured["fidelity_results"]["value"], measured["fidelity_changed"]["value"]) == (4, 0)
     assert "a-b-2.png" in capsys.readouterr().out
+    cv2.imwrite(str(images / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
+    for name in ("wall-1.png", "a-b-3.png"):
+        (results / name).write_bytes((results / "a.png").read_bytes() if name == "wall-1.png" else b"no picture")
+    rows_with_bad_files = {row["name"]: row["value"] for row in measure_modules(command)}
+    assert (rows_with_bad_files["fidelity_results"], rows_with_bad_files["fidelity_not_found"]) == (4, 2)
+    said_of = capsys.readouterr().out
+    assert "wall-1.png of wall.png: Nothing stands out" in said_of
+    assert "a-b-3.png of a-b.png" in said_of
+    for wrong, said in ((command[:3], "results"), ([*command, "--photos", "x"], "photos"), (command[1:], "name of a")):
+        with pytest.raises(SystemExit, match=said):
+            list(measure_modules(wrong))
     with pytest.raises(SystemExit, match="No picture of"):
         find_pairs(images, tmp_path)

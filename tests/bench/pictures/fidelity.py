@@ -1,6 +1,7 @@
-"""How true results stay to the photos that they were made from: `python -m tests.bench fidelity IMAGES RESULTS`.
+"""How true results stay to their photos: `python -m tests.bench fidelity --images FOLDER --results FOLDER`.
 
-It measures anybody's pictures: a result has its photo's name, or begins with it and a hyphen (`cup.jpg`, `cup-2.png`).
+It measures anybody's pictures: a result has its photo's name, or begins with it and a separator (`cup.jpg`,
+`cup-2.png`), also as this studio names its downloads (`Red Mug.jpg`, `Red-Mug_product-amazon-1.png`).
 Each result is registered to its photo by what both show of the subject: shift, zoom and rotation, so that another crop
 or size costs nothing. What is compared is the subject's core, the pixels that the matte calls opaque.
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipelines.codecs.file_names import make_label
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Face, Float64Array, Image, Mask, Uint8Array
 from pipelines.ingest.decode import DecodedImage, decode_image
 from pipelines.matting.cutout import cut_out_subject
@@ -23,7 +26,8 @@ from pipelines.models.nets.u2net import U2Net
 from pipelines.quality.face_similarity import ciede2000, face_geometry_change, skin_delta_e
 from tests.bench.rows import Row, make_row
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic")
+NAME_SEPARATORS = ("-", "_", " ", ".", "(")
 MIN_MATCH_COUNT = 12
 VISIBLE_DELTA_E = 2.3
 """CIEDE2000 that is just seen beside one another (Mahy, Van Eycken and Oosterlinck, 1994)."""
@@ -56,12 +60,21 @@ def rows(images: str, results: str) -> Iterator[Row]:
     """Print a line for each result, then yield the medians, and how many results could not be compared."""
     net = nets.load(nets.U2NETP, "cpu")
     assert isinstance(net, U2Net)
-    measured, lost = [], 0
+    measured: list[Fidelity] = []
+    lost = 0
     for photo_path, result_path in find_pairs(Path(images), Path(results)):
-        found = measure_fidelity(result_path.name, _read(photo_path), _read(result_path), net)
-        print(found or f"{result_path.name}: the photo's subject was not found in it")
-        measured.append(found) if found else None
-        lost += found is None
+        try:
+            found = measure_fidelity(result_path.name, _read(photo_path), _read(result_path), net)
+        except BadInput as error:  # a photo without a subject, a file that is no picture
+            print(f"{result_path.name} of {photo_path.name}: {error.message}")
+            lost += 1
+            continue
+        if found is None:
+            print(f"{result_path.name}: the photo's subject was not found in it")
+            lost += 1
+            continue
+        print(found)
+        measured.append(found)
     yield make_row("fidelity_results", len(measured), "pictures", 1, at_most=False)
     yield make_row("fidelity_not_found", lost, "pictures", 0)
     for field, unit, bound in (
@@ -78,23 +91,32 @@ def rows(images: str, results: str) -> Iterator[Row]:
 
 
 def find_pairs(images: Path, results: Path) -> list[tuple[Path, Path]]:
-    """Pair every result with its photo. Raises `SystemExit` where there is no pair."""
-    photos = {path.stem: path for path in sorted(images.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES}
-    pairs = []
-    for path in sorted(results.iterdir()):
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            stems = [stem for stem in photos if path.stem == stem or path.stem.startswith(f"{stem}-")]
-            if stems:
-                pairs.append((photos[max(stems, key=len)], path))
+    """Pair results with their photos, and print those that have none. Raises `SystemExit` where there is no pair."""
+    photos: dict[str, Path] = {}
+    for path in _list_pictures(images):
+        photos |= {name: path for name in (path.stem, make_label(path.name)) if name}
+    pairs: list[tuple[Path, Path]] = []
+    for path in _list_pictures(results):
+        heads = tuple(path.stem[:end] for end, sign in enumerate(path.stem) if sign in NAME_SEPARATORS)
+        if stems := [stem for stem in photos if stem in (path.stem, *heads)]:
+            pairs.append((photos[max(stems, key=len)], path))
+        else:
+            print(f"{path.name}: no photo has its name")
     if not pairs:
         raise SystemExit(f"No picture of {results} has the name of one of {images}.")
     return pairs
 
 
+def _list_pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is no folder.")
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES]
+
+
 def _read(path: Path) -> Image:
     decoded = decode_image(path.read_bytes())
     if not isinstance(decoded, DecodedImage):
-        raise SystemExit(f"{path}: {decoded.message}")
+        raise BadInput(f"{path.name}: {decoded.message}", code=decoded.code)
     shape = (decoded.height, decoded.width, decoded.channels)
     image = np.frombuffer(decoded.pixels, np.uint8).reshape(shape)[..., :3].copy()
     scale = MAX_SIDE_PX / max(shape[:2])
