@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.tools.background import SCENES
 from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_menu, open_tool
 from tests.support.served_app import wait_until
 
@@ -223,6 +225,27 @@ def test_no_other_sites_card_and_no_other_sites_sign(page: Page, studio: ServedP
     assert card.startswith(studio.url)
     assert page.request.get(card).headers["content-type"] == "image/jpeg"
     assert page.request.get(f"{studio.url}/favicon.ico").headers["content-type"] == "image/png"
+
+
+def test_an_offered_place_that_is_pressed_is_drafted_and_made(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "background")
+    page.locator("#background-example-astronaut").click()
+    offered = page.locator("#background-tool .dbx-suggested button")
+    expect(offered).to_have_count(3)
+    wait_until(studio.is_idle, 60)
+    plain, title = page.locator("#background-live img").get_attribute("src") or "", offered.first.inner_text()
+    offered.first.click()
+    expect(offered).to_have_count(0)
+    expect(page.locator("#background-preset label:has(input:checked)")).to_have_text(title)
+    expect(find_progress_line(page, "background")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#background-live img")).not_to_have_attribute("src", plain)
+    page.locator("#background-generate").click()
+    expect(page.locator("#background-save")).to_be_enabled()
+    made = studio.service.jobs.list_jobs("local", 1, tool="background")[0]
+    assert SCENES[made.job.params["preset"]].title == title
+    assert made.result is not None
+    picture = studio.service.files.open_image(made.result.files[0].id)
+    assert np.ptp(picture[: len(picture) // 8].astype(int), axis=(0, 1)).max() > 60, "a place is no plain paper"
 
 
 def test_a_closest_scene_that_is_clicked_is_drawn(page: Page, studio: ServedPage) -> None:

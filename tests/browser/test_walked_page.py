@@ -618,6 +618,7 @@ def test_on_a_phone_nothing_jumps_after_the_photo_is_chosen(browser: Browser, st
             page.locator("#retouch-editor canvas").first.wait_for()
         else:
             expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")
+            expect(page.locator(f"#{tool}-box")).to_have_css("background-image", "none")  # the photo stood in for it
             page.locator(f"#{tool}-generate").click()
             expect(page.locator(f"#{tool}-save")).to_be_enabled()
         page.wait_for_timeout(300)  # as long as a thumbnail takes to its size

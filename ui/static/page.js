@@ -584,7 +584,7 @@
     next?.focus({ preventScroll: true });
   };
   // On a phone the picture's place moves over the form once, when its photo is chosen: nothing jumps when the draft comes.
-  const PHOTO_FIELD = ".dbx-form > :is(.dbx-photo, .dbx-photos)";
+  const PHOTO_FIELD = ".dbx-form > :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos)";
   const placePicture = (tool, isChosen) => {
     const consent = tool.matches(".dbx-asks") && tool.querySelector('[id$="-consent"] input'), photo = tool.querySelector(`${PHOTO_FIELD} img`);
     if (tool.querySelector(".dbx-live img") || (photo && (!consent || consent.checked))) tool.dataset.begun = "here";
