@@ -8,10 +8,17 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.tools import Tool
 from pipelines.matting.edge_band import TILE_PX
-from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
-from pipelines.models.families.fill_nets import FILL_NETS, LAMA, MIGAN
-from pipelines.models.families.sam2 import SAM2
-from pipelines.models.families.vitmatte import VITMATTE
+from pipelines.models.families.hub_nets import (
+    BIREFNET_FAMILY,
+    FILL_NETS,
+    GENERAL,
+    LAMA,
+    LITE,
+    MIGAN,
+    PORTRAIT,
+    SAM2,
+    VITMATTE,
+)
 from pipelines.models.nets.matting_choice import HUB_NETS, run_bytes
 from pipelines.models.pinned_revisions import FILE_SHA256
 from pipelines.models.profiles import PROFILES, download_bytes

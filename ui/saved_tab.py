@@ -51,12 +51,12 @@ class SavedTab:
         gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>')
         with gr.Row(elem_classes=["dbx-tool"]):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-                self._lay_out_kits()
+                self._build_kit_column()
             with gr.Column(scale=7, min_width=320, elem_classes=["dbx-form"]):
-                self._lay_out_characters()
+                self._build_character_column()
                 self.looks = SavedLooks(service, access)
 
-    def _lay_out_kits(self) -> None:
+    def _build_kit_column(self) -> None:
         gr.HTML("<h2>Brand kit</h2>")
         self.name = gr.Textbox(label="Name", max_length=60, elem_id=f"{PREFIX}-brand-name")
         self.fields: dict[str, Control] = {row.name: build_control(row, PREFIX) for row in list_form_fields(BrandKit)}
@@ -67,7 +67,7 @@ class SavedTab:
         )
         self.delete_kit_button = gr.Button("Delete this kit", size="sm", elem_id=f"{PREFIX}-brand-drop")
 
-    def _lay_out_characters(self) -> None:
+    def _build_character_column(self) -> None:
         gr.HTML("<h2>Characters</h2>")
         self.character_tiles = gr.HTML("", elem_id=f"{PREFIX}-characters")
         with gr.Row():

@@ -17,10 +17,7 @@ from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
 from pipelines.models.devices import detect_machine
-from pipelines.models.families.birefnet import GENERAL, LITE, PORTRAIT
-from pipelines.models.families.fill_nets import FILL_NETS, LAMA, MIGAN
-from pipelines.models.families.sam2 import SAM2
-from pipelines.models.families.vitmatte import VITMATTE
+from pipelines.models.families.hub_nets import FILL_NETS, GENERAL, LAMA, LITE, MIGAN, PORTRAIT, SAM2, VITMATTE
 from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache, ResidentModel

@@ -80,7 +80,7 @@ _ABSENCE_PATTERNS = (
     ("hair|haare?", "hair", "bald"),
 )
 _BLACK_PERSON_WORDS = "chef|doctor|teacher|artist|pilot|scientist|farmer|firefighter|detective|astronaut"
-_ENDINGS = ("", "e", "er", "es", "en", "em", "n")
+_GERMAN_ENDINGS = ("e", "er", "es", "en", "em", "n")
 # Also a beard takes the colour of the hair.
 _HAIR_STYLE_WORDS = (
     "mohawk|afro|curls|locken|bun|ponytail|braids?|pigtails|dreadlocks|dreads|dutt|zopf|zöpfe[n]?|irokesen?|"
@@ -90,6 +90,11 @@ _HAIR_KIND_PATTERN = "(?:long|short|curly|langen?|kurzen?|lockigen?)"
 _HAIR_PATTERN = "(?:hair(?:ed)?|haare?n?)"
 STYLE_PREFIX = "3d icon of "
 _MOOD_WORDS = {"playful": "winking", "calm": "calm, eyes closed"}
+
+
+def list_stems(word: str) -> list[str]:
+    """List the word itself, and what is left of it without each German ending."""
+    return [word, *(word.removesuffix(ending) for ending in _GERMAN_ENDINGS if word.endswith(ending))]
 
 
 def take_traits(text: str) -> tuple[dict[str, str], str]:
@@ -127,8 +132,7 @@ def take_traits(text: str) -> tuple[dict[str, str], str]:
 
 def _find_traits(word: str) -> tuple[tuple[str, str], ...]:
     """Return the traits and values that one word names, also with a German ending."""
-    for ending in _ENDINGS:
-        stem = word.removesuffix(ending) if ending else word
+    for stem in list_stems(word):
         if stem in _ELDER_FIGURES:
             return ("figure", _ELDER_FIGURES[stem]), ("age", "senior")
         if stem in _WORD_TRAITS:

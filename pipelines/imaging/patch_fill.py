@@ -21,16 +21,16 @@ Points = IndexArray
 """Places as row and column, N x 2."""
 
 RADIUS_PX = 3  # of a patch: 7 x 7
-MAX_SEARCHED = 16_000  # pixels of the hole on the finest copy that is searched: more take seconds
+MAX_SEARCHED_PIXELS = 16_000  # pixels of the hole on the finest copy that is searched: more take seconds
 MIN_DEPTH_PX = 8.0  # from the middle of the hole to its rim on the coarsest copy: two patches
 SCALE_STEP = 1.6  # between two copies
 MIN_SIDE_PX = 40
-MIN_SOURCES = 100  # whole patches on a copy
-MAX_RING_SOURCES = 4000  # patches that are compared in filling ring by ring
+MIN_PATCH_COUNT = 100  # whole patches on a copy
+MAX_RING_PATCH_COUNT = 4000  # patches that are compared in filling ring by ring
 _KEPT_FACTOR = 4.0  # times finer than the finest copy that is searched: what texture is measured on
 _BLOCK_PIXELS = 500_000  # of the hole, copied at once: they bound the memory
-_VOTES = (3, 3)  # rounds of search and vote on the two coarsest copies
-_FINER_VOTES = 2
+_COARSE_VOTE_COUNTS = (3, 3)  # rounds of search and vote on the two coarsest copies
+_FINE_VOTE_COUNT = 2
 _TEXTURE_WEIGHT = 3.0  # of how strongly a patch is textured, against its brightness
 _DISTANCE_COST = 1.0  # squared 8-bit levels: cost of a source as far away as the hole is deep
 _TRUST_DECAY = 1.3  # for each pixel away from the rim a patch counts less by this
@@ -63,7 +63,7 @@ def continue_surroundings(image: Image, mask: Alpha, seed: int) -> Image:
 
 def _shrink_large(image: Image, hole: Mask) -> tuple[Image, Mask]:
     """Shrink a window whose copies are all much smaller; each pixel into which some of the hole went is the hole's."""
-    factor = np.sqrt(hole.sum() / MAX_SEARCHED) / _KEPT_FACTOR
+    factor = np.sqrt(hole.sum() / MAX_SEARCHED_PIXELS) / _KEPT_FACTOR
     if factor <= 1:
         return image, hole
     size = (round(hole.shape[1] / factor), round(hole.shape[0] / factor))
@@ -89,11 +89,11 @@ def _search_copies(image: Image, hole: Mask, rng: np.random.Generator) -> _Patch
     """Search from the coarsest copy to the finest; return the finest's, None where it has too few whole patches."""
     pixels = _describe_pixels(image, hole)
     depth = float(cv2.distanceTransform(np.pad(hole, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3).max())
-    factor = max(1.0, float(np.sqrt(hole.sum() / MAX_SEARCHED)))
+    factor = max(1.0, float(np.sqrt(hole.sum() / MAX_SEARCHED_PIXELS)))
     copies: list[tuple[Float32Array, Mask]] = []
     while True:
         small, gap = _shrink(pixels, hole, factor)
-        if _find_sources(gap).sum() < MIN_SOURCES:
+        if _find_sources(gap).sum() < MIN_PATCH_COUNT:
             break
         copies.append((small, gap))
         if depth / factor <= MIN_DEPTH_PX or min(hole.shape) / factor <= MIN_SIDE_PX:
@@ -108,7 +108,7 @@ def _search_copies(image: Image, hole: Mask, rng: np.random.Generator) -> _Patch
             finer.image[gap] = _resize(search.image, gap.shape)[gap]
             search = finer
         search.vote()
-        for _ in range(_VOTES[level] if level < len(_VOTES) else _FINER_VOTES):
+        for _ in range(_COARSE_VOTE_COUNTS[level] if level < len(_COARSE_VOTE_COUNTS) else _FINE_VOTE_COUNT):
             search.improve()
             search.vote()
     return search
@@ -134,7 +134,7 @@ def _fill_by_rings(pixels: Float32Array, hole: Mask) -> Points:
     """Fill the coarsest copy from outside, each ring by patches that fit what is known; return the sources."""
     channels = np.array([1, 1, 1, 0.63 * _TEXTURE_WEIGHT, 0.63 * _TEXTURE_WEIGHT], np.float32)
     sources = np.argwhere(_find_sources(hole))
-    sources = sources[:: 1 + len(sources) // MAX_RING_SOURCES]
+    sources = sources[:: 1 + len(sources) // MAX_RING_PATCH_COUNT]
     whole, known = pixels * channels, ~hole
     offered = _take_patches(whole, sources)
     squares = (offered * offered).sum(axis=2)

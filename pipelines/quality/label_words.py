@@ -29,7 +29,7 @@ _TALL_RATIO = 1.5
 _MAX_LISTED_COUNT = 5
 Quad = npt.NDArray[np.float32]
 """The corners of a line, 4 x 2, in pixels, from its top left, clockwise."""
-WHOLE = Crop((0, 0, 1, 1), (0, 0, 1, 1))
+WHOLE_CROP = Crop((0, 0, 1, 1), (0, 0, 1, 1))
 
 
 class TextReader(Protocol):

@@ -42,7 +42,7 @@ from pipelines.provenance.c2pa import (
     read_source_type,
     sign,
 )
-from pipelines.quality.label_words import WHOLE, Label, compare_label, label_area, lay_photo, read_label
+from pipelines.quality.label_words import WHOLE_CROP, Label, compare_label, label_area, lay_photo, read_label
 from pipelines.quality.output_checks import CheckInput, ModelEdit, run_checks, worst_results
 from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
 from pipelines.runtime.master_pictures import MasterWriter
@@ -150,7 +150,7 @@ class Finalizer:
         placed = row.output.source
         if placed is not None and row.photo is not None:
             return resample(row.photo, placed.frame), label_area(placed.alpha)
-        return lay_photo(self._context.open_image(str(self._params["photo"])), row.crop or WHOLE, row.image.shape)
+        return lay_photo(self._context.open_image(str(self._params["photo"])), row.crop or WHOLE_CROP, row.image.shape)
 
     def _write_files(self, receipt: dict[str, Any]) -> list[File]:
         output = self._output

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipelines.avatars.art_packs import ART_PACKS, ArtPack
+from pipelines.avatars.character_request import CharacterRequest, read_character_request
 from pipelines.avatars.character_sheet import View, compose_sheet, portrait_side, view_side
 from pipelines.avatars.outfits import ROLES
 from pipelines.avatars.prompt_text import describe_character, find_covering, find_dyed_shade
@@ -25,7 +26,6 @@ from pipelines.avatars.svg_renderer import (
     skin_colour,
 )
 from pipelines.avatars.traits import ANY, MOODS, TRAITS, Character, parse_character, roll_character
-from pipelines.avatars.wishes import Wish, read_wish
 from pipelines.codecs.containers import Layer, encode_openraster, encode_png_layers
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Alpha, Colour, Image
@@ -248,31 +248,31 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
 
 def _follow_words(params: Creator, context: ToolContext) -> tuple[Creator, tuple[str, ...]]:
     """Let the words choose role, art and colours where the form leaves them at their defaults; say what they cannot."""
-    wish = read_wish(params.prompt)
+    asked = read_character_request(params.prompt)
     if not params.prompt.strip():
         return params, ()
     role, art, notices = params.preset, params.art, list[str]()
-    if wish.role and role in (_DEFAULT_ROLE, "anyone"):
-        role = wish.role
-    elif wish.role and wish.role != role:
-        notices.append(f"Role: {ROLES[role].title} is chosen, so '{wish.role_word}' of the words is left out.")
-    elif not wish.role and role == _DEFAULT_ROLE:
+    if asked.role and role in (_DEFAULT_ROLE, "anyone"):
+        role = asked.role
+    elif asked.role and asked.role != role:
+        notices.append(f"Role: {ROLES[role].title} is chosen, so '{asked.role_word}' of the words is left out.")
+    elif not asked.role and role == _DEFAULT_ROLE:
         role = "anyone"
         notices.append("Role: the words name none, so there is none.")
     is_small = context.spec_for_role("text") == SMALL_MODEL_ID
     may_change_art = art == _DEFAULT_ART and not params.character and context.has_verb("text")
-    if wish.subject and may_change_art and (wish.is_drawn_small or not is_small):
-        notices = [f"Art: a model draws this, for Ink has no parts for '{wish.subject}'."]
+    if asked.subject and may_change_art and (asked.is_drawn_small or not is_small):
+        notices = [f"Art: a model draws this, for Ink has no parts for '{asked.subject}'."]
         role, art = "anyone", "model"
     if art == "model":
-        notices += [_SMALL_TAIL_NOTICE.format(wish.tail)] if is_small and wish.tail else []
+        notices += [_SMALL_TAIL_NOTICE.format(asked.tail)] if is_small and asked.tail else []
     else:
-        notices += _name_unknown(wish, ART_PACKS[art])
+        notices += _name_unknown(asked, ART_PACKS[art])
     changes = {
         "preset": role,
         "art": art,
-        "colour": params.colour or _to_hex(wish.clothes),
-        "behind_colour": params.behind_colour or _to_hex(wish.ground),
+        "colour": params.colour or _to_hex(asked.clothes),
+        "behind_colour": params.behind_colour or _to_hex(asked.ground),
     }
     return params.model_copy(update=changes), tuple(notices)
 
@@ -281,13 +281,13 @@ def _to_hex(colour: Colour | None) -> str | None:
     return "#{:02x}{:02x}{:02x}".format(*colour) if colour else None
 
 
-def _name_unknown(wish: Wish, art: ArtPack) -> tuple[str, ...]:
+def _name_unknown(asked: CharacterRequest, art: ArtPack) -> tuple[str, ...]:
     """Name the words that no part shows, and say whom the art draws where the figure itself is among them."""
-    if not wish.unknown:
+    if not asked.unknown:
         return ()
-    words = ", ".join(f"'{word}'" for word in wish.unknown)
-    whom = (f"{art.title} draws people in twelve roles, and no role takes the place of '{wish.subject}'.",)
-    return (f"Not understood: {words}.", *(whom if wish.subject else ()))
+    words = ", ".join(f"'{word}'" for word in asked.unknown)
+    whom = (f"{art.title} draws people in twelve roles, and no role takes the place of '{asked.subject}'.",)
+    return (f"Not understood: {words}.", *(whom if asked.subject else ()))
 
 
 @dataclass(frozen=True)
@@ -344,7 +344,7 @@ def _draw_member(params: Creator, seed: int) -> CastMember:
     """Choose one character: traits that are named stay locked, the others come from the seed."""
     art = ART_PACKS.get(params.art)
     named = {name: value for name in TRAITS if (value := getattr(params, name, ANY)) != ANY}
-    locked = {**read_wish(params.prompt).traits, **named}
+    locked = {**read_character_request(params.prompt).traits, **named}
     saved = parse_character(params.character) if params.character else None
     notices: list[str] = []
     if art is not None:
@@ -473,12 +473,12 @@ def _draw_with_model(
     role = ROLES[params.preset].prompt_words if params.preset in ROLES else ""
     clothes = form_fields.parse_rgb(params.colour)
     own = ", ".join(part for part in (params.prompt, f"{name_colour(clothes)} clothes" if clothes else "") if part)
-    wish = read_wish(params.prompt)
+    asked = read_character_request(params.prompt)
     named = member.named_traits
-    if wish.subject:  # the words say what it is: nobody's figure, skin or role beside them
+    if asked.subject:  # the words say what it is: nobody's figure, skin or role beside them
         named = frozenset(name for name in TRAITS if getattr(params, name, ANY) != ANY)
         is_small = context.spec_for_role("text") == SMALL_MODEL_ID
-        subject = wish.small_words if is_small else own
+        subject = asked.small_words if is_small else own
         own = ""
     else:
         subject = ""

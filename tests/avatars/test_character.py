@@ -11,12 +11,12 @@ import pytest
 
 from pipelines.avatars import svg_renderer
 from pipelines.avatars.art_packs import ART_PACKS, HAIR_COLOURS, PALETTES, SKIN_COLOURS, ArtPack
+from pipelines.avatars.character_request import read_character_request
 from pipelines.avatars.character_sheet import View, compose_sheet, grid_size, view_side
 from pipelines.avatars.outfits import ROLES
 from pipelines.avatars.prompt_text import describe_character, take_traits
 from pipelines.avatars.svg_renderer import choose_parts, omission_notices, render_figure, render_layers
 from pipelines.avatars.traits import MOODS, TRAITS, Character, parse_character, roll_character
-from pipelines.avatars.wishes import read_wish
 from pipelines.codecs.containers import merge_layers
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.job import Result
@@ -288,12 +288,17 @@ def test_traits_are_heard_in_words(text: str, traits: dict[str, str]) -> None:
 
 
 def test_a_wish_names_its_role_its_colours_and_what_is_not_understood() -> None:
-    wish = read_wish("a woman chef with red hair in a green jacket, juggling at night, on a yellow background")
+    wish = read_character_request(
+        "a woman chef with red hair in a green jacket, juggling at night, on a yellow background"
+    )
     assert (wish.role, wish.traits["hair_colour"]) == ("chef", "red")
     assert (wish.unknown, wish.subject) == (("juggling", "night"), "")
     assert (wish.clothes, wish.ground) == (COLOUR_NAMES["green"], COLOUR_NAMES["yellow"])
-    assert (read_wish("eine Köchin").role, read_wish("eine Köchin").traits) == ("chef", {"figure": "woman"})
-    assert {read_wish(f"a {role}").role for role in ROLES} == set(ROLES)
+    assert (read_character_request("eine Köchin").role, read_character_request("eine Köchin").traits) == (
+        "chef",
+        {"figure": "woman"},
+    )
+    assert {read_character_request(f"a {role}").role for role in ROLES} == set(ROLES)
 
 
 @pytest.mark.parametrize(
@@ -311,13 +316,13 @@ def test_a_wish_names_its_role_its_colours_and_what_is_not_understood() -> None:
 def test_what_the_figure_is_called_is_told_from_what_it_does(
     text: str, subject: str, tail: str, is_drawn: bool
 ) -> None:
-    wish = read_wish(text)
+    wish = read_character_request(text)
     assert (wish.subject, wish.tail, wish.is_drawn_small) == (subject, tail, is_drawn)
 
 
 def test_the_small_model_is_told_the_figure_and_its_colours_alone() -> None:
-    assert read_wish("a dog wearing sunglasses").small_words == "a dog"
-    assert read_wish("a princess with blond hair").small_words == "a princess with blond hair"
+    assert read_character_request("a dog wearing sunglasses").small_words == "a dog"
+    assert read_character_request("a princess with blond hair").small_words == "a princess with blond hair"
 
 
 def test_everything_heard_is_a_value_of_its_trait() -> None:

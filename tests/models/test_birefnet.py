@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.models import pinned_revisions
-from pipelines.models.families.birefnet import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
+from pipelines.models.families.hub_nets import BIREFNET_FAMILY, GENERAL, LITE, PORTRAIT
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.matting_choice import choose_hub_nets

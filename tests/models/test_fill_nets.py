@@ -10,7 +10,7 @@ import pytest
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 from pipelines.models import pinned_revisions
-from pipelines.models.families.fill_nets import FILL_NETS, LAMA, MIGAN
+from pipelines.models.families.hub_nets import FILL_NETS, LAMA, MIGAN
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.fill_choice import find_fill_net

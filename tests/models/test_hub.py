@@ -30,7 +30,7 @@ from pipelines.engines.local import LocalEngine
 from pipelines.models import checkpoint, hub, hub_download, lora, pinned_revisions
 from pipelines.models.diffusion import loader
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.birefnet import BIREFNET_FAMILY
+from pipelines.models.families.hub_nets import BIREFNET_FAMILY
 from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 from pipelines.models.hub import DownloadManager, DownloadProgress, is_hub_reachable
 from pipelines.models.model_cache import CacheOptions, ModelCache

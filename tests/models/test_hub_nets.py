@@ -11,8 +11,7 @@ import pytest
 import torch
 from transformers import Sam2Model
 
-from pipelines.models.families.sam2 import SAM2, SAM2_FAMILY
-from pipelines.models.families.vitmatte import VITMATTE, VITMATTE_FAMILY
+from pipelines.models.families.hub_nets import SAM2, SAM2_FAMILY, VITMATTE, VITMATTE_FAMILY
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.matting_choice import choose_hub_nets
 from tests.models.support import tiny_hub_nets

@@ -15,8 +15,8 @@ from pipelines.core.geometry import Crop, Image
 from pipelines.core.models import ModelSpec
 from pipelines.models.families.text_reader import TEXT_READER
 from pipelines.models.nets import text_reader
+from pipelines.quality import label_words
 from pipelines.quality.label_words import (
-    LABEL_SIDE_PX,
     LabelWords,
     compare_label,
     label_area,
@@ -141,15 +141,16 @@ def test_a_line_that_stands_upright_is_read_lying() -> None:
     assert all(columns > rows for rows, columns, _ in Recorder.shapes)
 
 
-def test_a_crop_of_the_photo_is_laid_where_the_picture_shows_it() -> None:
+def test_a_crop_of_the_photo_is_laid_where_the_picture_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     photo = paint(RED)
     laid, area = lay_photo(photo, Crop((0, 0, 1, 1), (0.5, 0, 1, 0.5)), (240, 320, 3))
     assert (laid[:120, 160:] == photo).all()
     assert area.sum() == 120 * 160
     assert area[:120, 160:].all()
-    large, _ = lay_photo(photo, Crop((0, 0, 1, 1), (0, 0, 1, 1)), (6000, 8000, 3))
-    assert large.shape == (LABEL_SIDE_PX * 3 // 4, LABEL_SIDE_PX, 3)
-    enlarged = np.asarray(cv2.resize(paint(RED), (8000, 6000), interpolation=cv2.INTER_NEAREST), np.uint8)
+    monkeypatch.setattr(label_words, "LABEL_SIDE_PX", 1024)
+    large, _ = lay_photo(photo, Crop((0, 0, 1, 1), (0, 0, 1, 1)), (1500, 2000, 3))
+    assert large.shape == (768, 1024, 3)
+    enlarged = np.asarray(cv2.resize(paint(RED), (2000, 1500), interpolation=cv2.INTER_NEAREST), np.uint8)
     assert compare(large, enlarged).list_changes() == []
 
 

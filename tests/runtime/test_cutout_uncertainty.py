@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Image
-from pipelines.models.families.birefnet import LITE
+from pipelines.models.families.hub_nets import LITE
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import ModelUnavailable
-from pipelines.models.families.fill_nets import LAMA
+from pipelines.models.families.hub_nets import LAMA
 from pipelines.models.nets import matting_choice
 from pipelines.tools.retouch import LARGE_AREA_NOTICE, NET_NOTICE
 from tests.models.support import tiny_fill_nets

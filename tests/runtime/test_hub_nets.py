@@ -15,8 +15,7 @@ from transformers import Sam2Model
 
 from pipelines.core.geometry import Alpha, Uint8Array
 from pipelines.core.job import Result, Step
-from pipelines.models.families.sam2 import SAM2
-from pipelines.models.families.vitmatte import VITMATTE
+from pipelines.models.families.hub_nets import SAM2, VITMATTE
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.sam2 import Sam2

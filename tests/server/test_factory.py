@@ -10,9 +10,7 @@ import pytest
 
 from pipelines.core.models import Profile
 from pipelines.engines.local import LocalEngine
-from pipelines.models.families.birefnet import LITE
-from pipelines.models.families.sam2 import SAM2
-from pipelines.models.families.vitmatte import VITMATTE
+from pipelines.models.families.hub_nets import LITE, SAM2, VITMATTE
 from pipelines.models.profiles import EMBEDDED, KLEIN
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings

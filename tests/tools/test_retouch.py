@@ -105,7 +105,7 @@ def test_what_cannot_be_continued_is_an_error_and_a_hole_at_the_border_is_none()
 
 
 def test_a_large_hole_is_searched_on_small_copies_and_copied_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patch_fill, "MAX_SEARCHED", 200)
+    monkeypatch.setattr(patch_fill, "MAX_SEARCHED_PIXELS", 200)
     monkeypatch.setattr(patch_fill, "_BLOCK_PIXELS", 1000)
     stripes = np.repeat(np.where(np.arange(300) // 20 % 2, 60, 180).astype(np.uint8)[None], 240, axis=0)
     truth = np.repeat(stripes[..., None], 3, axis=2)

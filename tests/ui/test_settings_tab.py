@@ -17,8 +17,7 @@ from pipelines.batch.progress_text import format_bytes, format_duration
 from pipelines.core.errors import BadInput
 from pipelines.core.models import ModelSpec
 from pipelines.models import nets, profiles
-from pipelines.models.families.birefnet import GENERAL, LITE
-from pipelines.models.families.fill_nets import FILL_NETS
+from pipelines.models.families.hub_nets import FILL_NETS, GENERAL, LITE
 from pipelines.models.hub import DownloadManager, DownloadProgress, HubFile
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.errors import JobCancelled, StudioError
-from pipelines.core.job import Result, Step
+from pipelines.core.errors import StudioError
+from pipelines.core.job import Result
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
@@ -27,6 +27,7 @@ from ui.tool_tab.look_choice import (
     measure_edge_visibility,
     select_least_visible,
     spread_indices,
+    wait_for_draft,
 )
 from ui.tool_tab.state import TabHandoff
 from ui.tool_tab.updates import Updates
@@ -288,24 +289,16 @@ class QuickStart:
         self, tool_id: str, values: dict[str, Any], owner: str, state: QuickStartState
     ) -> tuple[bytes | None, Result] | None:
         """Return a draft's picture and result; None if it cannot be made or was cancelled."""
-        last_preview: bytes | None = None
         try:
             job_id, stream = await run_in_threadpool(self._submit_draft, tool_id, values, owner)
         except StudioError:  # the tool's own tab shows the reason
             return None
         state.job_ids.add(job_id)
         try:
-            async for event in stream:
-                if isinstance(event, Result):
-                    return last_preview, event
-                last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
-        except (JobCancelled, StudioError):
-            return None
+            return await wait_for_draft(stream)
         finally:
-            stream.close()
             self.service.jobs.cancel(job_id)  # nobody waits for it if the visitor has left
             state.job_ids.discard(job_id)
-        return None
 
     def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str) -> tuple[str, Any]:
         job = self.service.create_job(tool_id, values, owner, draft=True)

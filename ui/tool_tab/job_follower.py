@@ -28,6 +28,7 @@ from ui.tool_tab.look_choice import (
     measure_edge_visibility,
     render_suggested_looks,
     select_least_visible,
+    wait_for_draft,
 )
 from ui.tool_tab.progress_times import Estimate, ProgressTimes
 from ui.tool_tab.state import TabState
@@ -176,7 +177,11 @@ class JobFollower:
                 self._cancel_order(place)
                 break
             state.draft_id = place.job_id
-            draft = await self._finish_draft(place, state)
+            try:
+                draft = await wait_for_draft(place.stream)
+            finally:
+                self.service.jobs.cancel(place.job_id)  # nobody waits for it if the visitor has left
+                self._clear_job(place.job_id, state)
             if draft is None:
                 break
             deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
@@ -184,22 +189,6 @@ class JobFollower:
         if shown is not None and len(tried) >= LOOK_COUNT and state.request_number == number:
             best = select_least_visible(tried, LOOK_COUNT)
             yield {self.tab.result.suggested_looks: render_suggested_looks(self.tab.tool, best)}
-
-    async def _finish_draft(self, order: OrderedJob, state: TabState) -> tuple[bytes | None, Result] | None:
-        """Return a draft's last preview and its result; None if it was cancelled or cannot be made."""
-        last_preview: bytes | None = None
-        try:
-            async for event in order.stream:
-                if isinstance(event, Result):
-                    return last_preview, event
-                last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
-        except (JobCancelled, StudioError):
-            return None
-        finally:
-            order.stream.close()
-            self.service.jobs.cancel(order.job_id)  # nobody waits for it if the visitor has left
-            self._clear_job(order.job_id, state)
-        return None
 
     def begin_request(self, state: TabState) -> int:
         """Cancel the running draft and return the number of the new request; handlers of older requests give way."""

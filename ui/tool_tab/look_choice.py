@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from pipelines.core.job import Result
+from pipelines.core.errors import JobCancelled, StudioError
+from pipelines.core.job import Result, Step
+from pipelines.core.stream import Stream
 from pipelines.core.tools import Tool
 from ui.components.pictures import encode_data_url
 from ui.tool_tab.form_controls import FormField, list_form_fields
@@ -42,6 +44,21 @@ def spread_indices(count: int) -> list[int]:
     first_count = min(LOOK_COUNT, count)
     indices = [n * count // parts for parts in (first_count, 2 * first_count, count) for n in range(parts)]
     return list(dict.fromkeys(indices))
+
+
+async def wait_for_draft(stream: Stream) -> tuple[bytes | None, Result] | None:
+    """Return a draft's last preview and its result; None if it was cancelled or cannot be made. Closes `stream`."""
+    last_preview: bytes | None = None
+    try:
+        async for event in stream:
+            if isinstance(event, Result):
+                return last_preview, event
+            last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
+    except (JobCancelled, StudioError):  # the tool's own tab shows the reason
+        return None
+    finally:
+        stream.close()
+    return None
 
 
 def measure_edge_visibility(result: Result) -> float:

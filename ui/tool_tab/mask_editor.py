@@ -70,7 +70,7 @@ class MaskEditorEvents:
         self.events.listen(editor.start.click, self.open_editor, form_inputs, editor.components())
         if not editor.is_cutout:
             photo: Any = tab.photo_control.value
-            self.events.listen(photo.change, self.follow_photo, form_inputs, editor.components())
+            self.events.listen(photo.change, self.take_new_photo, form_inputs, editor.components())
         painting_inputs = [editor.editor, editor.base_matte, *form_inputs]
         used = self.events.listen(editor.use.click, self.use_painting, painting_inputs, editor.components())
         used_to_generate = self.events.listen(
@@ -111,7 +111,7 @@ class MaskEditorEvents:
             self.editor.discard: visible,
         }
 
-    async def follow_photo(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+    async def take_new_photo(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Open the editor for a new photo on which nothing is painted, and close it for one that is gone."""
         form = self.events.tab.read_form(values)
         if form.get("photo") and self.events.tab.awaits_mask(values):

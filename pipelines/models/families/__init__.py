@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from pipelines.core.models import ModelFamily
 from pipelines.models import nets
-from pipelines.models.families.birefnet import BIREFNET_FAMILY
 from pipelines.models.families.control_nets import CONTROL_NETS
-from pipelines.models.families.fill_nets import FILL_NETS
 from pipelines.models.families.flux2 import FLUX2_FAMILY
+from pipelines.models.families.hub_nets import BIREFNET_FAMILY, FILL_NETS, SAM2_FAMILY, VITMATTE_FAMILY
 from pipelines.models.families.krea import KREA_FAMILY
 from pipelines.models.families.longcat import LONGCAT_FAMILY
 from pipelines.models.families.mini import model as mini_model
 from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
-from pipelines.models.families.sam2 import SAM2_FAMILY
 from pipelines.models.families.scenes import model as scene_model
 from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION_FAMILY
 from pipelines.models.families.text_reader import TEXT_READER_FAMILY
-from pipelines.models.families.vitmatte import VITMATTE_FAMILY
 from pipelines.models.families.z_image import Z_IMAGE_FAMILY
 from pipelines.models.nets.control_annotators import ANNOTATORS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.core.models import ModelSpec
-from pipelines.models.families.fill_nets import FILL_NETS
+from pipelines.models.families.hub_nets import FILL_NETS
 from pipelines.models.nets.matting_choice import fits_memory
 from pipelines.models.profiles import is_cached
 

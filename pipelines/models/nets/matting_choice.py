@@ -10,9 +10,7 @@ import numpy as np
 from pipelines.core.models import ModelSpec
 from pipelines.models import nets
 from pipelines.models.devices import total_host_bytes
-from pipelines.models.families.birefnet import GENERAL, LITE, PORTRAIT
-from pipelines.models.families.sam2 import SAM2
-from pipelines.models.families.vitmatte import VITMATTE
+from pipelines.models.families.hub_nets import GENERAL, LITE, PORTRAIT, SAM2, VITMATTE
 from pipelines.models.profiles import is_cached
 
 HUB_NETS = (LITE, GENERAL, PORTRAIT, VITMATTE, SAM2)

@@ -88,12 +88,12 @@ def to_openpose_order(
     """Put rows of x, y into the order of OpenPose; points outside the photo are guesses and are left out."""
     height, width = image.shape[:2]
 
-    def joint(*rows: int) -> tuple[float, float] | None:
+    def locate_joint(*rows: int) -> tuple[float, float] | None:
         x, y = points[list(rows)].mean(axis=0)
         is_visible = visibility[list(rows)].min() >= MIN_JOINT_VISIBILITY and 0 <= x < width and 0 <= y < height
         return (float(x), float(y)) if is_visible else None
 
-    return tuple(joint(*shoulders) if row is None else joint(row) for row in order)
+    return tuple(locate_joint(*shoulders) if row is None else locate_joint(row) for row in order)
 
 
 def _initial_region(person: PersonLocation, image: Image) -> RotatedSquare:

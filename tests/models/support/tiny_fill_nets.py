@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from pipelines.core.models import ModelSpec
 from pipelines.models import pinned_revisions
-from pipelines.models.families.fill_nets import LAMA
+from pipelines.models.families.hub_nets import LAMA
 
 COLOUR = (0.25, 0.5, 0.75)
 """What they fill with, RGB, 0 to 1."""

@@ -18,8 +18,7 @@ from transformers import (
 )
 
 from pipelines.core.models import ModelSpec
-from pipelines.models.families.sam2 import SAM2
-from pipelines.models.families.vitmatte import VITMATTE
+from pipelines.models.families.hub_nets import SAM2, VITMATTE
 from pipelines.models.pinned_revisions import PINS
 
 SAM2_SIDE_PX = 128

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from pipelines.avatars.prompt_text import take_traits
+from pipelines.avatars.prompt_text import list_stems, take_traits
 from pipelines.core.geometry import Colour
 from pipelines.imaging.palette import COLOUR_NAMES
 
@@ -93,11 +93,10 @@ _ENGLISH_WORDS = {
     "krankenschwester": "nurse", "junge": "boy", "mädchen": "girl", "kind": "child", "baby": "baby", "auto": "car",
     "haus": "house", "pilz": "mushroom", "weihnachtsmann": "santa claus", "geist": "ghost", "engel": "angel",
 }  # fmt: skip
-_ENDINGS = ("", "e", "er", "es", "en", "em")
 
 
 @dataclass(frozen=True)
-class Wish:
+class CharacterRequest:
     """What a text says of a character. `role` is an id of an outfit or "" where it names none, `role_word` its word.
 
     `unknown` are the words that no part shows. `subject` is what the figure itself is called, in English as far as it
@@ -128,7 +127,7 @@ class Wish:
         return bool(words) and all(word in _caption_words() and word not in _GROUP_WORDS for word in words)
 
 
-def read_wish(text: str) -> Wish:
+def read_character_request(text: str) -> CharacterRequest:
     """Read role, traits and colours from `text`, English or German, and list the words that mean none of these."""
     lowered = " ".join(text.lower().split())
     ground, rest = _take_colour(_GROUND_PATTERN, lowered)
@@ -147,7 +146,9 @@ def read_wish(text: str) -> Wish:
     head = next((start for start in _list_heads(lowered) if set(_split_words(start)) - _FILLER_WORDS), lowered)
     words = [word for word in _split_words(head) if word not in _FILLER_WORDS]
     subject = " ".join(map(_translate_word, words)) if set(words) & set(unknown) else ""
-    return Wish(traits, role, role_word, clothes, ground, tuple(unknown), subject, lowered[len(head) :].strip(" ,;.:"))
+    return CharacterRequest(
+        traits, role, role_word, clothes, ground, tuple(unknown), subject, lowered[len(head) :].strip(" ,;.:")
+    )
 
 
 def _list_heads(text: str) -> list[str]:
@@ -180,8 +181,7 @@ def _find_role(word: str) -> tuple[str, str]:
 
 def _translate_word(word: str) -> str:
     """Return the English word of a German one, else the word itself."""
-    for ending in _ENDINGS:
-        stem = word.removesuffix(ending) if ending else word
+    for stem in list_stems(word):
         if stem in _ENGLISH_WORDS or stem in _COLOUR_WORDS_DE:
             return _ENGLISH_WORDS.get(stem) or _COLOUR_WORDS_DE[stem]
     return word
