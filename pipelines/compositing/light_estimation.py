@@ -22,6 +22,7 @@ _MIN_SHADOW_DARKNESS = 0.1  # mean darkness in one direction minus the other
 _SHADOW_CONE_COSINE = 0.7  # cosine of the angle to the shadow's direction within which its darkness is measured
 _SHADOW_QUANTILE = 0.75  # quantile of the darkness within that cone
 _BLACK_QUANTILE = 0.01  # quantile of the subject's lightness that is its black
+_LIGHTS_QUANTILE = 0.95  # quantile of the subject's lightness that is its lights: what lies higher are reflections
 _MAX_GREY_CHROMA = 2.5  # chroma of Lab: JPEG's rounding makes as much of grey, and it is not visible
 _BACKGROUND_RING_RATIOS = (0.01, 0.05)  # of the height, outside the outline: there the background is measured
 _MIN_BACKGROUND_RATIO = 0.02  # of the photo's pixels must lie in that ring
@@ -87,16 +88,17 @@ def measure_outline_colour(image: Image, alpha: Alpha) -> Colour:
     return int(r), int(g), int(b)
 
 
-def measure_black_level(image: Image, alpha: Alpha) -> float | None:
-    """Return the L* (0 to 100) below which one in a hundred of the subject's pixels lies; None without any."""
-    inside = alpha > 0.9
-    return float(np.quantile(measure_lightness(image)[inside], _BLACK_QUANTILE)) if inside.any() else None
+def measure_lightness_range(image: Image, alpha: Alpha) -> tuple[float, float, float] | None:
+    """Return the L* (0 to 100) of the subject's black, its mean and its lights; None without any.
 
-
-def measure_mean_lightness(image: Image, alpha: Alpha) -> float | None:
-    """Return the mean L* (0 to 100) of the subject; None without any."""
+    One in a hundred of its pixels is darker than its black, one in twenty lighter than its lights.
+    """
     inside = alpha > 0.9
-    return float(measure_lightness(image)[inside].mean()) if inside.any() else None
+    if not inside.any():
+        return None
+    lightness = measure_lightness(image)[inside]
+    black, lights = np.quantile(lightness, (_BLACK_QUANTILE, _LIGHTS_QUANTILE))
+    return float(black), float(lightness.mean()), float(lights)
 
 
 def is_monochrome(image: Image) -> bool:
@@ -124,12 +126,14 @@ def with_photo_constraints(
 
     Give the subject's `alpha` where its own colour could be taken for the light's.
     """
+    black, mean, lights = measure_lightness_range(placed.colour, placed.alpha) or (None, None, None)
     return replace(
         backdrop,
         white_point_mired=estimate_white_point(photo, alpha),
         outline_colour=measure_outline_colour(placed.colour, placed.alpha),
         original_background=measure_background_colour(placed.colour, placed.alpha),
-        shadow_lightness=measure_black_level(placed.colour, placed.alpha),
-        subject_lightness=measure_mean_lightness(placed.colour, placed.alpha),
+        shadow_lightness=black,
+        subject_lightness=mean,
+        subject_lights=lights,
         monochrome=is_monochrome(photo),
     )

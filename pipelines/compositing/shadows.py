@@ -17,6 +17,7 @@ from pipelines.imaging.color import LinearImage, to_linear
 BOUNCE_RATIO = 0.25  # of the light that falls on the subject
 BOUNCE_RADIUS_RATIO = 0.05  # of the subject's width
 ENLARGED_BLUR_PX = 0.5  # blur sigma in pixels of an enlarged photo; the scene behind it gets the same
+_WORK_SIDE_PX = 512  # longer side, about, of the maps that shadows and reflections are made on: all of them are soft
 _LAYER_HEIGHTS = (0.4, 0.6, 0.8, 1.0)  # of `drop`: the heights whose outlines make up a shadow seen from above
 _PHOTO_DARKNESS_RANGE = (0.5, 0.95)  # darkness of a shadow whose direction was measured in the photo
 _PHOTO_HARDNESS = 0.65  # how much sharper such a shadow is when it is black
@@ -30,8 +31,15 @@ _MAX_CUT_RATIO = 0.1  # of the subject's width, on the picture's bottom edge: mo
 _MAX_FOOT_SLOPE = 0.25  # rise over run between two feet: a steeper one is no ground line, but a part that hangs
 _FOOT_DISTANCE_RATIO = 0.25  # of the subject's width: feet nearer to each other are one
 _FOOT_GAP_RATIO = 0.02  # of the subject's width: how far the outline rises between two feet
+_EDGE_LENGTH_RATIO = 0.3  # of the subject's width: length from which a straight lower edge lies on the ground
+_EDGE_BEND_RATIO = 0.012  # of the subject's width, the most that such an edge is bent: a bowl's rim is round
 _UNDERSIDE_FACTOR = 1.3  # over `contact`: under a low thing it is darker than beside what touches the ground
 _UNDERSIDE_GAP_RATIO = 0.1  # of the subject's width: gap to the ground at which hardly any light is missing there
+_AMBIENT_FACTOR = 0.65  # over `contact`: what a subject hides of the light from all around, beside its foot
+_AMBIENT_REACH_RATIO = 0.07  # of the subject's size: how far from the foot that is seen
+_AMBIENT_GAP_RATIO = 0.1  # of the subject's size: gap to the ground at which a third of it is left
+_SLENDER_RATIO = 0.35  # of the height: what is narrower, such as a standing person, is taken to be this wide
+_MIN_PART_RATIO = 0.01  # of the largest part's area: a smaller one is a scrap, which throws no shadow and is no foot
 # Squash, tilt and drop by view: the higher the camera, the longer a shadow on the ground looks.
 _SHADOW_SHAPES = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.18)}
 
@@ -84,15 +92,17 @@ def soften_plate(plate: Image, placed: PlacedSubject) -> Image:
 
 def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.float32]:
     """Return what the ground keeps of its light (H x W, 0 to 1) under a tight contact shadow and a soft cast shadow."""
-    factor = max(1, alpha.shape[0] // 512)
+    factor = max(1, round(max(alpha.shape) / _WORK_SIDE_PX))
     height, width = alpha.shape
     small = np.asarray(cv2.resize(alpha, (width // factor, height // factor), interpolation=cv2.INTER_AREA), np.float32)
-    mask = small > 0.5
-    if not mask.any():
+    if not (small > 0.5).any():
         return np.ones_like(alpha)
+    small = _remove_scraps(small)
+    mask = small > 0.5
     columns = np.nonzero(mask.any(axis=0))[0]
     width_px = float(columns[-1] - columns[0] + 1)
-    base = int(np.nonzero(mask.any(axis=1))[0][-1])
+    used_rows = np.nonzero(mask.any(axis=1))[0]
+    base = int(used_rows[-1])
     if shadow.drop:
         dark = _top_view_shadow(small, shadow, key_side, width_px)
         return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
@@ -102,8 +112,11 @@ def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.ND
     # Each column is moved down until its foot stands on the base; afterwards the shadows are moved up again.
     drops = np.interp(np.arange(small.shape[1]), feet[:, 0], base - feet[:, 1]).astype(np.float32)
     small = _move_columns(small, drops)
-    contact = 1 - (1 - shadow.contact * _contact_shadow(small, width_px, base)) * (
-        1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(small, feet, width_px, base)
+    size_px = max(width_px, _SLENDER_RATIO * float(base - used_rows[0] + 1))
+    contact = 1 - (
+        (1 - shadow.contact * _contact_shadow(small, size_px, base))
+        * (1 - _AMBIENT_FACTOR * shadow.contact * _ambient_shadow(small, size_px, base))
+        * (1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(small, feet, width_px, base))
     )
     if shadow.ground is not None:
         cast = (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(small, shadow.ground, width_px, base)
@@ -113,11 +126,24 @@ def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.ND
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
+def _remove_scraps(alpha: Alpha) -> Alpha:
+    """Return the map without parts that are tiny beside the largest one."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    tiny = 1 + np.flatnonzero(areas < _MIN_PART_RATIO * areas.max())
+    if count <= 2 or not len(tiny):
+        return alpha
+    kept = cv2.dilate((np.isin(labels, tiny, invert=True) & (labels > 0)).astype(np.uint8), np.ones((5, 5), np.uint8))
+    scraps = cv2.dilate(np.isin(labels, tiny).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return np.where((scraps > 0) & (kept == 0), np.float32(0), alpha)
+
+
 def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> npt.NDArray[np.float32]:
     """Return where the subject stands, as (x, y) from left to right: its lowest point, and feet at other heights.
 
     A car on a slope or a chair seen from a corner stands on points that are not level. They are corners of the convex
-    hull of the lower outline with a gap between them, on a line that a ground may have.
+    hull of the lower outline with a gap between them, on a line that a ground may have. A box seen from a corner stands
+    on a straight edge: there both its ends are feet.
     """
     columns = np.nonzero(mask.any(axis=0))[0]
     # A column without the subject is a gap from top to bottom.
@@ -133,12 +159,10 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> npt.NDArray[np.f
             run, rise = abs(foot[0] - last[0]), last[1] - foot[1]
             between = slice(int(min(foot[0], last[0])), int(max(foot[0], last[0])) + 1)
             line = np.interp(np.arange(between.start, between.stop), *np.array(sorted([tuple(foot), tuple(last)])).T)
-            gap = float((line - lowest[between]).max())
-            if (
-                run >= _FOOT_DISTANCE_RATIO * width_px
-                and abs(rise) <= _MAX_FOOT_SLOPE * run
-                and gap >= _FOOT_GAP_RATIO * width_px
-            ):
+            gaps = line - lowest[between]
+            is_foot = run >= _FOOT_DISTANCE_RATIO * width_px and float(gaps.max()) >= _FOOT_GAP_RATIO * width_px
+            is_edge = run >= _EDGE_LENGTH_RATIO * width_px and float(np.abs(gaps).max()) <= _EDGE_BEND_RATIO * width_px
+            if (is_foot or is_edge) and abs(rise) <= _MAX_FOOT_SLOPE * run:
                 feet.append(foot)
                 last = foot
     return np.array(sorted(map(tuple, feet)), np.float32)
@@ -177,15 +201,25 @@ def bounce_light(placed: PlacedSubject) -> LinearImage:
     return np.float32(BOUNCE_RATIO) * blur_quickly(lit, radius)
 
 
-def _contact_shadow(alpha: Alpha, width_px: float, base: int) -> npt.NDArray[np.float32]:
-    """Return a band under the lowest points of the outline, blurred by 2 % of the subject's width."""
+def _contact_shadow(alpha: Alpha, size_px: float, base: int) -> npt.NDArray[np.float32]:
+    """Return a band under the lowest points of the outline, blurred by 2 % of the subject's size."""
+    # Parts above the ground do not touch it: contact fades over 6 % of the size.
+    return _band_below(alpha, base, 0.02 * size_px, 0.06 * size_px)
+
+
+def _ambient_shadow(alpha: Alpha, size_px: float, base: int) -> npt.NDArray[np.float32]:
+    """Return the soft shadow beside the foot, where the subject hides light that comes from everywhere, 0 to 1."""
+    return _band_below(alpha, base, _AMBIENT_REACH_RATIO * size_px, _AMBIENT_GAP_RATIO * size_px)
+
+
+def _band_below(alpha: Alpha, base: int, sigma: float, gap: float) -> npt.NDArray[np.float32]:
+    """Return a band of width `sigma` along the lower outline that fades where it rises over the ground by `gap`."""
     height = alpha.shape[0]
     rows = np.arange(height, dtype=np.float32)[:, None]
     mask = alpha > 0.5
     lowest = np.where(mask.any(axis=0), height - 1 - np.argmax(mask[::-1], axis=0), -height).astype(np.float32)
-    # Parts above the ground do not touch it: contact fades over 6 % of the width.
-    nearness = np.exp(-((np.maximum(base - lowest, 0) / (0.06 * width_px)) ** 2)).astype(np.float32)
-    sigma = max(0.8, 0.02 * width_px)
+    nearness = np.exp(-((np.maximum(base - lowest, 0) / gap) ** 2)).astype(np.float32)
+    sigma = max(0.8, sigma)
     band = np.exp(-(((rows - lowest[None]) / sigma) ** 2)) * nearness[None]
     band = cv2.GaussianBlur(band.astype(np.float32), (0, 0), sigmaX=sigma, sigmaY=0.35 * sigma)
     return np.clip(band / max(float(band.max()), 1e-6), 0, 1)
@@ -263,9 +297,11 @@ def tint_shadow(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearIm
 def ground_reflection(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:
     """Return the subject's mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with
     height."""
-    factor = max(1, placed.alpha.shape[0] // 768)
+    factor = max(1, round(max(placed.alpha.shape) / _WORK_SIDE_PX))
     rows, columns = placed.alpha.shape[0] // factor, placed.alpha.shape[1] // factor
-    alpha = np.asarray(cv2.resize(placed.alpha, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    alpha = _remove_scraps(
+        np.asarray(cv2.resize(placed.alpha, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    )
     colour = cv2.resize(to_linear(placed.colour), (columns, rows), interpolation=cv2.INTER_AREA) * alpha[..., None]
     mask = alpha > 0.5
     base = int(np.nonzero(mask.any(axis=1))[0][-1])

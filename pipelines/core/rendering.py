@@ -26,7 +26,8 @@ class Backdrop:
     for one. `camera_pitch` is how far the photo's camera looked down, in degrees; a surface seen from above uses it.
     `shadow_direction` points right and down the way the subject's shadow fell in the photo; its length is how dark
     that shadow is, 0 to 1. The light of a lamp with dark shadows fades around the subject accordingly.
-    `subject_lightness` is the subject's mean L*, which tells a subject in flash before a scene at dusk.
+    `subject_lightness` is the subject's mean L*, which tells a subject in flash before a scene at dusk;
+    `subject_lights` the L* of its lightest parts, which tells one in more light than the scene has.
     """
 
     scene: str = ""
@@ -48,6 +49,7 @@ class Backdrop:
     shadow_direction: tuple[float, float] | None = None
     light_level: float = 1.0
     subject_lightness: float | None = None
+    subject_lights: float | None = None
 
 
 ControlKind = Literal["pose", "depth", "soft-edges", "edges", "normal", "segments"]

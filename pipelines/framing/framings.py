@@ -19,6 +19,7 @@ HEADROOM_RATIO = 0.04  # of the height, over the crown
 MAX_FILL_RATIO = 0.97  # of a side, the most that a subject takes which the photo shows whole
 MAX_STANDING_HEIGHT_RATIO = 0.88  # of the height, the most that a standing subject takes
 GROUND_LINE_RATIO = 0.94  # of the height: nothing stands lower, since no ground is seen below it
+PLACE_GROUND_RATIO = 0.88  # of the height: in a place nothing stands higher, since walls, water and sky are there
 STANDING_HEAD_COUNT = 4.0  # heads below the chin; a standing figure has five and a half, a seated one over four
 TORSO_EYE_DISTANCES = 4.0  # width of a torso: legs together are narrower
 WHOLE_TORSO_RATIO = 0.85  # of a torso's width: a matte is torn below the last row that has as much

@@ -214,6 +214,12 @@ def _find_head_sides(alpha: Alpha, face: Face) -> Float64Array:
     return np.array([left[-1] + 1 if len(left) else 0, right[0] if len(right) else alpha.shape[1]], np.float64)
 
 
+def shows_whole_figure(alpha: Alpha, face: Face) -> bool:
+    """Whether a person is seen down to the feet: nothing cuts the body, four heads and more below the chin."""
+    head = 2 * max(face.chin[1] - face.eye_midpoint[1], 1.0)
+    return not find_cut_sides(alpha) and bool(find_bounds(alpha)[3] - face.chin[1] > STANDING_HEAD_COUNT * head)
+
+
 def find_body_end(alpha: Alpha, face: Face) -> float | None:
     """Return the row below which a body's matte is torn although the photo goes on: dark cloth before a dark desk.
 

@@ -99,13 +99,20 @@ def frame_subject(
 
 
 def frame_photo(
-    alpha: Alpha, size: Size, params: Subject, *, body_end: float | None = None, stands: bool = False
+    alpha: Alpha,
+    size: Size,
+    params: Subject,
+    *,
+    body_end: float | None = None,
+    stands: bool = False,
+    highest_ground: float = 0.0,
 ) -> Frame:
     """Keep the photo's own framing: native where `size` is the photo's, else the photo covers the frame.
 
     Where the ratio differs the frame is moved along the photo so that the subject stays in view, and a subject that the
     photo shows whole stays whole; of one that is too tall the head stays. A body whose matte is torn at `body_end` (see
-    `find_body_end`) goes down until it ends at the frame's edge. With `stands`, ground is left under the subject.
+    `find_body_end`) goes down until it ends at the frame's edge. With `stands`, ground is left under the subject, whose
+    foot lies no higher than `highest_ground`, a share of the height from the top: above it a place shows walls and sky.
     """
     width, height = size
     rows, columns = alpha.shape
@@ -131,7 +138,7 @@ def frame_photo(
     y = _snap_cut_to_edge(y, scale * rows, height, "top" in cut_sides, "bottom" in cut_sides)
     if params.placement_y == 0 and "top" not in cut_sides:
         if stands:
-            y = min(y, GROUND_LINE_RATIO * height - scale * bottom)
+            y = float(np.clip(y, highest_ground * height - scale * bottom, GROUND_LINE_RATIO * height - scale * bottom))
         elif body_end is not None:
             y = max(y, height - scale * body_end)
     frame = make_frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)

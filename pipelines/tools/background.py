@@ -29,8 +29,8 @@ from pipelines.core.rendering import (
 )
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import DEFAULT_VIEW, estimate_pitch, estimate_view, is_flat_scene
-from pipelines.framing.framings import size_for_ratio
-from pipelines.framing.head_framing import find_body_end
+from pipelines.framing.framings import PLACE_GROUND_RATIO, size_for_ratio
+from pipelines.framing.head_framing import find_body_end, shows_whole_figure
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_photo
 from pipelines.framing.resample import place_subject
 from pipelines.models.families.scenes.keyword_search import choose_scene, is_place, list_closest_scenes
@@ -135,8 +135,10 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
     faces = context.detect_faces(params.photo)
     people = () if params.is_pointed or params.matte else count_people(faces, params.pick, together=params.pick == 0)
     end = find_body_end(cutout.alpha, faces[params.pick]) if params.pick < len(faces) else None
-    is_standing = not find_cut_sides(cutout.alpha) and not faces
-    frame = frame_photo(cutout.alpha, size, params, body_end=end, stands=is_standing)
+    is_standing = shows_whole_figure(cutout.alpha, faces[0]) if faces else "bottom" not in find_cut_sides(cutout.alpha)
+    on_ground = is_standing and _is_level_scene(params) and (bool(faces) or estimate_pitch(cutout.alpha) is None)
+    ground = PLACE_GROUND_RATIO if on_ground and params.backdrop is None else 0.0
+    frame = frame_photo(cutout.alpha, size, params, body_end=end, stands=is_standing, highest_ground=ground)
     placed = place_subject(photo, cutout, frame)
     key: Side = estimate_key_side(photo, faces[0]) if faces else "none"
     findings = assess_photo(photo, cutout.alpha, placed, faces[params.pick : params.pick + 1])
@@ -148,7 +150,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
     if is_standing and backdrop.seen_from == "above" and _is_level_scene(params):
         backdrop = replace(backdrop, seen_from=DEFAULT_VIEW)
         scene_notices.append(CAMERA_ABOVE_NOTICE)
-    if is_standing and backdrop.camera_pitch is None and _is_level_scene(params):
+    if on_ground and not faces:
         # Cups, pots and boxes have a round or straight foot and belong on a table; who stands on legs or wheels stands
         # on the ground of the place.
         backdrop = replace(backdrop, subject="any")
@@ -362,8 +364,8 @@ def _constrain_backdrop(
         horizon_ratio=(top + 0.2 * (bottom - top)) / height if is_person else 0.45,
         floor_ratio=bottom / height if is_standing else None,
         key_light_side=key,
-        seen_from=estimate_view(cutout.alpha) if is_standing else "front",
-        camera_pitch=estimate_pitch(cutout.alpha) if is_standing else None,
+        seen_from=estimate_view(cutout.alpha) if is_standing and not is_person else "front",
+        camera_pitch=estimate_pitch(cutout.alpha) if is_standing and not is_person else None,
         shadow_direction=shadow_direction,
         subject="person" if is_person else "product",
     )

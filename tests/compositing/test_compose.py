@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -101,7 +102,45 @@ def test_a_car_on_a_slope_touches_the_ground_with_both_wheels(rise: int) -> None
     assert right < 0.6
     assert left < 0.6
     assert light[163 - rise // 2, 130] < 0.75, "under the body it is dark too"
-    assert light[147:170, 25:33].min() > 0.95, "the coupling hangs"
+    assert light[147:158, 25:33].min() > 0.85, "the coupling hangs"
+
+
+def test_around_the_foot_light_from_everywhere_is_hidden_and_farther_away_it_is_not() -> None:
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[100:180, 78:178] = 1  # a box 100 px wide
+    light = compute_ground_light(alpha, Shadow(cast=0), "left")
+    assert 0.7 < light[186, 128] < 0.85, "beside the contact"
+    assert light[178, 184] < 0.95, "beside its corner"
+    assert light[215, 128] > 0.98
+
+
+def test_a_standing_figure_has_a_contact_as_wide_as_its_height_asks_for() -> None:
+    def darkness(height: int) -> float:
+        alpha = np.zeros((256, 256), np.float32)
+        alpha[230 - height : 230, 118:138] = 1
+        return float((1 - compute_ground_light(alpha, Shadow(cast=0), "left"))[230:].sum())
+
+    assert darkness(200) > 2 * darkness(40)
+
+
+def test_a_scrap_is_no_foot_and_throws_no_shadow() -> None:
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[60:180, 78:178] = 1
+    clean = compute_ground_light(alpha, Shadow(), "left")
+    alpha[196:202, 100:106] = alpha[150:156, 20:26] = 1
+    assert np.array_equal(compute_ground_light(alpha, Shadow(), "left"), clean)
+
+
+def test_a_box_seen_from_a_corner_stands_on_the_whole_edge_and_a_bowl_on_its_foot() -> None:
+    box, bowl = np.zeros((2, 256, 256), np.float32)
+    cv2.fillPoly(box, [np.array([(60, 90), (200, 90), (200, 180), (60, 152)])], (1.0,))
+    light = compute_ground_light(box, Shadow(cast=0), "left")
+    assert light[182 - 9, 160] < 0.6
+    assert light[155, 66] < 0.6, "the far end of the edge"
+    cv2.ellipse(bowl, (128, 120), (70, 45), 0, 0, 360, (1.0,), -1)
+    light = compute_ground_light(bowl, Shadow(cast=0), "left")
+    assert light[166, 128] < 0.6
+    assert light[145, 72] > 0.9
 
 
 def test_a_subject_that_the_picture_cuts_below_has_no_ground() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.core.geometry import Cutout, Face
 from pipelines.core.params import Subject
-from pipelines.framing.framings import FRAMINGS, get_framing, size_for_ratio
-from pipelines.framing.head_framing import find_body_end, frame_head
+from pipelines.framing.framings import FRAMINGS, PLACE_GROUND_RATIO, get_framing, size_for_ratio
+from pipelines.framing.head_framing import find_body_end, frame_head, shows_whole_figure
 from pipelines.framing.placement import find_bounds, frame_photo, frame_subject
 from pipelines.framing.resample import place_subject, resample
 from pipelines.matting.cutout import core_mask
@@ -252,6 +252,25 @@ def test_a_whole_subject_stays_whole_and_stands_on_the_ground(size: tuple[int, i
     assert 0 < top < bottom < size[1]
     if stands:
         assert bottom / size[1] <= 0.945
+
+
+def test_in_a_place_a_thing_comes_down_to_the_ground_by_whole_pixels() -> None:
+    alpha = make_blob(400, 600, (300, 150), (120, 90))
+    frame = frame_photo(alpha, (600, 400), HERE, stands=True, highest_ground=PLACE_GROUND_RATIO)
+    placed = place_subject(make_noise(400, 600), make_cutout(make_noise(400, 600), alpha), frame)
+    assert frame.is_native_scale
+    assert PLACE_GROUND_RATIO - 0.005 <= find_bounds(placed.alpha)[3] / 400 <= 0.945
+    moved = frame_photo(alpha, (600, 400), Subject(photo="x", placement_y=-0.1), stands=True, highest_ground=0.88)
+    assert moved.matrix[1, 2] + 240 == pytest.approx(250, abs=1), "where the user put it, it stays"
+
+
+def test_a_whole_figure_is_told_from_a_bust() -> None:
+    figure, small = _make_torn_body(feet=True)
+    assert shows_whole_figure(figure.alpha, small)
+    bust, face = _make_person()
+    assert not shows_whole_figure(bust.alpha, face), "the photo cuts it"
+    torn, face = _make_torn_body()
+    assert not shows_whole_figure(torn.alpha, face)
 
 
 def test_a_photo_in_its_own_shape_is_not_resampled_for_a_subject_that_has_room() -> None:

@@ -150,3 +150,19 @@ def test_legs_stand_on_a_places_own_ground_and_a_pot_on_a_table(
         photo, matte_id = studio.add_image(make_noise(300, 300)), studio.add_image(matte)
         make_background(studio, photo=photo, matte=matte_id, preset="forest")
     assert subjects == ["any", "product"]
+
+
+def test_a_thing_that_hangs_in_a_place_is_brought_down_to_its_ground(studio: RealStudio) -> None:
+    matte = np.zeros((300, 300, 3), np.uint8)
+    cv2.rectangle(matte, (110, 40), (190, 120), (255, 255, 255), -1)
+    for left in (115, 165):
+        cv2.rectangle(matte, (left, 120), (left + 20, 170), (255, 255, 255), -1)
+    photo, matte_id = studio.add_image(make_noise(300, 300)), studio.add_image(matte)
+    lowest = []
+    for preset in ("forest", "studio-grey"):
+        result = make_background(studio, photo=photo, matte=matte_id, preset=preset)
+        image = studio.files.open_image(result.files[0].id).astype(int)
+        # The noise of the subject is far rougher than any ground.
+        lowest.append(int(np.flatnonzero(np.abs(np.diff(image[:, 110:190], axis=0)).mean(axis=(1, 2)) > 15)[-1]))
+    assert lowest[0] > 0.86 * 300
+    assert lowest[1] < 0.6 * 300, "paper has no horizon: there it stays"

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest
+from pipelines.imaging.color import measure_lightness
 from pipelines.models.families.scenes import model as scenes_model
 from pipelines.models.families.scenes import plates
 from pipelines.models.families.scenes.catalog.plates import PHOTOGRAPHS, RENDERED_IDS, SETS
@@ -121,6 +122,31 @@ def test_a_colour_of_one_s_own_is_no_set(model):
     assert drawn(model, replace(PRODUCT, colour=(200, 40, 40)), "podium").grounds == (None,)
 
 
+def test_a_figure_stands_on_a_room_s_ground_and_a_bust_does_not(model):
+    pitches = []
+    for floor in (0.8, 0.92):
+        (ground,) = drawn(model, replace(PERSON, floor_ratio=floor, key_light_side="left"), "hallway").grounds
+        assert ground is not None
+        assert ground.reflection == pytest.approx(0.12)
+        pitches.append(ground.pitch)
+    assert 8 < pitches[0] < pitches[1] < 20, "what stands lower is seen from farther above"
+    assert drawn(model, PERSON, "hallway").grounds == (None,)
+    assert drawn(model, replace(PERSON, floor_ratio=0.42), "hallway").grounds == (None,), "that is the wall"
+    assert drawn(model, replace(PERSON, floor_ratio=0.92), "night-bridge").grounds == (None,), "nothing is known of it"
+
+
+def test_a_room_s_black_comes_nearer_to_the_subject_s_and_bright_sand_keeps_its_own(model):
+    def black(scene: str, shadow: float | None) -> float:
+        (image,) = drawn(model, replace(PERSON, shadow_lightness=shadow), scene).images
+        return float(np.quantile(measure_lightness(image), 0.02))
+
+    before, after = black("hallway", None), black("hallway", 1.0)
+    assert 0.3 < (before - after) / (before - 1) < 0.7
+    sand = replace(PERSON, subject="product", floor_ratio=0.85)
+    plain, asked = (drawn(model, replace(sand, shadow_lightness=own), "sand-dunes").images[0] for own in (None, 1.0))
+    assert np.array_equal(plain, asked)
+
+
 def test_more_blur_blurs_what_is_far_and_keeps_the_ground():
     look = next(look for look in TABLES if look.id == "oak-window")
     truth = plates.read_truths("set")[look.id]
@@ -150,3 +176,12 @@ def test_a_subject_in_flash_before_dusk_is_told_what_to_do(model):
     assert any("choose Subject: Relit, or a brighter scene" in notice for notice in notices("skyline-night", 70.0))
     assert not notices("skyline-night", 35.0)
     assert not notices("mountain-lake", 70.0)
+
+
+def test_a_subject_in_more_light_than_a_place_has_is_told_what_to_do(model):
+    def notices(lights: float) -> tuple[str, ...]:
+        asked = replace(PERSON, subject_lightness=40.0, subject_lights=lights)
+        return drawn(model, asked, "blue-flowers", (64, 64)).notices
+
+    assert any("choose Subject: Relit, or a brighter scene" in notice for notice in notices(97.0))
+    assert not notices(75.0)

@@ -29,7 +29,7 @@ from pipelines.models.families.scenes.scene_types import PanoramaPlace, Plate, S
 from pipelines.models.families.scenes.subject_matching import (
     add_lamp_pool,
     exposure_gain,
-    is_flash_before_dusk,
+    is_subject_in_more_light,
     limit_gain,
     match_black_point,
     match_monochrome,
@@ -136,7 +136,7 @@ class SceneModel:
                 notices.append(
                     f"{row.title} was made {'lighter' if gain > exposure else 'darker'} so that the subject stands out."
                 )
-            if is_flash_before_dusk(row, request):
+            if is_subject_in_more_light(light, row, request):
                 notices.append(f"{FLASH_NOTICE_START} {row.title} {FLASH_NOTICE_END}")
         return develop_image(light, size, seed), ground, notices
 
@@ -180,7 +180,7 @@ class SceneModel:
             view = self._render_plate(look, request, size, variant)
             if view.enlargement > plates.MAX_ENLARGEMENT_RATIO:
                 notices.append(f"{row.title} is smaller than the picture and looks soft.")
-            return view.light, view.ground if _has_table(request) else None, notices
+            return view.light, view.ground if _has_table(request) or _stands_in_place(request) else None, notices
         wall = self._render_plate(
             look, replace(request, blur_ratio=max(request.blur_ratio, TABLE_BLUR_RATIO)), size, variant
         )
@@ -204,6 +204,11 @@ def _has_table(request: Backdrop) -> bool:
     return (
         request.subject == "product" and request.floor_ratio is not None and request.floor_ratio <= LOWEST_CONTACT_RATIO
     )
+
+
+def _stands_in_place(request: Backdrop) -> bool:
+    """Whether a whole figure, or what has legs or wheels, stands on the ground of the place itself."""
+    return request.subject != "product" and request.floor_ratio is not None
 
 
 def _surface_for_camera(row: Scene, request: Backdrop) -> Scene | None:

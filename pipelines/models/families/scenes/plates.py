@@ -31,6 +31,8 @@ PLATE_FOLDERS = {"set": ASSETS_FOLDER / "sets" / "plates", "photo": ASSETS_FOLDE
 MAX_ENLARGEMENT_RATIO = 1.3  # above which a plate looks softer than the subject, which a notice says
 MAX_PITCH_DIFFERENCE_DEGREES = 8.0  # most that the photo's camera may look down more or less than the plate's
 CONTACT_SLACK_RATIO = 0.10  # share of the plate's height around its focus in which a subject stands sharp
+ROOM_FOCAL_HEIGHTS = 2.0  # focal length of the rooms' camera, in picture heights
+MIN_GROUND_PITCH_DEGREES = 5.0  # less is a wall or the sky, not the ground before the camera
 MAX_DECODED_BYTES = 40 * 2**20  # of decoded plates that are kept; the one used longest ago goes first
 # Where the crop of each variation lies in the plate, 0 to 1 of the room there is.
 VARIATION_POSITIONS = (0.5, 0.2, 0.8, 0.35)
@@ -167,12 +169,26 @@ def render_plate(look: Plate, pixels: Image, request: Backdrop, size: Size, vari
     extra = request.blur_ratio - truth.disc * height if truth.disc else request.blur_ratio
     if extra > 0:
         light = _blur_by_depth(look, truth, light, extra, (left, top, width, height))
+    right, away, up = truth.key
+    pitch = _find_ground_pitch(look, truth, request, top, height)
     ground = None
-    if truth.contact is not None:
-        right, away, up = truth.key
+    if pitch is not None:
         key = (-right if mirrored else right, away, up)
-        ground = SceneGround(key, truth.diameter, truth.ambient, truth.reflection, truth.pitch)
+        ground = SceneGround(key, truth.diameter, truth.ambient, truth.reflection, pitch)
     return PlateView(np.ascontiguousarray(light[:, ::-1]) if mirrored else light, ground, scale)
+
+
+def _find_ground_pitch(look: Plate, truth: PlateTruth, request: Backdrop, top: float, height: float) -> float | None:
+    """Return how far the camera looks down on the subject's foot in degrees; None where nothing is known of the ground.
+
+    A room is seen level: what stands lower in the picture stands nearer, and is seen from farther above.
+    """
+    if truth.contact is not None:
+        return truth.pitch
+    if look.source != "set" or request.floor_ratio is None:
+        return None
+    pitch = float(np.degrees(np.arctan((top + request.floor_ratio * height - truth.horizon) / ROOM_FOCAL_HEIGHTS)))
+    return pitch if pitch >= MIN_GROUND_PITCH_DEGREES else None
 
 
 def fit_crop(

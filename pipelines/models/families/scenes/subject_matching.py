@@ -23,11 +23,14 @@ MAX_EXPOSURE_RATIO = 2.0  # one stop: most that a place or a set is made lighter
 UNCLIPPED_QUANTILE = 0.99  # of the light of the pixels' brightest channel: what lies below it must not clip
 FLASH_SUBJECT_LIGHTNESS = 58.0
 """Mean L* of a subject from which it was lit by daylight or flash: portraits at dusk lie between 25 and 45."""
+SCENE_LIGHTS_QUANTILE = 0.95  # of a place's pixels: those above are windows, lamps and the sky
+MAX_LIGHTS_DIFFERENCE = 25.0  # L* by which a subject's lights may be lighter than the place's: two stops
 _USER_SCENE_ID = "my-backdrop"
 _LIGHTNESS_MARGIN = 1.0  # L* added to it, since the outline lies before another part of the scene than was measured
 _OUTLINE_RATIO = 0.8
 DARK_QUANTILE = 0.02  # share of a scene's pixels that are taken for its black
 BLACK_SHIFT_RATIO = 0.5  # share of the way to the subject's black that a scene's black moves
+HIGH_KEY_LIGHTNESS = 35.0  # L* of a plate's black from which nothing in it is dark: sky and sand are no haze
 MAX_CONTRAST_GAIN = 2.0
 PLACE_MEAN_LUMINANCE = 0.19
 """Mean luminance of a place behind a person: half of what a lit face reflects, one stop darker."""
@@ -59,15 +62,16 @@ def match_white_point(light: LinearLight, scene: Scene, request: Backdrop) -> Li
 
 
 def match_black_point(light: LinearLight, scene: Scene, request: Backdrop) -> LinearLight:
-    """Move the darkest parts of a place towards the subject's black, which a small panorama lacks; the mean stays."""
-    if scene.kind != "place" or isinstance(scene.look, Plate):  # a plate has the blacks of its own lens
-        return light
-    if request.shadow_lightness is None or request.picture is not None:
+    """Move the darkest parts of a place towards the subject's black; the mean stays.
+
+    A small panorama and a room in soft light lack it. A plate that shows nothing dark is left as it is.
+    """
+    if scene.kind != "place" or request.shadow_lightness is None or request.picture is not None:
         return light
     seen = np.maximum(relative_luminance(light), 1e-5)
-    dark, mean = float(np.quantile(seen, DARK_QUANTILE)), float(np.minimum(seen, 1.0).mean())
+    dark, mean = float(np.quantile(seen[::3, ::3], DARK_QUANTILE)), float(np.minimum(seen, 1.0).mean())
     own = float(cie_lightness(dark))
-    if own <= request.shadow_lightness:
+    if own <= request.shadow_lightness or (isinstance(scene.look, Plate) and own > HIGH_KEY_LIGHTNESS):
         return light
     wanted = lightness_to_luminance(own - BLACK_SHIFT_RATIO * (own - request.shadow_lightness))
     fog = (dark - wanted) / max(1 - wanted / max(mean, 1e-4), 1e-2)
@@ -147,10 +151,19 @@ def limit_gain(light: LinearLight, scene: Scene, gain: float) -> float:
     return max(1.0, min(gain, 1.0 / max(highest, 1e-3)))
 
 
-def is_flash_before_dusk(scene: Scene, request: Backdrop) -> bool:
-    """Whether a brightly lit subject stands before a dim scene, which no exposure of the scene can mend."""
-    bright = request.subject_lightness is not None and request.subject_lightness >= FLASH_SUBJECT_LIGHTNESS
-    return scene.is_dim and bright and request.picture is None
+def is_subject_in_more_light(light: LinearLight, scene: Scene, request: Backdrop) -> bool:
+    """Whether the subject stands in more light than the scene has, which no exposure of the scene can mend.
+
+    It was lit by daylight or flash and the scene is dim, or its lights are far lighter than those of the drawn place.
+    """
+    if request.picture is not None:
+        return False
+    if scene.is_dim and request.subject_lightness is not None and request.subject_lightness >= FLASH_SUBJECT_LIGHTNESS:
+        return True
+    if scene.kind != "place" or request.subject_lights is None:
+        return False
+    lights = float(cie_lightness(float(np.quantile(relative_luminance(light[::2, ::2]), SCENE_LIGHTS_QUANTILE))))
+    return request.subject_lights - lights >= MAX_LIGHTS_DIFFERENCE
 
 
 def separation_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
