@@ -135,20 +135,27 @@ class ToolCall:
     def _ingest_pictures(self, params: type[Params], values: Mapping[str, Any], owner: str) -> dict[str, Any]:
         """Replace each uploaded picture in `values` by its file id."""
         ingested = dict(values)
+        ids: dict[str, str] = {}
         for name in params.fields_of_kind("picture", "mask"):
-            ingested[name] = self._to_file_id(values[name], name, owner)
+            ingested[name] = self._to_file_id(values[name], name, owner, ids)
         for name in params.fields_of_kind("pictures"):
-            ingested[name] = [self._to_file_id(each, name, owner) for each in values[name] or ()]
+            ingested[name] = [self._to_file_id(each, name, owner, ids) for each in values[name] or ()]
         return ingested
 
-    def _to_file_id(self, value: Any, name: str, owner: str) -> Any:
-        """Ingest an upload and return its file id. Other values are returned as they are, for Params to check."""
+    def _to_file_id(self, value: Any, name: str, owner: str, ids: dict[str, str]) -> Any:
+        """Ingest an upload and return its file id. Other values are returned as they are, for Params to check.
+
+        `ids`: file ids of this call by path. Gradio gives one path to equal files, and reading deletes it.
+        """
         if not isinstance(value, Mapping):
             return value
         path = value.get("path")
+        if isinstance(path, str) and path in ids:
+            return ids[path]
         if not isinstance(path, str) or not is_in_or_equal(path, get_upload_folder()) or not Path(path).is_file():
             raise BadInput(f"'{name}' takes a file that was uploaded, or a file id.", param=name)
-        return self._service.uploads.ingest_picture(read_upload(path), owner, path)[0]
+        ids[path] = self._service.uploads.ingest_picture(read_upload(path), owner, path)[0]
+        return ids[path]
 
     def _publish_files(self, row: JobRow) -> list[dict[str, Any]]:
         """Publish the job's files in Gradio's folder, and return them as Gradio's file data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import PIL.Image
 from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
 
 from pipelines.codecs.encode import encode_png
@@ -296,7 +298,7 @@ def _to_file_info(row: Row) -> FileInfo:
 
 
 def read_png(path: Path) -> Image:
-    """Return the pixels of a stored PNG, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
+    """Return the pixels of a stored picture, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
     with translate_missing_file():
         return decode_png(np.fromfile(path, np.uint8))
 
@@ -315,9 +317,19 @@ def _owned_name(file_id: str, owner: str) -> str:
 
 
 def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:
-    """Decode PNG bytes (uint8, one dimension) to RGB(A) pixels, uint8, H x W x 3 or 4. Raises `not_found`."""
+    """Decode a picture's bytes (uint8, one dimension) to RGB(A) pixels, uint8, H x W x 3 or 4. Raises `not_found`."""
+    if data[4:12].tobytes() == b"ftypavif":  # OpenCV reads none
+        return _decode_avif(data.tobytes())
     raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if raw is None:
         raise NotFound("The stored file can no longer be read.")
     code = cv2.COLOR_BGRA2RGBA if raw.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return to_eight_bits(np.asarray(cv2.cvtColor(raw, code), np.uint16 if raw.dtype == np.uint16 else np.uint8))
+
+
+def _decode_avif(data: bytes) -> Image:
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=("AVIF",)) as picture:
+            return np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"), np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise NotFound("The stored file can no longer be read.") from error

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipelines.codecs.encode import STILL_FORMATS, encode_image
 from pipelines.core.errors import NotFound, StudioError
-from pipelines.storage.file_index import FileIndex, pixels_sha256
+from pipelines.storage.file_index import FileIndex, decode_png, pixels_sha256
 from tests.support.examples import make_noise
 from tests.support.file_stores import STORE_KINDS, make_store_url, open_files
 
@@ -25,6 +27,25 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileIndex]
 def test_what_goes_in_comes_out_to_the_byte(files: FileIndex, channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 30, channels), np.uint8)
     assert np.array_equal(files.open_image(files.add_image(image, "a", "upload")), image)
+
+
+@pytest.mark.parametrize("format", STILL_FORMATS)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_result_is_opened_in_whatever_format_it_was_written(files: FileIndex, format: Any, channels: int) -> None:
+    image = np.full((24, 32, channels), 200, np.uint8)
+    image[:, :16] = 40
+    file_id = files.add_encoded(encode_image(image, format, b"<x/>"), image, format, "me", "result")
+    opened = files.open_image(file_id)
+    assert opened.shape == (24, 32, 3 if format == "jpeg" else channels)
+    if format != "jpeg":
+        assert np.abs(opened.astype(int) - image).mean() < 4
+
+
+def test_a_damaged_avif_is_no_longer_there() -> None:
+    whole = np.frombuffer(encode_image(make_noise(24, 32), "avif", b"<x/>"), np.uint8)
+    for damaged in (whole[:300], whole[:-400], whole[:16]):
+        with pytest.raises(NotFound):
+            decode_png(damaged)
 
 
 def test_same_pixels_same_id_and_each_owner_sees_only_their_own(files: FileIndex) -> None:

@@ -157,6 +157,9 @@ def test_variations_differ_and_each_is_a_file(studio: RealStudio) -> None:
 def test_every_file_says_what_it_is(studio: RealStudio, format: str) -> None:
     result = studio.make("headshot", photo=studio.photos["hopper"], format=format, size=512, seed=3)
     inside = read_receipt(studio.files.local_path(result.files[0].id).read_bytes())
+    shown = studio.files.open_image(result.files[0].id)
+    again = studio.make("upscale", photo=result.files[0].id, factor="2", format=format)
+    assert studio.files.open_image(again.files[0].id).shape == (2 * shown.shape[0], 2 * shown.shape[1], 3)
     assert inside is not None
     assert (inside["tool"], inside["seed"]) == ("headshot", 3)
     assert inside["inputs"] == [
