@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor, TimeoutError
 from contextlib import suppress
@@ -26,7 +27,7 @@ from pipelines.models.batch_size_tuner import CallKind
 from pipelines.models.devices import device_name, enter_device
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
-from pipelines.runtime.progress import LOADING_STAGE, WAITING_STAGE
+from pipelines.runtime.progress import COMPILING_STAGE, LOADING_STAGE, WAITING_STAGE
 
 MAX_STEP_TOKENS = 8192
 """Tokens of a step above which one more image is never faster: there every GPU is bound by compute, not by memory."""
@@ -43,6 +44,7 @@ class QueuedRender:
     on_step: oom_fallback.OnStep
     on_begin: Callable[[ModelSpec], None]
     on_file: OnFileProgress | None
+    on_compile: Callable[[], None] = lambda: None
     future: Future[RenderedImages] = field(default_factory=lambda: Future[RenderedImages]())
     parts: list[RenderedImages] = field(default_factory=list[RenderedImages])
     must_draw_alone: bool = False  # whether a shared call failed, so that the next one is not shared
@@ -84,6 +86,7 @@ class DynamicBatcher:
         self._queue: list[QueuedRender] = []
         """Requests that have not ended, oldest first."""
         self._is_busy = self._closed = False
+        self._compiled = weakref.WeakSet[Any]()  # models whose blocks were compiled as they drew first
         self._device_thread = ThreadPoolExecutor(1, thread_name_prefix="device")
 
     def make_draw(self, stream: Stream, on_file: OnFileProgress | None, slots: CpuSlots) -> oom_fallback.DrawFn:
@@ -92,7 +95,9 @@ class DynamicBatcher:
         def draw(
             spec_id: str, render: RenderRequest, on_step: oom_fallback.OnStep, on_begin: Callable[[ModelSpec], None]
         ) -> RenderedImages:
-            request = QueuedRender(spec_id, render, on_step, on_begin, on_file)
+            request = QueuedRender(
+                spec_id, render, on_step, on_begin, on_file, lambda: stream.put(Step(0, 1, COMPILING_STAGE))
+            )
             with slots.release_while(stream):
                 must_load = self._cache.must_load(spec_id)
                 if self._enqueue(request):
@@ -217,13 +222,18 @@ class DynamicBatcher:
     def _draw_call(self, model: Any, members: Sequence[QueuedRender], shares: Sequence[tuple[int, ...]]) -> float:
         """Draw the seeds in `shares` of each member. Returns the seconds that the callbacks of its steps took."""
         dispatcher = StepDispatcher(members, shares, self._clock)
+        compiles = "compile" in dict(model.spec.options) and model not in self._compiled
         for request in members:
             request.on_begin(model.spec)
+            if compiles:
+                request.on_compile()
         renders = [replace(request.render, seeds=seeds) for request, seeds in zip(members, shares, strict=True)]
         if len(members) == 1:
             drawn = [oom_fallback.draw_with_fallback(self._cache, model, renders[0], lambda step: dispatcher([step]))]
         else:
             drawn = oom_fallback.draw_batch(self._cache, model, model.spec.family, renders, dispatcher)
+        if compiles:
+            self._compiled.add(model)
         image_count = sum(len(seeds) for seeds in shares)
         for request, images in zip(members, drawn, strict=True):
             request.add_images(replace(images, batch_size=image_count))

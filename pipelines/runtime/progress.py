@@ -19,6 +19,7 @@ PREVIEW_SIDE_PX = 512
 PREVIEW_INTERVAL_SECONDS = 0.2  # five frames a second; more only fill the browser's queue
 TEXT_INTERVAL_SECONDS = 0.5
 LOADING_STAGE = "Loading the model"  # the stage of a job whose checkpoint is read, which takes up to a minute
+COMPILING_STAGE = "Compiling the model"  # until the first step of a model with `--compile`, which takes a minute
 WAITING_STAGE = "Waiting for the model"  # the stage of a job whose model draws for others, or is on its way
 _JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 80]
 _WEBP_OPTIONS = [cv2.IMWRITE_WEBP_QUALITY, 80]

@@ -14,9 +14,9 @@ from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import wait_for_result
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import ModelCache
+from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.provenance.c2pa import read_source_type
-from pipelines.runtime.progress import LOADING_STAGE
+from pipelines.runtime.progress import COMPILING_STAGE, LOADING_STAGE
 from tests.models.support.tiny_checkpoints import tiny_family
 from tests.support.examples import load_example
 from tests.support.real_studio import RealStudio
@@ -170,3 +170,17 @@ def test_a_job_that_reads_its_checkpoint_says_so_and_the_next_does_not(studio: D
         stages = [step.stage for step in steps if isinstance(step, Step)]
         assert (LOADING_STAGE in stages) == loads
         assert DRAWS in stages
+
+
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
+def test_a_job_whose_model_is_compiled_says_so_and_the_next_does_not(tmp_path: Path):
+    import torch._dynamo
+
+    torch._dynamo.reset()
+    options = CacheOptions(extra_options=(("compile", "eager"),))
+    with RealStudio(tmp_path, cache=ModelCache((*FAMILIES, tiny_family(tmp_path / "models")), options)) as compiled:
+        for compiles in (True, False):
+            *steps, _ = compiled.engine.run(DiffusionStudio.make_scene_job(compiled, size=256))  # pyright: ignore[reportArgumentType]
+            stages = [step.stage for step in steps if isinstance(step, Step)]
+            assert (COMPILING_STAGE in stages) == compiles
+    torch._dynamo.reset()
