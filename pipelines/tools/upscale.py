@@ -44,8 +44,9 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
     factor = 2 if params.factor == "2" else 4
     if max(photo.shape[:2]) * factor > MAX_OUTPUT_PX:
         fits_twice = max(photo.shape[:2]) * 2 <= MAX_OUTPUT_PX
-        advice = "Choose 2 x." if fits_twice else "This photo is large enough: there is nothing to gain."
-        raise BadInput(f"The result would be larger than {MAX_OUTPUT_PX} pixels. {advice}", param="factor")
+        largest = f"a photo's longer side may have up to {MAX_OUTPUT_PX // factor} pixels for {factor} x."
+        advice = "Choose 2 x;" if fits_twice else "This photo is large enough: there is nothing to gain;"
+        raise BadInput(f"The result would be larger than {MAX_OUTPUT_PX} pixels. {advice} {largest}", param="factor")
     source = _crop_centre(photo, factor) if context.draft else photo
     with context.borrow_model(UPSCALER_SPEC_ID) as net:
         deep = not context.draft and params.master in ("png16", "tiff16")

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 
 from assets import fetch
 from pipelines.core.errors import JobCancelled, ModelUnavailable
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Image, PixelArray
 from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
 from pipelines.models.nets import control_annotators, matting_net, real_esrgan
@@ -212,6 +212,26 @@ def test_enlarged_and_reduced_is_the_same_picture(enlarger: RealEsrgan, factor: 
     assert large.shape == (80 * factor, 100 * factor, 3)
     back = cv2.resize(large, (100, 80), interpolation=cv2.INTER_AREA)
     assert np.abs(back.astype(int) - small).mean() < 4
+
+
+def _psnr(image: PixelArray, truth: Image) -> float:
+    return float(10 * np.log10(255**2 / np.mean((image.astype(float) - truth) ** 2)))
+
+
+def test_a_photograph_comes_back_nearer_than_by_lanczos_and_a_drawing_takes_more_of_the_net(
+    enlarger: RealEsrgan,
+) -> None:
+    truth = np.ascontiguousarray(load_example("astronaut")[40:360, 60:380])
+    half = np.asarray(cv2.resize(truth, (160, 160), interpolation=cv2.INTER_AREA), np.uint8)
+    _, coded = cv2.imencode(".jpg", half, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    photo = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    lanczos = np.asarray(cv2.resize(photo, (320, 320), interpolation=cv2.INTER_LANCZOS4), np.uint8)
+    assert _psnr(enlarger.enlarge(photo, 2, ignore_tile), truth) > _psnr(lanczos, truth)
+    drawing = np.full((320, 320, 3), (240, 220, 200), np.uint8)
+    cv2.circle(drawing, (160, 160), 90, (60, 90, 200), -1, cv2.LINE_AA)
+    cv2.circle(drawing, (160, 160), 90, (20, 20, 20), 5, cv2.LINE_AA)
+    least, most = real_esrgan.NET_SHARE_RANGE
+    assert least <= enlarger._measure_net_share(photo) < enlarger._measure_net_share(drawing) <= most
 
 
 def test_tiles_leave_no_seam(enlarger: RealEsrgan, monkeypatch: pytest.MonkeyPatch) -> None:
