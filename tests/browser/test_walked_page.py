@@ -608,7 +608,7 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
 @pytest.mark.parametrize("tool", ["headshot", "retouch", "kit"])
 def test_on_a_phone_nothing_jumps_after_the_photo_is_chosen(browser: Browser, studio: ServedPage, tool: str) -> None:
     delete_visitor_jobs(studio, tool)
-    with open_browser_page(browser, studio, width=390, height=844) as page:
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
         page.goto(f"{studio.url}/#{tool}")
         page.locator(f"#{tool}-generate").wait_for()
         page.wait_for_timeout(1000)  # until the page is built

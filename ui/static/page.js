@@ -583,7 +583,7 @@
     const next = ["stop", "save", "generate"].map((each) => document.getElementById(`${id}-${each}`)).find((each) => visible(each) && !each.disabled);
     next?.focus({ preventScroll: true });
   };
-  // On a phone the picture's place moves over the form once, when its photo is chosen: nothing jumps when the draft comes.
+  // On a phone the picture goes over the form when its photo is chosen: nothing jumps when a draft comes.
   const PHOTO_FIELD = ".dbx-form > :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos)";
   const placePicture = (tool, isChosen) => {
     const consent = tool.matches(".dbx-asks") && tool.querySelector('[id$="-consent"] input'), photo = tool.querySelector(`${PHOTO_FIELD} img`);
