@@ -364,14 +364,17 @@ def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Pa
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
     page.locator("#cutout-generate").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("PNG")
-    open_menu(page, "cutout")
-    page.locator("#cutout-format-of-file input").click()
-    page.get_by_role("option", name="WEBP").click()
-    expect(find_progress_line(page, "cutout")).to_contain_text("WEBP")
-    with page.expect_download() as download:
-        page.locator("#cutout-save").click()
-    assert download.value.suggested_filename.endswith(".webp")
+    for kind in ("webp", "avif"):
+        open_menu(page, "cutout")
+        page.locator("#cutout-format-of-file input").click()
+        page.get_by_role("option", name=kind.upper()).click()
+        expect(find_progress_line(page, "cutout")).to_contain_text(kind.upper())
+        with page.expect_download() as download:
+            page.locator("#cutout-save").click()
+        assert download.value.suggested_filename.endswith(f".{kind}")
+        with PIL.Image.open(download.value.path()) as picture:
+            assert (picture.format, picture.mode) == (kind.upper(), "RGBA")
     page.locator("#cutout-code > button").click()
     expect(page.locator("#cutout-link textarea, #cutout-link input")).to_have_value(
-        re.compile(r"/\?tool=cutout.*format=webp")
+        re.compile(r"/\?tool=cutout.*format=avif")
     )
