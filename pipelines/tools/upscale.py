@@ -26,7 +26,9 @@ class Upscale(Params):
     """The form."""
 
     photo: str = picture_field("Photo", "The picture to enlarge.", required=True)
-    factor: Literal["2", "4"] = choice_field("Factor", "How many times larger.", "2", labels={"2": "2 x", "4": "4 x"})
+    factor: Literal["2", "4"] = choice_field(
+        "Factor", "How many times larger; up to 4096 px.", "2", labels={"2": "2 x", "4": "4 x"}
+    )
     protect_faces: bool = flag_field(
         "Protect faces", "Enlarge faces almost plainly, so that nothing is invented.", True, advanced=False
     )
@@ -45,7 +47,7 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if max(photo.shape[:2]) * factor > MAX_OUTPUT_PX:
         fits_twice = max(photo.shape[:2]) * 2 <= MAX_OUTPUT_PX
         largest = f"a photo's longer side may have up to {MAX_OUTPUT_PX // factor} pixels for {factor} x."
-        advice = "Choose 2 x;" if fits_twice else "This photo is large enough: there is nothing to gain;"
+        advice = "Choose 2 x;" if fits_twice else "This photo is too large for that;"
         raise BadInput(f"The result would be larger than {MAX_OUTPUT_PX} pixels. {advice} {largest}", param="factor")
     source = _crop_centre(photo, factor) if context.draft else photo
     with context.borrow_model(UPSCALER_SPEC_ID) as net:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import pytest
 from playwright.sync_api import Page, TimeoutError, expect
 
 from pipelines.core.stream import wait_for_result
@@ -128,6 +130,24 @@ def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, studio: S
     page.locator("#headshot-consent input").check()
     expect(alert).to_be_hidden()
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+
+
+def test_consent_ticked_while_the_photo_is_still_being_read_is_heard(
+    page: Page, studio: ServedPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
+        picture.convert("RGB").crop((8, 0, *picture.size)).save(tmp_path / "own.png")
+    was_ticked, uploads = threading.Event(), studio.service.uploads
+    ingest = uploads.ingest_picture
+    monkeypatch.setattr(uploads, "ingest_picture", lambda *args: was_ticked.wait(30) and ingest(*args))
+    open_tool(page, studio, "headshot")
+    with page.expect_request(lambda request: "/queue/join" in request.url and "own.png" in (request.post_data or "")):
+        page.locator("#headshot-photo input[type=file]").set_input_files(tmp_path / "own.png")
+    with page.expect_request("**/queue/join**"):
+        page.locator("#headshot-consent input").check()
+    was_ticked.set()
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#headshot-consent [role=alert]")).to_be_hidden()
 
 
 def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, studio: ServedPage) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipelines.core.job import Result
-from pipelines.tools import headshot
-from ui.home_tab.quick_start import DRAFT_COUNT, select_best_drafts, spread_looks
+from pipelines.tools import TOOLS, headshot
+from ui.home_tab.quick_start import DRAFT_COUNT, select_best_drafts, spread_looks, suggest_tool
 from ui.tool_tab.look_choice import OUTLINE_CHECK, TriedDraft, measure_edge_visibility
 
 UNKNOWN = float("inf")
@@ -38,3 +38,13 @@ def test_three_stay_that_show_least_and_equal_ones_stay_as_they_came() -> None:
     for each in tried:
         best = select_best_drafts([*best, each])
     assert [each.settings["preset"] for each in best] == ["0", "2", "1"], "the usual look, then the best of the others"
+
+
+@pytest.mark.parametrize(
+    ("faces", "has_consent", "tool"),
+    [(0, False, "product"), (0, True, "background"), (1, True, "headshot"), (3, True, "business")],
+)
+def test_a_photo_in_which_a_person_is_said_to_be_is_no_product(faces: int, has_consent: bool, tool: str) -> None:
+    suggestion = suggest_tool(faces, has_consent, TOOLS)
+    assert suggestion is not None
+    assert suggestion.tool == tool

@@ -40,6 +40,7 @@ RETURNS = {
 }
 """What a tool answers with beside the receipt, by its id; any other makes one picture."""
 _SEND_PICTURE = "Give an id that `list_pictures` names, or send the picture with `upload_picture`."
+_NO_FIELDS = "No field here does that: run `cutout` on the photo first, and send the PNG that it makes in its place."
 _NO_SCENE = "No such scene here"
 _CUTOUT_FIELDS = tuple(name for name in _FIELDS if name != "mask")
 
@@ -54,7 +55,7 @@ def hint_fields(sentences: Iterable[str], fields: Collection[str] = _CUTOUT_FIEL
     if not any(_GESTURE.search(sentence) for sentence in told):
         return told
     told = [sentence.replace(_BRUSH, "Points or a box mend it." if here else "").rstrip() for sentence in told]
-    return [*told, f"The fields for that: {', '.join(here)}."] if here else told
+    return [*told, f"The fields for that: {', '.join(here)}." if here else _NO_FIELDS]
 
 
 def hint_error_fields(message: str, param: str | None) -> str:

@@ -51,12 +51,15 @@ class Suggestion:
     min_faces: int
     max_faces: int
     sentence: str
+    with_people: bool = False
 
 
 SUGGESTIONS: tuple[Suggestion, ...] = (
     Suggestion("headshot", 1, 1, "One person. Three headshots to start from:"),
     Suggestion("business", 2, 99, "Several people. Business photos set everybody alike, one portrait each:"),
     Suggestion("headshot", 2, 99, "Several people. Three headshots of the one in front:"),
+    # Somebody who is seen from behind or from the side: the visitor has said that a person is in it.
+    Suggestion("background", 0, 0, "No face was found. Three backgrounds to start from:", with_people=True),
     Suggestion("product", 0, 0, "Nobody in it. Three product photos to start from:"),
 )
 
@@ -73,11 +76,11 @@ class QuickStartState:
     job_ids: set[str] = field(default_factory=set)
 
 
-def suggest_tool(face_count: int, tools: Sequence[Tool]) -> Suggestion | None:
+def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> Suggestion | None:
     """Return the first suggestion for this number of faces whose tool is available."""
     tool_ids = {tool.id for tool in tools}
-    fits = [row for row in SUGGESTIONS if row.min_faces <= face_count <= row.max_faces and row.tool in tool_ids]
-    return fits[0] if fits else None
+    rows = [row for row in SUGGESTIONS if row.tool in tool_ids and (has_consent or not row.with_people)]
+    return next((row for row in rows if row.min_faces <= face_count <= row.max_faces), None)
 
 
 def spread_looks(tool: Tool) -> list[dict[str, str]]:
@@ -250,7 +253,7 @@ class QuickStart:
     async def _draw_suggestion(
         self, owner: str, state: QuickStartState, has_consent: bool, number: int
     ) -> AsyncIterator[Updates]:
-        suggestion = suggest_tool(state.face_count, self.service.tools)
+        suggestion = suggest_tool(state.face_count, has_consent, self.service.tools)
         if suggestion is None:
             yield self._show_empty()
             return

@@ -67,7 +67,8 @@ class MultiUploadEvents:
         tab, shown = self.events.tab, self.control.display
         gallery: Any = shown
         everything = [shown, tab.state, *tab.value_components()]
-        self.events.listen(gallery.upload, self.add_pictures, everything)
+        upload = self.events.listen(gallery.upload, self.add_pictures, everything)
+        self.events.draft_after_upload(self.control, upload, everything[1:])
         self.events.listen(gallery.change, self.remove_pictures, everything)
 
     async def add_pictures(

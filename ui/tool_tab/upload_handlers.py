@@ -51,6 +51,16 @@ class UploadHandlers:
 
         return receive_upload
 
+    async def draft_with_late_consent(
+        self, request: gr.Request, state: TabState, *values: Any
+    ) -> AsyncIterator[Updates]:
+        """Draw a draft if consent was ticked while the photo was still on its way, when its draft was refused."""
+        form, name = self.tab.read_form(values), self.tab.photo_control.field.name
+        if form.get(CONSENT_FIELD) and form[name] != state.last_request.get(name):
+            async for updates in self.follower.draw_draft(request, state, *values):
+                yield updates
+        yield self.view.no_change()
+
     def _ingest(self, path: str, owner: str) -> tuple[str, tuple[str, ...]]:
         return self.follower.service.uploads.ingest_picture(read_upload(path), owner, path)
 

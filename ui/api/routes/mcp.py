@@ -303,7 +303,7 @@ class McpEndpoint:
         infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
         stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
         notices = api_notices(row)
-        done = [f"Done in {row.result.seconds:.1f} s.", "Notices:" if notices else "Notices: none."]
+        done = [f"Done in {row.result.seconds:.1f} s.", *(["Notices:"] if notices else [])]
         done += [f"- {notice}" for notice in notices]
         sent = [f"- {picture['param']}: {picture['id']}" for picture in row.result.receipt["inputs"]]
         source_type = read_source_type(self._service.files.read_bytes(infos[0].id)) if infos else ""
@@ -360,7 +360,9 @@ class McpEndpoint:
         return {"content": [_text(told)], "structuredContent": make_file_object(info, notices)}
 
     async def _show_picture(self, values: Mapping[str, object], caller: Caller, base: str) -> Answer:
-        info = await to_thread.run_sync(self._service.files.get_info, str(values.get("file_id", "")), caller.owner)
+        if not (file_id := str(values.get("file_id") or "")):
+            raise BadInput("Name the picture: `file_id` is missing.", param="file_id")
+        info = await to_thread.run_sync(self._service.files.get_info, file_id, caller.owner)
         if info.format not in STILL_FORMATS:
             raise NotFound("This file is no picture.", param="file_id")
         image = await to_thread.run_sync(self._image_content, info)
