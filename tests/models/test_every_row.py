@@ -50,6 +50,7 @@ def kind_of(row: ModelSpec) -> tuple[sizes.Architecture, Callable[[Path], Path]]
     return found
 
 
+@functools.cache
 def make_on_meta(make: Callable[[], Any]) -> Any:
     import torch
     import torch._dynamo  # in torch 2.8 its first import fails where the meta device is the default

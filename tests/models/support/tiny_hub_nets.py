@@ -82,7 +82,21 @@ def _save_sam2(folder: Path) -> None:
         "backbone_feature_sizes": [[side // 4] * 2, [side // 8] * 2, [side // 16] * 2],
         "fpn_hidden_size": 32,
     }
-    decoder = {"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+    # All of them: before transformers 5.20 the configuration for videos, made here alone, lacks their defaults.
+    decoder = {
+        "hidden_size": 32,
+        "hidden_act": "gelu",
+        "mlp_dim": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "attention_downsample_rate": 2,
+        "num_multimask_outputs": 3,
+        "iou_head_depth": 3,
+        "iou_head_hidden_dim": 16,
+        "dynamic_multimask_via_stability": True,
+        "dynamic_multimask_stability_delta": 0.05,
+        "dynamic_multimask_stability_thresh": 0.98,
+    }
     config = Sam2VideoConfig(
         vision_config=vision,
         prompt_encoder_config={"hidden_size": 32, "image_size": side, "mask_input_channels": 4},
