@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import http.server
 import json
@@ -75,7 +76,7 @@ class RefusingHandler(http.server.BaseHTTPRequestHandler):
 def test_a_hub_that_answers_anything_is_there():
     with http.server.HTTPServer(("127.0.0.1", 0), RefusingHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        assert is_hub_reachable(f"http://127.0.0.1:{server.server_port}")
+        assert is_hub_reachable(f"http://127.0.0.1:{server.server_port}", timeout_seconds=60.0)
 
 
 def test_a_hub_that_does_not_answer_costs_no_more_than_its_seconds():
@@ -446,7 +447,8 @@ def engine(fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     monkeypatch.setattr(progress, "TEXT_INTERVAL_SECONDS", 0.0)
     row = tiny_checkpoints.tiny_spec("made", Path("we/made"), steps=2, guidance=1.0)
     files = FileIndex(tmp_path)
-    cache = ModelCache((*FAMILIES, StableDiffusionFamily((row,))), CacheOptions(is_hub_reachable=is_hub_reachable))
+    patient = functools.partial(is_hub_reachable, timeout_seconds=60.0)  # a busy machine is slow, not offline
+    cache = ModelCache((*FAMILIES, StableDiffusionFamily((row,))), CacheOptions(is_hub_reachable=patient))
     made = UnfilteredEngine(cache, files)
     yield made
     made.close()
