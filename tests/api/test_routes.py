@@ -217,6 +217,7 @@ def test_a_streaming_caller_that_leaves_stops_its_job(here: ServedApp, client: h
 def test_a_caller_that_leaves_while_it_waits_in_line_gives_up_its_place(here: ServedApp, client: httpx.Client) -> None:
     here.gate.open.clear()
     running = client.post(RUN + "?wait=false", json={}).json()
+    wait_until(lambda: here.service.jobs.count_jobs() == (1, 0))  # it has left the line
     with client.stream("POST", RUN + "?stream=true", json={}) as answer:
         name, _, data = next(events(answer))
         assert (name, data["position"]) == ("queued", 1)
