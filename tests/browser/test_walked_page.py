@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, FileChooser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.jobs.queue import JobRow
 from tests.browser.studio_page import (
@@ -208,21 +208,16 @@ def test_keys_alone_lead_from_home_to_a_downloaded_headshot(
 ) -> None:
     delete_visitor_jobs(studio)
     show_tab(page, "home")
-    page.reload()
     upload = page.locator("#home-photo button").first
-    upload.wait_for()
-    page.keyboard.press("Tab")
-    expect(page.locator(".dbx-skip")).to_be_focused()
-    page.keyboard.press("Enter")
-    asked: list[FileChooser] = []
-    page.once("filechooser", lambda chooser: asked.append(chooser))
-    for _ in range(20):  # a page that was just opened anew on a busy machine does not listen yet
+    with page.expect_file_chooser(timeout=120_000) as chooser:  # told early: Chromium takes a moment to listen
+        page.reload()
+        upload.wait_for()
+        page.keyboard.press("Tab")
+        expect(page.locator(".dbx-skip")).to_be_focused()
+        page.keyboard.press("Enter")
         press_tab_until(page, upload)
         page.keyboard.press("Enter")
-        page.wait_for_timeout(3000)
-        if asked:
-            break
-    asked[0].set_files(portraits[0])
+    chooser.value.set_files(portraits[0])
     expect(page.locator("#home-consent")).to_contain_text("Is somebody in it?")
     press_tab_until(page, page.locator("#home-consent"))
     page.keyboard.press("Space")
