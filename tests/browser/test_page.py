@@ -132,22 +132,47 @@ def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, studio: S
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
 
 
+@pytest.fixture
+def was_changed(studio: ServedPage, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until it is set, no photo is read."""
+    event, uploads = threading.Event(), studio.service.uploads
+    ingest = uploads.ingest_picture
+    monkeypatch.setattr(uploads, "ingest_picture", lambda *args: event.wait(30) and ingest(*args))
+    return event
+
+
+def choose_photo(page: Page, tool: str, path: Path) -> None:
+    """Add a photo and return once the studio was told of it."""
+    with page.expect_request(lambda request: "/queue/join" in request.url and path.name in (request.post_data or "")):
+        page.locator(f"#{tool}-photo input[type=file]").set_input_files(path)
+
+
 def test_consent_ticked_while_the_photo_is_still_being_read_is_heard(
-    page: Page, studio: ServedPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Page, studio: ServedPage, tmp_path: Path, was_changed: threading.Event
 ) -> None:
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").crop((8, 0, *picture.size)).save(tmp_path / "own.png")
-    was_ticked, uploads = threading.Event(), studio.service.uploads
-    ingest = uploads.ingest_picture
-    monkeypatch.setattr(uploads, "ingest_picture", lambda *args: was_ticked.wait(30) and ingest(*args))
     open_tool(page, studio, "headshot")
-    with page.expect_request(lambda request: "/queue/join" in request.url and "own.png" in (request.post_data or "")):
-        page.locator("#headshot-photo input[type=file]").set_input_files(tmp_path / "own.png")
+    choose_photo(page, "headshot", tmp_path / "own.png")
     with page.expect_request("**/queue/join**"):
         page.locator("#headshot-consent input").check()
-    was_ticked.set()
+    was_changed.set()
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
     expect(page.locator("#headshot-consent [role=alert]")).to_be_hidden()
+
+
+def test_a_field_changed_while_the_photo_is_still_being_read_is_heard(
+    page: Page, studio: ServedPage, was_changed: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, submit = [], studio.service.jobs.submit_and_watch
+    monkeypatch.setattr(studio.service.jobs, "submit_and_watch", lambda job: (jobs.append(job), submit(job))[1])
+    open_tool(page, studio, "cutout")
+    choose_photo(page, "cutout", EXAMPLES / "coffee.jpg")
+    with page.expect_request("**/queue/join**"):
+        page.locator("#cutout-trim input").uncheck()
+    was_changed.set()
+    wait_until(lambda: bool(jobs) and not jobs[-1].params["trim"], 60)
+    wait_until(studio.is_idle, 60)
 
 
 def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, studio: ServedPage) -> None:

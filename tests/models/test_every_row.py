@@ -155,6 +155,7 @@ def load_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelSpec],
     def make(write: Callable[[Path], Path]) -> Path:
         return write(root / write.__name__)
 
+    @functools.cache
     def load(row: ModelSpec) -> Any:
         (family,) = (each for each in DIFFUSION_FAMILIES if row in each.specs)
         kept = tuple(each for each in row.options if each[0] in ("scheduler", "scheduler_config"))
@@ -215,7 +216,6 @@ def test_a_pipeline_is_called_with_arguments_that_its_signature_names(
             assert sent <= set(known)
             assert {"generator", "num_inference_steps", "output_type"} <= sent
             assert {name for name, each in known.items() if each.default is each.empty} - {"self"} <= sent
-    model.close()
 
 
 def test_every_row_of_a_profile_is_among_them() -> None:

@@ -15,7 +15,7 @@ from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.tool_tab.form_controls import Control, list_change_events
 from ui.tool_tab.job_follower import JobFollower
-from ui.tool_tab.layout import CONSENT_FIELD, ToolTab
+from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.result_actions import ResultActions
 from ui.tool_tab.updates import TabView, Updates
 from ui.tool_tab.upload_handlers import UploadHandlers
@@ -97,9 +97,9 @@ class ToolTabEvents:
             self.listen(display.clear, self.uploads.make_clear_handler(control), form_inputs)
 
     def draft_after_upload(self, control: Control, upload: Any, form_inputs: list[Component]) -> None:
-        """Draw the draft that `upload` could not order, if consent is ticked by then."""
-        if control is self.tab.photo_control and CONSENT_FIELD in self.tab.controls and self.follower.draws_drafts:
-            self.listen(upload.then, self.uploads.draft_with_late_consent, form_inputs)
+        """Draw the draft of `upload` anew if the form is another one by then."""
+        if control is self.tab.photo_control and self.follower.draws_drafts:
+            self.listen(upload.then, self.uploads.draft_with_late_changes, form_inputs)
 
     def _wire_model_words(self) -> None:
         """Show the written words when their field is entered, and leave them to the form if nothing was changed."""

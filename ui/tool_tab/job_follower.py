@@ -122,6 +122,7 @@ class JobFollower:
             yield self.view.no_change()
             return
         number = self.begin_request(state)
+        form = state.drafted_form = self.tab.read_form(values)
         if self.tab.awaits_mask(values):
             status = text.render_status(text.PAINT_FIRST_TEXT)
             yield {**self.view.show_idle(status), **self.view.show_no_picture()}
@@ -129,7 +130,6 @@ class JobFollower:
             return
         yield self.view.show_draft_started()
         # A change of a blend-only field keeps the last picture's seed; any other change draws another picture.
-        form = self.tab.read_form(values)
         order = await self._order_job(request, state.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True)
         if isinstance(order, StudioError):
             yield self.view.show_draft_error(order) if state.request_number == number else self.view.no_change()

@@ -17,7 +17,7 @@ class TabState:
     page has not reported back yet, from path to file id ("" while the upload is ingested). `was_opened` is set once the
     tab was visible, `upload_refused` while the error of the last upload should stay on the page. `generate_clicked_at`
     is on the monotonic clock. `last_request` are the form values and the seed of the last picture; if `last_was_draft`,
-    Generate makes that same picture at full size.
+    Generate makes that same picture at full size. `drafted_form` are the form values of the last draft that was tried.
     """
 
     job_id: str = ""
@@ -31,6 +31,7 @@ class TabState:
     generate_clicked_at: float = 0.0
     last_request: Mapping[str, Any] = field(default_factory=dict[str, Any])
     last_was_draft: bool = False
+    drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""

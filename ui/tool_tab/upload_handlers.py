@@ -51,12 +51,11 @@ class UploadHandlers:
 
         return receive_upload
 
-    async def draft_with_late_consent(
+    async def draft_with_late_changes(
         self, request: gr.Request, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Draw a draft if consent was ticked while the photo was still on its way, when its draft was refused."""
-        form, name = self.tab.read_form(values), self.tab.photo_control.field.name
-        if form.get(CONSENT_FIELD) and form[name] != state.last_request.get(name):
+        """Draw a draft anew if the form was changed while the photo was on its way: its draft knew nothing of it."""
+        if self.tab.read_form(values) != state.drafted_form:
             async for updates in self.follower.draw_draft(request, state, *values):
                 yield updates
         yield self.view.no_change()
