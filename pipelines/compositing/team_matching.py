@@ -89,9 +89,8 @@ def frame_member(member: TeamMember, standard: TeamStandard, row: Framing, size:
             f"cropped too closely to match: its head takes {100 * share:.0f} % of the height, "
             f"the others' {100 * standard.head:.0f} %."
         )
-    return replace(
-        frame, notices=tuple(f"Photo {member.number}: {notice[0].lower()}{notice[1:]}" for notice in notices)
-    )
+    named = {notice: f"Photo {member.number}: {notice}" for notice in notices}
+    return replace(frame, notices=tuple(named.values()), doubts=tuple(named[doubt] for doubt in frame.doubts))
 
 
 def _frame_to_standard(member: TeamMember, standard: TeamStandard, row: Framing, size: Size) -> Frame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -36,7 +36,12 @@ CUT_TOO_NEAR_MESSAGE = (
     "The photo cuts the person too near the head: no portrait can be framed without showing the cut. Take one that "
     "shows the shoulders."
 )
+OTHER_PHOTO_ADVICE = "Use a photo with more room around it."
+_SIDES = ("left", "right")
 _CLOSER_FACTOR = 1.02  # over the wanted scale: a head framed closer than that gets a notice
+MIN_HEAD_ROOM_RATIO = 0.04  # of the width, beside the head: less looks as if the frame cut it
+_MAX_SHIFT_ZOOM_FACTOR = 1.1  # that a head may be framed closer for the sake of room beside it
+_BALANCED_ROOM_RATIO = 0.5  # room on the narrower side over that on the wider: less looks pushed aside
 
 
 @dataclass(frozen=True)
@@ -86,26 +91,36 @@ def frame_head(
     head_sides = _find_head_sides(alpha, face)
     wanted = row.head * size[1] / head.height * params.placement_scale
     top_cut = _find_top_cut(alpha, head.rotation)
+    cut_sides = [
+        side for side, end, border in zip(_SIDES, head_sides, (0, alpha.shape[1]), strict=True) if end == border
+    ]
+    cut_sides += ["top"] if head.is_crown_cut else []
+    is_moved = bool(params.placement_x or params.placement_y or params.placement_scale > 1)
     place_anchor = partial(_place_anchor, head=head, row=row, size=size, params=params, top_cut=top_cut)
     scale = wanted
     if hide_cuts:
         cuts = head.rotation @ find_cut_points(alpha, find_body_end(alpha, face)) - head.anchor[:, None]
         scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
-        if scale > _CLOSER_FACTOR * wanted:
-            shift = _find_shift_for_whole_head(head_sides - float(head.anchor[0]), cuts, place_anchor, wanted, size)
-            if shift is not None:
-                place_anchor = partial(place_anchor, shift=shift)
-                scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
+        # A turned head lies beside its face: where that brings it to the edge, it is moved back.
+        if not is_moved and not {*_SIDES} & {*cut_sides}:
+            head_span = head_sides - float(head.anchor[0])
+            max_scale = min(_MAX_SHIFT_ZOOM_FACTOR * scale, MAX_HEAD_RATIO * size[1] / head.height)
+            shift = _find_shift_for_whole_head(head_span, cuts, place_anchor, wanted, size, max_scale)
+            place_anchor = partial(place_anchor, shift=shift)
+            scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
     x, eye_line = place_anchor(scale)
     offset = np.array([x, eye_line]) - scale * head.anchor
     is_closer = scale > _CLOSER_FACTOR * wanted
     if is_closer and (scale * head.height > MAX_HEAD_RATIO * size[1] or not _shows_face(offset, scale, head, size)):
         raise BadInput(CUT_TOO_NEAR_MESSAGE, param="photo")
     frame = make_frame(scale * head.rotation, offset, scale, head.roll, size, alpha.shape, float(eye_line))
-    notices = _head_notices(face, scale, wanted, head.is_crown_cut, max(size))
+    rooms = _measure_side_rooms(scale * (head_sides - float(head.anchor[0])), x, size)
+    # What is missing may be drawn, and where the user put the head, it is told as that.
+    doubts = _head_doubts(cut_sides, (1.0, 1.0) if is_moved else rooms) if hide_cuts else ()
+    notices = _head_notices(face, scale, wanted, max(size))
     box = (head_sides[0], face.chin[1] - head.height, head_sides[1], face.chin[1])
     cut_notices = placement_cut_notices(frame, box, params, ("top",) if head.is_crown_cut else ())
-    return replace(frame, notices=(*notices, *cut_notices))
+    return replace(frame, notices=(*doubts, *notices, *cut_notices), doubts=doubts)
 
 
 def _shows_face(offset: Float64Array, scale: float, head: _LevelledHead, size: Size) -> bool:
@@ -151,23 +166,53 @@ def _place_anchor(
 
 
 def _find_shift_for_whole_head(
-    head_sides: Float64Array, cuts: Float64Array, place_anchor: Callable[..., Float64Array], wanted: float, size: Size
-) -> float | None:
-    """Find the smallest shift at which a head framed closer is whole (a turned head is beside its face); or None."""
-    for shift in (0.0, *(step * side / 100 for step in range(2, 22, 2) for side in (-1, 1))):
+    head_sides: Float64Array,
+    cuts: Float64Array,
+    place_anchor: Callable[..., Float64Array],
+    wanted: float,
+    size: Size,
+    max_scale: float,
+) -> float:
+    """Find how far aside (share of the width) a head has room on both sides; 0 where nothing helps.
+
+    `head_sides` are x of its left and right end from the anchor. Where it has no room on one side, the smallest shift
+    that balances its rooms is taken, else the one with most room, if its scale is `max_scale` at most.
+    """
+    best_shift, best_room = 0.0, 0.0
+    for shift in (0.0, *(step * side / 100 for step in range(2, 28, 2) for side in (-1, 1))):
         shifted = partial(place_anchor, shift=shift)
         scale = zoom_past_cuts(cuts, shifted, wanted, size)
-        if (np.abs(shifted(scale)[0] + scale * head_sides - 0.5 * size[0]) <= 0.5 * size[0]).all():
+        narrow, wide = sorted(_measure_side_rooms(scale * head_sides, shifted(scale)[0], size))
+        if scale > max_scale:
+            continue
+        if narrow >= MIN_HEAD_ROOM_RATIO and (shift == 0 or narrow >= _BALANCED_ROOM_RATIO * wide):
             return shift
-    return None
+        if narrow > best_room:
+            best_shift, best_room = shift, narrow
+    return best_shift
 
 
-def _head_notices(face: Face, scale: float, wanted: float, is_crown_cut: bool, longer_px: int) -> list[str]:
+def _measure_side_rooms(head_sides: Float64Array, anchor_x: float, size: Size) -> tuple[float, float]:
+    """Return the room left and right of the head as shares of the frame's width; below 0 where it is cut."""
+    left, right = anchor_x + head_sides
+    return float(left / size[0]), float(1 - right / size[0])
+
+
+def _head_doubts(cut_sides: Sequence[str], rooms: tuple[float, float]) -> tuple[str, ...]:
+    """Say, with what to do, where the photo cuts the head, and where the head has no room in the frame."""
+    doubts = [f"The photo cuts the {side} of the head. {OTHER_PHOTO_ADVICE}" for side in cut_sides]
+    tight = [side for side, room in zip(_SIDES, rooms, strict=True) if room < MIN_HEAD_ROOM_RATIO]
+    if len(tight) == 2:
+        doubts.append(f"The head fills the picture's width. {OTHER_PHOTO_ADVICE}")
+    elif tight and tight[0] not in cut_sides:
+        doubts.append(f"The head stands at the picture's {tight[0]} edge. {OTHER_PHOTO_ADVICE}")
+    return tuple(doubts)
+
+
+def _head_notices(face: Face, scale: float, wanted: float, longer_px: int) -> list[str]:
     notices = []
     if scale > _CLOSER_FACTOR * wanted:
         notices.append("Framed closer than asked: the photo ends there, and its border must not show.")
-    if is_crown_cut:
-        notices.append("The photo cuts the top of the head.")
     if face.eye_distance < MIN_EYE_DISTANCE_PX:
         notices.append(f"The face is small in this photo: {face.eye_distance:.0f} pixels between the eyes.")
     return [*notices, *enlargement_notices(scale, longer_px)]

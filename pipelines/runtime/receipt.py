@@ -47,6 +47,10 @@ def build_receipt(
         receipt["cutout_uncertainty"] = round(usage.cutout_uncertainty, 3)
         receipt["cutout_doubts"] = list(dict.fromkeys(usage.cutout_doubts))
     receipt["placement"] = _placement_row(output.source.frame if output.source else None)
+    placed = [*([output.source] if output.source else []), *(source[1] for source in output.sources if source)]
+    framing_doubts = [doubt for each in placed for doubt in each.frame.doubts]
+    if framing_doubts:
+        receipt["framing_doubts"] = list(dict.fromkeys(framing_doubts))
     if output.sources:
         receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]
     if output.crops:

@@ -69,6 +69,53 @@ def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
     assert frame.box[2] >= 800
 
 
+def _make_turned_person(columns: int = 1000, *, top: int = 150, face_x: float = 560) -> tuple[Cutout, Face]:
+    """As `_make_person`, but the face is at the right of the head, whose crown is at `top`."""
+    alpha = make_blob(1000, columns, (500, 300), (150, 300 - top))
+    alpha[430:, 330:670] = 1
+    return make_cutout(make_noise(1000, columns), alpha), _make_face(face_x, 290, 178)
+
+
+def test_a_turned_head_gets_room_on_both_sides() -> None:
+    for shift in (0, 60):  # the second would be cut by the frame, the first touches its edge
+        cutout, face = _make_turned_person(face_x=560 + shift)
+        frame = frame_head(cutout, face, get_framing("actor"), size_for_ratio((4, 5), 1000), HERE)
+        columns = np.flatnonzero(np.clip(resample(cutout.alpha, frame), 0, 1)[350] > 0.5)
+        left, right = columns[0] / 800, 1 - columns[-1] / 800
+        assert min(left, right) > 0.04
+        assert min(left, right) > 0.4 * max(left, right)
+        assert frame.doubts == ()
+
+
+def test_a_user_who_moves_a_turned_head_is_obeyed() -> None:
+    cutout, face = _make_turned_person(face_x=620)
+    moved = Subject(photo="x", placement_x=0.001)
+    frame = frame_head(cutout, face, get_framing("actor"), size_for_ratio((4, 5), 1000), moved)
+    assert (frame.matrix @ np.array([*face.eye_midpoint, 1]))[0] == pytest.approx(400.8, abs=1)
+
+
+def test_a_head_that_the_photo_cuts_is_told_with_what_to_do() -> None:
+    cutout, face = _make_turned_person(top=-40)
+    cut = frame_head(cutout, face, get_framing("tight"), (800, 800), HERE)
+    advice = "Use a photo with more room around it."
+    assert cut.doubts[0] == f"The photo cuts the top of the head. {advice}"
+    assert set(cut.doubts) <= set(cut.notices)
+    whole = _make_turned_person()[0]
+    narrow = make_cutout(whole.colour[:, 440:], np.ascontiguousarray(whole.alpha[:, 440:]))
+    face = _make_face(180, 290, 178)
+    beside = frame_head(narrow, face, get_framing("actor"), (800, 1000), HERE)
+    assert f"The photo cuts the left of the head. {advice}" in beside.doubts
+    assert frame_head(narrow, face, get_framing("actor"), (800, 1000), HERE, hide_cuts=False).doubts == ()
+
+
+def test_a_head_at_the_frames_edge_is_told_with_what_to_do() -> None:
+    alpha = make_blob(1000, 1000, (420, 300), (330, 200))  # a hat as wide as the frame
+    frame = frame_head(
+        make_cutout(make_noise(1000, 1000), alpha), _make_face(700, 290, 178), get_framing("tight"), (800, 800), HERE
+    )
+    assert frame.doubts == ("The head stands at the picture's left edge. Use a photo with more room around it.",)
+
+
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
 def test_no_border_of_the_photo_shows_inside(row) -> None:
     cutout, face = _make_person()

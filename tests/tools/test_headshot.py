@@ -82,6 +82,15 @@ def test_a_zoom_out_stops_where_the_photo_cuts_the_body_and_says_so(studio: Real
     assert receipt["placement"]["box"][3] >= 341
 
 
+def test_a_photo_that_cuts_the_head_is_a_doubt_in_the_receipt(studio: RealStudio) -> None:
+    receipt = make_headshot(studio, studio.add_image(load_example("hopper")[60:])).receipt
+    told = "The photo cuts the top of the head. Use a photo with more room around it."
+    assert told in receipt["framing_doubts"]
+    assert told in receipt["notices"]
+    whole = make_headshot(studio, studio.add_image(load_example("hopper"))).receipt
+    assert "framing_doubts" not in whole
+
+
 def test_without_an_edit_model_expression_and_outfit_are_refused_by_name(studio: RealStudio, team: list[str]) -> None:
     for name in ("expression", "outfit"):
         with pytest.raises(ModelUnavailable) as caught:

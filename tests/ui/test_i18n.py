@@ -26,7 +26,7 @@ from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import SCOPES, ApiKey, KeyLimits, KeyStore
 from ui.api_tab import page as api_tab_page
 from ui.i18n import GERMAN, is_translated
-from ui.tool_tab.text import describe_doubt
+from ui.tool_tab.text import list_doubts
 
 MIN_TRANSLATED_SHARE = 0.8
 """Share of the page's words: tools come faster than words, and what has none yet stays English."""
@@ -136,11 +136,14 @@ def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
         "Check this edge: the cut-out is half transparent at the bottom. The brush mends it.",
         "Several things stand out; the one at the left is taken. Choose another, or keep more by pointing at them.",
         "Several things stand out; the largest one is taken. Choose another, or keep more by pointing at them.",
+        "The photo cuts the top of the head. Use a photo with more room around it.",
+        "The head stands at the picture's left edge. Use a photo with more room around it.",
     ],
 )
-def test_a_doubt_about_a_cutout_is_german_down_to_its_place(sentence: str) -> None:
+def test_a_doubt_is_german_down_to_its_place(sentence: str) -> None:
     """The first key that matches is taken, as by the page, so that what it leaves open must be a place."""
-    for told in (sentence, describe_doubt({"cutout_doubts": [sentence]})):
+    kind = "framing_doubts" if "more room" in sentence else "cutout_doubts"
+    for told in (sentence, *list_doubts({kind: [sentence]})):
         shapes = (re.fullmatch(re.escape(key).replace(r"\{\}", "(.+?)"), told) for key in GERMAN)
         first = next(shape for shape in shapes if shape)
         assert told in GERMAN or all(place in GERMAN for place in first.groups()), first

@@ -65,6 +65,13 @@ def test_the_line_on_the_picture_is_the_first_doubt_without_what_to_do() -> None
     assert tool_tab_text.describe_doubt({"cutout_uncertainty": 0.3}) == UNSETTLED_NOTICE
 
 
+def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:
+    framing = "The photo cuts the top of the head. Use a photo with more room around it."
+    receipt = {"cutout_doubts": ["A part may be missing at the left. Point at it."], "framing_doubts": [framing]}
+    assert f'data-doubt="A part may be missing at the left.\n{framing}"' in tool_tab_text.render_doubt(receipt)
+    assert tool_tab_text.render_doubt({"cutout_doubts": []}) == ""
+
+
 def test_no_word_of_a_visitor_becomes_markup() -> None:
     said = (
         tool_tab_text.render_alert("<script>", "a")

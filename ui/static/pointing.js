@@ -187,12 +187,12 @@
     else draw(box);
   }, true);
 
-  // What the page writes anew: the picture, places of people, and whether there is a doubt about the cut-out.
+  // What the page writes anew: the picture, places of people, and what there is to doubt.
   const update = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
     const told = part(box, "stage")?.querySelector("[data-doubt]")?.dataset.doubt ?? "", line = box.querySelector(".dbx-doubt");
-    if (line.firstElementChild.textContent !== told && line.dataset.told !== told) {
+    if ((line.dataset.told ?? "") !== told) {
       line.dataset.told = told;
-      line.firstElementChild.textContent = told;
+      line.firstElementChild.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
       line.classList.toggle("told", Boolean(told));
     }
     if (!box.classList.contains("pointing")) return;

@@ -96,9 +96,14 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 
 
 def render_doubt(receipt: Mapping[str, Any]) -> str:
-    """Render, for pointing.js, why the cut-out should be looked at; "" where there is no doubt."""
-    sentence = describe_doubt(receipt)
-    return f'<i hidden data-doubt="{escape(sentence)}"></i>' if sentence else ""
+    """Render, for pointing.js, why the picture should be looked at, a line for each doubt; "" where there is none."""
+    lines = "\n".join(list_doubts(receipt))
+    return f'<i hidden data-doubt="{escape(lines)}"></i>' if lines else ""
+
+
+def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
+    """List in sentences why the picture should be looked at: its cut-out first, then its framing."""
+    return [sentence for sentence in (describe_doubt(receipt), *receipt.get("framing_doubts", ())) if sentence]
 
 
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
