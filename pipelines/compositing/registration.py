@@ -6,6 +6,7 @@ Features that both images still share tell by how much.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Float64Array, Image, Mask, Uint8Array
+from pipelines.core.lru_cache import LruCache
 from pipelines.matting.cutout import core_mask
 
 WORK_SIDE_PX = 1024  # longer side at which larger images are measured; the fit is good to a tenth of a pixel
@@ -165,19 +167,33 @@ def _match_features(
     before: Uint8Array, after: Uint8Array, mask: Uint8Array | None
 ) -> tuple[Float64Array, Float64Array] | None:
     """Match SIFT features: points of `before` and the points of `after` that look like them, N x 2 each."""
-    sift: Any = cv2.SIFT.create(nfeatures=3000, contrastThreshold=0.02)
-    keypoints, descriptors = sift.detectAndCompute(before, mask)
-    other_keypoints, other_descriptors = sift.detectAndCompute(after, None)
-    if min(len(keypoints), len(other_keypoints)) < MIN_MATCH_COUNT:
+    points, descriptors = _find_features(before, mask)
+    other_points, other_descriptors = _find_features(after, None)
+    if min(len(points), len(other_points)) < MIN_MATCH_COUNT:
         return None
     pairs = [pair for pair in cv2.BFMatcher().knnMatch(descriptors, other_descriptors, k=2) if len(pair) == 2]
     matches = [first for first, second in pairs if first.distance < MAX_MATCH_RATIO * second.distance]
     if len(matches) < MIN_MATCH_COUNT:
         return None
-    return (
-        np.array([keypoints[match.queryIdx].pt for match in matches], np.float64),
-        np.array([other_keypoints[match.trainIdx].pt for match in matches], np.float64),
-    )
+    return points[[match.queryIdx for match in matches]], other_points[[match.trainIdx for match in matches]]
+
+
+def _find_features(grey: Uint8Array, mask: Uint8Array | None) -> tuple[Float64Array, Any]:
+    """Find SIFT features: their points, N x 2, and their descriptors; those of the last images are remembered.
+
+    A photo is measured against each of its edits, before and after the edit is moved back.
+    """
+
+    def find() -> tuple[Float64Array, Any]:
+        sift: Any = cv2.SIFT.create(nfeatures=3000, contrastThreshold=0.02)
+        keypoints, descriptors = sift.detectAndCompute(grey, mask)
+        return np.array([each.pt for each in keypoints], np.float64).reshape(-1, 2), descriptors
+
+    digest = hashlib.sha256(grey.tobytes() + (b"" if mask is None else mask.tobytes())).digest()
+    return _remembered_features.get_or_create((grey.shape, mask is None, digest), find)
+
+
+_remembered_features = LruCache[tuple[Any, ...], tuple[Float64Array, Any]](8)  # about 1.5 MB each
 
 
 def _fit_drift(before: Float64Array, after: Float64Array, centre: Float64Array) -> Drift | None:

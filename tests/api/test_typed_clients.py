@@ -87,8 +87,7 @@ async def list_schemas(client: Any) -> dict[str, dict[str, Any]]:
     return {row["name"]: row["inputSchema"] for row in listed}
 
 
-@pytest.mark.parametrize("last", [False, True], ids=["first values", "last values"])
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(("streamed", "last"), [(False, False), (True, True)], ids=["whole, first", "streamed, last"])
 def test_mcp_takes_every_argument_of_every_tool(page: ServedApp, streamed: bool, last: bool) -> None:
     steps: list[str] = []
 
@@ -115,8 +114,7 @@ def test_mcp_takes_every_argument_of_every_tool(page: ServedApp, streamed: bool,
     assert bool(steps) == streamed
 
 
-@pytest.mark.parametrize("last", [False, True], ids=["first values", "last values"])
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(("streamed", "last"), [(False, False), (True, True)], ids=["whole, first", "streamed, last"])
 def test_gradio_client_takes_every_argument_of_every_tool(
     page: ServedApp, tmp_path: Path, streamed: bool, last: bool
 ) -> None:
