@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from pipelines.core.geometry import Image, PixelArray
 from pipelines.core.lru_cache import LruCache
 from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.models.nets.real_esrgan import RealEsrgan
 
 Outputs = list[npt.NDArray[np.float32]]
 
@@ -54,6 +56,18 @@ def open_remembered_session(model: str | bytes, *arguments: Any, **options: Any)
 def remember_nets() -> None:
     """From now on in this process."""
     onnxruntime.InferenceSession = open_remembered_session
+    RealEsrgan._run_net = _remember_tiles(RealEsrgan._run_net)
+
+
+def _remember_tiles(run: Callable[..., PixelArray]) -> Callable[..., PixelArray]:
+    tiles = LruCache[Any, PixelArray](REMEMBERED_OUTPUT_COUNT)
+
+    def run_or_remember(net: RealEsrgan, tile: Image, deep: bool = False) -> PixelArray:
+        digest = hashlib.blake2b(np.ascontiguousarray(tile).tobytes()).digest()
+        key = (net.spec.id, net._device, tile.shape, deep, digest)
+        return tiles.get_or_create(key, lambda: run(net, tile, deep)).copy()
+
+    return run_or_remember
 
 
 class _SharedDecoderPool(DecoderPool):
