@@ -7,7 +7,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text, update
 
 from pipelines.batch.batch_service import BatchOptions, BatchService
@@ -15,12 +15,21 @@ from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.storage.schema import BATCH_ROWS
-from tests.browser.studio_page import ServedPage, find_progress_line, open_menu, open_tool
+from tests.browser.studio_page import (
+    ServedPage,
+    delete_visitor_jobs,
+    find_progress_line,
+    open_browser_page,
+    open_menu,
+    open_tool,
+)
 from tests.jobs.test_webhooks import receiving
 from tests.support.batch_rows import write_picture
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
+from ui.i18n import translate
+from ui.tool_tab.text import describe_doubt
 
 TOOL_IDS = ("cutout", "product")
 
@@ -166,6 +175,54 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPag
     filled = page.locator("#batch-more textarea")
     expect(filled).to_have_value(re.compile(r"mood = loud"))
     expect(filled).to_have_value(re.compile(r"seed = \d+"))
+
+
+DOUBTED = ("astronaut", "chelsea")  # by the small nets, both with less than half of the subject unsettled
+
+
+def run_doubted_batch(page: Page, studio: ServedPage) -> list[str]:
+    """Two rows of the first tool, whose cut-outs are doubted, done and on the sheet; returns what is said of each."""
+    page.goto(f"{studio.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    page.locator("#batch-files input[type=file]").first.set_input_files([EXAMPLES / f"{name}.jpg" for name in DOUBTED])
+    expect(page.locator("#batch-files")).to_contain_text(DOUBTED[1])
+    page.locator("#batch-start").click()
+    expect(page.locator("#batch-sheet button")).to_have_count(2)
+    wait_until(studio.is_idle, 60)
+    jobs = studio.service.jobs.list_jobs("local", 2, tool="product")
+    told = [describe_doubt(row.result.receipt) for row in sorted(jobs, key=lambda row: row.job.label) if row.result]
+    assert all(told)
+    return told
+
+
+def test_every_doubted_row_has_a_badge_that_opens_its_picture_with_the_sentence_and_repair(
+    page: Page, studio: ServedPage
+) -> None:
+    told = run_doubted_batch(page, studio)
+    expect(page.locator("#batch-sheet button b")).to_have_text(["Check", "Check"])
+    for n, open_by in ((0, "mouse"), (1, "key"), (0, "again")):
+        button = page.locator("#batch-sheet button").nth(n)
+        if open_by == "key":
+            button.focus()
+            page.keyboard.press("Enter")
+        else:
+            button.click()
+        expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(told[n])
+        expect(page.locator("#product-box .dbx-doubt button")).to_be_visible()
+        expect(find_progress_line(page, "product")).to_contain_text("Done in")
+        page.go_back()
+        expect(page.locator("#batch-sheet button").first).to_be_visible()
+
+
+def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio: ServedPage) -> None:
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
+        told = run_doubted_batch(page, studio)
+        page.locator("#batch-sheet button b").nth(1).tap()
+        expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(translate(told[1]))
+        page.locator("#product-box .dbx-doubt button").tap()
+        expect(page.locator("#product-box .dbx-point-bar")).to_be_visible()
+        page.locator("#product-box [data-do=done]").tap()
 
 
 def drop_files(page: Page, where: str, *paths: Path) -> None:

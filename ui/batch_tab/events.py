@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 import threading
 import time
@@ -18,11 +19,10 @@ from pipelines.batch.batch_service import BatchOptions, BatchService, new_batch_
 from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template
-from pipelines.batch.manifest import cutout_uncertainty, link_or_copy, list_cutouts, result_files, row_label, save_zip
+from pipelines.batch.manifest import link_or_copy, list_cutouts, result_files, row_label, save_zip
 from pipelines.batch.picture_source import check_name
 from pipelines.batch.row_values import BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
-from pipelines.core.geometry import UNCLEAR_UNCERTAINTY
 from pipelines.core.params import JSON
 from pipelines.service.orders import StudioService
 from pipelines.storage.disk_space import translate_disk_full
@@ -104,6 +104,27 @@ class BatchTabEvents:
 
     def _listen(self, listener: Any, handler: Any, inputs: list[Component]) -> Any:
         return listener(handler, inputs, self.tab.list_components(), **PRIVATE_EVENT)
+
+    def wire_open_row(self, tabs: gr.Tabs, recall_states: Mapping[str, gr.State]) -> None:
+        """Attach the contact sheet's pictures: a press opens the row's picture in its tool, with its settings."""
+
+        def open_row(request: gr.Request, batch_id: str, number: str | None) -> Updates:
+            batch = self._find_own_batch(batch_id, request)
+            wanted = number if number and number.isdecimal() and len(number) < 10 else ""
+            rows = self.batches.table.list_rows(batch.id, int(wanted) - 1, limit=1) if batch and wanted else []
+            job = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].job_id else None
+            updates: Updates = {self.tab.open_row: ""}  # so that the same row can be opened again
+            if job is None or job.job.tool not in recall_states:
+                return updates
+            request_key = (job.job.id, secrets.token_hex(4))
+            return {**updates, tabs: gr.Tabs(selected=job.job.tool), recall_states[job.job.tool]: request_key}
+
+        self.tab.open_row.change(
+            open_row,
+            [self.tab.batch_id, self.tab.open_row],
+            [tabs, self.tab.open_row, *recall_states.values()],
+            **PRIVATE_EVENT,
+        )
 
     # ------------------------------------------------------------ create
 
@@ -434,8 +455,8 @@ class BatchTabEvents:
         for row in rows:
             job = self.service.jobs.get_job(row.job_id) if row.job_id else None
             if files := result_files(job):
-                is_unclear = (cutout_uncertainty(job) or 0.0) > UNCLEAR_UNCERTAINTY
-                yield text.SheetPicture(_label_row(row), self._thumbnail(files[0].id), is_unclear)
+                doubts = tool_tab_text.list_doubts(job.result.receipt) if job is not None and job.result else ()
+                yield text.SheetPicture(row.row, _label_row(row), self._thumbnail(files[0].id), doubts)
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX)

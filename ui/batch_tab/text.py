@@ -17,6 +17,8 @@ from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes a picture of each row; Dry run only checks them."
+OPEN_FIELD_ID = "batch-open"
+"""The hidden field into which page.js writes the number of the row that is to be opened."""
 DOWNLOAD_LABEL = "Download all (ZIP)"
 SHOWN_FAULT_COUNT = 100
 ROW_NAME_LENGTH = 60
@@ -39,7 +41,9 @@ STYLE_HTML = """<style>
   .dbx-faults td:first-child { overflow-wrap: anywhere; } }
 .dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
   margin: 0 !important; padding: 0 !important; }
-.dbx-sheet li { margin: 0; position: relative; }
+.dbx-sheet li { margin: 0; }
+.gradio-container .dbx-sheet button { display: block; width: 100%; padding: 0; border: 0; background: none;
+  position: relative; cursor: pointer; }
 .dbx-sheet b { position: absolute; top: 4px; left: 4px; padding: 1px 6px; border-radius: 6px; font-size: 12px;
   background: #ffcf66; color: #3d2a00; }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
@@ -117,22 +121,30 @@ def render_faults(rows: Sequence[tuple[str, str, str]]) -> str:
 
 
 class SheetPicture(NamedTuple):
-    """A row's name and thumbnail, and whether its cut-out is probably wrong."""
+    """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at."""
 
+    row: int
     name: str
     jpeg: bytes
-    is_unclear: bool = False
+    doubts: Sequence[str] = ()
 
 
 def render_sheet(pictures: Iterable[SheetPicture]) -> str:
-    """Render the contact sheet: name and thumbnail of each row, and a word on those that are probably wrong."""
-    cells = "".join(
-        f'<li><img src="{encode_data_url(picture.jpeg)}" alt="Row {escape(picture.name)}">'
-        f"{'<b>Check</b>' if picture.is_unclear else ''}"
-        f'<span title="{escape(picture.name)}">{escape(picture.name)}</span></li>'
-        for picture in pictures
-    )
+    """Render the contact sheet: a button with each row's thumbnail, which opens the row, and a word on doubtful ones.
+
+    page.js writes the number of a row into the field `OPEN_FIELD_ID`.
+    """
+    cells = "".join(map(_render_cell, pictures))
     return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
+
+
+def _render_cell(picture: SheetPicture) -> str:
+    name, why = escape(picture.name), escape(" · ".join(picture.doubts))
+    return (
+        f'<li><button type="button" data-words="{picture.row}" data-field="{OPEN_FIELD_ID}" title="{why}">'
+        f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{"<b>Check</b>" if why else ""}</button>'
+        f'<span title="{name}">{name}</span></li>'
+    )
 
 
 def render_position(start: int, shown: int, total: int, *, newest: bool) -> str:

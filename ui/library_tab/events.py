@@ -74,9 +74,12 @@ class LibraryTabEvents:
         outputs = [*self.tab.list_outputs(), *more_outputs]
         return listener(handler, inputs, outputs, trigger_mode="multiple", **PRIVATE_EVENT)
 
-    def wire_reuse(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
-        """Attach "Reuse settings": open the picked job's tool with its settings."""
-        recall_states: dict[str, Any] = {tool_events.tab.tool.id: gr.State(None) for tool_events in events}
+    def wire_reuse(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> dict[str, gr.State]:
+        """Attach "Reuse settings": open the picked job's tool with its settings.
+
+        Returns a state for each tool: a tuple of a job's id and a new token in it fills the tool's tab from the job.
+        """
+        recall_states: dict[str, gr.State] = {tool_events.tab.tool.id: gr.State(None) for tool_events in events}
         for tool_events in events:
             recall_state = recall_states[tool_events.tab.tool.id]
             handler = self._make_recall_handler(tool_events)
@@ -92,6 +95,7 @@ class LibraryTabEvents:
             }
 
         self._listen(self.tab.reuse.click, reuse, [self.tab.state], [tabs, *recall_states.values()])
+        return recall_states
 
     def wire_send_to(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
         """Attach "Send to": the picked picture becomes the photo of a tool, which opens."""

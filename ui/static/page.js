@@ -390,11 +390,12 @@
   });
   document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
 
-  // A click on one of the closest scenes writes it into the field of the wish and generates anew.
+  // A click on one of the closest scenes writes it into the field of the wish and generates anew; on a batch's picture
+  // it writes the row that is to be opened.
   document.addEventListener("click", (event) => {
-    const pick = event.target.closest?.("[data-scene]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
+    const pick = event.target.closest?.("[data-words]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
     if (!words) return;
-    words.value = pick.dataset.scene;
+    words.value = pick.dataset.words;
     words.dispatchEvent(new Event("input", { bubbles: true }));
     words.dispatchEvent(new Event("blur", { bubbles: true }));
     document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();

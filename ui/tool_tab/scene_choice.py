@@ -18,7 +18,7 @@ def render_closest_scenes(receipt: Mapping[str, Any]) -> str:
         return ""
     target = escape(f"{receipt['tool']}-{field}")
     buttons = "".join(
-        f'<button type="button" data-scene="{escape(row["title"])}" data-field="{target}">'
+        f'<button type="button" data-words="{escape(row["title"])}" data-field="{target}">'
         f'<img src="{SCENE_TILES_URL}/{row["id"]}.webp" alt="" loading="lazy">{escape(row["title"])}</button>'
         for row in match["closest"]
     )
