@@ -230,7 +230,7 @@ class ToolOutput:
     colour of the photo's same place, so that those outside sRGB can be laid over it. `assets` are those of the
     program's stock that the tool itself used; scenes are recorded elsewhere. `keeps_words`: words on the
     photo's subject, or in a photo without one, should be read in each picture; they are compared where a reader is
-    installed.
+    installed. `is_sketch`: a draft that shows where something is drawn, but not how the picture that is kept shows it.
     """
 
     images: tuple[Image, ...]
@@ -252,3 +252,4 @@ class ToolOutput:
     keeps_colours: bool = False
     assets: tuple[Asset, ...] = ()
     keeps_words: bool = False
+    is_sketch: bool = False

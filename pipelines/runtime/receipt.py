@@ -53,6 +53,8 @@ def build_receipt(
         receipt["framing_doubts"] = list(dict.fromkeys(framing_doubts))
     if output.sources:
         receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]
+    if output.is_sketch:
+        receipt["sketch"] = True
     if output.crops:
         receipt["crops"] = [_crop_row(crop) for crop in output.crops]
     if usage.scene_match is not None:

@@ -51,6 +51,7 @@ NET_NOTICE = (
     "says so."
 )
 DRAWING_STAGE = "Drawing"
+Filling = Literal["tones", "texture", "large"]
 TONES_RADIUS_RATIO = 0.018  # of the largest disc inside the mask, over the longer side; above it tones are a smear
 LARGE_RADIUS_RATIO = 0.04  # the same; above it also edges and texture that are continued may show
 MIN_RING_PIXELS = 100
@@ -111,22 +112,33 @@ class Retouch(Params):
 def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Read the mask, fill or draw inside it, keep the photo's own pixels outside."""
     photo = context.open_image(params.photo)
-    if context.draft or params.size != "photo":
-        photo = shrink_to_side(photo, form_fields.DRAFT_SIDE_PX if context.draft else int(params.size))
+    photo = photo if params.size == "photo" else shrink_to_side(photo, int(params.size))
     grow = params.grow if params.mask is not None else max(params.grow, _MIN_GROWTH_PERCENT)
     mask = _grow_mask(_read_mask(params, context, emit, photo), grow / 100 * max(photo.shape[:2]))
+    filling = _choose_filling(photo, mask)  # at full size, so that a draft is filled in the same way
+    is_smaller = context.draft and max(photo.shape[:2]) > form_fields.DRAFT_SIDE_PX
+    if is_smaller:
+        photo = shrink_to_side(photo, form_fields.DRAFT_SIDE_PX)
+        mask = np.clip(cv2.resize(mask, photo.shape[1::-1], interpolation=cv2.INTER_AREA), 0, 1).astype(np.float32)
     if (mask > 0.5).mean() > MAX_MASK_RATIO:
         raise BadInput("The mask covers more than half of the picture: too much to fill from the rest.", param="mask")
     emit("Reading the mask", 1, 1, lambda: _tint_mask(photo, mask))
     if params.prompt and context.has_verb("inpaint"):
         filled, notices = _draw_in_mask(params, context, emit, photo, mask), ()
     else:
-        filled, notices = _fill_from_surroundings(context, emit, photo, mask)
+        filled, notices = _fill_from_surroundings(context, emit, photo, mask, filling)
         notices = ((WORDS_UNUSED_NOTICE,) if params.prompt else ()) + notices
     image = np.where(mask[..., None] == 0, photo, filled)
     emit("Erasing", 1, 1, image)
     alphas = () if context.draft else (mask,)  # says to programs what was erased
-    return ToolOutput(images=(image,), exact=False, notices=notices, alphas=alphas, allows_watermark=False)
+    return ToolOutput(
+        images=(image,),
+        exact=False,
+        notices=notices,
+        alphas=alphas,
+        allows_watermark=False,
+        is_sketch=context.draft and (bool(params.prompt) or (is_smaller and filling != "tones")),
+    )
 
 
 def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, photo: Image) -> Alpha:
@@ -162,15 +174,22 @@ def _is_plain_around(photo: Image, mask: Alpha, radius_px: float) -> bool:
     return float(np.std(lightness - plane @ slope)) <= PLAIN_LIGHTNESS_STD
 
 
-def _fill_from_surroundings(
-    context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha
-) -> tuple[Image, tuple[str, ...]]:
-    """Fill with tones from beside the mask; where that would smear, continue edges and texture, or let a net draw."""
+def _choose_filling(photo: Image, mask: Alpha) -> Filling:
+    """Choose tones from beside the mask; where these would smear, edges and texture; `large` where they may show."""
     radius_px = float(cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5).max())
     longer_side = max(mask.shape)
     if radius_px <= TONES_RADIUS_RATIO * longer_side or _is_plain_around(photo, mask, radius_px):
+        return "tones"
+    return "texture" if radius_px <= LARGE_RADIUS_RATIO * longer_side else "large"
+
+
+def _fill_from_surroundings(
+    context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha, filling: Filling
+) -> tuple[Image, tuple[str, ...]]:
+    """Fill with tones, or continue edges and texture; what is large a net draws where one is here."""
+    if filling == "tones":
         return inpaint(photo, mask, context.seed), ()
-    if radius_px <= LARGE_RADIUS_RATIO * longer_side:
+    if filling == "texture":
         return continue_surroundings(photo, mask, context.seed), ()
     net_id = context.spec_for_role(FILL_ROLE)
     if context.draft or net_id == FILL_ROLE:

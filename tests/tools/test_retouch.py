@@ -275,6 +275,18 @@ def test_a_net_that_is_here_draws_in_a_large_place_and_only_there() -> None:
     assert draft.notices == (retouch.DRAFT_NOTICE,)
 
 
+def test_a_draft_fills_as_the_picture_does_or_says_that_it_is_a_sketch() -> None:
+    fine = np.kron(make_noise(128, 256, 128, 60), np.ones((8, 8, 1), np.uint8))
+    mask = make_spot(fine, (1024, 512), 80)
+    whole, draft = (run_retouch(FakeContext(fine, mask, draft=is_draft), mask="m") for is_draft in (False, True))
+    assert (whole.is_sketch, draft.is_sketch) == (False, True)
+    plain = make_noise(1024, 2048, 128, 6)
+    draft = run_retouch(FakeContext(plain, make_spot(plain, (1024, 512), 80), draft=True), mask="m")
+    assert not draft.is_sketch
+    small = np.ascontiguousarray(fine[:256, :512])
+    assert not run_retouch(FakeContext(small, make_spot(small, (200, 90), 20), draft=True), mask="m").is_sketch
+
+
 def test_holes_that_lie_apart_are_drawn_one_by_one_and_no_square_sees_what_was_there() -> None:
     photo = np.full((300, 500, 3), 120, np.uint8)
     mask = np.maximum(make_spot(photo, (80, 80), 40), make_spot(photo, (420, 220), 30))

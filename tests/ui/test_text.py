@@ -15,6 +15,7 @@ from pipelines.tools import TOOLS
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
 from ui.batch_tab.text import SheetPicture, render_sheet
 from ui.home_tab import cards as home_tab_cards
+from ui.i18n import is_translated
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.layout import TILES_FOLDER
@@ -70,6 +71,14 @@ def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:
     receipt = {"cutout_doubts": ["A part may be missing at the left. Point at it."], "framing_doubts": [framing]}
     assert f'data-doubt="A part may be missing at the left.\n{framing}"' in tool_tab_text.render_doubt(receipt)
     assert tool_tab_text.render_doubt({"cutout_doubts": []}) == ""
+
+
+def test_a_draft_that_does_not_stand_for_its_picture_is_called_a_sketch() -> None:
+    made = make_result()
+    assert "sketch" not in tool_tab_text.render_draft_status(made)
+    made.receipt["sketch"] = True
+    assert tool_tab_text.SKETCH_TEXT in tool_tab_text.render_draft_status(made)
+    assert is_translated(tool_tab_text.SKETCH_TEXT)
 
 
 def test_no_word_of_a_visitor_becomes_markup() -> None:

@@ -20,6 +20,7 @@ READY_TEXT = "Generate makes one; every choice is optional."
 LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
+SKETCH_TEXT = "Draft, 512 px, a sketch. Generate draws this place anew at full size."
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint the mask"
 UPLOAD_CUTOUT_LABEL = "Upload a cut-out"
@@ -133,7 +134,8 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
 
 def render_draft_status(result: Result) -> str:
     """Render the status line of a finished draft."""
-    status = render_status("Draft, 512 px. Generate writes the full size.", notes=result.receipt.get("notices", ()))
+    line = SKETCH_TEXT if result.receipt.get("sketch") else "Draft, 512 px. Generate writes the full size."
+    status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
     return status + render_crop_data(result.receipt) + render_doubt(result.receipt)
 
