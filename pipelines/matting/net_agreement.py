@@ -140,7 +140,7 @@ def find_differing_regions(image: Image, one: Alpha, other: Alpha, faces: Sequen
         return
     lab = resize_to_lab(image, (one.shape[1], one.shape[0]))
     subject, ground = inside & beside, ~inside & ~beside
-    evidence, contrast = _colour_evidence(lab, subject, ground), _local_contrast(lab)
+    evidence, contrast = colour_evidence(lab, subject, ground), local_contrast(lab)
     scale = one.shape[1] / image.shape[1]
     for side in (inside, ~inside):
         count, labels, stats, _ = cv2.connectedComponentsWithStats(differs * side.astype(np.uint8))
@@ -164,7 +164,7 @@ def open_mask(mask: Mask) -> Mask:
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
 
 
-def _colour_evidence(lab: Uint8Array, subject: Mask, ground: Mask) -> Float32Array:
+def colour_evidence(lab: Uint8Array, subject: Mask, ground: Mask) -> Float32Array:
     """Return for each pixel the logarithm of how much more often its colour is the subject's; H x W."""
     index = (lab.astype(np.int32) * COLOUR_BIN_COUNT // 256) @ np.array((COLOUR_BIN_COUNT**2, COLOUR_BIN_COUNT, 1))
     shape = (COLOUR_BIN_COUNT,) * 3
@@ -178,7 +178,7 @@ def _colour_evidence(lab: Uint8Array, subject: Mask, ground: Mask) -> Float32Arr
     return np.clip(ratio.ravel()[index], -MAX_COLOUR_EVIDENCE, MAX_COLOUR_EVIDENCE).astype(np.float32)
 
 
-def _local_contrast(lab: Uint8Array) -> Float32Array:
+def local_contrast(lab: Uint8Array | Float32Array) -> Float32Array:
     """Return how much the colour changes around each pixel, in Lab levels; H x W."""
     smooth = cv2.GaussianBlur(lab.astype(np.float32), (0, 0), 1.0)
     x, y = (cv2.Sobel(smooth, cv2.CV_32F, *way, scale=0.125) for way in ((1, 0), (0, 1)))

@@ -204,11 +204,13 @@ class JobContext:
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
-            matte = correct_by_points(photo, matte, matte, pointing, predict, segment)
+            matte = correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
 
         def select(seen: Alpha, _pick: int, _face: Face | None) -> Alpha:
             chosen = partial(_select_people, photo, faces, params.pick, together)
-            return select_pointed(photo, seen, pointing, chosen, predict, segment) if pointing else chosen(seen)
+            if not pointing:
+                return chosen(seen)
+            return select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
 
         def redraw(image: Image, alpha: Alpha, band: Mask) -> Alpha:
             assert self._edge_spec_id is not None
@@ -289,16 +291,16 @@ class JobContext:
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
+        are_faces_needed = (matte is None or bool(pointing)) and self.may_search_faces(params.photo)
+        scale = photo.shape[1] / self.open_image(params.photo).shape[1]
+        faces = tuple(each.scaled(scale) for each in self._detect_faces(params.photo)) if are_faces_needed else ()
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
-            return photo, correct_by_points(photo, matte, matte, pointing, predict, segment)
+            return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
         first, *others = self.predict_net_maps(params.photo)
         seen = resize_net_map(others[-1] if others else rescale_net_alpha(first), photo.shape)
-        scale = photo.shape[1] / self.open_image(params.photo).shape[1]
-        found = self._detect_faces(params.photo) if self.may_search_faces(params.photo) else ()
-        faces = tuple(each.scaled(scale) for each in found)
         chosen = partial(_select_people, photo, faces, params.pick, together)
-        return photo, select_pointed(photo, seen, pointing, chosen, predict, segment)
+        return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
 
     def _predict_crop(self, file_id: str, area: Area) -> Alpha:
         """Return the small net's stretched map of an area of a photo; cached by both."""

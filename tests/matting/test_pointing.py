@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import cv2
@@ -194,3 +195,125 @@ def test_a_net_for_pointing_says_what_a_point_changes_and_where_it_sees_nothing_
     assert np.array_equal(walked, select_pointed(photo, mattes[0], points, select_main, see_nothing))
     assert walked[DISCS[1][1] + 20, DISCS[1][0]] > 0.9
     assert overlap(walked, kept) < 0.99
+
+
+def draw_motorbike(ground: int) -> tuple[Image, Alpha, Mask, Mask]:
+    """A dark motorbike with a red tank over a ground of a grey level; the matte, its tank, and the ground that it took.
+
+    The nets see the ground between the wheels as sure as the rest.
+    """
+    subject, tank, between = (np.zeros((SIDE, SIDE), np.uint8) for _ in range(3))
+    photo = np.full((SIDE, SIDE, 3), (150, 180, 210), np.uint8)
+    photo[220:] = ground
+    cv2.rectangle(between, (110, 235), (290, 320), 1, -1)
+    for centre in ((100, 280), (300, 280)):
+        cv2.circle(subject, centre, 52, 1, -1)
+    cv2.fillPoly(subject, [np.array([(90, 190), (310, 190), (270, 250), (130, 250)])], 1)
+    photo[subject > 0] = (45, 45, 50)
+    cv2.ellipse(tank, (200, 170), (70, 38), 0, 0, 360, 1, -1)
+    photo[tank > 0] = (190, 40, 30)
+    subject |= tank
+    grain = np.random.default_rng(1).normal(0, 4, photo.shape)
+    photo = np.clip(photo + grain, 0, 255).astype(np.uint8)
+    return photo, np.asarray(subject | between, np.float32), tank > 0, (between > 0) & (subject == 0)
+
+
+def see_all(matte: Alpha) -> Callable[[Area], Alpha]:
+    """A net that is as sure of everything in a matte on each crop of it."""
+    levels = np.repeat(matte[..., None] * 255, 3, axis=2).astype(np.uint8)
+    return lambda area: np.asarray(crop_area(levels, area)[..., 0], np.float32) / np.float32(255)
+
+
+@pytest.mark.parametrize("ground", [200, 120, 75])
+def test_a_dropped_point_on_the_ground_leaves_the_tank_of_a_motorbike(ground: int) -> None:
+    photo, matte, tank, between = draw_motorbike(ground)
+    alpha = correct_by_points(photo, matte, matte, Pointing(drop=[share((200, 290))]), see_all(matte))
+    assert (alpha > 0.5)[tank].all()
+    assert (alpha > 0.5)[(matte > 0.5) & ~between].mean() > 0.97
+    assert (alpha > 0.5)[between].mean() < 0.1
+
+
+def test_a_dropped_point_in_a_hole_takes_the_hole_alone_and_a_kept_one_fills_it() -> None:
+    photo, truth = np.full((SIDE, SIDE, 3), (90, 140, 90), np.uint8), np.zeros((SIDE, SIDE), np.float32)
+    cv2.circle(truth, (180, 200), 100, 1.0, -1)
+    cv2.ellipse(truth, (290, 200), (60, 70), 0, 0, 360, 1.0, -1)  # the handle of a cup
+    filled = truth.copy()
+    cv2.ellipse(truth, (305, 200), (26, 40), 0, 0, 360, 0.0, -1)
+    photo[truth > 0.5] = (230, 225, 220)
+    cv2.circle(photo, (180, 200), 50, (60, 70, 160), -1)
+    cup = correct_by_points(photo, filled, filled, Pointing(drop=[share((305, 200))]), see_all(filled))
+    assert overlap(cup, truth) > 0.97
+    missing = truth.copy()
+    cv2.circle(missing, (180, 200), 50, 0.0, -1)
+    whole = correct_by_points(photo, missing, missing, Pointing(keep=[share((180, 200))]), see_all(missing))
+    assert overlap(whole, truth) > 0.97
+
+
+def test_a_point_on_something_thin_changes_that_alone() -> None:
+    photo, body, pole = np.full((SIDE, SIDE, 3), 190, np.uint8), *(np.zeros((SIDE, SIDE), np.float32) for _ in range(2))
+    cv2.circle(body, (200, 280), 80, 1.0, -1)
+    cv2.line(pole, (200, 210), (200, 30), 1.0, 7)
+    pole[body > 0] = 0
+    photo[body > 0], photo[pole > 0] = (40, 90, 160), (60, 50, 40)
+    both = body + pole
+    dropped = correct_by_points(photo, both, both, Pointing(drop=[share((200, 100))]), see_all(both))
+    assert overlap(dropped, body) > 0.97
+    kept = correct_by_points(photo, body, body, Pointing(keep=[share((200, 100))]), see_all(body))
+    assert overlap(kept, both) > 0.97
+
+
+def test_a_kept_point_brings_none_of_the_ground_that_the_net_sees_along_with_it() -> None:
+    photo, truth = np.full((SIDE, SIDE, 3), (200, 190, 170), np.uint8), np.zeros((SIDE, SIDE), np.float32)
+    cv2.rectangle(truth, (140, 60), (260, 340), 1.0, -1)
+    photo[truth > 0] = (50, 80, 60)
+    photo[250:340, 140:261] = (30, 30, 35)
+    seen, closer = truth.copy(), truth.copy()
+    seen[250:] = 0
+    cv2.ellipse(closer, (200, 330), (150, 60), 0, 0, 360, 1.0, -1)
+    kept = correct_by_points(photo, seen, seen, Pointing(keep=[share((200, 300))]), see_all(closer))
+    assert overlap(kept, truth) > 0.95
+
+
+def test_a_point_on_a_strangers_arm_takes_nobodys_face_away() -> None:
+    face, matte = make_person(200)
+    arm = np.zeros((SIDE, SIDE), np.float32)
+    cv2.line(arm, (399, 300), (240, 230), 1.0, 26)
+    photo = np.full((SIDE, SIDE, 3), 180, np.uint8)
+    photo[matte > 0] = (40, 60, 120)
+    cv2.circle(photo, (200, 120), 40, (220, 180, 150), -1)
+    photo[arm > 0] = (205, 160, 130)
+    both = np.maximum(matte, arm)
+    dropped = correct_by_points(photo, both, both, Pointing(drop=[share((340, 274))]), see_all(both), faces=(face,))
+    assert overlap(dropped, matte * (1 - arm)) > 0.95
+    kept = correct_by_points(photo, both, arm, Pointing(keep=[share((200, 330))]), see_all(both), faces=(face,))
+    assert (kept > 0.5)[85:155, 190:210].all(), "who is pointed at comes with the face"
+
+
+def test_of_two_people_seen_as_one_a_point_takes_or_adds_the_one_it_lies_on() -> None:
+    (one, first), (two, second) = make_person(130), make_person(262)
+    both = np.maximum(first, second)
+    photo = np.full((SIDE, SIDE, 3), 180, np.uint8)
+    photo[first > 0], photo[second > 0] = (40, 60, 120), (130, 50, 40)
+    points = [share((270, 300))]
+    for number, (selected, pointing) in enumerate(
+        ((both, Pointing(drop=points)), (first * (1 - second), Pointing(keep=points)))
+    ):
+        alpha = correct_by_points(photo, both, selected, pointing, see_all(both), faces=(one, two))
+        assert (alpha[85:155, 240:285].mean() > 0.9) == bool(number)
+        assert alpha[85:155, 105:155].mean() > 0.95
+
+
+def test_a_drop_leaves_something_where_a_closer_look_sees_less() -> None:
+    photo, (first, second, _) = draw_discs()
+    first[:, : DISCS[0][0]], photo[first > 0] = 0, (40, 140, 60)
+    photo[:, : DISCS[0][0]] = 190
+    both = first + second
+    both[120:140, 110:290] = 1.0
+    photo[120:140, 160:240] = (40, 50, 160)
+
+    def predict(area: Area) -> Alpha:
+        return see_all(both if area[2] - area[0] > 0.4 else second)(area)
+
+    alpha = correct_by_points(photo, both, both, Pointing(drop=[share(DISCS[1])]), predict)
+    assert alpha[first > 0].mean() > 0.9
+    assert alpha[second > 0].mean() < 0.1
