@@ -625,6 +625,24 @@ def test_on_a_phone_nothing_jumps_after_the_photo_is_chosen(browser: Browser, st
         assert page.evaluate("window.shift") <= MAX_LAYOUT_SHIFT
 
 
+def test_on_a_phone_a_draft_shows_the_headline_while_its_field_is_still_open(
+    browser: Browser, studio: ServedPage
+) -> None:
+    delete_visitor_jobs(studio, "kit")
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#kit")
+        page.locator("#tab-kit .dbx-examples button").first.click()
+        expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+        wait_until(studio.is_idle, 60)
+        drawn = page.locator("#kit-live img").get_attribute("src") or ""
+        headline = page.locator("#kit-headline textarea")
+        headline.tap()
+        headline.press_sequentially("Slow")
+        expect(page.locator("#kit-live img")).not_to_have_attribute("src", drawn)
+        expect(headline).to_be_focused()
+        expect(headline).to_have_value("Slow")
+
+
 def test_a_phones_batch_takes_files_first_and_its_lists_open_under_their_fields(
     browser: Browser, studio: ServedPage, tmp_path: Path
 ) -> None:

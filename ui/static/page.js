@@ -390,8 +390,7 @@
   });
   document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
 
-  // A click on one of the closest scenes writes it into the field of the wish and generates anew; on a batch's picture
-  // it writes the row that is to be opened.
+  // A click on a close scene writes it into the field of the wish and generates anew, on a batch's picture its row.
   document.addEventListener("click", (event) => {
     const pick = event.target.closest?.("[data-words]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
     if (!words) return;
@@ -613,16 +612,19 @@
     const most = Number(block.className.match(/dbx-count-(\d+)/)[1]), used = event.target.value.length;
     if (used > 0.6 * most) block.dataset.used = `${used} / ${most}`; else delete block.dataset.used;
     block.classList.toggle("over", used > most);
+    if (!block.id.endsWith("-model_words")) leaveSoon(event.target, 800);
   });
 
-  // Gradio's slider tells nobody that keys have moved it, until its number field is left.
+  // Gradio tells nobody what keys did to a slider or a text, until its field is left.
   const keyed = new WeakMap();
+  const leaveSoon = (field, wait) => {
+    clearTimeout(keyed.get(field));
+    keyed.set(field, setTimeout(() => field.dispatchEvent(new FocusEvent("blur")), wait));
+  };
   document.addEventListener("keyup", (event) => {
     const range = event.target.matches?.(".dbx-form input[type=range]") && event.target;
     if (!range || !/^(Arrow|Page|Home|End)/.test(event.key)) return;
-    clearTimeout(keyed.get(range));
-    const number = range.closest(".block").querySelector("input[type=number]");
-    keyed.set(range, setTimeout(() => number.dispatchEvent(new FocusEvent("blur")), 300));
+    leaveSoon(range.closest(".block").querySelector("input[type=number]"), 300);
   });
 
   // "Pick none" clears every tile in the browser at once, so that a pick right after it is not lost.
