@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +58,14 @@ class ProtectedArea:
     def height(self) -> float:
         """Pixels."""
         return self.bottom - self.top
+
+    def without_margin(self) -> ProtectedArea:
+        """Return the area that the things themselves take; the area itself where there are none."""
+        if not self.boxes:
+            return self
+        corners = np.array(self.boxes)
+        left, top, right, bottom = *corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()
+        return replace(self, left=left, top=top, right=right, bottom=bottom)
 
 
 def find_protected_area(shape: tuple[int, ...], faces: Sequence[Face], alpha: Alpha | None) -> ProtectedArea:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -21,7 +23,10 @@ from pipelines.imaging.text import Box
 LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
 _LOGO_HEIGHT_RATIO = 0.13  # of the shorter side
 _STICKER_RATIOS = (0.3, 0.22, 0.16)  # of the shorter side; the largest that has room is used
-_MIN_PANEL_RATIO = 0.30  # of a format, where text stands on a panel
+_PANEL_RATIOS = (0.30, 0.38, 0.46)  # of a format's width or height, of a panel on which text stands
+_LARGE_LETTERS_RATIO = 0.7  # of the largest letters that any layout has
+_BARE_LETTERS_RATIO = 0.45  # the same, where no panel is needed
+_WIDE_RATIO = 2.2  # width over height; above it nothing stands under the photo
 _ASIDE_SHARES = {"left": 0.18, "right": -0.18, "auto": 0.0}  # of the width: how far the subject moves for text
 TextSide = Literal["auto", "left", "right"]
 
@@ -47,21 +52,75 @@ class Layout:
     panel: Box | None = None
 
 
-def plan_layout(shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest) -> Layout:
-    """Plan a crop that fills the format and holds the protected area and room for text; else photo and panel."""
+MeasureText = Callable[[Box], float]
+"""Returns how large the letters of the text can be in a box, in pixels."""
+
+
+def plan_layout(
+    shape: tuple[int, ...],
+    protected: ProtectedArea,
+    size: Size,
+    request: LayoutRequest,
+    measure_text: MeasureText | None = None,
+) -> Layout:
+    """Plan a crop that fills the format and holds the protected area and room for text; else photo and panel.
+
+    Text stands on the photo, beside it or under it: where `measure_text` finds large letters and most is seen of the
+    photo. Without it the panel is as small as it may be.
+    """
     offset = _ASIDE_SHARES[request.side] if request.has_text else 0.0
     photo_window = find_crop_window(shape, protected, size[0] / size[1], offset=offset, focus=request.focus)
+    if photo_window is None:  # then the margin gives way, and still nothing is cut
+        bare = protected.without_margin()
+        photo_window = find_crop_window(shape, bare, size[0] / size[1], offset=offset, focus=request.focus)
+    layouts: list[Layout] = []
     if photo_window is not None:
         layout = Layout(size, project_area(protected, photo_window, size), photo_window, (0, 0, *size))
-        if not request.has_text or find_text_band(layout, request.side):
+        if not request.has_text:
             return layout
-    return _place_beside_panel(shape, protected, size, request)
-
-
-def _place_beside_panel(shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest) -> Layout:
-    """Place the photo at one side of the format and a panel on the rest; before a zoom nothing protected is cut."""
+        layouts += [layout] if find_text_band(layout, request.side) else []
+        if layouts and measure_text is None:
+            return layout
     is_wide = size[0] / size[1] > shape[1] / shape[0]
-    min_panel = _MIN_PANEL_RATIO if request.has_text else 0.0
+    place = partial(_place_beside_panel, shape, protected, size, request)
+    if not request.has_text or measure_text is None:
+        return place(_PANEL_RATIOS[0] if request.has_text else 0.0, is_wide=is_wide)
+    is_free = request.side == "auto" and size[0] <= _WIDE_RATIO * size[1] and not request.focus.is_manual
+    directions = (is_wide, not is_wide) if is_free else (is_wide,)
+    layouts += [place(ratio, is_wide=each) for each in directions for ratio in _PANEL_RATIOS]
+    return _choose_layout(layouts, request.side, measure_text)
+
+
+def _choose_layout(layouts: Sequence[Layout], side: TextSide, measure_text: MeasureText) -> Layout:
+    """Choose the layout that shows most of the photo of those whose letters are nearly as large as the largest.
+
+    Words on the photo itself, without a panel, may be smaller.
+    """
+    boxes = [layout.panel or find_text_band(layout, side) for layout in layouts]
+    letters = [measure_text(box) if box else 0.0 for box in boxes]
+    large = [
+        layout for layout, each in zip(layouts, letters, strict=True) if each >= _LARGE_LETTERS_RATIO * max(letters)
+    ]
+    return max(large, key=lambda layout: _measure_area(layout.photo_position))
+
+
+def _measure_area(window: Window) -> int:
+    return (window[2] - window[0]) * (window[3] - window[1])
+
+
+def _place_beside_panel(
+    shape: tuple[int, ...],
+    protected: ProtectedArea,
+    size: Size,
+    request: LayoutRequest,
+    min_panel: float,
+    *,
+    is_wide: bool,
+) -> Layout:
+    """Place the photo at one side of the format, or above, and a panel on the rest; nothing protected is cut.
+
+    `min_panel` is the least share of the format's width (`is_wide`) or height that the panel takes.
+    """
     part, photo_window = _fit_photo_part(shape, protected, size, min_panel, request.focus, is_wide=is_wide)
     if request.focus.zoom > 1:
         max_size = (size[0], round(size[1] * (1 - min_panel)))

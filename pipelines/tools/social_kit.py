@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import cv2
@@ -59,6 +60,9 @@ STICKER_SIDE_PX = 512
 STICKER_SEED = 1  # always the same, so that a draft and its result have the same sticker
 _MAX_LETTER_RATIO = 0.15  # of the shorter side, height of a headline's letters
 _MAX_ENLARGEMENT = 1.6  # times the photo, above which a notice asks for a larger one
+_EDGE_RATIO = 0.08  # of the photo's part, at the panel: how it looks there decides whether its ground goes on
+_CALM_STD = 12.0  # of 255, along the way to the panel; walls, skies, water and lawns out of focus have less
+_SEAM_BLUR_RATIO = 0.02  # of the seam's length, sigma of the ground that goes on
 _FOCUS_HELP = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
 
@@ -213,7 +217,22 @@ def _plan_layouts(
     """Plan every format that was asked for, also where a draft shows only the first."""
     request = LayoutRequest(bool(params.headline), params.logo is not None, params.text_side, _focus_of(params))
     sizes = {name: _scale_size(FORMATS[name].size, form_fields.DRAFT_SIDE_PX if draft else 0) for name in names}
-    return {name: plan_layout(photo.shape, protected, size, request) for name, size in sizes.items()}
+    return {
+        name: plan_layout(photo.shape, protected, size, request, partial(_measure_letters, params.headline, size))
+        for name, size in sizes.items()
+    }
+
+
+def _measure_letters(headline: str, size: Size, box: Box) -> float:
+    """Return how large the headline's letters can be in a box of a format of `size`, in pixels."""
+    inner = _inside_margin(box, size)
+    return float(fit_text(headline, inner.width, inner.height, round(_MAX_LETTER_RATIO * min(size))).size)
+
+
+def _inside_margin(box: Box, size: Size) -> Box:
+    """Return the part of the box in which words may stand."""
+    margin = round(LAYOUT_MARGIN_RATIO * min(size))
+    return Box(box.x + margin, box.y + margin, max(16, box.width - 2 * margin), max(16, box.height - 2 * margin))
 
 
 def _cut_notices(protected: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
@@ -259,7 +278,38 @@ def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None) -> Image
         return part
     image = _panel_picture(photo, layout.size, colour)
     image[y:bottom, x:right] = part
+    if colour is None:
+        _continue_calm_ground(image, layout)
     return image
+
+
+def _continue_calm_ground(image: Image, layout: Layout) -> None:
+    """Continue the photo's ground out of focus over a panel along one whole side, where it is calm there.
+
+    So there is no strip beside it. Changes `image`.
+    """
+    x, y, right, bottom = layout.photo_position
+    width, height = layout.size
+    protected = layout.protected
+    if right - x == width and y == 0:
+        turned = image.transpose(1, 0, 2)[:, ::-1]  # the panel below becomes one at the left
+        start, room = height - bottom, bottom - protected.bottom
+    elif y == 0 and bottom == height and right == width:
+        turned, start, room = image, x, protected.left - x
+    elif y == 0 and bottom == height and x == 0:
+        turned, start, room = image[:, ::-1], width - right, right - protected.right
+    else:
+        return
+    edge = turned[:, start : start + max(4, round(_EDGE_RATIO * (turned.shape[1] - start)))].astype(np.float32)
+    mean = edge.mean(axis=1, keepdims=True)
+    if room < edge.shape[1] or float((edge - mean).std()) > _CALM_STD:
+        return
+    smooth = cv2.GaussianBlur(
+        mean, (0, 0), sigmaX=1, sigmaY=_SEAM_BLUR_RATIO * len(mean), borderType=cv2.BORDER_REPLICATE
+    )
+    fade = np.linspace(0, 1, edge.shape[1], dtype=np.float32)[None, :, None]
+    turned[:, start : start + edge.shape[1]] = smooth + fade * (edge - smooth) + np.float32(0.5)
+    turned[:, :start] = smooth + np.float32(0.5)
 
 
 def _draw_sticker(params: Kit, context: ToolContext, emit: ProgressCallback) -> Image:

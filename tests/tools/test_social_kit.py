@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ from pipelines.framing.crop import (
     find_protected_area,
     project_area,
 )
+from pipelines.framing.social_layout import LayoutRequest, plan_layout
 from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
     MIN_TEXT_CONTRAST,
@@ -378,6 +380,45 @@ def test_a_draft_says_of_every_format_what_a_crop_by_hand_cuts() -> None:
     draft = make_kit(context, focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
     assert len(draft.images) == 1
     assert all(row.title in draft.notices[0] for row in social_kit.FORMATS.values())
+
+
+def test_words_beside_a_tall_subject_stand_where_they_are_large() -> None:
+    tall = ProtectedArea(120, 55, 450, 761, boxes=((140, 85, 430, 761),))
+    measured: list[float] = []
+
+    def measure(box: Box) -> float:
+        block = fit_text("Slow mornings", max(16, box.width - 118), max(16, box.height - 118), 162)
+        measured.append(block.size)
+        return block.size
+
+    layout = plan_layout((761, 550), tall, (1080, 1350), LayoutRequest(has_text=True), measure)
+    assert layout.panel is not None
+    assert measure(layout.panel) >= 0.7 * max(measured)
+    assert measure(layout.panel) > 90, "it was 40 in a panel at the side"
+    shown = layout.photo_window
+    assert shown[1] <= 85
+    assert shown[3] == 761
+
+
+def test_a_subject_that_fills_its_format_needs_no_strip_for_its_margin() -> None:
+    tall = ProtectedArea(120, 55, 450, 761, boxes=((140, 85, 430, 761),))
+    assert plan_layout((761, 550), tall, (1080, 1350), LayoutRequest()).panel is None
+
+
+@pytest.mark.parametrize("size", [(900, 300), (300, 450)], ids=["side", "below"])
+def test_calm_ground_goes_on_without_a_strip_and_busy_ground_does_not(size: tuple[int, int]) -> None:
+    calm = np.full((300, 300, 3), (120, 150, 180), np.uint8)
+    layout = plan_layout(calm.shape, ProtectedArea(30, 30, 270, 270), size, LayoutRequest(has_text=True))
+    assert layout.panel is not None
+    image = social_kit._lay_out_photo(calm, layout, None)
+    assert np.ptp(image.reshape(-1, 3), axis=0).max() <= 1
+    busy = make_noise(300, 300, 120, 40)
+    image = social_kit._lay_out_photo(busy, layout, None)
+    assert layout.panel.view(image).mean() < 0.7 * busy.mean(), "darker and blurred, so that words can be read"
+    near = replace(layout, protected=replace(layout.protected, left=layout.photo_position[0] + 2.0, bottom=299.0))
+    assert np.ptp(social_kit._lay_out_photo(calm, near, None).reshape(-1, 3), axis=0).max() > 30, "it is kept whole"
+    colour = social_kit._lay_out_photo(calm, layout, (0, 0, 255))
+    assert (layout.panel.view(colour) == (0, 0, 255)).all()
 
 
 def test_words_stand_where_a_crop_by_hand_leaves_room_and_never_on_the_face() -> None:
