@@ -366,7 +366,7 @@ def _write_headline(image: Image, layout: Layout, text: str, text_band: Box | No
 TOOL = Tool(
     id="kit",
     title="Social and Marketing Kit",
-    summary="One picture in every platform's size; no face and no product is cut, and words can be read.",
+    summary="A post, story, flyer or banner with a headline, in every platform's size; no face and no product is cut.",
     params=Kit,
     run=run,
     strengths=(

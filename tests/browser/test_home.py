@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import PIL.Image
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.studio_page import ServedPage, find_progress_line
+from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page
 from tests.support.examples import EXAMPLES
 from ui.gradio_patches import frontend_script
 
@@ -103,3 +104,31 @@ def test_what_each_part_of_the_page_hears_is_what_gradio_would_have_found(page: 
       return [heard, differs]; }}""")
     assert heard > 100
     assert differs == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "wishes"),
+    [
+        ("en-GB", ("post", "Headline", "instagram", "a flyer with text")),
+        ("de-DE", ("Beitrag", "Überschrift", "Instagram", "Flyer", "Plakat")),
+    ],
+)
+def test_what_is_to_be_made_finds_its_tool(
+    browser: Browser, studio: ServedPage, locale: str, wishes: tuple[str, ...]
+) -> None:
+    with open_browser_page(browser, studio, width=390, height=844, locale=locale, phone=True) as page:
+        page.goto(studio.url)
+        field, cards = page.locator(".dbx-find"), page.locator(".dbx-cards h3 a")
+        field.wait_for()
+        count = cards.count()
+        for wish in wishes:
+            field.fill(wish)
+            expect(cards.filter(visible=True).first).to_have_attribute("href", "#kit")
+            assert cards.filter(visible=True).count() <= 3
+        field.fill("zzz")
+        expect(page.locator(".dbx-none")).to_be_visible()
+        expect(cards.filter(visible=True)).to_have_count(count)
+        field.fill(wishes[0])
+        expect(page.locator(".dbx-none")).to_be_hidden()
+        cards.filter(visible=True).first.click()
+        expect(page).to_have_url(re.compile("#kit$"))

@@ -32,6 +32,32 @@ API_FEATURES = ("Developer friendly", "Custom integration", "Scalable", "Real-ti
 API_LIMITS = ("Setting up takes a key and a few lines of code", "Each key can have its own limits")
 
 
+SEARCH_WORDS: dict[str, str] = {
+    "headshot": "portrait application cv profile linkedin selfie casting passport bewerbung lebenslauf profilbild",
+    "product": "shop ebay etsy amazon white packshot ware verkaufen weiß",
+    "background": "replace scene place remove hintergrund ersetzen ort",
+    "style": "painting drawing filter art cartoon gemälde zeichnung kunst",
+    "character": "avatar mascot figure maskottchen figur",
+    "fashion": "lookbook clothes outfit model mode kleidung",
+    "business": "team company group staff firma gruppe mitarbeiter",
+    "kit": "post headline instagram flyer poster banner story text title caption social media facebook linkedin tiktok "
+    "youtube thumbnail ad advert invitation beitrag überschrift schlagzeile plakat werbung anzeige einladung titel",
+    "motion": "video gif animation film bewegung",
+    "cutout": "transparent remove background png sticker freistellen hintergrund entfernen",
+    "upscale": "enlarge sharpen larger print resolution vergrößern schärfen druck auflösung",
+    "expand": "uncrop wider zoom out erweitern breiter",
+    "retouch": "erase remove object inpaint mend entfernen radieren löschen wegmachen",
+    "batch": "folder many csv zip bulk ordner viele serie stapel",
+    "api": "rest http code key programming schnittstelle schlüssel",
+}
+"""By tab: what people call what it makes, in English and German, for the search of all tools."""
+FIND_HTML = (
+    '<input type="search" class="dbx-find" aria-label="Find a tool" '
+    'placeholder="What do you want to make? A post, a headshot …">'
+    '<p class="dbx-none" role="status" hidden>No tool is called so. Here are all.</p>'
+)
+
+
 def render_header() -> str:
     """Render the headline beside the photo field."""
     return f'<header class="dbx-hello"><h1>{HEADLINE}</h1><p class="dbx-lede">{INTRO_TEXT}</p></header>'
@@ -41,7 +67,7 @@ def render_cards(tools: Sequence[Tool], profile: Profile) -> str:
     """Render before and after, all cards, and the line about this studio's profile."""
     cards = [*(_render_tool_card(tool, profile) for tool in tools), _render_batch_card(), _render_api_card()]
     return (
-        f'<div class="dbx-home">{_render_pairs(tools)}<h2>All tools</h2>'
+        f'<div class="dbx-home">{_render_pairs(tools)}<h2>All tools</h2>{FIND_HTML}'
         f'<ul class="dbx-cards">{"".join(cards)}</ul>{render_banner(profile)}</div>'
     )
 
@@ -95,8 +121,9 @@ def _render_api_card() -> str:
 
 def _render_card(image: str, tab_id: str, title: str, summary: str, features: str, badge: str = "") -> str:
     """Render one card; `image`, `features` and `badge` are HTML already."""
+    words = SEARCH_WORDS.get(tab_id, "")
     return (
-        f'<li class="dbx-card">{image}<div><h3><a href="#{tab_id}">{escape(title)}</a>{badge}</h3>'
+        f'<li class="dbx-card" data-find="{words}">{image}<div><h3><a href="#{tab_id}">{escape(title)}</a>{badge}</h3>'
         f"<p>{escape(summary, quote=False)}</p>{features}</div></li>"
     )
 

@@ -1,0 +1,13 @@
+// The search of all tools on Home: a card stays if each word begins a word of it, or of what people call what it makes.
+document.addEventListener("input", (event) => {
+  const field = event.target.closest?.(".dbx-find");
+  if (!field) return;
+  const wanted = field.value.toLowerCase().split(/[^\p{L}\p{N}]+/u).filter((word) => word && !/^(an?|the|with|for|mit|ein|eine|für|und|and|of)$/.test(word));
+  const cards = [...field.closest(".dbx-home").querySelectorAll(".dbx-card")].map((card) => {
+    const words = `${card.querySelector("h3 a").textContent} ${card.querySelector("p").textContent} ${card.dataset.find}`.toLowerCase();
+    return [card, words.split(/[^\p{L}\p{N}]+/u)];
+  });
+  const found = cards.filter(([, words]) => wanted.every((word) => words.some((each) => each.startsWith(word))));
+  for (const [card, words] of cards) card.hidden = found.length > 0 && !found.some(([each]) => each === card);
+  field.nextElementSibling.hidden = found.length > 0;
+});
