@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pipelines.core import log_setup
 from pipelines.core.malloc import limit_arenas
+from pipelines.core.thread_waiting import limit_spinning
 from pipelines.settings import Settings, add_arguments
 from ui.server.batch_command import add_batch_arguments, run_batch
 
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings.from_namespace(args)
     log_setup.configure_logging(settings.log)
     limit_arenas()
+    limit_spinning()
     if args.command == "batch":
         return run_batch(settings, args)
     if args.command == "audit":

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
+from pipelines.core.thread_waiting import limit_spinning
 from pipelines.models.probes.cpu_precision import processor_name
 from tests.bench.rows import Row
 
@@ -77,6 +78,7 @@ def measure_modules(names: Sequence[str]) -> Iterator[Row]:
 def main(names: Sequence[str]) -> int:
     """Print each row as it comes; return the exit status."""
     good = True
+    limit_spinning()  # as app.py does
     for measurement in measure_modules(names):
         print(json.dumps({**measurement, "processor": processor_name()}), flush=True)
         good &= measurement["ok"]

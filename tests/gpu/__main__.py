@@ -30,6 +30,7 @@ from pipelines.core.errors import JobCancelled, StudioError
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderRequest
+from pipelines.core.thread_waiting import limit_spinning
 from pipelines.models.devices import create_memory_gauge, detect_machine
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import FAMILIES
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--mapped", type=Path, metavar="FOLDER", help="weights lie in files there, for a processor")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the page goes (default: the terminal)")
     args = parser.parse_args(arguments)
+    limit_spinning()  # as app.py does
     rows, failures = [describe_machine(args.device), "", *TABLE_HEAD], 0
     for name in args.names or CASES:
         try:

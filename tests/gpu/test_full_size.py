@@ -79,6 +79,8 @@ def model(request: pytest.FixtureRequest) -> Iterator[DiffusionModel]:
 def assemble_model(spec: ModelSpec, kind: type[DiffusionModel], pipe: Any, device: str) -> DiffusionModel:
     """Assemble a model as `CheckpointFamily.load` does, from components that were made and not read."""
     loader._configure_vae(pipe.vae, replace(spec, dtype="bfloat16"))
+    if device == "cpu" and hasattr(pipe, "unet"):
+        loader.use_cpu_layers(pipe.unet)
     return kind(spec, pipe, device, preview_factors=latent_preview.fit_vae_factors(pipe.vae))
 
 

@@ -25,6 +25,10 @@ class Times:
         return self.seconds[0], self.seconds[1]
 
 
+def no_gains(dtype: str) -> tuple[float, float]:
+    return 1.0, 1.0
+
+
 @pytest.mark.parametrize(
     ("float32", "bfloat16", "dtype", "words"),
     [
@@ -36,7 +40,7 @@ class Times:
 def test_the_faster_type_is_chosen_whatever_the_processor_says_of_itself(
     float32: float, bfloat16: float, dtype: str, words: str
 ) -> None:
-    precision = CpuPrecision(Times(float32, bfloat16))
+    precision = CpuPrecision(Times(float32, bfloat16), no_gains)
     assert precision.choose_dtype() == dtype
     assert words in precision.describe_choice()
     assert i18n.is_translated(precision.describe_choice())
@@ -46,10 +50,10 @@ def test_a_restart_measures_nothing_anew_and_another_processor_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, first, later = tmp_path / "precision.json", Times(2, 1), Times(1, 2)
-    before = CpuPrecision(first)
+    before = CpuPrecision(first, no_gains)
     before.remember_in(file)
     assert [before.choose_dtype() for _ in range(3)] == ["bfloat16"] * 3
-    after = CpuPrecision(later)
+    after = CpuPrecision(later, no_gains)
     after.remember_in(file)
     assert after.choose_dtype() == "bfloat16"
     assert (first.count, later.count) == (1, 0)
@@ -63,6 +67,26 @@ def test_a_restart_measures_nothing_anew_and_another_processor_does(
     assert after.choose_dtype() == "float32", "a damaged file is started anew"
 
 
+@pytest.mark.parametrize(("gain", "used"), [(2.0, True), (1.05, False), (0.5, False)])
+def test_layers_by_products_are_used_where_they_gain_in_the_chosen_type(
+    gain: float, used: bool, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def measure_gains(dtype: str) -> tuple[float, float]:
+        asked.append(dtype)
+        return gain, 1 / gain
+
+    here = CpuPrecision(Times(1, 2), measure_gains)
+    here.remember_in(tmp_path / "precision.json")
+    times = here.measure_once()
+    assert (times.attends_by_products, times.convolves_by_products) == (used, 1 / gain >= 1.1)
+    assert asked == ["float32"]
+    again = CpuPrecision(Times(2, 1), measure_gains)
+    again.remember_in(tmp_path / "precision.json")
+    assert again.measure_once() == times
+
+
 def test_layers_are_timed_in_both_types() -> None:
     assert min(measure_layers()) > 0
 
@@ -71,7 +95,7 @@ def test_settings_say_what_was_chosen_on_a_processor(monkeypatch: pytest.MonkeyP
     from pipelines.models.model_cache import CacheOptions, ModelCache
     from pipelines.models.profiles import EMBEDDED
 
-    here = CpuPrecision(Times(2, 1))
+    here = CpuPrecision(Times(2, 1), no_gains)
     monkeypatch.setattr(cpu_precision, "THIS_PROCESSOR", here)
     assert "which type is faster here" in render_about(EMBEDDED, ModelCache(()))
     here.choose_dtype()

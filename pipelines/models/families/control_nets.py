@@ -128,6 +128,8 @@ class ControlNetFamily:
         else:
             with LOADING_LOCK:
                 module = kind.from_pretrained(files.folder, **loader.loading_arguments(spec, device))
+        if device == "cpu":
+            loader.use_cpu_layers(module)
         return ControlNet(loader.with_loaded_revision(spec, files.folder), module, device)
 
 
