@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_SPIN_COUNT = 1000  # some 20 microseconds: a pause between two layers; GNU's default is 300 times as many
+_SPIN_COUNT = 3000  # some 50 microseconds, the time between two layers; GNU's default is 100 times as many
 
 
 def limit_spinning() -> None:

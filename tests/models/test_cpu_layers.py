@@ -130,11 +130,11 @@ def test_a_unet_computes_by_products_what_gains_and_nothing_else(
     assert relative_error(after, before) < 0.02
 
 
-def test_nothing_is_measured_for_a_net_that_has_no_such_layers(gains: Callable[..., None]) -> None:
+def test_nothing_is_measured_for_a_net_that_has_no_such_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure() -> tuple[float, float]:
         raise AssertionError
 
-    cpu_precision.THIS_PROCESSOR._measure = measure
+    monkeypatch.setattr(cpu_precision, "THIS_PROCESSOR", CpuPrecision(measure))
     use_cpu_layers(make_unet(64).float())
 
 
