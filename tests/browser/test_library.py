@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.stream import wait_for_result
@@ -51,6 +51,26 @@ def open_library(page: Page, studio: ServedPage, text: str = "", count: int = 1)
         page.keyboard.press("Enter")
         expect(page.locator("#library-grid label")).to_have_count(count)
     return page.locator("#library-grid label")
+
+
+def test_two_are_compared_in_whatever_order_the_picks_arrive(page: Page, studio: ServedPage) -> None:
+    tiles = open_library(page, studio, "MUG", 2)
+    held: list[Route] = []
+    page.wait_for_timeout(500)  # until the page asks for nothing more
+    page.route("**/queue/join**", lambda route: held.append(route) if len(held) < 2 else route.continue_())
+    tiles.nth(0).click()
+    tiles.nth(1).click()
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    held[1].continue_()
+    expect(page.locator("#library-over img")).to_be_visible()
+    held[0].continue_()
+    page.wait_for_timeout(500)
+    expect(page.locator("#library-over img")).to_be_visible()
+    expect(page.locator("#library-facts")).to_contain_text("a red mug")
+    page.locator("#library-none").click()
+    expect(page.locator("#library-over img")).to_have_count(0)
+    page.unroute("**/queue/join**")
 
 
 def test_words_find_two_which_are_compared_and_taken_home(page: Page, studio: ServedPage) -> None:

@@ -58,11 +58,13 @@ class LibraryTabEvents:
             self._listen(listener, self.apply_filters, filters)
         self._listen(tab.newer.click, self.show_newer, filters)
         self._listen(tab.older.click, self.show_older, filters)
-        self._listen(tab.grid.input, self.pick_tiles, [tab.state, tab.grid])
         self._listen(tab.pick_page.click, self.pick_page, [tab.state])
-        # page.js clears the tiles. A pick right after it may be answered before it, so the tiles are read once more.
-        cleared = self._listen(tab.pick_none.click, self.pick_none, [tab.state])
-        self._listen(cleared.then, self.pick_tiles, [tab.state, tab.grid])
+        # What is picked fast may arrive in another order (page.js clears the tiles by itself): they are read once more.
+        for event in (
+            self._listen(tab.grid.input, self.pick_tiles, [tab.state, tab.grid]),
+            self._listen(tab.pick_none.click, self.pick_none, [tab.state]),
+        ):
+            self._listen(event.then, self.pick_late_changes, [tab.state, tab.grid])
         self._listen(tab.star.click, self.toggle_star, filters)
         self._listen(tab.delete.click, self.delete_picked, filters)
         self._listen(tab.undo.click, self.undo_delete, filters)
@@ -197,9 +199,18 @@ class LibraryTabEvents:
 
     async def pick_tiles(self, request: gr.Request, state: LibraryState, checked: list[str]) -> AsyncIterator[Updates]:
         """Show one picked job, with previews while it runs; compare two; count more."""
-        elsewhere = tuple(job_id for job_id in state.picked_ids if job_id not in state.tile_ids)
-        state.picked_ids = (*elsewhere, *checked)
+        state.picked_ids = state.merge_picks(checked)
         async for updates in self._show_picked(request, state):
+            yield updates
+
+    async def pick_late_changes(
+        self, request: gr.Request, state: LibraryState, checked: list[str]
+    ) -> AsyncIterator[Updates]:
+        """Show what is picked on the page by now, if that is not what is shown."""
+        if state.merge_picks(checked) == state.picked_ids:
+            yield {self.tab.facts: gr.skip()}
+            return
+        async for updates in self.pick_tiles(request, state, checked):
             yield updates
 
     async def pick_page(self, request: gr.Request, state: LibraryState) -> AsyncIterator[Updates]:

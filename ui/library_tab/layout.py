@@ -111,6 +111,10 @@ class LibraryState:
     sent_tiles: str = ""
     zip_key: str = ""
 
+    def merge_picks(self, checked: Sequence[str]) -> tuple[str, ...]:
+        """Return the picked jobs of all pages if `checked` are those of the shown page."""
+        return (*(job_id for job_id in self.picked_ids if job_id not in self.tile_ids), *checked)
+
 
 def describe_retention(days: float) -> str:
     """Say how long pictures are kept; empty if they are kept without limit."""
