@@ -204,9 +204,11 @@ def test_a_refusal_for_consent_or_a_model_names_the_argument() -> None:
 
 def test_a_receipt_names_licences_that_forbid_and_bound_commercial_use() -> None:
     receipt: dict[str, Any] = {"tool": "background", "params": {"preset": "night"}, "mode": "exact", "models": []}
-    receipt["cutout_uncertainty"] = 0.9
+    receipt |= {"seed": 7, "cutout_uncertainty": 0.9}
     told = summarise_receipt(receipt, "compositeCapture", 2.0)
-    assert "- Made by: background, look night, 2.0 s\n- Models: none" in told
+    assert "- Made by: background, look night, 2.0 s\n- Models: none\n- Seed: 7 (" in told
+    assert "Character" not in told
+    assert "\n- Character: dbx1-x\n" in summarise_receipt({**receipt, "character": "dbx1-x"}, "")
     assert "no model drew" in told
     assert "Commercial use: allowed" in told
     assert "uncertainty 0.9 (doubtful above 0.2), it may be wrong" in told

@@ -26,7 +26,7 @@ _SUBJECTS = {
 
 
 def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: float | None = None) -> str:
-    """Return the lines: tool and look, models, the file's mark, commercial use, doubt of the cut-out.
+    """Return the lines: tool and look, models, seed, character, the file's mark, commercial use, doubt of the cut-out.
 
     `source_type` is the last word of the file's digital source type, "" where it has none.
     """
@@ -38,6 +38,9 @@ def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: flo
     models: Sequence[Mapping[str, str]] = receipt.get("models", ())
     named = [f"{row['id']} ({row['licence']})" for row in models]
     lines = ["Receipt:", f"- Made by: {', '.join(made)}", f"- Models: {', '.join(named) or 'none'}"]
+    told_seed = f"- Seed: {receipt.get('seed')} (sent again with the same arguments, it makes the same picture)"
+    lines += [told_seed] if "seed" in receipt else []
+    lines += [f"- Character: {receipt['character']}"] if receipt.get("character") else []
     subject = _SUBJECTS.get(receipt.get("mode", ""))
     lines += [f"- Subject: {subject}"] if subject else []
     lines += [f"- Marked in the file as {source_type}: {_MARKS[source_type]}"] if source_type in _MARKS else []
