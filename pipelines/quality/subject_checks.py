@@ -25,6 +25,10 @@ UNCLEAR_NOTICE = (
     "It is not clear what the subject of this photo is, so this cut-out is probably wrong. Point at what belongs to "
     "it, or draw a box around it."
 )
+STILL_UNCLEAR_NOTICE = (
+    "With what you pointed at, this cut-out is probably still wrong. Look at it; the brush, or a mask of your own, "
+    "does the rest."
+)
 
 
 def check_photo_size(photo: Image) -> None:

@@ -43,6 +43,7 @@ from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.quality.output_checks import ModelEdit
 from pipelines.quality.subject_checks import (
     FILLED_NOTICE,
+    STILL_UNCLEAR_NOTICE,
     UNCLEAR_NOTICE,
     check_photo_size,
     fills_photo,
@@ -238,7 +239,8 @@ class JobContext:
         if matte is not None:
             return cutout
         if cutout.uncertainty > UNCLEAR_UNCERTAINTY:
-            cutout = replace(cutout, notices=(UNCLEAR_NOTICE, *cutout.notices))
+            notice = STILL_UNCLEAR_NOTICE if pointing else UNCLEAR_NOTICE
+            cutout = replace(cutout, notices=(notice, *cutout.notices))
         self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty, cutout_doubts=list(cutout.notices)))
         return replace(cutout, notices=(*cutout.notices, FILLED_NOTICE)) if fills_photo(cutout.alpha) else cutout
 

@@ -14,7 +14,7 @@ from pipelines.models.families.hub_nets import LITE
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
-from pipelines.quality.subject_checks import UNCLEAR_NOTICE
+from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE, UNCLEAR_NOTICE
 from tests.models.support import tiny_birefnet
 from tests.support.examples import make_blob, make_noise
 from tests.support.real_studio import RealStudio
@@ -78,9 +78,14 @@ def test_where_the_nets_see_different_things_the_cutout_is_said_to_be_probably_w
             return np.asarray(cv2.resize(make_blob(200, 300, centre, (50, 70)), (320, 320)), np.float32)
 
         monkeypatch.setattr(net, "predict_map", predict_map)
-    receipt = studio.make("cutout", photo=studio.add_image(make_noise(200, 300))).receipt
+    photo = studio.add_image(make_noise(200, 300))
+    receipt = studio.make("cutout", photo=photo).receipt
     assert receipt["cutout_uncertainty"] > UNCLEAR_UNCERTAINTY
     assert UNCLEAR_NOTICE in receipt["notices"]
+    boxed = studio.make("cutout", photo=photo, box=[0.0, 0.0, 1.0, 1.0]).receipt
+    assert boxed["cutout_uncertainty"] > UNCLEAR_UNCERTAINTY
+    assert STILL_UNCLEAR_NOTICE in boxed["notices"], "a box was drawn already"
+    assert UNCLEAR_NOTICE not in boxed["notices"]
 
 
 def test_of_several_things_the_taken_one_is_named_unless_it_was_chosen(
