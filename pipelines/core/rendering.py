@@ -231,6 +231,7 @@ class ToolOutput:
     program's stock that the tool itself used; scenes are recorded elsewhere. `keeps_words`: words on the
     photo's subject, or in a photo without one, should be read in each picture; they are compared where a reader is
     installed. `is_sketch`: a draft that shows where something is drawn, but not how the picture that is kept shows it.
+    `fill_doubts` say in sentences why a place that was filled should be looked at.
     """
 
     images: tuple[Image, ...]
@@ -253,3 +254,4 @@ class ToolOutput:
     assets: tuple[Asset, ...] = ()
     keeps_words: bool = False
     is_sketch: bool = False
+    fill_doubts: tuple[str, ...] = ()

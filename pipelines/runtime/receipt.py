@@ -51,6 +51,8 @@ def build_receipt(
     framing_doubts = [doubt for each in placed for doubt in each.frame.doubts]
     if framing_doubts:
         receipt["framing_doubts"] = list(dict.fromkeys(framing_doubts))
+    if output.fill_doubts:
+        receipt["fill_doubts"] = list(output.fill_doubts)
     if output.sources:
         receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]
     if output.is_sketch:

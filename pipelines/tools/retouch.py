@@ -43,6 +43,8 @@ LARGE_AREA_NOTICE = (
     "What was erased is large, and no model is here that draws what stood behind it: edges and texture from "
     "beside it were continued, so it may show, or show a thing twice. Look at it before you use it."
 )
+LARGE_AREA_DOUBT = "The erased place is large: what stands there now may show."
+WORDS_UNUSED_DOUBT = "The words were not used: no model here draws them."
 DRAFT_NOTICE = (
     "What was erased is large: the draft continues what lies beside it. In the picture that is kept, a net draws."
 )
@@ -50,6 +52,7 @@ NET_NOTICE = (
     "What was erased is large, so a trained net drew what stands there now. It was never in the photo, and the file "
     "says so."
 )
+_DOUBTS_BY_NOTICE = {WORDS_UNUSED_NOTICE: WORDS_UNUSED_DOUBT, LARGE_AREA_NOTICE: LARGE_AREA_DOUBT}
 DRAWING_STAGE = "Drawing"
 Filling = Literal["tones", "texture", "large"]
 TONES_RADIUS_RATIO = 0.018  # of the largest disc inside the mask, over the longer side; above it tones are a smear
@@ -137,6 +140,7 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
         notices=notices,
         alphas=alphas,
         allows_watermark=False,
+        fill_doubts=tuple(_DOUBTS_BY_NOTICE[notice] for notice in notices if notice in _DOUBTS_BY_NOTICE),
         is_sketch=context.draft and (bool(params.prompt) or (is_smaller and filling != "tones")),
     )
 

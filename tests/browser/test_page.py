@@ -132,6 +132,27 @@ def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, studio: S
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
 
 
+def test_a_refused_picture_does_not_bring_back_that_of_another_photo(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
+        picture.convert("RGB").crop((9, 0, *picture.size)).save(tmp_path / "own.png")
+    open_tool(page, studio, "headshot")
+    page.locator("#headshot-example-astronaut").click()
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    page.locator("#headshot-generate").click()
+    expect(page.locator("#headshot-save")).to_be_enabled()
+    page.locator("#headshot-photo").get_by_label("Remove Image").click()
+    page.locator("#headshot-photo input[type=file]").set_input_files(tmp_path / "own.png")
+    expect(page.locator("#headshot-consent [role=alert]")).to_contain_text("permission")
+    with page.expect_response(lambda response: "/queue/join" in response.url):
+        page.locator("#headshot-generate").click()
+    page.wait_for_timeout(1500)  # as long as the answer and the buttons after it take
+    expect(page.locator("#headshot-save")).to_be_disabled()
+    expect(page.locator("#headshot-live img")).to_have_count(0)
+
+
 @pytest.fixture
 def was_changed(studio: ServedPage, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Until it is set, no photo is read."""

@@ -122,6 +122,7 @@ class JobFollower:
             yield self.view.no_change()
             return
         number = self.begin_request(state)
+        state.shown_job_id = ""  # an earlier picture does not come back, not even if this form is refused
         form = state.drafted_form = self.tab.read_form(values)
         if self.tab.awaits_mask(values):
             status = text.render_status(text.PAINT_FIRST_TEXT)

@@ -104,8 +104,10 @@ def render_doubt(receipt: Mapping[str, Any]) -> str:
 
 
 def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
-    """List in sentences why the picture should be looked at: its cut-out first, then its framing."""
-    return [sentence for sentence in (describe_doubt(receipt), *receipt.get("framing_doubts", ())) if sentence]
+    """List in sentences why the picture should be looked at: its cut-out, its framing, what was filled."""
+    kinds = ("framing_doubts", "fill_doubts")
+    others = [sentence for kind in kinds for sentence in receipt.get(kind, ())]
+    return [sentence for sentence in (describe_doubt(receipt), *others) if sentence]
 
 
 def describe_doubt(receipt: Mapping[str, Any]) -> str:

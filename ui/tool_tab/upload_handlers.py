@@ -42,6 +42,7 @@ class UploadHandlers:
                 emptied = self.view.set_picture(control, None)
                 if control is self.tab.photo_control:
                     self.follower.begin_request(state)
+                    state.shown_job_id = ""
                     emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
                 yield {**emptied, **self.view.show_error(error, control.field.name)}
                 return
@@ -138,6 +139,9 @@ class UploadHandlers:
         self.follower.begin_request(state)  # a restored job that is still being filled in gives way
         shown = await run_in_threadpool(self.view.set_picture, control, file_id)
         changed = {**shown, **self._clear_mattes(control)}
+        if control is self.tab.photo_control and not self.follower.draws_drafts:
+            state.shown_job_id = ""  # where no draft takes its place, the picture of the photo before goes too
+            changed |= self.view.show_no_picture()
         if not has_consent and self._shows_others(control, file_id, values):
             changed |= self._withdraw_consent(control)
         yield {**changed, self.tab.alerts: notice}
