@@ -40,6 +40,7 @@ TITLES = {
     "firered-image-edit": "FireRed-Image-Edit 1.1",
     "longcat-image-edit-turbo": "LongCat-Image-Edit-Turbo",
     "krea-2-turbo": "Krea 2 Turbo",
+    "wan-2.2-ti2v-5b": "Wan 2.2 TI2V 5B",
     "sd15-lcm": "Stable Diffusion 1.5 with LCM",
 }
 """Titles of the checkpoints, each by the first row that a profile names."""
@@ -54,6 +55,10 @@ NOTES = {
     "longcat-image-edit-turbo": "It reads one picture, no LoRA, and the first 512 tokens of the words.",
     "krea-2-turbo": "The repository is gated: accept its terms there and set `HF_TOKEN`. Its licence asks whoever "
     "serves it for content filters; the studio's cannot be switched off.",
+    "wan-2.2-ti2v-5b": "It draws films of 3 to 5 seconds, 24 pictures a second, that begin with a photo; every picture "
+    "is drawn, the first one too. Its transformer and its autoencoder lie at the hub in float32; the autoencoder stays "
+    "so. Its authors give nine minutes for five seconds at 1280 x 704 on a card for consumers. While it draws, four "
+    "moments of the film are shown; Stop ends it within a step, but not while the film is decoded.",
 }
 _GENERAL_SETS = "DIS5K, DUTS, HRSOD, UHRSD, HRS10K, P3M-10k, P3M-500, humans"
 TRAINING_SETS = {
@@ -73,6 +78,7 @@ VERB_WORDS: dict[Verb, str] = {
     "image": "a photo drawn anew",
     "inpaint": "parts of a photo drawn anew",
     "control": "pictures along edges, lines, depth or a pose",
+    "video": "films that begin with a photo",
 }
 USE_WORDS = {
     "commercial": "Everybody, for anything that the licence does not forbid; pictures may be sold.",

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
-Verb = Literal["backdrop", "text", "edit", "image", "inpaint", "control"]
+Verb = Literal["backdrop", "text", "edit", "image", "inpaint", "control", "video"]
 
 FieldKind = Literal[
     "prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag", "points", "box"

@@ -92,7 +92,9 @@ class Caption:
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """One call of a model. `seeds` has one entry for each picture; `size` is (width, height).
+    """One call of a model. `seeds` has one entry for each picture, or clip; `size` is (width, height).
+
+    `frame_count` is the number of pictures in a clip that `video` draws; `images[0]` is the first of them.
 
     `caption` says the same as `prompt` part by part, for models that are given long descriptions; `model_words`, where
     they are not empty, are given to such a model instead.
@@ -120,6 +122,7 @@ class RenderRequest:
     preserved_mask: Alpha | None = None
     caption: Caption | None = None
     model_words: str = ""
+    frame_count: int = 1
 
 
 @dataclass(frozen=True)

@@ -172,12 +172,14 @@ def lease_seconds(spec_id: str, render: RenderRequest, watched: bool) -> int:
         return round(min(_MOVING_SECONDS + _PACE_MARGIN_RATIO * slowest, _MAX_LEASE_SECONDS))
     steps = render.num_inference_steps or dict(_PLACED_MODELS[spec_id].spec.defaults).get("num_inference_steps", 30)
     megapixels = render.size[0] * render.size[1] / 2**20
-    return round(min(_MIN_LEASE_SECONDS + 0.6 * steps * megapixels * len(render.seeds), _MAX_LEASE_SECONDS))
+    drawn = megapixels * len(render.seeds) * max(1.0, render.frame_count / 4)  # a clip's latents hold four frames each
+    return round(min(_MIN_LEASE_SECONDS + 0.6 * steps * drawn, _MAX_LEASE_SECONDS))
 
 
 def _call_kind(spec_id: str, render: RenderRequest) -> CallKind:
     width, height = render.size
     asked = f"{render.verb} {width}x{height} {render.num_inference_steps} {len(render.images)}"
+    asked += f" {render.frame_count}" if render.frame_count > 1 else ""
     return spec_id, "zerogpu", asked
 
 

@@ -88,7 +88,7 @@ def draw_with_fallback(
     if known_shortage and len(sizes) == 1:
         sizes *= 2  # what begins with less has a second try as well, after everything idle is evicted
     for size in sizes:
-        sparing = key._replace(pixels=size[0] * size[1], batch=1, sparing=True)
+        sparing = key._replace(pixels=size[0] * size[1], batch=render.frame_count, sparing=True)
         if peaks.ran_out(sparing) and size != sizes[-1]:
             continue
         draw = partial(_draw_one_by_one, model, render, size, on_step, known_shortage=known_shortage)
@@ -112,7 +112,7 @@ def draw_batch(
 
 def _drawing_key(family: str, renders: Sequence[RenderRequest]) -> DrawingKey:
     first = renders[0]
-    batch = sum(len(render.seeds) for render in renders)
+    batch = sum(len(render.seeds) * render.frame_count for render in renders)
     return DrawingKey(family, first.verb, len(first.images), first.size[0] * first.size[1], batch)
 
 

@@ -22,7 +22,7 @@ class DrawingKey(NamedTuple):
     verb: str
     references: int  # pictures in the request
     pixels: int  # of a picture that is drawn
-    batch: int  # pictures in the call
+    batch: int  # pictures in the call; a clip counts its frames
     sparing: bool = False
 
 

@@ -39,6 +39,7 @@ from pipelines.models.families.krea import KREA, KreaModel
 from pipelines.models.families.longcat import LONGCAT, LongCatModel
 from pipelines.models.families.qwen_image import QWEN_EDIT, QwenModel
 from pipelines.models.families.stable_diffusion import SD15_LCM, StableDiffusionModel
+from pipelines.models.families.wan import WAN, WanModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.profiles import is_cached
 from pipelines.models.registry import all_specs
@@ -53,6 +54,7 @@ CASES = {
     "qwen": (QWEN_EDIT, QwenModel, sizes.QWEN),
     "longcat": (LONGCAT, LongCatModel, sizes.LONGCAT),
     "krea": (KREA, KreaModel, sizes.KREA),
+    "wan": (WAN, WanModel, sizes.WAN),
 }
 log = logging.getLogger("designerbox")
 
@@ -88,6 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--device", default=detect_machine().device, help="as torch names it")
     parser.add_argument("--side", type=int, default=1024, metavar="PX", help="side of the pictures (default 1024)")
     parser.add_argument("--steps", type=int, metavar="N", help="steps (default: those of the model)")
+    parser.add_argument("--frames", type=int, default=121, help="pictures of a film, 4 n + 1 (default: 121)")
     parser.add_argument("--verbs", nargs="+", metavar="VERB", help="these alone (default: all of the model)")
     parser.add_argument("--shared-layers", action="store_true", help="layers of one shape share their weights")
     parser.add_argument("--mapped", type=Path, metavar="FOLDER", help="weights lie in files there, for a processor")
@@ -165,7 +168,8 @@ def _measure_verbs(
 def _measure_verb(model: DiffusionModel, weights: str, verb: Verb, args: argparse.Namespace) -> Figure:
     """Draw with previews, then draw and stop after the first step, then draw again: the pictures must be equal."""
     steps = args.steps or int(dict(model.spec.defaults)["num_inference_steps"])
-    render = make_request(verb, size=(args.side, args.side), num_inference_steps=steps, strength=1.0)
+    clip = {"frame_count": args.frames} if verb == "video" else {}
+    render = make_request(verb, size=(args.side, args.side), num_inference_steps=steps, strength=1.0, **clip)
     gauge = create_memory_gauge(args.device) or HostMemoryGauge()
     before = gauge.reset_peak()
     seen: list[float] = []
@@ -177,13 +181,13 @@ def _measure_verb(model: DiffusionModel, weights: str, verb: Verb, args: argpars
         seen.append(time.perf_counter() - since)
 
     with _timing_net(model, args.device) as in_net:
-        (first,) = model.draw(render, watch).images
+        first = model.draw(render, watch).images[-1]
         seconds = time.perf_counter() - since
         peak = gauge.peak_bytes() - before
         of_steps = [sum(in_net) / steps]
         stopped = _measure_stop(model, render)
         in_net.clear()
-        (again,) = model.draw(render, lambda _: None).images
+        again = model.draw(render, lambda _: None).images[-1]
         of_steps.append(sum(in_net) / steps)
     if not np.array_equal(first, again):
         raise RuntimeError(f"{model.spec.id} {verb}: another picture after a stop")

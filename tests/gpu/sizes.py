@@ -16,7 +16,12 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from tests.models.support.tiny_checkpoints import byte_tokenizer
-from tests.models.support.tiny_flow_checkpoints import SPECIAL, qwen_byte_tokenizer, qwen_processor
+from tests.models.support.tiny_flow_checkpoints import (
+    SPECIAL,
+    qwen_byte_tokenizer,
+    qwen_processor,
+    t5_letter_tokenizer,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -164,6 +169,39 @@ def make_qwen3_vl() -> Any:
         "deepstack_visual_indexes": [5, 11, 17], "num_position_embeddings": 2304,
     }  # fmt: skip
     return t.Qwen3VLModel(t.Qwen3VLConfig(text_config=text, vision_config=vision))
+
+
+def make_wan_transformer() -> Any:
+    """The transformer of Wan 2.2 TI2V 5B: 5.00 B."""
+    return _diffusers_class("WanTransformer3DModel")(
+        num_attention_heads=24, in_channels=48, out_channels=48, ffn_dim=14336, num_layers=30
+    )
+
+
+def make_wan_vae() -> Any:
+    """The autoencoder of Wan 2.2 TI2V 5B: 0.70 B."""
+    return _diffusers_class("AutoencoderKLWan")(
+        base_dim=160, decoder_base_dim=256, z_dim=48, is_residual=True, in_channels=12, out_channels=12, patch_size=2,
+        scale_factor_spatial=16, latents_mean=[0.0] * 48, latents_std=[1.0] * 48,
+    )  # fmt: skip
+
+
+def make_umt5() -> Any:
+    """UMT5-XXL's encoder, 5.68 B, the text encoder of Wan; reads the tests' letter tokenizer."""
+    import transformers as t
+
+    config = t.UMT5Config(
+        vocab_size=256384, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
+        feed_forward_proj="gated-gelu",
+    )  # fmt: skip
+    return t.UMT5EncoderModel(config)
+
+
+def make_unipc_scheduler() -> Any:
+    """The scheduler of Wan 2.2 TI2V 5B."""
+    return _diffusers_class("UniPCMultistepScheduler")(
+        flow_shift=5.0, prediction_type="flow_prediction", use_flow_sigmas=True
+    )
 
 
 def make_flow_scheduler() -> Any:
@@ -347,4 +385,9 @@ KREA = Architecture(
         "text_encoder": make_qwen3_vl,
     },
     {"tokenizer": qwen_byte_tokenizer, "scheduler": make_flow_scheduler, "is_distilled": lambda: True},
+)
+WAN = Architecture(
+    "WanPipeline",
+    {"transformer": make_wan_transformer, "vae": make_wan_vae, "text_encoder": make_umt5},
+    {"tokenizer": t5_letter_tokenizer, "scheduler": make_unipc_scheduler, "expand_timesteps": lambda: True},
 )

@@ -78,6 +78,8 @@ def model(request: pytest.FixtureRequest) -> Iterator[DiffusionModel]:
 
 def assemble_model(spec: ModelSpec, kind: type[DiffusionModel], pipe: Any, device: str) -> DiffusionModel:
     """Assemble a model as `CheckpointFamily.load` does, from components that were made and not read."""
+    if "vae_dtype" in dict(spec.options):
+        pipe.vae.float()
     loader._configure_vae(pipe.vae, replace(spec, dtype="bfloat16"))
     if device == "cpu" and hasattr(pipe, "unet"):
         loader.use_cpu_layers(pipe.unet)

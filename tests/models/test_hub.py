@@ -49,6 +49,7 @@ FETCHED = (
     "qwen_image",
     "longcat",
     "krea",
+    "wan",
     "control_net",
     "maps",
     "birefnet",

@@ -20,7 +20,7 @@ import pytest
 from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint
 from pipelines.models.diffusion import loader
-from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, z_image
+from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, wan, z_image
 from pipelines.models.families.control_nets import CONTROL_NETS, Z_IMAGE_UNION, Z_IMAGE_UNION_2_1
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.pinned_revisions import PINS
@@ -33,7 +33,7 @@ from tests.models.test_hub import COMMIT, FakeHub, fake
 __all__ = ["fake"]
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-CHECKPOINTS = (flux2.KLEIN, z_image.Z_IMAGE, qwen_image.QWEN_EDIT, longcat.LONGCAT)
+CHECKPOINTS = (flux2.KLEIN, z_image.Z_IMAGE, qwen_image.QWEN_EDIT, longcat.LONGCAT, wan.WAN)
 
 
 def read_record(repo: str, name: str) -> Any:
@@ -95,7 +95,7 @@ def test_every_component_with_weights_is_loaded_by_a_class_that_is_installed(row
     assert index["_class_name"] in family.pipeline_classes
     assert hasattr(diffusers, index["_class_name"])
     for name, value in index.items():
-        if isinstance(value, list):
+        if isinstance(value, list) and value != [None, None]:
             assert hasattr({"diffusers": diffusers, "transformers": transformers}[value[0]], value[1])
             assert name in loader._COMPONENTS or name.startswith(checkpoint._WEIGHTLESS_COMPONENTS), name
 
@@ -173,6 +173,17 @@ def test_the_transformers_of_longcat_and_krea_have_the_parameters_of_their_rows(
     assert longcat.LONGCAT_STREAMED.bytes == 2 * sum(counts) == pytest.approx(sum(listed.values()), rel=0.002)
     turbo = make_on_meta(Krea2Transformer2DModel)
     assert krea.KREA_STREAMED.bytes == 2 * (sum(each.numel() for each in turbo.parameters()) + 126_892_531)
+
+
+def test_wan_lets_a_photo_move_and_has_the_parameters_of_its_row() -> None:
+    assert read_record(wan.WAN.repo, "model_index.json")["expand_timesteps"] is True
+    net, vae = (build_on_meta(read_record(wan.WAN.repo, f"{part}/config.json")) for part in ("transformer", "vae"))
+    net_count, vae_count = (sum(each.numel() for each in part.parameters()) for part in (net, vae))
+    assert wan.WAN_STREAMED.bytes == 2 * net_count + 4 * vae_count
+    listed = read_record(wan.WAN.repo, "files.json")
+    encoder = sum(size for file, size in listed.items() if file.startswith("text_encoder/"))
+    assert wan.WAN_STREAMED.host_bytes == pytest.approx(encoder, rel=0.001)
+    assert 4 * vae_count == pytest.approx(listed["vae/diffusion_pytorch_model.safetensors"], rel=0.001)
 
 
 def test_firered_is_loaded_by_the_class_of_qwen() -> None:
@@ -297,4 +308,4 @@ def test_the_list_of_what_was_not_seen_is_whole() -> None:
     assert rows == set(re.findall(r"`([\w.-]+)`", page.split("no record at all:")[1].partition("All but")[0]))
 
 
-DIFFUSION_FAMILIES = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "control_net")
+DIFFUSION_FAMILIES = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "wan", "control_net")

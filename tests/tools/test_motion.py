@@ -13,10 +13,13 @@ import pytest
 
 from pipelines.compositing import parallax
 from pipelines.compositing.parallax import CAMERA_MOVES, render_frame, split_planes
-from pipelines.core.geometry import Cutout, Image
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import Cutout, Face, Image
 from pipelines.core.job import ProgressCallback, Result, Step
 from pipelines.core.params import Subject
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.imaging.resize import resize_image
+from pipelines.models.diffusion.captions import write_caption
 from pipelines.runtime.finalize import list_output_pictures
 from pipelines.tools import motion as tool
 from tests.support.examples import Recorder, make_blob, make_cutout, make_noise
@@ -205,3 +208,68 @@ def test_a_draft_is_one_still_and_leaves_no_film(studio: RealStudio, team: list[
     assert isinstance(events[-1], Result)
     assert events[-1].files == ()
     assert [event for event in events if isinstance(event, Step)][-1].preview
+
+
+# ---------------------------------------------------------------- drawn by a model
+
+
+FACE = Face(np.zeros((468, 2), np.float32), (10, 10, 60, 60), (25, 30), (45, 30), (35, 60), 0.0, 1.0)
+
+
+@dataclass(eq=False)
+class FilmContext(FakeContext):
+    """A context whose model draws films each of whose pictures has a grey of its own, far from the one before."""
+
+    def paint(self, render: RenderRequest, colour: int | tuple[int, int, int]) -> RenderedImages:
+        width, height = render.size
+        frames = (np.full((height, width, 3), 37 * n % 256, np.uint8) for n in range(render.frame_count))
+        return RenderedImages(tuple(frames))
+
+
+def _draw_film(context: FakeContext, **values: Any) -> tuple[RenderRequest, ToolOutput]:
+    drawn = tool.run(tool.Motion(photo="x", size=256, drawn=True, **values), context, Recorder())
+    return context.renders[-1], drawn
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(3, 73), (4.5, 109), (5, 121), (6, 121)])
+def test_a_drawn_film_has_as_many_pictures_as_the_model_draws(seconds: float, count: int) -> None:
+    image, cutout, _ = scene()
+    render, drawn = _draw_film(FilmContext(image, cutout.alpha, verbs=("video",)), seconds=seconds, gif=True)
+    assert (render.verb, render.frame_count, render.seeds) == ("video", count, (1,))
+    assert np.array_equal(render.images[0], image)
+    film, small = drawn.extras
+    assert (film.name, film.format, small.format) == ("drawn", "webp", "gif")
+    with PIL.Image.open(io.BytesIO(film.data)) as opened:
+        assert getattr(opened, "n_frames", 1) == count
+    assert [int(frame[0, 0, 0]) for frame in film.frames] == [37 * n % 256 for n in range(count - 1, -1, -4)]
+    assert not drawn.exact
+    assert any("5.0 s at most" in notice for notice in drawn.notices) == (seconds == 6)
+
+
+def test_words_of_a_drawn_film_are_its_owners_or_the_camera_s_and_what_would_move() -> None:
+    image, cutout, _ = scene()
+
+    def words_for(**values: Any) -> str:
+        faces = (FACE,) if values.pop("face", False) else ()
+        caption = _draw_film(FilmContext(image, cutout.alpha, faces, ("video",)), seconds=3, **values)[0].caption
+        assert caption is not None
+        return write_caption(caption, "wan")
+
+    assert words_for() == "The scene moves gently, as in a light breeze. The camera drifts slowly to the side."
+    assert words_for(face=True, preset="push").startswith("The person blinks and breathes calmly. The camera moves")
+    assert words_for(prompt="she laughs", preset="rise") == "She laughs. The camera rises slowly."
+    assert words_for(prompt="The camera stands still", face=True) == "The camera stands still."
+
+
+def test_a_draft_of_a_drawn_film_is_the_photo_and_draws_nothing() -> None:
+    image, cutout, _ = scene()
+    context = FilmContext(image, cutout.alpha, verbs=("video",), draft=True)
+    drawn = tool.run(tool.Motion(photo="x", size=256, drawn=True), context, Recorder())
+    assert drawn.is_sketch
+    assert context.renders == []
+    assert max(drawn.images[0].shape) == 384
+
+
+def test_without_a_video_model_no_film_is_drawn(studio: RealStudio, team: list[str]) -> None:
+    with pytest.raises(ModelUnavailable, match="'Let it move \\(drawn\\)' needs a model for: video"):
+        studio.create_job("motion", photo=team[0], consent=True, drawn=True)

@@ -8,6 +8,7 @@ Options of a spec that are read here:
 - `decoder`: an AutoencoderTiny in place of the VAE; `preview`: one beside it, for previews
 - `text_encoder`: `streamed` (it stays in main memory and is copied to the device layer by layer) or `int8` (its linear
   layers are quantized as they are read; needs the package torchao)
+- `vae_dtype`: the type of the VAE, where it is another than that of the other components
 - `package`: a Python package that must be installed
 - `files`: the files of a model that is no pipeline
 - `compile`: a backend of `torch.compile`
@@ -71,7 +72,9 @@ class CheckpointFamily:
         if mode == "streamed":
             weights.pop("text_encoder", None)
         return sum(
-            checkpoint.compute_loaded_bytes(files, spec.dtype, int8=mode == "int8" and name == "text_encoder")
+            checkpoint.compute_loaded_bytes(
+                files, _component_dtype(spec, name), int8=mode == "int8" and name == "text_encoder"
+            )
             for name, files in weights.items()
         )
 
@@ -114,7 +117,8 @@ class CheckpointFamily:
             parts["text_encoder"] = _load_int8_encoder(files.folder, spec, device)
         # One by one, because a pipeline's own `device_map` takes "cuda" but no "cuda:1".
         for name in (name for name in files.weights if name in _COMPONENTS and name in wanted and name not in parts):
-            parts[name] = _load_component(files.folder, name, spec, **common)
+            arguments = loading_arguments(spec, device, _component_dtype(spec, name))
+            parts[name] = _load_component(files.folder, name, spec, **arguments)
         with LOADING_LOCK:
             pipe = getattr(diffusers, kind).from_pretrained(files.folder, **parts)
         if "adapter" in files.parts:
@@ -209,11 +213,15 @@ def _find_part(source: str, offline: bool) -> Path:
     return path
 
 
-def loading_arguments(spec: ModelSpec, device: str) -> dict[str, Any]:
+def loading_arguments(spec: ModelSpec, device: str, dtype: str = "") -> dict[str, Any]:
     """Return common arguments of `from_pretrained`; `device_map` is ten times as fast as `.to(device)` after mmap."""
     import torch
 
-    return {"dtype": getattr(torch, spec.dtype), "device_map": device}
+    return {"dtype": getattr(torch, dtype or spec.dtype), "device_map": device}
+
+
+def _component_dtype(spec: ModelSpec, name: str) -> str:
+    return dict(spec.options).get("vae_dtype", spec.dtype) if name == "vae" else spec.dtype
 
 
 def _load_tiny_autoencoder(folder: Path, common: Mapping[str, Any]) -> Any:

@@ -111,6 +111,14 @@ class DiffusionModel:
         """Return the pipeline's argument for guidance."""
         return {"guidance_scale": self.guidance_scale(render)}
 
+    def count_arguments(self, count: int) -> dict[str, Any]:
+        """Return the pipeline's argument for the number of pictures that it draws from the words of one request."""
+        return {"num_images_per_prompt": count}
+
+    def read_output(self, output: Any) -> Any:
+        """Return the pictures of a pipeline's output, as many for each seed: N x H x W x 3, float, 0 to 1."""
+        return output.images
+
     def preview_latents(self, clean: torch.Tensor, canvas: Canvas) -> torch.Tensor:
         """Return the first picture's clean estimate, C x h x w, in the space in which preview factors are fitted."""
         return clean[0]
@@ -126,7 +134,8 @@ class DiffusionModel:
 
         `backdrop` is drawn as `text`. `image` starts from `images[0]`; `inpaint` redraws where `mask` is 1 and keeps
         the bytes of `images[0]` where it is 0; `edit` changes `images[0]` by the prompt, the other images being
-        references; `control` follows the map `control`. `adapters` are applied for this drawing only. What `on_step`
+        references; `control` follows the map `control`; `video` lets `images[0]` move for `frame_count` pictures, those
+        of one seed after those of another. `adapters` are applied for this drawing only. What `on_step`
         raises ends the drawing within the step and leaves the model usable. Raises `BadInput` for a missing picture or
         mask, `ModelUnavailable` for a verb that the spec does not have or numbers that are no picture, torch's own
         error when out of memory (see `oom_fallback`).
@@ -270,24 +279,26 @@ class DiffusionModel:
             recorder.after_step = lambda latents: on_step_end(view, next(steps), None, {"latents": latents})
         embeds = [self._embed_prompt(view, render, canvas) for render in renders]
         try:
-            drawn = view(
+            output = view(
                 **self.pipeline_inputs(first, canvas),
                 **(embeds[0] if len(renders) == 1 else _concatenate_embeds(embeds, counts)),
                 **self.guidance_arguments(first),
-                num_images_per_prompt=counts[0] if len(renders) == 1 else 1,
+                **self.count_arguments(counts[0] if len(renders) == 1 else 1),
                 # Noise from the CPU's generator is the same on every device.
                 generator=[torch.Generator().manual_seed(seed) for render in renders for seed in render.seeds],
                 num_inference_steps=self._step_count(first),
                 output_type="np",
                 **callback,
-            ).images
+            )
         finally:
             # Without this, a cancelled drawing would leave the hooks of an offloaded model to the next one.
             view.maybe_free_model_hooks()
+        drawn = self.read_output(output)
         if not np.isfinite(drawn).all():
             raise ModelUnavailable(self._explain_broken_numbers(last_latents))
         pictures = [(picture * 255).round().astype(np.uint8) for picture in drawn]
-        return [pictures[start : start + count] for start, count in zip(starts, counts, strict=True)]
+        each = len(pictures) // sum(counts)
+        return [pictures[start * each : (start + count) * each] for start, count in zip(starts, counts, strict=True)]
 
     def _explain_broken_numbers(self, last_latents: Sequence[torch.Tensor]) -> str:
         """Say where the numbers of a picture left the range of their type: NaN would be saved as black."""
@@ -431,7 +442,7 @@ def _unchanged_backdrop(render: RenderRequest) -> RenderedImages | None:
 def _check_request(render: RenderRequest, spec: ModelSpec) -> None:
     if render.verb not in spec.verbs or effective_verb(render) not in spec.verbs:
         raise ModelUnavailable(f"Model {spec.id} cannot serve '{render.verb}'.")
-    if render.verb in ("image", "inpaint", "edit") and not render.images:
+    if render.verb in ("image", "inpaint", "edit", "video") and not render.images:
         raise BadInput("This needs a picture to start from.")
     if render.verb == "inpaint" and render.mask is None:
         raise BadInput("This needs a mask: paint over what is to be drawn anew.", param="mask")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _TILE_OVERLAP_RATIO = 0.1  # share of a tile's side that overlaps the next tile
+_STRIDE_MULTIPLE_PX = 16
 
 
 def enable_tiled_decoding(vae: Any, tile_px: int) -> Any:
@@ -15,7 +16,9 @@ def enable_tiled_decoding(vae: Any, tile_px: int) -> Any:
         vae.tile_latent_min_size = tile_px // _pixels_per_latent(vae)
     else:
         vae.tile_sample_min_height = vae.tile_sample_min_width = tile_px
-        vae.tile_sample_stride_height = vae.tile_sample_stride_width = round(tile_px * (1 - _TILE_OVERLAP_RATIO))
+        # In whole latent pixels, at most 16 pixels wide: else the next tile begins elsewhere than this one ends.
+        stride = int(tile_px * (1 - _TILE_OVERLAP_RATIO)) // _STRIDE_MULTIPLE_PX * _STRIDE_MULTIPLE_PX
+        vae.tile_sample_stride_height = vae.tile_sample_stride_width = stride
     return vae
 
 

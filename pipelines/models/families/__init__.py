@@ -14,6 +14,7 @@ from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
 from pipelines.models.families.scenes import model as scene_model
 from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION_FAMILY
 from pipelines.models.families.text_reader import TEXT_READER_FAMILY
+from pipelines.models.families.wan import WAN_FAMILY
 from pipelines.models.families.z_image import Z_IMAGE_FAMILY
 from pipelines.models.nets.control_annotators import ANNOTATORS
 
@@ -27,6 +28,7 @@ FAMILIES: tuple[ModelFamily, ...] = (
     QWEN_IMAGE_FAMILY,
     LONGCAT_FAMILY,
     KREA_FAMILY,
+    WAN_FAMILY,
     CONTROL_NETS,
     BIREFNET_FAMILY,
     VITMATTE_FAMILY,

@@ -12,22 +12,26 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.errors import ModelUnavailable
+from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
+from pipelines.core.stream import wait_for_result
 from pipelines.models.diffusion import pipeline
-from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, z_image
+from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, wan, z_image
 from pipelines.models.families.control_nets import ControlNetFamily
 from pipelines.models.families.flux2 import Flux2Family
 from pipelines.models.families.krea import KreaFamily
 from pipelines.models.families.longcat import LongCatFamily
 from pipelines.models.families.qwen_image import QwenImageFamily
 from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionFamily
+from pipelines.models.families.wan import WanFamily
 from pipelines.models.families.z_image import ZImageFamily
 from pipelines.models.model_cache import ModelCache
+from pipelines.provenance.c2pa import names_generative_model
+from pipelines.tools import motion
 from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
@@ -36,6 +40,7 @@ from tests.models.support.tiny_flow_checkpoints import (
     tiny_krea,
     tiny_longcat,
     tiny_qwen_edit,
+    tiny_wan,
     tiny_z_control,
     tiny_z_image,
 )
@@ -54,6 +59,7 @@ TOOL_BY_VERB: dict[Verb, tuple[str, dict[str, Any]]] = {
     "inpaint": ("retouch", {"prompt": "a blue door"}),
     "edit": ("headshot", {"outfit": "a navy blazer", "size": 256}),
     "control": ("style", {"prompt": "ink on paper", "size": 256, "face_lock": False, "follow": "edges"}),
+    "video": ("motion", {"drawn": True, "seconds": 3, "size": 256}),
 }
 VERBS: dict[str, tuple[Verb, ...]] = {
     "stable_diffusion": VERBS_WITH_CONTROL,
@@ -62,6 +68,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "qwen_image": qwen_image.VERBS,
     "longcat": longcat.VERBS,
     "krea": krea.VERBS,
+    "wan": wan.VERBS,
 }
 CASES = [(family, verb) for family, verbs in VERBS.items() for verb in verbs]
 NO_PHOTO = ("background", "character")
@@ -118,6 +125,7 @@ def make_tiny_families(root: Path) -> list[Any]:
         (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), "", 1.0),
         (LongCatFamily, "longcat", tiny_longcat(root / "longcat"), "", 1.0),
         (KreaFamily, "krea", tiny_krea(root / "krea"), "", 0.0),
+        (WanFamily, "wan", tiny_wan(root / "wan"), "", 3.0),
     )
     families: list[Any] = [ControlNetFamily(nets)]
     for kind, family, folder, net, guidance in built:
@@ -138,6 +146,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     small.setattr(cat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
+    small.setattr(motion, "DRAWN_FPS", 2.0)  # nine pictures in place of 73
     with TinyFamilies(tmp_path_factory.mktemp("families")) as studio:
         yield studio
     small.undo()
@@ -169,6 +178,32 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
     assert other.files[0].pixels_sha256 != first.files[0].pixels_sha256
     # Whatever was drawn, and however often: each checkpoint was read once.
     assert studio.cache.load_counts[f"tiny-{family}"] == 1
+
+
+def test_a_drawn_film_shows_moments_says_what_it_is_and_stops_within_a_step(studio: TinyFamilies) -> None:
+    job = studio.make_job("wan", "video")
+    result, steps = studio.run_to_steps(job)
+    drawing = [step for step in steps if step.stage == "Drawing"]
+    assert [(step.index, step.total) for step in drawing] == [(1, 3), (2, 3), (3, 3)]
+    assert drawing[0].preview
+    row = next(row for row in result.receipt["models"] if row["id"] == "tiny-wan")
+    assert row["licence"] == "Apache-2.0"
+    assert result.receipt["mode"] == "redrawn"
+    assert any("each drawn by a model" in notice for notice in result.receipt["notices"])
+    assert result.receipt["words"][0].endswith("The camera drifts slowly to the side.")
+    assert names_generative_model(studio.files.read_bytes(result.files[0].id, "me"))
+
+    with studio.cache.borrow_model("tiny-wan") as model:
+        slow = model.pipe.transformer.register_forward_hook(lambda *_: time.sleep(0.15))
+    watch = studio.jobs.watch(job_id := studio.jobs.submit(job))
+    step = next(event for event in watch if isinstance(event, Step) and event.stage == "Drawing")
+    assert step.index < step.total
+    studio.jobs.cancel(job_id)
+    with pytest.raises(JobCancelled):
+        wait_for_result(watch)
+    slow.remove()
+    again, _ = studio.run_to_steps(job)
+    assert again.files[0].pixels_sha256 == result.files[0].pixels_sha256
 
 
 @pytest.mark.parametrize("family", list(VERBS))

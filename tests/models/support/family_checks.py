@@ -42,7 +42,7 @@ def right_half_mask(size: Size = SIZE) -> Alpha:
 def make_request(verb: Verb, *seeds: int, prompt: str = "a red cup", size: Size = SIZE, **more: Any) -> RenderRequest:
     """A render with all that `verb` needs."""
     pictures: dict[str, Any] = {}
-    if verb in ("image", "edit", "inpaint"):
+    if verb in ("image", "edit", "inpaint", "video"):
         pictures["images"] = (noise_photo(7, size),)
     if verb == "inpaint":
         pictures["mask"] = right_half_mask(size)

@@ -293,6 +293,69 @@ def tiny_krea(folder: Path) -> Path:
     return folder
 
 
+def tiny_wan(folder: Path) -> Path:
+    """A `WanPipeline` as Wan 2.2 TI2V 5B is one: its autoencoder has residual blocks and patches of two pixels."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+    from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+    from diffusers.pipelines.wan.pipeline_wan import WanPipeline
+    from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    torch.manual_seed(0)
+    vae = _untyped(AutoencoderKLWan)(
+        base_dim=4,
+        decoder_base_dim=4,
+        z_dim=8,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        is_residual=True,
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_spatial=16,
+        latents_mean=[0.1 * n - 0.3 for n in range(8)],
+        latents_std=[0.5 + 0.1 * n for n in range(8)],
+    )
+    transformer = _untyped(WanTransformer3DModel)(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=8,
+        out_channels=8,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=1,
+    )
+    _randomise_zeros(transformer)
+    encoder = UMT5EncoderModel(
+        UMT5Config(
+            vocab_size=256, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu"
+        )
+    )
+    pipe = _untyped(WanPipeline)(
+        tokenizer=t5_letter_tokenizer(),
+        text_encoder=encoder.eval(),
+        vae=vae,
+        scheduler=_untyped(UniPCMultistepScheduler)(
+            flow_shift=5.0, prediction_type="flow_prediction", use_flow_sigmas=True
+        ),
+        transformer=transformer,
+        expand_timesteps=True,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def t5_letter_tokenizer() -> Any:
+    """A tokenizer of T5's class with a token for each letter."""
+    from transformers import T5Tokenizer
+
+    begin = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0)]
+    return T5Tokenizer(vocab=[*begin, *((chr(code), -3.0) for code in range(33, 127))], extra_ids=0)
+
+
 def _tiny_qwen3_vl() -> Any:
     from transformers import Qwen3VLConfig, Qwen3VLModel
 

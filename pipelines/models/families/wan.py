@@ -1,0 +1,152 @@
+"""Wan 2.2 TI2V 5B: its model specs, and how its diffusers pipeline, which lets a photo move, differs from others.
+
+The photo is the clip's first frame: its latents stay as they are, and time is zero for them alone (`expand_timesteps`).
+One latent frame is one picture at the start and four from then on, 16 times smaller along a side. The checkpoint lies
+at the hub as a pipeline that draws from words; the one that starts from a picture has the same components. Its
+autoencoder computes in float32, as its authors run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments, to_pillow
+from pipelines.models.diffusion.resolution import Canvas
+from pipelines.models.pinned_revisions import PINS
+
+GB = 10**9
+
+VERBS: tuple[Verb, ...] = ("video",)
+_TRANSFORMER_PARAMETERS = 4_999_787_712
+_VAE_BYTES = 4 * 704_688_668
+_DRAWING_BYTES = 2 * _TRANSFORMER_PARAMETERS + _VAE_BYTES
+_TEXT_ENCODER_BYTES = 2 * 5_680_910_336  # UMT5-XXL's encoder
+_MAX_WORD_TOKENS = 512
+_SHOWN_MOMENTS = 4  # of a clip, in a preview of two rows
+# What the authors of diffusers give against still and broken pictures, where nobody says what should not be seen.
+_UNWANTED = (
+    "Bright tones, overexposed, static, blurred details, subtitles, style, works, paintings, images, static, overall "
+    "gray, worst quality, low quality, JPEG compression residue, ugly, incomplete, extra fingers, poorly drawn hands, "
+    "poorly drawn faces, deformed, disfigured, misshapen limbs, fused fingers, still picture, messy background, three "
+    "legs, many people in the background, walking backwards"
+)
+
+WAN = ModelSpec(
+    id="wan-2.2-ti2v-5b",
+    family="wan",
+    verbs=VERBS,
+    licence="Apache-2.0",
+    repo="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+    revision=PINS["Wan-AI/Wan2.2-TI2V-5B-Diffusers"],
+    # It was trained at 1280 x 704, which is 949 squared, and draws smaller ones less well: none below 832 x 448.
+    defaults=(("num_inference_steps", 50), ("guidance_scale", 5.0), ("side", 949), ("side_min", 610)),
+    options=(("vae_dtype", "float32"), ("lighter", "wan-2.2-ti2v-5b-streamed")),
+    dtype="auto-bfloat16",
+    bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
+    min_vram=32 * GB,
+    download_bytes=4 * _TRANSFORMER_PARAMETERS + _VAE_BYTES + _TEXT_ENCODER_BYTES,  # the transformer in float32
+)
+WAN_STREAMED = replace(
+    WAN,
+    id="wan-2.2-ti2v-5b-streamed",
+    options=(("vae_dtype", "float32"), ("text_encoder", "streamed")),
+    bytes=_DRAWING_BYTES,
+    min_vram=20 * GB,
+    host_bytes=_TEXT_ENCODER_BYTES,
+)
+
+
+class WanModel(DiffusionModel):
+    """Wan 2.2. `images[0]` moves; `frame_count` is 4 n + 1, else the pipeline draws the next such number below it."""
+
+    size_multiple = 32
+    draws_exclusively = True  # its autoencoder keeps the previous frames
+
+    def pipeline_class(self, verb: Verb) -> str:
+        """See `DiffusionModel.pipeline_class`."""
+        return "WanImageToVideoPipeline"
+
+    def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
+        """See `DiffusionModel.pipeline_inputs`."""
+        first = to_pillow(canvas.pad_onto(render.images[0]))
+        return {**size_arguments(canvas), "image": first, "num_frames": render.frame_count}
+
+    def count_arguments(self, count: int) -> dict[str, Any]:
+        """See `DiffusionModel.count_arguments`. The words of several clips come as rows of the embeddings."""
+        return {}
+
+    def read_output(self, output: Any) -> Any:
+        """See `DiffusionModel.read_output`. The frames of each clip follow one another."""
+        return output.frames.reshape(-1, *output.frames.shape[2:])
+
+    def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """See `DiffusionModel.encode_prompt`."""
+        embeds = {"prompt_embeds": self._read_words(view, prompt_text(render))}
+        if self.is_guided(render):
+            embeds["negative_prompt_embeds"] = self._read_words(view, render.negative_prompt or _UNWANTED)
+        return embeds
+
+    def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
+        """See `DiffusionModel.preview_latents`. Four moments of the clip, from left to right and top to bottom.
+
+        The first frame is not among them: the photo takes its place when everything is drawn.
+        """
+        import torch
+
+        config = self.pipe.vae.config
+        mean, deviation = (
+            torch.tensor(row).to(clean)[:, None, None, None] for row in (config.latents_mean, config.latents_std)
+        )
+        frames = clean[0] * deviation + mean
+        last = frames.shape[1] - 1
+        moments = torch.linspace(min(1, last), last, _SHOWN_MOMENTS).round().long().tolist()
+        tiles = [frames[:, n] for n in moments]
+        rows = [torch.cat(tiles[n : n + 2], dim=2) for n in range(0, _SHOWN_MOMENTS, 2)]
+        return torch.cat(rows, dim=1)
+
+    def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
+        """See `DiffusionModel.model_notices`."""
+        count = len(self.pipe.tokenizer(_clean_words(prompt_text(render)))["input_ids"])
+        if count <= _MAX_WORD_TOKENS:
+            return ()
+        return (
+            f"The model reads the first {_MAX_WORD_TOKENS} tokens of a prompt; the words after them had no effect.",
+        )
+
+    def _embed_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> Mapping[str, Any]:
+        embeds = super()._embed_prompt(view, render, canvas)
+        return {name: rows.repeat_interleave(len(render.seeds), dim=0) for name, rows in embeds.items()}
+
+    def _read_words(self, view: Any, words: str) -> Any:
+        """Embed words as the pipeline does, without the package ftfy, which it takes for granted: 1 x 512 x C."""
+        read = view.tokenizer(
+            [_clean_words(words)],
+            padding="max_length",
+            max_length=_MAX_WORD_TOKENS,
+            truncation=True,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        mask = read.attention_mask.to(self._device)
+        states = view.text_encoder(read.input_ids.to(self._device), mask).last_hidden_state
+        return states * mask[..., None].to(states)  # zeros behind the words
+
+
+def _clean_words(words: str) -> str:
+    return " ".join(words.split())
+
+
+class WanFamily(CheckpointFamily):
+    """The Wan checkpoints whose first frame is a photo."""
+
+    model_class = WanModel
+    pipeline_classes = ("WanPipeline", "WanImageToVideoPipeline")
+
+
+WAN_FAMILY = WanFamily((WAN, WAN_STREAMED))
