@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines.models.diffusion.speed_ups import check_speed_ups
 from pipelines.storage.connect import check_url
 
 SPACE_KEEP_DAYS = 1.0
@@ -136,6 +137,12 @@ class Settings(BaseSettings):
     watermark: bool = _flag(False, "put an invisible mark into pictures whose subject is not Exact")
     compile: bool = _flag(
         False, "compile the blocks of diffusion models: the first picture waits, later ones come faster"
+    )
+    speed: Annotated[str, AfterValidator(check_speed_ups)] = _flag(
+        "",
+        "speed-ups of diffusion models that change pictures or gain on some machines only, by name and with commas: "
+        "channels-last, step-cache, tf32, parallel-loading, attention=NAME (default: none)",
+        "NAMES",
     )
     commercial: bool = _flag(True, "hide models whose licence forbids commercial use (default: on)", "on|off")
     log: Annotated[Literal["text", "json"], Lowercase] = _flag(

@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor, TimeoutError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from pipelines.core.models import BatchingModel, ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.core.stream import Stream
 from pipelines.engines.cpu_slots import CANCEL_POLL_SECONDS, CpuSlots
-from pipelines.models import oom_fallback
+from pipelines.models import loading_progress, oom_fallback
 from pipelines.models.batch_size_tuner import CallKind
 from pipelines.models.devices import device_name, enter_device
 from pipelines.models.hub_download import OnFileProgress
@@ -45,6 +45,7 @@ class QueuedRender:
     on_begin: Callable[[ModelSpec], None]
     on_file: OnFileProgress | None
     on_compile: Callable[[], None] = lambda: None
+    on_load: loading_progress.OnPart = lambda done, total: None
     future: Future[RenderedImages] = field(default_factory=lambda: Future[RenderedImages]())
     parts: list[RenderedImages] = field(default_factory=list[RenderedImages])
     must_draw_alone: bool = False  # whether a shared call failed, so that the next one is not shared
@@ -96,7 +97,13 @@ class DynamicBatcher:
             spec_id: str, render: RenderRequest, on_step: oom_fallback.OnStep, on_begin: Callable[[ModelSpec], None]
         ) -> RenderedImages:
             request = QueuedRender(
-                spec_id, render, on_step, on_begin, on_file, lambda: stream.put(Step(0, 1, COMPILING_STAGE))
+                spec_id,
+                render,
+                on_step,
+                on_begin,
+                on_file,
+                lambda: stream.put(Step(0, 1, COMPILING_STAGE)),
+                lambda done, total: stream.put(Step(done, total, LOADING_STAGE)),
             )
             with slots.release_while(stream):
                 must_load = self._cache.must_load(spec_id)
@@ -171,7 +178,9 @@ class DynamicBatcher:
             return
         members.append(head := waiting[0])
         borrowed = self._cache.borrow_for_verb(head.spec_id, head.render.verb, head.on_file)
-        with enter_device(self._cache.device), borrowed as model:
+        with enter_device(self._cache.device), ExitStack() as stack:
+            with loading_progress.listening(lambda done, total: self._report_loading(head.spec_id, done, total)):
+                model = stack.enter_context(borrowed)
             found = _batch_key(model, head.render)
             if found is None:
                 self._draw_call(model, members, [head.remaining_seeds])
@@ -188,6 +197,15 @@ class DynamicBatcher:
             shares = _share_seeds([head, *others], self._batch_size(kind, image_count, tokens))
             members += others[: len(shares) - 1]
             self._draw_timed(model, members, shares, kind)
+
+    def _report_loading(self, spec_id: str, done: int, total: int) -> None:
+        """Tell those who wait for a model how much of it was read; raises `JobCancelled` where nobody waits."""
+        with self._lock:
+            waiting = [each for each in self._queue if each.spec_id == spec_id and not each.future.done()]
+        if not waiting:
+            raise JobCancelled
+        for request in waiting:
+            request.on_load(done, total)
 
     def _can_join(self, request: QueuedRender, head: QueuedRender, key: Hashable, model: Any) -> bool:
         if head.must_draw_alone or request.must_draw_alone:

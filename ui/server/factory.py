@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +30,7 @@ from pipelines.jobs.workers import Engine
 from pipelines.models import devices, hub, pinned_memory, profiles
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import Machine
+from pipelines.models.diffusion.speed_ups import prepare_process
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets.matting_choice import SMALLEST_NETS, fits_memory
 from pipelines.models.peak_memory import PeakMemory
@@ -154,7 +156,9 @@ def _build_ray_engine(settings: Settings, files: FileIndex) -> tuple[RayEngine, 
     )
     profile, _ = _choose_profile(settings, cluster.call_remotely(devices.detect_machine, options.gpus))
     local = LocalEngine(_make_cpu_cache(), files)
-    build_engine = partial(factory.make_worker_engine, among=1 if gpus else count, compile=settings.compile)
+    build_engine = partial(
+        factory.make_worker_engine, among=1 if gpus else count, compile=settings.compile, speed=settings.speed
+    )
     engine_class = RayDataEngine if settings.engine == "ray-data" else RayEngine
     return engine_class(cluster, local, files, build_engine, options), profile
 
@@ -192,7 +196,9 @@ def _build_local_engine(
     lanes = profiles.select_lanes(profile, cards, settings.devices) or (devices.detect_machine(),)
     cpu_precision.THIS_PROCESSOR.remember_in(settings.data / "precision.json")
     peaks, tuner = PeakMemory(settings.data / "peaks.json"), BatchSizeTuner(settings.data / "paces.json")
+    _prepare_libraries(settings)
     options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle, "among": len(lanes)}
+    options["speed"] = settings.speed
     options["check_licence"] = LicenceConfirmations(settings.owner_data).require_confirmed
     caches = [factory.make_cache(lane, lane.torch_device, peaks, tuner, **options) for lane in lanes]
     engines = [LocalEngine(cache, files, together=_max_batched_jobs(settings, device)) for cache in caches]
@@ -200,6 +206,13 @@ def _build_local_engine(
         return engines[0]
     log.info("%d GPUs, a worker on each", len(lanes))
     return MultiGpuEngine(engines)
+
+
+def _prepare_libraries(settings: Settings) -> None:
+    """Set what torch and diffusers read when they are imported; what the owner set stays."""
+    prepare_process(settings.speed)
+    if settings.compile:  # kept for the next start: torch's own place is emptied with the system's temporary files
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((settings.data / "compiled").absolute()))
 
 
 def _max_batched_jobs(settings: Settings, device: str) -> int:

@@ -12,6 +12,7 @@ Options of a spec that are read here:
 - `package`: a Python package that must be installed
 - `files`: the files of a model that is no pipeline
 - `compile`: a backend of `torch.compile`
+- those of `speed_ups`
 
 A component is given as a repository or folder, or as one file of it: `repo::file`.
 """
@@ -28,8 +29,8 @@ from typing import Any
 
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ModelSpec
-from pipelines.models import checkpoint, latent_preview, pinned_memory
-from pipelines.models.diffusion import cpu_layers
+from pipelines.models import checkpoint, latent_preview, loading_progress, pinned_memory
+from pipelines.models.diffusion import cpu_layers, speed_ups
 from pipelines.models.diffusion.pipeline import LOADING_LOCK, DiffusionModel, is_tiny_autoencoder
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 from pipelines.models.probes import cpu_precision
@@ -116,7 +117,9 @@ class CheckpointFamily:
         elif _text_encoder_mode(spec) == "int8":
             parts["text_encoder"] = _load_int8_encoder(files.folder, spec, device)
         # One by one, because a pipeline's own `device_map` takes "cuda" but no "cuda:1".
-        for name in (name for name in files.weights if name in _COMPONENTS and name in wanted and name not in parts):
+        names = [name for name in files.weights if name in _COMPONENTS and name in wanted and name not in parts]
+        for number, name in enumerate(names):
+            loading_progress.report_part(number, len(names))
             arguments = loading_arguments(spec, device, _component_dtype(spec, name))
             parts[name] = _load_component(files.folder, name, spec, **arguments)
         with LOADING_LOCK:
@@ -129,8 +132,13 @@ class CheckpointFamily:
             # The repeated blocks alone: most of the speed for a fraction of the compile time.
             net = getattr(pipe, "transformer", None) or pipe.unet
             net.compile_repeated_blocks(backend=options["compile"])
+            if speed_ups.is_picture_autoencoder(pipe.vae):
+                pipe.vae.decoder.compile(backend=options["compile"])
         elif device == "cpu" and hasattr(pipe, "unet"):
             use_cpu_layers(pipe.unet)
+        steps = int(dict(spec.defaults)["num_inference_steps"])
+        is_exclusive = self.model_class.draws_exclusively
+        speed_ups.apply_speed_ups(pipe, options, device, steps, draws_exclusively=is_exclusive)
         return pipe
 
     def _load_preview_decoder(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import wait_for_result
+from pipelines.models.diffusion import loader
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.provenance.c2pa import read_source_type
@@ -170,6 +173,32 @@ def test_a_job_that_reads_its_checkpoint_says_so_and_the_next_does_not(studio: D
         stages = [step.stage for step in steps if isinstance(step, Step)]
         assert (LOADING_STAGE in stages) == loads
         assert DRAWS in stages
+        told = [(step.index, step.total) for step in steps if isinstance(step, Step) and step.stage == LOADING_STAGE]
+        assert told == ([(0, 1), (0, 3), (1, 3), (2, 3)] if loads else [])
+
+
+def test_reading_ends_between_two_parts_where_nobody_waits_any_more(
+    studio: DiffusionStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.cache.unload_model("tiny-sd")
+    read, is_stopped, load_component = list[str](), threading.Event(), loader._load_component
+
+    def load_once_stopped(folder: Path, name: str, *args: Any, **arguments: Any) -> Any:
+        read.append(name)
+        assert is_stopped.wait(20)
+        return load_component(folder, name, *args, **arguments)
+
+    monkeypatch.setattr(loader, "_load_component", load_once_stopped)
+    watch = studio.jobs.watch(job_id := studio.jobs.submit(studio.make_scene_job()))
+    next(event for event in watch if isinstance(event, Step) and event.stage == LOADING_STAGE and event.total == 3)
+    studio.jobs.cancel(job_id)
+    with pytest.raises(JobCancelled):
+        wait_for_result(watch)
+    is_stopped.set()
+    studio.engine._batcher._device_thread.submit(lambda: None).result(20)
+    assert len(read) == 1
+    studio.run_job(studio.make_scene_job())
+    assert len(read) == 1 + 3
 
 
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")

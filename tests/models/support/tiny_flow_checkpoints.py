@@ -326,7 +326,7 @@ def tiny_wan(folder: Path) -> Path:
         text_dim=16,
         freq_dim=16,
         ffn_dim=32,
-        num_layers=1,
+        num_layers=2,
     )
     _randomise_zeros(transformer)
     encoder = UMT5EncoderModel(
