@@ -104,6 +104,8 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         _wire_send_to(tabs, events)
         _wire_apply_to_folder(tabs, events, built["batch"])
         start.wire(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
+        for each in events:
+            each.offer_batch_rows(built["batch"].batches)
         built["batch"].wire_open_row(tabs, library.wire_reuse(tabs, events))
         library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         _wire_settings_link(page, tabs, events, service)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.batch.batch_table import Batch, BatchRow, BatchTable, RowState, SeedPolicy
-from pipelines.batch.jobs_file import TABLE_SUFFIXES, ParsedRow, parse_jobs_file, read_jobs_file
+from pipelines.batch.jobs_file import MAX_ROW_COUNT, TABLE_SUFFIXES, ParsedRow, parse_jobs_file, read_jobs_file
 from pipelines.batch.picture_source import NoPictures, PictureSource, ZipSource, open_picture_source
 from pipelines.batch.row_values import BatchPlan, check_rows, order_row, resolve_saved_items, rows_from_pictures
 from pipelines.core.errors import BadInput, NotFound, StudioError
@@ -26,6 +26,9 @@ from pipelines.service.orders import StudioService
 from pipelines.storage.disk_space import ReservedSpace, translate_disk_full
 
 log = logging.getLogger(__name__)
+
+OUTPUT_FILE_KEYS = ("output_file_id", "error_file_id")
+"""Where `about` has the files of answers that were written for the API; without them they are written again."""
 
 DISK_FULL_NOTE = "The disk is full. Make room, then resume: nothing is lost, and no row is done twice."
 STORE_AWAY_NOTE = (
@@ -149,6 +152,44 @@ class BatchService:
                 self.table.set_state(batch_id, "running")
         self.jobs.request_refill()
         return count
+
+    def get_row(self, batch_id: str, row: int, owner: str) -> RowState:
+        """Return a row of the owner's batch. Raises `NotFound`."""
+        batch = self.get_batch(batch_id, owner)
+        found = self.table.list_rows(batch.id, row - 1, limit=1) if 0 < row <= MAX_ROW_COUNT else []
+        if not found or found[0].row != row:
+            raise NotFound("This batch has no such row.")
+        return found[0]
+
+    def replace_row(self, batch_id: str, row: int, job_id: str, owner: str) -> RowState:
+        """Put a finished picture of the owner's into a row that has one; what stood there stays in the library.
+
+        Everything that is made of the batch from then on has the new picture. To undo it, put the earlier job back.
+        Raises `NotFound` for a batch, row or job that is not there or not the owner's, `BadInput` for a row without a
+        picture, a job that is not finished or of another tool, and one that stands in another row.
+        """
+        with self.table.transaction():
+            now = self.get_row(batch_id, row, owner)
+            job = self.jobs.table.get_row(job_id)
+            if job is None or job.owner != owner or job.draft or job.helper:
+                raise NotFound("There is no such job, or it is not yours.", param="job_id")
+            if now.status != "done" or now.job_id is None:
+                raise BadInput(f"Row {row} has no picture that could be replaced.")
+            if job.status != "done":
+                raise BadInput("Only a finished picture can stand in a batch.", param="job_id")
+            if job.tool != now.tool:
+                message = f"This picture is not of the row's tool, {self.service.find_tool(now.tool).title}."
+                raise BadInput(message, param="job_id")
+            if job.id == now.job_id:
+                return now
+            if job.batch_id is not None:
+                raise BadInput("This picture stands in another row.", param="job_id")
+            self.table.replace_job(batch_id, row, now.job_id, job_id)
+            batch = self.get_batch(batch_id, owner)
+            about = {name: value for name, value in batch.about.items() if name not in OUTPUT_FILE_KEYS}
+            if about != batch.about:
+                self.table.set_about(batch_id, about)  # the next answer about the batch writes them with this picture
+        return self.get_row(batch_id, row, owner)
 
     def forget_batch(self, batch_id: str) -> None:
         """Cancel a batch and delete its rows and uploads; finished jobs stay in the library."""

@@ -30,12 +30,12 @@ from pipelines.core.errors import InvalidParams, StudioError, error_from_json, e
 from pipelines.core.params import JSON
 from pipelines.jobs.table import JobTable
 from pipelines.storage.database import Row
-from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, select_page
+from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, ROW_REPLACEMENTS, select_page
 
 BatchState = Literal["reading", "ready", "running", "paused", "cancelled", "done"]
 SeedPolicy = Literal["same", "row"]
 
-_B, _R = BATCHES.c, BATCH_ROWS.c
+_B, _R, _E = BATCHES.c, BATCH_ROWS.c, ROW_REPLACEMENTS.c
 _IS_JOB_OF_ROW = and_(JOBS.c.batch_id == _R.batch, JOBS.c.batch_row == _R.row)
 _HAS_NO_JOB = ~exists().where(_IS_JOB_OF_ROW)
 _STATUS = case((_R.state == "given", JOBS.c.status), (_R.state == "refused", "failed"), else_=_R.state).label("status")
@@ -111,6 +111,14 @@ class RowState:
     cells: dict[str, JSON]
 
 
+@dataclass(frozen=True)
+class Replacement:
+    """A job that stood in a row before, and the Unix time at which another one took its place."""
+
+    job_id: str
+    replaced_at: float
+
+
 class BatchTable:
     """Batches and rows, on the queue's connection and lock. `home` is the id of the folder with the pictures."""
 
@@ -156,6 +164,7 @@ class BatchTable:
         """Delete a batch and its rows, but not its jobs."""
         with self.transaction():
             self._db.execute(delete(BATCH_ROWS).where(_R.batch == batch_id))
+            self._db.execute(delete(ROW_REPLACEMENTS).where(_E.batch == batch_id))
             self._db.execute(delete(BATCHES).where(_B.id == batch_id))
 
     def set_state(self, batch_id: str, state: BatchState, note: str = "") -> None:
@@ -224,6 +233,31 @@ class BatchTable:
             self._db.execute(jobs.where(JOBS.c.status.in_(ended)))
             return self._db.execute(rows.where(is_left).values(state="waiting", tries=0, error=None))
 
+    def replace_job(self, batch_id: str, row: int, old_job_id: str, job_id: str) -> None:
+        """Put a finished job into the row of another one, which is remembered and stays without a row.
+
+        A job that stood there before takes its place again, and what came after it is forgotten.
+        """
+        earlier = self.list_replacements(batch_id).get(row, [])
+        its_time = next((each.replaced_at for each in earlier if each.job_id == job_id), None)
+        is_row = and_(_E.batch == batch_id, _E.row == row)
+        entry = {"batch": batch_id, "row": row, "job": old_job_id, "replaced": time.time()}
+        with self.transaction():
+            for each, slot in ((old_job_id, (None, None)), (job_id, (batch_id, row))):
+                self._db.execute(update(JOBS).where(JOBS.c.id == each).values(batch_id=slot[0], batch_row=slot[1]))
+            if its_time is None:
+                self._db.execute(insert(ROW_REPLACEMENTS).values(entry))
+            else:
+                self._db.execute(delete(ROW_REPLACEMENTS).where(is_row, _E.replaced >= its_time))
+
+    def list_replacements(self, batch_id: str) -> dict[int, list[Replacement]]:
+        """Return, by row, what stood there before, the first one first; only rows that were replaced."""
+        query = select(ROW_REPLACEMENTS).where(_E.batch == batch_id).order_by(_E.row, _E.replaced)
+        found: dict[int, list[Replacement]] = {}
+        for entry in self._db.fetch_rows(query):
+            found.setdefault(entry.row, []).append(Replacement(entry.job, entry.replaced))
+        return found
+
     def get_batch(self, batch_id: str) -> Batch | None:
         """Return the batch, or None."""
         row = self._db.fetch_row(_ONE_BATCH, {"batch_id": batch_id})
@@ -244,8 +278,8 @@ class BatchTable:
         return {row.status or "waiting": row.n for row in counts}
 
     def finish_times(self, batch_id: str) -> list[float]:
-        """Return the Unix times at which the last thirty rows were done, newest first."""
-        done = select(JOBS.c.finished).where(JOBS.c.batch_id == batch_id, JOBS.c.status == "done")
+        """Return the Unix times at which the batch did its last thirty rows, newest first, without replacements."""
+        done = select(JOBS.c.finished).where(JOBS.c.batch_id == batch_id, JOBS.c.status == "done", JOBS.c.batch == 1)
         return [row.finished for row in self._db.fetch_rows(done.order_by(JOBS.c.finished.desc()).limit(30))]
 
     def list_rows(
@@ -271,6 +305,14 @@ class BatchTable:
         order = JOBS.c.finished.desc() if newest else _R.row
         rows = self._db.fetch_rows(query.order_by(order).limit(limit).offset(skip))
         return [_to_row_state(row) for row in rows]
+
+    def iter_receipts(self, batch_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the receipt of every finished row, in order."""
+        after, is_done = 0, and_(JOBS.c.batch_id == batch_id, JOBS.c.status == "done")
+        query = select(JOBS.c.batch_row, JOBS.c.result).where(is_done).order_by(JOBS.c.batch_row).limit(CHUNK_ROW_COUNT)
+        while rows := self._db.fetch_rows(query.where(JOBS.c.batch_row > after)):
+            yield from (json.loads(row.result)["receipt"] for row in rows)
+            after = rows[-1].batch_row
 
     def iter_rows(self, batch_id: str) -> Iterator[BatchRow]:
         """Yield every row as it was requested, with the error that was found when it was read."""

@@ -9,12 +9,13 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from pipelines.batch.batch_service import BatchService
-from pipelines.batch.batch_table import RowState
+from pipelines.batch.batch_table import Replacement, RowState
 from pipelines.codecs.encode import FILE_EXTENSIONS
 from pipelines.core.job import File
 from pipelines.core.params import JSON
@@ -36,6 +37,7 @@ MANIFEST_COLUMNS = (
     "error",
     "cutout_uncertainty",
     "label_changes",
+    "replaced",
 )
 MANIFEST_NAME = "manifest.csv"
 SET_ASIDE_FOLDER = "set-aside"
@@ -79,8 +81,15 @@ def write_manifest(batches: BatchService, batch_id: str, out: IO[str]) -> None:
     """Write a line for every row, one at a time."""
     writer = csv.writer(out)
     writer.writerow(MANIFEST_COLUMNS)
+    replacements = batches.table.list_replacements(batch_id)
     for row in batches.iter_rows(batch_id):
-        writer.writerow([escape_spreadsheet_formula(cell) for cell in _manifest_row(batches, row)])
+        replaced = format_replaced(replacements.get(row.row, ()))
+        writer.writerow([escape_spreadsheet_formula(cell) for cell in (*_manifest_row(batches, row), replaced)])
+
+
+def format_replaced(earlier: Sequence[Replacement]) -> str:
+    """Return when a row's picture was last replaced by another, such as `2026-11-28T03:40:00Z`; "" where it was not."""
+    return f"{datetime.fromtimestamp(earlier[-1].replaced_at, UTC):%Y-%m-%dT%H:%M:%SZ}" if earlier else ""
 
 
 def _manifest_row(batches: BatchService, row: RowState) -> list[object]:

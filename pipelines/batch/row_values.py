@@ -51,8 +51,12 @@ def _find_faults(plan: BatchPlan, parsed: ParsedRow, is_duplicate: bool, service
         yield RowFault(parsed.row, KEY_COLUMN, f"An id has at most {MAX_KEY_CHARS} characters.")
     if is_duplicate:
         yield RowFault(parsed.row, KEY_COLUMN, "Another row above has this id.")
+    tool_id = str(parsed.cells.get(TOOL_COLUMN) or plan.tool)
+    if not tool_id:
+        yield RowFault(parsed.row, TOOL_COLUMN, "This row names no tool, and none was chosen for all rows.")
+        return
     try:
-        tool = service.find_tool(str(parsed.cells.get(TOOL_COLUMN) or plan.tool))
+        tool = service.find_tool(tool_id)
     except NotFound as error:
         yield replace(RowFault.from_error(parsed.row, error), column=TOOL_COLUMN)
         return

@@ -24,7 +24,8 @@ class Job(BaseModel):
     ordered it for its own use, so no list shows it. `watermark`: pictures that are not Exact get the invisible mark.
     `closer`: a draft that waits for every net, so that its cut-out is that of the finished picture.
     `waited`: the caller waits on the connection, so a power cut ends both and no write has to reach the disk at once.
-    `label` is what the photo was called, in safe characters, for the names of the files.
+    `label` is what the photo was called, in safe characters, for the names of the files. `for_row` is the batch and the
+    row whose picture was open on the page when this one was ordered, so that it can take that one's place.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +48,7 @@ class Job(BaseModel):
     adapters: dict[str, float] = Field(default_factory=dict)
     waited: bool = False
     label: str = ""
+    for_row: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

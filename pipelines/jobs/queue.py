@@ -24,7 +24,8 @@ FINISHED_STATUSES = ("done", "failed", "cancelled")
 class JobRow:
     """The state of a job. `position` is 1 for the next job, 0 for one that does not wait.
 
-    `error` has `code`, `message` and `param`. `attempts` counts the failed attempts of a batch row.
+    `error` has `code`, `message` and `param`. `attempts` counts the failed attempts of a batch row. `slot` is the batch
+    and the row in which the picture stands, if any.
     """
 
     job: Job
@@ -38,6 +39,7 @@ class JobRow:
     finished: float | None
     attempts: int = 0
     starred: bool = False
+    slot: tuple[str, int] | None = None
 
 
 AdmissionCheck = Callable[[Job, Callable[[str], int]], None]
@@ -235,6 +237,7 @@ class JobQueue:
             finished=row.finished,
             attempts=row.attempts,
             starred=bool(row.starred),
+            slot=None if row.batch_id is None else (row.batch_id, row.batch_row),
         )
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from pipelines.core.errors import NotFound
 from pipelines.jobs.table import JobTable
 from pipelines.storage.file_index import FileIndex
-from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, SAVED_ITEMS, TEAM_MEMBERS, TEAMS
+from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, ROW_REPLACEMENTS, SAVED_ITEMS, TEAM_MEMBERS, TEAMS
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,8 @@ def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:
         with table.db.transaction():
             table.db.execute(_DELETE_JOB, [{"job_id": job_id} for job_id in unit.ids])
             if unit.batch is not None:
-                table.db.execute(delete(BATCH_ROWS).where(BATCH_ROWS.c.batch == unit.batch))
+                for rows in (BATCH_ROWS, ROW_REPLACEMENTS):
+                    table.db.execute(delete(rows).where(rows.c.batch == unit.batch))
                 table.db.execute(delete(BATCHES).where(BATCHES.c.id == unit.batch))
         deleted += len(unit.ids)
     return deleted

@@ -89,6 +89,16 @@ BATCH_ROWS = Table(
 )
 Index("batch_rows_by_state", BATCH_ROWS.c.state, BATCH_ROWS.c.batch, BATCH_ROWS.c.tries, BATCH_ROWS.c.row)
 
+ROW_REPLACEMENTS = Table(
+    "row_replacements",
+    _METADATA,
+    *_columns(Text, "batch job"),
+    *_columns(BigInteger, "row"),
+    *_columns(Float, "replaced"),
+    PrimaryKeyConstraint("batch", "row", "job"),
+)
+"""The jobs that stood in a row of a batch before, each with the Unix time at which another took its place."""
+
 WEBHOOKS = Table(
     "webhooks",
     _METADATA,
@@ -139,7 +149,7 @@ TEAM_MEMBERS = Table(
 Index("team_members_of_team", TEAM_MEMBERS.c.team, TEAM_MEMBERS.c.created)
 """`invite` is what a link carries: of a team for everybody, of a member who was asked again for that member once.
 `own_link` is that of the page where a member sees and deletes what was sent. `photo` is empty for who was refused."""
-JOB_TABLES = (JOBS, BATCHES, BATCH_ROWS, WEBHOOKS, WEBHOOK_OWNERS, SAVED_ITEMS, TEAMS, TEAM_MEMBERS)
+JOB_TABLES = (JOBS, BATCHES, BATCH_ROWS, ROW_REPLACEMENTS, WEBHOOKS, WEBHOOK_OWNERS, SAVED_ITEMS, TEAMS, TEAM_MEMBERS)
 
 # ------------------------------------------------------------ files.sqlite3
 

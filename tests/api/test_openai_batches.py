@@ -147,6 +147,36 @@ def test_a_tools_own_route_is_an_endpoint_and_its_answers_are_job_objects(client
     assert answer["files"][0]["url"].startswith("http")
 
 
+def test_a_better_job_takes_a_rows_place_in_the_output_file(here: ServedApp, client: openai.OpenAI) -> None:
+    url = "/v1/tools/background"
+    done = ended(
+        client, begun(client, lines({"prompt": "a", "seed": 1}, {"prompt": "a", "fault": "no_face"}, url=url), url)
+    )
+    first = told(client, done.output_file_id)["r0"]["body"]["id"]
+    with here.open_client() as http:
+        row_url = f"/v1/batches/{done.id}/rows/1"
+        before = http.get(row_url).json()
+        assert (before["object"], before["custom_id"], before["job_id"]) == ("batch.row", "r0", first)
+        assert (before["replaced_at"], before["earlier_job_ids"]) == (None, [])
+        better = http.post(url, json={"prompt": "a", "seed": 2}).json()["id"]
+        after = http.post(row_url, json={"job_id": better}).json()
+        assert (after["job_id"], after["earlier_job_ids"]) == (better, [first])
+        assert after["replaced_at"] >= done.created_at
+        assert told(client, client.batches.retrieve(done.id).output_file_id)["r0"]["body"]["id"] == better
+        undone = http.post(row_url, json={"job_id": first}).json()
+        assert (undone["job_id"], undone["earlier_job_ids"]) == (first, [])
+        refused = [
+            (row_url, {}, 422, "job_id"),
+            (row_url, {"job_id": "job-none"}, 404, "job_id"),
+            (f"/v1/batches/{done.id}/rows/2", {"job_id": better}, 400, None),
+            (f"/v1/batches/{done.id}/rows/3", {"job_id": better}, 404, None),
+            ("/v1/batches/batch-none/rows/1", {"job_id": better}, 404, None),
+        ]
+        for where, body, status, param in refused:
+            answer = http.post(where, json=body)
+            assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
+
+
 def test_cancel_ends_it_and_keeps_what_is_done(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.pause = 0.02
     batch = begun(client, lines(*({"prompt": str(n)} for n in range(30))))

@@ -14,7 +14,8 @@ from pipelines.batch.batch_service import BatchOptions, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
-from pipelines.storage.schema import BATCH_ROWS
+from pipelines.core.job import result_to_json
+from pipelines.storage.schema import BATCH_ROWS, JOBS
 from tests.browser.studio_page import (
     ServedPage,
     delete_visitor_jobs,
@@ -32,6 +33,12 @@ from ui.i18n import translate
 from ui.tool_tab.text import describe_doubt
 
 TOOL_IDS = ("cutout", "product")
+
+
+def choose_tool(page: Page, title: str | re.Pattern[str]) -> None:
+    """Choose what to make of all rows."""
+    page.locator("#batch-which input").click()
+    page.get_by_role("option", name=title).click()
 
 
 def drop_table(page: Page, studio: ServedPage, folder: Path, table: str) -> None:
@@ -184,6 +191,7 @@ def run_doubted_batch(page: Page, studio: ServedPage) -> list[str]:
     """Two rows of the first tool, whose cut-outs are doubted, done and on the sheet; returns what is said of each."""
     page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
+    choose_tool(page, re.compile("Product Photos|Produktfotos"))
     page.locator("#batch-files input[type=file]").first.set_input_files([EXAMPLES / f"{name}.jpg" for name in DOUBTED])
     expect(page.locator("#batch-files")).to_contain_text(DOUBTED[1])
     page.locator("#batch-start").click()
@@ -223,6 +231,149 @@ def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio:
         page.locator("#product-box .dbx-doubt button").tap()
         expect(page.locator("#product-box .dbx-point-bar")).to_be_visible()
         page.locator("#product-box [data-do=done]").tap()
+
+
+def repair_by_pointing(page: Page, tool: str, x: float, y: float) -> None:
+    """Point at what belongs, once, and close the panel."""
+    box = page.locator(f"#{tool}-box")
+    box.locator("[data-do=start]").click()
+    expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
+    frame = box.locator(".dbx-point-layer").bounding_box()
+    assert frame is not None
+    page.mouse.click(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
+    expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
+    box.locator("[data-do=done]").click()
+    expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")
+
+
+def download_rows(page: Page) -> tuple[dict[str, bytes], list[dict[str, str]]]:
+    """The pictures of the ZIP by name, and the manifest's rows."""
+    with page.expect_download() as caught:
+        page.locator("#batch-save").click()
+    with zipfile.ZipFile(caught.value.path()) as out:
+        rows = csv.DictReader(io.StringIO(out.read("manifest.csv").decode("utf-8-sig")))
+        return {name: out.read(name) for name in out.namelist() if name.endswith(".png")}, list(rows)
+
+
+def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_back(
+    page: Page, studio: ServedPage
+) -> None:
+    run_doubted_batch(page, studio)
+    before, _ = download_rows(page)
+    old_ids = {row.job.id for row in studio.service.jobs.list_jobs("local", 9)}
+    page.locator("#batch-sheet button").first.click()
+    line, put = page.locator("#product-batch-row"), page.locator("#product-put")
+    expect(line).to_contain_text("From your batch, row 1 · astronaut.jpg")
+    expect(put).to_be_hidden()  # the shown picture is the one in the batch
+    wait_until(studio.is_idle, 60)
+    repair_by_pointing(page, "product", 0.3, 0.9)
+    expect(put).to_be_hidden()  # a draft is no picture for a batch
+    wait_until(studio.is_idle, 60)
+    page.locator("#product-generate").click()
+    expect(put).to_have_text("Put it into the batch")
+    page.reload()
+    expect(put).to_have_text("Put it into the batch")  # a reload forgets nothing
+    put.click()
+    expect(put).to_have_text("Put the earlier one back")
+    expect(line).to_contain_text("Now in your batch, row 1")
+
+    line.locator("a").click()
+    expect(page.locator("#batch-sheet li").first.locator("em")).to_have_text("Replaced")
+    expect(page.locator("#batch-sheet em")).to_have_count(1)
+    after, rows = download_rows(page)
+    (new,) = (row for row in studio.service.jobs.list_jobs("local", 9) if row.job.id not in old_ids)
+    assert new.result is not None
+    assert after["00001-astronaut.png"] == studio.service.files.local_path(new.result.files[0].id).read_bytes()
+    assert after["00001-astronaut.png"] != before["00001-astronaut.png"]
+    assert after["00002-chelsea.png"] == before["00002-chelsea.png"]
+    assert [bool(row["replaced"]) for row in rows] == [True, False]
+    assert old_ids <= {row.job.id for row in studio.service.jobs.list_jobs("local", 9)}  # in the Library
+
+    page.locator("#batch-sheet button").first.click()
+    put.click()
+    expect(put).to_have_text("Put it into the batch")
+    line.locator("a").click()
+    expect(page.locator("#batch-sheet em")).to_have_count(0)
+    assert download_rows(page)[0] == before
+
+
+def test_the_line_of_a_row_goes_with_its_photo_and_with_new(page: Page, studio: ServedPage) -> None:
+    run_doubted_batch(page, studio)
+    line = page.locator("#product-batch-row p")
+    for leave in ("#product-example-coffee", "#product-new"):
+        page.goto(f"{studio.url}/#batch")
+        page.locator("#batch-sheet button").first.click()
+        expect(line).to_be_visible()
+        expect(page.locator("#product-new")).to_be_enabled()
+        page.locator(leave).click()
+        expect(line).to_have_count(0)
+        wait_until(studio.is_idle, 60)
+
+
+def test_each_check_says_why_to_eyes_and_ears(page: Page, studio: ServedPage) -> None:
+    told = run_doubted_batch(page, studio)
+    for n, button in enumerate(page.locator("#batch-sheet button").all()):
+        expect(button.locator("small")).to_contain_text(told[n])
+        expect(button).to_have_attribute("title", re.compile(re.escape(told[n])))
+        expect(button).to_have_accessible_name(re.compile(rf"{DOUBTED[n]}\.jpg Check {re.escape(told[n])}"))
+    expect(page.locator("#batch-stage")).to_contain_text("2 to check")
+
+
+def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    batch_id = run_batch(studio, tmp_path, 3)
+    jobs = studio.service.jobs
+    for row, uncertainty in ((1, 0.2), (2, 0.7), (3, 0.9)):
+        job = jobs.get_job(BatchService(studio.service).get_row(batch_id, row, "local").job_id or "")
+        assert job is not None
+        assert job.result is not None
+        job.result.receipt["cutout_uncertainty"] = uncertainty
+        told = {"result": json.dumps(result_to_json(job.result))}
+        jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
+    page.goto(f"{studio.url}/#batch")
+    stage = page.locator("#batch-stage")
+    expect(stage).to_contain_text("Done: 3 of 3 rows · 2 to check · 2 set aside")
+    expect(page.locator("#batch-aside")).to_contain_text("2 set aside. In the ZIP they lie in the folder set-aside.")
+    page.get_by_role("button", name="Uncertain cut-outs").click()
+    threshold = page.locator("#batch-set-aside input")
+    expect(threshold).to_have_value("0.5")
+    threshold.fill("0.1")
+    threshold.blur()
+    expect(stage).to_contain_text("3 set aside")
+    assert sorted(name.split("/")[0] for name in download_rows(page)[0]) == ["set-aside"] * 3
+    threshold.fill("1")
+    threshold.blur()
+    expect(stage).not_to_contain_text("set aside")
+    expect(page.locator("#batch-aside")).to_have_text("")
+
+
+def test_no_tool_is_chosen_for_anybody_and_start_asks_for_one(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    page.goto(f"{studio.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    expect(page.locator("#batch-which input")).to_have_value("Choose what to make")
+    expect(page.locator("#batch-consent")).to_be_hidden()
+    picture = write_picture(tmp_path / "a.png", 40)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(picture, "a.png")
+    for path in (picture, tmp_path / "a.zip"):
+        page.locator("#batch-files input[type=file]").first.set_input_files(path)
+        expect(page.locator("#batch-stage")).to_contain_text("1 file. Choose a tool: Professional Headshots")
+        page.locator("#batch-start").click()
+        expect(page.locator("#batch-stage")).to_contain_text("Choose a tool first")
+        page.locator("#batch-files").get_by_label("Clear").click()
+        expect(page.locator("#batch-stage")).to_contain_text("Drop pictures")
+    page.locator("#batch-files input[type=file]").first.set_input_files(picture)
+    expect(page.locator("#batch-stage")).to_contain_text("1 file. Choose a tool")
+    choose_tool(page, "Slow Motion")
+    expect(page.locator("#batch-stage")).to_contain_text("1 file. Start makes a picture of each row")
+    choose_tool(page, "Choose what to make")
+    page.locator("#batch-files").get_by_label("Clear").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Drop pictures")
+    (tmp_path / "jobs.csv").write_text("photo,tool,steps\na.png,slow,1\na.png,,1\n")
+    page.locator("#batch-files input[type=file]").first.set_input_files([tmp_path / "jobs.csv", picture])
+    expect(page.locator("#batch-files")).to_contain_text("jobs")
+    page.locator("#batch-check").click()
+    expect(page.locator("#batch-told")).to_contain_text("2 rows checked: 1 can be done, 1 cannot.")
+    expect(page.locator("#batch-told")).to_contain_text("This row names no tool, and none was chosen for all rows.")
 
 
 def drop_files(page: Page, where: str, *paths: Path) -> None:

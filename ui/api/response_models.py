@@ -95,6 +95,14 @@ BATCH = _object({
     "metadata": {"type": ["object", "null"]},
     "note": {**_MAYBE_TEXT, "description": "Why it stands still, where it does."},
 })  # fmt: skip
+BATCH_ROW = _object({
+    "id": _TEXT, "object": {"const": "batch.row"}, "batch_id": _TEXT, "row": {"type": "integer", "minimum": 1},
+    "custom_id": _TEXT, "tool": _TEXT,
+    "status": {"enum": ["waiting", "queued", "running", "done", "failed", "cancelled", "deleted"]},
+    "job_id": _MAYBE_TEXT, "error": {"type": ["object", "null"]},
+    "replaced_at": {**_MAYBE_COUNT, "description": "When the last replacement was made; null where there was none."},
+    "earlier_job_ids": {"type": "array", "items": _TEXT},
+})  # fmt: skip
 KEY = _object({
     "id": _TEXT, "object": {"const": "key"}, "name": _TEXT, "begins_with": _TEXT,
     "scopes": {"type": "array", "items": {"enum": ["read", "create", "admin"]}},
@@ -157,8 +165,8 @@ IMAGE_EVENT: dict[str, Any] = {
     ],
 }
 PARTS: dict[str, dict[str, Any]] = {
-    "Job": JOB, "File": FILE, "Page": PAGE, "Images": IMAGES, "Batch": BATCH, "Key": KEY, "Share": SHARE,
-    "Deleted": DELETED, "Passport": PASSPORT, "Look": LOOK, "Looks": LOOKS,
+    "Job": JOB, "File": FILE, "Page": PAGE, "Images": IMAGES, "Batch": BATCH, "BatchRow": BATCH_ROW, "Key": KEY,
+    "Share": SHARE, "Deleted": DELETED, "Passport": PASSPORT, "Look": LOOK, "Looks": LOOKS,
     "Team": TEAM, "TeamMember": TEAM_MEMBER,
     "Event": EVENT, "ImageEvent": IMAGE_EVENT,
 }  # fmt: skip
@@ -170,6 +178,8 @@ SCHEMA_OF_ROUTE: dict[tuple[str, str], str] = {
     ("post", "/batches"): "Batch",
     ("get", "/batches/{batch_id}"): "Batch",
     ("post", "/batches/{batch_id}/cancel"): "Batch",
+    ("get", "/batches/{batch_id}/rows/{row}"): "BatchRow",
+    ("post", "/batches/{batch_id}/rows/{row}"): "BatchRow",
     ("post", "/keys"): "Key",
     ("get", "/keys/{key_id}"): "Key",
     ("post", "/keys/{key_id}"): "Key",

@@ -19,7 +19,15 @@ from pipelines.batch.batch_service import BatchOptions, BatchService, new_batch_
 from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template
-from pipelines.batch.manifest import link_or_copy, list_cutouts, result_files, row_label, save_zip
+from pipelines.batch.manifest import (
+    NEVER_SET_ASIDE,
+    format_replaced,
+    link_or_copy,
+    list_cutouts,
+    result_files,
+    row_label,
+    save_zip,
+)
 from pipelines.batch.picture_source import check_name
 from pipelines.batch.row_values import BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
@@ -65,6 +73,7 @@ class BatchTabEvents:
         self.access = access
         self.batches = BatchService(service)
         self._reading = threading.BoundedSemaphore(2)
+        self._read_doubts = lru_cache(maxsize=16)(self._count_doubts)
         self._thumbnail = lru_cache(maxsize=1024)(self._encode_thumbnail)  # a few kilobytes each
 
     def wire(self, gradio_tab: gr.Tab) -> None:
@@ -94,13 +103,13 @@ class BatchTabEvents:
             self._listen(tab.make_zip.click, self.make_zip, [tab.batch_id, tab.set_aside]), tab.download
         )
         for listener in (tab.list_cutouts.click, tab.set_aside.change):
-            self._listen(listener, self.list_uncertain_cutouts, [tab.batch_id, tab.set_aside])
+            self._listen(listener, self.list_uncertain_cutouts, [*shown, tab.set_aside])
         for listener in (tab.files.upload, tab.files.clear):
-            self._listen(listener, self.show_files, [*shown, tab.files])
+            self._listen(listener, self.show_files, [*shown, tab.files, tab.tool])
         self._listen(tab.timer.tick, self.refresh, shown)
         self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])
         self._listen(tab.refresh.click, self.show_newer_batch, shown)
-        self._listen(tab.tool.input, self.choose_tool, [tab.tool])
+        self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool])
 
     def _listen(self, listener: Any, handler: Any, inputs: list[Component]) -> Any:
         return listener(handler, inputs, self.tab.list_components(), **PRIVATE_EVENT)
@@ -129,19 +138,23 @@ class BatchTabEvents:
     # ------------------------------------------------------------ create
 
     def show_files(
-        self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]]
+        self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]], tool_id: str
     ) -> Updates:
         """Say what happens next with dropped files; a batch that runs keeps its line."""
         batch = self._find_own_batch(batch_id, request)
         if batch is not None and batch.state in ("running", "paused"):
             return {self.tab.report: gr.skip()}
         names = f"{len(files)} files" if len(files) > 1 else "1 file"
-        line = f"{names}. {text.FILES_TEXT}" if files else text.IDLE_TEXT
+        next_text = text.FILES_TEXT if tool_id else text.NO_TOOL_TEXT
+        line = f"{names}. {next_text}" if files else text.IDLE_TEXT
         return {self.tab.status: tool_tab_text.render_status(line), self.tab.report: ""}
 
-    def choose_tool(self, request: gr.Request, tool_id: str) -> Updates:
+    def choose_tool(
+        self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]], tool_id: str
+    ) -> Updates:
         """Show the looks, the brand kits and the template of another tool."""
         return {
+            **(self.show_files(request, batch_id, state, files, tool_id) if files else {}),
             self.tab.preset: build_look_choice(self.service, tool_id),
             self.tab.brand_kit: build_brand_kit_choice(self.service, tool_id, self.access.identify_visitor(request)),
             self.tab.consent: gr.Checkbox(visible=needs_consent(self.service, tool_id)),
@@ -165,11 +178,13 @@ class BatchTabEvents:
         }
 
     def _write_template(self, tool_id: str) -> gr.DownloadButton:
+        if not tool_id:
+            return gr.DownloadButton(visible=False)
         tool = self.service.find_tool(tool_id)
         path = Path(self.tab.template.GRADIO_CACHE) / "batch-templates" / f"{tool.id}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(csv_template(tool), encoding="utf-8")
-        return gr.DownloadButton(value=str(path))
+        return gr.DownloadButton(value=str(path), visible=True)
 
     def check_rows(self, request: gr.Request, batch_id: str, state: BatchTabState, *form: Any) -> Iterator[Updates]:
         """Check every row and picture and report what would fail, without making anything."""
@@ -215,6 +230,8 @@ class BatchTabEvents:
             return ready
         if not files:
             raise BadInput("Drop pictures, a ZIP or a table first.")
+        if not tool_id and not any(name.lower().endswith((*TABLE_SUFFIXES, ".zip")) for _, name in files):
+            raise BadInput(text.NO_TOOL_ERROR)
         batch = self._read_files(
             files, tool_id, self._read_shared_values(tool_id, preset, kit, consent, more), seeds, request, form_key
         )
@@ -225,7 +242,7 @@ class BatchTabEvents:
     def _read_shared_values(
         self, tool_id: str, preset: str | None, kit: str | None, consent: bool, more: str | None
     ) -> dict[str, JSON]:
-        fields = self.service.find_tool(tool_id).params.model_fields
+        fields = self.service.find_tool(tool_id).params.model_fields if tool_id else ()
         shared: dict[str, JSON] = {"preset": preset} if preset and "preset" in fields else {}
         kit_field = find_brand_kit_field(self.service, tool_id)
         if kit and kit_field:
@@ -265,6 +282,8 @@ class BatchTabEvents:
                 )
         except (StudioError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, NotFound) and not tool_id:  # a ZIP of pictures, without a table that names tools
+                raise BadInput(text.NO_TOOL_ERROR) from error
             if isinstance(error, StudioError):
                 raise
             raise StudioError("The files could not be kept: the disk is full, or closed.", code="disk_full") from error
@@ -313,7 +332,8 @@ class BatchTabEvents:
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.timer: gr.update()}
-        return self._show_sheet(batch, self.batches.get_progress(batch_id).done, state)
+        done_count, stamp = self.batches.get_progress(batch.id).done, self._stamp_replacements(batch.id)
+        return self._show_sheet(batch, done_count, state, stamp)
 
     def show_last_batch(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
         """When the tab is opened, show the visitor's last batch."""
@@ -329,7 +349,10 @@ class BatchTabEvents:
         }
         if batch is None:
             return updates
-        return {**updates, **self._show_first_page(batch.id, state), self.tab.batch_id: batch.id}
+        if batch.id != batch_id:
+            state.first_picture = 0  # whoever comes back from a row is on the page where it stands
+        state.sent_sheet = ""
+        return {**updates, **self._show_batch(batch.id, state), self.tab.batch_id: batch.id}
 
     def show_newer_batch(self, request: gr.Request, batch_id: str, state: BatchTabState) -> Updates:
         """While the tab is visible, show a batch that was started elsewhere, unless the shown one is unfinished."""
@@ -349,17 +372,20 @@ class BatchTabEvents:
     def _find_last_batch(self, request: gr.Request) -> Batch | None:
         return next(iter(self.batches.list_batches(self.access.identify_visitor(request), 1)), None)
 
-    def list_uncertain_cutouts(self, request: gr.Request, batch_id: str, set_aside: float) -> Updates:
+    def list_uncertain_cutouts(
+        self, request: gr.Request, batch_id: str, state: BatchTabState, set_aside: float | None
+    ) -> Updates:
         """List the shown batch's cut-outs, the least certain first; a click on a heading sorts by it."""
+        set_aside = state.set_aside = NEVER_SET_ASIDE if set_aside is None else set_aside
         if self._find_own_batch(batch_id, request) is None:
             return {}
         rows = [
             [row, label, uncertainty, "yes" if uncertainty > set_aside else ""]
             for row, label, uncertainty in list_cutouts(self.batches, batch_id)
         ]
-        return {self.tab.cutouts: gr.update(value=rows, visible=bool(rows))}
+        return {**self._show_batch(batch_id, state), self.tab.cutouts: gr.update(value=rows, visible=bool(rows))}
 
-    def make_zip(self, request: gr.Request, batch_id: str, set_aside: float) -> Iterator[Updates]:
+    def make_zip(self, request: gr.Request, batch_id: str, set_aside: float | None) -> Iterator[Updates]:
         """Write the finished rows and the manifest of the shown batch into a ZIP, which the page then downloads."""
         tab = self.tab
         if self._find_own_batch(batch_id, request) is None:
@@ -373,7 +399,9 @@ class BatchTabEvents:
                 path = zips.create_zip(
                     batch_id,
                     "results.zip",
-                    lambda part: save_zip(self.batches, batch_id, part, set_aside),
+                    lambda part: save_zip(
+                        self.batches, batch_id, part, NEVER_SET_ASIDE if set_aside is None else set_aside
+                    ),
                 )
         except StudioError as error:
             label = gr.Button(text.DOWNLOAD_LABEL, interactive=True)
@@ -405,14 +433,20 @@ class BatchTabEvents:
         batch = self.batches.get_batch(batch_id, batch.owner)
         progress = self.batches.get_progress(batch_id)
         is_going = batch.state in ("running", "paused")
+        stamp = self._stamp_replacements(batch_id)
+        counts = text.DoubtCounts()
+        if not is_going and progress.done:
+            doubted, uncertainties = self._read_doubts(batch_id, progress.done, stamp)
+            counts = text.DoubtCounts(doubted, sum(each > state.set_aside for each in uncertainties))
         updates: Updates = {
-            tab.status: text.render_status(batch, progress),
+            tab.status: text.render_status(batch, progress, counts),
+            tab.aside: text.render_aside(counts.set_aside),
             tab.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=is_going),
             tab.cancel: gr.Button(interactive=is_going or batch.state == "ready"),
             tab.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
             tab.make_zip: gr.Button(interactive=progress.done > 0),
             tab.timer: gr.update(active=batch.state == "running" or progress.running > 0),
-            **self._show_sheet(batch, progress.done, state),
+            **self._show_sheet(batch, progress.done, state, stamp),
         }
         if batch.state != "ready" and progress.failed:
             updates[tab.report] = self._render_failures(batch_id)
@@ -425,14 +459,14 @@ class BatchTabEvents:
 
     # ------------------------------------------------------------ the contact sheet
 
-    def _show_sheet(self, batch: Batch, done_count: int, state: BatchTabState) -> Updates:
+    def _show_sheet(self, batch: Batch, done_count: int, state: BatchTabState, stamp: float) -> Updates:
         """Show a page of the contact sheet, newest first while the batch runs; no update if nothing has changed."""
         newest_first = batch.state in ("running", "paused")
         state.first_picture = min(
             state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
         )
         page_key = f"{batch.id} {newest_first} {state.first_picture}"
-        sheet_key = f"{page_key} {done_count}"
+        sheet_key = f"{page_key} {done_count} {stamp}"
         is_other_page = not state.sent_sheet.startswith(f"{page_key} ")
         is_recent = time.monotonic() - state.sent_at < SHEET_REFRESH_SECONDS * min(
             1.0, done_count / SHEET_PICTURE_COUNT
@@ -445,18 +479,37 @@ class BatchTabEvents:
         )
         tab, has_pages = self.tab, done_count > SHEET_PICTURE_COUNT
         return {
-            tab.sheet: text.render_sheet(self._read_thumbnails(rows)),
+            tab.sheet: text.render_sheet(self._read_thumbnails(batch.id, rows)),
             tab.position: text.render_position(state.first_picture, len(rows), done_count, newest=newest_first),
             tab.previous: gr.Button(visible=has_pages, interactive=state.first_picture > 0),
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
         }
 
-    def _read_thumbnails(self, rows: Iterable[RowState]) -> Iterator[text.SheetPicture]:
+    def _stamp_replacements(self, batch_id: str) -> float:
+        """Return a number that changes when a row of the batch is replaced, or that is undone."""
+        rows = self.batches.table.list_replacements(batch_id).values()
+        return sum(entry.replaced_at for row in rows for entry in row)
+
+    def _count_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[int, tuple[float, ...]]:
+        """Count the pictures with a doubt, and list how uncertain each cut-out is.
+
+        The other arguments say when what was read before no longer holds.
+        """
+        doubted, uncertainties = 0, list[float]()
+        for receipt in self.batches.table.iter_receipts(batch_id):
+            doubted += bool(tool_tab_text.list_doubts(receipt))
+            if (uncertainty := receipt.get("cutout_uncertainty")) is not None:
+                uncertainties.append(uncertainty)
+        return doubted, tuple(uncertainties)
+
+    def _read_thumbnails(self, batch_id: str, rows: Iterable[RowState]) -> Iterator[text.SheetPicture]:
+        replacements = self.batches.table.list_replacements(batch_id)
         for row in rows:
             job = self.service.jobs.get_job(row.job_id) if row.job_id else None
             if files := result_files(job):
                 doubts = tool_tab_text.list_doubts(job.result.receipt) if job is not None and job.result else ()
-                yield text.SheetPicture(row.row, _label_row(row), self._thumbnail(files[0].id), doubts)
+                replaced = format_replaced(replacements.get(row.row, ()))
+                yield text.SheetPicture(row.row, _label_row(row), self._thumbnail(files[0].id), doubts, replaced)
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX)

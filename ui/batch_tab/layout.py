@@ -64,12 +64,13 @@ class BatchTabState:
     """Session state of the batch tab in one browser tab.
 
     `first_picture` is the index of the contact sheet's first picture; `sent_sheet` identifies the sheet that was sent
-    last, at the monotonic time `sent_at`.
+    last, at the monotonic time `sent_at`. Cut-outs that are more uncertain than `set_aside` (0 to 1) are set aside.
     """
 
     first_picture: int = 0
     sent_sheet: str = ""
     sent_at: float = 0.0
+    set_aside: float = DEFAULT_SET_ASIDE
 
 
 class BatchTab:
@@ -80,20 +81,19 @@ class BatchTab:
         self.state = gr.State(BatchTabState())
         self.timer = Timer(POLL_SECONDS, active=False)
         gr.HTML(f'{text.STYLE_HTML}<header class="dbx-head"><h1>Batch Processing</h1><p>{HELP_TEXT}</p></header>')
-        options = [(tool.title, tool.id) for tool in service.tools]
-        first = service.tools[0]
+        options = [(text.NO_TOOL_LABEL, ""), *((tool.title, tool.id) for tool in service.tools)]
         with gr.Row(elem_classes=["dbx-tool"], elem_id="batch-tool"):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self.files = FileDrop(
                     label="Pictures, ZIP, CSV or JSONL", file_count="multiple", elem_id="batch-files", height=150
                 )
-                self.tool = gr.Dropdown(options, value=first.id, label="Tool", elem_id="batch-which")
-                self.preset = build_look_choice(service, first.id, elem_id="batch-preset")
-                self.brand_kit = build_brand_kit_choice(service, first.id, elem_id="batch-kit")
+                self.tool = gr.Dropdown(options, value="", label="Tool", elem_id="batch-which")
+                self.preset = build_look_choice(service, "", elem_id="batch-preset")
+                self.brand_kit = build_brand_kit_choice(service, "", elem_id="batch-kit")
                 self.consent = gr.Checkbox(
                     label="I have these people's permission and they are 18 or over",
                     elem_id="batch-consent",
-                    visible=needs_consent(service, first.id),
+                    visible=False,
                 )
                 self.seeds = gr.Radio(
                     [("One for all rows", "same"), ("The next for each row", "row")],
@@ -112,7 +112,7 @@ class BatchTab:
                         info="A row's own cell comes first. The template names every field.",
                     )
                     self.template = gr.DownloadButton(
-                        "Template for this tool (CSV)", size="sm", elem_id="batch-template"
+                        "Template for this tool (CSV)", size="sm", visible=False, elem_id="batch-template"
                     )
                 with gr.Row(elem_classes=["dbx-go"]):
                     self.start = gr.Button("Start", variant="primary", elem_id="batch-start", scale=2)
@@ -131,6 +131,7 @@ class BatchTab:
                         text.DOWNLOAD_LABEL, variant="primary", size="sm", interactive=False, elem_id="batch-save"
                     )
                 self.download = build_file_carrier("batch-zip")
+                self.aside = gr.HTML("", elem_id="batch-aside")
                 self.report = gr.HTML("", elem_id="batch-told")
                 with gr.Row(elem_classes=["dbx-pages"]):
                     self.previous = gr.Button("Previous", size="sm", visible=False, elem_id="batch-back", min_width=80)
@@ -165,13 +166,13 @@ class BatchTab:
 
 
 def needs_consent(service: StudioService, tool_id: str) -> bool:
-    """Whether the tool asks for consent."""
-    return "consent" in service.find_tool(tool_id).params.model_fields
+    """Whether the tool asks for consent; "" is no tool."""
+    return bool(tool_id) and "consent" in service.find_tool(tool_id).params.model_fields
 
 
 def find_brand_kit_field(service: StudioService, tool_id: str) -> str:
-    """Return the tool's field that takes a brand kit, "" if it has none."""
-    fields = list_form_fields(service.find_tool(tool_id).params)
+    """Return the tool's field that takes a brand kit, "" if it has none or there is no tool."""
+    fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
     return next((field.name for field in fields if field.saved_kind == "brand"), "")
 
 
@@ -189,8 +190,9 @@ def build_brand_kit_choice(service: StudioService, tool_id: str, owner: str | No
 
 
 def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:
-    """Build a dropdown of the tool's looks, hidden if it has none."""
-    fields = [field for field in list_form_fields(service.find_tool(tool_id).params) if field.name == "preset"]
+    """Build a dropdown of the tool's looks, hidden if it has none or there is no tool."""
+    all_fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
+    fields = [field for field in all_fields if field.name == "preset"]
     options = [
         ("As the tool or the table says", ""),
         *(option for field in fields for option in field.options),

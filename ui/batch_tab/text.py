@@ -17,6 +17,10 @@ from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes a picture of each row; Dry run only checks them."
+NO_TOOL_LABEL = "Choose what to make"
+NO_TOOL_TEXT = "Choose a tool: Professional Headshots for people, Product Photos for things."
+NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
+ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press a picture to mend it; Uncertain cut-outs lists them."
 OPEN_FIELD_ID = "batch-open"
 """The hidden field into which page.js writes the number of the row that is to be opened."""
 DOWNLOAD_LABEL = "Download all (ZIP)"
@@ -39,8 +43,8 @@ STYLE_HTML = """<style>
   .dbx-acts button { flex: 1 1 40%; }
   .dbx-acts:not(:has(button:enabled)), .gradio-container .dbx-acts button:disabled { display: none; }
   .dbx-faults td:first-child { overflow-wrap: anywhere; } }
-.dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
-  margin: 0 !important; padding: 0 !important; }
+.dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 12px 8px;
+  list-style: none; margin: 0 !important; padding: 0 !important; }
 .dbx-sheet li { margin: 0; }
 .gradio-container .dbx-sheet button { display: block; width: 100%; padding: 0; border: 0; background: none;
   position: relative; cursor: pointer; }
@@ -48,6 +52,11 @@ STYLE_HTML = """<style>
   background: #ffcf66; color: #3d2a00; }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
+.dbx-sheet small { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden;
+  margin-top: 4px; font-size: 12px; font-weight: 400; line-height: 1.3; text-align: left;
+  color: var(--body-text-color); }
+@media (max-width: 899px) { .dbx-sheet small { display: block; } }
+.gradio-container .dbx-sheet em { font-size: 12px; font-style: normal; font-weight: 600; color: var(--dbx-on); }
 .dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); display: block; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; }
 .gradio-container .dbx-pages { align-items: center; gap: 10px; flex-wrap: nowrap; }
@@ -64,8 +73,16 @@ _STATES = {
 }
 
 
-def render_status(batch: Batch, progress: BatchProgress) -> str:
-    """Render the progress of a batch as its status line."""
+class DoubtCounts(NamedTuple):
+    """How many pictures of a batch have a doubt, and how many the ZIP sets aside."""
+
+    doubted: int = 0
+    set_aside: int = 0
+
+
+def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | None = None) -> str:
+    """Render the progress of a batch as its status line, with what should be looked at."""
+    counts = counts or DoubtCounts()
     ended = progress.total - progress.rows_left
     good = progress.done if progress.failed else ended
     parts = [f"{_STATES.get(batch.state, batch.state)}: {good} of {progress.total} rows"]
@@ -73,9 +90,16 @@ def render_status(batch: Batch, progress: BatchProgress) -> str:
         parts.append(f"{progress.failed} failed")
     if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
         parts.append(f"{progress.per_minute:g} a minute, {format_duration(progress.seconds_left)} left")
+    parts += [f"{counts.doubted} to check"] if counts.doubted else []
+    parts += [f"{counts.set_aside} set aside"] if counts.set_aside else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
+
+
+def render_aside(set_aside_count: int) -> str:
+    """Say where the pictures are that were set aside; "" where there are none."""
+    return f'<p class="dbx-measured">{set_aside_count} set aside. {ASIDE_TEXT}</p>' if set_aside_count else ""
 
 
 def render_report(report: DryRunReport) -> str:
@@ -121,12 +145,16 @@ def render_faults(rows: Sequence[tuple[str, str, str]]) -> str:
 
 
 class SheetPicture(NamedTuple):
-    """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at."""
+    """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
+
+    `replaced` is when another picture took the row's place, "" where none did.
+    """
 
     row: int
     name: str
     jpeg: bytes
     doubts: Sequence[str] = ()
+    replaced: str = ""
 
 
 def render_sheet(pictures: Iterable[SheetPicture]) -> str:
@@ -140,10 +168,12 @@ def render_sheet(pictures: Iterable[SheetPicture]) -> str:
 
 def _render_cell(picture: SheetPicture) -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
+    badge = f"<b>Check</b><small>{why}</small>" if why else ""  # the reason is read with the button's name
+    replaced = f'<em title="{escape(picture.replaced)}">Replaced</em>' if picture.replaced else ""
     return (
         f'<li><button type="button" data-words="{picture.row}" data-field="{OPEN_FIELD_ID}" title="{why}">'
-        f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{"<b>Check</b>" if why else ""}</button>'
-        f'<span title="{name}">{name}</span></li>'
+        f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{badge}</button>'
+        f'<span title="{name}">{name}</span>{replaced}</li>'
     )
 
 

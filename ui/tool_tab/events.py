@@ -9,10 +9,12 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.batch.batch_service import BatchService
 from pipelines.core.errors import BadInput
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
+from ui.tool_tab.batch_row import BatchRowLine
 from ui.tool_tab.form_controls import Control, list_change_events
 from ui.tool_tab.job_follower import JobFollower
 from ui.tool_tab.layout import ToolTab
@@ -35,6 +37,11 @@ class ToolTabEvents:
         self.draft_event: Any = None
         self.generated: Any = None
         """The event after Generate, with the picture shown."""
+
+    def offer_batch_rows(self, batches: BatchService) -> None:
+        """Let a picture that was opened from a batch be replaced by a better one."""
+        self.follower.row_line = BatchRowLine(self.tab, batches, self.access)
+        self.follower.row_line.wire()
 
     def wire(self) -> None:
         """Attach every listener. All are private to the page, and none waits for another."""

@@ -19,6 +19,7 @@ from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
 from ui.tool_tab import text
+from ui.tool_tab.batch_row import BatchRowLine
 from ui.tool_tab.layout import CONSENT_FIELD, ToolTab
 from ui.tool_tab.look_choice import (
     EXTRA_LOOKS_SECONDS,
@@ -61,6 +62,19 @@ class JobFollower:
         self.job_times = ProgressTimes()
         self.draft_times = ProgressTimes()
         self.closer_times = ProgressTimes()
+        self.row_line: BatchRowLine | None = None
+        """Set where the page has batches."""
+
+    def show_batch_row(self, state: TabState, request: gr.Request, job_id: str = "") -> Updates:
+        """Show of which batch's row the picture is; `job_id` is the finished job that is shown, empty for none."""
+        if self.row_line is None:
+            return {}
+        return self.row_line.show(state, self.access.identify_visitor(request), job_id)
+
+    def leave_batch_row(self, state: TabState, request: gr.Request) -> Updates:
+        """Forget the row: what comes now has nothing to do with it."""
+        state.batch_row = None
+        return self.show_batch_row(state, request)
 
     async def generate(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Order the full-size picture and follow the job."""
@@ -84,9 +98,11 @@ class JobFollower:
         if state.job_id or state.draft_id:
             return self.view.no_change()
         row = self.find_own_job(state.shown_job_id, request)
+        batch_row = self.show_batch_row(state, request, state.shown_job_id)
         if row is None:
-            return self.view.show_actions(None)
-        return {**self.view.show_actions(row.job), **self.view.repeat_picture(row, int(variation or 1) - 1)}
+            return {**self.view.show_actions(None), **batch_row}
+        picture = self.view.repeat_picture(row, int(variation or 1) - 1)
+        return {**self.view.show_actions(row.job), **picture, **batch_row}
 
     def show_stopped(self, request: gr.Request, state: TabState, variation: str | None) -> Updates:
         """Do the same after Stop, and repeat its sentence: an update from before Stop may have replaced it."""
@@ -97,8 +113,8 @@ class JobFollower:
     async def run_job(self, request: gr.Request, state: TabState, values: dict[str, Any]) -> AsyncIterator[Updates]:
         number = self.begin_request(state)
         state.job_id = ORDERING_ID
-        yield self.view.show_started()
-        order = await self._order_job(request, values, draft=False)
+        yield {**self.view.show_started(), **self.show_batch_row(state, request)}
+        order = await self._order_job(request, values, draft=False, for_row=state.batch_row)
         if isinstance(order, StudioError):
             if state.request_number == number:
                 state.job_id = ""
@@ -129,7 +145,7 @@ class JobFollower:
             yield {**self.view.show_idle(status), **self.view.show_no_picture()}
             yield self.view.no_change()
             return
-        yield self.view.show_draft_started()
+        yield {**self.view.show_draft_started(), **self.show_batch_row(state, request)}
         # A change of a blend-only field keeps the last picture's seed; any other change draws another picture.
         order = await self._order_job(request, state.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True)
         if isinstance(order, StudioError):
@@ -197,13 +213,13 @@ class JobFollower:
         state.request_number += 1
         return state.request_number
 
-    def start_new(self, state: TabState) -> Updates:
+    def start_new(self, request: gr.Request, state: TabState) -> Updates:
         """Begin anew: an empty form and no picture. What was made stays in the Library."""
         if state.job_id:
             return self.view.no_change()
         self.begin_request(state)
         state.shown_job_id, state.last_request = "", {}
-        return self.view.show_new()
+        return {**self.view.show_new(), **self.leave_batch_row(state, request)}
 
     async def restart(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Cancel the job and generate again: the form changed right after the click on Generate."""
@@ -213,15 +229,19 @@ class JobFollower:
         async for updates in self.generate(request, state, *values):
             yield updates
 
-    async def _order_job(self, request: gr.Request, form: dict[str, Any], *, draft: bool) -> OrderedJob | StudioError:
+    async def _order_job(
+        self, request: gr.Request, form: dict[str, Any], *, draft: bool, for_row: tuple[str, int] | None = None
+    ) -> OrderedJob | StudioError:
         owner = self.access.identify_visitor(request)
         try:
-            return await run_in_threadpool(self._submit_job, form, owner, draft)
+            return await run_in_threadpool(self._submit_job, form, owner, draft, for_row)
         except StudioError as error:
             return error
 
-    def _submit_job(self, form: dict[str, Any], owner: str, draft: bool) -> OrderedJob:
+    def _submit_job(self, form: dict[str, Any], owner: str, draft: bool, for_row: tuple[str, int] | None) -> OrderedJob:
         job = self.service.create_job(self.tab.tool.id, form, owner, draft=draft)
+        if for_row is not None:
+            job = job.model_copy(update={"for_row": for_row})
         stream = self.service.jobs.submit_and_watch(job)
         if not draft:
             self.service.on_order(owner, job.id)
@@ -283,7 +303,8 @@ class JobFollower:
             state.shown_job_id = ""
             return self.view.show_draft(result, last_preview)
         state.shown_job_id = job_id
-        return self.view.show_result(row, result, page_address(request))
+        shown = self.view.show_result(row, result, page_address(request))
+        return {**shown, **self.show_batch_row(state, request, job_id)}
 
     def _clear_job(self, job_id: str, state: TabState) -> None:
         state.job_id = "" if state.job_id == job_id else state.job_id
@@ -327,6 +348,7 @@ class JobFollower:
         """
         number = self.begin_request(state)
         state.job_id = ""
+        state.batch_row = row.slot or row.job.for_row
         params = row.job.params
         if is_last and row.finished is not None and CONSENT_FIELD in params:
             params = {**params, CONSENT_FIELD: False}  # nobody has given it on this page
@@ -334,7 +356,7 @@ class JobFollower:
         if state.request_number != number:
             yield self.view.no_change()
             return
-        yield filled
+        yield {**filled, **self.show_batch_row(state, request)}
         if state.request_number != number:  # the visitor made a newer request
             yield self.view.no_change()
             return
@@ -363,7 +385,7 @@ class JobFollower:
         except NotFound:  # the file has been deleted
             return self.view.no_change()
         state.shown_job_id = row.job.id
-        return updates
+        return {**updates, **self.show_batch_row(state, request, row.job.id)}
 
     def _find_latest_job(self, owner: str) -> JobRow | None:
         rows = self.service.jobs.list_jobs(owner, 10, tool=self.tab.tool.id)

@@ -74,6 +74,8 @@ class ResultPanel:
     look_name: gr.Textbox
     save_look: gr.Button
     pointing: PointingPanel | None
+    batch_row: gr.HTML
+    put_in_batch: gr.Button
 
     def components(self) -> list[Component]:
         """Return all components that a job's events change."""
@@ -339,6 +341,9 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         status = gr.HTML(text.render_status(first_text), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage")
         start_new, send_to, download = _build_actions(tool, targets)
         file_format, image_size, reuse_settings, apply_to_folder, look_name, save_look = _build_menu(tool, draggable)
+    with gr.Row(elem_classes=["dbx-from-batch"]):  # hidden by style while its line is empty
+        batch_row = gr.HTML("", elem_id=f"{tool.id}-batch-row")
+        put_in_batch = gr.Button("", visible=False, size="sm", min_width=160, elem_id=f"{tool.id}-put")
     with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in draggable)], elem_id=f"{tool.id}-box"):
         picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
         comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
@@ -386,6 +391,8 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         look_name,
         save_look,
         pointing,
+        batch_row,
+        put_in_batch,
     )
 
 

@@ -80,8 +80,10 @@ class TabView:
         ]
 
     def list_action_components(self) -> list[Component]:
-        """List the outputs of `show_actions`, `repeat_picture`, `no_change` and the status line."""
-        return [*self.show_actions(None), *self.no_change(), self.tab.result.picture, self.tab.result.status]
+        """List the outputs of `show_actions`, `repeat_picture`, `no_change`, the status line and that of a batch."""
+        result = self.tab.result
+        lines = [result.picture, result.status, result.batch_row, result.put_in_batch]
+        return [*self.show_actions(None), *self.no_change(), *lines]
 
     def show_draft_started(self) -> Updates:
         """Show that a draft has started: disable the actions on a finished picture, and clear old alerts."""

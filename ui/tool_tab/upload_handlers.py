@@ -65,13 +65,15 @@ class UploadHandlers:
         return self.follower.service.uploads.ingest_picture(read_upload(path), owner, path)
 
     def make_clear_handler(self, control: Control) -> Callable[..., Updates]:
-        def clear(state: TabState, *_: Any) -> Updates:
+        def clear(request: gr.Request, state: TabState, *_: Any) -> Updates:
             self.follower.begin_request(state)
+            left = self.follower.leave_batch_row(state, request) if control is self.tab.photo_control else {}
             # The display is not an output: the visitor cleared it, and may have added the next picture by now.
             return {
                 control.value: None,
                 **self._clear_mattes(control),
                 **self._withdraw_consent(control),
+                **left,
                 self.tab.alerts: "",
             }
 
@@ -139,6 +141,8 @@ class UploadHandlers:
         self.follower.begin_request(state)  # a restored job that is still being filled in gives way
         shown = await run_in_threadpool(self.view.set_picture, control, file_id)
         changed = {**shown, **self._clear_mattes(control)}
+        if control is self.tab.photo_control and self._shows_others(control, file_id, values):
+            changed |= self.follower.leave_batch_row(state, request)
         if control is self.tab.photo_control and not self.follower.draws_drafts:
             state.shown_job_id = ""  # where no draft takes its place, the picture of the photo before goes too
             changed |= self.view.show_no_picture()

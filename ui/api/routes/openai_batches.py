@@ -67,6 +67,20 @@ _BATCH_BODY: dict[str, Any] = {
     },
 }
 
+_ROW_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["job_id"],
+                "properties": {"job_id": {"type": "string", "description": "A finished job of the row's tool."}},
+            },
+            "example": {"job_id": "job-…"},
+        }
+    },
+}
+
 
 # ---------------------------------------------------------------- routes
 
@@ -123,6 +137,30 @@ async def cancel_batch(batch_id: str, owner: OwnerDep, batches: BatchesDep) -> d
     await to_thread.run_sync(batches.get_batch, batch_id, owner)
     await to_thread.run_sync(batches.cancel, batch_id)
     return await get_batch(batch_id, owner, batches)
+
+
+@router.get("/batches/{batch_id}/rows/{row}", responses=document_errors((*READ_CODES, "disk_full")))
+async def get_row(batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep) -> dict[str, Any]:
+    """A row of a batch, from 1: its job, and the jobs that stood there before."""
+    return await to_thread.run_sync(_make_row_object, batches, batch_id, row, owner)
+
+
+@router.post(
+    "/batches/{batch_id}/rows/{row}",
+    responses=document_errors(BODY_CODES),
+    openapi_extra={"requestBody": _ROW_BODY},
+)
+async def replace_row(
+    request: Request, batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep
+) -> dict[str, Any]:
+    """Put a finished job of yours, of the same tool, into a row that is done; the ZIP and the output file then have it.
+
+    The job that stood there stays among your jobs; sent in its turn, it takes its place again.
+    """
+    async with request_parsing.read_form(request) as form:
+        job_id = _require_text(form, "job_id")
+    await to_thread.run_sync(batches.replace_row, batch_id, row, job_id, owner)
+    return await to_thread.run_sync(_make_row_object, batches, batch_id, row, owner)
 
 
 # ---------------------------------------------------------------- requests
@@ -292,6 +330,24 @@ def make_batch_object(batches: BatchService, batch: Batch) -> dict[str, Any]:
         "request_counts": {"total": progress.total, "completed": progress.done, "failed": progress.failed},
         "metadata": about.get("metadata") or None,
         "note": batch.note or None,
+    }
+
+
+def _make_row_object(batches: BatchService, batch_id: str, number: int, owner: str) -> dict[str, Any]:
+    row = batches.get_row(batch_id, number, owner)
+    earlier = batches.table.list_replacements(batch_id).get(number, [])
+    return {
+        "id": f"{batch_id}-{row.row}",
+        "object": "batch.row",
+        "batch_id": batch_id,
+        "row": row.row,
+        "custom_id": row.key,
+        "tool": row.tool,
+        "status": row.status,
+        "job_id": row.job_id,
+        "error": None if row.error is None else describe_error(error_from_json(row.error)),
+        "replaced_at": int(earlier[-1].replaced_at) if earlier else None,
+        "earlier_job_ids": [each.job_id for each in earlier],
     }
 
 

@@ -1,0 +1,110 @@
+"""A picture of a batch that was opened in its tool: where it is from, and how a better one takes its place."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from pipelines.batch.batch_service import BatchService
+from pipelines.batch.batch_table import Batch, RowState
+from pipelines.batch.manifest import row_label
+from pipelines.core.errors import NotFound, StudioError
+from ui.api.auth.access import AccessControl
+from ui.components.event_options import PRIVATE_EVENT
+from ui.tool_tab import text
+from ui.tool_tab.layout import ToolTab
+from ui.tool_tab.state import TabState
+from ui.tool_tab.updates import Updates
+
+PUT_LABEL = "Put it into the batch"
+UNDO_LABEL = "Put the earlier one back"
+BACK_LABEL = "Back to the batch"
+UNNAMED = "your batch"
+NEXT_TEXT = "what you generate can take its place"
+PLACED_TEXT = "the picture before is in the Library"
+NAME_LENGTH = 40
+"""Longest name of a batch or a row that is shown, in characters."""
+
+
+class BatchRowLine:
+    """The line over a tool's picture, with one button: put the shown picture into the batch, or take that back."""
+
+    def __init__(self, tab: ToolTab, batches: BatchService, access: AccessControl) -> None:
+        self.tab = tab
+        self.batches = batches
+        self.access = access
+
+    def wire(self) -> None:
+        """Attach the button's listener."""
+        panel = self.tab.result
+        outputs: Any = [panel.batch_row, panel.put_in_batch, self.tab.alerts]
+        panel.put_in_batch.click(self.put, [self.tab.state], outputs, **PRIVATE_EVENT)
+
+    def show(self, state: TabState, owner: str, job_id: str) -> Updates:
+        """Show the line where the tab has a row of the owner's open; `job_id` is the shown finished job, or empty."""
+        panel, found = self.tab.result, self._find_row(state, owner)
+        if found is None:
+            return {panel.batch_row: "", panel.put_in_batch: gr.update(visible=False)}
+        batch, row = found
+        can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
+        can_put = job_id not in ("", row.job_id) and self._fits(job_id, row, owner)
+        note = PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
+        return {
+            panel.batch_row: render_line(batch, row, note, is_placed=can_undo),
+            panel.put_in_batch: gr.Button(
+                UNDO_LABEL if can_undo else PUT_LABEL,
+                variant="secondary" if can_undo else "primary",
+                visible=can_undo or can_put,
+            ),
+        }
+
+    def put(self, request: gr.Request, state: TabState) -> Updates:
+        """Put the shown picture into the batch; where it is there already, put the one before back."""
+        owner, job_id = self.access.identify_visitor(request), state.shown_job_id
+        found = self._find_row(state, owner)
+        alert = ""
+        if found is not None and job_id and not state.job_id:
+            batch, row = found
+            chosen = self._find_earlier(row, batch) if job_id == row.job_id else job_id
+            try:
+                if chosen:
+                    self.batches.replace_row(batch.id, row.row, chosen, owner)
+            except StudioError as error:
+                alert = text.render_error(error)
+        return {**self.show(state, owner, job_id), self.tab.alerts: alert}
+
+    def _find_row(self, state: TabState, owner: str) -> tuple[Batch, RowState] | None:
+        """Return the open row and its batch; None where there is none, or its picture was deleted."""
+        if state.batch_row is None:
+            return None
+        try:
+            batch, row = (
+                self.batches.get_batch(state.batch_row[0], owner),
+                self.batches.get_row(*state.batch_row, owner),
+            )
+        except NotFound:
+            return None
+        return (batch, row) if row.status == "done" and row.job_id else None
+
+    def _find_earlier(self, row: RowState, batch: Batch) -> str:
+        """Return the job that stood in the row before, "" where there is none any more."""
+        earlier = self.batches.table.list_replacements(batch.id).get(row.row, [])
+        return earlier[-1].job_id if earlier and self.batches.jobs.get_job(earlier[-1].job_id) is not None else ""
+
+    def _fits(self, job_id: str, row: RowState, owner: str) -> bool:
+        """Whether the job is a picture of the row's own photo, by its tool, and stands in no row."""
+        job, old = (self.batches.jobs.get_job(each) for each in (job_id, row.job_id or ""))
+        if job is None or old is None or job.job.owner != owner or job.job.tool != old.job.tool or job.slot is not None:
+            return False
+        names = self.tab.tool.params.fields_of_kind("picture", "pictures")[:1]
+        return all(job.job.params.get(name) == old.job.params.get(name) for name in names)
+
+
+def render_line(batch: Batch, row: RowState, note: str, *, is_placed: bool = False) -> str:
+    """Render which row of which batch the picture is from, or stands in now, a note, and the way back."""
+    name = UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
+    parts = [f"{'Now in' if is_placed else 'From'} {name}, row {row.row}"]
+    parts += [part for part in (row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
+    return f'<p role="status">{escape(" · ".join(parts))}</p><a href="#batch">{BACK_LABEL}</a>'
