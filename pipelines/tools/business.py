@@ -76,7 +76,9 @@ class Look:
 LOOKS: dict[str, Look] = {
     "team-grid": Look("Team Grid", "studio-light", "soft light grey studio background"),
     "company-page": Look("Company Page", "studio-grey", "seamless mid grey studio paper", "page"),
-    "speaker-card": Look("Speaker Card", "studio-dark", "dark charcoal studio background, soft spot", "cards"),
+    "speaker-card": Look(
+        "Speaker Card", "studio-dark", "dark charcoal studio background, a soft spot of light", "cards"
+    ),
     "press-kit": Look("Press Kit", "studio-white", "clean white studio background", "grid"),
     "lobby": Look("Lobby", "lobby", "bright modern office lobby, out of focus"),
     "hall": Look("Hall", "hall", "conference hall, out of focus"),

@@ -55,7 +55,9 @@ class Look:
 LOOKS: dict[str, Look] = {
     "linkedin": Look("LinkedIn", "studio-light", "tight", "soft light grey studio background"),
     "corporate-grey": Look("Corporate Grey", "studio-grey", "classic", "seamless mid grey studio paper"),
-    "executive-dark": Look("Executive Dark", "studio-dark", "classic", "dark charcoal studio background, soft spot"),
+    "executive-dark": Look(
+        "Executive Dark", "studio-dark", "classic", "dark charcoal studio background, a soft spot of light"
+    ),
     "lobby": Look("Lobby", "lobby", "classic", "bright modern office lobby, out of focus"),
     "creative-colour": Look("Creative Colour", "studio-colour", "tight", "seamless teal studio paper", (28, 122, 128)),
     "academic": Look("Academic", "canvas", "classic", "hand painted brown canvas backdrop"),

@@ -81,6 +81,11 @@ def test_own_words_are_not_contradicted(own: str, unsaid: str) -> None:
         assert not re.search(unsaid, write_caption(caption, family))
 
 
+def test_a_wall_in_german_is_a_backdrop_too() -> None:
+    for own in ("brick wall", "alte Ziegelwand", "Packpapier"):
+        assert "the empty backdrop alone" in write_caption(Caption(own=own, purpose="portrait"), "flux2")
+
+
 def test_a_chosen_colour_is_that_of_a_paper_and_replaces_the_look_s() -> None:
     caption = caption_of("background", preset="studio-grey", colour="#c83232")
     assert write_caption(caption, "flux2").startswith("Seamless studio paper, in the colour #c83232.")

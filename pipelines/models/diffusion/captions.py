@@ -38,7 +38,7 @@ _LOOK_COLOUR_WORDS = re.compile(
     r"coloured | in one colour",
     re.IGNORECASE,
 )
-_BACKDROP_WORDS = re.compile(r"\b(paper|wall|backdrop|background|papier|wand|hintergrund)\b", re.IGNORECASE)
+_BACKDROP_WORDS = re.compile(r"\b(paper|wall|backdrop|background|\w*(papier|wand)|hintergrund)\b", re.IGNORECASE)
 _DYED_THING_WORDS = re.compile(
     r"\b(paper|walls?|backdrop|background|podium|studio|papier|wand|w(ä|ae)nde|hintergrund|podest)\b", re.IGNORECASE
 )
