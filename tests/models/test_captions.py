@@ -14,13 +14,36 @@ from pipelines.tools.headshot import Headshot, _edit_caption
 
 DRAWING = ("flux2", "krea", "z_image", "stable_diffusion")
 FORMS: list[tuple[str, dict[str, Any]]] = [
+    ("headshot", {"preset": "linkedin"}),
+    ("headshot", {"preset": "executive-dark"}),
     ("headshot", {"preset": "lobby"}),
+    ("headshot", {"preset": "creative-colour", "colour": "#c83232"}),
+    ("headshot", {"preset": "academic", "blur": 4.0}),
+    ("headshot", {"preset": "park", "blur": 6.0}),
+    ("headshot", {"preset": "black-and-white"}),
     ("headshot", {"background": "a workshop in warm evening light"}),
+    ("headshot", {"background": "a crowd at a conference, sharp", "preset": "lobby"}),
+    ("headshot", {"background": "rote Ziegelwand, Licht von links", "blur": 5.0}),
+    ("background", {"preset": "forest"}),
     ("background", {"prompt": "Tokyo at night", "blur": 6.0}),
     ("background", {"preset": "studio-grey", "colour": "#c83232"}),
+    ("background", {"preset": "sunset", "blur": 1.0}),
+    ("background", {"prompt": "a white studio with a yellow podium", "colour": "#0b5c52"}),
     ("product", {"preset": "oak", "seen_from": "above", "key": "left", "placement": "left"}),
+    ("product", {"preset": "marble", "seen_from": "front", "key": "right", "placement": "right"}),
+    ("product", {"preset": "podium", "colour": "#1c4068"}),
+    ("product", {"preset": "amazon"}),
+    ("product", {"preset": "brand-colour", "colour": "#e0a010"}),
+    ("product", {"background": "kitchen counter, the sun from the right", "key": "left", "seen_from": "three-quarter"}),
+    ("product", {"preset": "linen", "blur": 3.0, "placement": "top"}),
+    ("business", {"preset": "lobby"}),
     ("business", {"preset": "brand-wall", "colour": "#1c4068"}),
+    ("business", {"setting": "bridge"}),
+    ("business", {"preset": "team-grid", "background": "a glass office, people walking in the back"}),
     ("fashion", {"preset": "flat-lay"}),
+    ("fashion", {"preset": "summer"}),
+    ("fashion", {"preset": "street", "background": "a rainy street with neon lights, blurred"}),
+    ("fashion", {"preset": "editorial-bw"}),
 ]
 
 
@@ -44,6 +67,11 @@ def test_every_caption_begins_with_own_words_or_the_look_s(tool_id: str, values:
         assert len(words.split()) < 60, "CLIP reads 75 tokens"
     assert "  " not in words
     assert ".." not in words
+    assert len(re.findall(r"focus|blurred", words.removeprefix(caption.own))) <= (2 if family == "z_image" else 1)
+    assert not (re.search("empty|without people", words) and re.search("crowd|people walking", words))
+    assert len(set(re.findall(r"from the (left|right)", words))) <= 1
+    assert ("in the colour" in words) == (values.get("colour") is not None and not caption.own)
+    assert not re.search(r"[#{}]", words) or family == "flux2"
 
 
 def test_each_family_is_written_to_in_its_own_way() -> None:

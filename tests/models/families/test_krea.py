@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -129,6 +130,18 @@ def test_no_order_is_taken_and_no_model_lent_before_the_owner_confirmed(
         assert service.create_job("background", {"prompt": "a harbour"}, "me").specs["text"] == KREA.id
         with pytest.raises(ModelUnavailable, match="not on this machine"), cache.borrow_model("krea-2-turbo-streamed"):
             pass
+
+
+def test_every_order_is_made_where_the_confirmation_is_asked_for() -> None:
+    """Page, REST, the OpenAI routes, MCP and batches: whoever makes a job elsewhere would pass the check by."""
+    root = Path(app.__file__).parent
+    makers = {
+        path.relative_to(root).as_posix()
+        for folder in ("ui", "pipelines")
+        for path in (root / folder).rglob("*.py")
+        if re.search(r"(?<![\w.])Job\(", path.read_text("utf-8").replace("class Job(", ""))
+    }
+    assert makers == {"pipelines/service/orders.py"}
 
 
 def test_no_studio_starts_with_it_before_and_a_choice_on_the_page_falls_back(
