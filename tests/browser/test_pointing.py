@@ -87,8 +87,9 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
         point_at(page, 0.02, 0.03, touch=True)
         expect(field(page, "keep")).to_have_value(re.compile(r"^\[\[0\.0"))
         bar = page.locator("#cutout-box .dbx-point-bar button")
-        assert bar.all_inner_texts() == ["Dazu", "Weg", "Rahmen", "Zurück", "Leeren", "Fertig"]
+        assert bar.all_inner_texts() == ["Dazu", "Weg", "Rahmen", "Zurück", "Leeren", "Abbrechen", "Fertig"]
         assert all((box := each.bounding_box()) is not None and box["height"] >= 44 for each in bar.all())
+        assert all(each.evaluate("node => node.scrollWidth <= node.clientWidth") for each in bar.all())
 
 
 def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPage) -> None:
@@ -100,3 +101,45 @@ def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPa
     wait_until(studio.is_idle, 60)
     page.locator("#cutout-example-hopper").click()
     expect(field(page, "keep")).to_have_value("")
+
+
+def test_repair_without_a_change_and_cancel_leave_the_finished_picture_as_it_was(
+    page: Page, studio: ServedPage
+) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    line, shown, save = (
+        find_progress_line(page, "cutout"),
+        page.locator("#cutout-live img"),
+        page.locator("#cutout-save"),
+    )
+    for marks in (0, 1):
+        page.locator("#cutout-generate").click()
+        expect(line).to_contain_text("Done in")
+        expect(save).to_be_enabled()
+        wait_until(studio.is_idle, 60)
+        said, picture, kept = line.inner_text(), shown.get_attribute("src") or "", field(page, "drop").input_value()
+        count = len(studio.service.jobs.list_jobs("local"))
+        for end in ("done", "cancel"):
+            press(page, "start")
+            await_look(page)
+            expect(shown).not_to_have_attribute("src", picture)
+            if end == "cancel":
+                press(page, "drop")
+                point_at(page, 0.5, 0.4)
+                expect(field(page, "drop")).not_to_have_value(kept)
+            press(page, end)
+            expect(shown).to_have_attribute("src", picture)
+            expect(save).to_be_enabled()
+            assert line.inner_text() == said
+            assert json.loads(field(page, "drop").input_value() or "[]") == json.loads(kept or "[]")
+        wait_until(studio.is_idle, 60)
+        expect(shown).to_have_attribute("src", picture)  # no draft comes after it
+        assert len(studio.service.jobs.list_jobs("local")) == count
+        if not marks:  # the second time with a mark from before
+            press(page, "start")
+            await_look(page)
+            press(page, "drop")
+            point_at(page, 0.6, 0.45)
+            press(page, "done")
+            expect(line).to_contain_text("Draft")
+            wait_until(studio.is_idle, 60)

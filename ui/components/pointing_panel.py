@@ -20,6 +20,7 @@ PANEL_HTML = """<div class="dbx-point">
 <button type="button" data-do="area" aria-pressed="false" title="Box around it">Box</button>
 <button type="button" data-do="undo">Undo</button>
 <button type="button" data-do="clear">Clear</button>
+<button type="button" data-do="cancel" title="Leave everything as it was">Cancel</button>
 <button type="button" data-do="done">Done</button>
 </div></div>"""
 

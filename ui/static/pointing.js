@@ -5,7 +5,7 @@
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
   const empty = () => ({ keep: [], drop: [], box: null });
-  const states = new WeakMap(); // by box: the mode, the marks, and those before each change
+  const states = new WeakMap(); // by box: the mode, the marks, those before each change, and what there was at first
   const stateOf = (box) => {
     if (!states.has(box)) states.set(box, { mode: "keep", marks: empty(), before: [] });
     return states.get(box);
@@ -91,7 +91,8 @@
   };
   const actions = {
     start: (box) => {
-      states.set(box, { mode: "keep", marks: read(box), before: [] });
+      const marks = read(box);
+      states.set(box, { mode: "keep", marks, before: [], first: marks });
       open(box, true);
       setMode(box, "keep");
       draw(box);
@@ -103,22 +104,32 @@
       if (state.before.length) { setMarks(box, state.before.pop()); look(box); }
     },
     clear: (box) => change(box, empty()),
+    cancel: async (box) => {
+      const { first, pick } = stateOf(box);
+      setMarks(box, first);
+      open(box, false);
+      if (pick !== undefined) await setPick(findPick(box), pick);
+      part(box, "point-done").click();
+    },
     done: (box) => { open(box, false); part(box, "point-done").click(); },
   };
 
   // Choosing a person sets the number of the subject; its slider is built when its fold is first opened.
+  const findPick = (box) => part(box, "pick")?.querySelector("input[type=number]");
+  const setPick = async (input, pick) => {
+    if (input.value === String(pick)) return;
+    input.value = String(pick);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new FocusEvent("blur"));
+    await new Promise((done) => setTimeout(done, 60)); // the form's own draft starts, and what is asked next replaces it
+  };
   const choose = async (box, pick) => {
-    const find = () => part(box, "pick")?.querySelector("input[type=number]");
-    for (const fold of ["adjust-subject", "more"]) if (!find()) part(box, fold)?.querySelector(":scope > button")?.click();
-    for (let tries = 0; !find() && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
-    const input = find();
+    for (const fold of ["adjust-subject", "more"]) if (!findPick(box)) part(box, fold)?.querySelector(":scope > button")?.click();
+    for (let tries = 0; !findPick(box) && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
+    const input = findPick(box);
     if (!input) return;
-    if (input.value !== String(pick)) {
-      input.value = String(pick);
-      input.dispatchEvent(new Event("input", { bubbles: true }));
-      input.dispatchEvent(new FocusEvent("blur"));
-      await new Promise((done) => setTimeout(done, 60)); // the form's own draft starts, and this look replaces it
-    }
+    stateOf(box).pick ??= input.value;
+    await setPick(input, pick);
     change(box, empty());
   };
 

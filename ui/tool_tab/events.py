@@ -48,7 +48,7 @@ class ToolTabEvents:
         tab = self.tab
         form_inputs = [tab.state, *tab.value_components()]
         self.generated = self.listen_to_generate(tab.generate.click)
-        self._update_actions_after(
+        self.update_actions_after(
             self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.follower.show_stopped
         )
         self.listen(tab.result.variation.input, self.results.show_variation, [tab.state, tab.result.variation])
@@ -60,7 +60,7 @@ class ToolTabEvents:
         )
         for name, component in (("format", tab.result.file_format), ("size", tab.result.image_size)):
             choice: Any = component
-            self._update_actions_after(
+            self.update_actions_after(
                 self.listen(choice.input, self.results.make_remake_handler(name), [tab.state, component])
             )
         self.listen(tab.result.start_new.click, self.follower.start_new, [tab.state])
@@ -79,9 +79,10 @@ class ToolTabEvents:
     def listen_to_generate(self, listener: Any) -> Any:
         """Generate the full-size picture of the present form when `listener` reports; return the last event."""
         form_inputs = [self.tab.state, *self.tab.value_components()]
-        return self._update_actions_after(self.listen(listener, self.follower.generate, form_inputs))
+        return self.update_actions_after(self.listen(listener, self.follower.generate, form_inputs))
 
-    def _update_actions_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> Any:
+    def update_actions_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> Any:
+        """Let the page ask for the buttons and the picture once more when `event` has ended."""
         return event.then(
             handler or self.follower.update_actions,
             [self.tab.state, self.tab.result.variation],

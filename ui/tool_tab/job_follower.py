@@ -361,7 +361,7 @@ class JobFollower:
             yield self.view.no_change()
             return
         if row.status == "done" and row.result is not None:
-            yield await run_in_threadpool(self._show_found_result, row, row.result, state, request, is_last)
+            yield await run_in_threadpool(self.show_found_result, row, row.result, state, request, is_last=is_last)
         elif row.error is not None:
             yield self.view.show_error(
                 StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
@@ -375,11 +375,19 @@ class JobFollower:
                 yield updates
         yield self.view.no_change()
 
-    def _show_found_result(
-        self, row: JobRow, result: Result, state: TabState, request: gr.Request, is_last: bool
+    def show_found_result(
+        self,
+        row: JobRow,
+        result: Result,
+        state: TabState,
+        request: gr.Request,
+        *,
+        is_last: bool = False,
+        variation: int = 0,
     ) -> Updates:
+        """Show a job that finished before; no change where its file has been deleted."""
         try:
-            updates = self.view.show_result(row, result, page_address(request))
+            updates = self.view.show_result(row, result, page_address(request), variation)
             if is_last:
                 updates[self.tab.result.status] = text.render_result_status(row.job, result, 0, text.LAST_RESULT_TEXT)
         except NotFound:  # the file has been deleted

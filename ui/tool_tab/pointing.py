@@ -5,7 +5,8 @@ pointing.js draws the marks and writes them into the form; the handlers here sho
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -38,7 +39,8 @@ class PointingEvents:
         tab = self.events.tab
         form_inputs: list[Component] = [tab.state, *tab.value_components()]
         self.events.listen(self.panel.look.click, self.show_marks, form_inputs, [self.panel.places])
-        self.events.listen(self.panel.done.click, self.events.follower.draw_draft, form_inputs)
+        ended_inputs: list[Component] = [tab.state, tab.result.variation, *tab.value_components()]
+        self.events.update_actions_after(self.events.listen(self.panel.done.click, self.end_marks, ended_inputs))
 
     async def show_marks(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Show the photo with everything greyed that the marks drop; a newer mark replaces an older one."""
@@ -48,6 +50,8 @@ class PointingEvents:
             yield events.view.no_change()
             return
         number = events.follower.begin_request(state)
+        if state.shown_job_id and (state.before_marks is None or state.before_marks[0] != state.shown_job_id):
+            state.before_marks = state.shown_job_id, form
         chosen = {name: form[name] for name in PREVIEW_FIELDS if name in form}
         chosen["together"] = events.tab.tool.id in TOGETHER_TOOLS
         owner = events.access.identify_visitor(request)
@@ -69,3 +73,30 @@ class PointingEvents:
         except StudioError as error:
             ended = {**events.view.show_error(error, "photo"), self.panel.places: render_places((), number)}
         yield ended
+
+    async def end_marks(
+        self, request: gr.Request, state: TabState, variation: str | None, *values: Any
+    ) -> AsyncIterator[Updates]:
+        """Draw a draft with the marks; where nothing was changed, show the finished picture of before again."""
+        follower, form = self.events.follower, self.events.tab.read_form(values)
+        before, state.before_marks = state.before_marks, None
+        row = None
+        if before is not None and not state.job_id and self._read_marks(form) == self._read_marks(before[1]):
+            row = follower.find_own_job(before[0], request)
+        if row is None or row.result is None:
+            async for updates in follower.draw_draft(request, state, *values):
+                yield updates
+            return
+        follower.begin_request(state)
+        state.record_request(form, row.job.seed, draft=False)
+        number = int(variation or 1) - 1
+        yield await run_in_threadpool(follower.show_found_result, row, row.result, state, request, variation=number)
+        yield self.events.view.no_change()
+
+    def _read_marks(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the form with its marks read: their text is written differently by the page and by Python."""
+        kinds = {name: control.field.kind for name, control in self.events.tab.controls.items()}
+        return {
+            name: json.loads(value) if kinds[name] in ("points", "box") and isinstance(value, str) and value else value
+            for name, value in form.items()
+        }

@@ -18,7 +18,8 @@ class TabState:
     tab was visible, `upload_refused` while the error of the last upload should stay on the page. `generate_clicked_at`
     is on the monotonic clock. `last_request` are the form values and the seed of the last picture; if `last_was_draft`,
     Generate makes that same picture at full size. `drafted_form` are the form values of the last draft that was tried.
-    `batch_row` is the batch and the row whose picture was opened here.
+    `batch_row` is the batch and the row whose picture was opened here. `before_marks` are the finished job that was
+    shown when somebody began to point at the subject, and the form of then.
     """
 
     job_id: str = ""
@@ -34,6 +35,7 @@ class TabState:
     last_was_draft: bool = False
     drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch_row: tuple[str, int] | None = None
+    before_marks: tuple[str, Mapping[str, Any]] | None = None
 
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""

@@ -226,18 +226,19 @@ class TabView:
         panel = self.tab.result
         return {**preview, panel.status: text.render_draft_status(result), panel.suggested_looks: ""}
 
-    def show_result(self, row: JobRow, result: Result, base: str) -> Updates:
-        """Show the first picture of a finished job, and tiles of all pictures if there are several."""
+    def show_result(self, row: JobRow, result: Result, base: str, shown: int = 0) -> Updates:
+        """Show picture number `shown` of a finished job, and tiles of all pictures if there are several."""
         files, panel = list_result_pictures(result), self.tab.result
+        shown = min(shown, len(files) - 1)
         names = [(self._name_picture(file, n), str(n)) for n, file in enumerate(files, 1)]
         several = len(files) > 1
         return {
             **self.show_idle(),
-            **self.show_variation(row.job, result, 0, base),
+            **self.show_variation(row.job, result, shown, base),
             **self._offer_archive(row.job, result),
             panel.suggested_looks: "",
             panel.variation_tiles: self._render_variation_tiles(files) if several else "",
-            panel.variation: gr.update(choices=names, value="1", visible=several),
+            panel.variation: gr.update(choices=names, value=str(shown + 1), visible=several),
             panel.compare_with: gr.update(
                 choices=[(YOUR_PHOTO, YOUR_PHOTO), *names], value=YOUR_PHOTO, visible=several
             ),
