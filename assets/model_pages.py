@@ -39,6 +39,7 @@ TITLES = {
     "qwen-image-edit": "Qwen-Image-Edit 2511",
     "firered-image-edit": "FireRed-Image-Edit 1.1",
     "longcat-image-edit-turbo": "LongCat-Image-Edit-Turbo",
+    "joyai-image-edit": "JoyAI-Image-Edit",
     "krea-2-turbo": "Krea 2 Turbo",
     "wan-2.2-ti2v-5b": "Wan 2.2 TI2V 5B",
     "sd15-lcm": "Stable Diffusion 1.5 with LCM",
@@ -53,6 +54,9 @@ NOTES = {
     "ahead of Qwen-Image-Edit 2511 (ImgEdit 4.56 against 4.51, measured on version 1.0). It takes forty steps with "
     "guidance, so it is slow. Its commit is not known: a machine stays with the first that it fetches.",
     "longcat-image-edit-turbo": "It reads one picture, no LoRA, and the first 512 tokens of the words.",
+    "joyai-image-edit": "It turns objects: Product asks for an invented side in the words that its authors give for "
+    "that. It reads one picture and no LoRA, and takes forty steps with guidance, so it is slow. Its commit is not "
+    "known: a machine stays with the first that it fetches.",
     "krea-2-turbo": "The repository is gated: accept its terms there and set `HF_TOKEN`. Its licence asks whoever "
     "serves it for content filters; the studio's cannot be switched off.",
     "wan-2.2-ti2v-5b": "It draws films of 3 to 5 seconds, 24 pictures a second, that begin with a photo; every picture "

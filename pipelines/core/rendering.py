@@ -70,7 +70,7 @@ class Caption:
     `own` are the words of whoever ordered the picture, which come first and take the place of `place`, those of the
     chosen look. `purpose` says what the picture is the background of. `view` is where the camera stands, `light_side`
     and `free_side` are sides of the picture, `colour` is a name or #rrggbb. `changes` are an edit's, as (what, words),
-    and `kept` a sentence about what it leaves as it is.
+    and `kept` a sentence about what it leaves as it is. `side` is that of a product which an edit is to show.
     """
 
     own: str = ""
@@ -83,6 +83,7 @@ class Caption:
     colour: str = ""
     changes: tuple[tuple[str, str], ...] = ()
     kept: str = ""
+    side: Literal["", "left", "right", "rear"] = ""
 
     @property
     def words(self) -> str:

@@ -37,11 +37,27 @@ TURBO = Profile("turbo", _one_model_for("sdxl-turbo", "text", "image", "inpaint"
 QUALITY = Profile("quality", {**KLEIN.specs, "edit": "qwen-image-edit"}, "Qwen-Image-Edit and FLUX.2 klein")
 FIRERED = Profile("firered", {**KLEIN.specs, "edit": "firered-image-edit"}, "FireRed-Image-Edit and FLUX.2 klein")
 LONGCAT = Profile("longcat", {**KLEIN.specs, "edit": "longcat-image-edit-turbo"}, "LongCat-Image-Edit and FLUX.2 klein")
+JOYAI = Profile("joyai", {**KLEIN.specs, "edit": "joyai-image-edit"}, "JoyAI-Image-Edit and FLUX.2 klein")
 KREA = Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo")
 WAN = Profile("wan", {**KLEIN.specs, "video": "wan-2.2-ti2v-5b"}, "Wan 2.2 and FLUX.2 klein")
 LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
 
-PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALITY, FIRERED, LONGCAT, KREA, WAN, LIGHT)
+PROFILES = (
+    EMBEDDED,
+    KLEIN,
+    KLEIN_4BIT,
+    CONTROL,
+    SDXL,
+    LIGHTNING,
+    TURBO,
+    QUALITY,
+    FIRERED,
+    LONGCAT,
+    JOYAI,
+    KREA,
+    WAN,
+    LIGHT,
+)
 
 # Profiles for a GPU, the best first. The others serve only on request: a CPU takes a minute a picture with `light`.
 _BEST_GPU_PROFILES = (QUALITY, KLEIN, KLEIN_4BIT, SDXL, LIGHT)

@@ -56,6 +56,7 @@ SIDE_PROMPTS = {
     "behind": "seen from behind, the camera at the same height",
     "above": "seen from above, the camera 60 degrees higher",
 }
+_SIDE_NAMES: dict[str, Literal["", "left", "right", "rear"]] = {"left": "left", "right": "right", "behind": "rear"}
 INVENTED_NOTICE = (
     "The angles named 'invented' were drawn by a model from one photo: what that photo does not show is a guess. "
     "Compare them with the product before you sell with them."
@@ -465,9 +466,10 @@ def _add_invented_angles(
     flat = flatten_on_white(output.images[0])
     size, sides = (flat.shape[1], flat.shape[0]), tuple(SIDE_PROMPTS.items())[: params.invent]
     drawn: list[Image] = []
-    for _, words in sides:
+    for name, words in sides:
         prompt = f"The same product, {words}. Its shape, colours, label and marks, the ground and the light stay."
-        render = RenderRequest("edit", prompt, size, (context.seed,), images=(flat,), recomposes=True)
+        caption = Caption(own=prompt, side=_SIDE_NAMES.get(name, ""))
+        render = RenderRequest("edit", prompt, size, (context.seed,), images=(flat,), recomposes=True, caption=caption)
         drawn += context.draw(render, emit).images
     assert output.source is not None
     # Where there are other angles only the first picture can be compared with the photo.

@@ -35,6 +35,7 @@ from pipelines.models.devices import create_memory_gauge, detect_machine
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.control_nets import ControlNet
+from pipelines.models.families.joyimage import JOYIMAGE, JoyImageModel
 from pipelines.models.families.krea import KREA, KreaModel
 from pipelines.models.families.longcat import LONGCAT, LongCatModel
 from pipelines.models.families.qwen_image import QWEN_EDIT, QwenModel
@@ -53,6 +54,7 @@ CASES = {
     **TESTED,
     "qwen": (QWEN_EDIT, QwenModel, sizes.QWEN),
     "longcat": (LONGCAT, LongCatModel, sizes.LONGCAT),
+    "joyai": (JOYIMAGE, JoyImageModel, sizes.JOYIMAGE),
     "krea": (KREA, KreaModel, sizes.KREA),
     "wan": (WAN, WanModel, sizes.WAN),
 }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tests.models.support.tiny_checkpoints import byte_tokenizer
 from tests.models.support.tiny_flow_checkpoints import (
     SPECIAL,
+    qwen3_processor,
     qwen_byte_tokenizer,
     qwen_processor,
     t5_letter_tokenizer,
@@ -169,6 +170,35 @@ def make_qwen3_vl() -> Any:
         "deepstack_visual_indexes": [5, 11, 17], "num_position_embeddings": 2304,
     }  # fmt: skip
     return t.Qwen3VLModel(t.Qwen3VLConfig(text_config=text, vision_config=vision))
+
+
+def make_joyimage_transformer() -> Any:
+    """The transformer of JoyAI-Image-Edit: 16.3 B."""
+    return _diffusers_class("JoyImageEditTransformer3DModel")(
+        hidden_size=4096, num_attention_heads=32, num_layers=40, theta=10000, out_channels=16
+    )
+
+
+def make_qwen3_vl_8b() -> Any:
+    """Qwen3-VL 8B, 8.77 B, the text encoder of JoyAI-Image-Edit; reads the tests' byte tokenizer."""
+    import transformers as t
+
+    ids = {token: 256 + number for number, token in enumerate(SPECIAL)}
+    text = {
+        "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [24, 20, 20], "rope_theta": 5e6},
+    }  # fmt: skip
+    vision = {
+        "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16, "out_hidden_size": 4096,
+        "deepstack_visual_indexes": [8, 16, 24], "num_position_embeddings": 2304,
+    }  # fmt: skip
+    config = t.Qwen3VLConfig(
+        text_config=text, vision_config=vision, tie_word_embeddings=False, image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"], vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+    )  # fmt: skip
+    return t.Qwen3VLForConditionalGeneration(config)
 
 
 def make_wan_transformer() -> Any:
@@ -390,4 +420,13 @@ WAN = Architecture(
     "WanPipeline",
     {"transformer": make_wan_transformer, "vae": make_wan_vae, "text_encoder": make_umt5},
     {"tokenizer": t5_letter_tokenizer, "scheduler": make_unipc_scheduler, "expand_timesteps": lambda: True},
+)
+JOYIMAGE = Architecture(
+    "JoyImageEditPipeline",
+    {
+        "transformer": make_joyimage_transformer,
+        "vae": lambda: _diffusers_class("AutoencoderKLWan")(),
+        "text_encoder": make_qwen3_vl_8b,
+    },
+    {"tokenizer": qwen_byte_tokenizer, "processor": qwen3_processor, "scheduler": make_flow_scheduler},
 )

@@ -40,6 +40,7 @@ KINDS: Mapping[str, tuple[sizes.Architecture, Callable[[Path], Path]]] = {
     "qwen-": (sizes.QWEN, tiny_flow_checkpoints.tiny_qwen_edit),
     "firered-": (sizes.QWEN, tiny_flow_checkpoints.tiny_qwen_edit),
     "longcat-": (sizes.LONGCAT, tiny_flow_checkpoints.tiny_longcat),
+    "joyai-": (sizes.JOYIMAGE, tiny_flow_checkpoints.tiny_joyimage),
     "krea-": (sizes.KREA, tiny_flow_checkpoints.tiny_krea),
     "wan-": (sizes.WAN, tiny_flow_checkpoints.tiny_wan),
 }

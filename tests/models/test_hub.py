@@ -48,6 +48,7 @@ FETCHED = (
     "z_image",
     "qwen_image",
     "longcat",
+    "joyimage",
     "krea",
     "wan",
     "control_net",
@@ -609,6 +610,7 @@ def test_every_repository_of_every_model_is_pinned_to_a_commit():
     assert {repo for repo, pin in pinned_revisions.PINS.items() if not pin} == {
         "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
         "FireRedTeam/FireRed-Image-Edit-1.1",
+        "jdopensource/JoyAI-Image-Edit-Diffusers",
     }
 
 

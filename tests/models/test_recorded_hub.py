@@ -20,7 +20,17 @@ import pytest
 from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint
 from pipelines.models.diffusion import loader
-from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, wan, z_image
+from pipelines.models.families import (
+    FAMILIES,
+    flux2,
+    joyimage,
+    krea,
+    longcat,
+    qwen_image,
+    stable_diffusion,
+    wan,
+    z_image,
+)
 from pipelines.models.families.control_nets import CONTROL_NETS, Z_IMAGE_UNION, Z_IMAGE_UNION_2_1
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.pinned_revisions import PINS
@@ -175,6 +185,14 @@ def test_the_transformers_of_longcat_and_krea_have_the_parameters_of_their_rows(
     assert krea.KREA_STREAMED.bytes == 2 * (sum(each.numel() for each in turbo.parameters()) + 126_892_531)
 
 
+def test_the_transformer_of_joyai_has_the_parameters_of_its_row() -> None:
+    net = build_on_meta(read_record(joyimage.JOYIMAGE.repo, "transformer/config.json"))
+    listed = read_record(joyimage.JOYIMAGE.repo, "files.json")
+    count = sum(each.numel() for each in net.parameters())
+    assert 2 * count == pytest.approx(listed["transformer/diffusion_pytorch_model.safetensors"], rel=0.002)
+    assert joyimage.JOYIMAGE_STREAMED.bytes == 2 * (count + 126_892_531)
+
+
 def test_wan_lets_a_photo_move_and_has_the_parameters_of_its_row() -> None:
     assert read_record(wan.WAN.repo, "model_index.json")["expand_timesteps"] is True
     net, vae = (build_on_meta(read_record(wan.WAN.repo, f"{part}/config.json")) for part in ("transformer", "vae"))
@@ -308,4 +326,14 @@ def test_the_list_of_what_was_not_seen_is_whole() -> None:
     assert rows == set(re.findall(r"`([\w.-]+)`", page.split("no record at all:")[1].partition("All but")[0]))
 
 
-DIFFUSION_FAMILIES = ("stable_diffusion", "flux2", "z_image", "qwen_image", "longcat", "krea", "wan", "control_net")
+DIFFUSION_FAMILIES = (
+    "stable_diffusion",
+    "flux2",
+    "z_image",
+    "qwen_image",
+    "longcat",
+    "joyimage",
+    "krea",
+    "wan",
+    "control_net",
+)

@@ -94,6 +94,13 @@ def _write_instruction(caption: Caption) -> str:
     return " ".join(_make_sentence(each) for each in sentences if each)
 
 
+def _write_spatial_instruction(caption: Caption) -> str:
+    """As an instruction, but a side in the words of JoyAI's authors, which alone turn an object in their model."""
+    if caption.side:
+        return f"Rotate the product to show the {caption.side} side view."
+    return _write_instruction(caption)
+
+
 _STYLES: Mapping[str, Callable[[Caption], str]] = {
     "flux2": _write_prose,
     "krea": _write_prose,
@@ -101,6 +108,7 @@ _STYLES: Mapping[str, Callable[[Caption], str]] = {
     "stable_diffusion": _write_key_words,
     "qwen_image": _write_instruction,
     "longcat": _write_instruction,
+    "joyimage": _write_spatial_instruction,
     "wan": _write_prose,
 }
 

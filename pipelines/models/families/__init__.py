@@ -7,6 +7,7 @@ from pipelines.models import nets
 from pipelines.models.families.control_nets import CONTROL_NETS
 from pipelines.models.families.flux2 import FLUX2_FAMILY
 from pipelines.models.families.hub_nets import BIREFNET_FAMILY, FILL_NETS, SAM2_FAMILY, VITMATTE_FAMILY
+from pipelines.models.families.joyimage import JOYIMAGE_FAMILY
 from pipelines.models.families.krea import KREA_FAMILY
 from pipelines.models.families.longcat import LONGCAT_FAMILY
 from pipelines.models.families.mini import model as mini_model
@@ -27,6 +28,7 @@ FAMILIES: tuple[ModelFamily, ...] = (
     Z_IMAGE_FAMILY,
     QWEN_IMAGE_FAMILY,
     LONGCAT_FAMILY,
+    JOYIMAGE_FAMILY,
     KREA_FAMILY,
     WAN_FAMILY,
     CONTROL_NETS,

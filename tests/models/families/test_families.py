@@ -20,9 +20,20 @@ from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.core.stream import wait_for_result
 from pipelines.models.diffusion import pipeline
-from pipelines.models.families import FAMILIES, flux2, krea, longcat, qwen_image, stable_diffusion, wan, z_image
+from pipelines.models.families import (
+    FAMILIES,
+    flux2,
+    joyimage,
+    krea,
+    longcat,
+    qwen_image,
+    stable_diffusion,
+    wan,
+    z_image,
+)
 from pipelines.models.families.control_nets import ControlNetFamily
 from pipelines.models.families.flux2 import Flux2Family
+from pipelines.models.families.joyimage import JoyImageFamily
 from pipelines.models.families.krea import KreaFamily
 from pipelines.models.families.longcat import LongCatFamily
 from pipelines.models.families.qwen_image import QwenImageFamily
@@ -36,6 +47,7 @@ from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
 from tests.models.support.tiny_flow_checkpoints import (
+    tiny_joyimage,
     tiny_klein,
     tiny_krea,
     tiny_longcat,
@@ -67,6 +79,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "z_image": z_image.VERBS,
     "qwen_image": qwen_image.VERBS,
     "longcat": longcat.VERBS,
+    "joyimage": joyimage.VERBS,
     "krea": krea.VERBS,
     "wan": wan.VERBS,
 }
@@ -124,6 +137,7 @@ def make_tiny_families(root: Path) -> list[Any]:
         (ZImageFamily, "z_image", tiny_z_image(root / "z"), "tiny-z-net", 0.0),
         (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), "", 1.0),
         (LongCatFamily, "longcat", tiny_longcat(root / "longcat"), "", 1.0),
+        (JoyImageFamily, "joyimage", tiny_joyimage(root / "joyimage"), "", 3.0),
         (KreaFamily, "krea", tiny_krea(root / "krea"), "", 0.0),
         (WanFamily, "wan", tiny_wan(root / "wan"), "", 3.0),
     )
@@ -137,6 +151,7 @@ def make_tiny_families(root: Path) -> list[Any]:
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     import torch
+    from diffusers.pipelines.joyimage import image_processor
     from diffusers.pipelines.longcat_image import pipeline_longcat_image_edit as cat
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
@@ -146,6 +161,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     small.setattr(cat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
+    small.setitem(image_processor.BUCKETS, 1024, [(128, 128), (160, 128)])
     small.setattr(motion, "DRAWN_FPS", 2.0)  # nine pictures in place of 73
     with TinyFamilies(tmp_path_factory.mktemp("families")) as studio:
         yield studio

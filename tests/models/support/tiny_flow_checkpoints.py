@@ -293,6 +293,56 @@ def tiny_krea(folder: Path) -> Path:
     return folder
 
 
+def tiny_joyimage(folder: Path) -> Path:
+    """A `JoyImageEditPipeline`."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+    from diffusers.models.transformers.transformer_joyimage import JoyImageEditTransformer3DModel
+    from diffusers.pipelines.joyimage.pipeline_joyimage_edit import JoyImageEditPipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    torch.manual_seed(0)
+    vae = _untyped(AutoencoderKLWan)(
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=[0.1 * n - 0.2 for n in range(4)],
+        latents_std=[0.6 + 0.1 * n for n in range(4)],
+    )
+    transformer = _untyped(JoyImageEditTransformer3DModel)(
+        in_channels=4,
+        out_channels=4,
+        hidden_size=32,
+        num_attention_heads=2,
+        text_dim=16,
+        num_layers=1,
+        rope_dim_list=[4, 6, 6],
+        theta=10000,
+    )
+    _randomise_zeros(transformer)
+    names = {name: 256 + number for number, name in enumerate(SPECIAL)}
+    config = Qwen3VLConfig(
+        text_config=_TINY_QWEN3_VL_TEXT,
+        vision_config=_TINY_QWEN3_VL_VISION,
+        image_token_id=names["<|image_pad|>"],
+        video_token_id=names["<|video_pad|>"],
+        vision_start_token_id=names["<|vision_start|>"],
+        vision_end_token_id=names["<|vision_end|>"],
+    )
+    pipe = _untyped(JoyImageEditPipeline)(
+        scheduler=_untyped(FlowMatchEulerDiscreteScheduler)(shift=3.0),
+        vae=vae,
+        text_encoder=Qwen3VLForConditionalGeneration(config).eval(),
+        tokenizer=qwen_byte_tokenizer(),
+        processor=qwen3_processor(),
+        transformer=transformer,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
 def tiny_wan(folder: Path) -> Path:
     """A `WanPipeline` as Wan 2.2 TI2V 5B is one: its autoencoder has residual blocks and patches of two pixels."""
     import torch
@@ -356,29 +406,31 @@ def t5_letter_tokenizer() -> Any:
     return T5Tokenizer(vocab=[*begin, *((chr(code), -3.0) for code in range(33, 127))], extra_ids=0)
 
 
+_TINY_QWEN3_VL_TEXT = {
+    "vocab_size": 256 + len(SPECIAL),
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+}
+_TINY_QWEN3_VL_VISION = {
+    "depth": 1,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_heads": 2,
+    "out_hidden_size": 16,
+    "deepstack_visual_indexes": [0],
+    "num_position_embeddings": 16,
+}
+
+
 def _tiny_qwen3_vl() -> Any:
     from transformers import Qwen3VLConfig, Qwen3VLModel
 
-    text = {
-        "vocab_size": 256 + len(SPECIAL),
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "head_dim": 8,
-        "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
-    }
-    vision = {
-        "depth": 1,
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_heads": 2,
-        "out_hidden_size": 16,
-        "deepstack_visual_indexes": [0],
-        "num_position_embeddings": 16,
-    }
-    return Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision)).eval()
+    return Qwen3VLModel(Qwen3VLConfig(text_config=_TINY_QWEN3_VL_TEXT, vision_config=_TINY_QWEN3_VL_VISION)).eval()
 
 
 def _tiny_qwen_vl() -> Any:
@@ -424,6 +476,17 @@ def qwen_processor() -> Any:
         image_processor=Qwen2VLImageProcessor(),
         tokenizer=qwen_byte_tokenizer(),
         video_processor=Qwen2VLVideoProcessor(),
+    )
+
+
+def qwen3_processor() -> Any:
+    """A processor of pictures and of the byte tokenizer's words, as Qwen3-VL's."""
+    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+
+    return Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(patch_size=16),
+        tokenizer=qwen_byte_tokenizer(),
+        video_processor=Qwen3VLVideoProcessor(),
     )
 
 

@@ -1,0 +1,143 @@
+"""JoyAI-Image-Edit: its model specs, and how its diffusers pipeline differs from those of other families.
+
+It edits a photo by words and, in the words of its authors, turns an object to one of its sides. The pipeline draws at
+one of some fifty sizes of about a megapixel and crops the photo to it, which is therefore padded to it first. It draws
+the photo's latents from the autoencoder's distribution with whatever numbers come next; here they are its mean, so that
+the same seed gives the same picture. It has no way to load a LoRA and reads one picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+from pipelines.core.geometry import Size
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments, to_pillow
+from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
+from pipelines.models.pinned_revisions import PINS
+
+GB = 10**9
+
+VERBS: tuple[Verb, ...] = ("edit",)
+_DRAWING_BYTES = 2 * (16_263_675_968 + 126_892_531)  # transformer and VAE
+_TEXT_ENCODER_BYTES = 2 * 8_767_123_696  # Qwen3-VL 8B with its vision encoder
+_TEXT_ENCODER_INT8_BYTES = 10_025_514_256
+_BUCKET_PX = 1024  # the pipeline's list of sizes
+_MAX_WORD_TOKENS = 4096  # as the pipeline has it, those of the picture among them
+
+JOYIMAGE = ModelSpec(
+    id="joyai-image-edit",
+    family="joyimage",
+    verbs=VERBS,
+    licence="Apache-2.0",
+    repo="jdopensource/JoyAI-Image-Edit-Diffusers",
+    revision=PINS["jdopensource/JoyAI-Image-Edit-Diffusers"],
+    defaults=(("num_inference_steps", 40), ("guidance_scale", 4.0), ("side", 1024)),
+    options=(("lighter", "joyai-image-edit-int8"),),
+    dtype="auto-bfloat16",
+    bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
+    min_vram=56 * GB,
+)
+JOYIMAGE_INT8 = replace(
+    JOYIMAGE,
+    id="joyai-image-edit-int8",
+    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "joyai-image-edit-streamed")),
+    bytes=_DRAWING_BYTES + _TEXT_ENCODER_INT8_BYTES,
+    min_vram=48 * GB,
+    download_bytes=JOYIMAGE.bytes,
+)
+JOYIMAGE_STREAMED = replace(
+    JOYIMAGE,
+    id="joyai-image-edit-streamed",
+    options=(("text_encoder", "streamed"),),
+    bytes=_DRAWING_BYTES,
+    min_vram=40 * GB,
+    host_bytes=_TEXT_ENCODER_BYTES,
+)
+
+
+class JoyImageModel(DiffusionModel):
+    """JoyAI-Image-Edit. `images[0]` is edited."""
+
+    size_multiple = 64
+    draws_exclusively = True  # its autoencoder, made for video, caches the previous frame
+    takes_lora = False
+
+    def __init__(self, spec: ModelSpec, pipe: Any, device: str, **previews: Any) -> None:
+        super().__init__(spec, pipe, device, **previews)
+        settle_encoding(pipe.vae)
+
+    def pipeline_class(self, verb: Verb) -> str:
+        """See `DiffusionModel.pipeline_class`."""
+        return "JoyImageEditPipeline"
+
+    def canvas_for(self, render: RenderRequest) -> Canvas:
+        """See `DiffusionModel.canvas_for`. It is one of the pipeline's sizes."""
+        from diffusers.pipelines.joyimage import image_processor
+
+        def sides_of(ratio: float) -> Size:
+            height, width = image_processor.find_best_bucket(1, ratio, _BUCKET_PX)  # pyright: ignore[reportArgumentType]
+            return width, height
+
+        return plan_fixed_area_canvas(render.size, sides_of)
+
+    def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
+        """See `DiffusionModel.pipeline_inputs`."""
+        return {**size_arguments(canvas), "image": to_pillow(canvas.pad_onto(render.images[0]))}
+
+    def prompt_key(self, render: RenderRequest) -> Hashable:
+        """See `DiffusionModel.prompt_key`. The text encoder reads the photo too."""
+        return super().prompt_key(render), render.size, hashlib.sha256(render.images[0].tobytes()).digest()
+
+    def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """See `DiffusionModel.encode_prompt`."""
+        photo = to_pillow(canvas.pad_onto(render.images[0]))
+        embeds = self._read_words(view, prompt_text(render), photo, "")
+        if self.is_guided(render):
+            embeds |= self._read_words(view, render.negative_prompt, photo, "negative_")
+        return embeds
+
+    def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
+        """See `DiffusionModel.preview_latents`. Of photo and picture, the latter, as one frame."""
+        return self.pipe.denormalize_latents(clean[0, -1:])[0, :, 0]
+
+    def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
+        """See `DiffusionModel.model_notices`."""
+        return ("This model reads one picture: the other ones had no effect.",) if len(render.images) > 1 else ()
+
+    def _read_words(self, view: Any, words: str, photo: Any, prefix: str) -> dict[str, Any]:
+        import torch
+
+        embeds, mask = view.encode_prompt_multiple_images(
+            prompt=[words], images=photo, device=torch.device(self._device), max_sequence_length=_MAX_WORD_TOKENS
+        )
+        return {f"{prefix}prompt_embeds": embeds, f"{prefix}prompt_embeds_mask": mask}
+
+
+def settle_encoding(vae: Any) -> None:
+    """Let what is sampled from the latents of a picture be their mean: the sampler would take torch's next numbers."""
+    encode = vae.encode
+
+    def encode_settled(*args: Any, **arguments: Any) -> Any:
+        output = encode(*args, **arguments)
+        latents = output.latent_dist
+        latents.sample = lambda generator=None: latents.mode()
+        return output
+
+    vae.encode = encode_settled
+
+
+class JoyImageFamily(CheckpointFamily):
+    """The JoyAI-Image-Edit checkpoints."""
+
+    model_class = JoyImageModel
+    pipeline_classes = ("JoyImageEditPipeline",)
+
+
+JOYIMAGE_FAMILY = JoyImageFamily((JOYIMAGE, JOYIMAGE_INT8, JOYIMAGE_STREAMED))
