@@ -35,6 +35,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
+from tests.support.shared_resources import use_content_filter
 
 if sys.platform.startswith("linux") and hasattr(_libc := ctypes.CDLL(None), "malloc_trim"):
     _libc.mallopt(-1, int(os.environ["MALLOC_TRIM_THRESHOLD_"]))  # M_TRIM_THRESHOLD
@@ -46,6 +47,12 @@ atexit.register(gc.unfreeze)  # the interpreter frees everything when it ends
 
 _FREEZE_MODULE_COUNT = 200
 """Modules imported since the last freeze that make another one worth it."""
+_UNFILTERED_FOLDERS = ("api", "avatars", "batch", "docs", "documentation", "quality", "service", "styles", "tools")
+"""Folders of tests in which the content filter's net lets every picture pass: it would look at 700 pictures."""
+_FILTERED_FILES = ("test_tools.py",)
+"""Files in those in which the net looks at all the same: what every tool makes of the example photos passes it."""
+_FREEZE_FILE_COUNT = 20
+"""Files of tests between two collections after which what is left is frozen."""
 
 
 def _keep_bytecode() -> None:
@@ -72,6 +79,25 @@ def _freeze_imports() -> None:
 
 
 _frozen_module_counts = [0]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Between two files only what all tests share is alive: take that out of garbage collections too, now and then."""
+    if item.path not in _seen_files:
+        _seen_files.append(item.path)
+        use_content_filter(item.path.parent.name not in _UNFILTERED_FOLDERS or item.path.name in _FILTERED_FILES)
+        if len(_seen_files) % _FREEZE_FILE_COUNT == 0:
+            gc.collect()
+            gc.freeze()
+
+
+_seen_files: list[Path] = []
+
+
+def pytest_sessionfinish() -> None:
+    """Leave little to the five collections by which pytest looks for errors of what was left over."""
+    gc.collect()
+    gc.freeze()
 
 
 # By default a server's handlers keep the `sys.stderr` of the test that started it, which is closed after that test.

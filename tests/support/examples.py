@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import cv2
@@ -44,6 +44,11 @@ def make_blob(height: int, width: int, centre: tuple[float, float], radius: tupl
 
 def make_noise(height: int, width: int, level: float = 120, sigma: float = 6, seed: int = 0) -> Image:
     """A picture in which every pixel is its own, so that a shift or a change cannot hide."""
+    return _draw_noise(height, width, level, sigma, seed).copy()
+
+
+@lru_cache(maxsize=64)
+def _draw_noise(height: int, width: int, level: float, sigma: float, seed: int) -> Image:
     rng = np.random.default_rng(seed)
     return np.clip(rng.normal(level, sigma, (height, width, 3)), 0, 255).astype(np.uint8)
 

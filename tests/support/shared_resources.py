@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ import onnxruntime
 from pipelines.core.geometry import Image, PixelArray
 from pipelines.core.lru_cache import LruCache
 from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.models.nets.open_nsfw import OpenNsfw
 from pipelines.models.nets.real_esrgan import RealEsrgan
 
 Outputs = list[npt.NDArray[np.float32]]
@@ -68,6 +69,18 @@ def _remember_tiles(run: Callable[..., PixelArray]) -> Callable[..., PixelArray]
         return tiles.get_or_create(key, lambda: run(net, tile, deep)).copy()
 
     return run_or_remember
+
+
+_score_images = OpenNsfw.score_images
+
+
+def use_content_filter(is_used: bool) -> None:
+    """From now on in this process: let the content filter's net look at pictures, or let every picture pass it."""
+    OpenNsfw.score_images = _score_images if is_used else _pass_images
+
+
+def _pass_images(_: OpenNsfw, images: Sequence[Image]) -> tuple[float, ...]:
+    return (0.0,) * len(images)
 
 
 class _SharedDecoderPool(DecoderPool):

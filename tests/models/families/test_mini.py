@@ -33,7 +33,7 @@ def ignore_step(step: ModelStep) -> None:
 
 
 def make_request(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: object) -> RenderRequest:
-    return replace(RenderRequest("text", prompt, (256, 256), seeds, num_inference_steps=6), **changed)
+    return replace(RenderRequest("text", prompt, (256, 256), seeds, num_inference_steps=4), **changed)
 
 
 def test_same_seed_same_picture_and_another_seed_another(model: MiniModel) -> None:
@@ -42,8 +42,8 @@ def test_same_seed_same_picture_and_another_seed_another(model: MiniModel) -> No
     assert not np.array_equal(one, other)
 
 
-def test_a_batch_of_four_is_four_singles(model: MiniModel) -> None:
-    seeds = (1, 2, 3, 4)
+def test_a_batch_of_three_is_three_singles(model: MiniModel) -> None:
+    seeds = (1, 2, 3)
     together = model.draw(make_request(seeds=seeds), ignore_step).images
     for seed, picture in zip(seeds, together, strict=True):
         single = model.draw(make_request(seeds=(seed,)), ignore_step).images[0]
@@ -73,14 +73,14 @@ def test_previews_become_the_picture(model: MiniModel) -> None:
     frames: list[Image] = []
     final = model.draw(make_request(), lambda step: frames.append(step.preview() if step.preview else None)).images[0]  # pyright: ignore[reportArgumentType]
     away = [np.abs(frame.astype(int) - final).mean() for frame in frames]
-    assert len(frames) == 6
+    assert len(frames) == 4
     assert away[-1] < away[0] / 2
 
 
 def test_more_strength_goes_further_from_the_picture(model: MiniModel) -> None:
     source = model.draw(make_request("a man cook with light skin"), ignore_step).images[0]
     away = []
-    for strength in (0.2, 0.5, 0.8, 1.0):
+    for strength in (0.25, 0.6, 1.0):
         made = model.draw(make_request("a dog", verb="image", images=(source,), strength=strength), ignore_step).images[
             0
         ]
