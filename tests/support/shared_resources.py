@@ -79,7 +79,7 @@ def use_content_filter(is_used: bool) -> None:
     OpenNsfw.score_images = _score_images if is_used else _pass_images
 
 
-def _pass_images(_: OpenNsfw, images: Sequence[Image]) -> tuple[float, ...]:
+def _pass_images(self: OpenNsfw, images: Sequence[Image]) -> tuple[float, ...]:
     return (0.0,) * len(images)
 
 
