@@ -132,6 +132,7 @@ class Kit(Params):
         "In place of the platform: names with commas, for example Instagram story, TikTok, LinkedIn, Pinterest.",
         max_length=200,
         advanced=True,
+        in_place_of="preset",
     )
     headline: str = prompt_field(
         "Headline",

@@ -307,6 +307,7 @@ def test_the_line_of_a_row_goes_with_its_photo_and_with_new(page: Page, studio: 
         expect(page.locator("#product-new")).to_be_enabled()
         page.locator(leave).click()
         expect(line).to_have_count(0)
+        expect(page.locator("#product-tool .dbx-from-batch")).to_be_hidden()
         wait_until(studio.is_idle, 60)
 
 

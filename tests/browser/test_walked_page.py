@@ -318,16 +318,61 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     expect(page.locator("#kit-headline [role=alert]")).to_have_count(0)
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
-    expect(page.locator("#kit-save")).to_have_text("Download all 8 (ZIP)")
+    expect(page.locator("#kit-save-all")).to_have_text("All 8 (ZIP)")
     names = page.locator("#kit-variation label")
     expect(names.first).to_have_text("Instagram post")
     expect(names.nth(1)).to_have_text("Instagram story")
     shape = names.nth(1).evaluate("node => getComputedStyle(node, '::before').aspectRatio")
     assert shape == "1080 / 1920"
     with page.expect_download() as caught:
-        page.locator("#kit-save").click()
+        page.locator("#kit-save-all").click()
     with zipfile.ZipFile(caught.value.path()) as archive:
         assert len([name for name in archive.namelist() if name.endswith(".png")]) == 8
+    for number, name, size in ((1, "story", "1080 × 1920"), (0, "post", "1080 × 1350")):  # the one that is looked at
+        names.nth(number).click()
+        expect(find_progress_line(page, "kit")).to_contain_text(size)
+        expect(page.locator("#kit-save")).to_have_text("Download")
+        with page.expect_download() as caught:
+            page.locator("#kit-save").click()
+        assert caught.value.suggested_filename.endswith(f"-{name}.png")
+        expect(page.locator("#kit-save-all")).to_have_text("All 8 (ZIP)")
+        expect(page.locator("#kit-save-all")).to_be_enabled()
+    page.locator("#kit-headline textarea").fill("Good evening")
+    page.locator("#kit-headline textarea").blur()
+    expect(page.locator("#kit-save-all")).to_be_disabled()
+    wait_until(studio.is_idle, 60)
+
+
+def test_the_tile_that_is_chosen_last_wins_over_platforms_in_words(page: Page, studio: ServedPage) -> None:
+    show_tab(page, "kit")
+    page.locator("#kit-example-coffee").click()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    page.locator("#kit-more > button").click()
+    words, tiles = page.locator("#kit-formats textarea"), page.locator("#kit-preset input")
+    words.fill("X, LinkedIn")
+    words.blur()
+    expect(page.locator("#kit-preset input:checked")).to_have_count(0)
+    wait_until(studio.is_idle, 60)
+    page.locator("#kit-generate").click()
+    expect(page.locator("#kit-save-all")).to_have_text("All 2 (ZIP)")
+
+    page.reload()  # the last result comes back with its words, under a closed fold
+    expect(find_progress_line(page, "kit")).to_contain_text("Last result")
+    expect(page.locator("#kit-preset input:checked")).to_have_count(0)
+    page.locator("#kit-preset input[value=story]").check()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    page.locator("#kit-generate").click()
+    expect(find_progress_line(page, "kit")).to_contain_text("1080 × 1920 px")
+    expect(page.locator("#kit-save-all")).to_be_hidden()
+    (row,) = studio.service.jobs.list_jobs("local", 1, tool="kit")
+    assert (row.job.params["preset"], row.job.params["formats"]) == ("story", "")
+    page.locator("#kit-more > button").click()
+    expect(words).to_have_value("")
+    words.focus()
+    words.blur()
+    page.wait_for_timeout(500)
+    expect(tiles.and_(page.locator(":checked"))).to_have_value("story")  # left empty, the words change nothing
 
 
 def test_the_last_result_is_called_so_and_new_begins_anew(page: Page, studio: ServedPage) -> None:

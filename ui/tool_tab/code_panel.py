@@ -83,12 +83,12 @@ class CodePanelEvents:
         triggers = [variant.input, *(state.change for state in picture_states)]
         # Where each change draws a draft, the code follows the draft event: Gradio's page goes through every listener
         # once for each component, so a second listener on each field would be slow.
-        if not self.events.draft_event:
+        if not self.events.follower.draws_drafts:
             triggers += self.events.list_form_changes()
         arguments = (self.update_code, [panel.is_open, *form], [panel.code])
         gr.on(triggers, *arguments, trigger_mode="always_last", **options)
-        if self.events.draft_event:
-            self.events.draft_event.then(*arguments, **options)
+        for event in self.events.draft_events:
+            event.then(*arguments, **options)
 
     def open_panel(self, request: gr.Request, variant: str, *values: Any) -> dict[Any, Any]:
         """Show the code when the panel is opened."""

@@ -34,7 +34,8 @@ class ToolTabEvents:
         self.follower = JobFollower(tab, service, access, self.view)
         self.uploads = UploadHandlers(self.follower)
         self.results = ResultActions(self.follower)
-        self.draft_event: Any = None
+        self.draft_events: list[Any] = []
+        """The events that end when a change of the form has been answered, by a draft where drafts are drawn."""
         self.generated: Any = None
         """The event after Generate, with the picture shown."""
 
@@ -72,7 +73,9 @@ class ToolTabEvents:
         self._wire_model_words()
         if self.follower.draws_drafts and (changes := self.list_form_changes()):
             # One listener for all fields: Gradio's page goes through every listener once for each component.
-            self.draft_event = self.listen(partial(gr.on, changes), self.follower.draw_draft, form_inputs)
+            self.draft_events.append(self.listen(partial(gr.on, changes), self.follower.draw_draft, form_inputs))
+        for written, chosen in tab.list_overrides():
+            self._wire_override(written, chosen, form_inputs)
         for example, button in tab.examples:
             self.listen(button.click, self.uploads.make_example_handler(example.file_id), form_inputs)
 
@@ -92,8 +95,28 @@ class ToolTabEvents:
         )
 
     def list_form_changes(self) -> list[Any]:
-        """List the events with which a visitor changes a field."""
-        return [listener for control in self.tab.controls.values() for listener in list_change_events(control)]
+        """List the events with which a visitor changes a field, without choices that words override."""
+        overridden = [chosen for _, chosen in self.tab.list_overrides()]
+        controls = [control for control in self.tab.controls.values() if control not in overridden]
+        return [listener for control in controls for listener in list_change_events(control)]
+
+    def _wire_override(self, written: Control, chosen: Control, form_inputs: list[Component]) -> None:
+        """Let the last one count: a choice empties the words, then the draft is drawn; words unselect the choice."""
+        options: dict[str, Any] = {**PRIVATE_EVENT, "queue": False}
+        choose: Any
+        write: Any
+        for choose in list_change_events(chosen):
+            emptied = choose(lambda: "", [], [written.value], **options)
+            if self.follower.draws_drafts:
+                emptied = self.listen(emptied.then, self.follower.draw_draft, form_inputs)
+            self.draft_events.append(emptied)
+        for write in list_change_events(written):
+            write(
+                lambda words, choice: None if words.strip() else choice or chosen.field.default,
+                [written.value, chosen.value],
+                [chosen.value],
+                **options,
+            )
 
     def _wire_picture_field(self, control: Control, form_inputs: list[Component]) -> None:
         if control.field.kind == "picture" and not control.lock_reason:

@@ -43,6 +43,7 @@ class FormField:
     max_length: int | None = None
     min_length: int = 0
     saved_kind: str = ""
+    in_place_of: str = ""
 
     @property
     def holds_pictures(self) -> bool:
@@ -92,6 +93,7 @@ def _read_field(params: type[Params], name: str, info: FieldInfo) -> FormField:
         unit=extra.get("x-unit", ""),
         max_length=next((m.max_length for m in info.metadata if isinstance(m, annotated_types.MaxLen)), None),
         saved_kind=extra.get("x-kept", ""),
+        in_place_of=extra.get("x-in-place-of", ""),
         min_length=next((m.min_length for m in info.metadata if isinstance(m, annotated_types.MinLen)), 0),
     )
 

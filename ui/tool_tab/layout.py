@@ -63,6 +63,7 @@ class ResultPanel:
     compare_with: gr.Radio
     start_new: gr.Button
     download: gr.DownloadButton
+    download_all: gr.DownloadButton
     reuse_settings: gr.Button
     send_to: gr.Dropdown
     receipt: gr.Code
@@ -132,6 +133,11 @@ class ToolTab:
     def value_components(self) -> list[Component]:
         """Return the components that hold the form's values, in the order of the fields."""
         return [control.value for control in self.controls.values()]
+
+    def list_overrides(self) -> list[tuple[Control, Control]]:
+        """List each field of words that overrides a choice, with that choice."""
+        rows = self.controls.values()
+        return [(each, self.controls[each.field.in_place_of]) for each in rows if each.field.in_place_of]
 
     @property
     def photo_control(self) -> Control:
@@ -339,7 +345,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
     draggable = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
     with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
         status = gr.HTML(text.render_status(first_text), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage")
-        start_new, send_to, download = _build_actions(tool, targets)
+        start_new, send_to, download, download_all = _build_actions(tool, targets)
         file_format, image_size, reuse_settings, apply_to_folder, look_name, save_look = _build_menu(tool, draggable)
     with gr.Row(elem_classes=["dbx-from-batch"]):  # hidden by style while its line is empty
         batch_row = gr.HTML("", elem_id=f"{tool.id}-batch-row")
@@ -380,6 +386,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         compare_with,
         start_new,
         download,
+        download_all,
         reuse_settings,
         send_to,
         receipt,
@@ -396,8 +403,10 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
     )
 
 
-def _build_actions(tool: Tool, targets: tuple[Tool, ...]) -> tuple[gr.Button, gr.Dropdown, gr.DownloadButton]:
-    """Build New, Send to and Download, and the button that page.js opens the menu with."""
+def _build_actions(
+    tool: Tool, targets: tuple[Tool, ...]
+) -> tuple[gr.Button, gr.Dropdown, gr.DownloadButton, gr.DownloadButton]:
+    """Build New, Send to, Download and that of all, and the button that page.js opens the menu with."""
     with gr.Row(elem_classes=["dbx-actions"]):
         start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
         send_to = gr.Dropdown(
@@ -414,8 +423,9 @@ def _build_actions(tool: Tool, targets: tuple[Tool, ...]) -> tuple[gr.Button, gr
         download = gr.DownloadButton(
             "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=110
         )
+        download_all = gr.DownloadButton("All", visible=False, elem_id=f"{tool.id}-save-all", min_width=90)
         gr.Button("More", interactive=True, elem_classes=["dbx-menu-button"], elem_id=f"{tool.id}-menu", min_width=44)
-    return start_new, send_to, download
+    return start_new, send_to, download, download_all
 
 
 def _build_menu(

@@ -72,6 +72,7 @@ class TabView:
         return [
             result.start_new,
             result.download,
+            result.download_all,
             result.reuse_settings,
             result.send_to,
             result.file_format,
@@ -135,6 +136,7 @@ class TabView:
             result.variation_tiles: "",
             result.variation: hidden,
             result.compare_with: hidden,
+            result.download_all: hidden,
             result.other_files: gr.update(value=None, visible=False),
         }
 
@@ -166,7 +168,7 @@ class TabView:
             value: Any = seed if control.field.kind == "seed" else params.get(name, control.field.default)
             set_field = self._set_value if control.display is control.value else self.set_picture
             filled |= set_field(control, value)
-        return filled
+        return filled | self._unselect_overridden(filled)
 
     def fill_fields(self, values: Mapping[str, Any]) -> Updates:
         """Fill only these fields. Pictures and locked fields are left out."""
@@ -175,7 +177,14 @@ class TabView:
         for control, value in chosen:
             if control.display is control.value and not control.lock_reason:
                 filled |= self._set_value(control, value)
-        return filled
+        for written, chosen in self.tab.list_overrides():
+            if chosen.field.name in values and written.field.name not in values:
+                filled[written.value] = ""
+        return filled | self._unselect_overridden(filled)
+
+    def _unselect_overridden(self, filled: Updates) -> Updates:
+        """Unselect the choices that words of `filled` override."""
+        return {chosen.value: None for written, chosen in self.tab.list_overrides() if filled.get(written.value)}
 
     def offer_saved_names(self, owner: str) -> Updates:
         """Offer the names of the owner's saved items in the fields that take one."""
@@ -252,13 +261,14 @@ class TabView:
         return next((label for value, label in labels.items() if stem.endswith(f"-{value}")), str(number))
 
     def _offer_archive(self, job: Job, result: Result) -> Updates:
-        """Let Download take all pictures at once where the tool packed them."""
-        archive = next((file for file in result.files if file.format == "zip"), None)
+        """Offer all pictures at once, beside the one that is looked at, where the tool packed them."""
+        button = self.tab.result.download_all
+        archive = next((file for file in result.files if file.format == "zip" and file.role == "result"), None)
         if archive is None:
-            return {}
-        button, named = self.tab.result.download, self._name_file(archive, job, 1)
-        label = f"Download all {len(list_result_pictures(result))} (ZIP)"
-        return {button: gr.update(label=label, value=publish_file(named, button.GRADIO_CACHE), interactive=True)}
+            return {button: gr.update(visible=False)}
+        path = publish_file(self._name_file(archive, job, 1), button.GRADIO_CACHE)
+        label = f"All {len(list_result_pictures(result))} (ZIP)"
+        return {button: gr.update(label=label, value=path, visible=True, interactive=True)}
 
     def _render_variation_tiles(self, files: Sequence[File]) -> str:
         """Render the variations' pictures as CSS for the tiles."""

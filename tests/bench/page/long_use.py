@@ -135,7 +135,7 @@ def _make_picture(page: Page, n: int) -> int:
     expect(find_progress_line(page, "kit")).to_contain_text("Draft,")
     page.locator("#kit-generate").click()
     expect(find_progress_line(page, "kit")).to_contain_text("Done in")
-    size = _download_file(page, "#kit-save")
+    size = _download_file(page, "#kit-save-all")
     page.evaluate("location.hash = 'library'")
     tiles = page.locator("#library-grid label")
     expect(page.locator("#library-where")).to_contain_text(f"of {n + 1}")
