@@ -10,10 +10,11 @@ from pipelines.core.tools import Tool
 
 
 class NavigationLink(NamedTuple):
-    """A tab that can be opened: its id and its name."""
+    """A tab that can be opened: its id, its name, and a sentence about it."""
 
     tab_id: str
     title: str
+    summary: str = ""
 
 
 _ICON_PATHS = {
@@ -50,8 +51,8 @@ def render_navigation(tools: Sequence[Tool], other_tabs: Sequence[NavigationLink
 
     `other_tabs` are those that are no tool; Library and Batch stand alone, the rest is under More.
     """
-    create = [NavigationLink(tool.id, tool.title) for tool in tools if not tool.is_edit]
-    edit = [NavigationLink(tool.id, tool.title) for tool in tools if tool.is_edit]
+    create = [NavigationLink(tool.id, tool.title, tool.summary) for tool in tools if not tool.is_edit]
+    edit = [NavigationLink(tool.id, tool.title, tool.summary) for tool in tools if tool.is_edit]
     more = [link for link in other_tabs if link.tab_id not in ("library", "batch")]
     items = (
         _render_link(NavigationLink("home", "Home")),
@@ -77,7 +78,11 @@ def _render_link(link: NavigationLink) -> str:
 
 
 def _render_menu(title: str, links: Sequence[NavigationLink], more: str = "") -> str:
-    rows = "".join(f'<li><a href="#{link.tab_id}">{escape(link.title)}</a></li>' for link in links)
+    rows = "".join(
+        f'<li><a href="#{link.tab_id}">{escape(link.title)}</a>'
+        f"{f'<p>{escape(link.summary, quote=False)}</p>' if link.summary else ''}</li>"
+        for link in links
+    )
     head = f"<summary>{_render_icon(title)}<b>{title}</b></summary>"
     return f'<details name="dbx-nav">{head}<div class="dbx-sheet-of"><ul>{rows}</ul>{more}</div></details>'
 

@@ -91,7 +91,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
             with gr.Tab("Home", id="home", elem_id="tab-home"):
                 start = QuickStart(service, access, cards.render_header())
                 gr.HTML(cards.render_cards(service.tools, service.profile))
-            events = [_build_tool_tab(row.id, row.title, service, access) for row in service.tools]
+            events = [_build_tool_tab(row.id, row.title, service, access, start.state) for row in service.tools]
             with gr.Tab(LIBRARY_TITLE, id="library", elem_id="tab-library") as tab:
                 library = LibraryTabEvents(service, access)
                 library.wire(tab)
@@ -195,7 +195,9 @@ def render_quota(quota: GpuQuota) -> str:
     return f'<p role="status">{text}</p>'
 
 
-def _build_tool_tab(tool_id: str, title: str, service: StudioService, access: AccessControl) -> ToolTabEvents:
+def _build_tool_tab(
+    tool_id: str, title: str, service: StudioService, access: AccessControl, given: gr.State
+) -> ToolTabEvents:
     with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
         events = ToolTabEvents(build_tool_tab(service.find_tool(tool_id), service), service, access)
     events.wire()
@@ -210,8 +212,8 @@ def _build_tool_tab(tool_id: str, title: str, service: StudioService, access: Ac
         if control.field.kind == "pictures" and not control.lock_reason:
             MultiUploadEvents(control, events).wire()
     tab.select(
-        events.follower.resume_last_job,
-        [events.tab.state],
+        events.open_tab,
+        [given, events.tab.state, *events.tab.value_components()],
         events.tab.output_components(),
         **PRIVATE_EVENT,
         trigger_mode="multiple",

@@ -14,6 +14,7 @@ from pipelines.framing.placement import find_cut_sides
 MIN_FACE_ALPHA = 0.6  # mean alpha inside the face's outline; whole heads have 0.97 to 1.0
 MIN_EYE_DISTANCE_PX = 24  # in the photo: from less no portrait can be made
 MIN_PHOTO_SIDE_PX = 128  # longer side: from less nothing is cut out
+MAX_CHIN_TO_EYES_RATIO = 2.5  # eyes to chin over the eyes' distance; 1.2 to 1.9 from the front, more from the side
 USEFUL_PHOTO_SIDE_PX = 512
 FILLED_RATIO = 0.92  # of the photo, from which the subject fills it
 FRONT_FACE_RATIO = 0.4  # of the largest face's eye distance: smaller ones are passers-by
@@ -42,7 +43,7 @@ def check_photo_size(photo: Image) -> None:
 
 
 def check_face(face: Face, shape: tuple[int, ...]) -> None:
-    """Raise `BadInput` (`no_face`) for a face that the photo of `shape` cuts, or that is too small in it."""
+    """Raise `BadInput` (`no_face`) for a face that the photo of `shape` cuts or shows too small or from the side."""
     height, width = shape[:2]
     points = face.left_eye, face.right_eye, face.chin
     if not all(0 <= x < width and 0 <= y < height for x, y in points):
@@ -51,14 +52,21 @@ def check_face(face: Face, shape: tuple[int, ...]) -> None:
             code="no_face",
             param="photo",
         )
-    if face.eye_distance < MIN_EYE_DISTANCE_PX:
-        useful_px = -(-round(max(width, height) * MIN_EYE_DISTANCE_PX / max(face.eye_distance, 1.0)) // 100) * 100
+    if face.eye_distance >= MIN_EYE_DISTANCE_PX:
+        return
+    if float(np.hypot(*np.subtract(face.chin, face.eye_midpoint))) > MAX_CHIN_TO_EYES_RATIO * face.eye_distance:
         raise BadInput(
-            f"The face is too small: {face.eye_distance:.0f} pixels between the eyes, and {MIN_EYE_DISTANCE_PX} are "
-            f"needed. Take the photo from nearer, or one of {useful_px} pixels or more.",
+            "The face is seen from the side. Take a photo in which it is seen from the front.",
             code="no_face",
             param="photo",
         )
+    useful_px = -(-round(max(width, height) * MIN_EYE_DISTANCE_PX / max(face.eye_distance, 1.0)) // 100) * 100
+    raise BadInput(
+        f"The face is too small: {face.eye_distance:.0f} pixels between the eyes, and {MIN_EYE_DISTANCE_PX} are "
+        f"needed. Take the photo from nearer, or one of {useful_px} pixels or more.",
+        code="no_face",
+        param="photo",
+    )
 
 
 def loses_face(alpha: Alpha, face: Face) -> bool:

@@ -221,7 +221,7 @@ def _tint_mask(photo: Image, mask: Alpha) -> Image:
 TOOL = Tool(
     id="retouch",
     title="Retouch",
-    summary="Erase what should not be there; every pixel outside the mask stays.",
+    summary="Erase a thing, a person or a stain; every pixel outside the mask stays.",
     params=Retouch,
     run=run,
     is_edit=True,

@@ -143,6 +143,10 @@ FIND_ENGLISH_JS = """(tab) => {
   return found;
 }"""
 """Visible text that is not German, a number in the English way among it."""
+FIND_BROKEN_NAMES_JS = """() => [...document.querySelectorAll(".dbx-nav > ul > li b")]
+  .filter((name) => name.offsetWidth > name.closest("li").offsetWidth || name.offsetHeight > 24)
+  .map((name) => name.textContent)"""
+"""Names in the bar at the bottom that stand in two lines, or over their neighbours."""
 MAX_FOLDED_HEIGHT_PX = 3400
 """Pixels of the first page's height on a phone: four screens."""
 
@@ -156,6 +160,7 @@ def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there
         page.goto(studio.url)
         page.locator(".dbx-cards").wait_for()
         assert page.evaluate("document.documentElement.scrollHeight") < MAX_FOLDED_HEIGHT_PX
+        assert page.evaluate(FIND_BROKEN_NAMES_JS) == []
         for tab in list_tabs(studio):
             show_tab(page, tab)
             if tab == "kit":

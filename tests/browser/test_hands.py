@@ -259,3 +259,23 @@ def test_a_closest_scene_that_is_clicked_is_drawn(page: Page, studio: ServedPage
     expect(page.locator("#background-prompt textarea")).to_have_value(title)
     expect(page.locator(".dbx-closest:visible")).to_have_count(0)
     wait_until(studio.is_idle, 60)
+
+
+def test_a_phone_shows_the_closest_scenes_of_a_wish_after_generate(browser: Browser, studio: ServedPage) -> None:
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        open_tool(page, studio, "background")
+        page.locator("#background-example-astronaut").click()
+        expect(find_progress_line(page, "background")).to_contain_text("Draft, 512 px")
+        words = page.locator("#background-prompt textarea")
+        words.fill("beach at sunset")
+        words.blur()
+        pictures = page.locator("#background-stage .dbx-closest button")
+        expect(pictures).to_have_text(["Sunset", "City at Sunset", "Sand Dunes"])
+        words.scroll_into_view_if_needed()
+        wait_until(studio.is_idle, 60)
+        page.locator("#background-generate").tap()
+        expect(find_progress_line(page, "background")).to_contain_text("Done in")
+        wait_until(lambda: 0 <= (pictures.first.bounding_box() or {"y": -1})["y"] < 500, 30)
+        pictures.first.tap()
+        expect(words).to_have_value("Sunset")
+        expect(page.locator("#background-stage .dbx-closest")).to_have_count(0)

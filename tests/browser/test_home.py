@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page
+from pipelines.core.stream import wait_for_result
+from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, show_tab
 from tests.support.examples import EXAMPLES
+from tests.support.served_app import wait_until
 from ui.gradio_patches import frontend_script
+from ui.home_tab.quick_start import OTHER_TOOLS
 
 
 def drop_photo(page: Page, studio: ServedPage, path: Path) -> None:
@@ -107,14 +111,22 @@ def test_what_each_part_of_the_page_hears_is_what_gradio_would_have_found(page: 
 
 
 @pytest.mark.parametrize(
-    ("locale", "wishes"),
+    ("locale", "wishes", "erase"),
     [
-        ("en-GB", ("post", "Headline", "instagram", "a flyer with text")),
-        ("de-DE", ("Beitrag", "Überschrift", "Instagram", "Flyer", "Plakat")),
+        (
+            "en-GB",
+            ("post", "Headline", "instagram", "a flyer with text"),
+            ("erase", "Erase a thing", "remove object", "eraser", "delete a person"),
+        ),
+        (
+            "de-DE",
+            ("Beitrag", "Überschrift", "Instagram", "Flyer", "Plakat"),
+            ("radieren", "Gegenstand entfernen", "Person löschen"),
+        ),
     ],
 )
 def test_what_is_to_be_made_finds_its_tool(
-    browser: Browser, studio: ServedPage, locale: str, wishes: tuple[str, ...]
+    browser: Browser, studio: ServedPage, locale: str, wishes: tuple[str, ...], erase: tuple[str, ...]
 ) -> None:
     with open_browser_page(browser, studio, width=390, height=844, locale=locale, phone=True) as page:
         page.goto(studio.url)
@@ -125,6 +137,9 @@ def test_what_is_to_be_made_finds_its_tool(
             field.fill(wish)
             expect(cards.filter(visible=True).first).to_have_attribute("href", "#kit")
             assert cards.filter(visible=True).count() <= 3
+        for wish in erase:
+            field.fill(wish)
+            expect(cards.filter(visible=True).first).to_have_attribute("href", "#retouch")
         field.fill("zzz")
         expect(page.locator(".dbx-none")).to_be_visible()
         expect(cards.filter(visible=True)).to_have_count(count)
@@ -132,3 +147,111 @@ def test_what_is_to_be_made_finds_its_tool(
         expect(page.locator(".dbx-none")).to_be_hidden()
         cards.filter(visible=True).first.click()
         expect(page).to_have_url(re.compile("#kit$"))
+        page.locator(".dbx-nav summary").nth(1).click()  # what a tool does stands in its menu, too
+        row = page.locator(".dbx-nav li", has=page.locator('a[href="#retouch"]')).last
+        expect(row.locator("p")).to_contain_text({"en-GB": "Erase a thing", "de-DE": "Entferne ein Ding"}[locale])
+
+
+def finish_old_job(studio: ServedPage, tool: str, **values: object) -> None:
+    """A job of another day, on another photo, with settings that nobody wants for the next one."""
+    photo = next(row.file_id for row in studio.service.uploads.list_examples() if row.name == "chelsea")
+    wait_for_result(
+        studio.service.jobs.submit_and_watch(studio.service.create_job(tool, {"photo": photo, **values}, "local"))
+    )
+
+
+def open_card(page: Page, tool: str) -> None:
+    """By a card on Home, as a tool is found that the navigation does not name."""
+    page.locator(f'.dbx-card h3 a[href="#{tool}"]').click()
+
+
+def open_menu_entry(page: Page, tool: str) -> None:
+    """By the navigation."""
+    link = page.locator(f'a[href="#{tool}"]')
+    menu = page.locator(".dbx-nav details", has=link)
+    menu.locator("summary").click()
+    menu.locator(link).click()
+
+
+@pytest.mark.parametrize("open_by", [open_card, open_menu_entry])
+def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
+    page: Page, studio: ServedPage, open_by: Callable[[Page, str], None]
+) -> None:
+    finish_old_job(studio, "kit", headline="Sale of last year", formats="Pinterest", preset="story")
+    drop_photo(page, studio, EXAMPLES / "coffee.jpg")
+    expect(page.locator("#home-open-3")).to_be_enabled()
+    given = page.locator("#home-photo img").get_attribute("src") or ""
+    open_by(page, "kit")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    assert page.locator("#kit-photo img").get_attribute("src") == given
+    expect(page.locator("#kit-headline textarea")).to_have_value("")
+    expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("All eight")
+    expect(page.locator("#kit-live img")).to_have_attribute("src", re.compile("^data:"))  # no file of the older job
+    page.locator("#kit-headline textarea").fill("Of this photo")
+    page.locator("#kit-headline textarea").blur()
+    show_tab(page, "home")
+    open_by(page, "kit")  # the same photo: what was typed for it stays
+    expect(page.locator("#kit-headline textarea")).to_have_value("Of this photo")
+    wait_until(studio.is_idle, 60)
+    show_tab(page, "home")
+    page.locator("#home-example-chelsea").click()
+    expect(page.locator("#home-photo img")).not_to_have_attribute("src", given)
+    open_by(page, "kit")
+    expect(page.locator("#kit-photo img")).not_to_have_attribute("src", given)
+    expect(page.locator("#kit-headline textarea")).to_have_value("")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+
+
+def test_a_new_photo_in_a_tool_takes_nothing_of_the_last_result_that_the_page_showed(
+    page: Page, studio: ServedPage
+) -> None:
+    finish_old_job(studio, "kit", headline="Sale of last year", preset="story")
+    page.goto(f"{studio.url}/#kit")
+    expect(find_progress_line(page, "kit")).to_contain_text("Last result")
+    expect(page.locator("#kit-headline textarea")).to_have_value("Sale of last year")
+    page.locator("#kit-photo").get_by_label("Remove Image").click()
+    page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#kit-headline textarea")).to_have_value("")
+    expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("All eight")
+    page.locator("#kit-headline textarea").fill("Mine")
+    page.locator("#kit-headline textarea").blur()
+    wait_until(studio.is_idle, 60)
+    page.locator("#kit-example-chelsea").click()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#kit-headline textarea")).to_have_value("Mine")  # typed here, for any photo
+    page.reload()
+    finish_old_job(studio, "kit", headline="Wanted again")
+    page.reload()
+    expect(find_progress_line(page, "kit")).to_contain_text("Last result")
+    page.locator("#kit-menu").click()
+    page.locator("#kit-reuse").click()  # the visitor picks it
+    page.locator("#kit-photo").get_by_label("Remove Image").click()
+    page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#kit-headline textarea")).to_have_value("Wanted again")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_answered_home_shows_the_drafts_and_what_else_is_made_of_the_photo(
+    browser: Browser, studio: ServedPage, tmp_path: Path, width: int
+) -> None:
+    with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
+        picture.convert("RGB").crop((6, 0, *picture.size)).save(tmp_path / "own.png")
+    with open_browser_page(browser, studio, width=width, height=844, phone=width == 390) as page:
+        page.goto(studio.url)
+        expect(page.locator("#home-also")).to_be_hidden()
+        page.locator("#home-photo input[type=file]").set_input_files(tmp_path / "own.png")
+        page.locator("#home-consent label").first.click()
+        expect(page.locator("#home-open-3")).to_be_enabled()
+        for part in ("#home-stage", "#home-drafts", "#home-also"):
+            box = page.locator(part).bounding_box()
+            assert box is not None
+            assert 0 <= box["y"] <= box["y"] + box["height"] <= (844 - 57 if width == 390 else 844), part
+        assert page.locator("#home-also a").all_inner_texts() == [title for _, title in OTHER_TOOLS]
+        page.locator("#home-also a").first.click()
+        page.locator("#retouch-editor canvas").first.wait_for()
+        expect(page.locator("#retouch-photo img")).to_be_visible()
+        show_tab(page, "headshot")
+        expect(page.locator("#headshot-consent input")).to_be_checked()  # it was said on Home
+        expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")

@@ -97,6 +97,16 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, studio: Se
         assert out.testzip() is None
 
 
+def test_each_letter_narrows_the_tiles_before_enter(page: Page, studio: ServedPage) -> None:
+    tiles = open_library(page, studio)
+    words = page.locator("#library-text :is(textarea, input)")
+    for letters, count in (("gr", 1), ("een ch", 1), ("xx", 0)):
+        words.press_sequentially(letters)
+        expect(tiles).to_have_count(count)
+    words.fill("mug")
+    expect(tiles).to_have_count(2)
+
+
 def test_reuse_fills_the_tools_own_tab(page: Page, studio: ServedPage) -> None:
     open_library(page, studio, "blue").first.click()
     page.locator("#library-reuse").click()

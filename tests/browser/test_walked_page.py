@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from pipelines.jobs.queue import JobRow
 from tests.browser.studio_page import (
@@ -26,6 +28,7 @@ from tests.browser.walks import draw_stroke
 from tests.support.batch_rows import write_picture
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
+from ui.tool_tab import text
 
 DESK_SIZES = ((1280, 800), (1366, 768), (1440, 900))
 WHOLE_WINDOW = {"x": 0, "y": 0, "width": 1280, "height": 800}
@@ -270,6 +273,8 @@ def test_an_examples_own_file_leaves_its_thumbnail(page: Page, studio: ServedPag
     show_tab(page, "cutout")
     page.locator("#cutout-photo input[type=file]").first.set_input_files(EXAMPLES / "coffee.jpg")
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
+    ground = page.locator("#cutout-live img")  # what is transparent is seen to be so in the draft already
+    expect(ground).to_have_css("background-image", re.compile("^repeating-conic-gradient"))
     image = page.locator("#cutout-example-coffee").evaluate(
         "node => getComputedStyle(node, '::before').backgroundImage"
     )
@@ -648,6 +653,126 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
         assert tools["height"] >= 44
         assert tools["x"] + tools["width"] <= 390
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def find_places(page: Page, tool: str) -> dict[str, float]:
+    """How far below the top of the page the parts of a tool begin."""
+    return page.evaluate(
+        "(parts) => Object.fromEntries(parts.map((part) => [part, Math.round("
+        "document.getElementById(part).getBoundingClientRect().top + scrollY)]))",
+        [f"{tool}-{part}" for part in ("box", "photo", "consent")],
+    )
+
+
+def test_on_a_phone_nothing_moves_when_another_photo_is_chosen_and_a_refusal_is_in_view(
+    browser: Browser, studio: ServedPage, portraits: list[Path]
+) -> None:
+    delete_visitor_jobs(studio, "headshot")
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#headshot")
+        page.locator("#headshot-generate").wait_for()
+        photo = page.locator("#headshot-photo")
+        photo.locator("input[type=file]").set_input_files(portraits[0])
+        refusal = page.locator("#headshot-consent [role=alert]")
+        expect(refusal).to_contain_text("permission")
+        page.locator("#headshot-consent input").check()
+        expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+        wait_until(studio.is_idle, 60)
+        before = find_places(page, "headshot")
+        photo.get_by_label("Remove Image").click()
+        expect(photo.locator("img")).to_have_count(0)
+        assert find_places(page, "headshot") == before
+        photo.locator("input[type=file]").set_input_files(portraits[1])
+        expect(refusal).to_contain_text("permission")
+        expect(page.locator("#headshot-live img")).to_have_count(0)
+        assert find_places(page, "headshot") == before
+        for asked in (False, True):  # and again for who asks again
+            if asked:
+                page.evaluate("scrollTo(0, 0)")
+                page.locator("#headshot-generate").tap()
+            bars = page.locator("#headshot-generate").bounding_box()
+            assert bars is not None
+            wait_until(lambda: is_in_view(page, refusal), 30)
+            box = refusal.bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] <= bars["y"], "under no bar"
+
+
+def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
+    browser: Browser, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubts = ["The cut may be wrong on the left.", "The head touches the frame at the top."]
+    monkeypatch.setattr(text, "list_doubts", lambda receipt: doubts)
+    delete_visitor_jobs(studio, "kit")
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#kit")
+        page.locator("#kit-example-coffee").tap()
+        expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+        wait_until(studio.is_idle, 60)
+        words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
+        expect(words).to_have_attribute("data-count", "2")
+        expect(one).to_be_hidden()
+        place, picture = page.locator("#kit-box .dbx-doubt").bounding_box(), page.locator("#kit-box").bounding_box()
+        assert place is not None
+        assert picture is not None
+        assert place["height"] < picture["height"] / 5
+        words.tap()
+        for n, doubt in enumerate(doubts):
+            expect(words.locator("span").nth(n)).to_be_visible()
+            expect(words.locator("span").nth(n)).to_have_text(doubt)
+        words.tap()
+        expect(words).to_be_hidden()  # what lies under them is what is to be looked at
+        link, panel = page.locator("#kit-stage summary"), page.locator("#kit-stage .dbx-details > div")
+        link.tap()
+        at, under = link.bounding_box(), panel.bounding_box()
+        assert at is not None
+        assert under is not None
+        assert under["y"] >= at["y"] + at["height"], "the link stays free"
+        panel.get_by_role("button", name="Close").tap()
+        expect(panel).to_be_hidden()
+
+
+def test_a_photo_on_its_way_is_said_to_be(page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    show_tab(page, "upscale")
+    page.reload()
+    page.locator("#upscale-generate").wait_for()
+    line, field = find_progress_line(page, "upscale"), page.locator("#upscale-photo input[type=file]")
+    was_read, uploads = threading.Event(), studio.service.uploads
+    ingest = uploads.ingest_picture
+    monkeypatch.setattr(uploads, "ingest_picture", lambda *args: was_read.wait(30) and ingest(*args))
+    expect(line).to_contain_text("Add a photo to begin.")
+    held: list[Route] = []
+    page.route("**/upload**", lambda route: held.append(route))
+    field.set_input_files(EXAMPLES / "chelsea.jpg")
+    expect(line).to_contain_text("Uploading your photo")
+    while not held:
+        page.wait_for_timeout(20)
+    for route in held:
+        route.abort()
+    expect(line).to_contain_text("Add a photo to begin.")  # it never came
+    page.unroute("**/upload**")
+    field.set_input_files(EXAMPLES / "chelsea.jpg")
+    expect(line).to_contain_text("Reading your photo")
+    was_read.set()
+    expect(line).to_contain_text("Draft, 512 px")
+
+
+def test_an_open_brush_follows_the_systems_theme(page: Page, studio: ServedPage) -> None:
+    def read_ground() -> NDArray[np.uint8]:
+        with PIL.Image.open(io.BytesIO(page.locator("#retouch-editor canvas").first.screenshot())) as shown:
+            return np.asarray(shown.convert("RGB"), np.uint8)[4, 4]  # beside the photo
+
+    show_tab(page, "retouch")
+    page.locator("#retouch-example-coffee").click()
+    expect(page.locator("#retouch-editor").get_by_role("button", name="Undo")).to_be_enabled()
+    expect(page.locator("#retouch-editor canvas").first).to_have_css("opacity", "1")
+    assert min(read_ground()) > 240
+    page.emulate_media(color_scheme="dark")
+    wait_until(lambda: max(read_ground()) < 60, 30)
+    page.emulate_media(color_scheme="light")
+    wait_until(lambda: min(read_ground()) > 240, 30)
+    page.locator("#retouch-photo").get_by_label("Remove Image").click()
+    expect(page.locator("#retouch-editor")).to_be_hidden()
 
 
 @pytest.mark.parametrize("tool", ["headshot", "retouch", "kit"])

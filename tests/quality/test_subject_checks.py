@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,14 @@ def test_a_tiny_face_is_refused_with_a_size_that_works() -> None:
     with pytest.raises(BadInput, match="one of 900 pixels or more") as refused:
         check_face(make_face(eyes=11), SHAPE)
     assert refused.value.code == "no_face"
+
+
+def test_a_face_in_profile_is_refused_with_what_to_do() -> None:
+    face = make_face(eyes=60)
+    turned = replace(face, left_eye=(145, 150), right_eye=(155, 150))
+    with pytest.raises(BadInput, match=r"from the side\. Take a photo in which it is seen from the front") as refused:
+        check_face(turned, SHAPE)
+    assert (refused.value.code, refused.value.param) == ("no_face", "photo")
 
 
 def test_a_head_outside_its_own_cut_out_is_found() -> None:

@@ -46,7 +46,8 @@ SEARCH_WORDS: dict[str, str] = {
     "cutout": "transparent remove background png sticker freistellen hintergrund entfernen",
     "upscale": "enlarge sharpen larger print resolution vergrößern schärfen druck auflösung",
     "expand": "uncrop wider zoom out erweitern breiter",
-    "retouch": "erase remove object inpaint mend entfernen radieren löschen wegmachen",
+    "retouch": "erase eraser erasing remove removal delete object thing person people tourist stain inpaint mend "
+    "entfernen radieren radiergummi löschen wegmachen gegenstand objekt ding person leute menschen fleck",
     "batch": "folder many csv zip bulk ordner viele serie stapel",
     "api": "rest http code key programming schnittstelle schlüssel",
 }

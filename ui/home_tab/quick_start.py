@@ -29,7 +29,7 @@ from ui.tool_tab.look_choice import (
     spread_indices,
     wait_for_draft,
 )
-from ui.tool_tab.state import TabHandoff
+from ui.tool_tab.state import GivenPhoto, TabHandoff
 from ui.tool_tab.updates import Updates
 
 DRAFT_COUNT = LOOK_COUNT
@@ -40,6 +40,13 @@ CONSENT_LABEL = "Is somebody in it?"
 CONSENT_CHOICES = (("I have their permission, they are 18 or over", "permission"), ("Nobody", "nobody"))
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
 WAITING_TEXT = "Looking at your photo"
+OTHER_TOOLS: tuple[tuple[str, str], ...] = (
+    ("retouch", "Erase a thing"),
+    ("kit", "Post with a headline"),
+    ("cutout", "Remove the background"),
+    ("upscale", "Enlarge it"),
+)
+"""What else is often wanted of a photo: the tool, which opens with it, and what it is called there."""
 EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
@@ -65,10 +72,9 @@ SUGGESTIONS: tuple[Suggestion, ...] = (
 
 
 @dataclass
-class QuickStartState:
+class QuickStartState(GivenPhoto):
     """Session state of the quick start: the photo, its drafts, and the number of the newest request."""
 
-    photo_id: str = ""
     face_count: int = 0
     tool_id: str = ""
     settings: list[dict[str, Any]] = field(default_factory=list)
@@ -81,6 +87,13 @@ def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> S
     tool_ids = {tool.id for tool in tools}
     rows = [row for row in SUGGESTIONS if row.tool in tool_ids and (has_consent or not row.with_people)]
     return next((row for row in rows if row.min_faces <= face_count <= row.max_faces), None)
+
+
+def render_other_tools(tools: Sequence[Tool]) -> str:
+    """Render links to tools that open with the photo, beside the three drafts."""
+    ids = {tool.id for tool in tools}
+    rows = "".join(f'<li><a href="#{tool}">{title}</a></li>' for tool, title in OTHER_TOOLS if tool in ids)
+    return f'<div class="dbx-also"><p>Or with this photo:</p><ul>{rows}</ul></div>' if rows else ""
 
 
 def spread_looks(tool: Tool) -> list[dict[str, str]]:
@@ -129,6 +142,7 @@ class QuickStart:
         self.status = gr.HTML("", elem_classes=["dbx-stage"], elem_id="home-stage", visible=False)
         with gr.Row(elem_classes=["dbx-drafts"], elem_id="home-drafts", visible=False) as self.draft_row:
             self.drafts = [self._build_draft_slot(n) for n in range(1, DRAFT_COUNT + 1)]
+        self.other_tools = gr.HTML(render_other_tools(service.tools), elem_id="home-also", visible=False)
 
     def _build_draft_slot(self, number: int) -> tuple[gr.Image, gr.Button]:
         with gr.Column(min_width=200):
@@ -158,7 +172,7 @@ class QuickStart:
 
     def _list_outputs(self) -> list[Any]:
         components = [component for pair in self.drafts for component in pair]
-        return [self.photo, self.consent, self.alerts, self.status, self.draft_row, *components]
+        return [self.photo, self.consent, self.alerts, self.status, self.draft_row, self.other_tools, *components]
 
     # ------------------------------------------------------------ handlers
 
@@ -170,6 +184,7 @@ class QuickStart:
             yield self._no_change()
             return
         owner, number = self.access.identify_visitor(request), self._begin_request(state)
+        state.photo_id = ""  # no tool is to open with the one before
         try:
             file_id, notices = await run_in_threadpool(
                 lambda: self.service.uploads.ingest_picture(read_upload(path), owner, path)
@@ -177,7 +192,7 @@ class QuickStart:
         except StudioError as error:
             yield {**self._show_empty(), self.alerts: text.render_error(error, "home-photo")}
             return
-        state.photo_id = file_id
+        self._take_photo(state, file_id)
         is_example = self.service.files.is_example(file_id)
         # The upload itself is deleted, and a slow page may not have fetched it yet.
         picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
@@ -185,6 +200,7 @@ class QuickStart:
             **({self.photo: picture} if state.request_number == number else {}),
             **(self._show_waiting() if is_example else self._hide_drafts()),
             self.consent: gr.update(visible=not is_example, value=None),
+            self.other_tools: gr.update(visible=True),
             self.alerts: text.render_notice(notices, "home-photo"),
         }
         if is_example:
@@ -195,9 +211,16 @@ class QuickStart:
     def _make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
         async def use_example(request: gr.Request, state: QuickStartState) -> AsyncIterator[Updates]:
             number = self._begin_request(state)
-            state.photo_id = file_id
+            self._take_photo(state, file_id)
             picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
-            yield {**self._show_waiting(), self.photo: picture, self.consent: gr.update(visible=False), self.alerts: ""}
+            hidden, shown = gr.update(visible=False), gr.update(visible=True)
+            yield {
+                **self._show_waiting(),
+                self.photo: picture,
+                self.consent: hidden,
+                self.alerts: "",
+                self.other_tools: shown,
+            }
             async for updates in self._analyze_photo(self.access.identify_visitor(request), state, False, number):
                 yield updates
             yield self._no_change()
@@ -210,8 +233,9 @@ class QuickStart:
         """Draw drafts once the visitor has said whether somebody is in the photo."""
         if state.photo_id and answer:
             number, owner = self._begin_request(state), self.access.identify_visitor(request)
+            state.has_consent = answer == CONSENT_CHOICES[0][1]
             yield self._show_waiting()
-            async for updates in self._analyze_photo(owner, state, answer == CONSENT_CHOICES[0][1], number):
+            async for updates in self._analyze_photo(owner, state, state.has_consent, number):
                 yield updates
         yield self._no_change()
 
@@ -220,6 +244,11 @@ class QuickStart:
         self._begin_request(state)
         state.photo_id = ""
         return {**self._show_empty(), self.alerts: ""}
+
+    @staticmethod
+    def _take_photo(state: QuickStartState, file_id: str) -> None:
+        """Keep the photo, also for the tools that are opened after it."""
+        state.photo_id, state.given_at, state.has_consent = file_id, time.monotonic(), False
 
     def _begin_request(self, state: QuickStartState) -> int:
         """Cancel the drafts of older requests, and return the number of the new one."""
@@ -313,7 +342,7 @@ class QuickStart:
         def open_draft(state: QuickStartState) -> dict[Any, Any]:
             if number >= len(state.settings) or state.tool_id not in handoffs:
                 return {tabs: gr.skip()}
-            handoff = TabHandoff(state.photo_id, time.time(), state.settings[number])
+            handoff = TabHandoff(state.photo_id, time.time(), state.settings[number], is_new=True)
             return {tabs: gr.Tabs(selected=state.tool_id), handoffs[state.tool_id]: handoff}
 
         return open_draft
@@ -335,7 +364,7 @@ class QuickStart:
 
     def _show_empty(self) -> Any:
         hidden = gr.update(visible=False)
-        return {**self._hide_drafts(), self.photo: None, self.consent: hidden}
+        return {**self._hide_drafts(), self.photo: None, self.consent: hidden, self.other_tools: hidden}
 
     @staticmethod
     def _picture_field(tool: Tool) -> str:

@@ -1,6 +1,12 @@
 // The page's own script: navigation, keyboard, paste, drag, translation, and alerts beside their fields.
 (() => {
+  const on = (name, answer, options) => document.addEventListener(name, answer, options);
   const visible = (node) => node && node.offsetParent !== null;
+  const enter = (input, value) => { // as somebody types it and leaves the field
+    input.value = value;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new FocusEvent("blur"));
+  };
   const findOpenTool = () => [...document.querySelectorAll(".dbx-tool")].find(visible);
   const pressButton = (suffix) => {
     const here = findOpenTool();
@@ -9,7 +15,7 @@
     return Boolean(button);
   };
 
-  document.addEventListener("keydown", (event) => {
+  on("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       document.activeElement?.blur(); // puts text that is still being typed into the form
       if (pressButton("-generate")) event.preventDefault();
@@ -21,7 +27,7 @@
   }, true);
 
   // Generate takes the paint on an open canvas along: another button first puts it into the form.
-  document.addEventListener("click", (event) => {
+  on("click", (event) => {
     const generate = event.target.closest?.('.dbx-go button[id$="-generate"]');
     if (!generate?.closest(".dbx-tool").querySelector(".dbx-painting canvas")) return;
     event.stopImmediatePropagation();
@@ -49,7 +55,7 @@
     const before = field.querySelectorAll("img").length;
     for (let tries = 0; field.querySelectorAll("img").length <= before && tries < 100; tries++) await new Promise((done) => setTimeout(done, 50));
   };
-  document.addEventListener("change", (event) => {
+  on("change", (event) => {
     const field = event.target.matches?.("input[type=file]") && event.target.closest(".dbx-photos");
     if (!field || queued.has(event)) return;
     const before = sending.get(field), files = [...event.target.files];
@@ -62,7 +68,7 @@
     sending.set(field, sent);
   }, true);
   const listImages = (carrier) => [...(carrier?.files ?? [])].filter((file) => file.type.startsWith("image/"));
-  document.addEventListener("paste", (event) => {
+  on("paste", (event) => {
     const files = listImages(event.clipboardData);
     const field = [...(findOpenTool() ?? document).querySelectorAll(".dbx-photo, .dbx-photos")].find(visible);
     if (!files.length || !field) return;
@@ -77,15 +83,15 @@
     field.querySelectorAll(":scope > .dbx-alert").forEach((old) => old.remove());
     field.append(Object.assign(document.createElement("p"), { className: "dbx-alert", role: "alert", textContent: "This file is no picture. JPEG, PNG, WebP, HEIC and others are taken." }));
   };
-  document.addEventListener("change", (event) => {
+  on("change", (event) => {
     const field = event.target.matches?.("input[type=file]") ? event.target.closest(".dbx-photo, .dbx-photos") : null;
     field?.querySelectorAll(":scope > .dbx-alert:not(.placed)").forEach((old) => old.remove());
     refuseOthers(event, field, [...event.target.files ?? []]);
   }, true);
-  document.addEventListener("drop", (event) => refuseOthers(event, event.target.closest?.(".dbx-photo, .dbx-photos"), [...event.dataTransfer.files]), true);
+  on("drop", (event) => refuseOthers(event, event.target.closest?.(".dbx-photo, .dbx-photos"), [...event.dataTransfer.files]), true);
   const findFilledPhoto = (target) => { const field = target.closest?.(".dbx-photo"); return field?.querySelector("img") && field; };
-  document.addEventListener("dragover", (event) => { if (findFilledPhoto(event.target)) event.preventDefault(); });
-  document.addEventListener("drop", (event) => {
+  on("dragover", (event) => { if (findFilledPhoto(event.target)) event.preventDefault(); });
+  on("drop", (event) => {
     const field = findFilledPhoto(event.target), [file] = listImages(event.dataTransfer);
     if (!field || !file) return;
     event.preventDefault();
@@ -109,7 +115,7 @@
     for (const each of await listEntries(entry)) inside.push(...await listFiles(each));
     return inside;
   };
-  document.addEventListener("drop", async (event) => {
+  on("drop", async (event) => {
     const field = event.target.closest?.("#batch-files");
     const found = field ? [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean) : [];
     if (!found.some((entry) => entry.isDirectory)) return; // Gradio handles plain files
@@ -159,11 +165,11 @@
     panels.forEach((each) => each.classList.remove("open"));
     return folds.length + panels.length > 0;
   };
-  document.addEventListener("click", (event) => {
+  on("click", (event) => {
     const target = event.target.closest?.("a, button, summary") ?? event.target;
     const panel = target.matches?.(".dbx-menu-button") ? target.closest(".dbx-bar").querySelector(".dbx-menu") : null;
     const opens = panel && !panel.classList.contains("open");
-    if (!event.target.closest?.(".options, [role=option], [role=listbox]")) closeMenus(target.matches?.(".dbx-nav a") ? null : target);
+    if (!event.target.closest?.(".options, [role=option], [role=listbox]")) closeMenus(target.matches?.(".dbx-nav a, .dbx-close") ? null : target);
     if (opens) panel.classList.add("open");
     if (target.matches?.(".dbx-skip")) {
       event.preventDefault();
@@ -177,7 +183,7 @@
     }
   });
   const step = (list, from, by) => list[(list.indexOf(from) + by + list.length) % list.length];
-  document.addEventListener("keydown", (event) => {
+  on("keydown", (event) => {
     const item = event.target.closest?.(".dbx-nav a, .dbx-nav summary");
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!item || !by) return;
@@ -194,7 +200,7 @@
   });
 
   // "?" opens the overview of keys, which navigation.py writes.
-  document.addEventListener("keydown", (event) => {
+  on("keydown", (event) => {
     if (event.key === "?" && !event.target.closest?.("input, textarea, select, [contenteditable]")) document.getElementById("dbx-keys").togglePopover(true);
   });
 
@@ -217,7 +223,7 @@
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
     return canvas.convertToBlob({ type: "image/png" });
   };
-  document.addEventListener("click", async (event) => {
+  on("click", async (event) => {
     const button = event.target.closest?.(".dbx-copy, .dbx-share"), blob = button && await readShownPicture(button);
     if (!blob) return;
     if (button.matches(".dbx-share")) {
@@ -226,7 +232,7 @@
     }
     await navigator.clipboard.write([new ClipboardItem({ "image/png": toPng(blob) })]);
     const before = button.textContent;
-    button.textContent = germanWords ? translate("Copied") : "Copied";
+    button.textContent = say("Copied");
     setTimeout(() => { button.textContent = before; closeMenus(null); }, 1200);
   });
 
@@ -236,23 +242,23 @@
     box?.style.setProperty("--cut", `${input.value}%`);
     box?.classList.toggle("cut", Number(input.value) > 0 && Number(input.value) < 100);
   };
-  document.addEventListener("input", (event) => {
+  on("input", (event) => {
     if (event.target.matches?.(".dbx-wipe input")) setCut(event.target);
   });
   let wipe = null; // the line under the pointer
-  document.addEventListener("pointerdown", (event) => {
+  on("pointerdown", (event) => {
     wipe = event.target.closest?.(".dbx-wipe")?.querySelector("input");
     if (!wipe) return;
     event.preventDefault();
     wipe.focus({ preventScroll: true });
   });
-  document.addEventListener("pointermove", (event) => {
+  on("pointermove", (event) => {
     const frame = wipe?.closest(".dbx-box")?.getBoundingClientRect();
     if (!frame) return;
     wipe.value = Math.min(100, Math.max(0, (event.clientX - frame.left) / frame.width * 100));
     setCut(wipe);
   });
-  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { wipe = null; });
+  for (const end of ["pointerup", "pointercancel"]) on(end, () => { wipe = null; });
 
   // Dragging the picture (mouse, or two fingers) moves the subject; pinching, or Ctrl and the wheel, scales it. At the end
   // the result is written into the form's sliders, which do the same for the keyboard. Where the whole photo lies in a
@@ -271,9 +277,7 @@
   };
   const setValue = (input, value) => {
     const bounded = Math.min(Number(input.max), Math.max(Number(input.min), value)), fine = Number(input.step) < 0.01 ? 1000 : 100;
-    input.value = String(Math.round(bounded * fine) / fine);
-    input.dispatchEvent(new Event("input", { bubbles: true }));
-    input.dispatchEvent(new FocusEvent("blur"));
+    enter(input, Math.round(bounded * fine) / fine);
   };
   // A photo's sliders go from border to border: the less free space beside the photo, the larger the slider step for the
   // same distance. A frame of the photo's own aspect ratio is always the one that is a quarter larger on every side.
@@ -302,7 +306,7 @@
   const touches = new Map();
   const touchDistance = () => { const [a, b] = [...touches.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
   const touchCentre = () => { const [a, b] = [...touches.values()]; return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }; };
-  document.addEventListener("pointerdown", (event) => {
+  on("pointerdown", (event) => {
     const box = event.target.closest?.(".dbx-box");
     const image = box?.querySelector(".dbx-live img");
     if (!image || event.button || event.target.closest(".icon-button-wrapper, .dbx-wipe, input, label") || !findDragTarget(box)) return;
@@ -313,7 +317,7 @@
       if (touches.size === 2) hold = { box, size, ...touchCentre(), apart: findDragTarget(box).scale && touchDistance() };
     } else hold = { box, size, x: event.clientX, y: event.clientY };
   });
-  document.addEventListener("pointermove", (event) => {
+  on("pointermove", (event) => {
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (!hold || (event.pointerType === "touch" && touches.size !== 2)) return;
     const at = touches.size === 2 ? touchCentre() : { x: event.clientX, y: event.clientY };
@@ -324,7 +328,7 @@
     if (!sized && Math.hypot(at.x - hold.x, at.y - hold.y) <= 4) return;
     showDragText(hold.box, `${percent(hold.right, "→", "←")} · ${percent(hold.down, "↓", "↑")}${sized ? ` · ${Math.round(hold.by * 100)} %` : ""}`);
   });
-  document.addEventListener("touchmove", (event) => { if (hold && touches.size === 2 && event.cancelable) event.preventDefault(); }, { passive: false });
+  on("touchmove", (event) => { if (hold && touches.size === 2 && event.cancelable) event.preventDefault(); }, { passive: false });
   const endDrag = async (event) => {
     touches.delete(event.pointerId);
     if (!hold) return;
@@ -341,9 +345,9 @@
       else if (free[axis] > 0.01) setValue(slider(box, name), Number(slider(box, name).value) + share / free[axis]);
     }
   };
-  document.addEventListener("pointerup", endDrag);
-  document.addEventListener("pointercancel", endDrag);
-  document.addEventListener("click", async (event) => {
+  on("pointerup", endDrag);
+  on("pointercancel", endDrag);
+  on("click", async (event) => {
     const back = event.target.closest?.(".dbx-back"), box = back && document.getElementById(back.id.replace(/back$/, "box"));
     if (!box || !await unfoldSliders(box)) return;
     const { x, y, scale, rest } = findDragTarget(box);
@@ -352,9 +356,9 @@
       if (input && Number(input.value) !== value) setValue(input, value);
     }
   });
-  document.addEventListener("dragstart", (event) => { if (event.target.closest?.(".dbx-box")) event.preventDefault(); });
+  on("dragstart", (event) => { if (event.target.closest?.(".dbx-box")) event.preventDefault(); });
   let turned = 0;
-  document.addEventListener("wheel", (event) => {
+  on("wheel", (event) => {
     const box = event.ctrlKey && event.target.closest?.(".dbx-box");
     if (!box || !findDragTarget(box)?.scale || !box.querySelector(".dbx-live img")) return;
     event.preventDefault();
@@ -370,7 +374,7 @@
   }, { passive: false });
 
   // A picture that cannot be fetched while the line is down is not shown as a broken one, and is fetched again.
-  document.addEventListener("error", (event) => {
+  on("error", (event) => {
     const image = event.target.matches?.(".dbx-live img") && event.target;
     if (!image || navigator.onLine) return;
     image.style.visibility = "hidden";
@@ -382,28 +386,26 @@
     const frame = box.querySelector(".image-container").getBoundingClientRect();
     box.style.setProperty("--at", `${(event.clientX - frame.left) / frame.width * 100}% ${(event.clientY - frame.top) / frame.height * 100}%`);
   };
-  document.addEventListener("dblclick", (event) => {
+  on("dblclick", (event) => {
     const box = event.target.closest?.(".dbx-live")?.closest(".dbx-box, .fullscreen");
     if (!box?.querySelector("img")) return;
     setZoomOrigin(box, event);
     box.classList.toggle("near");
   });
-  document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
+  on("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
 
   // A click on a close scene writes it into the field of the wish and generates anew, on a batch's picture its row.
-  document.addEventListener("click", (event) => {
+  on("click", (event) => {
     const pick = event.target.closest?.("[data-words]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
     if (!words) return;
-    words.value = pick.dataset.words;
-    words.dispatchEvent(new Event("input", { bubbles: true }));
-    words.dispatchEvent(new Event("blur", { bubbles: true }));
+    enter(words, pick.dataset.words);
     document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();
   });
 
-  document.addEventListener("click", (event) => document.querySelector(event.target.closest?.("[data-press]")?.dataset.press ?? null)?.click());
+  on("click", (event) => document.querySelector(event.target.closest?.("[data-press]")?.dataset.press ?? null)?.click());
 
   // A click on a draft of the home tab presses its button.
-  document.addEventListener("click", (event) => {
+  on("click", (event) => {
     const draft = event.target.closest?.(".dbx-draft");
     draft?.closest(".column")?.querySelector(":scope > button, .block > button, button[id]")?.click();
   });
@@ -424,6 +426,7 @@
   const withCommas = (text) => text.replace(/(\d)\.(\d+)(?=\s?(?:s|min|h|kB|KB|MB|GB|%|px|TFLOP)\b|\s?%)/g, "$1,$2");
   const translate = (text) => withCommas(text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + translatePhrase(said) + b)).join(""));
   const TRANSLATED_ATTRIBUTES = ["alt", "aria-label", "placeholder", "title"];
+  const say = (english) => germanWords ? translate(english) : english;
   const UNTRANSLATED = "script, style, textarea, code, pre, .cm-editor, [translate=no]";
   const translateTree = (root) => {
     if (root.nodeType === Node.TEXT_NODE) return translateNode(root);
@@ -446,7 +449,7 @@
 
   // Replace a poor label of Gradio's. Write only on a change: the observer below runs after each write.
   const setLabel = (node, attribute, english) => {
-    const said = germanWords ? translate(english) : english;
+    const said = say(english);
     if (node.getAttribute(attribute) !== said) node.setAttribute(attribute, said);
   };
 
@@ -462,7 +465,10 @@
     });
     document.querySelectorAll(".dbx-alerts .dbx-alert:not(.moved)").forEach((alert) => {
       const field = alert.dataset.for && document.getElementById(alert.dataset.for);
-      if (!visible(field)) return;
+      if (!visible(field)) {
+        if (!alert.seen) alert.scrollIntoView({ block: "nearest" });
+        return alert.seen = true;
+      }
       field.querySelectorAll(":scope > .placed").forEach((old) => old.remove()); // one word about a field at a time
       const copy = alert.cloneNode(true);
       copy.classList.add("placed");
@@ -482,6 +488,10 @@
     if (tool) placePicture(tool);
     document.querySelectorAll(".dbx-painting:has(canvas):not(.seen)").forEach((place) => { place.classList.add("seen"); place.scrollIntoView({ block: "nearest" }); });
     document.querySelectorAll(".dbx-painting.seen:not(:has(canvas))").forEach((place) => place.classList.remove("seen"));
+    tool?.querySelectorAll(".dbx-bar .dbx-closest:not(.seen)").forEach((scenes) => {
+      scenes.classList.add("seen");
+      if (/-(generate|stop|save)$/.test(focused)) scenes.scrollIntoView({ block: "nearest" });
+    });
     tool?.querySelectorAll(".dbx-form .block .info-text").forEach(foldHelp);
     document.querySelectorAll(".empty[aria-label]:not([role])").forEach((empty) => empty.setAttribute("role", "img"));
     document.querySelectorAll(".cm-scroller[tabindex='-1']").forEach((code) => { code.tabIndex = 0; }); // makes it scrollable by keyboard
@@ -530,11 +540,7 @@
     const picker = document.createElement("input");
     picker.type = "color";
     setLabel(picker, "aria-label", "Pick a colour");
-    picker.addEventListener("change", () => {
-      text.value = picker.value;
-      text.dispatchEvent(new Event("input", { bubbles: true }));
-      text.dispatchEvent(new Event("blur", { bubbles: true }));
-    });
+    picker.addEventListener("change", () => enter(text, picker.value));
     const follow = () => {
       if (/^#[0-9a-f]{6}$/i.test(text.value)) picker.value = text.value;
       picker.classList.toggle("none", !text.value);
@@ -552,7 +558,7 @@
     const said = Number(block.querySelector("input[type=range]").value) === 0 ? meaning : "";
     if ((name.dataset.zero ?? "") !== said) name.dataset.zero = said;
   };
-  document.addEventListener("input", (event) => {
+  on("input", (event) => {
     const block = event.target.closest?.(".dbx-form .block:has(input[type=range])");
     if (block) showZeroMeaning(block);
   });
@@ -560,7 +566,7 @@
   // The state of the open tool's job: in the tab's title, at the bottom of a phone, and for the focus, which would be lost
   // when Generate gives its place to Stop.
   let focused = "";
-  document.addEventListener("focusin", (event) => { focused = event.target.id; });
+  on("focusin", (event) => { focused = event.target.id; });
   const followJob = () => {
     const tool = findOpenTool(), id = tool?.id.replace(/-tool$/, "");
     const line = tool?.querySelector(".dbx-bar .dbx-line"), bar = tool?.querySelector(".dbx-go");
@@ -569,6 +575,7 @@
     const title = `${share === null ? "" : `(${share} %) `}${name ? `${name} · ` : ""}DesignerBox`;
     if (document.title !== title) document.title = title;
     if (!line || !bar) return;
+    tellUpload(tool, line);
     if (!bar.watched) { // Gradio changes the line's words and classes in place, which the page's observer does not see
       bar.watched = new MutationObserver(scheduleUpdate);
       for (const part of [line.closest(".dbx-bar"), bar]) bar.watched.observe(part, { subtree: true, childList: true, characterData: true, attributeFilter: ["class", "style", "disabled"] });
@@ -583,15 +590,26 @@
     const next = ["stop", "save", "generate"].map((each) => document.getElementById(`${id}-${each}`)).find((each) => visible(each) && !each.disabled);
     next?.focus({ preventScroll: true });
   };
+  // While a photo is on its way the line says so; of one that never arrives it says what it did before.
+  const tellUpload = (tool, line) => {
+    const words = line.firstChild, isComing = Boolean(tool.querySelector(".uploading"));
+    if (isComing === ("said" in words)) return;
+    const before = words.said ?? words.textContent;
+    delete words.said;
+    if (isComing) words.said = before;
+    else if (tool.querySelector(`${PHOTO_FIELD} img`)) return;
+    line.classList.toggle("busy", isComing);
+    words.textContent = isComing ? say("Uploading your photo") : before;
+  };
   // On a phone the picture goes over the form when its photo is chosen: nothing jumps when a draft comes.
   const PHOTO_FIELD = ".dbx-form > :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos)";
   const placePicture = (tool, isChosen) => {
     const consent = tool.matches(".dbx-asks") && tool.querySelector('[id$="-consent"] input'), photo = tool.querySelector(`${PHOTO_FIELD} img`);
-    if (tool.querySelector(".dbx-live img") || (photo && (!consent || consent.checked))) tool.dataset.begun = "here";
+    if (tool.querySelector(".dbx-live img") || (photo && (tool.dataset.begun === "here" || !consent || consent.checked))) tool.dataset.begun = "here";
     else if (isChosen) tool.dataset.begun = "soon";
     else if (tool.dataset.begun === "here" || tool.querySelector(".dbx-alert.placed")) delete tool.dataset.begun;
   };
-  for (const name of ["change", "click"]) document.addEventListener(name, ({ type, target }) => {
+  for (const name of ["change", "click"]) on(name, ({ type, target }) => {
     const tool = target.closest?.(".dbx-tool"), field = tool?.querySelector(PHOTO_FIELD);
     if (type === "change" && tool) placePicture(tool, field ? field.contains(target) && !tool.matches(".dbx-asks") : target.closest(".dbx-form"));
     else if (target.closest?.(".dbx-tool .dbx-examples button")) placePicture(tool, true);
@@ -606,7 +624,7 @@
   };
 
   // A text with a largest length shows how much of it is used.
-  document.addEventListener("input", (event) => {
+  on("input", (event) => {
     const block = event.target.closest?.("[class*=dbx-count-]");
     if (!block) return;
     const most = Number(block.className.match(/dbx-count-(\d+)/)[1]), used = event.target.value.length;
@@ -621,14 +639,14 @@
     clearTimeout(keyed.get(field));
     keyed.set(field, setTimeout(() => field.dispatchEvent(new FocusEvent("blur")), wait));
   };
-  document.addEventListener("keyup", (event) => {
+  on("keyup", (event) => {
     const range = event.target.matches?.(".dbx-form input[type=range]") && event.target;
     if (!range || !/^(Arrow|Page|Home|End)/.test(event.key)) return;
     leaveSoon(range.closest(".block").querySelector("input[type=number]"), 300);
   });
 
   // "Pick none" clears every tile in the browser at once, so that a pick right after it is not lost.
-  document.addEventListener("click", (event) => {
+  on("click", (event) => {
     if (!event.target.closest?.("#library-none")) return;
     document.querySelectorAll("#library-grid input:checked").forEach((tile) => tile.click());
   }, true);
@@ -642,7 +660,7 @@
   // A hidden page gets no updates until it is visible again; see gradio_patches/coalesce_updates.py. "Visible" is
   // reported twice because an earlier "hidden" may arrive after it.
   const reportVisibility = () => document.getElementById(document.hidden ? "dbx-page-left" : "dbx-page-back")?.click();
-  document.addEventListener("visibilitychange", () => { reportVisibility(); if (!document.hidden) setTimeout(reportVisibility, 1000); });
+  on("visibilitychange", () => { reportVisibility(); if (!document.hidden) setTimeout(reportVisibility, 1000); });
 
   // A list of options opens under its field where five of them fit: above it Gradio's would cover what one works on.
   const optionLists = document.getElementsByClassName("option-list");

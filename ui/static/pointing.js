@@ -135,7 +135,12 @@
 
   document.addEventListener("click", (event) => {
     const words = event.target.closest?.(".dbx-doubt p"); // what lies under them may be what is to be looked at
-    if (words) { words.parentElement.classList.remove("told"); return; }
+    if (words) {
+      const isFolded = !words.firstElementChild?.offsetParent; // a phone counts several of them first
+      words.classList.toggle("whole", isFolded);
+      words.parentElement.classList.toggle("told", isFolded);
+      return;
+    }
     const box = event.target.closest?.(".dbx-point")?.closest(".dbx-box");
     if (!box) {
       const go = event.target.closest?.(".dbx-go button, .dbx-examples button");
@@ -203,7 +208,10 @@
     const told = part(box, "stage")?.querySelector("[data-doubt]")?.dataset.doubt ?? "", line = box.querySelector(".dbx-doubt");
     if ((line.dataset.told ?? "") !== told) {
       line.dataset.told = told;
-      line.firstElementChild.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
+      const words = line.firstElementChild;
+      words.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
+      words.dataset.count = words.childElementCount;
+      words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
     }
     if (!box.classList.contains("pointing")) return;
@@ -215,6 +223,16 @@
     if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
     place(box);
   });
+  // Gradio's brush paints its ground in the theme in which it was opened; here it follows the system's.
+  const brushes = new Set();
+  Object.defineProperty(window, "__PIXI_APP__", { set: (brush) => brushes.add(brush) });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(() => {
+    for (const brush of brushes) {
+      if (!brush.renderer) { brushes.delete(brush); continue; } // closed
+      brush.renderer.background.color = document.body.classList.contains("dark") ? "#27272a" : "#ffffff";
+      brush.render();
+    }
+  }));
   let due = false;
   const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; update(); }); } };
   new MutationObserver(soon).observe(document, { childList: true, subtree: true, attributeFilter: ["src", "data-doubt", "data-look", "data-places"] });

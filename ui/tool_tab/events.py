@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from ui.components.event_options import PRIVATE_EVENT
 from ui.tool_tab.batch_row import BatchRowLine
 from ui.tool_tab.form_controls import Control, list_change_events
 from ui.tool_tab.job_follower import JobFollower
-from ui.tool_tab.layout import ToolTab
+from ui.tool_tab.layout import CONSENT_FIELD, ToolTab
 from ui.tool_tab.result_actions import ResultActions
+from ui.tool_tab.state import GivenPhoto, TabHandoff, TabState
 from ui.tool_tab.updates import TabView, Updates
 from ui.tool_tab.upload_handlers import UploadHandlers
 
@@ -78,6 +79,21 @@ class ToolTabEvents:
             self._wire_override(written, chosen, form_inputs)
         for example, button in tab.examples:
             self.listen(button.click, self.uploads.make_example_handler(example.file_id), form_inputs)
+
+    async def open_tab(
+        self, request: gr.Request, given: GivenPhoto, state: TabState, *values: Any
+    ) -> AsyncIterator[Updates]:
+        """Bring the photo that was given to the home tab meanwhile; else show the last job, when first opened."""
+        if not self.uploads.awaits_photo(given, state):
+            opened = self.follower.resume_last_job(request, state)
+        else:
+            yield self.view.offer_saved_names(self.access.identify_visitor(request)) or self.view.no_change()
+            consent = {CONSENT_FIELD: True} if given.has_consent else {}
+            handoff = TabHandoff(given.photo_id, given.given_at, consent, is_new=True)
+            opened = self.uploads.receive_handoff(request, handoff, state, *values)
+        async for updates in opened:
+            yield updates
+        yield self.view.no_change()
 
     def listen_to_generate(self, listener: Any) -> Any:
         """Generate the full-size picture of the present form when `listener` reports; return the last event."""

@@ -218,7 +218,8 @@ class JobFollower:
         if state.job_id:
             return self.view.no_change()
         self.begin_request(state)
-        state.shown_job_id, state.last_request = "", {}
+        state.note_photo()
+        state.shown_job_id, state.last_request, state.restored_form = "", {}, {}
         return {**self.view.show_new(), **self.leave_batch_row(state, request)}
 
     async def restart(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
@@ -347,6 +348,7 @@ class JobFollower:
         `is_last` says that nobody asked for it: the page was opened and this was the last one.
         """
         number = self.begin_request(state)
+        state.note_photo()
         state.job_id = ""
         state.batch_row = row.slot or row.job.for_row
         params = row.job.params
@@ -356,6 +358,8 @@ class JobFollower:
         if state.request_number != number:
             yield self.view.no_change()
             return
+        is_old = is_last and row.finished is not None
+        state.restored_form = self.view.list_form_values(params, row.job.seed) if is_old else {}
         yield {**filled, **self.show_batch_row(state, request)}
         if state.request_number != number:  # the visitor made a newer request
             yield self.view.no_change()

@@ -85,6 +85,7 @@ class MultiUploadEvents:
         ]
         state.upload_number += 1
         number = state.upload_number
+        yield self.events.uploads.show_reading(self.control, state)
         file_ids, remarks, errors = await self._ingest_pictures(_restore_missing_uploads(pictures, state), owner, state)
         if state.upload_number != number:  # a later event has these uploads too
             yield self.events.view.no_change()

@@ -45,6 +45,7 @@ class ResultActions:
     def reuse_settings(self, request: gr.Request, state: TabState) -> Updates:
         """Fill the form with the exact settings and the seed of the shown picture."""
         settings = self.read_shown_settings(state, request)
+        state.restored_form = {}  # they are wanted now
         return self.view.no_change() if settings is None else self.view.fill_form(*settings)
 
     def save_look(self, request: gr.Request, name: str, state: TabState, *values: Any) -> Updates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ class TabState:
     Generate makes that same picture at full size. `drafted_form` are the form values of the last draft that was tried.
     `batch_row` is the batch and the row whose picture was opened here. `before_marks` are the finished job that was
     shown when somebody began to point at the subject, and the form of then.
+    `restored_form` are those of the last job, which the page showed without being asked. `placed_request_number` is the
+    number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
+    `photo_changed_at` is when the last one came, on the monotonic clock.
     """
 
     job_id: str = ""
@@ -36,6 +40,15 @@ class TabState:
     drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch_row: tuple[str, int] | None = None
     before_marks: tuple[str, Mapping[str, Any]] | None = None
+    restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    placed_request_number: int = 0
+    photo_number: int = 0
+    photo_changed_at: float = 0.0
+
+    def note_photo(self) -> int:
+        """Note that the photo's field gets another content; return the number of this change."""
+        self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
+        return self.photo_number
 
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""
@@ -55,13 +68,27 @@ class TabState:
         return {**values, "seed": self.last_request["seed"]} if again else values
 
 
+@dataclass
+class GivenPhoto:
+    """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
+
+    `given_at` is on the monotonic clock.
+    """
+
+    photo_id: str = ""
+    given_at: float = 0.0
+    has_consent: bool = False
+
+
 class TabHandoff(NamedTuple):
     """A picture, settings, or both, sent to a tool's tab by another tab, the home tab or a link.
 
     `photo` is a file id. `created_at` makes two equal hand-offs differ, so that Gradio reports a change. `values` are
-    by field, as Params takes them, without pictures.
+    by field, as Params takes them, without pictures. `is_new` says that the form begins anew with this photo: what was
+    filled in for another one goes.
     """
 
     photo: str | None
     created_at: float
     values: Mapping[str, Any] = {}
+    is_new: bool = False

@@ -17,6 +17,7 @@ from ui.tool_tab.scene_choice import render_closest_scenes
 
 ADD_PHOTO_TEXT = "Add a photo to begin."
 READY_TEXT = "Generate makes one; every choice is optional."
+READING_TEXT = "Reading your photo"
 LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
@@ -52,7 +53,9 @@ def render_status(
     if not items and not details:
         return line
     note_list = f'<ul class="dbx-notes">{items}</ul>' if items else ""
-    return f'{line}<details class="dbx-details"><summary>Details</summary><div>{note_list}{details}</div></details>'
+    close = '<button type="button" class="dbx-close" aria-label="Close">×</button>'
+    panel = f"<div>{close}{note_list}{details}</div>"
+    return f'{line}<details class="dbx-details"><summary>Details</summary>{panel}</details>'
 
 
 def render_progress(

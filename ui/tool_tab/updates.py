@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -142,13 +142,9 @@ class TabView:
 
     def show_new(self) -> Updates:
         """Empty the form and the place of the picture."""
-        filled: Updates = {}
-        for control in self.tab.controls.values():
-            set_field = self._set_value if control.display is control.value else self.set_picture
-            filled |= set_field(control, control.field.default)
         line = text.render_status(text.ADD_PHOTO_TEXT if self.tab.needs_photo else text.READY_TEXT)
         return {
-            **filled,
+            **self.empty_fields(self.tab.controls),
             **self.show_actions(None),
             **self.show_no_picture(),
             self.tab.alerts: "",
@@ -163,9 +159,21 @@ class TabView:
 
     def fill_form(self, params: Mapping[str, Any], seed: int) -> Updates:
         """Fill the form with a job's exact settings and its seed."""
+        return self._set_fields(self.list_form_values(params, seed))
+
+    def list_form_values(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """List by field what a job's settings and its seed mean to this form."""
+        fields = [control.field for control in self.tab.controls.values()]
+        return {row.name: seed if row.kind == "seed" else params.get(row.name, row.default) for row in fields}
+
+    def empty_fields(self, names: Iterable[str]) -> Updates:
+        """Give each of these fields its default."""
+        return self._set_fields({name: self.tab.controls[name].field.default for name in names})
+
+    def _set_fields(self, values: Mapping[str, Any]) -> Updates:
         filled: Updates = {}
-        for name, control in self.tab.controls.items():
-            value: Any = seed if control.field.kind == "seed" else params.get(name, control.field.default)
+        for name, value in values.items():
+            control = self.tab.controls[name]
             set_field = self._set_value if control.display is control.value else self.set_picture
             filled |= set_field(control, value)
         return filled | self._unselect_overridden(filled)

@@ -14,7 +14,7 @@ from ui.tool_tab import text
 from ui.tool_tab.form_controls import Control
 from ui.tool_tab.job_follower import JobFollower
 from ui.tool_tab.layout import CONSENT_FIELD
-from ui.tool_tab.state import TabHandoff, TabState
+from ui.tool_tab.state import GivenPhoto, TabHandoff, TabState
 from ui.tool_tab.updates import Updates
 
 
@@ -34,6 +34,7 @@ class UploadHandlers:
             if path is None:
                 yield self.view.no_change()
                 return
+            yield self.show_reading(control, state)
             try:
                 file_id, notices = await run_in_threadpool(
                     self._ingest, path, self.follower.access.identify_visitor(request)
@@ -42,6 +43,7 @@ class UploadHandlers:
                 emptied = self.view.set_picture(control, None)
                 if control is self.tab.photo_control:
                     self.follower.begin_request(state)
+                    state.note_photo()
                     state.shown_job_id = ""
                     emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
                 yield {**emptied, **self.view.show_error(error, control.field.name)}
@@ -52,11 +54,20 @@ class UploadHandlers:
 
         return receive_upload
 
+    def show_reading(self, control: Control, state: TabState) -> Updates:
+        """Say that the photo is being read, unless the line tells of a job."""
+        if control is not self.tab.photo_control or state.job_id:
+            return self.view.no_change()
+        return {self.tab.result.status: text.render_status(text.READING_TEXT, busy=True)}
+
     async def draft_with_late_changes(
         self, request: gr.Request, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Draw a draft anew if the form was changed while the photo was on its way: its draft knew nothing of it."""
-        if self.tab.read_form(values) != state.drafted_form:
+        """Draw a draft anew if the form was changed while the photo was on its way: its draft knew nothing of it.
+
+        A newer request knows a newer form than these values.
+        """
+        if state.request_number == state.placed_request_number and self.tab.read_form(values) != state.drafted_form:
             async for updates in self.follower.draw_draft(request, state, *values):
                 yield updates
         yield self.view.no_change()
@@ -67,7 +78,10 @@ class UploadHandlers:
     def make_clear_handler(self, control: Control) -> Callable[..., Updates]:
         def clear(request: gr.Request, state: TabState, *_: Any) -> Updates:
             self.follower.begin_request(state)
-            left = self.follower.leave_batch_row(state, request) if control is self.tab.photo_control else {}
+            left: Updates = {}
+            if control is self.tab.photo_control:
+                state.note_photo()
+                left = self.follower.leave_batch_row(state, request)
             # The display is not an output: the visitor cleared it, and may have added the next picture by now.
             return {
                 control.value: None,
@@ -103,7 +117,8 @@ class UploadHandlers:
             yield self.view.no_change()
             return
         state.was_opened = True
-        filled = self.view.fill_fields(handoff.values)
+        emptied = {} if handoff.photo is None else self._empty_old_fields(state, values, all_of_them=handoff.is_new)
+        filled = {**emptied, **self.view.fill_fields(handoff.values)}
         new_values = tuple(
             filled.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
         )
@@ -139,25 +154,57 @@ class UploadHandlers:
         """
         state.was_opened = True
         self.follower.begin_request(state)  # a restored job that is still being filled in gives way
+        is_photo = control is self.tab.photo_control
+        number = state.note_photo() if is_photo else 0
         shown = await run_in_threadpool(self.view.set_picture, control, file_id)
-        changed = {**shown, **self._clear_mattes(control)}
-        if control is self.tab.photo_control and self._shows_others(control, file_id, values):
+        if is_photo and state.photo_number != number:  # another photo came meanwhile
+            yield self.view.no_change()
+            return
+        emptied = self._empty_old_fields(state, values) if is_photo else {}
+        changed = {**emptied, **shown, **self._clear_mattes(control)}
+        if is_photo and self._shows_others(control, file_id, values):
             changed |= self.follower.leave_batch_row(state, request)
-        if control is self.tab.photo_control and not self.follower.draws_drafts:
+        if is_photo and not self.follower.draws_drafts:
             state.shown_job_id = ""  # where no draft takes its place, the picture of the photo before goes too
             changed |= self.view.show_no_picture()
         if not has_consent and self._shows_others(control, file_id, values):
             changed |= self._withdraw_consent(control)
-        yield {**changed, self.tab.alerts: notice}
-        new_values = (
+        new_values = [
             changed.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
-        )
+        ]
+        is_lacking = self.tab.lacks_pictures(new_values)
+        if is_photo and not state.job_id and (is_lacking or not self.follower.draws_drafts):
+            changed[self.tab.result.status] = text.render_status(text.ADD_PHOTO_TEXT if is_lacking else text.READY_TEXT)
+        yield {**changed, self.tab.alerts: notice}
+        state.placed_request_number = state.request_number + 1
         async for updates in self.follower.draw_draft(request, state, *new_values):
             yield {
                 component: new
                 for component, new in updates.items()
                 if not (notice and component is self.tab.alerts and new == "")
             }
+
+    def awaits_photo(self, given: GivenPhoto, state: TabState) -> bool:
+        """Whether the home tab was given a photo after this tab's own, which is one for photos."""
+        control = self.tab.photo_control
+        takes_photo = not (control.field.is_advanced or control.lock_reason)
+        return bool(given.photo_id) and given.given_at > state.photo_changed_at and takes_photo and not state.job_id
+
+    def _empty_old_fields(self, state: TabState, values: tuple[Any, ...], *, all_of_them: bool = False) -> Updates:
+        """Give fields their defaults again that are of another photo: nobody has filled them in for a new one.
+
+        Those are the fields of a job that the page showed by itself, or, with `all_of_them`, every field.
+        """
+        form, restored, photo = self.tab.read_form(values), state.restored_form, self.tab.photo_control.field
+        state.restored_form = {}
+        if all_of_them and (form[photo.name] or state.last_request):
+            restored = form
+        changed = [name for name, control in self.tab.controls.items() if form[name] != control.field.default]
+        return self.view.empty_fields(
+            name
+            for name in changed
+            if form[name] == restored.get(name) and (name, photo.kind) != (photo.name, "picture")
+        )
 
     def _shows_others(self, control: Control, file_id: Any, values: tuple[Any, ...]) -> bool:
         """Whether the field had pictures, and `file_id` (of several: any of them) is none of these."""

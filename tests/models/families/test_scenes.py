@@ -499,6 +499,21 @@ def test_one_word_in_common_is_not_enough(words):
     assert "Closest built-in scene" not in choice.notice
 
 
+@pytest.mark.parametrize("words", ["beach at sunset", "Strand bei Sonnenuntergang", "ocean sunset, tropical island"])
+@pytest.mark.parametrize("subject", ["person", "product", "any"])
+def test_a_refused_wish_is_offered_what_it_shares_with_a_scene(words, subject):
+    match = choose_scene(words, subject).match
+    assert match is not None
+    assert not match.found
+    assert [scene_id for scene_id, _ in match.closest][:2] == ["sunset", "city-sunset"]
+
+
+def test_a_place_is_offered_places_before_papers():
+    match = choose_scene("beach at sunset").match
+    assert match is not None
+    assert all(find_scene(scene_id).kind == "place" for scene_id, _ in match.closest)
+
+
 @pytest.mark.parametrize(
     ("words", "colour"),
     [

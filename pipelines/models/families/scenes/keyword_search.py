@@ -170,8 +170,13 @@ def _choose_paper(query: str, colour: Colour) -> SceneChoice:
 
 
 def _list_near_scenes(ranked: list[tuple[float, Scene]], subject: str) -> list[Scene]:
-    """List the three closest scenes, or three very different ones if none is close."""
-    near = [row for score, row in ranked if score > 0.05][:CLOSEST_COUNT]
+    """List the three closest scenes, or three very different ones if none is close.
+
+    What is less than half as close as the best comes after others of the best one's kind: no paper before a place.
+    """
+    best_score, best = ranked[0]
+    close = [(score < best_score / 2 and row.kind != best.kind, row) for score, row in ranked if score > 0.05]
+    near = [row for _, row in sorted(close, key=lambda pair: pair[0])][:CLOSEST_COUNT]
     for title in SUGGESTED_TITLES.get(subject, SUGGESTED_TITLES["any"]):
         if len(near) < CLOSEST_COUNT and title not in {row.title for row in near}:
             near.append(next(row for row in SCENES if row.title == title))
