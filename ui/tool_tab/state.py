@@ -21,7 +21,7 @@ class TabState:
     Generate makes that same picture at full size. `drafted_form` are the form values of the last draft that was tried.
     `batch_row` is the batch and the row whose picture was opened here. `before_marks` are the finished job that was
     shown when somebody began to point at the subject, and the form of then.
-    `restored_form` are those of the last job, which the page showed without being asked. `placed_request_number` is the
+    `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock.
     """
