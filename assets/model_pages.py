@@ -104,7 +104,9 @@ def build_pages() -> dict[str, str]:
     rows = {spec_id: get_spec(spec_id) for spec_id in TITLES}
     lines = []
     for each in rows.values():
-        least = _gigabytes(_variants(each)[-1].min_vram)
+        lightest = _variants(each)[-1]
+        least = _gigabytes(lightest.min_vram)
+        least += f" with {_gigabytes(lightest.host_bytes)} of main memory" if lightest.host_bytes else ""
         lines.append(f"| [{TITLES[each.id]}]({each.id}.md) | {_draws(each)} | {each.licence} | {least} |")
     head = [
         GENERATED_NOTE,
@@ -282,6 +284,10 @@ def _variants(row: ModelSpec) -> list[ModelSpec]:
 def _variant_words(row: ModelSpec) -> str:
     words = {"int8": "in 8 bits (`pip install torchao`)", "streamed": "in main memory, copied layer by layer"}
     net = f", with {row.control_net}" if row.control_net else ""
+    if "transformer" in dict(row.options):
+        return (
+            "in main memory like the transformer, whose blocks come one by one: slow, only where a profile is asked for"
+        )
     return words.get(dict(row.options).get("text_encoder", ""), "on the GPU") + net
 
 

@@ -194,7 +194,7 @@ def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], 
     used = machine.memory_bytes - machine.available_bytes
     is_notable = used >= max(_NOTABLE_USE_RATIO * machine.memory_bytes, _NOTABLE_USE_BYTES)
     others = f" Others take {used / 2**30:.0f} GB of it." if is_notable and not machine.is_unified else ""
-    return [row for row in rows if _holds_profile(machine, row)], machine.reason + others
+    return [row for row in rows if _holds_profile(machine, row) and not _streams_all(row)], machine.reason + others
 
 
 def select_lanes(profile: Profile, cards: Sequence[Machine], count: int = 0) -> tuple[Machine, ...]:
@@ -209,6 +209,11 @@ def select_lanes(profile: Profile, cards: Sequence[Machine], count: int = 0) -> 
 
 def _holds_profile(machine: Machine, profile: Profile) -> bool:
     return all(_needed_bytes(row, machine) <= machine.available_bytes for row in profile_models(profile))
+
+
+def _streams_all(profile: Profile) -> bool:
+    """Tell whether a model of a profile copies all its weights to the GPU in each step: slow, so only on request."""
+    return any("transformer" in dict(row.options) for row in profile_models(profile))
 
 
 def _needed_bytes(row: ModelSpec, machine: Machine) -> int:

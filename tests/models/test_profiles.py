@@ -267,3 +267,12 @@ def test_choosing_does_not_import_torch():
         "sys.exit(any(m in sys.modules for m in ('torch', 'diffusers', 'transformers', 'onnxruntime')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_transformer_in_main_memory_is_for_those_who_ask_for_it() -> None:
+    card = Machine("cuda", 24 * 10**9, "GPU found.")
+    assert choose_profile(None, card, lambda _: True)[0].id == "klein"
+    for name, model in (("quality", "qwen"), ("firered", "firered"), ("joyai", "joyai")):
+        chosen, _ = choose_profile(name, card, lambda _: True)
+        assert chosen.specs["edit"] == f"{model}-image-edit-offloaded"
+        assert get_spec(chosen.specs["edit"]).host_bytes > 49e9

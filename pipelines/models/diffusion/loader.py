@@ -8,6 +8,7 @@ Options of a spec that are read here:
 - `decoder`: an AutoencoderTiny in place of the VAE; `preview`: one beside it, for previews
 - `text_encoder`: `streamed` (it stays in main memory and is copied to the device layer by layer) or `int8` (its linear
   layers are quantized as they are read; needs the package torchao)
+- `transformer`: `streamed` (it stays in main memory, and its blocks are copied to the device one after the other)
 - `vae_dtype`: the type of the VAE, where it is another than that of the other components
 - `package`: a Python package that must be installed
 - `files`: the files of a model that is no pipeline
@@ -30,8 +31,14 @@ from typing import Any
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint, latent_preview, loading_progress, pinned_memory
+from pipelines.models.devices import total_host_bytes
 from pipelines.models.diffusion import cpu_layers, speed_ups
-from pipelines.models.diffusion.pipeline import LOADING_LOCK, DiffusionModel, is_tiny_autoencoder
+from pipelines.models.diffusion.pipeline import (
+    LOADING_LOCK,
+    DiffusionModel,
+    is_tiny_autoencoder,
+    streamed_components,
+)
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 from pipelines.models.probes import cpu_precision
 
@@ -70,8 +77,8 @@ class CheckpointFamily:
         mode = _text_encoder_mode(spec)
         weights = dict(find_checkpoint(spec).weights)
         weights.pop("adapter", None)  # a fused LoRA takes no memory of its own
-        if mode == "streamed":
-            weights.pop("text_encoder", None)
+        for name in streamed_components(spec):
+            weights.pop(name, None)
         return sum(
             checkpoint.compute_loaded_bytes(
                 files, _component_dtype(spec, name), int8=mode == "int8" and name == "text_encoder"
@@ -84,6 +91,11 @@ class CheckpointFamily:
         import torch
 
         _check_package(spec)
+        if spec.host_bytes > (host := total_host_bytes()):
+            raise ModelUnavailable(
+                f"Model {spec.id} keeps {spec.host_bytes / 1e9:.0f} GB in main memory; this machine has "
+                f"{host / 1e9:.0f} GB."
+            )
         files = find_checkpoint(spec)
         try:
             pipe = self._load_pipeline(files, spec, device)
@@ -120,12 +132,15 @@ class CheckpointFamily:
         names = [name for name in files.weights if name in _COMPONENTS and name in wanted and name not in parts]
         for number, name in enumerate(names):
             loading_progress.report_part(number, len(names))
-            arguments = loading_arguments(spec, device, _component_dtype(spec, name))
+            place = "cpu" if name in streamed_components(spec) else device
+            arguments = loading_arguments(spec, place, _component_dtype(spec, name))
             parts[name] = _load_component(files.folder, name, spec, **arguments)
         with LOADING_LOCK:
             pipe = getattr(diffusers, kind).from_pretrained(files.folder, **parts)
         if "adapter" in files.parts:
             _fuse_lora(pipe, files.parts["adapter"])
+        if "transformer" in streamed_components(spec):
+            _stream_transformer(pipe, device)
         _replace_scheduler(pipe, options)
         _configure_vae(pipe.vae, spec)
         if "compile" in options:
@@ -286,6 +301,23 @@ def _load_streamed_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
         use_stream=is_pinned,
     )
     return encoder
+
+
+def _stream_transformer(pipe: Any, device: str) -> None:
+    """Let each block of the transformer come from main memory when it runs, and the next one meanwhile."""
+    import torch
+    from diffusers.hooks.group_offloading import apply_group_offloading
+
+    kept = [pipe.transformer, pipe.text_encoder]
+    is_pinned = device.startswith("cuda") and pinned_memory.fits_host(pinned_memory.count_pinned_bytes(kept))
+    apply_group_offloading(
+        pipe.transformer.eval(),
+        torch.device(device),
+        torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        use_stream=is_pinned,
+    )
 
 
 def _load_int8_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:

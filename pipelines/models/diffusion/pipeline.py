@@ -210,16 +210,12 @@ class DiffusionModel:
 
     def streamed_bytes(self) -> int:
         """See `HostMemoryModel.streamed_bytes`."""
-        return pinned_memory.count_pinned_bytes([self.pipe.text_encoder]) if self._streams_text_encoder else 0
-
-    @property
-    def _streams_text_encoder(self) -> bool:
-        return dict(self.spec.options).get("text_encoder") == "streamed"
+        return pinned_memory.count_pinned_bytes(getattr(self.pipe, name) for name in streamed_components(self.spec))
 
     def _offloadable_components(self) -> list[object]:
-        """List every component but a streamed text encoder, which is in main memory anyway."""
-        kept = "text_encoder" if self._streams_text_encoder else ""
-        return [*(part for name, part in self.pipe.components.items() if name != kept), self._preview_decoder]
+        """List every component but those that are streamed, which are in main memory anyway."""
+        kept = streamed_components(self.spec)
+        return [*(part for name, part in self.pipe.components.items() if name not in kept), self._preview_decoder]
 
     def close(self) -> None:
         """Free the memory."""
@@ -373,6 +369,12 @@ def _concatenate_embeds(embeds: Sequence[PromptEmbeds], counts: Sequence[int]) -
         return torch.cat(rows)
 
     return {name: concatenate(name) for name in embeds[0]}
+
+
+def streamed_components(spec: ModelSpec) -> tuple[str, ...]:
+    """List the components that stay in main memory and are copied to the device as they run."""
+    options = dict(spec.options)
+    return tuple(name for name in ("text_encoder", "transformer") if options.get(name) == "streamed")
 
 
 def is_tiny_autoencoder(vae: Any) -> bool:

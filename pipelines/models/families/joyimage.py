@@ -25,7 +25,8 @@ from pipelines.models.pinned_revisions import PINS
 GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("edit",)
-_DRAWING_BYTES = 2 * (16_263_675_968 + 126_892_531)  # transformer and VAE
+_VAE_BYTES = 2 * 126_892_531
+_DRAWING_BYTES = 2 * 16_263_675_968 + _VAE_BYTES
 _TEXT_ENCODER_BYTES = 2 * 8_767_123_696  # Qwen3-VL 8B with its vision encoder
 _TEXT_ENCODER_INT8_BYTES = 10_025_514_256
 _BUCKET_PX = 1024  # the pipeline's list of sizes
@@ -55,10 +56,18 @@ JOYIMAGE_INT8 = replace(
 JOYIMAGE_STREAMED = replace(
     JOYIMAGE,
     id="joyai-image-edit-streamed",
-    options=(("text_encoder", "streamed"),),
+    options=(("text_encoder", "streamed"), ("lighter", "joyai-image-edit-offloaded")),
     bytes=_DRAWING_BYTES,
     min_vram=40 * GB,
     host_bytes=_TEXT_ENCODER_BYTES,
+)
+JOYIMAGE_OFFLOADED = replace(
+    JOYIMAGE,
+    id="joyai-image-edit-offloaded",
+    options=(("text_encoder", "streamed"), ("transformer", "streamed")),
+    bytes=_VAE_BYTES,
+    min_vram=16 * GB,
+    host_bytes=JOYIMAGE.bytes - _VAE_BYTES,
 )
 
 
@@ -140,4 +149,4 @@ class JoyImageFamily(CheckpointFamily):
     pipeline_classes = ("JoyImageEditPipeline",)
 
 
-JOYIMAGE_FAMILY = JoyImageFamily((JOYIMAGE, JOYIMAGE_INT8, JOYIMAGE_STREAMED))
+JOYIMAGE_FAMILY = JoyImageFamily((JOYIMAGE, JOYIMAGE_INT8, JOYIMAGE_STREAMED, JOYIMAGE_OFFLOADED))

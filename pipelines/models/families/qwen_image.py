@@ -30,13 +30,15 @@ from pipelines.models.pinned_revisions import PINS
 GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("edit",)
-_DRAWING_BYTES = 2 * (20_430_401_088 + 126_892_531)  # transformer and VAE
+_VAE_BYTES = 2 * 126_892_531
+_DRAWING_BYTES = 2 * 20_430_401_088 + _VAE_BYTES
 _TEXT_ENCODER_BYTES = 2 * 8_292_166_656  # Qwen2.5-VL 7B with its vision encoder
 _TEXT_ENCODER_INT8_BYTES = 7_199_817_728 + 5 * 1_822_976 + 2 * 1_092_348_928  # embeddings stay in bfloat16
 # A fixed shift of 3, as the authors of the Lightning LoRA recommend.
 _SCHEDULER_CONFIG = (
     '{"base_shift": 1.0986122886681098, "max_shift": 1.0986122886681098, "shift": 1.0, "shift_terminal": null}'
 )
+_ALL_STREAMED = (("text_encoder", "streamed"), ("transformer", "streamed"))
 
 QWEN_EDIT = ModelSpec(
     id="qwen-image-edit",
@@ -70,10 +72,18 @@ QWEN_EDIT_INT8 = replace(
 QWEN_EDIT_STREAMED = replace(
     QWEN_EDIT,
     id="qwen-image-edit-streamed",
-    options=(*_BASE_OPTIONS, ("text_encoder", "streamed")),
+    options=(*_BASE_OPTIONS, ("text_encoder", "streamed"), ("lighter", "qwen-image-edit-offloaded")),
     bytes=_DRAWING_BYTES,
     min_vram=48 * GB,
     host_bytes=_TEXT_ENCODER_BYTES,
+)
+QWEN_EDIT_OFFLOADED = replace(
+    QWEN_EDIT,
+    id="qwen-image-edit-offloaded",
+    options=(*_BASE_OPTIONS, *_ALL_STREAMED),
+    bytes=_VAE_BYTES,
+    min_vram=16 * GB,
+    host_bytes=QWEN_EDIT.bytes - _VAE_BYTES,
 )
 # The same architecture trained for portraits. Its LoRA for 8 steps lies in the format of another program.
 FIRERED = replace(
@@ -95,10 +105,18 @@ FIRERED_INT8 = replace(
 FIRERED_STREAMED = replace(
     FIRERED,
     id="firered-image-edit-streamed",
-    options=(("text_encoder", "streamed"),),
+    options=(("text_encoder", "streamed"), ("lighter", "firered-image-edit-offloaded")),
     bytes=QWEN_EDIT_STREAMED.bytes,
     min_vram=QWEN_EDIT_STREAMED.min_vram,
     host_bytes=QWEN_EDIT_STREAMED.host_bytes,
+)
+FIRERED_OFFLOADED = replace(
+    FIRERED,
+    id="firered-image-edit-offloaded",
+    options=_ALL_STREAMED,
+    bytes=QWEN_EDIT_OFFLOADED.bytes,
+    min_vram=QWEN_EDIT_OFFLOADED.min_vram,
+    host_bytes=QWEN_EDIT_OFFLOADED.host_bytes,
 )
 
 
@@ -195,5 +213,8 @@ class QwenImageFamily(CheckpointFamily):
 
 
 QWEN_IMAGE_FAMILY = QwenImageFamily(
-    (QWEN_EDIT, QWEN_EDIT_INT8, QWEN_EDIT_STREAMED, FIRERED, FIRERED_INT8, FIRERED_STREAMED)
-)
+    (
+        QWEN_EDIT, QWEN_EDIT_INT8, QWEN_EDIT_STREAMED, QWEN_EDIT_OFFLOADED, FIRERED, FIRERED_INT8, FIRERED_STREAMED,
+        FIRERED_OFFLOADED,
+    )
+)  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.models.diffusion import loader
 from pipelines.models.families.qwen_image import QwenImageFamily, QwenModel
 from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request, noise_photo
@@ -155,3 +156,28 @@ def test_it_edits_and_does_nothing_else(model: QwenModel):
         draw_pictures(model, make_request("edit", images=()))
     with pytest.raises(ModelUnavailable):
         draw_pictures(model, make_request("text"))
+
+
+def test_a_transformer_that_is_streamed_draws_the_same_and_is_not_moved(family: QwenImageFamily) -> None:
+    row = family.specs[0]
+    offloaded = replace(row, options=(*row.options, ("text_encoder", "streamed"), ("transformer", "streamed")))
+    whole, streamed = (family.load(each, "cpu") for each in (row, offloaded))
+    vae_bytes = sum(each.nbytes for each in streamed.pipe.vae.parameters())
+    assert family.estimate_bytes(offloaded) == vae_bytes
+    assert streamed.pipe.transformer not in streamed._offloadable_components()
+    assert streamed.streamed_bytes() > whole.streamed_bytes() == 0
+    render = make_request("edit", 1)
+    pictures = draw_pictures(whole, render)
+    assert are_identical(draw_pictures(streamed, render), pictures)
+    streamed.to_host()
+    streamed.to_device()
+    assert are_identical(draw_pictures(streamed, render), pictures)
+
+
+def test_a_machine_without_the_main_memory_for_it_says_so(
+    family: QwenImageFamily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "total_host_bytes", lambda: 32 * 10**9)
+    row = replace(family.specs[0], host_bytes=57 * 10**9)
+    with pytest.raises(ModelUnavailable, match="keeps 57 GB in main memory; this machine has 32 GB"):
+        family.load(row, "cpu")
