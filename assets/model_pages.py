@@ -62,7 +62,7 @@ NOTES = {
     "wan-2.2-ti2v-5b": "It draws films of 3 to 5 seconds, 24 pictures a second, that begin with a photo; every picture "
     "is drawn, the first one too. Its transformer and its autoencoder lie at the hub in float32; the autoencoder stays "
     "so. Its authors give nine minutes for five seconds at 1280 x 704 on a card for consumers. While it draws, four "
-    "moments of the film are shown; Stop ends it within a step, but not while the film is decoded.",
+    "moments of the film are shown; Stop ends it within a step, or between two of the thirty parts that are decoded.",
 }
 _GENERAL_SETS = "DIS5K, DUTS, HRSOD, UHRSD, HRS10K, P3M-10k, P3M-500, humans"
 TRAINING_SETS = {
@@ -73,6 +73,18 @@ TRAINING_SETS = {
     SAM2.id: "as its repository says",
 }
 """What the authors say that each net for cut-outs was trained on."""
+NOT_OFFERED = (
+    "## Not offered",
+    "",
+    "- **FASHN VTON 1.5** (Apache-2.0, dressing a person in a garment's photo): no library that is installed has its "
+    "class, it is fed by a parser of people whose weights have a licence of their own, and nobody could run it here.",
+    "- **FLUX 3 Image Klein**: diffusers 0.42 has it as modular blocks only, which are called in another way than "
+    "pipelines; its outputs are commercial below a revenue and with conditions.",
+    "- **Qwen-Image 2.1** (not commercial): diffusers has its pipeline; no row was written for it.",
+    "- **DreamLite**: its licence was not read, and its pipeline calls nothing after a step.",
+    "- **FLUX.2 klein in fp8**, as its authors publish it: one file in the layout of another program.",
+    "",
+)
 FILL_SETS = {LAMA.id: "Places Challenge", MIGAN.id: "Places2"}
 """What the authors say that each net for erasing was trained on."""
 VERB_WORDS: dict[Verb, str] = {
@@ -119,7 +131,7 @@ def build_pages() -> dict[str, str]:
     ]
     nets = "Nets that cut subjects out better than those that ship with the studio: [cut-outs](cutouts.md)."
     fills = "Nets that draw where Retouch erased something large: [erasing](erasing.md)."
-    index = "\n".join([*head, *lines, "", nets, "", fills, ""])
+    index = "\n".join([*head, *lines, "", nets, "", fills, "", *NOT_OFFERED])
     nets_pages = {"cutouts.md": _cutouts_page(), "erasing.md": _erasing_page()}
     return {"README.md": index, **nets_pages, **{f"{row.id}.md": _page(row) for row in rows.values()}}
 

@@ -8,13 +8,14 @@ autoencoder computes in float32, as its authors run it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
-from pipelines.core.rendering import RenderRequest
+from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments, to_pillow
 from pipelines.models.diffusion.resolution import Canvas
@@ -118,6 +119,22 @@ class WanModel(DiffusionModel):
         return (
             f"The model reads the first {_MAX_WORD_TOKENS} tokens of a prompt; the words after them had no effect.",
         )
+
+    def _run_pipeline(
+        self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
+    ) -> list[list[Image]]:
+        """See `DiffusionModel`. The last step is told again for each latent frame that is decoded: Stop works there."""
+        last: list[ModelStep] = []
+
+        def tell_and_keep(steps: Sequence[ModelStep]) -> None:
+            last[:] = steps
+            on_step(steps)
+
+        hook = self.pipe.vae.decoder.register_forward_pre_hook(lambda *_: on_step(last))
+        try:
+            return super()._run_pipeline(renders, tell_and_keep)
+        finally:
+            hook.remove()
 
     def _embed_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> Mapping[str, Any]:
         embeds = super()._embed_prompt(view, render, canvas)

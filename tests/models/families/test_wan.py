@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.errors import ModelUnavailable
+from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 from pipelines.models.families.wan import _UNWANTED, VERBS, WanFamily, WanModel
@@ -104,6 +104,22 @@ def test_seeds_words_the_photo_and_cancel(model: WanModel) -> None:
     assert model.batch_key(render) is None
     with pytest.raises(ModelUnavailable):
         draw_pictures(model, make_request("text"))
+
+
+def test_it_can_be_stopped_while_the_film_is_decoded(model: WanModel) -> None:
+    render = make_clip_request(1)
+    first, decoded = draw_pictures(model, render), list[int]()
+    hook = model.pipe.vae.decoder.register_forward_hook(lambda *_: decoded.append(1))
+
+    def stop(step: ModelStep) -> None:
+        if decoded:
+            raise JobCancelled
+
+    with pytest.raises(JobCancelled):
+        draw_pictures(model, render, stop)
+    hook.remove()
+    assert len(decoded) == 1, "of three latent frames"
+    assert are_identical(draw_pictures(model, render), first)
 
 
 def test_a_preview_shows_four_moments_of_the_clip(model: WanModel) -> None:
