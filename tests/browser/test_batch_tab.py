@@ -318,6 +318,9 @@ def test_each_check_says_why_to_eyes_and_ears(page: Page, studio: ServedPage) ->
         expect(button).to_have_attribute("title", re.compile(re.escape(told[n])))
         expect(button).to_have_accessible_name(re.compile(rf"{DOUBTED[n]}\.jpg Check {re.escape(told[n])}"))
     expect(page.locator("#batch-stage")).to_contain_text("2 to check")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("#batch-sheet b").first).to_have_css("color", "rgb(61, 42, 0)")  # on yellow
 
 
 def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio: ServedPage, tmp_path: Path) -> None:

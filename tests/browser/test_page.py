@@ -311,6 +311,36 @@ def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, studio: Served
     expect(page.locator("#product-matte")).to_contain_text("automatic")
 
 
+def test_a_brush_that_painted_nothing_and_cancel_leave_the_finished_picture(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "product")
+    page.locator("#product-example-coffee").click()
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle)
+    page.locator("#product-generate").click()
+    expect(page.locator("#product-save")).to_be_enabled()
+    wait_until(studio.is_idle)
+    picture = page.locator("#product-live img").get_attribute("src") or ""
+    page.locator("#product-adjust-subject > button").click()
+    for close in ("use", "cancel"):
+        page.locator("#product-brush").click()
+        page.locator("#product-editor canvas").first.wait_for()
+        page.locator("#product-brush-use").scroll_into_view_if_needed()
+        page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
+        if close == "cancel":
+            box = page.locator("#product-editor canvas").first.bounding_box()
+            assert box is not None
+            x, y = box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.4
+            draw_by_mouse(page, (x, y), (x - 40, y - 20))
+        page.locator(f"#product-brush-{close}").click()
+        expect(page.locator("#product-editor")).to_be_hidden()
+        page.wait_for_timeout(500)  # a draft would have begun by now
+        wait_until(studio.is_idle)
+        expect(find_progress_line(page, "product")).to_contain_text("Done in")
+        expect(page.locator("#product-live img")).to_have_attribute("src", picture)
+        expect(page.locator("#product-save")).to_be_enabled()
+        expect(page.locator("#product-matte")).to_contain_text("automatic")
+
+
 def test_a_cut_out_is_repaired_with_a_brush(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "product")
     page.locator("#product-example-coffee").click()

@@ -48,8 +48,8 @@ STYLE_HTML = """<style>
 .dbx-sheet li { margin: 0; }
 .gradio-container .dbx-sheet button { display: block; width: 100%; padding: 0; border: 0; background: none;
   position: relative; cursor: pointer; }
-.dbx-sheet b { position: absolute; top: 4px; left: 4px; padding: 1px 6px; border-radius: 6px; font-size: 12px;
-  background: #ffcf66; color: #3d2a00; }
+.gradio-container .dbx-sheet b { position: absolute; top: 4px; left: 4px; padding: 1px 6px; border-radius: 6px;
+  font-size: 12px; background: #ffcf66; color: #3d2a00 !important; }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
 .dbx-sheet small { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden;

@@ -23,7 +23,7 @@ UNDO_LABEL = "Put the earlier one back"
 BACK_LABEL = "Back to the batch"
 UNNAMED = "your batch"
 NEXT_TEXT = "what you generate can take its place"
-PLACED_TEXT = "the picture before is in the Library"
+PLACED_TEXT = "the earlier one is kept"
 NAME_LENGTH = 40
 """Longest name of a batch or a row that is shown, in characters."""
 

@@ -98,13 +98,15 @@ class MaskEditor:
     editor: gr.ImageEditor
     hint: gr.HTML
     use: gr.Button
+    cancel: gr.Button
     discard: gr.Button
     use_and_generate: gr.Button
     is_cutout: bool = True
 
     def components(self) -> list[Component]:
         """Return the components that the editor's events change."""
-        return [self.base_matte, self.start, self.upload, self.editor, self.hint, self.use, self.discard]
+        buttons = [self.use, self.cancel, self.discard]
+        return [self.base_matte, self.start, self.upload, self.editor, self.hint, *buttons]
 
 
 @dataclass(frozen=True)
@@ -280,11 +282,13 @@ def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
     )
     hint = gr.HTML(f"<p>{hint_text}</p>", visible=False, elem_classes=["dbx-hint"], render=False)
     use = gr.Button("Apply", variant="primary", size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
+    cancel = gr.Button("Cancel", size="sm", visible=False, elem_id=f"{prefix}-brush-cancel", render=False)
     discard = gr.Button(discard_label, size="sm", visible=False, elem_id=f"{prefix}-brush-drop", render=False)
     use_and_generate = gr.Button(
         "both", elem_classes=["dbx-point-told"], elem_id=f"{prefix}-brush-generate", render=False
     )
-    return MaskEditor(mask, gr.State(None), start, upload, editor, hint, use, discard, use_and_generate, is_cutout)
+    base_matte = gr.State(None)
+    return MaskEditor(mask, base_matte, start, upload, editor, hint, use, cancel, discard, use_and_generate, is_cutout)
 
 
 def _place_mask_editor(editor: MaskEditor) -> None:
@@ -293,6 +297,7 @@ def _place_mask_editor(editor: MaskEditor) -> None:
         with gr.Row():
             editor.hint.render()
             editor.use.render()
+            editor.cancel.render()
             editor.discard.render()
         editor.editor.render()
     editor.use_and_generate.render()

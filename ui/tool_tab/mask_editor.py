@@ -72,11 +72,12 @@ class MaskEditorEvents:
             photo: Any = tab.photo_control.value
             self.events.listen(photo.change, self.take_new_photo, form_inputs, editor.components())
         painting_inputs = [editor.editor, editor.base_matte, *form_inputs]
-        used = self.events.listen(editor.use.click, self.use_painting, painting_inputs, editor.components())
+        used = self.events.listen(editor.use.click, self.apply_painting, painting_inputs, editor.components())
         used_to_generate = self.events.listen(
             editor.use_and_generate.click, self.use_painting, painting_inputs, editor.components()
         )
         self.events.listen_to_generate(used_to_generate.then)
+        self.events.listen(editor.cancel.click, self._close_editor, [], editor.components())
         discarded = self.events.listen(editor.discard.click, self.discard_matte, [], editor.components())
         uploaded = self.events.listen(
             editor.upload.upload, self.use_upload, [editor.upload, *form_inputs], editor.components()
@@ -108,6 +109,9 @@ class MaskEditorEvents:
             self.editor.editor: gr.update(value=value, visible=True),
             self.editor.hint: visible,
             self.editor.use: visible,
+            self.editor.cancel: gr.update(
+                visible=self.editor.is_cutout
+            ),  # without a mask there is nothing to go back to
             self.editor.discard: visible,
         }
 
@@ -167,6 +171,14 @@ class MaskEditorEvents:
         matte_id = self._store_painting(layers[0], photo_id, base_id, self.events.access.identify_visitor(request))
         return {**self._close_editor(), **self.events.view.set_picture(self.editor.mask, matte_id)}
 
+    def apply_painting(
+        self, request: gr.Request, drawn: dict[str, Any] | None, base_id: str | None, state: TabState, *values: Any
+    ) -> Updates:
+        """Do the same; without a stroke the picture stays as it is, too."""
+        updates = self.use_painting(request, drawn, base_id, state, *values)
+        state.skips_draft = self.editor.mask.value not in updates and not self.events.tab.awaits_mask(values)
+        return updates
+
     def _store_painting(self, layer: Image, photo_id: str, base_id: str, owner: str) -> str:
         files = self.events.service.files
         base = fit_matte(files.open_image(base_id), files.open_image(photo_id))
@@ -191,15 +203,15 @@ class MaskEditorEvents:
             matte = read_uploaded_matte(upload_id, service.files.open_image(photo_id), service.files)
             matte_id = self._store_matte(matte, owner)
         except StudioError as error:
-            state.upload_refused = True
+            state.skips_draft = True
             return {**view.show_error(error, field), self.editor.upload: None}
         back = {self.editor.discard: gr.update(visible=True), self.editor.upload: None, self.events.tab.alerts: ""}
         return {**self._close_editor(), **view.set_picture(self.editor.mask, matte_id), **back}
 
     async def draw_draft(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
-        """Draw a draft, unless an upload was refused: a draft would clear its alert."""
-        if state.upload_refused:
-            state.upload_refused = False
+        """Draw a draft, unless nothing was changed, or an upload was refused: a draft would clear its alert."""
+        if state.skips_draft:
+            state.skips_draft = False
             yield self.events.view.no_change()
             return
         async for updates in self.events.follower.draw_draft(request, state, *values):
@@ -229,6 +241,7 @@ class MaskEditorEvents:
             editor.editor: cleared,
             editor.hint: hidden,
             editor.use: hidden,
+            editor.cancel: hidden,
             editor.discard: hidden,
         }
 

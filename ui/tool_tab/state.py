@@ -16,11 +16,11 @@ class TabState:
     shown. `request_number` counts requests, so that a handler can tell whether a newer one has replaced it.
     `upload_number` does the same for uploads to a field of several pictures. `unconfirmed_uploads` are uploads that the
     page has not reported back yet, from path to file id ("" while the upload is ingested). `was_opened` is set once the
-    tab was visible, `upload_refused` while the error of the last upload should stay on the page. `generate_clicked_at`
-    is on the monotonic clock. `last_request` are the form values and the seed of the last picture; if `last_was_draft`,
-    Generate makes that same picture at full size. `drafted_form` are the form values of the last draft that was tried.
-    `batch_row` is the batch and the row whose picture was opened here. `before_marks` are the finished job that was
-    shown when somebody began to point at the subject, and the form of then.
+    tab was visible, `skips_draft` where a mask was not changed, or the error of its upload should stay on the page.
+    `generate_clicked_at` is on the monotonic clock. `last_request` are form values and seed of the last picture:
+    if `last_was_draft`, Generate makes that same one at full size. `drafted_form` are the form values of the last draft
+    that was tried. `batch_row` is the batch and the row whose picture was opened here. `before_marks` are the finished
+    job that was shown when somebody began to point at the subject, and the form of then.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock.
@@ -33,7 +33,7 @@ class TabState:
     upload_number: int = 0
     unconfirmed_uploads: dict[str, str] = field(default_factory=dict[str, str])
     was_opened: bool = False
-    upload_refused: bool = False
+    skips_draft: bool = False
     generate_clicked_at: float = 0.0
     last_request: Mapping[str, Any] = field(default_factory=dict[str, Any])
     last_was_draft: bool = False
