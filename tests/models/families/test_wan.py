@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.errors import JobCancelled, ModelUnavailable
-from pipelines.core.rendering import ModelStep, RenderRequest
+from pipelines.core.rendering import Adapter, ModelStep, RenderRequest
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 from pipelines.models.families.wan import _UNWANTED, VERBS, WanFamily, WanModel
 from pipelines.models.latent_preview import preview_with_factors
 from tests.models.support import family_checks, tiny_flow_checkpoints
 from tests.models.support.family_checks import SIZE, are_identical, draw_pictures, make_request, noise_photo
 from tests.models.support.tiny_flow_checkpoints import tiny_wan
+from tests.models.test_lora import write_lora
 
 FRAMES = 9
 
@@ -104,6 +106,14 @@ def test_seeds_words_the_photo_and_cancel(model: WanModel) -> None:
     assert model.batch_key(render) is None
     with pytest.raises(ModelUnavailable):
         draw_pictures(model, make_request("text"))
+
+
+def test_a_lora_is_worn_for_its_film_alone(model: WanModel, tmp_path: Path) -> None:
+    file = write_lora(model.pipe.transformer, tmp_path / "lora", "transformer", 3)
+    render = make_clip_request(1)
+    bare = draw_pictures(model, render)
+    assert not are_identical(draw_pictures(model, replace(render, adapters=(Adapter(str(file), 0.8),))), bare)
+    assert are_identical(draw_pictures(model, render), bare)
 
 
 def test_it_can_be_stopped_while_the_film_is_decoded(model: WanModel) -> None:
