@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +201,30 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     expect(page.locator("#kit-photo img")).not_to_have_attribute("src", given)
     expect(page.locator("#kit-headline textarea")).to_have_value("")
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+
+
+def test_a_tool_that_is_opened_while_home_still_reads_the_photo_waits_for_it(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    was_read, uploads = threading.Event(), studio.service.uploads
+    ingest = uploads.ingest_picture
+    monkeypatch.setattr(uploads, "ingest_picture", lambda *args: was_read.wait(30) and ingest(*args))
+    page.goto(studio.url)
+    (tmp_path / "none.png").write_text("This is no picture.")
+    for path, said in ((EXAMPLES / "coffee.jpg", "Draft, 512 px"), (tmp_path / "none.png", "Add a photo to begin.")):
+        was_read.clear()
+        with page.expect_request(
+            lambda asked, name=path.name: "/queue/join" in asked.url and name in (asked.post_data or "")
+        ):
+            page.locator("#home-photo input[type=file]").set_input_files(path)
+        tool = "upscale" if path.suffix == ".jpg" else "expand"
+        open_card(page, tool)
+        expect(find_progress_line(page, tool)).to_contain_text("Reading your photo")
+        was_read.set()
+        expect(find_progress_line(page, tool)).to_contain_text(said)
+        show_tab(page, "home")
+        if path.suffix == ".jpg":
+            page.locator("#home-photo").get_by_label("Remove Image").click()
 
 
 def test_a_new_photo_in_a_tool_takes_nothing_of_the_last_result_that_the_page_showed(

@@ -185,12 +185,18 @@ class QuickStart:
             return
         owner, number = self.access.identify_visitor(request), self._begin_request(state)
         state.photo_id = ""  # no tool is to open with the one before
+        state.reading_count += 1
         try:
             file_id, notices = await run_in_threadpool(
                 lambda: self.service.uploads.ingest_picture(read_upload(path), owner, path)
             )
         except StudioError as error:
             yield {**self._show_empty(), self.alerts: text.render_error(error, "home-photo")}
+            return
+        finally:
+            state.reading_count -= 1
+        if state.request_number != number:  # it was taken away meanwhile, or another one came
+            yield self._no_change()
             return
         self._take_photo(state, file_id)
         is_example = self.service.files.is_example(file_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from pipelines.core.errors import BadInput
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
+from ui.tool_tab import text
 from ui.tool_tab.batch_row import BatchRowLine
 from ui.tool_tab.form_controls import Control, list_change_events
 from ui.tool_tab.job_follower import JobFollower
@@ -22,6 +24,8 @@ from ui.tool_tab.result_actions import ResultActions
 from ui.tool_tab.state import GivenPhoto, TabHandoff, TabState
 from ui.tool_tab.updates import TabView, Updates
 from ui.tool_tab.upload_handlers import UploadHandlers
+
+READING_POLL_SECONDS = 0.05
 
 
 class ToolTabEvents:
@@ -84,6 +88,12 @@ class ToolTabEvents:
         self, request: gr.Request, given: GivenPhoto, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
         """Bring the photo that was given to the home tab meanwhile; else show the last job, when first opened."""
+        if given.reading_count and self.uploads.takes_photo():
+            yield self.uploads.show_reading(self.tab.photo_control, state)
+            while given.reading_count:
+                await asyncio.sleep(READING_POLL_SECONDS)
+            if not given.photo_id and not state.job_id:  # it was none: Home says so
+                yield {self.tab.result.status: text.render_status(text.ADD_PHOTO_TEXT)}
         if not self.uploads.awaits_photo(given, state):
             opened = self.follower.resume_last_job(request, state)
         else:

@@ -72,12 +72,13 @@ class TabState:
 class GivenPhoto:
     """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
 
-    `given_at` is on the monotonic clock.
+    `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read.
     """
 
     photo_id: str = ""
     given_at: float = 0.0
     has_consent: bool = False
+    reading_count: int = 0
 
 
 class TabHandoff(NamedTuple):

@@ -186,9 +186,12 @@ class UploadHandlers:
 
     def awaits_photo(self, given: GivenPhoto, state: TabState) -> bool:
         """Whether the home tab was given a photo after this tab's own, which is one for photos."""
-        control = self.tab.photo_control
-        takes_photo = not (control.field.is_advanced or control.lock_reason)
-        return bool(given.photo_id) and given.given_at > state.photo_changed_at and takes_photo and not state.job_id
+        is_newer = bool(given.photo_id) and given.given_at > state.photo_changed_at
+        return is_newer and self.takes_photo() and not state.job_id
+
+    def takes_photo(self) -> bool:
+        """Whether the tab is one for photos: its first picture field is no advanced one, and can be used here."""
+        return not (self.tab.photo_control.field.is_advanced or self.tab.photo_control.lock_reason)
 
     def _empty_old_fields(self, state: TabState, values: tuple[Any, ...], *, all_of_them: bool = False) -> Updates:
         """Give fields their defaults again that are of another photo: nobody has filled them in for a new one.
