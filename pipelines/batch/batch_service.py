@@ -188,7 +188,9 @@ class BatchService:
             batch = self.get_batch(batch_id, owner)
             about = {name: value for name, value in batch.about.items() if name not in OUTPUT_FILE_KEYS}
             if about != batch.about:
-                self.table.set_about(batch_id, about)  # the next answer about the batch writes them with this picture
+                self.table.set_caller_data(
+                    batch_id, about
+                )  # the next answer about the batch writes them with this picture
         return self.get_row(batch_id, row, owner)
 
     def forget_batch(self, batch_id: str) -> None:

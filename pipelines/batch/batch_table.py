@@ -175,7 +175,7 @@ class BatchTable:
             times["started"] = func.coalesce(_B.started, now)
         self._db.execute(update(BATCHES).where(_B.id == batch_id).values(state=state, note=note, **times))
 
-    def set_about(self, batch_id: str, about: dict[str, Any]) -> None:
+    def set_caller_data(self, batch_id: str, about: dict[str, Any]) -> None:
         """Replace the caller's data."""
         self._db.execute(update(BATCHES).where(_B.id == batch_id).values(about=json.dumps(about)))
 

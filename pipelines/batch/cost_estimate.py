@@ -102,7 +102,7 @@ def estimate_cost(rows: Counter[Workload], known: Iterable[tuple[Workload, RowCo
     guessed = 0
     for work, count in rows.items():
         same = costs_of_workload(work, known)
-        each = _mean_cost(same) if same else _scale_nearest(work, known)
+        each = _mean_cost(same) if same else _scale_nearest_cost(work, known)
         seconds, size = seconds + count * each.seconds, size + count * each.bytes
         guessed += 0 if same else count
     return CostEstimate(RowCost(seconds, round(size)), guessed)
@@ -118,7 +118,7 @@ def _mean_cost(costs: list[RowCost]) -> RowCost:
     return RowCost(statistics.fmean(c.seconds for c in costs), round(statistics.fmean(c.bytes for c in costs)))
 
 
-def _scale_nearest(work: Workload, known: list[tuple[Workload, RowCost]]) -> RowCost:
+def _scale_nearest_cost(work: Workload, known: list[tuple[Workload, RowCost]]) -> RowCost:
     nearest = min((other for other, _ in known), key=lambda other: abs(other.step - work.step))
     mean = _mean_cost(costs_of_workload(Workload(work.look, nearest.step), known))
     ratio = work.pixels / nearest.pixels

@@ -1,4 +1,4 @@
-"""Render contact and cast shadows, and the light that a ground reflects of the subject's colour."""
+"""Render contact and cast shadows in the scene's ambient light, and what a ground reflects of the subject's colour."""
 
 from __future__ import annotations
 

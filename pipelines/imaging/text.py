@@ -61,7 +61,7 @@ def worst_contrast(ink: Colour, background: Image) -> float:
     return min((max(own, other) + 0.05) / (min(own, other) + 0.05) for other in (dark, bright))
 
 
-def shade_for_text(image: Image, box: Box) -> Colour:
+def shade_and_choose_ink(image: Image, box: Box) -> Colour:
     """Shade or lighten `image` under `box` in place, as little as text needs, fading out around it; return the ink."""
     ink = max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image)))
     if worst_contrast(ink, box.view(image)) >= MIN_TEXT_CONTRAST:

@@ -79,7 +79,7 @@ class JobQueue:
     def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
         """Queue `job`, once for a `slot` (batch id, row), and return its id. Raises `queue_full` or `disk_full`."""
         with self._lock:
-            if not job.batch and not self._has_room():
+            if not job.batch and not self._queue_has_room():
                 raise QueueFull(f"{self.max_waiting} jobs are waiting already. Please try again in a moment.")
             self._check_admission(job, self.count_active)
             with translate_disk_full():
@@ -97,7 +97,7 @@ class JobQueue:
         with self._lock:
             return self.watch(self.submit(job))
 
-    def _has_room(self) -> bool:
+    def _queue_has_room(self) -> bool:
         # A free engine slot counts as room, since its worker may not have claimed the last job yet.
         running, queued = self.count_jobs()
         return queued < self.max_waiting + max(0, self.engine.slots - running)

@@ -175,11 +175,11 @@ class PointRegions:
                 return alpha
         alpha = np.zeros(self._lab.shape[:2], np.float32)
         if len(self._crops) < MAX_CROP_COUNT:
-            self._draw_crop(point, alpha, side_ratio)
+            self._predict_crop(point, alpha, side_ratio)
             self._crops.append((point, side_ratio, alpha))
         return alpha
 
-    def _draw_crop(self, point: tuple[int, int], alpha: Alpha, side_ratio: float) -> None:
+    def _predict_crop(self, point: tuple[int, int], alpha: Alpha, side_ratio: float) -> None:
         rows, columns = alpha.shape
         down, across = self._window(point, side_ratio)
         area = across.start / columns, down.start / rows, across.stop / columns, down.stop / rows

@@ -55,7 +55,8 @@ def _explain_subject(
         return f"It was drawn by a model: {', '.join(drawn_by) or 'see the list of models'}."
     if output.is_procedural:
         return "It was drawn by rules, not by a model."
-    return "The photo's pixels were changed as this tool does it; the notices say how."
+    changed = "The photo's pixels were changed as this tool does it"
+    return f"{changed}; the notices say how." if output.notices else f"{changed}."
 
 
 def _explain_scene(context: JobContext, output: ToolOutput, params: Mapping[str, Any]) -> str:

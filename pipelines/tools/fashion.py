@@ -22,7 +22,7 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_body_end
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
 from pipelines.framing.resample import place_subject
-from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_for_text
+from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_and_choose_ink
 from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
@@ -395,7 +395,7 @@ def _draw_title(image: Image, params: Fashion, season: Season, alpha: Alpha) -> 
 
 
 def _write_legible(image: Image, text: TextBlock, box: Box) -> None:
-    draw_text(image, text, box, shade_for_text(image, box), "centre")
+    draw_text(image, text, box, shade_and_choose_ink(image, box), "centre")
 
 
 TOOL = Tool(

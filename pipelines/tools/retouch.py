@@ -26,8 +26,8 @@ from pipelines.core.params import (
 )
 from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import FILL_ROLE, Tool, ToolContext
+from pipelines.imaging.fill_by_net import inpaint_by_net
 from pipelines.imaging.inpaint import inpaint
-from pipelines.imaging.net_fill import inpaint_by_net
 from pipelines.imaging.patch_fill import continue_surroundings
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import shrink_to_side
@@ -201,7 +201,7 @@ def _fill_from_surroundings(
         return continue_surroundings(photo, mask, context.seed), (notice,)
     filled = photo
     with context.borrow_model(net_id) as net:
-        for index, filled in enumerate(inpaint_by_net(photo, mask, net.fill_square, net.side_px, context.seed)):
+        for index, filled in enumerate(inpaint_by_net(photo, mask, net.fill_hole_in_square, net.side_px, context.seed)):
             emit(DRAWING_STAGE, index + 1, index + 1, filled)
     return filled, (NET_NOTICE,)
 

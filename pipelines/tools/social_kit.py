@@ -49,7 +49,7 @@ from pipelines.framing.social_layout import (
     plan_layout,
 )
 from pipelines.imaging.resize import resize_map
-from pipelines.imaging.text import Box, draw_layer, draw_logo, draw_text, fit_text, make_sticker, shade_for_text
+from pipelines.imaging.text import Box, draw_layer, draw_logo, draw_text, fit_text, make_sticker, shade_and_choose_ink
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import to_rgba
@@ -361,7 +361,7 @@ def _write_headline(image: Image, layout: Layout, text: str, text_band: Box | No
     inner = Box(box.x + margin, top, max(16, box.width - 2 * margin), max(16, bottom - top))
     block = fit_text(text, inner.width, inner.height, round(_MAX_LETTER_RATIO * min(layout.size)))
     text_box = Box(inner.x, inner.y + (inner.height - block.height) // 2, min(inner.width, block.width), block.height)
-    draw_text(image, block, text_box, shade_for_text(image, text_box))
+    draw_text(image, block, text_box, shade_and_choose_ink(image, text_box))
 
 
 TOOL = Tool(

@@ -76,6 +76,7 @@ def page(_tab: OpenTab, _delete_jobs: None, studio: ServedPage) -> Iterator[Page
     """The tab of a visitor who has never been here."""
     yield _tab.page
     studio.gate.open.set()
+    studio.gate.seen.set()
     studio.gate.pause = 0.0
     wait_until(studio.is_idle, 60)
     _tab.forget_visit()

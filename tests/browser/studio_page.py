@@ -79,6 +79,8 @@ def add_gate(tool: Tool, gate: Gate) -> Tool:
         def told(stage: str, index: int, total: int, preview: Preview = None) -> None:
             gate.open.wait(timeout=60)
             emit(stage, index, total, preview)
+            if preview is not None:
+                gate.seen.wait(timeout=60)
             time.sleep(gate.pause if index <= MAX_PAUSE_COUNT else 0.0)
 
         return tool.run(params, context, told)
@@ -135,6 +137,7 @@ def serve_browser_page(
             yield ServedPage(url, studio.service, gate)
         finally:
             gate.open.set()
+            gate.seen.set()
 
 
 @dataclass

@@ -133,11 +133,13 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
     assert all(row.status == "cancelled" for row in studio.service.jobs.list_jobs("local", 9, tool=tool.id))
 
     page.evaluate(WATCH_PREVIEWS_JS, f"{tool.id}-live")
-    studio.gate.pause = 0.1  # else what is remembered is over within one frame, and its preview with it
+    studio.gate.seen.clear()  # else what is remembered is over within one frame, and its preview with it
     stopped = find_newest_job(studio, tool)
     visit.press(f"#{tool.id}-generate")
+    shown = f"window.seen['{tool.id}-live'].some((source) => source.startsWith('data:image/jpeg'))"
+    page.wait_for_function(shown, timeout=60_000)
+    studio.gate.seen.set()
     wait_until(lambda: find_newest_job(studio, tool) != stopped and studio.is_idle(), 90)
-    studio.gate.pause = 0.0
     row = studio.service.jobs.list_jobs("local", 1, tool=tool.id)[0]
     assert row.status == "done", row.error
     expect(page.locator(f"#{tool.id}-save")).to_be_enabled()
@@ -149,7 +151,6 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
         expect(page.locator("#cutout-live img")).to_have_css("background-image", re.compile(r"rgb\(74, 74, 70\)"))
         page.evaluate("document.body.classList.remove('dark')")
     seen = page.evaluate(f"window.seen['{tool.id}-live']")
-    assert any(source.startswith("data:image/jpeg") for source in seen), "no preview arrived"
     assert not seen[-1].startswith("data:"), "what stays is the file itself"
     with page.expect_download() as caught:
         visit.press(f"#{tool.id}-save")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page
-from tests.browser.test_hands import show_example
+from tests.browser.test_gestures import show_example
 from tests.support.served_app import wait_until
 
 TOOL_IDS = ("cutout",)

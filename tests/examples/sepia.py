@@ -33,7 +33,7 @@ def run(params: Sepia, context: ToolContext, emit: ProgressCallback) -> ToolOutp
     tint = np.array([18, 4, -14] if params.preset == "warm" else [-10, 0, 14]) * params.amount / 100
     image = np.clip(grey[..., None] + tint + 0.5, 0, 255).astype(np.uint8)
     emit("Toning", 1, 1, image)
-    return ToolOutput(images=(image,), exact=False)
+    return ToolOutput(images=(image,), exact=False, notices=("The colours were changed.",))
 
 
-TOOL = Tool("sepia", "Sepia", "A photo in the tones of an old print.", Sepia, run)
+TOOL = Tool("sepia", "Sepia", "A photo in the tones of an old print.", Sepia, run, examples=("coffee",))

@@ -26,7 +26,7 @@ def test_a_net_fills_the_hole_and_gives_the_rest_back(
     net = FILL_NETS.load(spec, "cuda")  # it takes no GPU, where one draws
     image, hole = make_noise(512, 512, 120, 30), np.zeros((512, 512), np.bool_)
     hole[100:300, 50:90] = True
-    filled = net.fill_square(image, hole)
+    filled = net.fill_hole_in_square(image, hole)
     assert (filled[~hole] == image[~hole]).all()
     assert filled[hole].mean(axis=0) == pytest.approx(255 * np.array(tiny_fill_nets.COLOUR), abs=1)
     net.close()

@@ -52,9 +52,10 @@ class GatedParams(Params):
 
 @dataclass
 class Gate:
-    """Open by default. While shut, a step waits; `entered` counts steps that began."""
+    """Open by default. While shut, a step waits; `entered` counts steps that began. `seen`: a preview need not wait."""
 
     open: threading.Event = field(default_factory=threading.Event)
+    seen: threading.Event = field(default_factory=threading.Event)
     pause: float = 0.0
     entered: int = 0
     ended: list[str] = field(default_factory=list)
@@ -62,6 +63,7 @@ class Gate:
 
     def __post_init__(self) -> None:
         self.open.set()
+        self.seen.set()
 
     def make_tool(self) -> Tool:
         """The tool row, id `gate`."""

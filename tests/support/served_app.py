@@ -120,7 +120,10 @@ def run_studio(settings: Settings, tools: Sequence[Tool], profile: Profile = EMP
 def serve_app(
     root: Path, *, settings: Settings | None = None, tools: Sequence[Tool] | None = None, waiting: int | None = None
 ) -> Iterator[ServedApp]:
-    """Serve the REST API with the gated scene tool, or `tools`; at most `waiting` jobs wait."""
+    """Serve the REST API with the gated scene tool, or `tools` (`pipelines.tools.TOOLS` for the shipped ones).
+
+    At most `waiting` jobs wait.
+    """
     gate = Gate()
     settings = settings or Settings(data=root)
     settings = settings if waiting is None else settings.model_copy(update={"queue": waiting})

@@ -15,7 +15,7 @@ from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
 from pipelines.matting.cutout import core_mask
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import fashion
-from pipelines.tools.shared.model_casting import CAST, POSES, Pose, choose_cast, draw_pose_map, joint_positions
+from pipelines.tools.shared.model_casting import CAST, POSES, Pose, choose_cast, compute_joint_positions, draw_pose_map
 from tests.support.examples import Recorder, make_blob, make_noise
 from tests.support.fake_context import FakeContext
 
@@ -202,7 +202,7 @@ def test_a_pose_map_is_a_whole_figure_that_stands_on_one_floor(pose: Pose, size:
     assert rows[-1] / size[1] == pytest.approx(0.94, abs=0.02)
     assert columns[0] > 0
     assert columns[-1] < size[0] - 1
-    points = np.array(joint_positions(pose))
+    points = np.array(compute_joint_positions(pose))
     assert len(points) == 18
     assert points[0, 1] < points[1, 1] < points[8, 1] < points[10, 1], "nose, neck, hip, ankle"
 
@@ -210,5 +210,5 @@ def test_a_pose_map_is_a_whole_figure_that_stands_on_one_floor(pose: Pose, size:
 def test_poses_differ_and_a_seated_figure_is_shorter() -> None:
     maps = [draw_pose_map(pose, (256, 384)).astype(int) for pose in POSES.values()]
     assert min(np.abs(a - b).mean() for n, a in enumerate(maps) for b in maps[:n]) > 1
-    tall = {key: np.ptp([y for _, y in joint_positions(pose)]) for key, pose in POSES.items()}
+    tall = {key: np.ptp([y for _, y in compute_joint_positions(pose)]) for key, pose in POSES.items()}
     assert tall["seated"] < 0.9 * tall["standing"]

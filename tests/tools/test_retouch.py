@@ -22,8 +22,8 @@ from pipelines.core.params import Subject
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import FILL_ROLE
 from pipelines.imaging import patch_fill
+from pipelines.imaging.fill_by_net import inpaint_by_net
 from pipelines.imaging.inpaint import inpaint
-from pipelines.imaging.net_fill import inpaint_by_net
 from pipelines.imaging.patch_fill import continue_surroundings
 from pipelines.tools import retouch
 from tests.support.examples import Recorder, load_example, make_blob, make_noise
@@ -255,7 +255,7 @@ class WithNet(FakeContext):
 class DrawGreenStripes:
     side_px = 64
 
-    def fill_square(self, image: Image, hole: Mask) -> Image:
+    def fill_hole_in_square(self, image: Image, hole: Mask) -> Image:
         assert image.shape == (64, 64, 3)
         assert hole.any()
         stripes = np.full_like(image, 128)

@@ -36,7 +36,7 @@ from pipelines.imaging.text import (
     draw_logo,
     draw_text,
     fit_text,
-    shade_for_text,
+    shade_and_choose_ink,
     worst_contrast,
 )
 from pipelines.tools import social_kit
@@ -142,7 +142,7 @@ def test_contrast_is_wcags() -> None:
 def test_there_is_a_legible_ink_for_every_colour(level: int) -> None:
     for ground in ((level, level, level), (level, 90, 200), (255 - level, level, 30)):
         sheet = np.full((30, 40, 3), ground, np.uint8)
-        assert contrast_ratio(shade_for_text(sheet, Box(5, 5, 20, 10)), ground) >= MIN_TEXT_CONTRAST
+        assert contrast_ratio(shade_and_choose_ink(sheet, Box(5, 5, 20, 10)), ground) >= MIN_TEXT_CONTRAST
         assert (sheet == ground).all(), "a plain colour needs no shade"
 
 
@@ -151,11 +151,11 @@ def test_words_on_any_picture_reach_the_contrast_and_shade_only_where_it_is_need
     rng = np.random.default_rng(seed)
     image = np.asarray(rng.integers(0, 256, (12, 16, 3), np.uint8).repeat(20, axis=0).repeat(20, axis=1))
     before, box = image.copy(), Box(60, 150, 200, 60)
-    ink = shade_for_text(image, box)
+    ink = shade_and_choose_ink(image, box)
     assert worst_contrast(ink, box.view(image)) >= MIN_TEXT_CONTRAST
     assert (image[:60] == before[:60]).all()
     plain = np.full((100, 100, 3), 20, np.uint8)
-    shade_for_text(plain, Box(10, 10, 50, 20))
+    shade_and_choose_ink(plain, Box(10, 10, 50, 20))
     assert (plain == 20).all(), "black needs no shade under white words"
 
 

@@ -46,6 +46,6 @@ def build_pointing_panel(tool: Tool) -> PointingPanel | None:
     return PointingPanel(places, look, done)
 
 
-def render_places(places: Any, number: int) -> str:
+def render_people_positions(places: Any, number: int) -> str:
     """Render, for pointing.js, that look `number` ended, and where people are whom a click can choose (shares)."""
     return f'<i hidden data-look="{number}" data-places="{escape(json.dumps(places))}"></i>'

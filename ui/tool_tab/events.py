@@ -61,7 +61,7 @@ class ToolTabEvents:
         compare_with: Any = tab.result.compare_with
         self.listen(
             compare_with.input,
-            self.results.compare_variations,
+            self.results.show_comparison,
             [tab.state, tab.result.variation, tab.result.compare_with],
         )
         for name, component in (("format", tab.result.file_format), ("size", tab.result.image_size)):

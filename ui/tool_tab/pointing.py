@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result, Step
-from ui.components.pointing_panel import PointingPanel, render_places
+from ui.components.pointing_panel import PointingPanel, render_people_positions
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates
@@ -67,11 +67,15 @@ class PointingEvents:
                     if isinstance(event, Step) and event.preview is not None:
                         yield {events.tab.result.picture: event.preview, events.tab.result.comparison: ""}
                     elif isinstance(event, Result):
-                        ended = {self.panel.places: render_places(event.receipt["params"].get("places", ()), number)}
+                        ended = {
+                            self.panel.places: render_people_positions(
+                                event.receipt["params"].get("places", ()), number
+                            )
+                        }
             finally:
                 stream.close()
         except StudioError as error:
-            ended = {**events.view.show_error(error, "photo"), self.panel.places: render_places((), number)}
+            ended = {**events.view.show_error(error, "photo"), self.panel.places: render_people_positions((), number)}
         yield ended
 
     async def end_marks(

@@ -32,7 +32,7 @@ class ResultActions:
             return self.view.no_change()
         return self.view.show_variation(row.job, row.result, int(variation) - 1, page_address(request))
 
-    def compare_variations(
+    def show_comparison(
         self, request: gr.Request, state: TabState, variation: str | None, other: str | None
     ) -> Updates:
         """Compare the shown picture with another one of the same job, or with the photo."""

@@ -43,7 +43,7 @@ class FillNet:
         if names != {"image", "mask"}:
             raise ModelUnavailable(f"The inputs of {path} are {', '.join(sorted(names))}, not an image and a mask.")
 
-    def fill_square(self, image: Image, hole: Mask) -> Image:
+    def fill_hole_in_square(self, image: Image, hole: Mask) -> Image:
         """Fill the `hole` of a square; what the net gives outside the hole may differ a little."""
         inputs = self._make_inputs(image, hole)
         with _RUN_SLOT:

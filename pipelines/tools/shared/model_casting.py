@@ -107,7 +107,7 @@ _LIMB_BRIGHTNESS_RATIO = 0.6
 _FIGURE_HEIGHT_RATIO = 0.88  # of the map's height, for a figure that stands
 
 
-def joint_positions(pose: Pose) -> tuple[Point, ...]:
+def compute_joint_positions(pose: Pose) -> tuple[Point, ...]:
     """Compute the 18 points in heights of a standing figure: x from its middle, y from the crown down."""
     shoulder_y = _NECK_Y_RATIO + 0.012
     arm_lengths, leg_lengths = (_UPPER_ARM_RATIO, _FOREARM_RATIO), (_THIGH_RATIO * pose.thigh_ratio, _SHIN_RATIO)
@@ -141,7 +141,7 @@ def _limb_positions(
 def draw_pose_map(pose: Pose, size: Size) -> Image:
     """Draw the whole figure on black in the middle of `size`, H x W x 3."""
     width, height = size
-    points = np.array(joint_positions(pose))
+    points = np.array(compute_joint_positions(pose))
     low, high = points.min(axis=0), points.max(axis=0)
     scale = min(_FIGURE_HEIGHT_RATIO * height, 0.9 * width / max(float(high[0] - low[0]), 1e-6))
     # A figure that sits is less tall: its feet are on the same floor.

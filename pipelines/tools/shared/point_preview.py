@@ -44,14 +44,14 @@ class PointPreview(Params):
 
 def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Show the photo with everything greyed that is not the subject; `places` are people to choose by a click."""
-    photo, alpha = _look(params, context)
+    photo, alpha = _make_coarse_matte(params, context)
     emit("Pointing", 1, 1)
     return ToolOutput(
         images=(grey_out(photo, alpha),), exact=False, resolved_params={"places": _list_places(params, context)}
     )
 
 
-def _look(params: PointPreview, context: ToolContext) -> tuple[Image, Alpha]:
+def _make_coarse_matte(params: PointPreview, context: ToolContext) -> tuple[Image, Alpha]:
     """Return the photo and the coarse matte; an empty one where nothing stands out, so that one can point at it."""
     subject = subject_of(params)
     try:

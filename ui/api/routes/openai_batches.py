@@ -237,7 +237,7 @@ def _create_batch(
     options = BatchOptions(name=info.path.name, about=about, batch_id=batch_id, seeds="row", source=folder)
     batch = batches.create_batch(BatchPlan("", {}), lines, owner, options)
     if any(folder.iterdir()):  # the lines contain pictures, so the input file is deleted together with those
-        batches.table.set_about(batch.id, {**about, "raw": [info.id]})
+        batches.table.set_caller_data(batch.id, {**about, "raw": [info.id]})
     batches.start(batch.id)
     return batches.get_batch(batch.id, owner)
 
@@ -359,7 +359,7 @@ def _write_output_files(batches: BatchService, batch: Batch, progress: BatchProg
         states = batches.iter_rows(batch.id, status) if rows else ()
         lines = "".join(_format_answer(batches, batch, row) for row in states)
         about[name] = batches.service.files.add_jsonl(lines.encode(), batch.owner, "batch_output") if lines else None
-    batches.table.set_about(batch.id, about)
+    batches.table.set_caller_data(batch.id, about)
     return about
 
 

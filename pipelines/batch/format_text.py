@@ -1,4 +1,4 @@
-"""Durations, sizes and notes about a batch as text for people."""
+"""Format durations and sizes, and two notes about what a batch costs, for people."""
 
 from __future__ import annotations
 

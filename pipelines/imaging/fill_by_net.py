@@ -21,16 +21,16 @@ FillSquare = Callable[[Image, Mask], Image]
 """Fills the hole of a square of the net's side; called once for each window."""
 
 
-def inpaint_by_net(image: Image, mask: Alpha, fill_square: FillSquare, side_px: int, seed: int) -> Iterator[Image]:
+def inpaint_by_net(image: Image, mask: Alpha, fill_hole: FillSquare, side_px: int, seed: int) -> Iterator[Image]:
     """Fill `image` where `mask` > 0.5, the largest hole first; yields the picture so far after each. Other bytes stay.
 
-    `side_px` is the side of the squares that `fill_square` gets.
+    `side_px` is the side of the squares that `fill_hole` gets.
     """
     hole, out = mask > 0.5, image.copy()
     rng = np.random.default_rng(seed)
     for part in _split_hole(hole):
         window = _square_window(part, side_px)
-        filled = _fill_window(out[window], hole[window], fill_square, side_px, rng)
+        filled = _fill_window(out[window], hole[window], fill_hole, side_px, rng)
         out = out.copy()
         out[window][part[window]] = filled[part[window]]
         hole = hole & ~part
@@ -62,7 +62,7 @@ def _square_window(part: Mask, side_px: int) -> tuple[slice, slice]:
     return place(int(rows[0]), int(rows[-1]), height), place(int(columns[0]), int(columns[-1]), width)
 
 
-def _fill_window(part: Image, hole: Mask, fill_square: FillSquare, side_px: int, rng: np.random.Generator) -> Image:
+def _fill_window(part: Image, hole: Mask, fill_hole: FillSquare, side_px: int, rng: np.random.Generator) -> Image:
     """Let the net fill a window that may be no square: it is mirrored to one, so that nothing is stretched."""
     height, width = hole.shape
     side = max(height, width)
@@ -74,7 +74,7 @@ def _fill_window(part: Image, hole: Mask, fill_square: FillSquare, side_px: int,
     small = np.asarray(cv2.resize(square, size, interpolation=interpolation), np.uint8)
     # Every pixel into which some of the hole was averaged is the hole's, or what was there would show.
     small_hole = cv2.resize(gaps.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
-    drawn = fill_square(small, dilate_mask(small_hole, 1))
+    drawn = fill_hole(small, dilate_mask(small_hole, 1))
     large = cv2.resize(drawn, (side, side), interpolation=cv2.INTER_CUBIC)[:height, :width].astype(np.float32)
     image = part.astype(np.float32)
     filled = fit_to_rim(image, large, hole)
