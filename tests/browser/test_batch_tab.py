@@ -273,7 +273,9 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(put).to_have_text("Put it into the batch")
     page.reload()
     expect(put).to_have_text("Put it into the batch")  # a reload forgets nothing
-    put.click()
+    put.dblclick()  # the second click does not take the first one back
+    expect(put).to_have_text("Put the earlier one back")
+    page.wait_for_timeout(500)
     expect(put).to_have_text("Put the earlier one back")
     expect(line).to_contain_text("Now in your batch, row 1")
 

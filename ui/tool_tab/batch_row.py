@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html import escape
 from typing import Any
 
@@ -24,6 +25,8 @@ BACK_LABEL = "Back to the batch"
 UNNAMED = "your batch"
 NEXT_TEXT = "what you generate can take its place"
 PLACED_TEXT = "the earlier one is kept"
+DOUBLE_CLICK_SECONDS = 1.0
+"""Time after a press in which the button does not answer: the second click of two would take the first one back."""
 NAME_LENGTH = 40
 """Longest name of a batch or a row that is shown, in characters."""
 
@@ -65,8 +68,10 @@ class BatchRowLine:
         owner, job_id = self.access.identify_visitor(request), state.shown_job_id
         found = self._find_row(state, owner)
         alert = ""
-        if found is not None and job_id and not state.job_id:
+        is_new_press = time.monotonic() - state.row_changed_at > DOUBLE_CLICK_SECONDS
+        if found is not None and job_id and not state.job_id and is_new_press:
             batch, row = found
+            state.row_changed_at = time.monotonic()
             chosen = self._find_earlier(row, batch) if job_id == row.job_id else job_id
             try:
                 if chosen:
@@ -80,10 +85,8 @@ class BatchRowLine:
         if state.batch_row is None:
             return None
         try:
-            batch, row = (
-                self.batches.get_batch(state.batch_row[0], owner),
-                self.batches.get_row(*state.batch_row, owner),
-            )
+            batch = self.batches.get_batch(state.batch_row[0], owner)
+            row = self.batches.get_row(*state.batch_row, owner)
         except NotFound:
             return None
         return (batch, row) if row.status == "done" and row.job_id else None

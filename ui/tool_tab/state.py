@@ -19,8 +19,9 @@ class TabState:
     tab was visible, `skips_draft` where a mask was not changed, or the error of its upload should stay on the page.
     `generate_clicked_at` is on the monotonic clock. `last_request` are form values and seed of the last picture:
     if `last_was_draft`, Generate makes that same one at full size. `drafted_form` are the form values of the last draft
-    that was tried. `batch_row` is the batch and the row whose picture was opened here. `before_marks` are the finished
-    job that was shown when somebody began to point at the subject, and the form of then.
+    that was tried. `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another
+    took its place, on the monotonic clock. `before_marks` are the finished job that was shown when somebody began to
+    point at the subject, and the form of then.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock.
@@ -39,6 +40,7 @@ class TabState:
     last_was_draft: bool = False
     drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch_row: tuple[str, int] | None = None
+    row_changed_at: float = 0.0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
