@@ -277,18 +277,21 @@ def _current_device(device: str) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _edits_are_drawn_at(side: int) -> Iterator[None]:
-    """Let the pipelines of Qwen and LongCat draw at `side`, where they would scale everything to a megapixel."""
+    """Let the pipelines that edit draw at `side`, where they would scale everything to a megapixel."""
+    from diffusers.pipelines.joyimage import image_processor
     from diffusers.pipelines.longcat_image import pipeline_longcat_image_edit as longcat
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
     before, sides_of = (qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE), longcat.calculate_dimensions
     qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = side * side, min(before[1], side * side)
+    buckets, image_processor.BUCKETS[1024] = image_processor.BUCKETS[1024], [(side, side)]
     longcat.calculate_dimensions = lambda area, ratio: sides_of(side * side, ratio)
     try:
         yield
     finally:
         qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = before
         longcat.calculate_dimensions = sides_of
+        image_processor.BUCKETS[1024] = buckets
 
 
 def _processor_name() -> str:

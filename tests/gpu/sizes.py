@@ -239,6 +239,11 @@ def make_flow_scheduler() -> Any:
     return _diffusers_class("FlowMatchEulerDiscreteScheduler")(shift=3.0, use_dynamic_shifting=True)
 
 
+def make_fixed_flow_scheduler() -> Any:
+    """One whose shift does not follow the size, as JoyAI-Image-Edit's pipeline takes it for granted."""
+    return _diffusers_class("FlowMatchEulerDiscreteScheduler")(shift=3.0)
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A pipeline class and the functions that make its components, with and without weights, and its ControlNet."""
@@ -428,5 +433,5 @@ JOYIMAGE = Architecture(
         "vae": lambda: _diffusers_class("AutoencoderKLWan")(),
         "text_encoder": make_qwen3_vl_8b,
     },
-    {"tokenizer": qwen_byte_tokenizer, "processor": qwen3_processor, "scheduler": make_flow_scheduler},
+    {"tokenizer": qwen_byte_tokenizer, "processor": qwen3_processor, "scheduler": make_fixed_flow_scheduler},
 )
