@@ -41,9 +41,9 @@ _SCENE_FLOOR_RATIOS = {"podium": 0.80}  # the same in scenes whose surface lies 
 _BRAND_COLOUR = (28, 122, 128)
 SPIN_SIDE_PX = 1024
 _VIEW_WORDS = {
-    "front": "just above the surface",
-    "three-quarter": "about 30 degrees above",
-    "above": "steeply above",
+    "front": "the front, the camera low",
+    "three-quarter": "slightly above, at a three-quarter angle",
+    "above": "above, at a steep angle",
 }
 _FREE_SIDES = {
     "left": "right side", "right": "left side", "top": "lower part", "bottom": "upper part",

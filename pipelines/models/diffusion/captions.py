@@ -16,11 +16,6 @@ from dataclasses import replace
 from pipelines.core.rendering import Caption
 from pipelines.models.families.scenes.paper_colors import PAPER_COLOURS
 
-_PEOPLE_WORDS = re.compile(
-    r"\b(people|persons?|crowds?|audience|guests?|team|man|men|woman|women|child(ren)?|kids?|family|passers-?by|"
-    r"menschen|leute|menge|publikum|g(ä|ae)ste|mann|frau|kind(er)?|familie|passanten)\b",
-    re.IGNORECASE,
-)
 _FOCUS_WORDS = re.compile(r"\b(focus|sharp|blur(red|ry)?|bokeh|unscharf|scharf|verschwommen)\b", re.IGNORECASE)
 _LIGHT_SIDE_WORDS = re.compile(
     r"\b(backlit|backlight|overhead|(from|on|to) (the )?(left|right|behind|above|front)|gegenlicht|"
@@ -38,7 +33,6 @@ _LOOK_COLOUR_WORDS = re.compile(
     r"coloured | in one colour",
     re.IGNORECASE,
 )
-_BACKDROP_WORDS = re.compile(r"\b(paper|wall|backdrop|background|\w*(papier|wand)|hintergrund)\b", re.IGNORECASE)
 _DYED_THING_WORDS = re.compile(
     r"\b(paper|walls?|backdrop|background|podium|studio|papier|wand|w(ä|ae)nde|hintergrund|podest)\b", re.IGNORECASE
 )
@@ -60,18 +54,19 @@ def has_style(family: str) -> bool:
 def _write_prose(caption: Caption) -> str:
     if caption.changes:
         return _write_instruction(caption)
-    sentences = [caption.words, _describe_purpose(caption), *_list_details(caption)]
+    purpose = _describe_purpose(caption)
+    sentences = [caption.words, purpose and f"a {purpose}", *_list_details(caption)]
     return " ".join(_make_sentence(each) for each in sentences if each)
 
 
 def _write_parts(caption: Caption) -> str:
     if caption.changes:
         return _write_instruction(caption)
-    scene = "Place" if caption.purpose else "Picture"
+    scene = "Scene" if caption.purpose else "Picture"
     view, focus, light, space = _list_details(caption)
     rows = {
         scene: caption.words,
-        "Purpose": _describe_purpose(caption),
+        "Type": _describe_purpose(caption),
         "Camera": view,
         "Focus": focus,
         "Light": light,
@@ -82,9 +77,7 @@ def _write_parts(caption: Caption) -> str:
 
 def _write_key_words(caption: Caption) -> str:
     changes = [f"{what}: {words}" for what, words in caption.changes]
-    purpose = "background photograph" if caption.purpose else ""
-    purpose = f"empty {_name_scene(caption)}, background photograph, without people" if _is_empty(caption) else purpose
-    words = [caption.words, *changes, purpose, *_list_details(caption)]
+    words = [caption.words, *changes, _describe_purpose(caption).replace(" with ", ", "), *_list_details(caption)]
     return ", ".join(each.rstrip(".") for each in words if each)
 
 
@@ -115,11 +108,16 @@ _STYLES: Mapping[str, Callable[[Caption], str]] = {
 
 def _with_colour(caption: Caption, family: str) -> Caption:
     """Say the chosen colour of a paper, a wall or a podium in place of the look's colour; a place has its own."""
-    if not caption.colour or not _DYED_THING_WORDS.search(caption.words) or _COLOUR_WORDS.search(caption.own):
+    things = [match[0].lower() for match in _DYED_THING_WORDS.finditer(caption.words)]
+    if not caption.colour or not things or _COLOUR_WORDS.search(caption.own):
         return caption
     colour = caption.colour if family == "flux2" else _name_colour(caption.colour)
-    words = caption.own or _LOOK_COLOUR_WORDS.sub("", caption.place)
-    return replace(caption, own=f"{words}, in the colour {colour}")
+    words = caption.own or _LOOK_COLOUR_WORDS.sub("", caption.place).strip()
+    thing = "" if words.lower().endswith(things[-1]) else f", the {things[-1]}"
+    dyed = f"{words}{thing} in the colour {colour}"
+    if caption.own:
+        return replace(caption, own=dyed)
+    return replace(caption, place=dyed if family == "flux2" else f"{colour} {words}")
 
 
 def _name_colour(colour: str) -> str:
@@ -135,34 +133,24 @@ def _list_details(caption: Caption) -> tuple[str, str, str, str]:
     """What the form says of camera, focus, light and free space, empty where the user's words speak of it."""
     own = caption.own
     is_surface = caption.purpose == "product"
-    focus = "softly blurred towards the back" if is_surface else "out of focus, with a shallow depth of field"
+    focus = "softly blurred towards the back" if is_surface else "the whole background softly out of focus"
     has_side = bool(_LIGHT_SIDE_WORDS.search(own))
     return (
         f"seen from {caption.view}" if caption.view else "",
         focus if caption.is_blurred and not _FOCUS_WORDS.search(own) else "",
-        f"the light comes from the {caption.light_side}" if caption.light_side and not has_side else "",
-        f"the {caption.free_side} of the picture is plain and empty" if caption.free_side else "",
+        f"light from the {caption.light_side}" if caption.light_side and not has_side else "",
+        f"the {caption.free_side} of the picture kept plain" if caption.free_side else "",
     )
 
 
 def _describe_purpose(caption: Caption) -> str:
+    """Say that it is a background and what stays free; the words portrait and product would draw some."""
     if not caption.purpose:
         return ""
-    if not _is_empty(caption):
-        return "A photograph of the scene from some distance"
-    bare = ", bare, with room for an object" if caption.purpose == "product" else ""
-    return f"A photograph of the empty {_name_scene(caption)} alone{bare}"
-
-
-def _name_scene(caption: Caption) -> str:
-    """Name what is drawn: the words portrait, product and people would draw some."""
     if caption.purpose == "product":
-        return "surface"
-    return "backdrop" if _BACKDROP_WORDS.search(caption.words) else "place"
-
-
-def _is_empty(caption: Caption) -> bool:
-    return bool(caption.purpose) and not _PEOPLE_WORDS.search(caption.own)
+        return "background photograph with nothing on the surface"
+    # A place in the user's own words may be full of people or things, but for where the subject stands.
+    return f"background photograph with {'an empty foreground' if caption.own else 'nobody in it'}"
 
 
 def _make_sentence(words: str) -> str:

@@ -46,15 +46,15 @@ def scene_prompt(params: SceneForm, words: str, default: str) -> str:
 def scene_caption(params: SceneForm, words: str, place: str, purpose: Purpose) -> Caption:
     """Say what the form asks of the scene: the user's words, else those of the look, blur and colour.
 
-    Behind a person a place is out of focus unless the form asks for a blur too small to be seen; a paper is not.
+    A look that is out of focus stays so unless the form asks for a blur too small to be seen.
     """
     bare = place.removesuffix(_OUT_OF_FOCUS)
-    is_soft_by_look = params.blur == 0 and (purpose == "portrait" if words else bare != place)
+    is_soft_by_look = params.blur == 0 and not words and bare != place
     return Caption(
         own=words,
         place=bare,
         purpose=purpose,
-        is_blurred=params.blur > _VISIBLE_BLUR_PERCENT or is_soft_by_look,
+        is_blurred=params.blur >= _VISIBLE_BLUR_PERCENT or is_soft_by_look,
         colour=params.colour or "",
     )
 

@@ -184,7 +184,7 @@ def test_the_page_shows_the_words_of_the_family_that_draws(tmp_path: Path) -> No
     for profile in (Profile("krea", {"backdrop": KREA.id}, "Krea"), EMBEDDED):
         with open_service(tmp_path, profile) as service:
             written.append(service.write_model_words("headshot", {"preset": "lobby", "brand": ""}, "me"))
-    assert written[0].startswith("Bright modern office lobby. A photograph of the empty place")
+    assert written[0].startswith("Bright modern office lobby. A background photograph with nobody in it.")
     assert written[1] == ""
 
 
