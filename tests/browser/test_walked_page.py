@@ -324,6 +324,11 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
     expect(page.locator("#kit-save-all")).to_have_text("All 8 (ZIP)")
+    page.locator("#kit-stage summary").click()
+    panel = page.locator("#kit-stage .dbx-details > div").bounding_box()
+    assert panel is not None
+    assert panel["width"] >= 400, "wide enough to read, however little the buttons leave"
+    page.locator("#kit-stage .dbx-close").click()
     names = page.locator("#kit-variation label")
     expect(names.first).to_have_text("Instagram post")
     expect(names.nth(1)).to_have_text("Instagram story")
