@@ -504,7 +504,7 @@ def test_every_way_of_saying_that_memory_gave_out_is_understood() -> None:
 
 # ---------------------------------------------------------------- many jobs over four checkpoints and two seats
 
-JOBS = 12  # the bench runs a hundred and weighs what is left in memory
+JOBS = 16  # the bench runs a hundred and weighs what is left in memory
 
 
 def test_many_jobs_share_two_seats_and_every_result_is_right(tmp_path: Path) -> None:
