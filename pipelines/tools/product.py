@@ -14,9 +14,18 @@ from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, with_photo_constraints
 from pipelines.compositing.shadows import Shadow, on_ground, shadow_for_view
 from pipelines.compositing.turntable import SetDeviation, match_exposure, match_frame, measure_deviation, measure_extent
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import Subject, choice_field, number_field, pictures_field, seed_field
+from pipelines.core.params import (
+    MAX_SIDE,
+    Subject,
+    choice_field,
+    number_field,
+    pictures_field,
+    prompt_field,
+    seed_field,
+)
 from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderRequest, SceneGround, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
@@ -28,6 +37,7 @@ from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, 
 from pipelines.quality.output_checks import CheckInput, run_checks
 from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
+from pipelines.tools.shared.clothes_edit import CLOTHES_LABELS, ClothesId, draw_clothes
 from pipelines.tools.shared.pictures import merge_most_opaque, shrink_to_side, to_rgba
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
@@ -64,6 +74,7 @@ INVENTED_NOTICE = (
 SPIN_FPS = 4.0
 PLAIN_GROUND_NOTICE = "This look promises its ground as it is: nothing was drawn around the product."
 ANGLES_SHARE_GROUND_NOTICE = "Other sides of one set stand on one ground: nothing was drawn around the product."
+CLOTHES_IN_SET_MESSAGE = "Other sides of a set are photos as they are: leave them out, or 'Clothes' as photographed."
 
 CAMERA_ABOVE_NOTICE = (
     "Your photo looks down on the product, and this scene does not: a surface such as Oak, Marble or Linen, which can "
@@ -131,6 +142,21 @@ class Product(Subject):
         le=4,
         needs=("edit",),
     )
+    clothes: ClothesId = choice_field(
+        "Clothes",
+        "A model draws a garment by itself, after your photo of it worn, on a hanger or on a mannequin.",
+        "as-photographed",
+        labels=CLOTHES_LABELS,
+        advanced=True,
+        needs=("edit",),
+    )
+    garment: str = prompt_field(
+        "Which garment",
+        "Where the photo shows several, for example: the blue jacket.",
+        max_length=80,
+        advanced=True,
+        needs=("edit",),
+    )
     colour: str | None = form_fields.scene_colour_field()
     fill: float = number_field(
         "Fill", "The product's longer side in percent of the frame; 0: as the look asks.", 0.0, ge=0, le=100, unit="%"
@@ -189,10 +215,15 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     emit("Cutting out", 2, 2, lambda: composite_on_grey(first.cutout.colour, first.cutout.alpha))
 
     preset = PRODUCT_PRESETS[params.preset]
-    viewpoint = _find_viewpoint(params, first)
     ratio = form_fields.ASPECT_RATIOS[preset.ratio if params.ratio == "auto" else params.ratio]
     side = form_fields.DRAFT_SIDE_PX if context.draft else params.size or preset.longer_side_px
     size = size_for_ratio(ratio, side)
+    clothes_notices: tuple[str, ...] = ()
+    is_redrawn = params.clothes != "as-photographed" and not context.draft
+    if is_redrawn:
+        params, first, clothes_notices = _draw_clothes(params, first, size, context, emit)
+        sources[0] = first
+    viewpoint = _find_viewpoint(params, first)
     frames = _arrange_sources(params, sources, size, preset, viewpoint)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     placed = PlacedSubject(*merge_most_opaque((each.colour, each.alpha) for each in group), group[0].frame)
@@ -206,15 +237,16 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     notices += [*frames[0].notices, *viewpoint.notices, *ground.notices]
     is_doubtful = any(each.cutout.is_doubtful for each in sources)
     notices += marketplace_notices(preset, placed.alpha, size, plain=ground.is_preset_ground, doubtful=is_doubtful)
-    notices += _check_cores(images, sources, group) if len(group) > 1 and not is_doubtful else []
+    notices += _check_cores(images, sources, group) if len(group) > 1 and not is_doubtful and not is_redrawn else []
     output = ToolOutput(
         images=images,
         source=group[0],
         alphas=(placed.alpha,),
-        notices=tuple(notices),
-        exact=params.light == "exact",
+        notices=(*clothes_notices, *notices),
+        exact=params.light == "exact" and not is_redrawn,
         transparent=ground.is_transparent,
-        keeps_words=True,
+        keeps_words=not is_redrawn,
+        is_sketch=context.draft and params.clothes != "as-photographed",
     )
     if context.draft:
         return output
@@ -222,7 +254,27 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
         layers = [file for n, image in enumerate(images) for file in ground.export_layers(image, placed, n)]
         output = replace(output, extras=tuple(layers))
     output = _add_angles(output, params, context, emit, first, group[0], ground) if params.angles else output
-    return _add_invented_angles(output, params, context, emit) if params.invent else output
+    output = _add_invented_angles(output, params, context, emit) if params.invent else output
+    # The photo's own garment is nowhere in the picture, so that no place of it can be compared.
+    return replace(output, source=None, sources=()) if is_redrawn else output
+
+
+def _draw_clothes(
+    params: Product, source: SourcePhoto, size: Size, context: ToolContext, emit: ProgressCallback
+) -> tuple[Product, SourcePhoto, tuple[str, ...]]:
+    """Let a model draw the garment; the form with the camera and shadow that suit it, its picture, and notices."""
+    if params.angles:
+        raise BadInput(CLOTHES_IN_SET_MESSAGE, param="clothes")
+    size = size_for_ratio(size, min(max(size), MAX_SIDE))
+    drawn, cutout, notices = draw_clothes(
+        context, emit, source.photo, source.cutout, params.clothes, params.garment, size
+    )
+    if params.clothes == "flat-lay":
+        seen_from = "above" if params.seen_from == "auto" else params.seen_from
+        return params.model_copy(update={"seen_from": seen_from}), SourcePhoto(drawn, cutout), notices
+    # What nobody wears stands on no ground.
+    shadow = "none" if params.shadow == "auto" else params.shadow
+    return params.model_copy(update={"shadow": shadow}), SourcePhoto(drawn, cutout), notices
 
 
 def _find_viewpoint(params: Product, source: SourcePhoto) -> Viewpoint:
@@ -512,7 +564,7 @@ TOOL = Tool(
         "Lifestyle scenes",
     ),
     limits=("Invented camera angles need a GPU model, and are labelled",),
-    model_strengths=(("Scenes drawn around the subject", "edit"),),
+    model_strengths=(("Scenes drawn around the subject", "edit"), ("Ghost mannequin and flat lay", "edit")),
     examples=("coffee",),
     caption=_scene_caption,
 )

@@ -11,6 +11,7 @@ from pipelines.core.rendering import Caption
 from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.tools import find_tool
 from pipelines.tools.headshot import Headshot, _edit_caption
+from pipelines.tools.shared.clothes_edit import ClothesId, write_clothes_caption
 
 DRAWING = ("flux2", "krea", "z_image", "stable_diffusion")
 FORMS: list[tuple[str, dict[str, Any]]] = [
@@ -133,3 +134,17 @@ def test_an_edit_says_what_changes_and_keeps_no_face_whose_expression_changes(fa
     smiling = write_caption(_edit_caption(Headshot.model_construct(None, expression="a calm smile")), family)
     assert "Keep the same person, identity and facial features, hair, outfit, pose" in smiling
     assert "shoulders covered" in dressed
+
+
+@pytest.mark.parametrize("family", ["qwen_image", "longcat", "joyimage", "flux2"])
+@pytest.mark.parametrize(
+    ("clothes", "said"), [("ghost-mannequin", "invisible mannequin"), ("flat-lay", "laid out flat")]
+)
+def test_a_garment_by_itself_is_asked_for_with_what_stays(family: str, clothes: ClothesId, said: str) -> None:
+    words = write_caption(write_clothes_caption(clothes, "a navy coat"), family)
+    assert words.startswith("A navy coat alone, ")
+    assert said in words
+    assert words.endswith(
+        "Keep its cut, colours, pattern, cloth, print and details as they are, on a plain light grey ground."
+    )
+    assert write_caption(write_clothes_caption(clothes, ""), family).startswith("The garment alone, ")

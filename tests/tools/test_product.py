@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject
@@ -17,6 +20,7 @@ from pipelines.matting.cutout import core_mask
 from pipelines.models.families.scenes.keyword_search import choose_scene
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, marketplace_notices
 from pipelines.tools import product
+from pipelines.tools.shared.clothes_edit import COLOUR_NOTICE, DRAWN_NOTICE, MOVED_NOTICE
 from tests.support.examples import Recorder, make_blob, make_noise
 from tests.support.fake_context import FakeContext
 
@@ -216,6 +220,84 @@ def test_invented_sides_stand_behind_ones_own() -> None:
     draft = run_product(ProductContext(), preset="shopify", angles=("a2",), invent=1)
     assert draft.names == ("angle-1", "angle-2", "invented-left")
     assert [row is not None for row in draft.sources] == [True, False, False]
+
+
+# ---------------------------------------------------------------- clothes by themselves
+
+
+class ClothesContext(ProductContext):
+    """A model that draws a garment of the photo's colours on grey, and a net that finds it again."""
+
+    garment_level = 110
+
+    def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
+        drawn = super().draw(render, emit)
+        if render.verb != "edit":
+            return drawn
+        image = np.full_like(drawn.images[0], 236)
+        image[self.predict_alpha(image) > 0.5] = self.garment_level
+        return RenderedImages((image,))
+
+    def predict_alpha(self, image: Image) -> Alpha:
+        height, width = image.shape[:2]
+        return make_blob(height, width, (height // 2, width // 2), (height // 4, width // 5))
+
+    @contextmanager
+    def borrow_model(self, spec_id: str) -> Iterator[Any]:
+        assert spec_id == "matte"
+        yield self
+
+
+@pytest.mark.parametrize("clothes", ["ghost-mannequin", "flat-lay"])
+def test_a_garment_is_drawn_by_itself_on_the_look_s_ground_and_is_called_drawn(clothes: str) -> None:
+    context = ClothesContext()
+    draft = run_product(context, preset="amazon", clothes=clothes, garment="the blue jacket", size=800)
+    edit, *_ = context.renders
+    assert (edit.verb, edit.recomposes) == ("edit", clothes == "flat-lay")
+    assert edit.caption is not None
+    assert edit.caption.words.startswith("the blue jacket alone, ")
+    assert not draft.exact
+    assert draft.source is None, "no place of the photo is in the picture"
+    assert (draft.images[0][draft.alphas[0] < 1 / 255] == 255).all()
+    left, top, right, bottom = find_bounds(draft.alphas[0])
+    assert max(right - left, bottom - top) / 800 == pytest.approx(0.87, abs=0.01), "framed as a photo of it would be"
+    assert DRAWN_NOTICE in draft.notices
+    assert COLOUR_NOTICE.format(1) in draft.notices
+    assert MOVED_NOTICE in draft.notices, "a flat grey garment has nothing to be registered by"
+
+
+def test_a_garment_of_colours_that_the_photo_does_not_show_is_told() -> None:
+    context = ClothesContext()
+    context.garment_level = 20
+    assert COLOUR_NOTICE.format(0) in run_product(context, clothes="ghost-mannequin").notices
+
+
+def test_a_garment_laid_flat_is_seen_from_above_and_one_that_nobody_wears_casts_no_shadow() -> None:
+    laid = ClothesContext()
+    run_product(laid, clothes="flat-lay", preset="linen")
+    assert list_views(laid) == ["above"]
+    made, plain = (
+        run_product(ClothesContext(), clothes="ghost-mannequin", preset="shopify", shadow=shadow)
+        for shadow in ("auto", "none")
+    )
+    assert (made.images[0] == plain.images[0]).all()
+
+
+def test_a_draft_shows_the_photo_and_a_set_of_photos_draws_nothing() -> None:
+    context = ClothesContext(draft=True)
+    draft = run_product(context, clothes="flat-lay")
+    assert draft.is_sketch
+    assert [render.verb for render in context.renders] == ["backdrop"]
+    with pytest.raises(BadInput, match="photos as they are"):
+        run_product(ClothesContext(), clothes="flat-lay", angles=("a2",))
+
+
+def test_what_a_model_drew_without_a_garment_is_refused() -> None:
+    context = ClothesContext()
+    context.predict_alpha = lambda image: np.zeros(image.shape[:2], np.float32)
+    with pytest.raises(BadInput, match="drew no garment") as refusal:
+        run_product(context, clothes="ghost-mannequin")
+    assert refusal.value.code == "no_subject"
 
 
 # ---------------------------------------------------------------- the camera's height

@@ -24,6 +24,7 @@ from pipelines.models.families.flux2 import Flux2Family
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED
 from pipelines.tools import background, product
+from pipelines.tools.shared.clothes_edit import DRAWN_NOTICE
 from tests.compositing.test_registration import apply_drift, change_colours
 from tests.models.support import family_checks
 from tests.models.support.tiny_flow_checkpoints import tiny_klein
@@ -206,12 +207,25 @@ def test_a_checkpoint_of_the_real_classes_is_asked_and_its_noise_is_not_pasted_o
     assert result.files[0].pixels_sha256 == plain.files[0].pixels_sha256
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert any("could not be found where your photo has it" in note for note in result.receipt["notices"])
+    assert_garment_is_drawn(studio, row.id)
     studio.close()
+
+
+def assert_garment_is_drawn(studio: EditStudio, model_id: str) -> None:
+    """A garment by itself is called drawn, and the receipt has its words."""
+    made = studio.edit("product", clothes="ghost-mannequin", garment="the orange suit", preset="amazon", size=256)
+    assert model_id in {each["id"] for each in made.receipt["models"]}
+    assert made.receipt["mode"] == "redrawn"
+    assert made.receipt["words"][0].startswith("The orange suit alone, ")
+    assert "core_changed_pixels" not in made.receipt["checks"]
+    assert DRAWN_NOTICE in made.receipt["notices"]
 
 
 def test_without_an_edit_model_it_is_locked_with_the_sentence_of_every_such_field(tmp_path: Path) -> None:
     studio = EditStudio(tmp_path, {})
     with pytest.raises(ModelUnavailable, match="Draw the scene around the subject"):
         studio.edit(prompt="near", around=True)
+    with pytest.raises(ModelUnavailable, match="'Clothes' needs a model for: edit"):
+        studio.edit("product", clothes="flat-lay")
     assert studio.edit(prompt="forest", size=256).receipt["checks"]["core_changed_pixels"] == 0
     studio.close()

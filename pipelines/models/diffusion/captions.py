@@ -52,7 +52,7 @@ def has_style(family: str) -> bool:
 
 
 def _write_prose(caption: Caption) -> str:
-    if caption.changes:
+    if caption.changes or caption.kept:
         return _write_instruction(caption)
     purpose = _describe_purpose(caption)
     sentences = [caption.words, purpose and f"a {purpose}", *_list_details(caption)]
@@ -60,7 +60,7 @@ def _write_prose(caption: Caption) -> str:
 
 
 def _write_parts(caption: Caption) -> str:
-    if caption.changes:
+    if caption.changes or caption.kept:
         return _write_instruction(caption)
     scene = "Scene" if caption.purpose else "Picture"
     view, focus, light, space = _list_details(caption)
