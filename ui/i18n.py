@@ -1,7 +1,7 @@
 """German translation of the page, used by Gradio and by page.js.
 
-`static/de.json` has the texts by their English original; `light.js` loads them in German browsers only. Other texts
-stay English. `{}` in a key matches any text, which is translated in turn.
+`static/de.json` has the texts by their English original; `before_gradio.js` loads them in German browsers only. Other
+texts stay English. `{}` in a key matches any text, which is translated in turn.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from tests.support.app_process import find_free_port
 from tests.support.gradio_loop import build_in_event_loop
 from tests.support.served_app import wait_until
 from ui.gradio_patches import coalesce_updates
-from ui.gradio_patches.event_stream import keep_stream_open
 from ui.gradio_patches.full_updates import send_full_updates
+from ui.gradio_patches.stream_keeper import keep_stream_open
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -197,8 +197,8 @@ def launch_page(studio: RunningStudio) -> Iterator[str]:
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
     # Imported here, because the page takes seconds to import and tests of the REST API do without it.
     from ui import page as ui_page
-    from ui.gradio_patches.event_stream import keep_stream_open
     from ui.gradio_patches.light_start import build_without_app, launch_with_one_config
+    from ui.gradio_patches.stream_keeper import keep_stream_open
 
     def build() -> Any:
         with build_without_app():

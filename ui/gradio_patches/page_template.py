@@ -1,4 +1,4 @@
-"""Patches Gradio's page template: our social card, font, `static/shell.css`, and `static/light.js` before Gradio's own.
+"""Patches Gradio's page template: our social card, font, `static/shell.css` and `static/before_gradio.js`.
 
 Gradio has no option for these: what `launch(head=...)` is given is put in by Gradio's script, when its frame is there
 already, and Gradio's own card stays.
@@ -25,7 +25,7 @@ _SOCIAL_CARD = """<meta property="og:type" content="website">
 
 def patch_template(page: str) -> str:
     """Replace Gradio's social card in the template by ours, and add what must be there before Gradio's script."""
-    style, script = ((_STATIC / name).read_text(encoding="utf-8") for name in ("shell.css", "light.js"))
+    style, script = ((_STATIC / name).read_text(encoding="utf-8") for name in ("shell.css", "before_gradio.js"))
     page = _GRADIO_CARD_PATTERN.sub("", page).replace("<head>", f"<head>{_SOCIAL_CARD}", 1)
     return page.replace("</head>", f"{_FONT_LINK}<style>{style}</style><script>{script}</script></head>", 1)
 

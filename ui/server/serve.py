@@ -43,8 +43,8 @@ def serve_studio(settings: Settings) -> int:
         log.error("%s", error)
         return 2
     from ui.components.pictures import DELETE_CACHE_SECONDS
-    from ui.gradio_patches.event_stream import keep_stream_open
     from ui.gradio_patches.light_start import build_without_app, launch_with_one_config
+    from ui.gradio_patches.stream_keeper import keep_stream_open
 
     _delete_old_files(served, DELETE_CACHE_SECONDS[1])
 

@@ -13,7 +13,7 @@ from gradio.queueing import Event
 from tests.support.app_process import find_free_port
 from tests.support.gradio_loop import build_in_event_loop
 from tests.support.served_app import wait_until
-from ui.gradio_patches import event_stream
+from ui.gradio_patches import stream_keeper
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -26,8 +26,8 @@ pytestmark = [
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blocks]]:
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    monkeypatch.setattr(event_stream, "LINGER_SECONDS", 1.5)
-    monkeypatch.setattr(event_stream, "READ_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(stream_keeper, "LINGER_SECONDS", 1.5)
+    monkeypatch.setattr(stream_keeper, "READ_GRACE_SECONDS", 0.2)
 
     def built() -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as made:
@@ -36,7 +36,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blo
         return made
 
     made = build_in_event_loop(built)
-    _, url, _ = event_stream.keep_stream_open(made.queue()).launch(
+    _, url, _ = stream_keeper.keep_stream_open(made.queue()).launch(
         server_name="127.0.0.1",
         server_port=find_free_port(),
         prevent_thread_lock=True,
@@ -93,7 +93,7 @@ def test_of_a_page_that_was_closed_nothing_is_left(page: tuple[httpx.Client, gr.
 def test_a_caller_by_name_is_not_kept_waiting(
     page: tuple[httpx.Client, gr.Blocks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream, "LINGER_SECONDS", 120)
+    monkeypatch.setattr(stream_keeper, "LINGER_SECONDS", 120)
     client, _ = page
     event = client.post("/gradio_api/call/told", json={"data": []}).json()["event_id"]
     since = time.monotonic()
@@ -110,7 +110,7 @@ def test_events_begin_in_the_order_in_which_they_came() -> None:
         return made
 
     made = build_in_event_loop(built)
-    queue = event_stream.keep_stream_open(made.queue())._queue
+    queue = stream_keeper.keep_stream_open(made.queue())._queue
     asked = Request({"type": "http"})
     events = [Event("ann", made.fns[n], asked, None) for n in (3, 0, 5, 1, 3, 2, 4, 0, 5, 2)]
     for event in events:
