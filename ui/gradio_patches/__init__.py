@@ -11,7 +11,7 @@ CHECKED_VERSION = "6.31.0"
 """Gradio version with which all patches were checked."""
 _MODULES = (
     "coalesce_updates",
-    "event_stream",
+    "stream_keeper",
     "frontend_script",
     "full_updates",
     "light_start",
