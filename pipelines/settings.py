@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     speed: Annotated[str, AfterValidator(check_speed_ups)] = _flag(
         "",
         "speed-ups of diffusion models that change pictures or gain on some machines only, by name and with commas: "
-        "channels-last, step-cache, tf32, parallel-loading, attention=NAME (default: none)",
+        "channels-last, step-cache, tf32, parallel-loading, fp8, attention=NAME (default: none)",
         "NAMES",
     )
     commercial: bool = _flag(True, "hide models whose licence forbids commercial use (default: on)", "on|off")

@@ -26,6 +26,7 @@ _WEIGHTLESS_COMPONENTS = ("scheduler", "tokenizer", "processor", "text_processor
 _LOADED_TYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # Names of weights that are not quantized where linear layers are read in 8 bits.
 _UNQUANTIZED_NAMES = re.compile(r"embed|lm_head|shared")
+_FLOAT8_ROW_EXTRA_NUMBERS = 1  # numbers beside each row of a float8 weight: a scale of the loaded type
 _INT8_ROW_EXTRA_BYTES = 5  # bytes beside each row of an 8-bit weight: a float32 scale and an int8 zero point
 
 
@@ -144,16 +145,20 @@ def find_component_class(folder: Path, name: str) -> tuple[str, str]:
             raise ModelUnavailable(f"The {name} of {folder.name} is of a kind that is not loaded: {found}.")
 
 
-def compute_loaded_bytes(files: Iterable[Path], dtype: str, *, int8: bool = False) -> int:
+def compute_loaded_bytes(
+    files: Iterable[Path], dtype: str, *, int8: bool = False, unless_float8: re.Pattern[str] | None = None
+) -> int:
     """Compute the bytes that the tensors of these safetensors files take once loaded as `dtype`; reads headers only.
 
-    `int8`: the weights of linear layers are quantized to 8 bits, with a scale for each row. Raises `ModelUnavailable`
-    for a damaged file.
+    `int8`: the weights of linear layers are quantized to 8 bits, with a scale for each row. `unless_float8`: they are
+    stored in float8 so, unless their layer's name matches. Raises `ModelUnavailable` for a damaged file.
     """
     total = 0
     for file in files:
         try:
-            total += _compute_tensor_bytes(_read_tensor_types(file), _LOADED_TYPE_BYTES[dtype], int8=int8)
+            total += _compute_tensor_bytes(
+                _read_tensor_types(file), _LOADED_TYPE_BYTES[dtype], int8=int8, unless_float8=unless_float8
+            )
         except (OSError, SafetensorError) as error:
             raise ModelUnavailable(f"The file {file.name} of {file.parent.name} is damaged: delete it.") from error
     return total
@@ -182,13 +187,22 @@ def _read_tensor_types(file: Path) -> dict[str, tuple[str, list[int]]]:
     return {name: (each.get_dtype(), each.get_shape()) for name, each in slices.items()}
 
 
-def _compute_tensor_bytes(tensors: dict[str, tuple[str, list[int]]], float_bytes: int, *, int8: bool) -> int:
+def _compute_tensor_bytes(
+    tensors: dict[str, tuple[str, list[int]]],
+    float_bytes: int,
+    *,
+    int8: bool,
+    unless_float8: re.Pattern[str] | None,
+) -> int:
     total = 0
     for name, (kind, shape) in tensors.items():
+        is_linear = len(shape) == 2 and name.endswith(".weight")
         if kind not in _FLOAT_TYPES:
             total += math.prod(shape) * _OTHER_TYPE_BYTES[kind]
-        elif int8 and len(shape) == 2 and name.endswith(".weight") and not _UNQUANTIZED_NAMES.search(name):
+        elif int8 and is_linear and not _UNQUANTIZED_NAMES.search(name):
             total += shape[0] * (shape[1] + _INT8_ROW_EXTRA_BYTES)
+        elif unless_float8 is not None and is_linear and not unless_float8.search(name.removesuffix(".weight")):
+            total += shape[0] * (shape[1] + _FLOAT8_ROW_EXTRA_NUMBERS * float_bytes)
         else:
             total += math.prod(shape) * float_bytes
     return total

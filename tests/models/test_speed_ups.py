@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +15,11 @@ import pytest
 
 from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import ModelStep, RenderRequest
+from pipelines.core.rendering import Adapter, ModelStep, RenderRequest
 from pipelines.engines import factory
 from pipelines.models import loading_progress
 from pipelines.models.devices import Machine
-from pipelines.models.diffusion import loader, speed_ups
+from pipelines.models.diffusion import float8, loader, speed_ups
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.diffusion.speed_ups import ATTENTION_BACKENDS, parse_speed_ups, prepare_process
 from pipelines.models.families.flux2 import Flux2Family
@@ -29,6 +30,7 @@ from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_checkpoints import tiny_sdxl
 from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_wan
+from tests.models.test_lora import write_lora
 from ui.server import factory as server_factory
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
@@ -198,6 +200,47 @@ def test_files_that_several_threads_read_hold_the_same(
     assert "HF_ENABLE_PARALLEL_LOADING" not in os.environ
     prepare_process("parallel-loading")
     assert os.environ["HF_ENABLE_PARALLEL_LOADING"] == "1"
+
+
+def count_bytes(net: Any) -> int:
+    return sum(each.nbytes for each in (*net.parameters(), *net.buffers()))
+
+
+def test_weights_in_float8_take_a_quarter_of_float32_and_change_a_picture_a_little_with_a_lora_too(
+    rows: dict[str, ModelSpec], load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(float8, "require_device", lambda device: None)
+    plain, small = load("flux2"), load("flux2", "fp8")
+    before, after = count_bytes(plain.pipe.transformer), count_bytes(small.pipe.transformer)
+    assert 0.25 < after / before < 0.35
+    row = replace(rows["flux2"], options=parse_speed_ups("fp8"))
+    family = Flux2Family((row,))
+    assert family.estimate_bytes(rows["flux2"]) - family.estimate_bytes(row) == before - after
+    assert small.pipe.transformer.dtype == torch.float32, "pipelines compute in the type that the net says"
+    adapted = make_request("text", 1)
+    lora = write_lora(plain.pipe.transformer, tmp_path / "a", "transformer", 5)
+    with_lora = replace(adapted, adapters=(Adapter(str(lora), 1.0),))
+    bare = draw_pictures(small, adapted)
+    for render in (adapted, with_lora):
+        assert 1 <= largest_difference(plain, small, render) <= 24
+    assert are_identical(draw_pictures(small, adapted), bare), "a LoRA leaves nothing behind"
+    assert are_identical(draw_pictures(load("flux2", "fp8"), adapted), bare)
+
+
+def test_float8_is_refused_with_a_sentence_where_the_device_is_of_another_kind(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    with pytest.raises(ModelUnavailable, match=r"Ada, Hopper or newer, and not on a processor: leave it out"):
+        load("flux2", "fp8")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA A100")
+    for capability, is_taken in (((8, 0), False), ((8, 9), True), ((9, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        with nullcontext() if is_taken else pytest.raises(ModelUnavailable, match="not on NVIDIA A100"):
+            float8.require_device("cuda:0")
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "wan"])  # klein's blocks are traced in test_lora.py

@@ -23,6 +23,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint, latent_preview, loading_progress, pinned_memory
 from pipelines.models.devices import total_host_bytes
-from pipelines.models.diffusion import cpu_layers, speed_ups
+from pipelines.models.diffusion import cpu_layers, float8, speed_ups
 from pipelines.models.diffusion.pipeline import (
     LOADING_LOCK,
     DiffusionModel,
@@ -74,16 +75,19 @@ class CheckpointFamily:
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
         """Compute the bytes of the weights on the device from the file headers; downloads what is not here."""
-        mode = _text_encoder_mode(spec)
-        weights = dict(find_checkpoint(spec).weights)
+        mode, files = _text_encoder_mode(spec), find_checkpoint(spec)
+        weights = dict(files.weights)
         weights.pop("adapter", None)  # a fused LoRA takes no memory of its own
         for name in streamed_components(spec):
             weights.pop(name, None)
         return sum(
             checkpoint.compute_loaded_bytes(
-                files, _component_dtype(spec, name), int8=mode == "int8" and name == "text_encoder"
+                paths,
+                _component_dtype(spec, name),
+                int8=mode == "int8" and name == "text_encoder",
+                unless_float8=_float8_skipped_names(files.folder, name, spec),
             )
-            for name, files in weights.items()
+            for name, paths in weights.items()
         )
 
     def load(self, spec: ModelSpec, device: str) -> DiffusionModel:
@@ -91,6 +95,8 @@ class CheckpointFamily:
         import torch
 
         _check_package(spec)
+        if _is_float8(spec, "transformer"):
+            float8.require_device(device)
         if spec.host_bytes > (host := total_host_bytes()):
             raise ModelUnavailable(
                 f"Model {spec.id} keeps {spec.host_bytes / 1e9:.0f} GB in main memory; this machine has "
@@ -132,13 +138,17 @@ class CheckpointFamily:
         names = [name for name in files.weights if name in _COMPONENTS and name in wanted and name not in parts]
         for number, name in enumerate(names):
             loading_progress.report_part(number, len(names))
-            place = "cpu" if name in streamed_components(spec) else device
+            place = "cpu" if name in streamed_components(spec) or _is_float8(spec, name) else device
             arguments = loading_arguments(spec, place, _component_dtype(spec, name))
             parts[name] = _load_component(files.folder, name, spec, **arguments)
         with LOADING_LOCK:
             pipe = getattr(diffusers, kind).from_pretrained(files.folder, **parts)
         if "adapter" in files.parts:
             _fuse_lora(pipe, files.parts["adapter"])
+        if "transformer" in parts and _is_float8(spec, "transformer"):
+            float8.store_weights(pipe.transformer)
+            if "transformer" not in streamed_components(spec):
+                pipe.transformer.to(device)
         if "transformer" in streamed_components(spec):
             _stream_transformer(pipe, device)
         _replace_scheduler(pipe, options)
@@ -283,6 +293,19 @@ def _check_package(spec: ModelSpec) -> None:
 def _text_encoder_mode(spec: ModelSpec) -> str:
     """Return how the text encoder is loaded: `streamed`, `int8`, or empty for like the other components."""
     return dict(spec.options).get("text_encoder", "")
+
+
+def _is_float8(spec: ModelSpec, name: str) -> bool:
+    """Tell whether weights of the component `name` are stored in float8."""
+    return name == "transformer" and "fp8" in dict(spec.options)
+
+
+def _float8_skipped_names(folder: Path, name: str, spec: ModelSpec) -> re.Pattern[str] | None:
+    """Return what matches the layers of a component that are not stored in float8; None where none is."""
+    if not _is_float8(spec, name):
+        return None
+    library, class_name = checkpoint.find_component_class(folder, name)
+    return float8.find_skipped_names(getattr(importlib.import_module(library), class_name))
 
 
 def _load_streamed_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:

@@ -5,6 +5,7 @@
 - `step-cache`: of models that take 16 steps or more, a step whose first block changes little reuses what the others
   gave in the step before (First Block Cache); a step is then cheaper, and the picture another
 - `tf32`: products of float32 matrices on an NVIDIA GPU round their factors to 10 bits
+- `fp8`: a transformer's weights are kept in float8, on NVIDIA GPUs of the kinds Ada and Hopper (see `float8`)
 - `parallel-loading`: the files of a component are read by several threads
 - `attention=NAME`: attention by another library, which must be installed
 
@@ -22,7 +23,7 @@ from pipelines.core.errors import ModelUnavailable
 
 log = logging.getLogger("designerbox")
 
-NAMES = ("channels-last", "step-cache", "tf32", "parallel-loading")
+NAMES = ("channels-last", "step-cache", "tf32", "parallel-loading", "fp8")
 # Of those that diffusers knows, the ones that run what is installed: others fetch code from the hub.
 ATTENTION_BACKENDS = (
     "native", "_native_cudnn", "_native_efficient", "_native_flash", "_native_math", "flash", "_flash_3", "sage",
