@@ -40,6 +40,7 @@ TITLES = {
     "firered-image-edit": "FireRed-Image-Edit 1.1",
     "longcat-image-edit-turbo": "LongCat-Image-Edit-Turbo",
     "joyai-image-edit": "JoyAI-Image-Edit",
+    "qwen-image-2.1": "Qwen-Image 2.1",
     "krea-2-turbo": "Krea 2 Turbo",
     "wan-2.2-ti2v-5b": "Wan 2.2 TI2V 5B",
     "sd15-lcm": "Stable Diffusion 1.5 with LCM",
@@ -57,6 +58,8 @@ NOTES = {
     "joyai-image-edit": "It turns objects: Product asks for an invented side in the words that its authors give for "
     "that. It reads one picture and no LoRA, and takes forty steps with guidance, so it is slow. Its commit is not "
     "known: a machine stays with the first that it fetches.",
+    "qwen-image-2.1": "It draws from words at up to four megapixels and edits at one, with several pictures, in forty "
+    "steps. Its autoencoder knows transparency, which is composited on white here.",
     "krea-2-turbo": "The repository is gated: accept its terms there and set `HF_TOKEN`. Its licence asks whoever "
     "serves it for content filters; the studio's cannot be switched off.",
     "wan-2.2-ti2v-5b": "It draws films of 3 to 5 seconds, 24 pictures a second, that begin with a photo; every picture "
@@ -79,9 +82,10 @@ NOT_OFFERED = (
     "- **FASHN VTON 1.5** (Apache-2.0, dressing a person in a garment's photo): no library that is installed has its "
     "class, it is fed by a parser of people whose weights have a licence of their own, and nobody could run it here.",
     "- **FLUX 3 Image Klein**: diffusers 0.42 has it as modular blocks only, which are called in another way than "
-    "pipelines; its outputs are commercial below a revenue and with conditions.",
-    "- **Qwen-Image 2.1** (not commercial): diffusers has its pipeline; no row was written for it.",
-    "- **DreamLite**: its licence was not read, and its pipeline calls nothing after a step.",
+    "pipelines and report no steps; its authors ask for a second model, of 9 billion weights, that rewrites the words; "
+    "the repository is gated, and outputs are commercial below US$ 5 million of revenue and with conditions only.",
+    "- **DreamLite**: diffusers has its pipelines, but the licence of its weights was found on no page that could be "
+    "read.",
     "- **FLUX.2 klein in fp8**, as its authors publish it: one file in the layout of another program.",
     "",
 )

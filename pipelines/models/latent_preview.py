@@ -117,6 +117,8 @@ def fit_vae_factors(vae: Any) -> ColourFactors:
         vae = copy.deepcopy(vae).float()
     images = make_pink_noise(8, 128)
     pixels = (torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1).to(vae.device, vae.dtype)
+    if vae.config.get("in_channels") == 4:  # with an opacity
+        pixels = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=1)
     # An autoencoder for video takes a picture as one frame.
     video = hasattr(vae, "temperal_downsample")
     with torch.no_grad():

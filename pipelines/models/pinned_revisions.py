@@ -25,6 +25,7 @@ PINS: Mapping[str, str] = {
     "FireRedTeam/FireRed-Image-Edit-1.1": FIRST_SEEN,
     "meituan-longcat/LongCat-Image-Edit-Turbo": "6a7262de5549f0bf0ec54c08ef7d283ef41f3214",
     "Qwen/Qwen-Image-Edit-2511": "6f3ccc0b56e431dc6a0c2b2039706d7d26f22cb9",
+    "Qwen/Qwen-Image-2.1": "d26bb61231c349cf6b7896fa83353113880e1ba3",
     "lightx2v/Qwen-Image-Edit-2511-Lightning": "d74eba145674fd7e31b949324e148e21e7118abd",
     "Wan-AI/Wan2.2-TI2V-5B-Diffusers": "b8fff7315c768468a5333511427288870b2e9635",
     "jdopensource/JoyAI-Image-Edit-Diffusers": FIRST_SEEN,

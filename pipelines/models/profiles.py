@@ -38,6 +38,7 @@ QUALITY = Profile("quality", {**KLEIN.specs, "edit": "qwen-image-edit"}, "Qwen-I
 FIRERED = Profile("firered", {**KLEIN.specs, "edit": "firered-image-edit"}, "FireRed-Image-Edit and FLUX.2 klein")
 LONGCAT = Profile("longcat", {**KLEIN.specs, "edit": "longcat-image-edit-turbo"}, "LongCat-Image-Edit and FLUX.2 klein")
 JOYAI = Profile("joyai", {**KLEIN.specs, "edit": "joyai-image-edit"}, "JoyAI-Image-Edit and FLUX.2 klein")
+QWEN_21 = Profile("qwen-2.1", _one_model_for("qwen-image-2.1", "text", "edit"), "Qwen-Image 2.1")
 KREA = Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo")
 WAN = Profile("wan", {**KLEIN.specs, "video": "wan-2.2-ti2v-5b"}, "Wan 2.2 and FLUX.2 klein")
 LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
@@ -54,6 +55,7 @@ PROFILES = (
     FIRERED,
     LONGCAT,
     JOYAI,
+    QWEN_21,
     KREA,
     WAN,
     LIGHT,

@@ -33,12 +33,13 @@ from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.core.thread_waiting import limit_spinning
 from pipelines.models.devices import create_memory_gauge, detect_machine
 from pipelines.models.diffusion.pipeline import DiffusionModel
-from pipelines.models.families import FAMILIES
+from pipelines.models.families import FAMILIES, qwen_image_21
 from pipelines.models.families.control_nets import ControlNet
 from pipelines.models.families.joyimage import JOYIMAGE, JoyImageModel
 from pipelines.models.families.krea import KREA, KreaModel
 from pipelines.models.families.longcat import LONGCAT, LongCatModel
 from pipelines.models.families.qwen_image import QWEN_EDIT, QwenModel
+from pipelines.models.families.qwen_image_21 import QWEN_21, Qwen21Model
 from pipelines.models.families.stable_diffusion import SD15_LCM, StableDiffusionModel
 from pipelines.models.families.wan import WAN, WanModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
@@ -55,6 +56,7 @@ CASES = {
     "qwen": (QWEN_EDIT, QwenModel, sizes.QWEN),
     "longcat": (LONGCAT, LongCatModel, sizes.LONGCAT),
     "joyai": (JOYIMAGE, JoyImageModel, sizes.JOYIMAGE),
+    "qwen-2.1": (QWEN_21, Qwen21Model, sizes.QWEN_21),
     "krea": (KREA, KreaModel, sizes.KREA),
     "wan": (WAN, WanModel, sizes.WAN),
 }
@@ -284,6 +286,7 @@ def _edits_are_drawn_at(side: int) -> Iterator[None]:
 
     before, sides_of = (qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE), longcat.calculate_dimensions
     qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = side * side, min(before[1], side * side)
+    edit_side, qwen_image_21.EDIT_SIDE_PX = qwen_image_21.EDIT_SIDE_PX, side
     buckets, image_processor.BUCKETS[1024] = image_processor.BUCKETS[1024], [(side, side)]
     longcat.calculate_dimensions = lambda area, ratio: sides_of(side * side, ratio)
     try:
@@ -292,6 +295,7 @@ def _edits_are_drawn_at(side: int) -> Iterator[None]:
         qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = before
         longcat.calculate_dimensions = sides_of
         image_processor.BUCKETS[1024] = buckets
+        qwen_image_21.EDIT_SIDE_PX = edit_side
 
 
 def _processor_name() -> str:

@@ -19,6 +19,7 @@ from tests.models.support.tiny_checkpoints import byte_tokenizer
 from tests.models.support.tiny_flow_checkpoints import (
     SPECIAL,
     qwen3_processor,
+    qwen21_processor,
     qwen_byte_tokenizer,
     qwen_processor,
     t5_letter_tokenizer,
@@ -434,4 +435,13 @@ JOYIMAGE = Architecture(
         "text_encoder": make_qwen3_vl_8b,
     },
     {"tokenizer": qwen_byte_tokenizer, "processor": qwen3_processor, "scheduler": make_fixed_flow_scheduler},
+)
+QWEN_21 = Architecture(
+    "QwenImage21Pipeline",
+    {
+        "transformer": lambda: _diffusers_class("QwenImage21Transformer2DModel")(),
+        "vae": lambda: _diffusers_class("AutoencoderKLQwenImage21")(),
+        "text_encoder": make_qwen3_vl_8b,
+    },
+    {"processor": qwen21_processor, "scheduler": make_flow_scheduler},
 )

@@ -37,7 +37,8 @@ KINDS: Mapping[str, tuple[sizes.Architecture, Callable[[Path], Path]]] = {
     "sdxl": (sizes.SDXL, tiny_checkpoints.tiny_sdxl),
     "klein": (sizes.KLEIN, tiny_flow_checkpoints.tiny_klein),
     "z-image-": (sizes.Z_IMAGE, tiny_flow_checkpoints.tiny_z_image),
-    "qwen-": (sizes.QWEN, tiny_flow_checkpoints.tiny_qwen_edit),
+    "qwen-image-edit": (sizes.QWEN, tiny_flow_checkpoints.tiny_qwen_edit),
+    "qwen-image-2.1": (sizes.QWEN_21, tiny_flow_checkpoints.tiny_qwen_21),
     "firered-": (sizes.QWEN, tiny_flow_checkpoints.tiny_qwen_edit),
     "longcat-": (sizes.LONGCAT, tiny_flow_checkpoints.tiny_longcat),
     "joyai-": (sizes.JOYIMAGE, tiny_flow_checkpoints.tiny_joyimage),
@@ -108,6 +109,7 @@ def test_a_row_has_the_bytes_of_its_architecture(row: ModelSpec) -> None:
     whole = sum(map(count_bytes, [*makes.values(), encoder])) + whole_vae
     lies_in_float32 = row.family in ("z_image", "wan")
     sent = whole + count_bytes(makes["transformer"]) if lies_in_float32 else whole
+    sent += count_bytes(makes["vae"]) if row.family == "qwen_image_21" else 0
     assert download_bytes(row) == pytest.approx(sent, rel=0.001)
 
 

@@ -49,6 +49,7 @@ FETCHED = (
     "qwen_image",
     "longcat",
     "joyimage",
+    "qwen_image_21",
     "krea",
     "wan",
     "control_net",

@@ -333,6 +333,7 @@ DIFFUSION_FAMILIES = (
     "qwen_image",
     "longcat",
     "joyimage",
+    "qwen_image_21",
     "krea",
     "wan",
     "control_net",

@@ -1,9 +1,9 @@
 """Captions by rule: writes what a form says in the way that each family of models was trained on.
 
-FLUX.2 and Krea 2 were trained on prose whose first words weigh most (Wan gets the same), Z-Image on long descriptions
-part by part, the edit models on instructions that say what changes and what stays, and Stable Diffusion's CLIP reads 75
-tokens, so that it gets key words, the important ones first. Nothing is added that the form does not say, and a part is
-left out where the user's own words speak of it.
+FLUX.2 and Krea 2 were trained on prose whose first words weigh most (Wan and Qwen-Image 2.1 get the same), Z-Image on
+long descriptions part by part, the edit models on instructions that say what changes and what stays, and Stable
+Diffusion's CLIP reads 75 tokens, so that it gets key words, the important ones first. Nothing is added that the form
+does not say, and a part is left out where the user's own words speak of it.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ _STYLES: Mapping[str, Callable[[Caption], str]] = {
     "z_image": _write_parts,
     "stable_diffusion": _write_key_words,
     "qwen_image": _write_instruction,
+    "qwen_image_21": _write_prose,
     "longcat": _write_instruction,
     "joyimage": _write_spatial_instruction,
     "wan": _write_prose,

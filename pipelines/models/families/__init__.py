@@ -12,6 +12,7 @@ from pipelines.models.families.krea import KREA_FAMILY
 from pipelines.models.families.longcat import LONGCAT_FAMILY
 from pipelines.models.families.mini import model as mini_model
 from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
+from pipelines.models.families.qwen_image_21 import QWEN_21_FAMILY
 from pipelines.models.families.scenes import model as scene_model
 from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION_FAMILY
 from pipelines.models.families.text_reader import TEXT_READER_FAMILY
@@ -27,6 +28,7 @@ FAMILIES: tuple[ModelFamily, ...] = (
     FLUX2_FAMILY,
     Z_IMAGE_FAMILY,
     QWEN_IMAGE_FAMILY,
+    QWEN_21_FAMILY,
     LONGCAT_FAMILY,
     JOYIMAGE_FAMILY,
     KREA_FAMILY,

@@ -27,6 +27,7 @@ from pipelines.models.families import (
     krea,
     longcat,
     qwen_image,
+    qwen_image_21,
     stable_diffusion,
     wan,
     z_image,
@@ -37,6 +38,7 @@ from pipelines.models.families.joyimage import JoyImageFamily
 from pipelines.models.families.krea import KreaFamily
 from pipelines.models.families.longcat import LongCatFamily
 from pipelines.models.families.qwen_image import QwenImageFamily
+from pipelines.models.families.qwen_image_21 import Qwen21Family
 from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionFamily
 from pipelines.models.families.wan import WanFamily
 from pipelines.models.families.z_image import ZImageFamily
@@ -51,6 +53,7 @@ from tests.models.support.tiny_flow_checkpoints import (
     tiny_klein,
     tiny_krea,
     tiny_longcat,
+    tiny_qwen_21,
     tiny_qwen_edit,
     tiny_wan,
     tiny_z_control,
@@ -80,6 +83,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "qwen_image": qwen_image.VERBS,
     "longcat": longcat.VERBS,
     "joyimage": joyimage.VERBS,
+    "qwen_image_21": qwen_image_21.VERBS,
     "krea": krea.VERBS,
     "wan": wan.VERBS,
 }
@@ -138,6 +142,7 @@ def make_tiny_families(root: Path) -> list[Any]:
         (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), "", 1.0),
         (LongCatFamily, "longcat", tiny_longcat(root / "longcat"), "", 1.0),
         (JoyImageFamily, "joyimage", tiny_joyimage(root / "joyimage"), "", 3.0),
+        (Qwen21Family, "qwen_image_21", tiny_qwen_21(root / "qwen21"), "", 1.0),
         (KreaFamily, "krea", tiny_krea(root / "krea"), "", 0.0),
         (WanFamily, "wan", tiny_wan(root / "wan"), "", 3.0),
     )
@@ -161,6 +166,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     small.setattr(cat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
+    small.setattr(qwen_image_21, "EDIT_SIDE_PX", 128)
     small.setitem(image_processor.BUCKETS, 1024, [(128, 128), (160, 128)])
     small.setattr(motion, "DRAWN_FPS", 2.0)  # nine pictures in place of 73
     with TinyFamilies(tmp_path_factory.mktemp("families")) as studio:

@@ -300,7 +300,6 @@ def tiny_joyimage(folder: Path) -> Path:
     from diffusers.models.transformers.transformer_joyimage import JoyImageEditTransformer3DModel
     from diffusers.pipelines.joyimage.pipeline_joyimage_edit import JoyImageEditPipeline
     from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
-    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     torch.manual_seed(0)
     vae = _untyped(AutoencoderKLWan)(
@@ -322,21 +321,50 @@ def tiny_joyimage(folder: Path) -> Path:
         theta=10000,
     )
     _randomise_zeros(transformer)
-    names = {name: 256 + number for number, name in enumerate(SPECIAL)}
-    config = Qwen3VLConfig(
-        text_config=_TINY_QWEN3_VL_TEXT,
-        vision_config=_TINY_QWEN3_VL_VISION,
-        image_token_id=names["<|image_pad|>"],
-        video_token_id=names["<|video_pad|>"],
-        vision_start_token_id=names["<|vision_start|>"],
-        vision_end_token_id=names["<|vision_end|>"],
-    )
     pipe = _untyped(JoyImageEditPipeline)(
         scheduler=_untyped(FlowMatchEulerDiscreteScheduler)(shift=3.0),
         vae=vae,
-        text_encoder=Qwen3VLForConditionalGeneration(config).eval(),
+        text_encoder=_tiny_qwen3_vl_reader(),
         tokenizer=qwen_byte_tokenizer(),
         processor=qwen3_processor(),
+        transformer=transformer,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def tiny_qwen_21(folder: Path) -> Path:
+    """A `QwenImage21Pipeline`, whose autoencoder has an opacity and covers 16 pixels with a latent."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl_qwenimage21 import AutoencoderKLQwenImage21
+    from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21Transformer2DModel
+    from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import QwenImage21Pipeline
+
+    torch.manual_seed(0)
+    vae = _untyped(AutoencoderKLQwenImage21)(
+        base_dim=4,
+        decoder_base_dim=6,
+        z_dim=8,
+        dim_mult=[1, 1, 2, 2, 2],
+        num_res_blocks=1,
+        latents_mean=[0.1 * n - 0.4 for n in range(8)],
+        latents_std=[0.6 + 0.1 * n for n in range(8)],
+    )
+    transformer = _untyped(QwenImage21Transformer2DModel)(
+        in_channels=8,
+        out_channels=8,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        context_in_dim=16,
+        axes_dims_rope=(4, 6, 6),
+    )
+    _randomise_zeros(transformer)
+    pipe = _untyped(QwenImage21Pipeline)(
+        scheduler=_tiny_scheduler(),
+        vae=vae,
+        text_encoder=_tiny_qwen3_vl_reader(),
+        processor=qwen21_processor(),
         transformer=transformer,
     )
     pipe.save_pretrained(folder)
@@ -433,6 +461,21 @@ def _tiny_qwen3_vl() -> Any:
     return Qwen3VLModel(Qwen3VLConfig(text_config=_TINY_QWEN3_VL_TEXT, vision_config=_TINY_QWEN3_VL_VISION)).eval()
 
 
+def _tiny_qwen3_vl_reader() -> Any:
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    names = {name: 256 + number for number, name in enumerate(SPECIAL)}
+    config = Qwen3VLConfig(
+        text_config=_TINY_QWEN3_VL_TEXT,
+        vision_config=_TINY_QWEN3_VL_VISION,
+        image_token_id=names["<|image_pad|>"],
+        video_token_id=names["<|video_pad|>"],
+        vision_start_token_id=names["<|vision_start|>"],
+        vision_end_token_id=names["<|vision_end|>"],
+    )
+    return Qwen3VLForConditionalGeneration(config).eval()
+
+
 def _tiny_qwen_vl() -> Any:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
@@ -488,6 +531,16 @@ def qwen3_processor() -> Any:
         tokenizer=qwen_byte_tokenizer(),
         video_processor=Qwen3VLVideoProcessor(),
     )
+
+
+def qwen21_processor() -> Any:
+    """The same with a chat template, which Qwen-Image 2.1's pipeline reads."""
+    processor = qwen3_processor()
+    processor.chat_template = (
+        "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content[0].text + "
+        "'<|im_end|>\\n' }}{%- endfor %}"
+    )
+    return processor
 
 
 def _randomise_zeros(net: Any) -> None:
