@@ -17,6 +17,7 @@ from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
 from pipelines.models.devices import detect_machine
+from pipelines.models.families.fashn.model import DWPOSE_FAMILY
 from pipelines.models.families.hub_nets import FILL_NETS, GENERAL, LAMA, LITE, MIGAN, PORTRAIT, SAM2, VITMATTE
 from pipelines.models.hub import DownloadManager, DownloadProgress
 from pipelines.models.lora import LoraLibrary
@@ -422,6 +423,7 @@ def list_hub_models(profile: Profile) -> tuple[ModelSpec, ...]:
     """List a profile's models on the hub; for the verb `control` also its ControlNet and the nets for the maps."""
     specs = [*profile_models(profile), *profile_control_nets(profile)]
     specs += control_annotators.ANNOTATORS.specs if "control" in profile.specs else ()
+    specs += DWPOSE_FAMILY.specs if "tryon" in profile.specs else ()
     return tuple(each for each in specs if each.repo)
 
 

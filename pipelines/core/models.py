@@ -24,7 +24,7 @@ class ModelSpec:
     that only the family reads, such as an adapter's repository. `control_net` is the id of the spec of its ControlNet,
     which is loaded beside it for `control` alone. `revenue_cap` says in words up to what its pictures may be used
     commercially; empty where there is no such bound. `host_bytes` stay in main memory. `download_bytes` come from the
-    hub, where they differ from `bytes + host_bytes`.
+    hub, where they differ from `bytes + host_bytes`. `reads_one_picture`: an edit sees no other one beside it.
     """
 
     id: str
@@ -43,6 +43,7 @@ class ModelSpec:
     bytes: int = 0
     min_vram: int = 0
     host_bytes: int = 0
+    reads_one_picture: bool = False
     download_bytes: int = 0
 
     @property

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
-Verb = Literal["backdrop", "text", "edit", "image", "inpaint", "control", "video"]
+Verb = Literal["backdrop", "text", "edit", "image", "inpaint", "control", "video", "tryon"]
 
 FieldKind = Literal[
     "prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag", "points", "box"
@@ -107,9 +107,17 @@ def prompt_field(
     return _build_field("prompt", label, help, "", advanced, needs, needs_any, extra, {"max_length": max_length})
 
 
-def picture_field(label: str, help: str, *, required: bool = False, advanced: bool = False) -> Any:
+def picture_field(
+    label: str,
+    help: str,
+    *,
+    required: bool = False,
+    advanced: bool = False,
+    needs: tuple[Verb, ...] = (),
+    needs_any: bool = False,
+) -> Any:
     """Declare one file id; `str` when required (`...`), else `str | None`."""
-    return _build_field("picture", label, help, ... if required else None, advanced=advanced)
+    return _build_field("picture", label, help, ... if required else None, advanced, needs, needs_any)
 
 
 def pictures_field(label: str, help: str, *, max_count: int, min_count: int = 1, advanced: bool = False) -> Any:

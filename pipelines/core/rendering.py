@@ -95,7 +95,8 @@ class Caption:
 class RenderRequest:
     """One call of a model. `seeds` has one entry for each picture, or clip; `size` is (width, height).
 
-    `frame_count` is the number of pictures in a clip that `video` draws; `images[0]` is the first of them.
+    `frame_count` is the number of pictures in a clip that `video` draws; `images[0]` is the first of them. `tryon`
+    dresses the person of `images[0]`, whose pose `control` shows, in the garment of `images[1]`, of `garment_kind`.
 
     `caption` says the same as `prompt` part by part, for models that are given long descriptions; `model_words`, where
     they are not empty, are given to such a model instead.
@@ -124,6 +125,7 @@ class RenderRequest:
     caption: Caption | None = None
     model_words: str = ""
     frame_count: int = 1
+    garment_kind: Literal["", "tops", "bottoms", "one-piece"] = ""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,10 @@ class ToolContext(Protocol):
         """Say whether the profile has a model for `verb`."""
         ...
 
+    def reads_several_pictures(self, verb: Verb) -> bool:
+        """Say whether the profile's model for `verb` sees other pictures beside the first one."""
+        ...
+
     def borrow_model(self, spec_id: str) -> AbstractContextManager[Any]:
         """Borrow any model of the cache: matting, face detection, upscaling."""
         ...

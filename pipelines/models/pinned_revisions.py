@@ -29,6 +29,7 @@ PINS: Mapping[str, str] = {
     "lightx2v/Qwen-Image-Edit-2511-Lightning": "d74eba145674fd7e31b949324e148e21e7118abd",
     "Wan-AI/Wan2.2-TI2V-5B-Diffusers": "b8fff7315c768468a5333511427288870b2e9635",
     "jdopensource/JoyAI-Image-Edit-Diffusers": FIRST_SEEN,
+    "fashn-ai/fashn-vton-1.5": "7720683168567eb5a2a4c67f15116c6e29c83ded",
     "krea/Krea-2-Turbo": "98e0fe118d17c9e3547fbb2e25acdbae2cadf7c7",
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
     "latent-consistency/lcm-lora-sdv1-5": "cf2fced511dbe7e26c8d1d397e728fbab875db4b",
@@ -44,6 +45,7 @@ PINS: Mapping[str, str] = {
     "onnx-community/BiRefNet-ONNX": "534d3c82d3bb8b2f0867db6dfbc3a525b8e42f67",
     "onnx-community/BiRefNet_lite-ONNX": "de15b22ba131738a16dff04aab8bdf8dc32e3ac1",
     "onnx-community/BiRefNet-portrait-ONNX": "dd7167f6a8b54ff7efc29a4c988938d79866464f",
+    "yzd-v/DWPose": "1a7144101628d69ee7a3768d1ee3a094070dc388",
     "hustvl/vitmatte-small-composition-1k": "6a58ad7646403c1df626fbd746900aec7361ea1d",
     "facebook/sam2.1-hiera-tiny": "de431c4043854a71d8101e17995dfe596bf101a5",
     "Carve/LaMa-ONNX": "c3c0c9e468934d62e79c329e35d82dd09ff8c444",
@@ -65,6 +67,7 @@ FILE_SHA256: Mapping[tuple[str, str], str] = {
         "1ba1c8ff5a7bbfadc8d8d13fb11d7be793f91f23d9d466549e37a854f6668f99"
     ),
     ("Carve/LaMa-ONNX", "lama_fp32.onnx"): "1faef5301d78db7dda502fe59966957ec4b79dd64e16f03ed96913c7a4eb68d6",
+    ("yzd-v/DWPose", "dw-ll_ucoco_384.onnx"): "724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
     ("andraniksargsyan/migan", "migan_pipeline_v2.onnx"): (
         "6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b"
     ),

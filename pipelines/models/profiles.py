@@ -41,6 +41,7 @@ JOYAI = Profile("joyai", {**KLEIN.specs, "edit": "joyai-image-edit"}, "JoyAI-Ima
 QWEN_21 = Profile("qwen-2.1", _one_model_for("qwen-image-2.1", "text", "edit"), "Qwen-Image 2.1")
 KREA = Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo")
 WAN = Profile("wan", {**KLEIN.specs, "video": "wan-2.2-ti2v-5b"}, "Wan 2.2 and FLUX.2 klein")
+FASHN = Profile("fashn", {**KLEIN.specs, "tryon": "fashn-vton-1.5"}, "FASHN VTON and FLUX.2 klein")
 LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
 
 PROFILES = (
@@ -58,6 +59,7 @@ PROFILES = (
     QWEN_21,
     KREA,
     WAN,
+    FASHN,
     LIGHT,
 )
 

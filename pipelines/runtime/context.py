@@ -377,6 +377,11 @@ class JobContext:
         """Whether the profile serves `verb`."""
         return verb in self.job.specs
 
+    def reads_several_pictures(self, verb: Verb) -> bool:
+        """Whether the profile's model for `verb` sees other pictures beside the first one."""
+        row, _ = self.resources.cache.resolve_spec(self.job.specs[verb])
+        return not row.reads_one_picture
+
     def spec_for_role(self, role: str) -> str:
         """The id of the spec that was chosen for `role` when the job was made, else `role` itself."""
         return self.job.specs.get(role, role)
@@ -416,7 +421,7 @@ class JobContext:
         )
         asked, render = render.size, _limit_drawn_size(render)
         drawn = _enlarge_drawn(self._draw_fn(spec_id, render, on_step, on_start), asked)
-        keeps_places = render.verb == "edit" and render.images and not render.recomposes
+        keeps_places = render.verb in ("edit", "tryon") and render.images and not render.recomposes
         images = self._align_edits(render, drawn) if keeps_places else drawn
         # Recorded here and not by the tools, so that none can leave out that memory ran short or a picture had slid.
         scenery: set[Scenery] = {drawn.scenery} if drawn.scenery else set()

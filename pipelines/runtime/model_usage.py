@@ -55,5 +55,5 @@ class ModelUsage:
     @property
     def is_generative(self) -> bool:
         """Whether a model was used that invents what it draws; the built-in scenes and the small nets do not."""
-        generative_verbs = ("text", "edit", "image", "inpaint", "control", "video")
+        generative_verbs = ("text", "edit", "image", "inpaint", "control", "video", "tryon")
         return any(verb in spec.verbs for spec in self.models.values() for verb in generative_verbs)

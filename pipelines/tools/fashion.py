@@ -10,12 +10,13 @@ import numpy as np
 
 from pipelines.codecs.containers import encode_pdf
 from pipelines.compositing.compose import composite_subject
+from pipelines.compositing.head_restoration import move_face
 from pipelines.compositing.light_estimation import estimate_key_side, with_photo_constraints
 from pipelines.compositing.shadows import Shadow
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import Subject, choice_field, number_field, prompt_field, seed_field
+from pipelines.core.params import Subject, choice_field, number_field, picture_field, prompt_field, seed_field
 from pipelines.core.rendering import FONTS, Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
@@ -26,6 +27,15 @@ from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_an
 from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.dressing import (
+    DRESSED_PROMPT,
+    GARMENT_LABELS,
+    Garment,
+    GarmentKind,
+    dress_person,
+    lay_on_grey,
+    open_garment,
+)
 from pipelines.tools.shared.model_casting import POSES, choose_cast, draw_pose_map
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
@@ -36,8 +46,6 @@ RatioId = Literal["4:5", "2:3", "1:1", "9:16"]
 PoseId = Literal["varied", "standing", "walking", "hand-on-hip", "arms-crossed", "turned", "seated"]
 RgbOffset = tuple[float, float, float]
 _NO_OFFSET: RgbOffset = (0.0, 0.0, 0.0)
-DRESSED_PROMPT = "An adult, fully clothed."  # added to every prompt that draws a person
-_GARMENT_GREY = 236
 NO_PERSON_MESSAGE = (
     "No person was found in this photo. For clothes by themselves, or somebody seen from behind, point at them, or "
     "choose the look Flat Lay."
@@ -117,6 +125,23 @@ class Fashion(Subject):
         advanced=True,
         labels={"rgb": "RGB", "cmyk": "CMYK"},
     )
+    garment_photo: str | None = picture_field(
+        "Garment to wear",
+        "A photo of it by itself, lying flat or on a hanger: a model draws it on the person; face and hair are laid "
+        "back.",
+        advanced=True,
+        needs=("tryon", "edit"),
+        needs_any=True,
+    )
+    garment_kind: GarmentKind = choice_field(
+        "Kind of garment",
+        "What it takes the place of.",
+        "tops",
+        labels=GARMENT_LABELS,
+        advanced=True,
+        needs=("tryon", "edit"),
+        needs_any=True,
+    )
     models: int = number_field(
         "On models",
         "So many drawn people wear it; 0: the photo as it is. Who they are is stated on the result, and "
@@ -168,12 +193,13 @@ class Fashion(Subject):
 
 @dataclass(frozen=True)
 class SourcePhoto:
-    """What every look has in common."""
+    """What every look has in common. `garment` is the one that its person is to wear."""
 
     photo: Image
     cutout: Cutout
     faces: tuple[Face, ...]
     light_side: Side
+    garment: Garment | None = None
 
 
 def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
@@ -185,30 +211,47 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if not faces and not is_chosen and not params.models:
         raise BadInput(NO_PERSON_MESSAGE, code="no_face", param="photo")
     emit("Cutting out", 1, 1)
+    if params.garment_photo is not None:
+        _check_who_wears_it(params, faces)
     if params.models and not context.draft:
         return _draw_worn_by_people(params, cutout, context, emit)
-    source = SourcePhoto(photo, cutout, faces, estimate_key_side(photo, faces[0]) if faces else "none")
-    images, placed, scene_notices = _draw_look(params, source, context, emit)
+    garment = None
+    if params.garment_photo is not None and not context.draft:
+        garment = open_garment(context, params.garment_photo, params.garment_kind, emit)
+    source = SourcePhoto(photo, cutout, faces, estimate_key_side(photo, faces[0]) if faces else "none", garment)
+    images, placed, look_notices = _draw_look(params, source, context, emit)
     return ToolOutput(
         images=images,
         source=placed,
         assets=(FONTS,) if params.title else (),
-        alphas=(placed.alpha,),
+        alphas=(placed.alpha,) if garment is None else (),
         notices=(
             *cutout.notices,
             *count_people(faces, params.pick),
             *placed.frame.notices,
-            *scene_notices,
+            *look_notices,
         ),
         exact=False,
         extras=_make_pdf(params, images, source, context, emit),
     )
 
 
+def _check_who_wears_it(params: Fashion, faces: tuple[Face, ...]) -> None:
+    """Refuse a garment that nobody of the photo could wear."""
+    if params.models:
+        raise BadInput(
+            "'On models' draws people who wear what is in your photo; 'Garment to wear' dresses the person of your "
+            "photo. Choose one of them.",
+            param="models",
+        )
+    if not faces and not params.is_pointed and params.matte is None:
+        raise BadInput(NO_PERSON_MESSAGE, code="no_face", param="photo")
+
+
 def _draw_look(
     params: Fashion, source: SourcePhoto, context: ToolContext, emit: ProgressCallback
 ) -> tuple[tuple[Image, ...], PlacedSubject, tuple[str, ...]]:
-    """Draw one look: its pictures, the placed subject, and the notices of its scenes."""
+    """Draw one look: its pictures, the placed subject, and the notices of its scenes and of what its person wears."""
     alpha, is_person = source.cutout.alpha, bool(source.faces)
     season = SEASONS[params.preset]
     side = form_fields.DRAFT_SIDE_PX if context.draft else params.size
@@ -224,15 +267,24 @@ def _draw_look(
 
     shadow = _choose_shadow(alpha, is_flat_lay=is_flat_lay, is_person=is_person)
     images: list[Image] = []
+    notices = list(scenes.notices)
     for n, plate in enumerate(scenes.images):
         if season.green_rotation_degrees and not params.background:
             plate = rotate_greens(plate, season.green_rotation_degrees)
         image = composite_subject(placed, plate, seed=context.seed + n, key_side=source.light_side, shadow=shadow)
+        if source.garment is not None:
+            face = move_face(source.faces[params.pick], frame.matrix) if params.pick < len(source.faces) else None
+            seed = context.seed + n
+            dressed = dress_person(context, source.garment, image, placed.alpha, face, seed, emit)
+            image = dressed.images[0]
+            notices += dressed.notices
         image = apply_grade(image, season.grade, params.grading / 100)
         _draw_title(image, params, season, placed.alpha)
         images.append(image)
         emit("Composing", n + 1, len(scenes.images), image)
-    return tuple(images), placed, scenes.notices
+    if source.garment is not None and params.grading:
+        notices.append("The comparison of skin includes the look's grading.")
+    return tuple(images), placed, tuple(dict.fromkeys(notices))
 
 
 def _make_pdf(
@@ -267,7 +319,7 @@ def _draw_worn_by_people(params: Fashion, cutout: Cutout, context: ToolContext, 
     season, size = SEASONS[params.preset], size_for_ratio(form_fields.ASPECT_RATIOS[params.ratio], params.size)
     people = [person.words for person in choose_cast(params.models, context.seed)]
     people = [params.who] * params.models if params.who else people
-    garment = _garment_on_grey(cutout)
+    garment = lay_on_grey(cutout)
     images: list[Image] = []
     for n, person in enumerate(people):
         drawn = context.draw(_model_render(params, context, season, size, person, n, garment), emit)
@@ -301,12 +353,6 @@ def _model_render(
         return RenderRequest("edit", words, size, seeds, images=(garment,), recomposes=True)
     words += f" Wearing {params.garment}."
     return RenderRequest("control", words, size, seeds, control=draw_pose_map(pose, size), control_kind="pose")
-
-
-def _garment_on_grey(cutout: Cutout) -> Image:
-    """Composite the garment on light grey, so that the model draws nothing of the photo's room."""
-    alpha = cutout.alpha[..., None]
-    return np.asarray(cutout.colour * alpha + _GARMENT_GREY * (1 - alpha) + 0.5, np.uint8)
 
 
 def _choose_shadow(alpha: Alpha, *, is_flat_lay: bool, is_person: bool) -> Shadow | None:
@@ -401,12 +447,12 @@ def _write_legible(image: Image, text: TextBlock, box: Box) -> None:
 TOOL = Tool(
     id="fashion",
     title="Fashion Photos",
-    summary="Your photo in a season's light, graded and laid out. It dresses nobody: the clothes are the photo's.",
+    summary="Your photo in a season's light, graded and laid out. It dresses nobody without a GPU model.",
     params=Fashion,
     run=run,
     strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout", "PDF"),
     limits=("Without a GPU model it dresses nobody: the clothes are the photo's",),
-    model_strengths=(("Model variety", "edit"), ("Poses", "control")),
+    model_strengths=(("Model variety", "edit"), ("Poses", "control"), ("Dresses people", "tryon")),
     person=True,
     examples=("astronaut", "hopper"),
     caption=_scene_caption,

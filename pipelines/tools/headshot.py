@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_layers
 from pipelines.compositing.compose import composite_subject, relight_subject
-from pipelines.compositing.head_restoration import find_head_alpha, move_face, restore_head
+from pipelines.compositing.head_restoration import move_face
 from pipelines.compositing.light_estimation import estimate_key_side, with_photo_constraints
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
@@ -26,6 +26,7 @@ from pipelines.framing.resample import composite_on_grey, place_subject, resampl
 from pipelines.quality.portrait_ranking import rank_portraits, ranking_notices
 from pipelines.quality.subject_checks import check_face, count_people
 from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.dressing import EDITED_NOTICE, draw_with_head_kept
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
@@ -77,13 +78,6 @@ LOOK_SETS: dict[str, tuple[str, ...]] = {
     "four": ("linkedin", "corporate-grey", "lobby", "executive-dark"),
     "all": tuple(key for key, look in LOOKS.items() if not look.is_monochrome),
 }
-
-
-EDITED_NOTICE = (
-    "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
-)
-HEAD_KEPT_NOTICE = "Face and hair down to the chin are your photo's own again; hands and what is below were drawn."
-HEAD_LOST_NOTICE = "Your photo's head could not be laid back over a drawn picture: there the model's own is shown."
 
 
 class Headshot(Subject):
@@ -311,13 +305,7 @@ def _edit_portrait(
     if params.expression:
         drawn = context.draw(render, emit)
         return RenderedImages(drawn.images, (EDITED_NOTICE, *drawn.notices))
-    drawn = context.draw(replace(render, preserved_mask=find_head_alpha(face, alpha)), emit)
-    restored = [restore_head(image, each, alpha, face) for each in drawn.images]
-    images = tuple(
-        with_head if with_head is not None else each for each, with_head in zip(drawn.images, restored, strict=True)
-    )
-    notice = HEAD_LOST_NOTICE if any(each is None for each in restored) else HEAD_KEPT_NOTICE
-    return RenderedImages(images, (EDITED_NOTICE, notice, *drawn.notices))
+    return draw_with_head_kept(context, render, alpha, face, emit)
 
 
 def _complete_portrait(

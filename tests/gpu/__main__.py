@@ -35,6 +35,7 @@ from pipelines.models.devices import create_memory_gauge, detect_machine
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import FAMILIES, qwen_image_21
 from pipelines.models.families.control_nets import ControlNet
+from pipelines.models.families.fashn.model import TryOnModel
 from pipelines.models.families.joyimage import JOYIMAGE, JoyImageModel
 from pipelines.models.families.krea import KREA, KreaModel
 from pipelines.models.families.longcat import LONGCAT, LongCatModel
@@ -161,7 +162,7 @@ def measure_trained(spec: ModelSpec, args: argparse.Namespace) -> Iterator[Figur
 
 
 def _measure_verbs(
-    model: DiffusionModel, weights: str, args: argparse.Namespace, verbs: Sequence[Verb] = ()
+    model: DiffusionModel | TryOnModel, weights: str, args: argparse.Namespace, verbs: Sequence[Verb] = ()
 ) -> Iterator[Figure]:
     for verb in verbs or model.spec.verbs:
         if verb != "backdrop" and verb in (args.verbs or model.spec.verbs):  # a backdrop is drawn as text
@@ -169,7 +170,7 @@ def _measure_verbs(
                 yield _measure_verb(model, weights, verb, args)
 
 
-def _measure_verb(model: DiffusionModel, weights: str, verb: Verb, args: argparse.Namespace) -> Figure:
+def _measure_verb(model: DiffusionModel | TryOnModel, weights: str, verb: Verb, args: argparse.Namespace) -> Figure:
     """Draw with previews, then draw and stop after the first step, then draw again: the pictures must be equal."""
     steps = args.steps or int(dict(model.spec.defaults)["num_inference_steps"])
     clip = {"frame_count": args.frames} if verb == "video" else {}
@@ -199,11 +200,13 @@ def _measure_verb(model: DiffusionModel, weights: str, verb: Verb, args: argpars
 
 
 @contextmanager
-def _timing_net(model: DiffusionModel, device: str) -> Iterator[list[float]]:
+def _timing_net(model: DiffusionModel | TryOnModel, device: str) -> Iterator[list[float]]:
     """Note the seconds of each call of the transformer or UNet."""
     import torch
 
-    net = getattr(model.pipe, "transformer", None) or model.pipe.unet
+    net = (
+        model.network if isinstance(model, TryOnModel) else getattr(model.pipe, "transformer", None) or model.pipe.unet
+    )
     seconds: list[float] = []
 
     def now() -> float:
@@ -256,7 +259,7 @@ def _own_bytes() -> int:
     return memory.rss - getattr(memory, "shared", 0)
 
 
-def _measure_stop(model: DiffusionModel, render: RenderRequest) -> float:
+def _measure_stop(model: DiffusionModel | TryOnModel, render: RenderRequest) -> float:
     """Stop a drawing at its first step; return the seconds from there until the model is free."""
     at: list[float] = []
 

@@ -52,6 +52,8 @@ FETCHED = (
     "qwen_image_21",
     "krea",
     "wan",
+    "fashn",
+    "dwpose",
     "control_net",
     "maps",
     "birefnet",

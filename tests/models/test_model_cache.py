@@ -225,6 +225,7 @@ def test_every_model_of_the_project_has_a_licence_and_its_own_row():
         ("float16", "qwen_image_21", "bfloat16"),
         ("float16", "krea", "bfloat16"),
         ("float16", "wan", "bfloat16"),
+        ("float16", "fashn", "bfloat16"),
         ("float16", "stable_diffusion", "float16"),
         ("float32", "flux2", "float32"),
         ("bfloat16", "stable_diffusion", "bfloat16"),

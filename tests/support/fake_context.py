@@ -66,6 +66,9 @@ class FakeContext:
     def has_verb(self, verb: str) -> bool:
         return verb in self.verbs
 
+    def reads_several_pictures(self, verb: str) -> bool:
+        return True
+
     def spec_for_role(self, role: str) -> str:
         return role
 

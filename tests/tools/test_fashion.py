@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Face
-from pipelines.core.rendering import ToolOutput
+from pipelines.compositing.head_restoration import find_head_alpha
+from pipelines.compositing.registration import align_edit
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.geometry import Face, Image
+from pipelines.core.job import ProgressCallback
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
 from pipelines.matting.cutout import core_mask
+from pipelines.models.diffusion.captions import write_caption
 from pipelines.models.families.scenes.keyword_search import SCENES
+from pipelines.models.nets.pose_landmarks import PersonLocation
 from pipelines.tools import fashion
+from pipelines.tools.shared import dressing
 from pipelines.tools.shared.model_casting import CAST, POSES, Pose, choose_cast, compute_joint_positions, draw_pose_map
+from tests.compositing.test_head_restoration import dress, drift, load_portrait
 from tests.support.examples import Recorder, make_blob, make_noise
 from tests.support.fake_context import FakeContext
 
@@ -212,3 +222,131 @@ def test_poses_differ_and_a_seated_figure_is_shorter() -> None:
     assert min(np.abs(a - b).mean() for n, a in enumerate(maps) for b in maps[:n]) > 1
     tall = {key: np.ptp([y for _, y in compute_joint_positions(pose)]) for key, pose in POSES.items()}
     assert tall["seated"] < 0.9 * tall["standing"]
+
+
+# ---------------------------------------------------------------- a garment on the photo's person
+
+
+class PoseNet:
+    """Draws one pose for everybody and notes where it was asked to look."""
+
+    def __init__(self) -> None:
+        self.boxes: list[tuple[float, float, float, float]] = []
+
+    def draw_map(self, image: Image, person: PersonLocation) -> Image:
+        self.boxes.append(person.box)
+        return np.full((90, 60, 3), 120, np.uint8)
+
+
+@dataclass(eq=False)
+class DressingContext(FakeContext):
+    """A context whose model changes the lower half of the person's picture alone."""
+
+    net: PoseNet = field(default_factory=PoseNet)
+    reads_several: bool = True
+
+    def paint(self, render: RenderRequest, colour: int | tuple[int, int, int]) -> RenderedImages:
+        if render.verb not in ("tryon", "edit"):
+            return super().paint(render, colour)
+        dressed = render.images[0].copy()
+        dressed[len(dressed) // 2 :] = (20, 40, 160)
+        return RenderedImages((dressed,))
+
+    def reads_several_pictures(self, verb: str) -> bool:
+        return self.reads_several
+
+    @contextmanager
+    def borrow_model(self, spec_id: str) -> Iterator[Any]:
+        assert spec_id == dressing.POSE_SPEC_ID
+        yield self.net
+
+
+def make_dressing(*, verbs: tuple[str, ...] = ("tryon",), **values: Any) -> DressingContext:
+    plain = make_context(person=values.pop("person", True), verbs=verbs)
+    return DressingContext(plain.image, plain.alpha, plain.faces, verbs, colour=(60, 140, 60), seed=3, **values)
+
+
+def test_a_garment_is_drawn_on_the_person_in_the_scene_and_what_did_not_change_stays() -> None:
+    context = make_dressing()
+    plain = run_fashion(make_context(), preset="street", grading=0)
+    dressed = run_fashion(context, preset="street", grading=0, garment_photo="y", garment_kind="bottoms")
+    render = context.renders[-1]
+    assert (render.verb, render.garment_kind, render.seeds) == ("tryon", "bottoms", (3,))
+    assert np.array_equal(render.images[0], plain.images[0]), "the look's picture, before its grade"
+    assert render.control is not None
+    left, top, right, bottom = context.net.boxes[0]
+    assert 0 <= left < right <= render.size[0]
+    assert 0 <= top < bottom <= render.size[1]
+    top_of_it = slice(0, round(0.4 * render.size[1]))
+    assert np.array_equal(dressed.images[0][top_of_it], plain.images[0][top_of_it])
+    assert np.abs(dressed.images[0][-20:].astype(int) - (20, 40, 160)).max() <= 1
+    assert (dressed.exact, dressed.alphas) == (False, ())
+    notices = " ".join(dressed.notices)
+    assert dressing.GARMENT_NOTICE in notices
+    assert "576 x 864" in notices
+    assert dressing.WORN_NOTICE in notices, "the context finds its face in every photo"
+    assert "grading" not in notices
+
+
+def test_an_edit_model_gets_both_pictures_and_words_for_the_kind() -> None:
+    context = make_dressing(verbs=("edit",))
+    draft = run_fashion(context, preset="street", garment_photo="y", garment_kind="one-piece")
+    render = context.renders[-1]
+    assert (render.verb, len(render.images)) == ("edit", 2)
+    assert render.preserved_mask is not None
+    assert render.caption is not None
+    words = write_caption(render.caption, "qwen_image")
+    for part in ("dress or suit of the second picture", "face, hair, hands, pose", "fully clothed"):
+        assert part in words
+        assert part in render.prompt or part == "face, hair, hands, pose"
+    assert any("includes the look's grading" in notice for notice in draft.notices)
+    assert dressing.WORN_NOTICE not in draft.notices
+
+
+def test_who_cannot_be_dressed_is_told_why() -> None:
+    with pytest.raises(BadInput, match="Choose one of them") as caught:
+        run_fashion(make_dressing(), garment_photo="y", models=2)
+    assert caught.value.param == "models"
+    with pytest.raises(BadInput, match="No person was found"):
+        run_fashion(make_dressing(person=False), garment_photo="y", preset="flat-lay")
+    context = make_dressing(verbs=("edit",), reads_several=False)
+    with pytest.raises(ModelUnavailable, match="reads one picture"):
+        run_fashion(context, garment_photo="y")
+    assert all(render.verb == "backdrop" for render in context.renders), "nothing is drawn in vain"
+
+
+def test_somebody_seen_from_behind_is_dressed_and_a_draft_is_not() -> None:
+    draft = run_fashion(make_dressing(person=False), garment_photo="y", keep=[[0.5, 0.5]])
+    assert dressing.GARMENT_NOTICE in draft.notices
+    assert not {dressing.HEAD_KEPT_NOTICE, dressing.HEAD_LOST_NOTICE} & set(draft.notices)
+    context = make_dressing()
+    context.draft = True
+    run_fashion(context, garment_photo="y")
+    assert all(render.verb == "backdrop" for render in context.renders)
+
+
+def test_every_look_of_a_book_is_dressed() -> None:
+    context = make_dressing()
+    run_fashion(context, garment_photo="y", pdf="book", size=256)
+    assert sum(render.verb == "tryon" for render in context.renders) == 1 + len(fashion.SEASONS)
+
+
+def test_the_head_of_a_dressed_person_is_the_picture_s_own_though_the_model_draws_soft_and_shifted() -> None:
+    portrait = load_portrait("astronaut")
+    height, width = portrait.alpha.shape
+    small = cv2.resize(drift(dress(portrait, skin=(2, 2, -2)), 3, 30, 1.004), None, fx=0.7, fy=0.7)
+    drawn = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+    class SoftContext(DressingContext):
+        def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
+            return RenderedImages((align_edit(render.images[0], drawn, render.preserved_mask).image,))
+
+    context = SoftContext(portrait.image, portrait.alpha, (portrait.face,), ("tryon",))
+    garment = dressing.Garment(make_noise(90, 60, 120, 9), "tops")
+    dressed = dressing.dress_person(context, garment, portrait.image, portrait.alpha, portrait.face, 1, Recorder())
+    head = find_head_alpha(portrait.face, portrait.alpha) >= 1
+    assert dressing.HEAD_KEPT_NOTICE in dressed.notices
+    assert np.array_equal(dressed.images[0][head], portrait.image[head])
+    assert np.array_equal(dressed.images[0][: height // 12], portrait.image[: height // 12])
+    chest = portrait.alpha * (np.arange(height)[:, None] > 0.75 * height) > 0.9
+    assert np.abs(dressed.images[0][chest].astype(int) - portrait.image[chest]).mean() > 20

@@ -17,6 +17,7 @@ from pipelines.core.job import ProgressCallback, Result
 from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.matting.cutout import core_mask
 from pipelines.tools import headshot
+from pipelines.tools.shared import dressing
 from tests.support.examples import Recorder, load_example, make_blob, make_noise
 from tests.support.fake_context import FakeContext
 from tests.support.real_studio import RealStudio
@@ -168,11 +169,11 @@ def test_an_outfit_alone_keeps_the_head_or_says_that_it_could_not() -> None:
     assert edit.preserved_mask is not None
     assert edit.preserved_mask.shape == draft.images[0].shape[:2]
     assert 0 < edit.preserved_mask.mean() < 0.3
-    assert headshot.HEAD_LOST_NOTICE in draft.notices, "one grey has no head"
+    assert dressing.HEAD_LOST_NOTICE in draft.notices, "one grey has no head"
     smiling = PortraitContext()
     notices = run_headshot(smiling, expression="a calm smile").notices
     assert smiling.renders[-1].preserved_mask is None
-    assert not {headshot.HEAD_LOST_NOTICE, headshot.HEAD_KEPT_NOTICE} & set(notices)
+    assert not {dressing.HEAD_LOST_NOTICE, dressing.HEAD_KEPT_NOTICE} & set(notices)
 
 
 def test_nothing_is_drawn_on_a_person_who_did_not_ask() -> None:

@@ -139,7 +139,7 @@ PhotosUpload: type[gr.Gallery] = make_component("Photos", _UnreadPictures, gr.Ga
 
 
 def build_photo_upload(
-    label: str, placeholder: str, elem_id: str, *classes: str, alt_text: str | None = None, interactive: bool = True
+    label: str, placeholder: str, elem_id: str, *classes: str, alt_text: str | None = None
 ) -> gr.Image:
     """Build the upload field for one picture inside the open Gradio layout."""
     return PhotoUpload(
@@ -148,7 +148,7 @@ def build_photo_upload(
         placeholder=placeholder,
         sources=["upload"],
         buttons=[],
-        interactive=interactive,
+        interactive=True,
         elem_id=elem_id,
         elem_classes=["dbx-photo", *classes],
     )

@@ -181,11 +181,13 @@ def _build_prompt(field: FormField, elem_id: str, lock_reason: str) -> Component
 
 
 def _build_picture(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    if lock_reason:  # a picture has no place for the reason
+        return gr.Textbox(value="", **_common_arguments(field, elem_id, lock_reason))
     if field.required or field.name == "photo":
         placeholder, css_classes = "Drop a photo, paste it, or click to choose", ()
     else:
         placeholder, css_classes = "Drop a picture, or click to choose", ("dbx-small-photo",)
-    return build_photo_upload(field.label, placeholder, elem_id, *css_classes, interactive=not lock_reason)
+    return build_photo_upload(field.label, placeholder, elem_id, *css_classes)
 
 
 def _build_pictures(field: FormField, elem_id: str, lock_reason: str) -> Component:

@@ -211,6 +211,8 @@ class TabView:
 
     def set_picture(self, control: Control, file_id: Any) -> Updates:
         """Set the file of a picture or mask field, or the files of a field of several; deleted files are left out."""
+        if control.lock_reason:
+            return {}
         if control.field.kind == "pictures":
             return self._set_pictures(control, file_id or ())
         if control.field.kind == "mask":

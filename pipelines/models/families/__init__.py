@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipelines.core.models import ModelFamily
 from pipelines.models import nets
 from pipelines.models.families.control_nets import CONTROL_NETS
+from pipelines.models.families.fashn.model import DWPOSE_FAMILY, FASHN_FAMILY
 from pipelines.models.families.flux2 import FLUX2_FAMILY
 from pipelines.models.families.hub_nets import BIREFNET_FAMILY, FILL_NETS, SAM2_FAMILY, VITMATTE_FAMILY
 from pipelines.models.families.joyimage import JOYIMAGE_FAMILY
@@ -33,11 +34,13 @@ FAMILIES: tuple[ModelFamily, ...] = (
     JOYIMAGE_FAMILY,
     KREA_FAMILY,
     WAN_FAMILY,
+    FASHN_FAMILY,
     CONTROL_NETS,
     BIREFNET_FAMILY,
     VITMATTE_FAMILY,
     SAM2_FAMILY,
     FILL_NETS,
+    DWPOSE_FAMILY,
     ANNOTATORS,
     TEXT_READER_FAMILY,
 )

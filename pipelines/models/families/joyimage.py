@@ -41,6 +41,7 @@ JOYIMAGE = ModelSpec(
     revision=PINS["jdopensource/JoyAI-Image-Edit-Diffusers"],
     defaults=(("num_inference_steps", 40), ("guidance_scale", 4.0), ("side", 1024)),
     options=(("lighter", "joyai-image-edit-int8"),),
+    reads_one_picture=True,
     dtype="auto-bfloat16",
     bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
     min_vram=56 * GB,

@@ -36,6 +36,7 @@ LONGCAT = ModelSpec(
     revision=PINS["meituan-longcat/LongCat-Image-Edit-Turbo"],
     defaults=(("num_inference_steps", 8), ("guidance_scale", 1.0), ("side", 1024)),
     options=(("lighter", "longcat-image-edit-turbo-int8"),),
+    reads_one_picture=True,
     dtype="auto-bfloat16",
     bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
     min_vram=34 * GB,

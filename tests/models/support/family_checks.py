@@ -48,6 +48,9 @@ def make_request(verb: Verb, *seeds: int, prompt: str = "a red cup", size: Size 
         pictures["mask"] = right_half_mask(size)
     if verb == "control":
         pictures["control"] = noise_photo(8, size)
+    if verb == "tryon":
+        pictures = {"images": (noise_photo(7, size), noise_photo(9, (50, 40))), "control": noise_photo(8, size)}
+        pictures["garment_kind"] = "tops"
     return RenderRequest(verb, prompt, size, seeds or (1,), **{**pictures, **more})
 
 
