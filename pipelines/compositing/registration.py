@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Float64Array, Image, Mask, Uint8Array
+from pipelines.core.geometry import Alpha, Float32Array, Float64Array, Image, Mask, Uint8Array
 from pipelines.core.lru_cache import LruCache
 from pipelines.matting.cutout import core_mask
 
@@ -87,9 +87,9 @@ def measure_drift(source: Image, edited: Image, alpha: Alpha | None = None) -> D
 def undo_drift(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None) -> Image:
     """Return `edited` with `drift` taken back.
 
-    An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it continues the edit.
-    Where the edit shows another place, its own rim is mirrored, or its last pixels are repeated where the mirror would
-    show the subject (`alpha`) again.
+    An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it continues the edit;
+    with `alpha`, the part that should have stayed, that is decided for each part of the rim. Where the edit shows
+    another place, its own rim is mirrored, or its last pixels are repeated where the mirror would show `alpha` again.
     """
     height, width = edited.shape[:2]
     matrix = drift.affine_matrix(width, height)
@@ -106,7 +106,7 @@ def undo_drift(edited: Image, drift: Drift, source: Image, alpha: Alpha | None =
         )
         repeated = cv2.warpAffine(edited, matrix, (width, height), flags=inverse, borderMode=cv2.BORDER_REPLICATE)
         moved = np.where((mirrored_subject & ~covered)[..., None], repeated, moved)
-    return moved if covered.all() else _fill_uncovered_rim(moved, source, covered)
+    return moved if covered.all() else _fill_uncovered_rim(moved, source, covered, alpha)
 
 
 def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
@@ -225,18 +225,46 @@ def _fit_shift_and_zoom(p: Float64Array, q: Float64Array) -> Float64Array:
     return np.array([*(q0 - zoom * p0), zoom])
 
 
-def _fill_uncovered_rim(moved: Image, source: Image, covered: Mask) -> Image:
-    """Show the photo where the edit does not reach, if they show the same place along that rim."""
+def _fill_uncovered_rim(moved: Image, source: Image, covered: Mask, alpha: Alpha | None) -> Image:
+    """Show the photo where the edit does not reach, if they show the same place along that rim (see `undo_drift`)."""
     reach = max(2.0, FEATHER_RATIO * min(covered.shape))
     distance = cv2.distanceTransform(covered.astype(np.uint8), cv2.DIST_L2, 5)
     band = covered & (distance < 2 * reach)
-    photo, edit = source[band].astype(np.float32), moved[band].astype(np.float32)
+    kept = None if alpha is None else covered & (alpha > 0.9)
+    has_kept = alpha is not None and kept is not None and bool(kept.any())
+    # Fit the edit's colours as gain and offset of the photo's, where both surely show the same, or along the rim.
+    fitted_at = kept if kept is not None and has_kept else band
+    photo, edit = source[fitted_at].astype(np.float32), moved[fitted_at].astype(np.float32)
     middle = photo.mean(axis=0)
-    # Fit the edit's colours as gain and offset of the photo's: enough near one rim, whatever was done to them.
     gain = ((photo - middle) * (edit - edit.mean(axis=0))).sum(axis=0) / (((photo - middle) ** 2).sum(axis=0) + 1)
     offset = edit.mean(axis=0) - gain * middle
-    if np.abs(gain * photo + offset - edit).mean() > MAX_RIM_DIFFERENCE_LEVELS or gain.min() <= 0:
+    if gain.min() <= 0:
         return moved
-    weight = np.clip(distance / reach, 0, 1)[..., None]
-    mixed = weight * moved + (1 - weight) * (gain * source + offset)
+    fitted = gain * source + offset
+    difference = np.asarray(np.abs(fitted - moved).mean(axis=2), np.float32)
+    likeness: float | Float32Array
+    if alpha is not None and has_kept:
+        likeness = _spread_rim_likeness(difference, band & (alpha <= 0.01), reach)
+    else:
+        likeness = float(difference[band].mean() <= MAX_RIM_DIFFERENCE_LEVELS)
+    weight = (1 - (1 - np.clip(distance / reach, 0, 1)) * likeness)[..., None]
+    mixed = weight * moved + (1 - weight) * fitted
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+
+
+def _spread_rim_likeness(difference: Float32Array, band: Mask, reach: float) -> Float32Array:
+    """Return 1 where the nearest part of the rim shows the same place in photo and edit, 0 where not, soft between.
+
+    `difference` is in 8-bit levels, H x W; only that in the `band` counts.
+    """
+    if not band.any():
+        return np.zeros(band.shape, np.float32)
+    inside = band.astype(np.float32)
+    total = cv2.GaussianBlur(inside, (0, 0), reach)
+    mean = cv2.GaussianBlur(difference * inside, (0, 0), reach) / np.maximum(total, 1e-3)
+    elsewhere = np.asarray(~band, np.uint8)
+    _, found = cv2.distanceTransformWithLabels(elsewhere, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    labels = np.asarray(found, np.int32)
+    alike = np.zeros(int(labels.max()) + 1, np.float32)
+    alike[labels[band]] = mean[band] <= MAX_RIM_DIFFERENCE_LEVELS
+    return np.asarray(cv2.GaussianBlur(alike[labels], (0, 0), reach / 2), np.float32)
