@@ -451,7 +451,10 @@ TOOL = Tool(
     params=Fashion,
     run=run,
     strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout", "PDF"),
-    limits=("Without a GPU model it dresses nobody: the clothes are the photo's",),
+    limits=(
+        "Without a GPU model it dresses nobody: the clothes are the photo's",
+        "Garment to wear: no trained model was seen drawing it yet",
+    ),
     model_strengths=(("Model variety", "edit"), ("Poses", "control"), ("Dresses people", "tryon")),
     person=True,
     examples=("astronaut", "hopper"),

@@ -22,7 +22,7 @@ from pipelines.models.hub import DownloadManager, DownloadProgress, HubFile
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets import matting_choice
-from pipelines.models.profiles import EMBEDDED, PROFILES
+from pipelines.models.profiles import EMBEDDED, FASHN, KLEIN, PROFILES
 from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
@@ -361,3 +361,8 @@ def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
     made = build_tab(tmp_path)
     tmp_path.rename(tmp_path.with_name("elsewhere"))
     assert settings_tab.NOT_SAVED_TEXT in made.choose_start_profile(make_request(), "klein")[made.start_status]
+
+
+def test_a_profile_that_dresses_people_brings_the_net_for_poses() -> None:
+    assert [row.id for row in list_hub_models(FASHN)] == ["klein", "fashn-vton-1.5", "dwpose"]
+    assert [row.id for row in list_hub_models(KLEIN)] == ["klein"]
