@@ -17,10 +17,10 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Float32Array, Image, Size, Uint8Array
 from pipelines.core.models import ModelSpec
 from pipelines.models.families.fashn.fitting import shrink_to_read
-from pipelines.models.nets.control_annotators import NO_BODY_MESSAGE
 from pipelines.models.nets.hub_file import find_known_file
 from pipelines.models.nets.pose_landmarks import COCO_SHOULDERS, COCO_TO_OPENPOSE, PersonLocation
 
+NO_BODY_MESSAGE = "Nobody was found who could wear it: take a photo that shows shoulders and arms."
 CROP_MARGIN_RATIO = 1.25  # side of the crop over that of the person's box
 MIN_POINT_SCORE = 0.3  # a point with a lower score is not drawn
 MIN_JOINT_COUNT = 4  # with fewer joints there is no pose to follow
@@ -76,7 +76,7 @@ class DWPose:
         left, top, right, bottom = (scale * edge for edge in person.box)
         pose = self.find_pose(small, (left, top, right, bottom))
         if sum(joint is not None for joint in pose.joints()) < MIN_JOINT_COUNT:
-            raise BadInput(NO_BODY_MESSAGE, code="no_subject")
+            raise BadInput(NO_BODY_MESSAGE, code="no_subject", param="photo")
         return np.repeat(draw_pose(pose, (small.shape[1], small.shape[0]))[..., None], 3, axis=2)
 
     def find_pose(self, image: Image, box: tuple[float, float, float, float]) -> WholeBodyPose:
