@@ -30,6 +30,7 @@ def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page
     expect(log.filter(has_text="Brightening")).not_to_have_count(0)
     expect(log.filter(has_text='"status":"done"')).to_have_count(1)
     expect(console.locator("output")).to_have_text("Done")
+    expect(console.locator("output")).to_be_in_viewport()  # the answer stands where Send was clicked
     expect(console.locator("img")).to_have_attribute("src", re.compile("^blob:"))
 
 

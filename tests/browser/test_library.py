@@ -89,6 +89,7 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, studio: Se
     expect(page.locator("#library-over img")).to_be_visible()
     expect(page.locator("#library-facts")).to_contain_text("a red mug")
     expect(page.locator("#library-facts")).to_contain_text("a blue mug")
+    expect(page.locator("#library-facts")).not_to_contain_text("calm")  # nobody chose it: it is the form's default
     with page.expect_download() as caught:
         page.locator("#library-save").click()
     assert read_validation_state(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"

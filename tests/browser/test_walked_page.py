@@ -324,10 +324,14 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
     expect(page.locator("#kit-save-all")).to_have_text("All 8 (ZIP)")
+    said = page.locator("#kit-stage .dbx-line p")
+    assert said.evaluate("node => node.scrollHeight <= node.clientHeight"), "size and format are not cut off"
     page.locator("#kit-stage summary").click()
-    panel = page.locator("#kit-stage .dbx-details > div").bounding_box()
+    panel, link = (page.locator(f"#kit-stage {part}").bounding_box() for part in (".dbx-details > div", "summary"))
     assert panel is not None
+    assert link is not None
     assert panel["width"] >= 400, "wide enough to read, however little the buttons leave"
+    assert panel["y"] >= link["y"] + link["height"], "the link stays free"
     page.locator("#kit-stage .dbx-close").click()
     names = page.locator("#kit-variation label")
     expect(names.first).to_have_text("Instagram post")
@@ -580,6 +584,12 @@ def test_marks_of_the_look_that_strangers_missed(page: Page, studio: ServedPage)
     assert backdrop is not None
     assert photo is not None
     assert backdrop["height"] < 0.7 * photo["height"], "no second place for the photo"
+    expect(page.locator("#background-backdrop")).to_contain_text("Drop a picture")
+    name, tiles = (page.locator(f"#background-preset {part}").first for part in (".dbx-help", "label:has(input)"))
+    sign, tile = name.bounding_box(), tiles.bounding_box()
+    assert sign is not None
+    assert tile is not None
+    assert tile["y"] - sign["y"] - sign["height"] >= 4, "the sign of help does not lie on the tiles"
     show_tab(page, "upscale")
     page.evaluate("document.body.classList.add('dark')")
     accent = "rgb(124, 199, 189)"

@@ -137,7 +137,9 @@ class ApiTab:
             elem_id="api-scopes",
         )
         self.limits: list[gr.Number] = []
-        with gr.Accordion("Limits: none unless you set them", open=False, elem_id="api-limits"):
+        with gr.Accordion(
+            "Limits: none unless you set them", open=False, elem_classes=["dbx-more"], elem_id="api-limits"
+        ):
             for label in ("Requests a minute", "Pictures a day", "Jobs at once"):
                 self.limits.append(gr.Number(0, label=label, minimum=0, precision=0, info="0: no limit"))
         self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])

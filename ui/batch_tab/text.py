@@ -35,8 +35,9 @@ STYLE_HTML = """<style>
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
 .gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); }
+#batch-files .file-preview-holder { max-height: 242px !important; }
 @media (max-width: 899px) {
-  #batch-files { order: -4; } #batch-files .file-preview-holder { max-height: 224px !important; }
+  #batch-files { order: -4; }
   #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }
   #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet), #batch-told { order: -2; }
   #batch-tool .dbx-acts { flex-wrap: wrap; }

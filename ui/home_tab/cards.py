@@ -54,7 +54,7 @@ SEARCH_WORDS: dict[str, str] = {
 """By tab: what people call what it makes, in English and German, for the search of all tools."""
 FIND_HTML = (
     '<input type="search" class="dbx-find" aria-label="Find a tool" '
-    'placeholder="What do you want to make? A post, a headshot …">'
+    'placeholder="What do you want to make? A post …">'
     '<p class="dbx-none" role="status" hidden>No tool is called so. Here are all.</p>'
 )
 

@@ -26,6 +26,7 @@ from ui.library_tab import layout
 from ui.library_tab.layout import LibraryState, LibraryTab
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
+from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.layout import CONSENT_FIELD
 from ui.tool_tab.state import TabHandoff, TabState
 from ui.tool_tab.updates import Updates, list_result_pictures
@@ -46,6 +47,7 @@ class LibraryTabEvents:
         self._zips = ZipDownloads(self.tab.download.GRADIO_CACHE)
         service.jobs.run_every(SWEEP_SECONDS, self._zips.delete_expired)  # also those of the batch tab
         self._titles = {tool.id: tool.title for tool in service.tools}
+        self._fields = {tool.id: list_form_fields(tool.params) for tool in service.tools}
         self._thumbnail = lru_cache(maxsize=CACHED_THUMBNAIL_COUNT)(self._encode_thumbnail)
 
     def wire(self, gradio_tab: gr.Tab) -> None:
@@ -266,7 +268,9 @@ class LibraryTabEvents:
         updates: Updates = {**layout.show_actions(tab, rows), tab.comparison: "", tab.facts: ""}
         if len(rows) not in (1, 2) or (len(rows) == 2 and not all(map(self._find_full_picture, rows))):
             return {**updates, tab.picture: None, tab.status: layout.render_picked_status(len(rows))}
-        updates[tab.facts] = "".join(layout.render_facts(row, self._find_title(row)) for row in rows)
+        updates[tab.facts] = "".join(
+            layout.render_facts(row, self._find_title(row), self._fields.get(row.job.tool, ())) for row in rows
+        )
         if len(rows) == 1:
             return {
                 **updates,

@@ -20,6 +20,7 @@ from pipelines.service.orders import StudioService
 from ui.components.pictures import build_live_picture, encode_data_url, make_component
 from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text
+from ui.tool_tab.form_controls import FormField
 from ui.tool_tab.layout import takes_picture
 
 TITLE = "Library"
@@ -66,7 +67,7 @@ _STYLE = """<style>
 .dbx-library :is(.dbx-pager, .dbx-acts) button { min-height: 44px; }
 .dbx-library .dbx-pager:not(:has(button:enabled)) button { display: none; }
 .dbx-library .dbx-form:not(:has(#library-grid label)) .dbx-pager:has(#library-every) { display: none; }
-.gradio-container .dbx-library .dbx-acts { gap: 8px; }
+.gradio-container .dbx-library .dbx-acts { gap: 8px; align-items: stretch; }
 .dbx-library .dbx-acts > * { flex: 1 1 96px; min-width: 0 !important; font-size: 15px; white-space: nowrap; }
 .dbx-library .dbx-acts > :first-child { flex-basis: 100%; }
 .gradio-container .dbx-library .dbx-lasting p { margin: 6px 0; font-size: 15px; overflow-wrap: anywhere; }
@@ -263,11 +264,21 @@ def render_position(start: int, shown_count: int, total: int, is_filtered: bool)
     return f"<p>{start + 1}–{start + shown_count} of {total:,}</p>"
 
 
-def render_facts(row: JobRow, title: str) -> str:
-    """Render tool, time, the photo's name, texts and seed of a job; what a visitor gave is escaped."""
+def render_facts(row: JobRow, title: str, fields: Sequence[FormField] = ()) -> str:
+    """Render tool, time, the photo's name, choices and seed of a job; what a visitor gave is escaped.
+
+    Of `fields`, the tool's form, the look and what differs from the default is told, as the form calls it.
+    """
     lines = [f"<strong>{escape(title)}</strong> · {time.strftime('%Y-%m-%d %H:%M', time.localtime(row.created))}"]
-    texts = [str(value) for value in row.job.params.values() if isinstance(value, str) and value]
-    texts = [text for text in texts if not text.startswith("file-")]
+    known = {field.name: field for field in fields}
+    texts = []
+    for name, value in row.job.params.items():
+        field = known.get(name)
+        if not isinstance(value, str) or not value or value.startswith("file-"):
+            continue
+        if field is None or name == "preset" or value != field.default:
+            labels = {option: label for label, option in field.options} if field else {}
+            texts.append(labels.get(value, value))
     if row.job.label:
         lines.append(escape(row.job.label))
     if texts:

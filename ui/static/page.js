@@ -204,7 +204,7 @@
     if (event.key === "?" && !event.target.closest?.("input, textarea, select, [contenteditable]")) document.getElementById("dbx-keys").togglePopover(true);
   });
 
-  // Saves a file that Python has put into a hidden button.
+  // Saves a file that Python put into a hidden button.
   window.dbxSaveFile = (file) => {
     if (!file?.url) return;
     const link = Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name ?? file.path.split("/").pop() });
@@ -423,7 +423,7 @@
     }
     return text;
   };
-  const withCommas = (text) => text.replace(/(\d)\.(\d+)(?=\s?(?:s|min|h|kB|KB|MB|GB|%|px|TFLOP)\b|\s?%)/g, "$1,$2");
+  const withCommas = (text) => text.replace(/(\d)\.(\d+)(?=\s?(?:s|min|h|[kKMG]B|px|TFLOP)\b|\s?%|-fach| von)/g, "$1,$2");
   const translate = (text) => withCommas(text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + translatePhrase(said) + b)).join(""));
   const TRANSLATED_ATTRIBUTES = ["alt", "aria-label", "placeholder", "title"];
   const say = (english) => germanWords ? translate(english) : english;
