@@ -423,12 +423,16 @@ def save_tab_pictures(browser: Browser, studio: ServedPage) -> None:
     with open_browser_page(browser, studio) as page:
         page.goto(studio.url)
         page.locator(".dbx-cards").wait_for()
-        for tab in list_tabs(studio):
+        for tab in sorted(list_tabs(studio), key="home".__eq__):  # last: its photo would go to every tool
             show_tab(page, tab)
             example = page.locator(f"#tab-{tab} .dbx-examples button").first
             if example.count() and example.is_visible():
                 example.click()
-                if tab not in ("home", "retouch"):  # the first shows looks, the last waits for what is to be erased
+                if tab == "home":
+                    wait_for_drafts(page, "Three headshots")
+                elif tab == "retouch":  # it waits for what is to be erased
+                    page.locator("#retouch-editor canvas").first.wait_for()
+                else:
                     expect(page.locator(f"#{tab}-stage")).to_contain_text("Draft,")
             page.wait_for_timeout(1200)
             page.mouse.wheel(0, -4000)
