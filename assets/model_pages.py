@@ -81,7 +81,8 @@ NOTES = {
     "same random weights it was compared once with that class (commit 7c0f10a, float32, on a processor): at full depth "
     "and width, on 144 x 216 pixels, the largest difference was 0.000025 at values up to 25; three whole drawings of "
     "576 x 864 in small width, from photo to picture, differed by 1 of 255 in 3 of 100,000 values. A drawing takes "
-    "0.4 GB beside the weights, computed from its tensors. **Nobody has loaded the trained weights here or seen a "
+    "0.4 GB beside the weights, computed from its tensors. At full size, with random weights, one step was drawn on a "
+    "processor ([figures](../figures.md)). **Nobody has loaded the trained weights here or seen a "
     "picture of theirs**: how well it dresses, and how what is laid back looks beside what it draws, is not known.",
 }
 _GENERAL_SETS = "DIS5K, DUTS, HRSOD, UHRSD, HRS10K, P3M-10k, P3M-500, humans"
