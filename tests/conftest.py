@@ -10,6 +10,7 @@ os.environ.setdefault("SSL_CERT_DIR", os.path.dirname(__file__))
 # Before anything imports numpy, torch or OpenCV: the nets of the tests are small, and threads that wait for one another
 # burn twice the processor time. Commands that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 # The second matting net takes seconds for each photo: a test for which it matters asks for it (`Settings.matting`).
 os.environ.setdefault("DESIGNERBOX_MATTING", "small")
 

@@ -191,7 +191,7 @@ def labelled_cup(studio: RealStudio, colour: tuple[int, int, int] = RED) -> str:
 
 
 def test_a_product_keeps_its_words_and_the_receipt_has_them(studio: RealStudio, reader: ColourReader) -> None:
-    receipt = studio.make("product", photo=labelled_cup(studio), preset="amazon").receipt
+    receipt = studio.make("product", photo=labelled_cup(studio), preset="amazon", size=1000).receipt
     assert receipt["label"] == [{"before": ["FRESH Oat Milk"], "after": ["FRESH Oat Milk"], "changes": []}]
     assert receipt["checks"]["label_words_kept"] == 1
     assert "100%" in explain_checks(receipt["checks"])["label_words_kept"]
@@ -202,8 +202,8 @@ def test_a_product_keeps_its_words_and_the_receipt_has_them(studio: RealStudio, 
 @pytest.mark.parametrize(
     ("tool", "values"),
     [
-        ("background", {"prompt": "white"}),
-        ("kit", {"formats": "Instagram post, LinkedIn"}),
+        ("background", {"prompt": "white", "size": 512}),
+        ("kit", {"formats": "LinkedIn"}),
     ],
 )
 def test_every_tool_that_places_the_photo_compares_its_words(
@@ -215,7 +215,7 @@ def test_every_tool_that_places_the_photo_compares_its_words(
     assert receipt["checks"]["label_words_kept"] == 1
 
 
-@pytest.mark.parametrize(("tool", "values"), [("style", {"preset": "pop-art"}), ("upscale", {"factor": "2"})])
+@pytest.mark.parametrize(("tool", "values"), [("style", {"preset": "pop-art", "size": 512}), ("upscale", {"factor": "2"})])
 def test_a_changed_word_is_told(
     studio: RealStudio,
     reader: ColourReader,
@@ -242,10 +242,10 @@ def test_drafts_other_tools_and_a_studio_without_the_package_read_nothing(
     studio: RealStudio, reader: ColourReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cup = labelled_cup(studio)
-    assert "label" not in studio.make("product", draft=True, photo=cup, preset="amazon").receipt
+    assert "label" not in studio.make("product", draft=True, photo=cup, preset="amazon", size=1000).receipt
     assert "label" not in studio.make("cutout", photo=cup).receipt
     monkeypatch.setattr(text_reader, "is_installed", lambda: False)
-    receipt = studio.make("product", photo=cup, preset="amazon").receipt
+    receipt = studio.make("product", photo=cup, preset="amazon", size=1000).receipt
     assert "label" not in receipt
     assert "label_words_kept" not in receipt["checks"]
     assert reader.read_count == 0
@@ -258,7 +258,7 @@ def test_a_package_that_does_not_start_is_said_and_ends_no_job(
         raise ModelUnavailable("It is broken.")
 
     monkeypatch.setattr(text_reader, "TextReader", fail)
-    result = studio.make("product", photo=labelled_cup(studio), preset="amazon")
+    result = studio.make("product", photo=labelled_cup(studio), preset="amazon", size=1000)
     assert "The label was not checked. It is broken." in result.receipt["notices"]
     assert result.files
 
