@@ -215,7 +215,9 @@ def test_every_tool_that_places_the_photo_compares_its_words(
     assert receipt["checks"]["label_words_kept"] == 1
 
 
-@pytest.mark.parametrize(("tool", "values"), [("style", {"preset": "pop-art", "size": 512}), ("upscale", {"factor": "2"})])
+@pytest.mark.parametrize(
+    ("tool", "values"), [("style", {"preset": "pop-art", "size": 512}), ("upscale", {"factor": "2"})]
+)
 def test_a_changed_word_is_told(
     studio: RealStudio,
     reader: ColourReader,
