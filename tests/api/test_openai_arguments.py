@@ -200,8 +200,9 @@ def ask_for_gif(http: httpx.Client, **fields: object) -> httpx.Response:
 
 def test_motion_is_a_gif_of_as_many_frames_as_were_asked_for(here: ServedApp) -> None:
     with here.open_client() as http:
-        answer = ask_for_gif(http, frame_count=8, frame_duration_ms=400).json()
+        answer = ask_for_gif(http, frame_count=8, frame_duration_ms=400, prompt="She waves").json()
         assert answer["output_format"] == "gif"
+        assert any("the words were not used" in notice for notice in answer["notices"])
         (picture,) = answer["data"]
         with PIL.Image.open(io.BytesIO(base64.b64decode(picture["b64_json"]))) as gif:
             assert (gif.format, getattr(gif, "n_frames", 1), gif.info["duration"]) == ("GIF", 8, 400)

@@ -206,10 +206,11 @@ def test_code_that_is_refused_ends_with_the_studio_s_own_sentence(closed_page: A
 
 
 def most(row: Tool) -> SnippetRequest:
-    """Every picture that the tool takes, and a size, a seed, a quality and a kind of file that are not its defaults."""
+    """Every picture that the tool takes without a model; a size, seed, quality and kind of file not its defaults."""
     fields = row.params.model_fields
     values: dict[str, Any] = dict.fromkeys(row.params.fields_of_kind("pictures"), ("file-1", "file-2"))
-    values |= {name: f"file-{name}" for name in row.params.fields_of_kind("picture", "mask")}
+    pictures = row.params.fields_of_kind("picture", "mask")
+    values |= {name: f"file-{name}" for name in pictures if "x-needs" not in row.params.schema_extra(name)}
     values |= {name: value for name, value in (("consent", True), ("seed", 7), ("quality", 90)) if name in fields}
     values |= {"size": 512} if "size" in fields and row.params.kind_of("size") == "number" else {}
     return make_snippet_request(row, values | ({"format": "webp"} if "format" in fields else {}), own)

@@ -23,6 +23,7 @@ QUALITIES = ("high", "auto", "low", "medium", "xhigh", "max", "standard", "hd")
 _QUALITY_ANSWERS = {"auto": "high", "standard": "medium", "hd": "high"}
 """What the answer says for words that OpenAI's answers do not know."""
 _AUTO_MODEL_PREFIXES = ("gpt-image-", "chatgpt-image-")
+_UNUSED_WORDS_NOTICE = "No model here draws films: the words were not used, the camera moves past the photo."
 _GIF_REFUSAL = "Only the model 'motion' writes GIF. Take png, jpeg, webp or avif."
 _DEFAULT_GIF_FRAME_COUNT = 9
 _MAX_SHAPE_DISTANCE = math.log(1.34)
@@ -84,6 +85,7 @@ def translate_request(sent: RequestForm, service: StudioService, call: ImageCall
     fields = own | _map_fields(sent, tool.params, pictures) | _map_animation(sent, tool)
     size_fields, notices = _map_size(sent, tool.params)
     fields |= size_fields
+    notices += _drop_film_words(fields, tool, service)
     for name in ("mask", "markup"):
         if (picture := sent.get_one(name)) is not None:
             fields.update(_map_mask(name, _read_reference(picture, name), sent, tool))
@@ -221,6 +223,14 @@ def _map_fields(sent: RequestForm, params: type[Params], pictures: list[object])
         elif theirs == "n" and _read_number(sent, "n", 1, 10) != 1:
             raise InvalidParams("This model draws one picture at a time.", param="n")
     return fields
+
+
+def _drop_film_words(fields: dict[str, list[object]], tool: Tool, service: StudioService) -> tuple[str, ...]:
+    """Drop the words for a film where no model draws films, since OpenAI's clients must send some; says so."""
+    words = _prompt_field(tool.params)
+    if "gif" not in tool.params.model_fields or not words or not service.form_checks.missing_verbs(tool.params, words):
+        return ()
+    return () if fields.pop(words, [""]) == [""] else (_UNUSED_WORDS_NOTICE,)
 
 
 def _is_tool_value(value: object, name: str, params: type[Params]) -> bool:
