@@ -18,6 +18,7 @@ from pipelines.engines.cpu_slots import CpuSlots
 from pipelines.engines.dynamic_batching import DynamicBatcher
 from pipelines.models.checkpoint import find_component_class
 from pipelines.models.diffusion import loader
+from pipelines.models.families import qwen_image_21
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from tests.models.families.test_families import VERBS, make_tiny_families
 from tests.models.support.family_checks import are_identical, draw_pictures, ignore_step, make_request
@@ -36,6 +37,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     patch.setattr(pipeline_utils, "SUPPORTED_DEVICE_MAP", ["balanced", "cuda", "cpu"])
     patch.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)
     patch.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
+    patch.setattr(qwen_image_21, "EDIT_SIDE_PX", 128)
     sides_of = longcat.calculate_dimensions
     patch.setattr(longcat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
     yield make_tiny_families(tmp_path_factory.mktemp("lanes"))
