@@ -6,7 +6,8 @@ A colour is an sRGB triple of 0 to 255. A `Size` is (width, height) in pixels, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -27,6 +28,9 @@ IndexArray: TypeAlias = npt.NDArray[np.intp]
 Size: TypeAlias = tuple[int, int]
 
 Window: TypeAlias = tuple[int, int, int, int]
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 Colour: TypeAlias = tuple[int, int, int]
 
@@ -78,13 +82,15 @@ class Cutout:
 
     `colour` is the estimated foreground, equal to the photo byte for byte where alpha >= 250/255. `alpha` is its
     opacity. `notices` are sentences for the user, such as "check this edge". `uncertainty` is the share of the subject
-    that could not be settled, 0 to 1.
+    that could not be settled, 0 to 1. `doubt_boxes` says, of notices that speak of a place, where it lies: ratios of
+    the photo, 0 to 1.
     """
 
     colour: Image
     alpha: Alpha
     notices: tuple[str, ...] = ()
     uncertainty: float = 0.0
+    doubt_boxes: Mapping[str, Box] = field(default_factory=dict[str, Box])
 
     @property
     def is_doubtful(self) -> bool:
@@ -115,11 +121,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class PlacedSubject:
-    """A cut-out resampled once into its frame: `colour` and `alpha` have the size of the frame."""
+    """A cut-out resampled once into its frame: `colour` and `alpha` have the size of the frame.
+
+    `doubts_shown` says, of the cut-out's notices that speak of a place, whether some of that place is in the frame.
+    """
 
     colour: Image
     alpha: Alpha
     frame: Frame
+    doubts_shown: Mapping[str, bool] = field(default_factory=dict[str, bool])
 
 
 @dataclass(frozen=True)

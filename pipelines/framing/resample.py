@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject, Size
+from pipelines.core.geometry import Alpha, Box, Cutout, Frame, Image, PlacedSubject, Size
 from pipelines.matting.cutout import core_mask
 
 RESAMPLING_METHOD = "bicubic"
@@ -29,7 +29,16 @@ def place_subject(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:
     colour = resample(cutout.colour, frame)
     core = core_mask(alpha)
     colour[core] = resample(photo, frame)[core]
-    return PlacedSubject(colour, alpha, frame)
+    shown = {notice: _shows_box(frame, box, cutout.alpha.shape) for notice, box in cutout.doubt_boxes.items()}
+    return PlacedSubject(colour, alpha, frame, shown)
+
+
+def _shows_box(frame: Frame, box: Box, shape: tuple[int, ...]) -> bool:
+    """Say whether some of a box, ratios of a photo of `shape`, lies in the frame."""
+    left, top, right, bottom = box
+    xs, ys = np.array([left, right, left, right]) * shape[1], np.array([top, top, bottom, bottom]) * shape[0]
+    corners = frame.matrix @ np.stack([xs, ys, np.ones(4)])
+    return bool((corners.max(axis=1) > 0).all() and (corners.min(axis=1) < frame.size).all())
 
 
 def soften_upscaled_alpha(alpha: Alpha, frame: Frame) -> Alpha:

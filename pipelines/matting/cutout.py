@@ -105,9 +105,11 @@ def cut_out_subject(
     rivals = () if is_chosen else name_rivals(rough, selected, faces)
     colour = estimate_foreground(image, alpha)
     if reconciled is None:
-        return Cutout(colour, alpha, (*rivals, *soft_patch_notices(alpha, heads)))
+        boxes = soft_patch_notices(alpha, heads)
+        return Cutout(colour, alpha, (*rivals, *boxes), doubt_boxes=boxes)
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
-    return Cutout(colour, alpha, (*rivals, *name_doubts(alpha, doubt, heads)), doubt.uncertainty)
+    boxes = name_doubts(alpha, doubt, heads)
+    return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
 
 def refine_alpha(image: Image, alpha: Alpha) -> Alpha:

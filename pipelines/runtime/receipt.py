@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipelines.core.geometry import Crop, Frame
+from pipelines.core.geometry import Crop, Frame, PlacedSubject
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import SceneMatch, ToolOutput
 from pipelines.framing.resample import describe_resampling
@@ -43,11 +44,12 @@ def build_receipt(
     }
     if face_counts:
         receipt["faces"] = max(face_counts)  # in the photo that shows most
+    placed = [*([output.source] if output.source else []), *(source[1] for source in output.sources if source)]
+    hidden = _find_hidden_doubts(usage.cutout_doubts, placed)
     if usage.cutout_uncertainty is not None:
         receipt["cutout_uncertainty"] = round(usage.cutout_uncertainty, 3)
-        receipt["cutout_doubts"] = list(dict.fromkeys(usage.cutout_doubts))
+        receipt["cutout_doubts"] = [doubt for doubt in dict.fromkeys(usage.cutout_doubts) if doubt not in hidden]
     receipt["placement"] = _placement_row(output.source.frame if output.source else None)
-    placed = [*([output.source] if output.source else []), *(source[1] for source in output.sources if source)]
     framing_doubts = [doubt for each in placed for doubt in each.frame.doubts]
     if framing_doubts:
         receipt["framing_doubts"] = list(dict.fromkeys(framing_doubts))
@@ -77,7 +79,7 @@ def build_receipt(
         "explained": explain_checks(checks),
         "why": explain_picture(context, output, params, checks),
         "assets": list_assets(context, output, params),
-        "notices": list(dict.fromkeys(notice for notice in notices if notice)),
+        "notices": list(dict.fromkeys(notice for notice in notices if notice and notice not in hidden)),
         "consent": job.consent,
         "timings": {},
         "files": [],
@@ -98,6 +100,16 @@ def _scene_match_row(match: SceneMatch) -> dict[str, Any]:
 def _label_row(label: LabelWords) -> dict[str, Any]:
     changes = [{"word": word, "reads": now} for word, now in label.list_changes()]
     return {"before": list(label.before), "after": list(label.after), "changes": changes}
+
+
+def _find_hidden_doubts(doubts: Sequence[str], placed: Sequence[PlacedSubject]) -> set[str]:
+    """Return those doubts about cut-outs whose place no picture shows; one of a cut-out placed elsewhere stays."""
+    hidden = Counter[str]()
+    shown = set[str]()
+    for each in {id(each): each for each in placed}.values():  # one subject may stand in several pictures
+        shown |= {doubt for doubt, is_shown in each.doubts_shown.items() if is_shown}
+        hidden.update(doubt for doubt, is_shown in each.doubts_shown.items() if not is_shown)
+    return {doubt for doubt, count in hidden.items() if doubt not in shown and count >= doubts.count(doubt)}
 
 
 def _placement_row(frame: Frame | None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Image
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Cutout, Image
+from pipelines.matting.cutout_notices import soft_patch_notices
 from pipelines.models.families.hub_nets import LITE
 from pipelines.models.nets import matting_choice
 from pipelines.models.nets.isnet import IsNet
@@ -18,6 +19,7 @@ from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE, UNCLEAR_NOTIC
 from tests.models.support import tiny_birefnet
 from tests.support.examples import make_blob, make_noise
 from tests.support.real_studio import RealStudio
+from ui.tool_tab.text import describe_doubt
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +102,24 @@ def test_of_several_things_the_taken_one_is_named_unless_it_was_chosen(
     assert told in receipt["notices"]
     for choice in ({"pick": 1}, {"keep": [[0.25, 0.5]]}, {"subjects": "each"}):
         assert told not in studio.make("cutout", photo=photo, draft=True, **choice).receipt["notices"]
+
+
+@pytest.mark.parametrize(("rows", "is_shown"), [(slice(470, 490), False), (slice(200, 220), True)])
+def test_a_doubt_about_a_place_below_the_crop_is_not_told(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch, rows: slice, is_shown: bool
+) -> None:
+    def cut_out(image: Image, *_: object, **__: object) -> Cutout:
+        alpha = np.maximum(make_blob(512, 512, (225, 130), (90, 110)), make_blob(512, 512, (225, 512), (180, 330)))
+        alpha[rows, 180:270] = 0.5
+        boxes = soft_patch_notices(alpha, ())
+        return Cutout(image, alpha, tuple(boxes), 0.3, boxes)
+
+    monkeypatch.setattr("pipelines.runtime.context.cut_out_subject", cut_out)
+    picture = studio.files.open_image(studio.photos["astronaut"]).copy()
+    picture[-1, -1] = rows.start // 2  # another photo for the cache
+    photo = studio.add_image(picture)
+    receipt = studio.make("headshot", photo=photo, framing="tight", size=256, consent=True, pick=0).receipt
+    assert receipt["cutout_uncertainty"] == 0.3, receipt["placement"]
+    assert bool(receipt["cutout_doubts"]) == is_shown, receipt["placement"]
+    assert any("half transparent" in notice for notice in receipt["notices"]) == is_shown
+    assert bool(describe_doubt(receipt)) == is_shown

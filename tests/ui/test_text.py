@@ -64,6 +64,7 @@ def test_the_line_on_the_picture_is_the_first_doubt_without_what_to_do() -> None
     told = tool_tab_text.describe_doubt({"cutout_uncertainty": 0.3, "cutout_doubts": doubts})
     assert told == "A part may be missing at the left."
     assert tool_tab_text.describe_doubt({"cutout_uncertainty": 0.3}) == UNSETTLED_NOTICE
+    assert tool_tab_text.describe_doubt({"cutout_uncertainty": 0.3, "cutout_doubts": []}) == "", "not in the picture"
 
 
 def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:

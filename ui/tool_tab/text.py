@@ -116,7 +116,7 @@ def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
     """Say in one sentence why the cut-out should be looked at; "" where there is no doubt."""
     unnamed = (UNSETTLED_NOTICE,) if receipt.get("cutout_uncertainty", 0) > DOUBTFUL_UNCERTAINTY else ()
-    doubt = next(iter(receipt.get("cutout_doubts") or unnamed), "")
+    doubt = next(iter(receipt.get("cutout_doubts", unnamed)), "")  # none left: what is doubted is not in the picture
     return doubt.split(". ")[0].removesuffix(".") + "." if doubt else ""  # what to do is told in the notice
 
 
