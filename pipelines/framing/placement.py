@@ -152,12 +152,17 @@ def placement_cut_notices(
     """Tell which sides of the picture cut a box (photo pixels) that the user moved or enlarged; not the `cut_sides`."""
     if not (params.placement_x or params.placement_y or params.placement_scale > 1):
         return ()
+    sides = [side for side in find_sides_beyond(frame, box) if side not in cut_sides]
+    return (f"Where you placed it, the picture's edge cuts it ({', '.join(sides)}).",) if sides else ()
+
+
+def find_sides_beyond(frame: Frame, box: tuple[float, float, float, float]) -> tuple[str, ...]:
+    """Return the sides of the frame beyond which a box (photo pixels) goes on."""
     points = frame.matrix @ np.array([[box[0], box[2], box[0], box[2]], [box[1], box[1], box[3], box[3]], [1.0] * 4])
     (left, top), (right, bottom) = points.min(axis=1), points.max(axis=1)
     beyond = {"left": -left, "top": -top, "right": right - frame.size[0], "bottom": bottom - frame.size[1]}
     limit = CUT_TOLERANCE_RATIO * min(frame.size)
-    sides = [side for side, excess in beyond.items() if excess > limit and side not in cut_sides]
-    return (f"Where you placed it, the picture's edge cuts it ({', '.join(sides)}).",) if sides else ()
+    return tuple(side for side, excess in beyond.items() if excess > limit)
 
 
 def enlargement_notices(scale: float, longer_px: int) -> tuple[str, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Frame, Size
 from pipelines.core.params import Subject
-from pipelines.framing.placement import find_bounds, frame_subject
+from pipelines.framing.framings import size_for_ratio
+from pipelines.framing.placement import find_bounds, find_cut_sides, find_sides_beyond, frame_subject
 
 PlacementId = Literal["centre", "left", "right", "top", "bottom", "lower-left", "lower-right"]
 # Centre of the product in shares of the frame: on the lines of thirds, so that text has room beside it.
@@ -20,6 +21,8 @@ PLACEMENTS: dict[str, tuple[float, float]] = {
 ASIDE_FILL_RATIO = 0.5  # of the frame: fill of a product that stands aside, unless one is asked for
 CENTRED_FLOOR = 0.0  # as a floor: the line on which a product of this fill is centred
 PRODUCT_MARGIN_RATIO = 0.04  # of the frame, around products that do not stand in its centre
+_UNMOVED_RATIO = 0.002  # of the frame: a photo that just covers it has this much play, and nobody sees it move
+_TRIED_SIDE_PX = 1000  # longer side of the frames that are compared
 GAP_RATIO = 0.10  # of their height, between products
 
 
@@ -45,6 +48,44 @@ def arrange_products(
         placed.placement_y + _inward_shift(top / size[1], bottom / size[1]),
     )
     return [_place_single(alphas[0], size, fill, floor, inside)]
+
+
+def shape_notices(
+    alpha: Alpha, shape: str, shapes: Mapping[str, Size], arrange: Callable[[Size], Frame]
+) -> tuple[str, ...]:
+    """Tell at which sides a shape cuts what the photo shows of the product, and the nearest shape that does not.
+
+    `shapes` are width to height by name; `arrange` frames the product in a size of pixels as if nothing were moved.
+    """
+
+    def find_cuts(name: str) -> tuple[str, ...]:
+        return find_sides_beyond(arrange(size_for_ratio(shapes[name], _TRIED_SIDE_PX)), find_bounds(alpha))
+
+    sides = find_cuts(shape)
+    if not sides:
+        return ()
+    told = f"{shape} cuts the subject ({', '.join(sides)})"
+    ratios = {name: np.log(width / height) for name, (width, height) in shapes.items()}
+    for other in sorted(shapes, key=lambda name: abs(ratios[name] - ratios[shape])):
+        if not find_cuts(other):
+            return (f"{told}; {other} shows as much of it as the photo.",)
+    return (f"{told}; another photo with more room around it would not.",)
+
+
+def unfollowed_notices(alpha: Alpha, frame: Frame, plain: Frame, params: Subject, *, is_aside: bool) -> tuple[str, ...]:
+    """Tell which wishes change nothing in `frame`, because the photo cuts the product; `plain` has none of them."""
+    cuts = set(find_cut_sides(alpha))
+    is_stretched = cuts >= {"left", "right"} or cuts >= {"top", "bottom"}
+    has_moved = is_aside or params.placement_x != 0 or params.placement_y != 0
+    has_same_scale = frame.scale == plain.scale
+    shift_px = float(np.abs(frame.matrix[:, 2] - plain.matrix[:, 2]).max())
+    unfollowed = ["Scale"] if is_stretched and params.placement_scale != 1 and has_same_scale else []
+    if cuts and has_moved and has_same_scale and shift_px < _UNMOVED_RATIO * min(frame.size):
+        unfollowed.append("Placement")
+    if not unfollowed:
+        return ()
+    names = " and ".join(unfollowed)
+    return (f"Not followed, because the photo cuts the subject and the cuts stay at the picture's edge: {names}.",)
 
 
 def subject_box(alpha: Alpha, frame: Frame) -> tuple[float, float, float, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipelines.compositing.shadows import Shadow
 from pipelines.core.geometry import Alpha, Size
-from pipelines.framing.placement import find_bounds
+from pipelines.framing.placement import find_bounds, find_cut_sides
 
 _SOFT_SHADOW, _FULL_SHADOW = Shadow(contact=0.52, cast=0.13), Shadow()
 
@@ -88,6 +88,8 @@ def marketplace_notices(
     violations = []
     if not preset.min_fill_ratio - 0.005 <= fill <= preset.max_fill_ratio + 0.005:
         violations.append(f"a product of {required} of the frame, and this one has {fill:.0%}")
+    if find_cut_sides(alpha):
+        violations.append("the whole product, which this picture cuts")
     if not plain:
         violations.append("a white ground")
     if max(size) < preset.longer_side_px:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -30,7 +30,14 @@ from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderReque
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
-from pipelines.framing.product_placement import ASIDE_FILL_RATIO, CENTRED_FLOOR, PlacementId, arrange_products
+from pipelines.framing.product_placement import (
+    ASIDE_FILL_RATIO,
+    CENTRED_FLOOR,
+    PlacementId,
+    arrange_products,
+    shape_notices,
+    unfollowed_notices,
+)
 from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import flatten_on_white
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices
@@ -215,9 +222,9 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     emit("Cutting out", 2, 2, lambda: composite_on_grey(first.cutout.colour, first.cutout.alpha))
 
     preset = PRODUCT_PRESETS[params.preset]
-    ratio = form_fields.ASPECT_RATIOS[preset.ratio if params.ratio == "auto" else params.ratio]
+    shape = preset.ratio if params.ratio == "auto" else params.ratio
     side = form_fields.DRAFT_SIDE_PX if context.draft else params.size or preset.longer_side_px
-    size = size_for_ratio(ratio, side)
+    size = size_for_ratio(form_fields.ASPECT_RATIOS[shape], side)
     clothes_notices: tuple[str, ...] = ()
     is_redrawn = params.clothes != "as-photographed" and not context.draft
     if is_redrawn:
@@ -234,6 +241,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     emit("Composing", 1, 1, images[-1])
     notices = [notice for each in sources for notice in each.cutout.notices]
     notices += count_people(faces, params.pick)
+    notices += _tell_cuts(params, first, frames[0], preset, viewpoint, shape) if len(sources) == 1 else []
     notices += [*frames[0].notices, *viewpoint.notices, *ground.notices]
     is_doubtful = any(each.cutout.is_doubtful for each in sources)
     notices += marketplace_notices(preset, placed.alpha, size, plain=ground.is_preset_ground, doubtful=is_doubtful)
@@ -309,6 +317,23 @@ def _arrange_sources(
     default_fill = preset.fill_ratio if is_centred else min(preset.fill_ratio, ASIDE_FILL_RATIO)
     alphas = [source.cutout.alpha for source in sources]
     return arrange_products(alphas, size, params.fill / 100 or default_fill, params.placement, floor, params)
+
+
+def _tell_cuts(
+    params: Product, source: SourcePhoto, frame: Frame, preset: ProductPreset, viewpoint: Viewpoint, shape: str
+) -> list[str]:
+    """Tell what the shape cuts of one product, and what of the form the photo's own cuts do not allow."""
+    plain = params.model_copy(
+        update={"placement": "centre", "placement_x": 0.0, "placement_y": 0.0, "placement_scale": 1.0}
+    )
+
+    def arrange(size: Size) -> Frame:
+        return _arrange_sources(plain, [source], size, preset, viewpoint)[0]
+
+    alpha, is_aside = source.cutout.alpha, params.placement != "centre"
+    shapes = {name: form_fields.ASPECT_RATIOS[name] for name in get_args(RatioId) if name != "auto"}
+    unfollowed = unfollowed_notices(alpha, frame, arrange(frame.size), params, is_aside=is_aside)
+    return [*shape_notices(alpha, shape, shapes, arrange), *unfollowed]
 
 
 def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group: Sequence[PlacedSubject]) -> list[str]:

@@ -143,6 +143,43 @@ def test_what_breaks_a_shops_rule_is_said_in_one_sentence(values: dict, word: st
     assert word in said
 
 
+def cut_at_three_sides() -> ProductContext:
+    """A wide photo that cuts the product at the top, right and bottom, and shows its left side."""
+    alpha = np.zeros((300, 400), np.float32)
+    alpha[:, 40:] = 1
+    return ProductContext(alpha=alpha)
+
+
+@pytest.mark.parametrize("preset", ["amazon", "oak"])
+def test_a_shape_that_cuts_what_the_photo_shows_names_one_that_does_not(preset: str) -> None:
+    told = "1:1 cuts the subject (left, right); 4:3 shows as much of it as the photo."
+    assert told in run_product(cut_at_three_sides(), preset=preset, ratio="1:1").notices
+    for wide in ("4:3", "16:9"):
+        assert "shows as much" not in " ".join(run_product(cut_at_three_sides(), preset=preset, ratio=wide).notices)
+    assert "cuts the subject" not in " ".join(run_product(preset=preset, ratio="1:1").notices)
+
+
+def test_a_shop_that_asks_for_the_whole_product_is_not_content_with_one_that_is_cut() -> None:
+    (said,) = [note for note in run_product(cut_at_three_sides(), preset="amazon", size=0).notices if "Amazon" in note]
+    assert said.startswith("Amazon asks for ")
+    assert "the whole product, which this picture cuts" in said
+
+
+@pytest.mark.parametrize(
+    ("wish", "names"),
+    [
+        ({"placement_scale": 0.55}, "Scale"),
+        ({"placement_y": 0.1}, "Placement"),
+        ({"placement": "top", "placement_scale": 0.55}, "Scale and Placement"),
+    ],
+)
+def test_what_the_photos_own_cuts_do_not_allow_is_said(wish: dict[str, Any], names: str) -> None:
+    told = f"Not followed, because the photo cuts the subject and the cuts stay at the picture's edge: {names}."
+    assert told in run_product(cut_at_three_sides(), **wish, preset="amazon").notices
+    for free in (run_product(cut_at_three_sides(), preset="amazon"), run_product(**wish, preset="amazon")):
+        assert "Not followed" not in " ".join(free.notices)
+
+
 def test_a_look_on_white_says_so_in_its_name() -> None:
     labels = {key: preset.label for key, preset in PRODUCT_PRESETS.items()}
     white = {name for name, preset in PRODUCT_PRESETS.items() if preset.scene == "pure-white"}
