@@ -201,6 +201,15 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     expect(page.locator("#kit-photo img")).not_to_have_attribute("src", given)
     expect(page.locator("#kit-headline textarea")).to_have_value("")
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    page.locator("#kit-photo").get_by_label("Remove Image").click()
+    expect(find_progress_line(page, "kit")).to_contain_text("Add a photo")
+    expect(page.locator("#kit-live img")).to_have_count(0)  # its draft went with it
+    page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    show_tab(page, "home")
+    open_by(page, "upscale")  # Home's photo is no longer the latest
+    expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
+    expect(page.locator("#upscale-photo img")).to_have_count(0)
 
 
 def test_a_tool_that_is_opened_while_home_still_reads_the_photo_waits_for_it(

@@ -37,7 +37,7 @@ CHOSEN_TEXT = "Of {} looks tried: the usual one, and those in which the edge of 
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
 CONSENT_LABEL = "Is somebody in it?"
-CONSENT_CHOICES = (("I have their permission, they are 18 or over", "permission"), ("Nobody", "nobody"))
+CONSENT_CHOICES = (("It is me, or they agreed; 18 or over", "permission"), ("Nobody", "nobody"))
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
 WAITING_TEXT = "Looking at your photo"
 OTHER_TOOLS: tuple[tuple[str, str], ...] = (
@@ -254,7 +254,7 @@ class QuickStart:
     @staticmethod
     def _take_photo(state: QuickStartState, file_id: str) -> None:
         """Keep the photo, also for the tools that are opened after it."""
-        state.photo_id, state.given_at, state.has_consent = file_id, time.monotonic(), False
+        state.photo_id, state.given_at, state.has_consent, state.is_latest = file_id, time.monotonic(), False, True
 
     def _begin_request(self, state: QuickStartState) -> int:
         """Cancel the drafts of older requests, and return the number of the new one."""

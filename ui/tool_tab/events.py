@@ -88,6 +88,7 @@ class ToolTabEvents:
         self, request: gr.Request, given: GivenPhoto, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
         """Bring the photo that was given to the home tab meanwhile; else show the last job, when first opened."""
+        state.home_photo = given
         if given.reading_count and self.uploads.takes_photo():
             yield self.uploads.show_reading(self.tab.photo_control, state)
             while given.reading_count:

@@ -24,7 +24,7 @@ class TabState:
     point at the subject, and the form of then.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
-    `photo_changed_at` is when the last one came, on the monotonic clock.
+    `photo_changed_at` is when the last one came, on the monotonic clock. `home_photo` is what the home tab was given.
     """
 
     job_id: str = ""
@@ -46,11 +46,17 @@ class TabState:
     placed_request_number: int = 0
     photo_number: int = 0
     photo_changed_at: float = 0.0
+    home_photo: GivenPhoto | None = None
 
     def note_photo(self) -> int:
         """Note that the photo's field gets another content; return the number of this change."""
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
+
+    def replace_home_photo(self) -> None:
+        """Note that the visitor chose a photo of this tab's own: that of the home tab is no longer the latest."""
+        if self.home_photo is not None:
+            self.home_photo.is_latest = False
 
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""
@@ -74,13 +80,15 @@ class TabState:
 class GivenPhoto:
     """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
 
-    `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read.
+    `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read. `is_latest` until
+    the visitor chooses another photo in a tool: those that are opened after that do not go back to this one.
     """
 
     photo_id: str = ""
     given_at: float = 0.0
     has_consent: bool = False
     reading_count: int = 0
+    is_latest: bool = True
 
 
 class TabHandoff(NamedTuple):

@@ -34,6 +34,8 @@ class UploadHandlers:
             if path is None:
                 yield self.view.no_change()
                 return
+            if control is self.tab.photo_control:
+                state.replace_home_photo()
             yield self.show_reading(control, state)
             try:
                 file_id, notices = await run_in_threadpool(
@@ -82,6 +84,11 @@ class UploadHandlers:
             if control is self.tab.photo_control:
                 state.note_photo()
                 left = self.follower.leave_batch_row(state, request)
+                if not (state.shown_job_id or state.job_id):  # a draft goes with its photo, a finished picture stays
+                    left |= {
+                        **self.view.show_no_picture(),
+                        self.tab.result.status: text.render_status(text.ADD_PHOTO_TEXT),
+                    }
             # The display is not an output: the visitor cleared it, and may have added the next picture by now.
             return {
                 control.value: None,
@@ -95,6 +102,7 @@ class UploadHandlers:
 
     def make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
         async def use_example(request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+            state.replace_home_photo()
             async for updates in self.place_pictures(
                 self.tab.photo_control, self._with_photo(file_id, values), request, state, values
             ):
@@ -186,7 +194,7 @@ class UploadHandlers:
 
     def awaits_photo(self, given: GivenPhoto, state: TabState) -> bool:
         """Whether the home tab was given a photo after this tab's own, which is one for photos."""
-        is_newer = bool(given.photo_id) and given.given_at > state.photo_changed_at
+        is_newer = bool(given.photo_id) and given.is_latest and given.given_at > state.photo_changed_at
         return is_newer and self.takes_photo() and not state.job_id
 
     def takes_photo(self) -> bool:

@@ -34,9 +34,7 @@ ASPECT_RATIOS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 """Width to height, by the values of `ratio` fields."""
 DRAFT_SIDE_PX = 512
-CONSENT_HELP = (
-    "For photos of people: without it, tools about people refuse, and all others look for no face to protect."
-)
+CONSENT_HELP = "Tools for people need it. All others look for faces, to protect them, only with it."
 """When consent is needed and what happens without, as every form and agent is told."""
 
 
