@@ -269,7 +269,7 @@ def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
 ) -> None:
     looked: list[int] = []
     monkeypatch.setattr(FaceMesh, "find_faces", lambda *_: looked.append(1) or ())
-    values = {"preset": "scene", "ratio": "4:5"} if tool == "expand" else SMALL.get(tool, {})
+    values: dict[str, Any] = {"preset": "scene", "ratio": "4:5"} if tool == "expand" else SMALL.get(tool, {})
     try:
         studio.make(tool, photo=add_unknown_portrait(studio, 200 + len(tool)), **values)
     except BadInput:
