@@ -34,9 +34,11 @@ from tests.support.gated_tool import Gate
 from tests.support.served_app import launch_page, run_studio
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 """Milliseconds until something that was to happen has not: a busy machine is no defect, so no test counts seconds."""
 expect.set_options(timeout=TIMEOUT_MS)
+GATE_TIMEOUT_SECONDS = 300
+"""Seconds after which a step goes on through a gate that a failed test has left shut."""
 MAX_PAUSE_COUNT = 12
 """Steps of one stage that are paused at: a film has a hundred, and a dozen shows as much."""
 CHROMIUM_FLAGS = [
@@ -62,7 +64,7 @@ def make_slow_tool(gate: Gate) -> Tool:
         photo = context.open_image(params.photo)
         for n in range(params.steps):
             gate.entered += 1
-            gate.open.wait(timeout=30)
+            gate.open.wait(timeout=GATE_TIMEOUT_SECONDS)
             time.sleep(gate.pause)
             emit(
                 "Brightening", n + 1, params.steps, np.asarray(photo * np.float32(0.5 + n / params.steps / 2), np.uint8)
@@ -77,10 +79,10 @@ def add_gate(tool: Tool, gate: Gate) -> Tool:
 
     def run(params: Any, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         def told(stage: str, index: int, total: int, preview: Preview = None) -> None:
-            gate.open.wait(timeout=60)
+            gate.open.wait(timeout=GATE_TIMEOUT_SECONDS)
             emit(stage, index, total, preview)
             if preview is not None:
-                gate.seen.wait(timeout=60)
+                gate.seen.wait(timeout=GATE_TIMEOUT_SECONDS)
             time.sleep(gate.pause if index <= MAX_PAUSE_COUNT else 0.0)
 
         return tool.run(params, context, told)

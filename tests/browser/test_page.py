@@ -407,7 +407,7 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(
 def paste_picture(page: Page, plate: Path) -> None:
     """The picture leaves the browser; a field that is being drawn anew just then hears nothing, and is asked again."""
     for _ in range(5):
-        with suppress(TimeoutError), page.expect_request(lambda asked: "/upload" in asked.url, timeout=2000):
+        with suppress(TimeoutError), page.expect_request(lambda asked: "/upload" in asked.url, timeout=10_000):
             page.locator("#album-photos input[type=file]").set_input_files([plate])
             return
     raise AssertionError(f"{plate.name} never left the browser")

@@ -18,6 +18,10 @@ def test_all_places_are_found_in_the_installed_gradio() -> None:
     assert sum(text.count("return()=>{};let n={},") for text in scripts.values()) == 1
     clock = r"\(\)\{setTimeout\(\(\)=>\{[^{}]*performance\.now\(\)[^{}]*\},100\)\}"
     assert sum(len(re.findall(clock, text)) for text in scripts.values()) == 1, "the clock of an event that runs"
+    assert sum(text.count("{return dbxFind(") for text in scripts.values()) == 1
+    assert sum(text.count("dbxNews(Object.entries(this.loading_stati.current)).map(") for text in scripts.values()) == 1
+    others = r"\.fn_index&&\([\w.!=|$]+used_cache!=null[\w.!=|$]*\)&&\(this\.current\["
+    assert sum(len(re.findall(others, text)) for text in scripts.values()) == 1
 
 
 def test_what_was_there_still_is() -> None:

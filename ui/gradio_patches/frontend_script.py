@@ -1,9 +1,11 @@
-"""Patches Gradio's frontend script (`find_attached_events`, `set_event_args`, the status tracker's clock).
+"""Patches Gradio's frontend script (finding events and components, event arguments, the status of running events).
 
 Gradio's page goes through every listener for each component, and for each listener through the whole tree for arguments
 that hardly any listener has. With 1,500 components and 500 listeners that is half of the time to the first paint.
 While an event runs, each of its outputs counts the seconds in every frame, seen or not: a page that only listens took
-4 % of a core. A script without these functions is served unchanged.
+4 % of a core. And each message of a running event tells every component that an event ever had its status again, for
+which each is looked for in the whole tree: the more tabs a visitor had opened, the slower all of them became. A script
+without these functions is served unchanged.
 """
 
 from __future__ import annotations
@@ -23,6 +25,12 @@ _SET_ARGUMENTS_PATTERN = re.compile(rf"async set_event_args\({_NAME},{_NAME}\)\{
 _CLOCK_PATTERN = re.compile(
     rf"function {_NAME}\(\)\{{{_NAME}\((\(\)=>\{{[^{{}}]*performance\.now\(\)[^{{}}]*&&\1\(\)\}})\)\}}"
 )
+_FIND_COMPONENT_PATTERN = re.compile(
+    rf"function {_NAME}\({_NAME},{_NAME}\)\{{"
+    rf"(?=if\(\2\.id===\3\)return \2;if\(\2\.children\)for\(let [^{{}}]*\{{let {_NAME}=\1\()"
+)
+_OTHER_STATUSES_PATTERN = re.compile(rf"{_NAME}\.fn_index!==[\w$]+\.fn_index&&(?=\(this\.current\[)")
+_ALL_STATUSES = "Object.entries(this.loading_stati.current)"
 CLOCK_INTERVAL_MS = 100
 """Milliseconds between two counts of the seconds that an event takes; they are shown with one decimal."""
 EVENT_INDEX_SCRIPT = """
@@ -39,6 +47,30 @@ function dbxHeard(listeners, id) {
 }
 """
 """Script that indexes the listeners by component once: the first event of each listener, in the listeners' order."""
+COMPONENT_INDEX_SCRIPT = """
+const dbxPlaces = new WeakMap();
+function dbxFind(root, id) {
+  let places = dbxPlaces.get(root);
+  if (places?.get(id) === null) return null;
+  const follow = () => places?.get(id)?.reduce((node, n) => node?.children?.[n], root);
+  const known = follow();
+  if (known?.id === id) return known;
+  dbxPlaces.set(root, places = new Map());
+  const note = (node, place) => {
+    places.set(node.id, place);
+    node.children?.forEach((child, n) => note(child, [...place, n]));
+  };
+  note(root, []);
+  if (!places.has(id)) places.set(id, null);
+  return follow() ?? null;
+}
+"""
+"""Script that notes the place of each component in the tree, and anew when one has moved; null is nowhere."""
+STATUS_NEWS_SCRIPT = """
+const dbxTold = new WeakSet();
+const dbxNews = (rows) => rows.filter(([, row]) => !dbxTold.has(row) && dbxTold.add(row));
+"""
+"""Script that leaves the statuses out which were told before: a new status is a new object."""
 CACHE_SECONDS = 3600
 """Time that a browser may cache the script. Gradio's own year would outlive the next change of the patch."""
 
@@ -47,9 +79,18 @@ def patch_script(script: str) -> str:
     """Patch the functions in the script; return it unchanged where they are not found."""
     script = _CLOCK_PATTERN.sub(rf"function \1(){{setTimeout(\3,{CLOCK_INTERVAL_MS})}}", script)
     script = _SET_ARGUMENTS_PATTERN.sub(r"\g<0>if(!Object.keys(\2).length)return()=>{};", script)
-    replacement = r"\g<0>\1.props.shared_props.attached_events=dbxHeard(\2,\1.id);return \1;"
-    patched, found = _FIND_EVENTS_PATTERN.subn(replacement, script)
-    return patched + EVENT_INDEX_SCRIPT if found else script
+    caches = "used_cache", "cache_duration", "avg_time", "cache_event_id"
+    has_any = "||".join(rf"\1.{name}!=null" for name in caches)
+    script = _OTHER_STATUSES_PATTERN.sub(rf"\g<0>({has_any})&&", script)
+    events = r"\g<0>\1.props.shared_props.attached_events=dbxHeard(\2,\1.id);return \1;"
+    for pattern, replacement, helper in (
+        (_FIND_EVENTS_PATTERN, events, EVENT_INDEX_SCRIPT),
+        (_FIND_COMPONENT_PATTERN, r"\g<0>return dbxFind(\2,\3);", COMPONENT_INDEX_SCRIPT),
+        (re.compile(re.escape(_ALL_STATUSES)), f"dbxNews({_ALL_STATUSES})", STATUS_NEWS_SCRIPT),
+    ):
+        script, found = pattern.subn(replacement, script)
+        script += helper if found else ""
+    return script
 
 
 def read_patched_scripts() -> dict[str, str]:

@@ -607,7 +607,7 @@
     const consent = tool.matches(".dbx-asks") && tool.querySelector('[id$="-consent"] input'), photo = tool.querySelector(`${PHOTO_FIELD} img`);
     if (tool.querySelector(".dbx-live img") || (photo && (tool.dataset.begun === "here" || !consent || consent.checked))) tool.dataset.begun = "here";
     else if (isChosen) tool.dataset.begun = "soon";
-    else if (tool.dataset.begun === "here" || tool.querySelector(".dbx-alert.placed")) delete tool.dataset.begun;
+    else if (tool.dataset.begun !== "here" && tool.querySelector(".dbx-alert.placed")) delete tool.dataset.begun;
   };
   for (const name of ["change", "click"]) on(name, ({ type, target }) => {
     const tool = target.closest?.(".dbx-tool"), field = tool?.querySelector(PHOTO_FIELD);

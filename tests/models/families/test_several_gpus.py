@@ -29,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(scope="module")
 def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     from diffusers.pipelines import pipeline_utils
+    from diffusers.pipelines.joyimage import image_processor
     from diffusers.pipelines.longcat_image import pipeline_longcat_image_edit as longcat
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
@@ -38,6 +39,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     patch.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)
     patch.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     patch.setattr(qwen_image_21, "EDIT_SIDE_PX", 128)
+    patch.setitem(image_processor.BUCKETS, 1024, [(128, 128), (160, 128)])
     sides_of = longcat.calculate_dimensions
     patch.setattr(longcat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
     yield make_tiny_families(tmp_path_factory.mktemp("lanes"))
