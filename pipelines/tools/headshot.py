@@ -275,11 +275,11 @@ def _scene_caption(params: Headshot, look: Look) -> Caption:
 def _edit_caption(params: Headshot) -> Caption:
     """Say what is changed, and what stays: no face where its expression is to be another."""
     changes = (("facial expression", params.expression), ("outfit", params.outfit))
-    face = "identity and facial features" if params.expression else "face"
+    face = "identity, shape of the face" if params.expression else "face, expression"
     outfit, dressed = ("", f" The person is {DRESSED_PROMPT}.") if params.outfit else ("outfit, ", "")
     return Caption(
         changes=tuple((what, words) for what, words in changes if words),
-        kept=f"Keep the same person, {face}, hair, {outfit}pose, light and background as they are.{dressed}",
+        kept=f"Keep the same person, {face}, hair, {outfit}pose, framing, light and background as they are.{dressed}",
     )
 
 

@@ -58,7 +58,7 @@ _SCENE_FLOOR_RATIOS = {"podium": 0.80}  # the same in scenes whose surface lies 
 _BRAND_COLOUR = (28, 122, 128)
 SPIN_SIDE_PX = 1024
 _VIEW_WORDS = {
-    "front": "the front, the camera low",
+    "front": "the front, from just above the surface",
     "three-quarter": "slightly above, at a three-quarter angle",
     "above": "above, at a steep angle",
 }

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.codecs.encode import C2PA_MIME_TYPES
+from pipelines.compositing import parallax
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
@@ -62,10 +63,13 @@ class ToolVisit:
 @pytest.fixture(scope="module", params=((1280, 900), (390, 844)), ids=("desk", "phone"))
 def visit(request: pytest.FixtureRequest, browser: Browser, studio: ServedPage) -> Iterator[ToolVisit]:
     width, height = request.param
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(parallax, "FPS", 6.0)  # the way is the same with fewer frames
     with open_browser_page(browser, studio, width=width, height=height, phone=width < 900) as page:
         page.goto(studio.url)
         page.locator(".dbx-cards").wait_for()
         yield ToolVisit(page, width, height)
+    monkeypatch.undo()
 
 
 def list_photos(tool: Tool) -> list[Path]:

@@ -13,6 +13,7 @@ from pipelines.tools.background import SCENES
 from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_menu, open_tool
 from tests.support.served_app import wait_until
 
+TOOL_IDS = ("headshot", "product", "background", "cutout", "expand", "kit")
 PASTE_JS = """async (source) => {
   const blob = await (await fetch(source)).blob();
   const carrier = new DataTransfer();

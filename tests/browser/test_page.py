@@ -18,6 +18,8 @@ from tests.browser.studio_page import ServedPage, find_progress_line, open_menu,
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
+TOOL_IDS = ("headshot", "product", "background", "cutout")
+
 
 def upload_photo(page: Page, tool: str, path: Path) -> None:
     page.locator(f"#{tool}-photo input[type=file]").set_input_files(path)

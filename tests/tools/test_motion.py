@@ -119,10 +119,16 @@ def test_no_border_of_the_photo_comes_into_the_picture(move: parallax.CameraMove
 # ---------------------------------------------------------------- the tool
 
 
+@pytest.fixture
+def _few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallax, "FPS", 6.0)
+
+
 def make_motion(studio: RealStudio, photo: str, **values: Any) -> Result:
     return studio.make("motion", photo=photo, consent=True, seed=1, size=256, seconds=3, **values)
 
 
+@pytest.mark.usefixtures("_few_frames")
 def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealStudio, team: list[str]) -> None:
     result = make_motion(studio, team[0], mp4=True, gif=True, gif_frames=10)
     loop, small, film = result.files
@@ -146,6 +152,7 @@ def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealSt
     assert any("The camera moves; the person does not." in notice for notice in result.receipt["notices"])
 
 
+@pytest.mark.usefixtures("_few_frames")
 def test_same_seed_same_frames(studio: RealStudio, team: list[str]) -> None:
     assert make_motion(studio, team[0]).files[0].pixels_sha256 == make_motion(studio, team[0]).files[0].pixels_sha256
 

@@ -33,6 +33,12 @@ _LOOK_COLOUR_WORDS = re.compile(
     r"coloured | in one colour",
     re.IGNORECASE,
 )
+_PEOPLE_WORDS = re.compile(
+    r"\b(people|persons?|someone|everyone|m[ae]n|wom[ae]n|boys?|girls?|child(?:ren)?|crowds?|crowded|audience|guests|"
+    r"customers|passers-by|pedestrians|team|colleagues|worker|workers|menschen(?:menge)?|leute|person(?:en)?|m(ä|ae)nner|"
+    r"mann|frau(?:en)?|kind(?:er)?|publikum|g(ä|ae)ste|kunden|passanten)\b",
+    re.IGNORECASE,
+)
 _DYED_THING_WORDS = re.compile(
     r"\b(paper|walls?|backdrop|background|podium|studio|papier|wand|w(ä|ae)nde|hintergrund|podest)\b", re.IGNORECASE
 )
@@ -69,7 +75,7 @@ def _write_parts(caption: Caption) -> str:
         "Type": _describe_purpose(caption),
         "Camera": view,
         "Focus": focus,
-        "Light": light,
+        "Light": light.removeprefix("light "),
         "Composition": space,
     }
     return " ".join(f"{name}: {_make_sentence(words)}" for name, words in rows.items() if words)
@@ -77,7 +83,8 @@ def _write_parts(caption: Caption) -> str:
 
 def _write_key_words(caption: Caption) -> str:
     changes = [f"{what}: {words}" for what, words in caption.changes]
-    words = [caption.words, *changes, _describe_purpose(caption).replace(" with ", ", "), *_list_details(caption)]
+    purpose = _describe_purpose(caption).replace(" with ", ", ").replace("nobody in it", "no people")
+    words = [caption.words, *changes, purpose, *_list_details(caption)]
     return ", ".join(each.rstrip(".") for each in words if each)
 
 
@@ -134,13 +141,13 @@ def _list_details(caption: Caption) -> tuple[str, str, str, str]:
     """What the form says of camera, focus, light and free space, empty where the user's words speak of it."""
     own = caption.own
     is_surface = caption.purpose == "product"
-    focus = "softly blurred towards the back" if is_surface else "the whole background softly out of focus"
+    focus = "softly blurred towards the back" if is_surface else "the whole picture is softly out of focus"
     has_side = bool(_LIGHT_SIDE_WORDS.search(own))
     return (
         f"seen from {caption.view}" if caption.view else "",
         focus if caption.is_blurred and not _FOCUS_WORDS.search(own) else "",
         f"light from the {caption.light_side}" if caption.light_side and not has_side else "",
-        f"the {caption.free_side} of the picture kept plain" if caption.free_side else "",
+        f"the {caption.free_side} of the picture is plain" if caption.free_side else "",
     )
 
 
@@ -150,8 +157,9 @@ def _describe_purpose(caption: Caption) -> str:
         return ""
     if caption.purpose == "product":
         return "background photograph with nothing on the surface"
-    # A place in the user's own words may be full of people or things, but for where the subject stands.
-    return f"background photograph with {'an empty foreground' if caption.own else 'nobody in it'}"
+    # A place in the user's own words may be full of people, but for where the subject stands.
+    has_people = bool(_PEOPLE_WORDS.search(caption.own))
+    return f"background photograph with {'an empty foreground' if has_people else 'nobody in it'}"
 
 
 def _make_sentence(words: str) -> str:

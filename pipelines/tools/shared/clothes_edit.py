@@ -26,11 +26,14 @@ CLOTHES_LABELS: dict[str, str] = {
     "flat-lay": "Flat lay",
 }
 _SHOWN_WORDS = {
-    "ghost-mannequin": "{} alone, in the shape that it has when worn, as on an invisible mannequin: no person and no "
-    "mannequin, and the inside shows at the neck",
-    "flat-lay": "{} alone, laid out flat, whole and smooth, photographed from straight above: no person and no hanger",
+    "ghost-mannequin": "Show only the garment of the photo{}, in the shape that it has when worn, as on an invisible "
+    "mannequin: no person, no mannequin and no hanger, and the inside shows at its opening",
+    "flat-lay": "Show only the garment of the photo{}, laid out flat, whole and without creases, photographed from "
+    "straight above: no person, no mannequin and no hanger",
 }
-_KEPT_WORDS = "Keep its cut, colours, pattern, cloth, print and details as they are, on a plain light grey ground."
+_KEPT_WORDS = (
+    "Keep its cut, colours, pattern, cloth, print and details as they are. The background is plain light grey."
+)
 _GROUND_LEVEL = 236  # grey behind what the model is given, 0 to 255
 _INPUT_FILL_RATIO = 0.8  # of the frame, so that sleeves have room to be laid out
 _SAMPLE_COUNT = 1500  # pixels of each picture that are compared
@@ -46,7 +49,7 @@ NOTHING_DRAWN_MESSAGE = "The model drew no garment that stands out from its grou
 
 def write_clothes_caption(clothes: ClothesId, garment: str) -> Caption:
     """Say what is shown of the garment and what stays; `garment` are the user's own words for it, or empty."""
-    return Caption(own=_SHOWN_WORDS[clothes].format(garment or "The garment"), kept=_KEPT_WORDS)
+    return Caption(own=_SHOWN_WORDS[clothes].format(f", {garment}" if garment else ""), kept=_KEPT_WORDS)
 
 
 def draw_clothes(
