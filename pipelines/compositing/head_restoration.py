@@ -19,6 +19,8 @@ FEATHER_RATIO = 0.05  # of the height from eyes to chin, over which head and edi
 MAX_SEAM_LEVELS = 16.0  # mean difference of 8-bit levels along the seam; beyond, the edit shows another head there
 SKIN_REACH_RATIO = 1.5  # of the same height, over which the correction of the skin fades
 SKIN_LIKENESS_LEVELS = 14.0  # distance in a and b of CIELAB within which a pixel counts as the face's skin
+MAX_TURNED_LEVELS = 14.0  # distance in CIELAB up to which head and edit show the same thing in another tone
+TONE_BLUR_RATIO = 0.3  # of the same height: the size of the Gaussian that evens the tone out
 # The lower half of the face's outline on the 468-point mesh, from one ear over the chin to the other.
 _JAW_OUTLINE = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 
@@ -41,9 +43,10 @@ def find_head_alpha(face: Face, alpha: Alpha) -> Alpha:
     order = np.argsort(jaw_right)
     # Beside the face hair is kept down to the height of the chin; in front of the neck the jaw is the border.
     border = np.interp(right, jaw_right[order], jaw_down[order], left=0.0, right=0.0)
-    inside = np.asarray((down < border) & (alpha > 0), np.uint8)
+    # The border is a step at the ears: the feather follows the distance from it, to whichever side it lies.
+    distance = cv2.distanceTransform(np.asarray(down < border, np.uint8), cv2.DIST_L2, 5)
     feather = max(2.0, FEATHER_RATIO * _eyes_to_chin(face))
-    return np.asarray(alpha * np.clip((border - down) / feather, 0, 1) * inside, np.float32)
+    return np.asarray(alpha * np.clip(distance / feather, 0, 1), np.float32)
 
 
 def move_face(face: Face, matrix: Float64Array) -> Face:
@@ -78,7 +81,7 @@ def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image
         drift = measure_drift(photo, edited, solid)
         if drift is None or _measure_corner_shift(drift, solid) > MAX_ERROR_PX:
             return None
-    edited = _match_skin(photo, edited, head, alpha, face)
+    edited = _match_tones(photo, _match_skin(photo, edited, head, alpha, face), head, face)
     seam = (head > 0.02) & (head < 0.98) & (alpha > 0.95)
     if seam.any() and np.abs(photo[seam].astype(np.float32) - edited[seam]).mean() > MAX_SEAM_LEVELS:
         return None
@@ -116,6 +119,25 @@ def _match_skin(photo: Image, edited: Image, head: Alpha, alpha: Alpha, face: Fa
     weight = (alpha * near * np.clip(1.5 - unlike, 0, 1))[..., None]
     corrected = cv2.cvtColor(np.asarray(after + weight * correction, np.float32), cv2.COLOR_LAB2RGB)
     return np.asarray(np.clip(corrected * 255 + 0.5, 0, 255), np.uint8)
+
+
+def _match_tones(photo: Image, edited: Image, head: Alpha, face: Face) -> Image:
+    """Undo, fading away from the head, how far the edit turned the colours of the head itself.
+
+    A model turns a whole picture by a few levels: laid back, the head would stand in a rim of another tone, which dark
+    collars and the ground between hairs show first.
+    """
+    before, after = (_to_lab(image) for image in (photo, edited))
+    height = _eyes_to_chin(face)
+    change = before - after
+    is_alike = np.asarray((head > 0.5) & (np.linalg.norm(change, axis=2) < MAX_TURNED_LEVELS), np.float32)
+    size_px = TONE_BLUR_RATIO * height
+    share = cv2.GaussianBlur(is_alike, (0, 0), size_px)
+    turned = cv2.GaussianBlur(change * is_alike[..., None], (0, 0), size_px) / np.maximum(share, 1e-3)[..., None]
+    distance = cv2.distanceTransform(np.asarray(head < 0.5, np.uint8), cv2.DIST_L2, 5)
+    near = np.clip(1 - distance / (SKIN_REACH_RATIO * height), 0, 1) * np.clip(share / 0.05, 0, 1)
+    lab = np.asarray(after + near[..., None] * turned, np.float32)
+    return np.asarray(np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255 + 0.5, 0, 255), np.uint8)
 
 
 def _to_lab(image: Image) -> Float64Array:
