@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.studio_page import (
     CHROMIUM,
     CHROMIUM_FLAGS,
+    HEADLESS_SHELL,
     OpenTab,
     ServedPage,
     delete_visitor_jobs,
@@ -46,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser() -> Iterator[Browser]:
     """One Chromium: starting it takes longer than most tests. Each visitor has a context of their own."""
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        opened = playwright.chromium.launch(executable_path=HEADLESS_SHELL or CHROMIUM, args=CHROMIUM_FLAGS)
         yield opened
         opened.close()
 

@@ -33,7 +33,8 @@ from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
 from tests.support.served_app import launch_page, run_studio
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+HEADLESS_SHELL = shutil.which("chromium-headless-shell")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or HEADLESS_SHELL or ""
 TIMEOUT_MS = 120_000
 """Milliseconds until something that was to happen has not: a busy machine is no defect, so no test counts seconds."""
 expect.set_options(timeout=TIMEOUT_MS)
