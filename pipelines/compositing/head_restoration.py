@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.compositing.registration import Drift, measure_drift, undo_drift
+from pipelines.compositing.registration import MAX_CUT_SHARE, Drift, measure_cut_share, measure_drift, undo_drift
 from pipelines.core.geometry import Alpha, Face, Float64Array, Image
 
 MAX_ERROR_PX = 0.7  # of any corner of the head, beside the photo's, beyond which it is not laid back
@@ -20,6 +20,8 @@ MAX_SEAM_LEVELS = 16.0  # mean difference of 8-bit levels along the seam; beyond
 SKIN_REACH_RATIO = 1.5  # of the same height, over which the correction of the skin fades
 SKIN_LIKENESS_LEVELS = 14.0  # distance in a and b of CIELAB within which a pixel counts as the face's skin
 MAX_TURNED_LEVELS = 14.0  # distance in CIELAB up to which head and edit show the same thing in another tone
+TONE_REACH_RATIO = 3.0  # of the same height, over which that is undone less and less
+MIN_TONE_SHARE = 0.05  # of the head in the Gaussian's window, from which its own tone counts for half
 TONE_BLUR_RATIO = 0.3  # of the same height: the size of the Gaussian that evens the tone out
 # The lower half of the face's outline on the 468-point mesh, from one ear over the chin to the other.
 _JAW_OUTLINE = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
@@ -67,6 +69,8 @@ def move_face(face: Face, matrix: Float64Array) -> Face:
 def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image | None:
     """Return `edited` with the head of `photo`; None where the head cannot be registered or its edge does not fit.
 
+    None too where the edit was enlarged so far that a part of the person is missing.
+
     Both are H x W x 3, uint8; `alpha` is the person's, H x W. Another size of the edit: None.
     """
     if photo.shape != edited.shape:
@@ -74,7 +78,7 @@ def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image
     head = find_head_alpha(face, alpha)
     solid = np.asarray(head > 0.5, np.float32)
     drift = measure_drift(photo, edited, solid)
-    if drift is None:
+    if drift is None or measure_cut_share(drift, alpha) > MAX_CUT_SHARE:
         return None
     if _measure_corner_shift(drift, solid) > MIN_UNDONE_PX:
         edited = undo_drift(edited, drift, photo, solid)
@@ -132,11 +136,16 @@ def _match_tones(photo: Image, edited: Image, head: Alpha, face: Face) -> Image:
     change = before - after
     is_alike = np.asarray((head > 0.5) & (np.linalg.norm(change, axis=2) < MAX_TURNED_LEVELS), np.float32)
     size_px = TONE_BLUR_RATIO * height
-    share = cv2.GaussianBlur(is_alike, (0, 0), size_px)
-    turned = cv2.GaussianBlur(change * is_alike[..., None], (0, 0), size_px) / np.maximum(share, 1e-3)[..., None]
+    if not is_alike.any():
+        return edited
+    # Beside the head its turn goes on; farther away that of the whole head takes over.
+    share = cv2.GaussianBlur(is_alike, (0, 0), size_px)[..., None]
+    local = cv2.GaussianBlur(change * is_alike[..., None], (0, 0), size_px)
+    whole = np.median(change[is_alike > 0], axis=0)
+    turned = (local + MIN_TONE_SHARE * whole) / (share + MIN_TONE_SHARE)
     distance = cv2.distanceTransform(np.asarray(head < 0.5, np.uint8), cv2.DIST_L2, 5)
-    near = np.clip(1 - distance / (SKIN_REACH_RATIO * height), 0, 1) * np.clip(share / 0.05, 0, 1)
-    lab = np.asarray(after + near[..., None] * turned, np.float32)
+    near = np.clip(1 - distance / (TONE_REACH_RATIO * height), 0, 1)[..., None]
+    lab = np.asarray(after + near**2 * (3 - 2 * near) * turned, np.float32)
     return np.asarray(np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255 + 0.5, 0, 255), np.uint8)
 
 

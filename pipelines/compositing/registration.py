@@ -27,6 +27,8 @@ MIN_SHIFT_PX = 0.5  # a smaller shift is not undone: resampling would cost more 
 MIN_ZOOM_CHANGE = 0.003  # a smaller change of scale is not undone
 ALIGNED_RATIO = 0.003  # of the shorter side: outlines so near to each other differ within a cut-out's soft edge
 MAX_RIM_DIFFERENCE_LEVELS = 14.0  # 8-bit levels along the uncovered rim up to which edit and photo show the same place
+MAX_CUT_SHARE = 0.03  # of a person that an enlarged edit may cut off; what is mirrored in its place shows beyond that
+CUT_NOTICE = "The model enlarged the picture and cut off a part of the person: it is shown as it was drawn."
 ASPECT_TOLERANCE_RATIO = 0.02  # by which the ratio of the sides may differ
 FEATHER_RATIO = 0.015  # of the shorter side
 
@@ -118,19 +120,37 @@ def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
     return mixed
 
 
-def align_edit(source: Image, edited: Image, alpha: Alpha | None = None) -> AlignedEdit:
-    """Undo the drift of `edited` (`alpha` as in `measure_drift`); images of another aspect ratio stay as they are."""
+def measure_cut_share(drift: Drift, alpha: Alpha) -> float:
+    """Return which share of `alpha` (H x W, of the source) lies outside of an edit with that drift, 0 to 1."""
+    height, width = alpha.shape
+    matrix = drift.affine_matrix(width, height)
+    inside = cv2.warpAffine(alpha, matrix, (width, height)).sum(dtype=np.float64) / drift.zoom**2
+    return float(np.clip(1 - inside / max(alpha.sum(dtype=np.float64), 1), 0, 1))
+
+
+def align_edit(source: Image, edited: Image, alpha: Alpha | None = None, whole: Alpha | None = None) -> AlignedEdit:
+    """Undo the drift of `edited` (`alpha` as in `measure_drift`); images of another aspect ratio stay as they are.
+
+    So does an edit that cuts off more than `MAX_CUT_SHARE` of `whole`: what is missing of it nobody could fill in.
+    """
     (source_height, source_width), (height, width) = source.shape[:2], edited.shape[:2]
     if abs(source_width * height / (source_height * width) - 1) > ASPECT_TOLERANCE_RATIO:
         return AlignedEdit(edited)
     if source.shape != edited.shape:
         source = np.asarray(cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    if alpha is not None and alpha.shape != (height, width):
-        alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    alpha = None if alpha is None else _fit_mask(alpha, width, height)
     drift = measure_drift(source, edited, alpha)
     if drift is None or not drift.is_visible:
         return AlignedEdit(edited, source)
+    if whole is not None and measure_cut_share(drift, _fit_mask(whole, width, height)) > MAX_CUT_SHARE:
+        return AlignedEdit(edited, source, CUT_NOTICE)
     return AlignedEdit(undo_drift(edited, drift, source, alpha), source, drift_notice(drift))
+
+
+def _fit_mask(mask: Alpha, width: int, height: int) -> Alpha:
+    if mask.shape == (height, width):
+        return mask
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def is_aligned(source: Image, edited: Image, alpha: Alpha) -> bool:

@@ -103,7 +103,8 @@ class RenderRequest:
 
     `control` is a control map of kind `control_kind`. `adapters` apply to this call alone. An edit that `recomposes`
     the picture moves everything, so nothing is pasted back. `preserved_mask` marks what an edit should leave in its
-    place in the first image, because the tool composites the original over it afterwards.
+    place in the first image, because the tool composites the original over it afterwards. Of `whole_mask` an edit may
+    cut off little: one that was enlarged further stays as the model drew it.
     """
 
     verb: Verb
@@ -122,6 +123,7 @@ class RenderRequest:
     adapters: tuple[Adapter, ...] = ()
     recomposes: bool = False
     preserved_mask: Alpha | None = None
+    whole_mask: Alpha | None = None
     caption: Caption | None = None
     model_words: str = ""
     frame_count: int = 1

@@ -447,7 +447,9 @@ class JobContext:
 
     def _align_edits(self, render: RenderRequest, drawn: RenderedImages) -> RenderedImages:
         """Register edits with the first image; what is left of the drift goes to the checks."""
-        edits = [align_edit(render.images[0], image, render.preserved_mask) for image in drawn.images]
+        edits = [
+            align_edit(render.images[0], image, render.preserved_mask, render.whole_mask) for image in drawn.images
+        ]
         if render.preserved_mask is None:
             aligned = [(edit.source, edit.image) for edit in edits if edit.source is not None]
             rows = [ModelEdit(source, image, self.face_finder()) for source, image in aligned]

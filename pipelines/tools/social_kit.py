@@ -120,6 +120,12 @@ class Kit(Params):
     """The form."""
 
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
+    headline: str = prompt_field(
+        "Headline",
+        "A few words, placed where they cover no face or product, in black or white, whichever is easier to read.",
+        max_length=120,
+        is_drawn=True,
+    )
     preset: PresetId = choice_field(
         "Platform",
         "One size, or all eight as files. The Instagram story is for TikTok too, Pin for Pinterest.",
@@ -133,12 +139,6 @@ class Kit(Params):
         max_length=200,
         advanced=True,
         in_place_of="preset",
-    )
-    headline: str = prompt_field(
-        "Headline",
-        "A few words, placed where they cover no face or product, in black or white, whichever is easier to read.",
-        max_length=120,
-        is_drawn=True,
     )
     logo: str | None = picture_field("Logo", "Best with a transparent background.")
     sticker: str = prompt_field(

@@ -48,10 +48,14 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 DRAW_SELDOM_JS = """
 const draw = requestAnimationFrame.bind(window);
-window.requestAnimationFrame = (frame) => setTimeout(() => draw(frame), 80);
+window.requestAnimationFrame = (frame) => setTimeout(() => draw(frame), 50);
 window.cancelAnimationFrame = clearTimeout;
 """
-"""Ten pictures a second in place of sixty: without a GPU the processor draws the brushes' canvas each time anew."""
+"""Fifteen pictures a second in place of sixty: without a GPU the processor draws the brushes' canvas each time anew."""
+SETTLED_JS = (
+    """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100))))"""
+)
+"""Gradio builds a tab or a fold when it is first seen, in several turns, and what is typed before then is lost."""
 
 
 class SlowParams(Params):

@@ -20,7 +20,14 @@ from pipelines.compositing import parallax
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
-from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, show_tab
+from tests.browser.studio_page import (
+    SETTLED_JS,
+    ServedPage,
+    delete_visitor_jobs,
+    find_progress_line,
+    open_browser_page,
+    show_tab,
+)
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
@@ -32,10 +39,6 @@ WATCH_PREVIEWS_JS = """(box) => {
   new MutationObserver(note)
     .observe(live, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
 }"""
-SETTLED_JS = (
-    """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100))))"""
-)
-"""Gradio builds a tab when it is first seen, in several turns."""
 SMALLEST_PICTURE_PX = 256
 
 

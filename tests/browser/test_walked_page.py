@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from pipelines.jobs.queue import JobRow
 from tests.browser.studio_page import (
+    SETTLED_JS,
     ServedPage,
     delete_visitor_jobs,
     find_progress_line,
@@ -363,6 +364,7 @@ def test_the_tile_that_is_chosen_last_wins_over_platforms_in_words(page: Page, s
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
     page.locator("#kit-more > button").click()
     words, tiles = page.locator("#kit-formats textarea"), page.locator("#kit-preset input")
+    page.evaluate(SETTLED_JS)
     words.fill("X, LinkedIn")
     words.blur()
     expect(page.locator("#kit-preset input:checked")).to_have_count(0)

@@ -128,7 +128,6 @@ def make_motion(studio: RealStudio, photo: str, **values: Any) -> Result:
     return studio.make("motion", photo=photo, consent=True, seed=1, size=256, seconds=3, **values)
 
 
-@pytest.mark.usefixtures("_few_frames")
 def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealStudio, team: list[str]) -> None:
     result = make_motion(studio, team[0], mp4=True, gif=True, gif_frames=10)
     loop, small, film = result.files

@@ -20,7 +20,7 @@ from ui.tool_tab.form_controls import list_form_fields
 
 POLL_SECONDS = 2.0
 """Interval at which a running batch is refreshed."""
-HELP_TEXT = "Drop pictures, a ZIP, or a table (CSV or JSONL). Each picture or row becomes one result."
+HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV, JSONL). Each picture or row becomes one result."
 
 
 class _AnyFiles:
@@ -85,7 +85,7 @@ class BatchTab:
         with gr.Row(elem_classes=["dbx-tool"], elem_id="batch-tool"):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self.files = FileDrop(
-                    label="Pictures, ZIP, CSV or JSONL", file_count="multiple", elem_id="batch-files", height=150
+                    label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=150
                 )
                 self.tool = gr.Dropdown(options, value="", label="Tool", elem_id="batch-which")
                 self.preset = build_look_choice(service, "", elem_id="batch-preset")
@@ -96,10 +96,10 @@ class BatchTab:
                     visible=False,
                 )
                 self.seeds = gr.Radio(
-                    [("One for all rows", "same"), ("The next for each row", "row")],
+                    [("Same for all", "same"), ("Different for each", "row")],
                     value="same",
-                    label="Seed",
-                    info="One seed gives all rows one look.",
+                    label="Variation",
+                    info="Same keeps one look: all pictures get one seed.",
                     elem_id="batch-seeds",
                     elem_classes=["dbx-segments"],
                 )
@@ -116,7 +116,7 @@ class BatchTab:
                     )
                 with gr.Row(elem_classes=["dbx-go"]):
                     self.start = gr.Button("Start", variant="primary", elem_id="batch-start", scale=2)
-                    self.dry_run = gr.Button("Dry run", elem_id="batch-check", scale=1)
+                    self.dry_run = gr.Button("Check only", elem_id="batch-check", scale=1)
             with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
                 self.status = gr.HTML(
                     tool_tab_text.render_status(text.IDLE_TEXT), elem_classes=["dbx-stage"], elem_id="batch-stage"

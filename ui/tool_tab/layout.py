@@ -281,7 +281,7 @@ def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
         render=False,
     )
     hint = gr.HTML(f"<p>{hint_text}</p>", visible=False, elem_classes=["dbx-hint"], render=False)
-    use = gr.Button("Apply", variant="primary", size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
+    use = gr.Button("Apply", size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
     cancel = gr.Button("Cancel", size="sm", visible=False, elem_id=f"{prefix}-brush-cancel", render=False)
     discard = gr.Button(discard_label, size="sm", visible=False, elem_id=f"{prefix}-brush-drop", render=False)
     use_and_generate = gr.Button(

@@ -59,7 +59,7 @@ def draw_with_head_kept(
 ) -> RenderedImages:
     """Draw other clothes on the person of `images[0]`, whose alpha and face these are, and lay the head back."""
     picture = render.images[0]
-    drawn = context.draw(replace(render, preserved_mask=find_head_alpha(face, alpha)), emit)
+    drawn = context.draw(replace(render, preserved_mask=find_head_alpha(face, alpha), whole_mask=alpha), emit)
     return _lay_heads_back(picture, drawn, alpha, face)
 
 
@@ -107,7 +107,7 @@ def dress_person(
     if context.has_verb("tryon"):
         request = _try_on_request(context, garment, picture, PersonLocation(find_bounds(alpha), face), seed, emit)
     head = find_head_alpha(face, alpha) if face is not None else None
-    drawn = context.draw(replace(request, preserved_mask=head), emit)
+    drawn = context.draw(replace(request, preserved_mask=head, whole_mask=alpha), emit)
     if request.verb == "tryon":
         kept, unchanged = restore_unchanged(picture, drawn.images[0])
         drawn = RenderedImages((kept,), (*drawn.notices, PARTS_KEPT_NOTICE.format(unchanged.mean())))

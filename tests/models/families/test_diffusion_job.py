@@ -115,7 +115,7 @@ def test_a_team_stands_before_one_drawn_backdrop_and_keeps_its_pixels(studio: Di
 
 def test_the_receipt_has_the_words_that_the_model_got_or_those_written_instead(studio: DiffusionStudio):
     written = studio.run_job(studio.make_scene_job())
-    assert written.receipt["words"] == ["a harbour, background photograph, an empty foreground"]
+    assert written.receipt["words"] == ["a harbour, background photograph, no people"]
     own = studio.run_job(studio.make_scene_job(model_words="a quiet harbour at dawn"))
     assert own.receipt["words"] == ["a quiet harbour at dawn"]
     assert own.files[0].pixels_sha256 != written.files[0].pixels_sha256
