@@ -411,7 +411,7 @@ def test_download_all_hands_over_the_batch_that_is_shown(page: Page, studio: Ser
     for names in (("first",), ("second", "third")):
         files = [write_picture(tmp_path / f"{name}.png", 90) for name in names]
         page.locator("#batch-files input[type=file]").first.set_input_files(files)
-        expect(find_progress_line(page, "batch")).to_contain_text("Start makes a picture of each row")
+        expect(find_progress_line(page, "batch")).to_contain_text("Start makes the pictures")
         studio.gate.open.clear()
         page.locator("#batch-start").click()
         expect(find_progress_line(page, "batch")).to_contain_text(f"0 of {len(names)} rows")

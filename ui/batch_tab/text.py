@@ -16,7 +16,7 @@ from ui.components.pictures import encode_data_url
 from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
-FILES_TEXT = "Start makes a picture of each; Check only makes none."
+FILES_TEXT = "Start makes the pictures; Check only makes none."
 NO_TOOL_LABEL = "Choose what to make"
 NO_TOOL_TEXT = "Choose a tool: Professional Headshots for people, Product Photos for things."
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
