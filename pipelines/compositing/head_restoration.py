@@ -10,7 +10,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.compositing.registration import MAX_CUT_SHARE, Drift, measure_cut_share, measure_drift, undo_drift
+from pipelines.compositing.registration import (
+    MAX_CUT_SHARE,
+    Drift,
+    measure_cut_share,
+    measure_drift,
+    undo_drift,
+    weigh_head,
+)
 from pipelines.core.geometry import Alpha, Face, Float64Array, Image
 
 MAX_ERROR_PX = 0.7  # of any corner of the head, beside the photo's, beyond which it is not laid back
@@ -81,7 +88,7 @@ def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image
     if drift is None or measure_cut_share(drift, alpha) > MAX_CUT_SHARE:
         return None
     if _measure_corner_shift(drift, solid) > MIN_UNDONE_PX:
-        edited = undo_drift(edited, drift, photo, solid)
+        edited = undo_drift(edited, drift, photo, solid, weigh_head(solid, drift))
         drift = measure_drift(photo, edited, solid)
         if drift is None or _measure_corner_shift(drift, solid) > MAX_ERROR_PX:
             return None

@@ -28,6 +28,7 @@ MIN_ZOOM_CHANGE = 0.003  # a smaller change of scale is not undone
 ALIGNED_RATIO = 0.003  # of the shorter side: outlines so near to each other differ within a cut-out's soft edge
 MAX_RIM_DIFFERENCE_LEVELS = 14.0  # 8-bit levels along the uncovered rim up to which edit and photo show the same place
 MAX_CUT_SHARE = 0.07  # of a person that an enlarged edit may cut off; what is mirrored in its place shows beyond that
+NECK_RATIO = 0.3  # of the height from chin to rim, over which stretching a body sets in
 CUT_NOTICE = "The model enlarged the picture and cut off a part of the person: it is shown as it was drawn."
 ASPECT_TOLERANCE_RATIO = 0.02  # by which the ratio of the sides may differ
 FEATHER_RATIO = 0.015  # of the shorter side
@@ -86,8 +87,10 @@ def measure_drift(source: Image, edited: Image, alpha: Alpha | None = None) -> D
     return found and replace(found, dx=found.dx / scale, dy=found.dy / scale)
 
 
-def undo_drift(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None) -> Image:
-    """Return `edited` with `drift` taken back.
+def undo_drift(
+    edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None, weight: Float32Array | None = None
+) -> Image:
+    """Return `edited` with `drift` taken back, to the share that `weight` (H x W, 0 to 1) says for each place.
 
     An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it continues the edit;
     with `alpha`, the part that should have stayed, that is decided for each part of the rim. Where the edit shows
@@ -95,19 +98,21 @@ def undo_drift(edited: Image, drift: Drift, source: Image, alpha: Alpha | None =
     """
     height, width = edited.shape[:2]
     matrix = drift.affine_matrix(width, height)
-    inverse = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    mirrored = cv2.warpAffine(edited, matrix, (width, height), flags=inverse, borderMode=cv2.BORDER_REFLECT_101)
-    moved = np.asarray(mirrored, np.uint8)
-    ones = np.full((height, width), 255, np.uint8)
-    covered = cv2.warpAffine(ones, matrix, (width, height), flags=inverse, borderValue=0) >= 254
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    right = matrix[0, 0] * columns + matrix[0, 2] - columns
+    down = matrix[1, 1] * rows + matrix[1, 2] - rows
+    share = np.float32(1) if weight is None else weight
+    x, y = np.asarray(columns + share * right, np.float32), np.asarray(rows + share * down, np.float32)
+
+    def take_back(image: Any, border: int) -> Any:
+        return cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=border, borderValue=0)
+
+    moved = np.asarray(take_back(edited, cv2.BORDER_REFLECT_101), np.uint8)
+    covered = take_back(np.full((height, width), 255, np.uint8), cv2.BORDER_CONSTANT) >= 254
     if alpha is not None and not covered.all():
         moved_alpha = cv2.warpAffine(alpha, matrix, (width, height))
-        mirrored_subject = (
-            cv2.warpAffine(moved_alpha, matrix, (width, height), flags=inverse, borderMode=cv2.BORDER_REFLECT_101)
-            > 0.01
-        )
-        repeated = cv2.warpAffine(edited, matrix, (width, height), flags=inverse, borderMode=cv2.BORDER_REPLICATE)
-        moved = np.where((mirrored_subject & ~covered)[..., None], repeated, moved)
+        mirrored_subject = take_back(moved_alpha, cv2.BORDER_REFLECT_101) > 0.01
+        moved = np.where((mirrored_subject & ~covered)[..., None], take_back(edited, cv2.BORDER_REPLICATE), moved)
     return moved if covered.all() else _fill_uncovered_rim(moved, source, covered, alpha)
 
 
@@ -118,6 +123,34 @@ def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
     core = core_mask(alpha)
     mixed[core] = colour[core]
     return mixed
+
+
+def weigh_head(head: Alpha, drift: Drift) -> Float32Array:
+    """Return how far a drift is undone around a head (H x W): 1 at and beside it, less and less from chin to rim.
+
+    So a body that an enlarged edit cut off at the rim is stretched to it by a few per cent: nothing is missing there.
+    It is undone wholly towards a rim at which `drift` leaves nothing missing, and above the chin.
+    """
+    height, width = head.shape
+    solid = head > 0.5
+    if not solid.any():
+        return np.ones(head.shape, np.float32)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    chin = float(np.nonzero(solid.any(axis=1))[0][-1])
+    apart = cv2.distanceTransform(np.asarray(~solid, np.uint8), cv2.DIST_L2, 5)
+    matrix = drift.affine_matrix(width, height)
+    to_rim = np.full(head.shape, np.float32(height + width))
+    for distance, is_missing in (
+        (columns, matrix[0, 2] < 0),
+        (width - 1 - columns, matrix[0, 0] * (width - 1) + matrix[0, 2] > width - 1),
+        (height - 1 - rows, matrix[1, 1] * (height - 1) + matrix[1, 2] > height - 1),
+    ):
+        if is_missing:
+            to_rim = np.minimum(to_rim, distance)
+    ratio = to_rim / np.maximum(apart + to_rim, 1)
+    below = np.clip((rows - chin) / max(1.0, NECK_RATIO * (height - chin)), 0, 1)
+    smooth, below = ratio**2 * (3 - 2 * ratio), below**2 * (3 - 2 * below)
+    return np.asarray(1 - below * (1 - smooth), np.float32)
 
 
 def measure_cut_share(drift: Drift, alpha: Alpha) -> float:
@@ -131,7 +164,8 @@ def measure_cut_share(drift: Drift, alpha: Alpha) -> float:
 def align_edit(source: Image, edited: Image, alpha: Alpha | None = None, whole: Alpha | None = None) -> AlignedEdit:
     """Undo the drift of `edited` (`alpha` as in `measure_drift`); images of another aspect ratio stay as they are.
 
-    So does an edit that cuts off more than `MAX_CUT_SHARE` of `whole`: what is missing of it nobody could fill in.
+    So does an edit that cuts off more than `MAX_CUT_SHARE` of `whole`, a person whose head is `alpha`; of one that cuts
+    off less the body is stretched to the picture's rim.
     """
     (source_height, source_width), (height, width) = source.shape[:2], edited.shape[:2]
     if abs(source_width * height / (source_height * width) - 1) > ASPECT_TOLERANCE_RATIO:
@@ -144,7 +178,8 @@ def align_edit(source: Image, edited: Image, alpha: Alpha | None = None, whole: 
         return AlignedEdit(edited, source)
     if whole is not None and measure_cut_share(drift, _fit_mask(whole, width, height)) > MAX_CUT_SHARE:
         return AlignedEdit(edited, source, CUT_NOTICE)
-    return AlignedEdit(undo_drift(edited, drift, source, alpha), source, drift_notice(drift))
+    weight = weigh_head(alpha, drift) if whole is not None and alpha is not None else None
+    return AlignedEdit(undo_drift(edited, drift, source, alpha, weight), source, drift_notice(drift))
 
 
 def _fit_mask(mask: Alpha, width: int, height: int) -> Alpha:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.compositing.head_restoration import MAX_ERROR_PX, find_head_alpha, move_face, restore_head
-from pipelines.compositing.registration import CUT_NOTICE, Drift, align_edit, measure_drift
+from pipelines.compositing.registration import CUT_NOTICE, Drift, align_edit, measure_drift, weigh_head
 from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
@@ -100,6 +100,7 @@ def test_beside_a_head_that_the_edit_had_cut_off_the_photo_s_ground_goes_on(name
     restored = lay_back(portrait, edit)
     assert restored is not None
     ground = portrait.alpha < 0.02
+    ground[int(portrait.face.chin[1]) :] = False  # there it is stretched with the body
     apart = np.abs(restored.astype(int) - wanted)[ground].mean(axis=1)
     assert (apart > 40).mean() < 0.04, "no streaks, and nothing mirrored"
 
@@ -113,6 +114,19 @@ def test_the_skin_beside_the_head_takes_the_photo_s_colour() -> None:
     seam = (head > 0) & (head < 1) & (portrait.alpha > 0.95)
     before, after = (np.abs(portrait.image[seam].astype(int) - image[seam]).mean() for image in (edit, restored))
     assert after < 0.5 * before
+
+
+def test_a_body_that_an_enlarged_edit_cut_off_is_stretched_to_the_rim() -> None:
+    portrait = load_portrait("hopper")
+    edit = drift(dress(portrait), 9, 120, 1.04)
+    restored = lay_back(portrait, edit)
+    assert restored is not None
+    apart = np.abs(restored[-1].astype(int) - edit[-1]).mean(axis=1)
+    assert np.median(apart) < 8, "the lowest row is the edit's, not a mirrored one"
+    weight = weigh_head(find_head_alpha(portrait.face, portrait.alpha), Drift(4.5, 8.0, 1.04))
+    assert weight[: int(portrait.face.chin[1])].min() > 0.99
+    assert weight[-1].max() < 0.01
+    assert (weigh_head(portrait.alpha, Drift(0.0, -9.0, 0.98))[-1] == 1).all(), "nothing is missing there"
 
 
 @pytest.mark.parametrize("name", ["astronaut", "hopper"])
