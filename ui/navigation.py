@@ -33,7 +33,7 @@ _SWITCHES = (
 )
 """What page.js can set for this browser: the setting, its value and its name."""
 
-_CLOSE = '<button type="button" class="dbx-close">Close</button>'
+_CLOSE_BUTTON = '<button type="button" class="dbx-close">Close</button>'
 """Closes the sheet of a group on a phone, where it lies over the page."""
 _KEYS = (
     ("Ctrl+Enter", "Generate"),
@@ -85,7 +85,8 @@ def _render_menu(title: str, links: Sequence[NavigationLink], more: str = "") ->
         for link in links
     )
     head = f"<summary>{_render_icon(title)}<b>{title}</b></summary>"
-    return f'<details name="dbx-nav">{head}<div class="dbx-sheet-of"><ul>{rows}</ul>{more}{_CLOSE}</div></details>'
+    sheet = f'<div class="dbx-sheet-of"><ul>{rows}</ul>{more}{_CLOSE_BUTTON}</div>'
+    return f'<details name="dbx-nav">{head}{sheet}</details>'
 
 
 def _render_switches() -> str:
