@@ -87,6 +87,19 @@ def test_the_photos_name_is_searched_for(studio: RunningStudio) -> None:
     assert found == [job_id]
 
 
+def test_settings_that_are_used_again_leave_the_same_photo_alone(studio: RunningStudio, tab: ToolTab) -> None:
+    job_id = make_picture(studio)
+    row = studio.service.jobs.get_job(job_id)
+    assert row is not None
+    reuse = ToolTabEvents(tab, studio.service, studio.access).results.reuse_settings
+    photo = tab.controls["photo"]
+    for held, is_filled in ((row.job.params["photo"], False), (None, True)):
+        values = [held if control is photo else control.value.value for control in tab.controls.values()]
+        filled = reuse(LOCAL, TabState(shown_job_id=job_id), *values)
+        assert (photo.value in filled, photo.display in filled) == (is_filled, is_filled)
+        assert tab.controls["amount"].value in filled
+
+
 def measure_subject(picture: PIL.Image.Image) -> float:
     """The share of a see-through picture that is the subject."""
     return float((np.asarray(picture)[..., 3] > 127).mean())

@@ -42,11 +42,14 @@ class ResultActions:
         number = int(other) - 1 if other and other.isdigit() else None
         return self.view.show_comparison(row.result, int(variation or 1) - 1, number)
 
-    def reuse_settings(self, request: gr.Request, state: TabState) -> Updates:
-        """Fill the form with the exact settings and the seed of the shown picture."""
+    def reuse_settings(self, request: gr.Request, state: TabState, *values: Any) -> Updates:
+        """Fill the form with the exact settings and the seed of the shown picture.
+
+        Pictures that the form holds already are left alone: one that the visitor removes meanwhile does not return.
+        """
         settings = self.read_shown_settings(state, request)
         state.restored_form = {}  # they are wanted now
-        return self.view.no_change() if settings is None else self.view.fill_form(*settings)
+        return self.view.no_change() if settings is None else self.view.fill_form(*settings, self.tab.read_form(values))
 
     def save_look(self, request: gr.Request, name: str, state: TabState, *values: Any) -> Updates:
         """Save the form as a look of the visitor's, with the shown picture."""

@@ -25,7 +25,13 @@ from ui.components.pictures import (
     render_before,
 )
 from ui.tool_tab import text
-from ui.tool_tab.form_controls import Control, describe_mask, list_form_fields, to_component_value
+from ui.tool_tab.form_controls import (
+    Control,
+    describe_mask,
+    list_form_fields,
+    to_component_value,
+    to_param_value,
+)
 from ui.tool_tab.layout import ToolTab, list_output_sides
 from ui.tool_tab.progress_times import Estimate
 
@@ -157,9 +163,14 @@ class TabView:
 
     # ------------------------------------------------------------ the form
 
-    def fill_form(self, params: Mapping[str, Any], seed: int) -> Updates:
-        """Fill the form with a job's exact settings and its seed."""
-        return self._set_fields(self.list_form_values(params, seed))
+    def fill_form(self, params: Mapping[str, Any], seed: int, form: Mapping[str, Any] | None = None) -> Updates:
+        """Fill the form with a job's exact settings and its seed, without pictures that `form` has in their fields."""
+        values = self.list_form_values(params, seed)
+        for name, held in (form or {}).items():
+            field = self.tab.controls[name].field
+            if field.holds_pictures and to_param_value(field, values[name]) == held:
+                del values[name]
+        return self._set_fields(values)
 
     def list_form_values(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """List by field what a job's settings and its seed mean to this form."""
