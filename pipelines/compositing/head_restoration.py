@@ -2,7 +2,7 @@
 
 The edit is registered with the photo by the features of the head alone, so that the head stands where the photo has it,
 whatever became of the body. Then face and hair are the photo's own pixels again, mixed into the edit at the jaw, and
-the edit's skin beside them takes the photo's colour.
+the edit beside them takes the photo's tone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pipelines.compositing.registration import (
     Drift,
     measure_cut_share,
     measure_drift,
+    spread_undoing,
     undo_drift,
-    weigh_head,
 )
 from pipelines.core.geometry import Alpha, Face, Float64Array, Image
 
@@ -24,8 +24,6 @@ MAX_ERROR_PX = 0.7  # of any corner of the head, beside the photo's, beyond whic
 MIN_UNDONE_PX = 0.25  # a smaller error is not undone: resampling would cost more sharpness than it gains
 FEATHER_RATIO = 0.05  # of the height from eyes to chin, over which head and edit are mixed
 MAX_SEAM_LEVELS = 16.0  # mean difference of 8-bit levels along the seam; beyond, the edit shows another head there
-SKIN_REACH_RATIO = 1.5  # of the same height, over which the correction of the skin fades
-SKIN_LIKENESS_LEVELS = 14.0  # distance in a and b of CIELAB within which a pixel counts as the face's skin
 MAX_TURNED_LEVELS = 14.0  # distance in CIELAB up to which head and edit show the same thing in another tone
 TONE_REACH_RATIO = 3.0  # of the same height, over which that is undone less and less
 MIN_TONE_SHARE = 0.05  # of the head in the Gaussian's window, from which its own tone counts for half
@@ -88,11 +86,11 @@ def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image
     if drift is None or measure_cut_share(drift, alpha) > MAX_CUT_SHARE:
         return None
     if _measure_corner_shift(drift, solid) > MIN_UNDONE_PX:
-        edited = undo_drift(edited, drift, photo, solid, weigh_head(solid, drift))
+        edited = undo_drift(edited, drift, photo, solid, spread_undoing(solid, drift))
         drift = measure_drift(photo, edited, solid)
         if drift is None or _measure_corner_shift(drift, solid) > MAX_ERROR_PX:
             return None
-    edited = _match_tones(photo, _match_skin(photo, edited, head, alpha, face), head, face)
+    edited = _match_tones(photo, edited, head, face)
     seam = (head > 0.02) & (head < 0.98) & (alpha > 0.95)
     if seam.any() and np.abs(photo[seam].astype(np.float32) - edited[seam]).mean() > MAX_SEAM_LEVELS:
         return None
@@ -111,25 +109,6 @@ def _measure_corner_shift(drift: Drift, solid: Alpha) -> float:
     matrix = drift.affine_matrix(width, height)
     corners = np.array([(x, y) for x in columns[[0, -1]] for y in rows[[0, -1]]], np.float64)
     return float(np.hypot(*(corners @ matrix[:, :2].T + matrix[:, 2] - corners).T).max())
-
-
-def _match_skin(photo: Image, edited: Image, head: Alpha, alpha: Alpha, face: Face) -> Image:
-    """Give the edit's skin near the head the colour of the photo's: the median difference in CIELAB, fading away."""
-    skin = np.zeros(head.shape, np.uint8)
-    points = face.landmarks
-    inner = points.mean(axis=0) + 0.8 * (points - points.mean(axis=0))
-    cv2.fillConvexPoly(skin, cv2.convexHull(inner).astype(np.int32), 1)
-    if not skin.any():
-        return edited
-    before, after = (_to_lab(image) for image in (photo, edited))
-    middle = np.median(after[skin > 0], axis=0)
-    correction = np.median(before[skin > 0], axis=0) - middle
-    distance = cv2.distanceTransform(np.asarray(head < 0.5, np.uint8), cv2.DIST_L2, 5)
-    near = np.clip(1 - distance / (SKIN_REACH_RATIO * _eyes_to_chin(face)), 0, 1)
-    unlike = np.hypot(after[..., 1] - middle[1], after[..., 2] - middle[2]) / SKIN_LIKENESS_LEVELS
-    weight = (alpha * near * np.clip(1.5 - unlike, 0, 1))[..., None]
-    corrected = cv2.cvtColor(np.asarray(after + weight * correction, np.float32), cv2.COLOR_LAB2RGB)
-    return np.asarray(np.clip(corrected * 255 + 0.5, 0, 255), np.uint8)
 
 
 def _match_tones(photo: Image, edited: Image, head: Alpha, face: Face) -> Image:

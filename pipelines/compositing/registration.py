@@ -7,7 +7,9 @@ Features that both images still share tell by how much.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -28,7 +30,7 @@ MIN_ZOOM_CHANGE = 0.003  # a smaller change of scale is not undone
 ALIGNED_RATIO = 0.003  # of the shorter side: outlines so near to each other differ within a cut-out's soft edge
 MAX_RIM_DIFFERENCE_LEVELS = 14.0  # 8-bit levels along the uncovered rim up to which edit and photo show the same place
 MAX_CUT_SHARE = 0.07  # of a person that an enlarged edit may cut off; what is mirrored in its place shows beyond that
-NECK_RATIO = 0.3  # of the height from chin to rim, over which stretching a body sets in
+SOFT_RATIO = 0.01  # of the shorter side, over which stretching a picture sets in
 CUT_NOTICE = "The model enlarged the picture and cut off a part of the person: it is shown as it was drawn."
 ASPECT_TOLERANCE_RATIO = 0.02  # by which the ratio of the sides may differ
 FEATHER_RATIO = 0.015  # of the shorter side
@@ -98,14 +100,7 @@ def undo_drift(
     """
     height, width = edited.shape[:2]
     matrix = drift.affine_matrix(width, height)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    right = matrix[0, 0] * columns + matrix[0, 2] - columns
-    down = matrix[1, 1] * rows + matrix[1, 2] - rows
-    share = np.float32(1) if weight is None else weight
-    x, y = np.asarray(columns + share * right, np.float32), np.asarray(rows + share * down, np.float32)
-
-    def take_back(image: Any, border: int) -> Any:
-        return cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=border, borderValue=0)
+    take_back = partial(_warp_evenly, matrix) if weight is None else _make_weighted_warp(matrix, weight)
 
     moved = np.asarray(take_back(edited, cv2.BORDER_REFLECT_101), np.uint8)
     covered = take_back(np.full((height, width), 255, np.uint8), cv2.BORDER_CONSTANT) >= 254
@@ -114,6 +109,21 @@ def undo_drift(
         mirrored_subject = take_back(moved_alpha, cv2.BORDER_REFLECT_101) > 0.01
         moved = np.where((mirrored_subject & ~covered)[..., None], take_back(edited, cv2.BORDER_REPLICATE), moved)
     return moved if covered.all() else _fill_uncovered_rim(moved, source, covered, alpha)
+
+
+def _warp_evenly(matrix: Float64Array, image: Any, border: int) -> Any:
+    """Take `matrix`, from source to edit pixels, back in the whole of an image of the edit."""
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix, image.shape[1::-1], flags=flags, borderMode=border)
+
+
+def _make_weighted_warp(matrix: Float64Array, weight: Float32Array) -> Callable[[Any, int], Any]:
+    """Return what takes `matrix` back in an image of the edit, to the share `weight` (H x W) at each place."""
+    rows, columns = np.mgrid[: weight.shape[0], : weight.shape[1]].astype(np.float32)
+    right = matrix[0, 0] * columns + matrix[0, 2] - columns
+    down = matrix[1, 1] * rows + matrix[1, 2] - rows
+    x, y = np.asarray(columns + weight * right, np.float32), np.asarray(rows + weight * down, np.float32)
+    return lambda image, border: cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=border)
 
 
 def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
@@ -125,32 +135,33 @@ def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
     return mixed
 
 
-def weigh_head(head: Alpha, drift: Drift) -> Float32Array:
-    """Return how far a drift is undone around a head (H x W): 1 at and beside it, less and less from chin to rim.
+def spread_undoing(kept: Alpha, drift: Drift) -> Float32Array:
+    """Return how far to undo a drift around `kept` (both H x W): 1 at it, less and less towards a rim.
 
-    So a body that an enlarged edit cut off at the rim is stretched to it by a few per cent: nothing is missing there.
-    It is undone wholly towards a rim at which `drift` leaves nothing missing, and above the chin.
+    So what an enlarged edit cut off at that rim is not missing: the picture between it and `kept` is stretched by a few
+    per cent. Towards a rim at which `drift` leaves nothing missing it is undone wholly.
     """
-    height, width = head.shape
-    solid = head > 0.5
+    height, width = kept.shape
+    solid = kept > 0.5
     if not solid.any():
-        return np.ones(head.shape, np.float32)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    chin = float(np.nonzero(solid.any(axis=1))[0][-1])
+        return np.ones(kept.shape, np.float32)
+    soft_px = SOFT_RATIO * min(height, width)
     apart = cv2.distanceTransform(np.asarray(~solid, np.uint8), cv2.DIST_L2, 5)
+    apart = np.maximum(np.asarray(apart, np.float32) - 2 * soft_px, 0)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
     matrix = drift.affine_matrix(width, height)
-    to_rim = np.full(head.shape, np.float32(height + width))
+    to_rim = np.full(kept.shape, np.float32(height + width))
     for distance, is_missing in (
         (columns, matrix[0, 2] < 0),
         (width - 1 - columns, matrix[0, 0] * (width - 1) + matrix[0, 2] > width - 1),
+        (rows, matrix[1, 2] < 0),
         (height - 1 - rows, matrix[1, 1] * (height - 1) + matrix[1, 2] > height - 1),
     ):
         if is_missing:
             to_rim = np.minimum(to_rim, distance)
-    ratio = to_rim / np.maximum(apart + to_rim, 1)
-    below = np.clip((rows - chin) / max(1.0, NECK_RATIO * (height - chin)), 0, 1)
-    smooth, below = ratio**2 * (3 - 2 * ratio), below**2 * (3 - 2 * below)
-    return np.asarray(1 - below * (1 - smooth), np.float32)
+    weight = to_rim / np.maximum(apart + to_rim, 1)
+    # A line that runs from the rim to the head bends least where the share changes evenly; only its ends are rounded.
+    return np.asarray(cv2.GaussianBlur(weight, (0, 0), soft_px), np.float32)
 
 
 def measure_cut_share(drift: Drift, alpha: Alpha) -> float:
@@ -178,7 +189,7 @@ def align_edit(source: Image, edited: Image, alpha: Alpha | None = None, whole: 
         return AlignedEdit(edited, source)
     if whole is not None and measure_cut_share(drift, _fit_mask(whole, width, height)) > MAX_CUT_SHARE:
         return AlignedEdit(edited, source, CUT_NOTICE)
-    weight = weigh_head(alpha, drift) if whole is not None and alpha is not None else None
+    weight = spread_undoing(alpha, drift) if whole is not None and alpha is not None else None
     return AlignedEdit(undo_drift(edited, drift, source, alpha, weight), source, drift_notice(drift))
 
 
