@@ -150,18 +150,25 @@ def spread_undoing(kept: Alpha, drift: Drift) -> Float32Array:
     apart = np.maximum(np.asarray(apart, np.float32) - 2 * soft_px, 0)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     matrix = drift.affine_matrix(width, height)
+    right = (matrix[0, 0] - 1) * columns + matrix[0, 2]
+    down = (matrix[1, 1] - 1) * rows + matrix[1, 2]
     to_rim = np.full(kept.shape, np.float32(height + width))
-    for distance, is_missing in (
-        (columns, matrix[0, 2] < 0),
-        (width - 1 - columns, matrix[0, 0] * (width - 1) + matrix[0, 2] > width - 1),
-        (rows, matrix[1, 2] < 0),
-        (height - 1 - rows, matrix[1, 1] * (height - 1) + matrix[1, 2] > height - 1),
+    most = np.ones(kept.shape, np.float32)
+    for distance, outwards in (
+        (columns, -right),
+        (width - 1 - columns, right),
+        (rows, -down),
+        (height - 1 - rows, down),
     ):
-        if is_missing:
+        if (outwards > distance).any():
             to_rim = np.minimum(to_rim, distance)
+            # A larger share would reach beyond the rim. It has to where there is no room between the rim and `kept`.
+            room = np.clip((apart + distance) / np.maximum(outwards, 1) - 1, 0, 1)
+            most = np.minimum(most, 1 - room * (1 - np.minimum(distance / np.maximum(outwards, 1), 1)))
     weight = to_rim / np.maximum(apart + to_rim, 1)
     # A line that runs from the rim to the head bends least where the share changes evenly; only its ends are rounded.
-    return np.asarray(cv2.GaussianBlur(weight, (0, 0), soft_px), np.float32)
+    weight = np.asarray(cv2.GaussianBlur(weight, (0, 0), soft_px), np.float32)
+    return np.where(apart > 0, np.minimum(weight, most), weight)
 
 
 def measure_cut_share(drift: Drift, alpha: Alpha) -> float:
