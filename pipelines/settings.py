@@ -28,7 +28,7 @@ Count = Annotated[int, Field(ge=0, le=64)]
 Lowercase = BeforeValidator(str.lower)
 
 
-def _flag(default: Any, text: str, metavar: str | None = None, *, secret: bool = False) -> Any:
+def _declare_flag(default: Any, text: str, metavar: str | None = None, *, secret: bool = False) -> Any:
     """Declare a field that has a flag and an environment variable. `default`: a value, or a factory of one."""
     options: dict[str, Any] = {"default_factory" if callable(default) else "default": default}
     return Field(**options, description=text, title=metavar, repr=not secret)
@@ -69,83 +69,83 @@ class Settings(BaseSettings):
         default_factory=lambda values: os.environ.get("SPACE_AUTHOR_NAME", "") if values["spaces"] else ""
     )
 
-    host: str = _flag(  # a Space is reached through every interface
+    host: str = _declare_flag(  # a Space is reached through every interface
         lambda values: "0.0.0.0" if values["spaces"] else "127.0.0.1", "address to bind (default: 127.0.0.1)", "HOST"
     )
-    port: Annotated[int, Field(ge=1, le=65535)] = _flag(7860, "port (default: 7860)", "PORT")
-    share: bool = _flag(False, "a public share link")
-    auth: str = _flag("", "log in to the page", "USER:PASS", secret=True)
-    profile: str = _flag("", "checkpoint profile (default: the best fit)", "PROFILE")
-    data: Path = _flag(Path("data"), "jobs and pictures live here", "DIR")
+    port: Annotated[int, Field(ge=1, le=65535)] = _declare_flag(7860, "port (default: 7860)", "PORT")
+    share: bool = _declare_flag(False, "a public share link")
+    auth: str = _declare_flag("", "log in to the page", "USER:PASS", secret=True)
+    profile: str = _declare_flag("", "checkpoint profile (default: the best fit)", "PROFILE")
+    data: Path = _declare_flag(Path("data"), "jobs and pictures live here", "DIR")
     owner_data: Path = Field(default_factory=lambda values: values["data"])
-    files: str = _flag(
+    files: str = _declare_flag(
         "",
         "keep pictures on a store that several studios and machines share: a mounted folder, or any fsspec URL "
         "(default: in the data folder; with URL that is a cache)",
         "URL",
         secret=True,
     )
-    database: Annotated[str, AfterValidator(check_url)] = _flag(
+    database: Annotated[str, AfterValidator(check_url)] = _declare_flag(
         "",
         "keep jobs, batches, keys and what is known of files in Postgres, for several studios together: "
         "postgresql://USER:PASSWORD@HOST/DATABASE (default: SQLite in --data)",
         "URL",
         secret=True,
     )
-    require_key: bool = _flag(False, "the API needs a key")
-    queue: Annotated[int, Field(ge=1)] = _flag(16, "jobs that may wait", "N")
-    devices: Count = _flag(0, "work on so many GPUs at once, a job on each (default: all that are there)", "N")
-    engine: Annotated[Literal["local", "ray", "ray-data"], Lowercase] = _flag(
+    require_key: bool = _declare_flag(False, "the API needs a key")
+    queue: Annotated[int, Field(ge=1)] = _declare_flag(16, "jobs that may wait", "N")
+    devices: Count = _declare_flag(0, "work on so many GPUs at once, a job on each (default: all that are there)", "N")
+    engine: Annotated[Literal["local", "ray", "ray-data"], Lowercase] = _declare_flag(
         "local",
         "draw here, or on a Ray cluster: the one at RAY_ADDRESS, else one of our own on this machine",
         "local|ray",
     )
-    ray_store: str = _flag(
+    ray_store: str = _declare_flag(
         "",
         "with Ray: where pictures lie on their way, a folder that every machine has or any fsspec URL (default: they "
         "travel in the calls)",
         "URL",
         secret=True,
     )
-    worker_idle: Amount = _flag(
+    worker_idle: Amount = _declare_flag(
         0.0, "with Ray: give a worker's GPU back after so many seconds without a job; 0: never", "S"
     )
-    idle: Annotated[Amount, Field(gt=0)] = _flag(
+    idle: Annotated[Amount, Field(gt=0)] = _declare_flag(
         600.0, "give a model's memory back after so many seconds without a job (default: 600)", "SECONDS"
     )
-    together: Count = _flag(
+    together: Count = _declare_flag(
         0,
         "pictures of waiting jobs that one call of a model may draw, where that is faster; 1: each job alone, so that "
         "the same seed gives the same bytes (default: 8 on a GPU; on a processor jobs take turns)",
         "N",
     )
-    keep_days: Amount = _flag(
+    keep_days: Amount = _declare_flag(
         default_keep_days,
         "forget jobs and pictures after so many days, starred ones excepted; 0: never (default: never on a machine of "
         "your own, 30 on a public address, 1 on Spaces)",
         "D",
     )
-    webhooks_private: bool = _flag(
+    webhooks_private: bool = _declare_flag(
         False, "let webhooks call addresses of this machine and its network (default: public ones only)"
     )
-    keep_gb: Amount = _flag(0.0, "forget the oldest when pictures take more than this (default: no limit)", "G")
-    matting: Annotated[Literal["both", "small"], Lowercase] = _flag(
+    keep_gb: Amount = _declare_flag(0.0, "forget the oldest when pictures take more than this (default: no limit)", "G")
+    matting: Annotated[Literal["both", "small"], Lowercase] = _declare_flag(
         "both",
         "nets that cut out what is kept: both, or the small one alone, faster and more often wrong (default: both)",
         "both|small",
     )
-    watermark: bool = _flag(False, "put an invisible mark into pictures whose subject is not Exact")
-    compile: bool = _flag(
+    watermark: bool = _declare_flag(False, "put an invisible mark into pictures whose subject is not Exact")
+    compile: bool = _declare_flag(
         False, "compile the blocks of diffusion models: the first picture waits, later ones come faster"
     )
-    speed: Annotated[str, AfterValidator(check_speed_ups)] = _flag(
+    speed: Annotated[str, AfterValidator(check_speed_ups)] = _declare_flag(
         "",
         "speed-ups of diffusion models that change pictures or gain on some machines only, by name and with commas: "
         "channels-last, step-cache, tf32, parallel-loading, fp8, attention=NAME (default: none)",
         "NAMES",
     )
-    commercial: bool = _flag(True, "hide models whose licence forbids commercial use (default: on)", "on|off")
-    log: Annotated[Literal["text", "json"], Lowercase] = _flag(
+    commercial: bool = _declare_flag(True, "hide models whose licence forbids commercial use (default: on)", "on|off")
+    log: Annotated[Literal["text", "json"], Lowercase] = _declare_flag(
         "text", "how the log is written: for people, or one JSON object a line (default: text)", "text|json"
     )
 

@@ -51,15 +51,15 @@ def arrange_products(
 
 
 def shape_notices(
-    alpha: Alpha, shape: str, shapes: Mapping[str, Size], arrange: Callable[[Size], Frame]
+    alpha: Alpha, shape: str, shapes: Mapping[str, Size], frame_product: Callable[[Size], Frame]
 ) -> tuple[str, ...]:
     """Tell at which sides a shape cuts what the photo shows of the product, and the nearest shape that does not.
 
-    `shapes` are width to height by name; `arrange` frames the product in a size of pixels as if nothing were moved.
+    `shapes` are width to height by name; `frame_product` frames it in a size of pixels as if nothing were moved.
     """
 
     def find_cuts(name: str) -> tuple[str, ...]:
-        return find_sides_beyond(arrange(size_for_ratio(shapes[name], _TRIED_SIDE_PX)), find_bounds(alpha))
+        return find_sides_beyond(frame_product(size_for_ratio(shapes[name], _TRIED_SIDE_PX)), find_bounds(alpha))
 
     sides = find_cuts(shape)
     if not sides:

@@ -26,7 +26,7 @@ _WEIGHTLESS_COMPONENTS = ("scheduler", "tokenizer", "processor", "text_processor
 _LOADED_TYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # Names of weights that are not quantized where linear layers are read in 8 bits.
 _UNQUANTIZED_NAMES = re.compile(r"embed|lm_head|shared")
-_FLOAT8_ROW_EXTRA_NUMBERS = 1  # numbers beside each row of a float8 weight: a scale of the loaded type
+_SCALES_PER_ROW_COUNT = 1  # numbers of the loaded type beside each row of a float8 weight
 _INT8_ROW_EXTRA_BYTES = 5  # bytes beside each row of an 8-bit weight: a float32 scale and an int8 zero point
 
 
@@ -202,7 +202,7 @@ def _compute_tensor_bytes(
         elif int8 and is_linear and not _UNQUANTIZED_NAMES.search(name):
             total += shape[0] * (shape[1] + _INT8_ROW_EXTRA_BYTES)
         elif unless_float8 is not None and is_linear and not unless_float8.search(name.removesuffix(".weight")):
-            total += shape[0] * (shape[1] + _FLOAT8_ROW_EXTRA_NUMBERS * float_bytes)
+            total += shape[0] * (shape[1] + _SCALES_PER_ROW_COUNT * float_bytes)
         else:
             total += math.prod(shape) * float_bytes
     return total

@@ -37,7 +37,7 @@ def draw_film(image: Image, settings: StyleSettings) -> Image:
     # Film dyes are less saturated than a screen's colours, mostly in the highlights.
     base = compute_luma(out)[..., None]
     out = base + (out - base) * (1.04 - 0.22 * smoothstep(base, 0.55, 1.0))
-    return to_uint8(np.asarray(out + _film_grain(np.asarray(out, np.float32), settings, 0.030, 0.5), np.float32))
+    return to_uint8(np.asarray(out + _make_film_grain(np.asarray(out, np.float32), settings, 0.030, 0.5), np.float32))
 
 
 def _tone_curve(values: Field, slope: float, lift: float) -> Field:
@@ -65,7 +65,7 @@ def _vignette_mask(shape: tuple[int, ...], depth: float, centre: tuple[float, fl
     return np.asarray(1 - depth * smoothstep(np.asarray(np.hypot(x, y), np.float32), 0.25, 0.80), np.float32)
 
 
-def _film_grain(picture: Picture, settings: StyleSettings, amount: float, colour: float) -> Picture:
+def _make_film_grain(picture: Picture, settings: StyleSettings, amount: float, colour: float) -> Picture:
     """Return film grain, strongest in the midtones. `colour` is the share that differs between the layers."""
     rng = settings.make_rng(3)
     shape = picture.shape
@@ -109,7 +109,7 @@ def draw_noir(image: Image, settings: StyleSettings) -> Image:
     )
     out = np.repeat((lit + glow)[..., None], 3, axis=2)
     out = out * 0.965 + 0.012
-    return to_uint8(np.asarray(out + _film_grain(np.asarray(out, np.float32), settings, 0.034, 0.0), np.float32))
+    return to_uint8(np.asarray(out + _make_film_grain(np.asarray(out, np.float32), settings, 0.034, 0.0), np.float32))
 
 
 def _blind_shadow(shape: tuple[int, ...], settings: StyleSettings, rng: np.random.Generator) -> Field:

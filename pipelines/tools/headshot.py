@@ -275,7 +275,7 @@ def _scene_caption(params: Headshot, look: Look) -> Caption:
 def _edit_caption(params: Headshot) -> Caption:
     """Say what is changed, and what stays: no face where its expression is to be another."""
     changes = (("facial expression", params.expression), ("outfit", params.outfit))
-    face = "identity, shape of the face" if params.expression else "face, expression"
+    face = "identity" if params.expression else "face, expression"
     outfit, dressed = ("", f" The person is {DRESSED_PROMPT}.") if params.outfit else ("outfit, ", "")
     return Caption(
         changes=tuple((what, words) for what, words in changes if words),

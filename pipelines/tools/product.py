@@ -327,13 +327,13 @@ def _tell_cuts(
         update={"placement": "centre", "placement_x": 0.0, "placement_y": 0.0, "placement_scale": 1.0}
     )
 
-    def arrange(size: Size) -> Frame:
+    def frame_product(size: Size) -> Frame:
         return _arrange_sources(plain, [source], size, preset, viewpoint)[0]
 
     alpha, is_aside = source.cutout.alpha, params.placement != "centre"
     shapes = {name: form_fields.ASPECT_RATIOS[name] for name in get_args(RatioId) if name != "auto"}
-    unfollowed = unfollowed_notices(alpha, frame, arrange(frame.size), params, is_aside=is_aside)
-    return [*shape_notices(alpha, shape, shapes, arrange), *unfollowed]
+    unfollowed = unfollowed_notices(alpha, frame, frame_product(frame.size), params, is_aside=is_aside)
+    return [*shape_notices(alpha, shape, shapes, frame_product), *unfollowed]
 
 
 def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group: Sequence[PlacedSubject]) -> list[str]:

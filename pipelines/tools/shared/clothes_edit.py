@@ -26,10 +26,10 @@ CLOTHES_LABELS: dict[str, str] = {
     "flat-lay": "Flat lay",
 }
 _SHOWN_WORDS = {
-    "ghost-mannequin": "Show only the garment of the photo{}, in the shape that it has when worn, as on an invisible "
-    "mannequin: no person, no mannequin and no hanger, and the inside shows at its opening",
-    "flat-lay": "Show only the garment of the photo{}, laid out flat, whole and without creases, photographed from "
-    "straight above: no person, no mannequin and no hanger",
+    "ghost-mannequin": "Show only the garment of the photo{}, in the shape that it has when worn, as if an "
+    "invisible mannequin wore it: nothing that wears or holds it is seen, and its inside shows at the neck or the waist",
+    "flat-lay": "Show only the garment of the photo{}, laid out flat and whole, photographed from straight "
+    "above: no person, no mannequin and no hanger",
 }
 _KEPT_WORDS = (
     "Keep its cut, colours, pattern, cloth, print and details as they are. The background is plain light grey."

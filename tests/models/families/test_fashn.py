@@ -215,7 +215,7 @@ def test_put_aside_it_comes_back_the_same_and_in_bfloat16_it_draws(family: Fashn
 @pytest.mark.parametrize("size", [(576, 864), (600, 300), (1000, 3000), (5, 7)])
 def test_a_picture_is_cut_out_where_it_was_laid_in(size: tuple[int, int]) -> None:
     layout, photo = TryOnLayout(), np.full((size[1], size[0], 3), 200, np.uint8)
-    frame = FittedFrame.around(photo, layout)
+    frame = FittedFrame.fit_around(photo, layout)
     framed = frame.lay_in(photo)
     assert framed.shape == (864, 576, 3)
     assert (frame.cut_out(framed) == 200).all()

@@ -350,7 +350,7 @@ class McpEndpoint:
         tool = next((row.id for row in self._service.tools if name.startswith(f"{row.id}-")), "")
         created = datetime.fromtimestamp(info.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
         made = [name, f"made by {tool}", created] if tool else [created]
-        return f"{info.id}: {', '.join([info.role, _size_words(info), *made])}"
+        return f"{info.id}: {', '.join([info.role, _describe_size(info), *made])}"
 
     async def _upload_picture(self, values: Mapping[str, object], owner: str) -> Answer:
         check_text(dict(values))
@@ -391,7 +391,7 @@ class McpEndpoint:
                 "name": drop_label(row.download_name),
                 "mimeType": MIME_TYPES.get(row.format),
                 "size": row.bytes,
-                "description": f"{row.role}, {_size_words(row)}",
+                "description": f"{row.role}, {_describe_size(row)}",
             }
             for row in rows
             if row.role in _LISTED_ROLES
@@ -468,7 +468,7 @@ def describe_files(infos: Sequence[FileInfo], base: str, is_keyed: bool) -> str:
     lines += ["The files themselves, for the user and for further tools:"]
     lines += [
         f"- {info.id} ({info.role}): {drop_label(info.download_name) or 'picture.' + info.format}, {info.format}, "
-        f"{'the pictures above, ' if info.format == 'zip' else ''}{_size_words(info)}, {_file_url(info, base)}"
+        f"{'the pictures above, ' if info.format == 'zip' else ''}{_describe_size(info)}, {_file_url(info, base)}"
         for info in infos
     ]
     key = " -H 'Authorization: Bearer KEY'" if is_keyed else ""
@@ -476,7 +476,7 @@ def describe_files(infos: Sequence[FileInfo], base: str, is_keyed: bool) -> str:
     return "\n".join(lines)
 
 
-def _size_words(info: FileInfo) -> str:
+def _describe_size(info: FileInfo) -> str:
     """Say how large a file is: its pixels, which an archive has not, and its bytes."""
     pixels = "" if info.format == "zip" else f"{info.width} x {info.height} px, "
     return f"{pixels}{max(1, info.bytes // 1000)} kB"
@@ -501,7 +501,7 @@ def _file_link(info: FileInfo, base: str) -> dict[str, Any]:
         "uri": _file_url(info, base),
         "mimeType": MIME_TYPES.get(info.format),
         "size": info.bytes,
-        "description": f"{info.id}: {info.role}, {_size_words(info)}",
+        "description": f"{info.id}: {info.role}, {_describe_size(info)}",
     }
 
 

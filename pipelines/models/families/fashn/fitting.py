@@ -25,7 +25,7 @@ class FittedFrame:
     top: int
 
     @classmethod
-    def around(cls, picture: Image, layout: TryOnLayout) -> FittedFrame:
+    def fit_around(cls, picture: Image, layout: TryOnLayout) -> FittedFrame:
         """Fit a picture, H x W x 3, into the sides of `layout`."""
         height, width = picture.shape[:2]
         scale = min(layout.width / width, layout.height / height)

@@ -103,22 +103,22 @@ class TryOnModel:
 
     def _draw_each(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         person, garment = (shrink_to_read(image) for image in render.images)
-        frame = FittedFrame.around(person, self.layout)
+        frame = FittedFrame.fit_around(person, self.layout)
         inputs = self._make_inputs(render, frame, person, garment)
         steps = render.num_inference_steps or int(self._defaults["num_inference_steps"])
         pictures: list[Image] = []
         for n, seed in enumerate(render.seeds):
 
-            def tell(index: int, clean: torch.Tensor, done: int = n * steps) -> None:
+            def report_step(index: int, clean: torch.Tensor, done: int = n * steps) -> None:
                 on_step(ModelStep(done + index, steps * len(render.seeds), lambda: _draw_preview(clean, frame)))
 
-            drawn = self._sample(render, inputs, steps, seed, tell)
+            drawn = self._sample(render, inputs, steps, seed, report_step)
             pictures.append(resize_image(frame.cut_out(drawn), render.size))
         return RenderedImages(tuple(pictures))
 
     def _make_inputs(self, render: RenderRequest, frame: FittedFrame, person: Image, garment: Image) -> TryOnInputs:
         assert render.control is not None
-        lying = FittedFrame.around(garment, self.layout).lay_in(garment)
+        lying = FittedFrame.fit_around(garment, self.layout).lay_in(garment)
         pose = self._to_tensor(frame.lay_in(render.control, is_map=True))[:, :1]
         nobody = pose.new_full(pose.shape, -1.0)  # black: a garment that nobody wears has no pose
         kind = KIND_NUMBERS[render.garment_kind]

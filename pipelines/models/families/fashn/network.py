@@ -269,12 +269,12 @@ def _scale_to_unit(heads: torch.Tensor, norm: Any) -> torch.Tensor:
 def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     import torch
 
-    query, key = _turn(query, turns).to(value), _turn(key, turns).to(value)
+    query, key = _rotate_heads(query, turns).to(value), _rotate_heads(key, turns).to(value)
     attended = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     return attended.transpose(1, 2).flatten(2)
 
 
-def _turn(heads: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+def _rotate_heads(heads: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Turn each pair of channels by the angle of its token (Su et al., 2021)."""
     import torch
 
