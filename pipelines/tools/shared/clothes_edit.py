@@ -27,7 +27,7 @@ CLOTHES_LABELS: dict[str, str] = {
 }
 _SHOWN_WORDS = {
     "ghost-mannequin": "Show only the garment of the photo{}, in the shape that it has when worn, as if an "
-    "invisible mannequin wore it: nothing that wears or holds it is seen, and its inside shows at the neck or the waist",
+    "invisible mannequin wore it: nothing that wears or holds it is seen, and its inside shows at neck or waist",
     "flat-lay": "Show only the garment of the photo{}, laid out flat and whole, photographed from straight "
     "above: no person, no mannequin and no hanger",
 }
