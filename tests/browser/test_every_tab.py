@@ -211,7 +211,7 @@ def measure_draft_seconds(page: Page, example: str) -> float:
 
 
 def test_a_draft_costs_the_page_no_more_when_all_tabs_were_opened(page: Page, studio: ServedPage) -> None:
-    """Gradio's page tells every component its status at each message: with all open a draft took three times as long."""
+    """Gradio tells every component its status at each message: with all open a draft took three times as long."""
     open_tool(page, studio, "upscale")
     alone = measure_draft_seconds(page, "chelsea")
     for tab in list_tabs(studio):
