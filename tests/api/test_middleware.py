@@ -183,6 +183,18 @@ def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog
         assert secret not in said
 
 
+def test_a_client_that_leaves_while_it_sends_is_no_bug(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    address = (client.base_url.host, client.base_url.port or 80)
+    with caplog.at_level(logging.INFO), socket.create_connection(address) as sender:
+        head = f"POST {RUN} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nContent-Length: 1000\r\n"
+        sender.sendall((head + "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n").encode())
+        sender.close()
+        wait_until(lambda: any(record.name == "designerbox.request" for record in caplog.records))
+    lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "designerbox.request"]
+    assert [json.loads(line)["status"] for line in lines] == [499]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 def test_keys_and_links_never_reach_a_line() -> None:
     record = logging.LogRecord(
         "x", logging.INFO, "", 1, "got %s and /s/%s.99.%s", ("sk-dbx-0123456789abcdef", "0" * 16, "a" * 64), None
