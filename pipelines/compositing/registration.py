@@ -30,6 +30,8 @@ MIN_ZOOM_CHANGE = 0.003  # a smaller change of scale is not undone
 ALIGNED_RATIO = 0.003  # of the shorter side: outlines so near to each other differ within a cut-out's soft edge
 MAX_RIM_DIFFERENCE_LEVELS = 14.0  # 8-bit levels along the uncovered rim up to which edit and photo show the same place
 MAX_CUT_SHARE = 0.07  # of a person that an enlarged edit may cut off; what is mirrored in its place shows beyond that
+STRETCHED_WORDS = "this was undone at the head, and what is around it was stretched to the edges"
+MIN_WHOLE_SHARE = 0.99  # of a drift, from which it counts as undone everywhere
 SOFT_RATIO = 0.01  # of the shorter side, over which stretching a picture sets in
 CUT_NOTICE = "The model enlarged the picture and cut off a part of the person: it is shown as it was drawn."
 ASPECT_TOLERANCE_RATIO = 0.02  # by which the ratio of the sides may differ
@@ -119,11 +121,16 @@ def _warp_evenly(matrix: Float64Array, image: Any, border: int) -> Any:
 
 def _make_weighted_warp(matrix: Float64Array, weight: Float32Array) -> Callable[[Any, int], Any]:
     """Return what takes `matrix` back in an image of the edit, to the share `weight` (H x W) at each place."""
-    rows, columns = np.mgrid[: weight.shape[0], : weight.shape[1]].astype(np.float32)
-    right = matrix[0, 0] * columns + matrix[0, 2] - columns
-    down = matrix[1, 1] * rows + matrix[1, 2] - rows
+    rows, columns, right, down = _measure_displacement(matrix, weight.shape)
     x, y = np.asarray(columns + weight * right, np.float32), np.asarray(rows + weight * down, np.float32)
     return lambda image, border: cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=border)
+
+
+def _measure_displacement(matrix: Float64Array, shape: tuple[int, ...]) -> tuple[Float32Array, ...]:
+    """Return row, column and how far right and down `matrix` moves each place of an image (H x W), in pixels."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    right, down = (matrix[0, 0] - 1) * columns + matrix[0, 2], (matrix[1, 1] - 1) * rows + matrix[1, 2]
+    return rows, columns, np.asarray(right, np.float32), np.asarray(down, np.float32)
 
 
 def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
@@ -148,10 +155,7 @@ def spread_undoing(kept: Alpha, drift: Drift) -> Float32Array:
     soft_px = SOFT_RATIO * min(height, width)
     apart = cv2.distanceTransform(np.asarray(~solid, np.uint8), cv2.DIST_L2, 5)
     apart = np.maximum(np.asarray(apart, np.float32) - 2 * soft_px, 0)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    matrix = drift.affine_matrix(width, height)
-    right = (matrix[0, 0] - 1) * columns + matrix[0, 2]
-    down = (matrix[1, 1] - 1) * rows + matrix[1, 2]
+    rows, columns, right, down = _measure_displacement(drift.affine_matrix(width, height), kept.shape)
     to_rim = np.full(kept.shape, np.float32(height + width))
     most = np.ones(kept.shape, np.float32)
     for distance, outwards in (
@@ -163,8 +167,9 @@ def spread_undoing(kept: Alpha, drift: Drift) -> Float32Array:
         if (outwards > distance).any():
             to_rim = np.minimum(to_rim, distance)
             # A larger share would reach beyond the rim. It has to where there is no room between the rim and `kept`.
-            room = np.clip((apart + distance) / np.maximum(outwards, 1) - 1, 0, 1)
-            most = np.minimum(most, 1 - room * (1 - np.minimum(distance / np.maximum(outwards, 1), 1)))
+            outwards = np.maximum(outwards, 1)
+            room = np.clip((apart + distance) / outwards - 1, 0, 1)
+            most = np.minimum(most, 1 - room * (1 - np.minimum(distance / outwards, 1)))
     weight = to_rim / np.maximum(apart + to_rim, 1)
     # A line that runs from the rim to the head bends least where the share changes evenly; only its ends are rounded.
     weight = np.asarray(cv2.GaussianBlur(weight, (0, 0), soft_px), np.float32)
@@ -197,7 +202,8 @@ def align_edit(source: Image, edited: Image, alpha: Alpha | None = None, whole: 
     if whole is not None and measure_cut_share(drift, _fit_mask(whole, width, height)) > MAX_CUT_SHARE:
         return AlignedEdit(edited, source, CUT_NOTICE)
     weight = spread_undoing(alpha, drift) if whole is not None and alpha is not None else None
-    return AlignedEdit(undo_drift(edited, drift, source, alpha, weight), source, drift_notice(drift))
+    is_stretched = weight is not None and bool(weight.min() < MIN_WHOLE_SHARE)
+    return AlignedEdit(undo_drift(edited, drift, source, alpha, weight), source, drift_notice(drift, is_stretched))
 
 
 def _fit_mask(mask: Alpha, width: int, height: int) -> Alpha:
@@ -215,12 +221,13 @@ def is_aligned(source: Image, edited: Image, alpha: Alpha) -> bool:
     return drift.shift + abs(drift.zoom - 1) * side / 2 <= ALIGNED_RATIO * side
 
 
-def drift_notice(drift: Drift) -> str:
-    """Describe what was undone, for the receipt."""
+def drift_notice(drift: Drift, is_stretched: bool = False) -> str:
+    """Describe what was undone, for the receipt; `is_stretched`: at the head alone."""
     parts = [f"moved the picture by {drift.shift:.1f} px"] if drift.shift >= MIN_SHIFT_PX else []
     if abs(drift.zoom - 1) >= MIN_ZOOM_CHANGE:
         parts.append(f"{'enlarged' if drift.zoom > 1 else 'shrank'} it by {abs(drift.zoom - 1):.1%}")
-    return f"The model {' and '.join(parts)}; this was undone."
+    undone = STRETCHED_WORDS if is_stretched else "this was undone"
+    return f"The model {' and '.join(parts)}; {undone}."
 
 
 def _to_equalized_grey(image: Image, scale: float) -> Uint8Array:

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from pipelines.compositing.head_restoration import MAX_ERROR_PX, find_head_alpha, move_face, restore_head
-from pipelines.compositing.registration import CUT_NOTICE, Drift, align_edit, measure_drift, spread_undoing
+from pipelines.compositing.registration import (
+    CUT_NOTICE,
+    STRETCHED_WORDS,
+    Drift,
+    align_edit,
+    measure_drift,
+    spread_undoing,
+)
 from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
@@ -121,6 +128,8 @@ def test_a_body_that_an_enlarged_edit_cut_off_is_stretched_to_the_rim() -> None:
     assert restored is not None
     apart = np.abs(restored[-1].astype(int) - edit[-1]).mean(axis=1)
     assert np.median(apart) < 8, "the lowest row is the edit's, not a mirrored one"
+    aligned = align_edit(portrait.image, edit, find_head_alpha(portrait.face, portrait.alpha), portrait.alpha)
+    assert aligned.notice.endswith(f"; {STRETCHED_WORDS}.")
     head = find_head_alpha(portrait.face, portrait.alpha)
     weight = spread_undoing(head, Drift(4.5, 8.0, 1.04))
     assert weight[head > 0.5].min() > 0.99
