@@ -143,7 +143,12 @@ class Webhooks:
 
     def _run_worker(self) -> None:
         while (hook := self._wait_for_delivery()) is not None:
-            self._attempt_delivery(hook)
+            try:
+                self._attempt_delivery(hook)
+            except DatabaseUnavailable as error:
+                # Nothing is lost: the delivery is made again under the same id, when its lease ends or after a restart.
+                if not self._is_closing():
+                    log.error("webhook %s cannot be kept: %s", hook.id, error)
 
     def _wait_for_delivery(self) -> Row | None:
         """Wait for a due delivery and lease it; None when none is left, which ends the thread."""

@@ -18,6 +18,7 @@ from pipelines.core.errors import BadInput
 from pipelines.jobs import webhooks
 from pipelines.security import ssrf_guard
 from pipelines.settings import Settings
+from pipelines.storage.database import DatabaseUnavailable
 from tests.api.test_mcp import run
 from tests.support.served_app import ServedApp, serve_app, wait_until
 
@@ -130,6 +131,24 @@ def test_who_is_gone_is_left_alone_and_who_never_answers_is_given_up(
     begun(studio, receiver)
     wait_until(lambda: state(studio)["deliveries"][0]["state"] == "failed")
     assert len(receiver.got) == 1 + 3
+
+
+def test_a_database_that_fails_costs_no_delivery_and_ends_no_thread(
+    studio: ServedApp, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "LEASE_SECONDS", 0.1)
+    failures = [DatabaseUnavailable("disk I/O error") for _ in range(2 * webhooks.MAX_WORKER_COUNT)]
+    get_secret = webhooks.Webhooks.signing_secret
+
+    def fail_first(self: webhooks.Webhooks, owner: str) -> str:
+        if failures:
+            raise failures.pop()
+        return get_secret(self, owner)
+
+    monkeypatch.setattr(webhooks.Webhooks, "signing_secret", fail_first)
+    begun(studio, receiver)
+    wait_until(lambda: bool(receiver.got))
+    assert failures == []
 
 
 def test_waits_grow_and_are_never_the_same_for_all() -> None:
