@@ -95,7 +95,7 @@ class Headshot(Subject):
         "How much of you is seen; the head's height and the eye line follow a table.",
         "auto",
         labels={
-            "auto": "As the look suggests",
+            "auto": "As the look",
             "tight": "Tight 1:1",
             "classic": "Classic 4:5",
             "wide": "Wide 3:2",

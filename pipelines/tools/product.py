@@ -99,7 +99,7 @@ class Product(Subject):
         labels={key: rule.label for key, rule in PRODUCT_PRESETS.items()},
         tiles=True,
     )
-    ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As the look asks"})
+    ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As the look"})
     seen_from: Literal["auto", "front", "three-quarter", "above"] = choice_field(
         "Seen from",
         "Tilts the surface to the photo's camera height.",
@@ -169,7 +169,7 @@ class Product(Subject):
         "Fill", "The product's longer side in percent of the frame; 0: as the look asks.", 0.0, ge=0, le=100, unit="%"
     )
     shadow: Literal["auto", "none"] = choice_field(
-        "Shadow", "Contact and cast shadow.", "auto", labels={"auto": "As the look asks", "none": "None"}, advanced=True
+        "Shadow", "Contact and cast shadow.", "auto", labels={"auto": "As the look", "none": "None"}, advanced=True
     )
     key: Literal["auto", "left", "right"] = choice_field(
         "Light from",

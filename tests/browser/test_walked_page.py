@@ -125,6 +125,16 @@ def test_from_click_to_download_all_is_seen_without_scrolling_and_the_focus_goes
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
+def test_a_laptops_window_shows_the_controls_of_a_form_without_scrolling(page: Page, studio: ServedPage) -> None:
+    for tool, last in (("headshot", "variations"), ("product", "seen_from"), ("background", "backdrop")):
+        show_tab(page, tool)
+        bar = page.locator(f"#{tool}-tool .dbx-go").bounding_box()
+        field = page.locator(f"#{tool}-{last}").bounding_box()
+        assert bar and field
+        assert field["y"] + field["height"] <= bar["y"], tool
+    assert page.evaluate("scrollY") == 0
+
+
 def test_progress_stands_in_the_tabs_title_with_per_cent(page: Page, studio: ServedPage) -> None:
     draft_slow(page, studio)
     studio.gate.pause = 0.2

@@ -44,6 +44,8 @@ BRUSH_OPACITY = 0.6
 """Opacity of a brush stroke, so that the photo is visible through it."""
 KEEP_COLOUR = "rgb(0, 150, 130)"
 REMOVE_COLOUR = "rgb(210, 40, 40)"
+WORDS_FOR_FEW = {"background", "outfit"}
+"""Fields of words that most visitors leave empty; they follow size and variations."""
 CONSENT_FIELD = "consent"
 """The field that is placed beside the photo; the others keep their order."""
 CUTOUT_TOOL = "cutout"
@@ -234,13 +236,16 @@ def _build_form(
     add([field for field in first if field.kind in ("picture", "pictures")][:1])
     add(marks)  # outside the folds, whose content Gradio builds when they are opened: pointing.js writes into them
     examples = _build_example_buttons(tool, service)
-    add(field for field in first if field.name == CONSENT_FIELD)
+    with gr.Column(elem_classes=["dbx-consent"]):
+        add(field for field in first if field.name == CONSENT_FIELD)
     rest = [field for field in first if field.name not in controls]
     paired = [field for field in rest if field.name in PAIRED_FIELDS]
-    add(field for field in rest if field not in paired)
+    last = [field for field in rest if field.name in WORDS_FOR_FEW]
+    add(field for field in rest if field not in (*paired, *last))
     if paired:
         with gr.Row(elem_classes=["dbx-pair"]):
             add(paired)
+    add(last)
     for title, group in (("Adjust subject", subject), ("More", advanced)):
         if group:
             slug = title.lower().replace(" ", "-")
