@@ -20,6 +20,7 @@ def test_all_places_are_found_in_the_installed_gradio() -> None:
     assert sum(len(re.findall(clock, text)) for text in scripts.values()) == 1, "the clock of an event that runs"
     assert sum(text.count("{return dbxFind(") for text in scripts.values()) == 1
     assert sum(text.count("dbxNews(Object.entries(this.loading_stati.current)).map(") for text in scripts.values()) == 1
+    assert sum(len(re.findall(r"if\(dbxIsNew\((\w+)\)\)return;\1\.reload\(", text)) for text in scripts.values()) == 1
     others = r"\.fn_index&&\([\w.!=|$]+used_cache!=null[\w.!=|$]*\)&&\(this\.current\["
     assert sum(len(re.findall(others, text)) for text in scripts.values()) == 1
 
@@ -37,6 +38,12 @@ def test_a_running_events_seconds_are_counted_ten_times_a_second() -> None:
     assert frontend_script.patch_script(counted) == (
         "function ze(){setTimeout(()=>{F(Pe,(performance.now()-w(de))/1e3),W&&ze()},100)}"
     )
+
+
+def test_a_tree_that_was_built_a_moment_ago_is_not_built_again() -> None:
+    effect = "le(()=>{v(),oe(()=>{O.reload(r.components,r.layout),R.reload(r.app)})})"
+    mended = "le(()=>{v(),oe(()=>{if(dbxIsNew(O))return;O.reload(r.components,r.layout),R.reload(r.app)})})"
+    assert frontend_script.patch_script(effect) == mended + frontend_script.FIRST_RELOAD_SCRIPT
 
 
 def test_a_script_without_them_stays_as_it_is() -> None:
