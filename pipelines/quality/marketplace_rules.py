@@ -70,11 +70,12 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
 
 
 def marketplace_notices(
-    preset: ProductPreset, alpha: Alpha, size: Size, *, plain: bool, doubtful: bool = False
+    preset: ProductPreset, alpha: Alpha, size: Size, *, longer_px: int, plain: bool, doubtful: bool = False
 ) -> tuple[str, ...]:
     """Return notices on the marketplace's rule; `alpha` covers the products, `plain`: the preset's own background.
 
-    Of a `doubtful` cut-out nobody can say that a rule is kept.
+    `longer_px` is the longer side of what is kept, where `size` is a draft's. Of a `doubtful` cut-out nobody can say
+    that a rule is kept.
     """
     if not preset.min_fill_ratio:
         return ()
@@ -92,8 +93,8 @@ def marketplace_notices(
         violations.append("the whole product, which this picture cuts")
     if not plain:
         violations.append("a white ground")
-    if max(size) < preset.longer_side_px:
-        violations.append(f"{preset.longer_side_px} pixels, and this picture has {max(size)}")
+    if longer_px < preset.longer_side_px:
+        violations.append(f"{preset.longer_side_px} pixels, and this picture has {longer_px}")
     if violations:
         return (f"{preset.title} asks for {'; for '.join(violations)}.",)
     if doubtful:

@@ -51,7 +51,7 @@ def run(params: CutOut, context: ToolContext, emit: ProgressCallback) -> ToolOut
     photo = context.open_image(params.photo)
     is_one = params.subjects == "one"
     found = [context.cut_out_subject(params, emit)] if is_one else _cut_out_each(params, context, emit)
-    emit("Cutting out", 1, 1, lambda: found[0].colour)
+    emit("Cutting out", 1, 1, lambda: to_rgba(found[0].colour, found[0].alpha))
     cutouts = [_merge_cutouts(found)] if params.subjects == "all" else found
     placed = [place_subject(photo, cutout, _photo_frame(cutout.alpha, params)) for cutout in cutouts]
     if params.trim:

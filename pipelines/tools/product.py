@@ -223,7 +223,8 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
 
     preset = PRODUCT_PRESETS[params.preset]
     shape = preset.ratio if params.ratio == "auto" else params.ratio
-    side = form_fields.DRAFT_SIDE_PX if context.draft else params.size or preset.longer_side_px
+    longer_px = params.size or preset.longer_side_px
+    side = form_fields.DRAFT_SIDE_PX if context.draft else longer_px
     size = size_for_ratio(form_fields.ASPECT_RATIOS[shape], side)
     clothes_notices: tuple[str, ...] = ()
     is_redrawn = params.clothes != "as-photographed" and not context.draft
@@ -231,7 +232,9 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
         params, first, clothes_notices = _draw_clothes(params, first, size, context, emit)
         sources[0] = first
     viewpoint = _find_viewpoint(params, first)
-    frames = _arrange_sources(params, sources, size, preset, viewpoint)
+    frames = list(_arrange_sources(params, sources, size, preset, viewpoint))
+    if len(sources) == 1:
+        frames[0] = _tell_cuts(params, first, frames[0], preset, viewpoint, shape)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     placed = PlacedSubject(*merge_most_opaque((each.colour, each.alpha) for each in group), group[0].frame)
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
@@ -241,10 +244,12 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     emit("Composing", 1, 1, images[-1])
     notices = [notice for each in sources for notice in each.cutout.notices]
     notices += count_people(faces, params.pick)
-    notices += _tell_cuts(params, first, frames[0], preset, viewpoint, shape) if len(sources) == 1 else []
     notices += [*frames[0].notices, *viewpoint.notices, *ground.notices]
     is_doubtful = any(each.cutout.is_doubtful for each in sources)
-    notices += marketplace_notices(preset, placed.alpha, size, plain=ground.is_preset_ground, doubtful=is_doubtful)
+    is_plain = ground.is_preset_ground
+    notices += marketplace_notices(
+        preset, placed.alpha, size, longer_px=longer_px, plain=is_plain, doubtful=is_doubtful
+    )
     notices += _check_cores(images, sources, group) if len(group) > 1 and not is_doubtful and not is_redrawn else []
     output = ToolOutput(
         images=images,
@@ -321,8 +326,8 @@ def _arrange_sources(
 
 def _tell_cuts(
     params: Product, source: SourcePhoto, frame: Frame, preset: ProductPreset, viewpoint: Viewpoint, shape: str
-) -> list[str]:
-    """Tell what the shape cuts of one product, and what of the form the photo's own cuts do not allow."""
+) -> Frame:
+    """Tell in the frame what the shape cuts of one product, and what of the form the photo's own cuts do not allow."""
     plain = params.model_copy(
         update={"placement": "centre", "placement_x": 0.0, "placement_y": 0.0, "placement_scale": 1.0}
     )
@@ -333,7 +338,8 @@ def _tell_cuts(
     alpha, is_aside = source.cutout.alpha, params.placement != "centre"
     shapes = {name: form_fields.ASPECT_RATIOS[name] for name in get_args(RatioId) if name != "auto"}
     unfollowed = unfollowed_notices(alpha, frame, frame_product(frame.size), params, is_aside=is_aside)
-    return [*shape_notices(alpha, shape, shapes, frame_product), *unfollowed]
+    cuts = shape_notices(alpha, shape, shapes, frame_product)
+    return replace(frame, notices=(*cuts, *unfollowed, *frame.notices), doubts=(*cuts, *frame.doubts))
 
 
 def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group: Sequence[PlacedSubject]) -> list[str]:

@@ -62,7 +62,10 @@ _MAX_LETTER_RATIO = 0.15  # of the shorter side, height of a headline's letters
 _MAX_ENLARGEMENT = 1.6  # times the photo, above which a notice asks for a larger one
 _EDGE_RATIO = 0.08  # of the photo's part, at the panel: how it looks there decides whether its ground goes on
 _CALM_STD = 12.0  # of 255, along the way to the panel; walls, skies, water and lawns out of focus have less
-_SEAM_BLUR_RATIO = 0.02  # of the seam's length, sigma of the ground that goes on
+_SEAM_BLUR_RATIO = 0.02  # of the seam's length, sigma of the ground at the seam
+_FAR_BLUR_RATIO = 0.2  # of the seam's length, sigma of the ground at the panel's end: no bands go through all of it
+_FADE_EDGE_COUNT = 3  # edges of `_EDGE_RATIO` within which the photo goes over into the ground that goes on
+_NOISE_SEED = 1  # always the same, so that the same job makes the same picture
 _FOCUS_HELP = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
 
@@ -305,12 +308,18 @@ def _continue_calm_ground(image: Image, layout: Layout) -> None:
     mean = edge.mean(axis=1, keepdims=True)
     if room < edge.shape[1] or float((edge - mean).std()) > _CALM_STD:
         return
-    smooth = cv2.GaussianBlur(
-        mean, (0, 0), sigmaX=1, sigmaY=_SEAM_BLUR_RATIO * len(mean), borderType=cv2.BORDER_REPLICATE
+    near, far = (
+        cv2.GaussianBlur(mean, (0, 0), sigmaX=1, sigmaY=ratio * len(mean), borderType=cv2.BORDER_REPLICATE)
+        for ratio in (_SEAM_BLUR_RATIO, _FAR_BLUR_RATIO)
     )
-    fade = np.linspace(0, 1, edge.shape[1], dtype=np.float32)[None, :, None]
-    turned[:, start : start + edge.shape[1]] = smooth + fade * (edge - smooth) + np.float32(0.5)
-    turned[:, :start] = smooth + np.float32(0.5)
+    # Into the photo as far as its ground goes, so that it ends in no line.
+    seam = turned[:, start : start + min(int(room), _FADE_EDGE_COUNT * edge.shape[1])]
+    fade = np.linspace(0, 1, seam.shape[1], dtype=np.float32)[None, :, None]
+    seam[:] = near + fade * fade * (3 - 2 * fade) * (seam - near) + np.float32(0.5)
+    fade = np.linspace(0, 1, start, dtype=np.float32)[None, :, None]
+    # Noise of one level in place of steps that are seen as bands.
+    noise = np.random.default_rng(_NOISE_SEED).random((*turned[:, :start].shape[:2], 1), np.float32)
+    turned[:, :start] = far + fade * (near - far) + noise
 
 
 def _draw_sticker(params: Kit, context: ToolContext, emit: ProgressCallback) -> Image:

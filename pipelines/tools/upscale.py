@@ -96,7 +96,7 @@ def _blend_bicubic_faces(
 TOOL = Tool(
     id="upscale",
     title="Upscale",
-    summary="Two or four times the pixels, faces kept as they are.",
+    summary="Twice or four times the width and height, faces kept as they are.",
     params=Upscale,
     run=run,
     is_edit=True,

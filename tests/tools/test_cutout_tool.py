@@ -52,6 +52,16 @@ def test_each_subject_is_a_file_of_its_own_and_comes_once() -> None:
         assert checks["core_changed_pixels"] == 0
 
 
+def test_a_preview_is_as_transparent_as_the_picture() -> None:
+    previews: list[Any] = []
+    tool.run(
+        tool.CutOut(photo="x"),
+        ThreeSubjects(PHOTO),
+        lambda stage, index, total, preview=None: previews.append(preview() if callable(preview) else preview),
+    )
+    assert (previews[-1][..., 3] == np.clip(make_alpha(0) * 255 + 0.5, 0, 255).astype(np.uint8)).all()
+
+
 def test_one_subject_is_not_several(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool, "_cut_out_each", lambda *given: [Cutout(PHOTO, make_alpha(0))])
     assert "1 subject." in run_cutout(subjects="all").notices

@@ -153,7 +153,10 @@ def cut_at_three_sides() -> ProductContext:
 @pytest.mark.parametrize("preset", ["amazon", "oak"])
 def test_a_shape_that_cuts_what_the_photo_shows_names_one_that_does_not(preset: str) -> None:
     told = "1:1 cuts the subject (left, right); 4:3 shows as much of it as the photo."
-    assert told in run_product(cut_at_three_sides(), preset=preset, ratio="1:1").notices
+    cut = run_product(cut_at_three_sides(), preset=preset, ratio="1:1")
+    assert told in cut.notices
+    assert cut.source
+    assert cut.source.frame.doubts == (told,), "it stands on the picture"
     for wide in ("4:3", "16:9"):
         assert "shows as much" not in " ".join(run_product(cut_at_three_sides(), preset=preset, ratio=wide).notices)
     assert "cuts the subject" not in " ".join(run_product(preset=preset, ratio="1:1").notices)
@@ -163,6 +166,12 @@ def test_a_shop_that_asks_for_the_whole_product_is_not_content_with_one_that_is_
     (said,) = [note for note in run_product(cut_at_three_sides(), preset="amazon", size=0).notices if "Amazon" in note]
     assert said.startswith("Amazon asks for ")
     assert "the whole product, which this picture cuts" in said
+
+
+@pytest.mark.parametrize(("size", "has_enough"), [(0, True), (640, False)])
+def test_a_draft_is_measured_by_the_pixels_of_what_is_kept(size: int, has_enough: bool) -> None:
+    notices = run_product(ProductContext(draft=True), preset="amazon", size=size).notices
+    assert ("for 2000 pixels" not in " ".join(notices) and "2000 pixels, and" not in " ".join(notices)) == has_enough
 
 
 @pytest.mark.parametrize(
@@ -189,7 +198,9 @@ def test_a_look_on_white_says_so_in_its_name() -> None:
 
 def test_no_shop_no_sentence() -> None:
     assert (
-        marketplace_notices(PRODUCT_PRESETS["oak"], make_blob(100, 100, (50, 50), (30, 30)), (100, 100), plain=True)
+        marketplace_notices(
+            PRODUCT_PRESETS["oak"], make_blob(100, 100, (50, 50), (30, 30)), (100, 100), longer_px=100, plain=True
+        )
         == ()
     )
 

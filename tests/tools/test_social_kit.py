@@ -421,6 +421,16 @@ def test_calm_ground_goes_on_without_a_strip_and_busy_ground_does_not(size: tupl
     assert (layout.panel.view(colour) == (0, 0, 255)).all()
 
 
+def test_stripes_that_run_into_the_panel_fade_in_it() -> None:
+    stripes = np.zeros((300, 300, 3), np.uint8)
+    stripes[:] = (120 + 40 * np.sin(np.arange(300) / 6))[None, :, None]
+    layout = plan_layout(stripes.shape, ProtectedArea(30, 30, 270, 200), (300, 450), LayoutRequest(has_text=True))
+    image = social_kit._lay_out_photo(stripes, layout, None).astype(float)
+    seam = int(layout.photo_position[3])
+    at_seam, at_end = image[seam + 2].std(), image[-1].std()
+    assert at_end < 0.3 * at_seam
+
+
 def test_words_stand_where_a_crop_by_hand_leaves_room_and_never_on_the_face() -> None:
     for values in ({"focus_x": 0.9}, {"focus_x": 0.2, "zoom": 1.4}, {"focus_y": 0.9, "zoom": 1.3}):
         context = KitContext(head=True)

@@ -79,8 +79,8 @@ def test_the_status_of_a_doubted_picture_asks_to_look(kind: str) -> None:
     made = make_result()
     assert "look" not in tool_tab_text.render_result_status(JOB, made, 0)
     made.receipt[kind] = ["Something may be wrong at the left."]
-    assert "Done in 1.2 s · Please look at it · 820" in tool_tab_text.render_result_status(JOB, made, 0)
-    assert is_translated("Done in 1.2 s · Please look at it")
+    assert "Done in 1.2 s · Note on the picture · 820" in tool_tab_text.render_result_status(JOB, made, 0)
+    assert is_translated("Done in 1.2 s · Note on the picture")
 
 
 def test_a_draft_that_does_not_stand_for_its_picture_is_called_a_sketch() -> None:

@@ -18,7 +18,9 @@ from ui.tool_tab import text as tool_tab_text
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes the pictures; Check only makes none."
 NO_TOOL_LABEL = "Choose what to make"
-NO_TOOL_TEXT = "Choose a tool: Professional Headshots for people, Product Photos for things."
+NO_TOOL_TEXT = (
+    "Choose a tool: Professional Headshots for people, Product Photos for things, Cut-out to remove backgrounds."
+)
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
 ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press a picture to mend it; Uncertain cut-outs lists them."
 OPEN_FIELD_ID = "batch-open"

@@ -139,7 +139,7 @@ def _render_features(
 ) -> str:
     """Render features and limits, folded."""
     lists = f"{_render_ticks(strengths, model_features)}{_render_limits(limits)}"
-    return f'<details class="dbx-can"><summary>What it can</summary>{lists}</details>'
+    return f'<details class="dbx-can"><summary>What it can do</summary>{lists}</details>'
 
 
 def _render_limits(limits: Sequence[str]) -> str:

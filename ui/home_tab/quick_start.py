@@ -93,7 +93,7 @@ def render_other_tools(tools: Sequence[Tool]) -> str:
     """Render links to tools that open with the photo, beside the three drafts."""
     ids = {tool.id for tool in tools}
     rows = "".join(f'<li><a href="#{tool}">{title}</a></li>' for tool, title in OTHER_TOOLS if tool in ids)
-    return f'<div class="dbx-also"><p>Or with this photo:</p><ul>{rows}</ul></div>' if rows else ""
+    return f'<div class="dbx-also"><p>This photo in another tool:</p><ul>{rows}</ul></div>' if rows else ""
 
 
 def spread_looks(tool: Tool) -> list[dict[str, str]]:

@@ -260,7 +260,7 @@ def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
     start_label, upload_label, hint_text, discard_label = (
         (text.REPAIR_LABEL, text.UPLOAD_CUTOUT_LABEL, text.REPAIR_HINT, "Back to automatic")
         if is_cutout
-        else (text.PAINT_LABEL, text.UPLOAD_MASK_LABEL, text.PAINT_HINT, "Discard")
+        else (text.PAINT_LABEL, text.UPLOAD_MASK_LABEL, text.PAINT_HINT, "Remove the mask")
     )
     with gr.Row():
         start = gr.Button(start_label, elem_id=f"{prefix}-brush", size="sm", min_width=150)

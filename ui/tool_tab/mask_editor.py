@@ -86,6 +86,8 @@ class MaskEditorEvents:
         self.events.listen(used.then, self.draw_draft_of_painting, form_inputs)
         for done in (discarded, uploaded):
             self.events.listen(done.then, self.draw_draft, form_inputs)
+        if not editor.is_cutout:  # nothing can be made without a mask: the next one is painted
+            self.events.listen(discarded.then, self.take_new_photo, form_inputs, editor.components())
 
     async def open_editor(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Open the editor with the present matte, or with a new cut-out of the photo."""
@@ -109,9 +111,8 @@ class MaskEditorEvents:
             self.editor.editor: gr.update(value=value, visible=True),
             self.editor.hint: visible,
             self.editor.use: visible,
-            self.editor.cancel: gr.update(
-                visible=self.editor.is_cutout
-            ),  # without a mask there is nothing to go back to
+            # Without a mask there is nothing to go back to.
+            self.editor.cancel: gr.update(visible=self.editor.is_cutout or bool(form[self.editor.mask.field.name])),
             self.editor.discard: visible,
         }
 

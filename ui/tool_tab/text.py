@@ -84,7 +84,7 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     """Render the status line of a finished job after `prefix`, with notices and measurements from its receipt."""
     file = result.files[variation]
     text = f"{prefix} · " if prefix else ""
-    look = "Please look at it · " if list_doubts(result.receipt) else ""  # the picture and the notes say at what
+    look = "Note on the picture · " if list_doubts(result.receipt) else ""
     text += f"Done in {result.seconds:.1f} s · {look}{file.width} × {file.height} px · {file.format.upper()}"
     pixels = describe_pixel_change(job, result.receipt)
     notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
