@@ -25,6 +25,7 @@ from tests.bench.rows import Row, make_row
 from tests.browser.studio_page import (
     CHROMIUM,
     CHROMIUM_FLAGS,
+    SETTLED_JS,
     ServedPage,
     find_progress_line,
     open_browser_page,
@@ -193,6 +194,7 @@ def _measure_streaming(page: Page, studio: ServedPage, clock: StepClock) -> Iter
     page.locator("#ticking-example-astronaut").click()
     expect(find_progress_line(page, "ticking")).to_contain_text("Draft, 512 px")
     page.locator("#ticking-more > button").click()
+    page.evaluate(SETTLED_JS)
     steps = page.locator("#ticking-steps input[type=number]")
     steps.fill(str(PREVIEW_COUNT))
     steps.blur()
