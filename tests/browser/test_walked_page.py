@@ -469,10 +469,6 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     size = brushes.bounding_box()
     assert size is not None
     assert size["width"] >= 44
-    page.locator("#retouch-brush-drop").click()
-    expect(page.locator("#retouch-box")).to_be_visible()
-    page.locator("#retouch-brush").click()
-    expect(page.locator("#retouch-editor canvas").first).to_be_visible()
     page.locator("#retouch-photo").get_by_label("Remove Image").click()
     expect(page.locator("#retouch-editor")).to_be_hidden()
 
@@ -507,6 +503,15 @@ def test_generate_takes_the_paint_that_nobody_applied(page: Page, studio: Served
     second = paint_and_generate(0.6, lambda: page.locator("#retouch-generate").click())
     assert second[first].all(), "the old paint"
     assert second.sum() > 1.5 * first.sum(), "and the new"
+    cancel, apply = page.locator("#retouch-brush-cancel"), page.locator("#retouch-brush-use")
+    page.locator("#retouch-brush").click()
+    cancel.click()
+    expect(apply).to_be_hidden()
+    expect(page.locator("#retouch-save")).to_be_enabled()  # nothing was taken away
+    page.locator("#retouch-brush").click()
+    page.locator("#retouch-brush-drop").click()
+    expect(cancel).to_be_hidden()
+    expect(apply).to_be_visible()  # the next mask is painted
     delete_visitor_jobs(studio)  # another page would show the last one again
 
 

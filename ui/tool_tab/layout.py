@@ -236,8 +236,10 @@ def _build_form(
     add([field for field in first if field.kind in ("picture", "pictures")][:1])
     add(marks)  # outside the folds, whose content Gradio builds when they are opened: pointing.js writes into them
     examples = _build_example_buttons(tool, service)
-    with gr.Column(elem_classes=["dbx-consent"]):
-        add(field for field in first if field.name == CONSENT_FIELD)
+    consent = [field for field in first if field.name == CONSENT_FIELD]
+    if consent:
+        with gr.Column(elem_classes=["dbx-consent"]):
+            add(consent)
     rest = [field for field in first if field.name not in controls]
     paired = [field for field in rest if field.name in PAIRED_FIELDS]
     last = [field for field in rest if field.name in WORDS_FOR_FEW]
