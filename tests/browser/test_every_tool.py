@@ -143,7 +143,7 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
     studio.gate.seen.clear()  # else what is remembered is over within one frame, and its preview with it
     stopped = find_newest_job(studio, tool)
     visit.press(f"#{tool.id}-generate")
-    shown = f"window.seen['{tool.id}-live'].some((source) => source.startsWith('data:image/jpeg'))"
+    shown = f"window.seen['{tool.id}-live'].some((source) => source.startsWith('data:image/'))"
     page.wait_for_function(shown, timeout=60_000)
     studio.gate.seen.set()
     wait_until(lambda: find_newest_job(studio, tool) != stopped and studio.is_idle(), 90)
