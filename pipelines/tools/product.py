@@ -234,7 +234,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     viewpoint = _find_viewpoint(params, first)
     frames = list(_arrange_sources(params, sources, size, preset, viewpoint))
     if len(sources) == 1:
-        frames[0] = _tell_cuts(params, first, frames[0], preset, viewpoint, shape)
+        frames[0] = _add_cut_notices(params, first, frames[0], preset, viewpoint, shape)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     placed = PlacedSubject(*merge_most_opaque((each.colour, each.alpha) for each in group), group[0].frame)
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
@@ -324,10 +324,10 @@ def _arrange_sources(
     return arrange_products(alphas, size, params.fill / 100 or default_fill, params.placement, floor, params)
 
 
-def _tell_cuts(
+def _add_cut_notices(
     params: Product, source: SourcePhoto, frame: Frame, preset: ProductPreset, viewpoint: Viewpoint, shape: str
 ) -> Frame:
-    """Tell in the frame what the shape cuts of one product, and what of the form the photo's own cuts do not allow."""
+    """Return the frame with notices of what the shape cuts and of wishes that the photo's own cuts forbid."""
     plain = params.model_copy(
         update={"placement": "centre", "placement_x": 0.0, "placement_y": 0.0, "placement_scale": 1.0}
     )
