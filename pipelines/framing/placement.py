@@ -20,6 +20,7 @@ from pipelines.framing.framings import (
     VerticalAnchor,
 )
 
+ENLARGED_TEXT = "Enlarged"  # the first word of the notice that a photo is enlarged too far
 _MAX_ZOOM_STEP_COUNT = 400  # steps of half a percent; 1.005 to the 400th is 7.4 times
 
 
@@ -168,7 +169,7 @@ def find_sides_beyond(frame: Frame, box: tuple[float, float, float, float]) -> t
 def enlargement_notices(scale: float, longer_px: int) -> tuple[str, ...]:
     """Tell that a photo is enlarged too far; in a picture of more than `MAX_SIDE`, that it has not so many pixels."""
     limit = MAX_ENLARGEMENT if longer_px <= MAX_SIDE else MAX_LARGE_ENLARGEMENT
-    return (f"Enlarged {scale:.1f} times: a larger photo would be sharper.",) if scale > limit else ()
+    return (f"{ENLARGED_TEXT} {scale:.1f} times: a larger photo would be sharper.",) if scale > limit else ()
 
 
 def _cover_frame(offset: float, length: float, frame: float) -> float:

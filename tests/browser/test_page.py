@@ -463,7 +463,6 @@ def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Pa
     page.locator("#cutout-generate").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("PNG")
     for kind in ("webp", "avif"):
-        open_menu(page, "cutout")
         page.locator("#cutout-format-of-file input").click()
         page.get_by_role("option", name=kind.upper()).click()
         expect(find_progress_line(page, "cutout")).to_contain_text(kind.upper())

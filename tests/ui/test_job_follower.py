@@ -160,4 +160,4 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
         ]
         assert state.draft_id == ""
         for chosen in ({"preset": "forest"}, {"prompt": "library"}, {"photo": None}):
-            assert "data-press" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen
+            assert "dbx-closest" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen

@@ -9,6 +9,7 @@ import pytest
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.core.models import Profile
 from pipelines.core.tools import Tool
+from pipelines.framing.placement import enlargement_notices
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import TOOLS
@@ -85,9 +86,9 @@ def test_the_status_of_a_doubted_picture_asks_to_look(kind: str) -> None:
 
 def test_a_draft_that_does_not_stand_for_its_picture_is_called_a_sketch() -> None:
     made = make_result()
-    assert "sketch" not in tool_tab_text.render_draft_status(made)
+    assert "sketch" not in tool_tab_text.render_draft_status(made, "background")
     made.receipt["sketch"] = True
-    assert tool_tab_text.SKETCH_TEXT in tool_tab_text.render_draft_status(made)
+    assert tool_tab_text.SKETCH_TEXT in tool_tab_text.render_draft_status(made, "background")
     assert is_translated(tool_tab_text.SKETCH_TEXT)
 
 
@@ -127,6 +128,11 @@ def test_unchanged_is_said_only_where_it_was_measured() -> None:
     assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(changed=1), 0)
     assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(mode="redrawn"), 0)
     assert "background" not in tool_tab_text.render_result_status(JOB, make_result(models=()), 0)
+    enlarged = make_result()
+    enlarged.receipt["notices"] = list(enlargement_notices(4.0, 1024))
+    line = tool_tab_text.render_result_status(JOB, enlarged, 0)
+    assert "unchanged" not in line
+    assert "enlarged, not redrawn" in line
 
 
 def test_relit_is_said_only_where_it_was_asked_for_and_there_is_a_scene() -> None:

@@ -357,8 +357,8 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
     draggable = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
     with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
         status = gr.HTML(text.render_status(first_text), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage")
-        start_new, send_to, download, download_all = _build_actions(tool, targets)
-        file_format, image_size, reuse_settings, apply_to_folder, look_name, save_look = _build_menu(tool, draggable)
+        start_new, send_to, file_format, download, download_all = _build_actions(tool, targets)
+        image_size, reuse_settings, apply_to_folder, look_name, save_look = _build_menu(tool, draggable)
     with gr.Row(elem_classes=["dbx-from-batch"]):  # hidden by style while its line is empty
         batch_row = gr.HTML("", elem_id=f"{tool.id}-batch-row")
         put_in_batch = gr.Button("", visible=False, size="sm", min_width=160, elem_id=f"{tool.id}-put")
@@ -417,8 +417,8 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
 
 def _build_actions(
     tool: Tool, targets: tuple[Tool, ...]
-) -> tuple[gr.Button, gr.Dropdown, gr.DownloadButton, gr.DownloadButton]:
-    """Build New, Send to, Download and that of all, and the button that page.js opens the menu with."""
+) -> tuple[gr.Button, gr.Dropdown, gr.Dropdown, gr.DownloadButton, gr.DownloadButton]:
+    """Build New, Send to, file format, Download and that of all, and the button that page.js opens the menu with."""
     with gr.Row(elem_classes=["dbx-actions"]):
         start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
         send_to = gr.Dropdown(
@@ -432,31 +432,35 @@ def _build_actions(
             visible=bool(targets),
             elem_id=f"{tool.id}-send",
         )
+        file_format = gr.Dropdown(
+            [(name.upper(), name) for name in STILL_FORMATS],
+            value=STILL_FORMATS[0],
+            show_label=False,
+            label="File format",
+            interactive=False,
+            container=False,
+            min_width=64,
+            visible="format" in tool.params.model_fields,
+            elem_id=f"{tool.id}-format-of-file",
+            elem_classes=["dbx-format"],
+        )
         download = gr.DownloadButton(
             "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=110
         )
         download_all = gr.DownloadButton("All", visible=False, elem_id=f"{tool.id}-save-all", min_width=90)
         gr.Button("More", interactive=True, elem_classes=["dbx-menu-button"], elem_id=f"{tool.id}-menu", min_width=44)
-    return start_new, send_to, download, download_all
+    return start_new, send_to, file_format, download, download_all
 
 
 def _build_menu(
     tool: Tool, draggable: Sequence[str]
-) -> tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.Button, gr.Textbox, gr.Button]:
-    """Build the menu: format and size of the file, reuse, folder, name of a look and its button.
+) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.Textbox, gr.Button]:
+    """Build the menu: size of the file, reuse, folder, name of a look and its button.
 
     page.js answers the others: Copy, Share, and the reset of each field of `draggable`.
     """
     sides = list_output_sides(tool.params)
     with gr.Column(elem_classes=["dbx-menu"], elem_id=f"{tool.id}-menu-of"):
-        file_format = gr.Dropdown(
-            [(name.upper(), name) for name in STILL_FORMATS],
-            value=STILL_FORMATS[0],
-            label="File format",
-            interactive=False,
-            visible="format" in tool.params.model_fields,
-            elem_id=f"{tool.id}-format-of-file",
-        )
         image_size = gr.Dropdown(
             [(f"{side} px", side) for side in sides],
             value=sides[0] if sides else None,
@@ -478,7 +482,7 @@ def _build_menu(
         save_look = gr.Button("Save this form as a look", elem_id=f"{tool.id}-look-save")
         for name in draggable:
             gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
-    return file_format, image_size, reuse_settings, apply_to_folder, look_name, save_look
+    return image_size, reuse_settings, apply_to_folder, look_name, save_look
 
 
 def list_output_sides(params: type[Params]) -> tuple[int, ...]:

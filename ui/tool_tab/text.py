@@ -11,6 +11,7 @@ from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
+from pipelines.framing.placement import ENLARGED_TEXT
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
@@ -135,14 +136,17 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
         return ""
     if receipt.get("mode") != "exact" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
         return ""
+    if any(notice.startswith(ENLARGED_TEXT) for notice in receipt.get("notices", ())):
+        return "Your subject was enlarged, not redrawn."
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 
 
-def render_draft_status(result: Result) -> str:
-    """Render the status line of a finished draft."""
+def render_draft_status(result: Result, tool_id: str) -> str:
+    """Render the status line of a finished draft, with a button that presses Generate: a draft has no download."""
     line = SKETCH_TEXT if result.receipt.get("sketch") else "Draft, 512 px. Generate writes the full size."
     status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
+    status += f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Generate full size</button>'
     return status + render_crop_data(result.receipt) + render_doubt(result.receipt)
 
 

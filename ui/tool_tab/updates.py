@@ -254,7 +254,7 @@ class TabView:
         """
         preview: Updates = {} if last_preview is None else {self.tab.result.picture: last_preview}
         panel = self.tab.result
-        return {**preview, panel.status: text.render_draft_status(result), panel.suggested_looks: ""}
+        return {**preview, panel.status: text.render_draft_status(result, self.tab.tool.id), panel.suggested_looks: ""}
 
     def show_result(self, row: JobRow, result: Result, base: str, shown: int = 0) -> Updates:
         """Show picture number `shown` of a finished job, and tiles of all pictures if there are several."""
