@@ -217,6 +217,8 @@ def test_a_receipt_names_licences_that_forbid_and_bound_commercial_use() -> None
     sure = {**receipt, "cutout_uncertainty": 0.1}
     assert "0.1 (doubtful above 0.2), no doubt" in summarise_receipt(sure, "")
     assert "0.1 (doubtful above 0.2), it may be wrong" in summarise_receipt({**sure, "cutout_doubts": ["Look."]}, "")
+    cut = summarise_receipt({**receipt, "framing_doubts": ["The shape cuts it."], "fill_doubts": ["A fill."]}, "")
+    assert "\n- Look at it: The shape cuts it.\n- Look at it: A fill." in cut
     specs = [next(row for row in all_specs() if row.licence_state == state) for state in ("capped", "not-commercial")]
     models = [{"id": row.id, "licence": row.licence} for row in specs] + [{"id": "gone", "licence": "MIT"}]
     assets = [{"kind": "lora", "id": "own", "licence": "unknown"}]

@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY
 from pipelines.models.registry import get_spec
+from pipelines.runtime.receipt import OTHER_DOUBTS
 
 _MARKS = {
     "compositeCapture": "photographs only, no model drew",
@@ -50,6 +51,7 @@ def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: flo
         is_doubtful = uncertainty > DOUBTFUL_UNCERTAINTY or receipt.get("cutout_doubts")
         told = "it may be wrong: look at it" if is_doubtful else "no doubt"
         lines.append(f"- Cut-out: uncertainty {uncertainty} (doubtful above {DOUBTFUL_UNCERTAINTY}), {told}")
+    lines += [f"- Look at it: {doubt}" for kind in OTHER_DOUBTS for doubt in receipt.get(kind, ())]
     return "\n".join(lines)
 
 

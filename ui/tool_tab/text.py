@@ -13,6 +13,7 @@ from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.framing.placement import ENLARGED_TEXT
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
+from pipelines.runtime.receipt import OTHER_DOUBTS
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
 
@@ -109,8 +110,7 @@ def render_doubt(receipt: Mapping[str, Any]) -> str:
 
 def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
     """List in sentences why the picture should be looked at: its cut-out, its framing, what was filled."""
-    kinds = ("framing_doubts", "fill_doubts")
-    others = [sentence for kind in kinds for sentence in receipt.get(kind, ())]
+    others = [sentence for kind in OTHER_DOUBTS for sentence in receipt.get(kind, ())]
     return [sentence for sentence in (describe_doubt(receipt), *others) if sentence]
 
 
