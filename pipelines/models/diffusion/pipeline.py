@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Image, Size
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ControlNet, ModelSpec
 from pipelines.core.params import Verb
@@ -422,6 +422,30 @@ def unpack_tokens(tokens: Any, canvas: Canvas) -> Any:
 def size_arguments(canvas: Canvas) -> dict[str, Any]:
     """Return the pipeline's arguments for the size to draw."""
     return {"width": canvas.padded_size[0], "height": canvas.padded_size[1]}
+
+
+def restore_latent_scale(grid: Any, vae: Any) -> Any:
+    """Undo the normalisation by the autoencoder's recorded mean and deviation of each channel; C x h x w."""
+    import torch
+
+    mean, deviation = (
+        torch.tensor(row).to(grid)[:, None, None] for row in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    return grid * deviation + mean
+
+
+def pad_input_images(render: RenderRequest, canvas: Canvas, choose_canvas: Callable[[Size], Canvas]) -> list[Any]:
+    """Return the photo and the references as Pillow images, each padded to a size that its pipeline does not rescale.
+
+    `choose_canvas` chooses that size for a picture that is not of the shape of `canvas`.
+    """
+
+    def pad(picture: Image) -> Image:
+        return choose_canvas((picture.shape[1], picture.shape[0])).pad_onto(picture)
+
+    first, *others = render.images
+    photo = canvas.pad_onto(first) if canvas.has_shape_of(first) else pad(first)
+    return [to_pillow(photo), *(to_pillow(pad(other)) for other in others)]
 
 
 def to_pillow(picture: Any) -> Any:

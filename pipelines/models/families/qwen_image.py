@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
-from pipelines.core.geometry import Image, Size
+from pipelines.core.geometry import Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
@@ -19,9 +19,10 @@ from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import (
     DiffusionModel,
     PromptEmbeds,
+    pad_input_images,
     prompt_text,
+    restore_latent_scale,
     size_arguments,
-    to_pillow,
     unpack_tokens,
 )
 from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
@@ -136,7 +137,7 @@ class QwenModel(DiffusionModel):
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
         """See `DiffusionModel.pipeline_inputs`."""
-        return {**size_arguments(canvas), "image": _input_images(render, canvas)}
+        return {**size_arguments(canvas), "image": pad_input_images(render, canvas, _choose_canvas)}
 
     def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
         """See `DiffusionModel.guidance_arguments`."""
@@ -149,7 +150,9 @@ class QwenModel(DiffusionModel):
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
         """See `DiffusionModel.encode_prompt`."""
-        images = [_resize_for_text_encoder(view, picture) for picture in _input_images(render, canvas)]
+        images = [
+            _resize_for_text_encoder(view, picture) for picture in pad_input_images(render, canvas, _choose_canvas)
+        ]
         embeds = self._encode_prompt(view, prompt_text(render), images, "")
         if self.is_guided(render):
             embeds |= self._encode_prompt(view, render.negative_prompt or " ", images, "negative_")
@@ -170,24 +173,8 @@ class QwenModel(DiffusionModel):
 
 def unpack_qwen_latents(tokens: Any, canvas: Canvas, vae: Any) -> Any:
     """Unpack the tokens of a picture, L x 4C, and undo the normalisation of the autoencoder: C x h x w."""
-    import torch
-
     grid = unpack_tokens(tokens, canvas)
-    mean, deviation = (
-        torch.tensor(row).to(grid)[:, None, None] for row in (vae.config.latents_mean, vae.config.latents_std)
-    )
-    return grid * deviation + mean
-
-
-def _input_images(render: RenderRequest, canvas: Canvas) -> list[Any]:
-    """The photo and the references as Pillow images, padded to sizes that the pipeline leaves as they are."""
-    first, *others = render.images
-    photo = canvas.pad_onto(first) if canvas.has_shape_of(first) else _fit_image(first)
-    return [to_pillow(photo), *(to_pillow(_fit_image(other)) for other in others)]
-
-
-def _fit_image(picture: Image) -> Image:
-    return _choose_canvas((picture.shape[1], picture.shape[0])).pad_onto(picture)
+    return restore_latent_scale(grid, vae)
 
 
 def _choose_canvas(size: Size) -> Canvas:

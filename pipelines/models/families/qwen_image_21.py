@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
-from pipelines.core.geometry import Image, Size
+from pipelines.core.geometry import Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
@@ -21,9 +21,10 @@ from pipelines.models.diffusion.pipeline import (
     DiffusionModel,
     PromptEmbeds,
     effective_verb,
+    pad_input_images,
     prompt_text,
+    restore_latent_scale,
     size_arguments,
-    to_pillow,
 )
 from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
 from pipelines.models.pinned_revisions import PINS
@@ -92,7 +93,7 @@ class Qwen21Model(DiffusionModel):
         """See `DiffusionModel.pipeline_inputs`."""
         if effective_verb(render) != "edit":
             return size_arguments(canvas)
-        inputs = {"image": _input_images(render, canvas), "prompt": prompt_text(render)}
+        inputs = {"image": pad_input_images(render, canvas, _choose_edit_canvas), "prompt": prompt_text(render)}
         if self.is_guided(render):
             inputs["negative_prompt"] = render.negative_prompt or " "
         return {**size_arguments(canvas), **inputs, "output_resolution": EDIT_SIDE_PX}
@@ -132,25 +133,9 @@ class Qwen21Model(DiffusionModel):
 
 def unpack_latents(tokens: Any, canvas: Canvas, vae: Any) -> Any:
     """Unpack the tokens of a picture, L x C, one a latent pixel, and undo the normalisation: C x h x w."""
-    import torch
-
     height, width = canvas.padded_size[1] // _LATENT_PX, canvas.padded_size[0] // _LATENT_PX
     grid = tokens.transpose(0, 1).reshape(-1, height, width)
-    mean, deviation = (
-        torch.tensor(row).to(grid)[:, None, None] for row in (vae.config.latents_mean, vae.config.latents_std)
-    )
-    return grid * deviation + mean
-
-
-def _input_images(render: RenderRequest, canvas: Canvas) -> list[Any]:
-    """The photo and the references as Pillow images, padded to sizes that the pipeline leaves as they are."""
-    first, *others = render.images
-    photo = canvas.pad_onto(first) if canvas.has_shape_of(first) else _fit_image(first)
-    return [to_pillow(photo), *(to_pillow(_fit_image(other)) for other in others)]
-
-
-def _fit_image(picture: Image) -> Image:
-    return _choose_edit_canvas((picture.shape[1], picture.shape[0])).pad_onto(picture)
+    return restore_latent_scale(grid, vae)
 
 
 def _choose_edit_canvas(size: Size) -> Canvas:
