@@ -86,7 +86,8 @@ SEASONS: dict[str, Season] = {
     "street": Season("Street", "city", "city street in daylight", Grade((-3, 2, 6), (5, 1, -3), 0.10, 0.94)),
     "evening": Season("Evening", "night", "city lights in the evening", Grade((-3, -1, 6), (7, 1, -4), 0.10, 1.02)),
     "editorial-bw": Season("Editorial B&W", "studio-dark", "dark studio", Grade(contrast=0.22, saturation=0.0)),
-    "flat-lay": Season("Flat Lay", "linen", "natural linen cloth from above", Grade(contrast=0.03), is_flat_lay=True),
+    "flat-lay": Season("Flat Lay", "linen", "natural linen cloth seen from straight above", Grade(contrast=0.03),
+                       is_flat_lay=True),
     "cover": Season("Cover", "studio-light", "light studio background", Grade((0, 0, 2), (3, 1, -2), 0.05),
                     is_cover=True),
 }  # fmt: skip

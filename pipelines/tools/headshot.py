@@ -61,7 +61,7 @@ LOOKS: dict[str, Look] = {
     ),
     "lobby": Look("Lobby", "lobby", "classic", "bright modern office lobby, out of focus"),
     "creative-colour": Look("Creative Colour", "studio-colour", "tight", "seamless teal studio paper", (28, 122, 128)),
-    "academic": Look("Academic", "canvas", "classic", "hand painted brown canvas backdrop"),
+    "academic": Look("Academic", "canvas", "classic", "hand-painted brown canvas backdrop"),
     "medical-white": Look("Medical White", "studio-white", "classic", "clean white studio background"),
     "actor": Look("Actor", "spotlight", "actor", "dark grey studio background with a spot behind the head"),
     "park": Look("Park", "park", "classic", "green park in soft daylight, out of focus"),

@@ -83,7 +83,7 @@ def test_each_family_is_written_to_in_its_own_way() -> None:
     assert written["flux2"].startswith("Oak table top. A background photograph with nothing on the surface.")
     assert "Camera: Seen from above, at a steep angle. Light: From the left." in written["z_image"]
     assert written["stable_diffusion"].startswith("oak table top, background photograph, nothing on the surface, seen")
-    assert written["krea"].endswith("The right side of the picture is plain.")
+    assert written["krea"].endswith("The right side of the picture is empty.")
     assert not has_style("scenes")
     assert write_caption(caption, "scenes") == "oak table top"
 
@@ -135,6 +135,9 @@ def test_an_edit_says_what_changes_and_keeps_no_face_whose_expression_changes(fa
     smiling = write_caption(_edit_caption(Headshot.model_construct(None, expression="a calm smile")), family)
     assert "Keep the same person, identity, hair, outfit, pose" in smiling
     assert "shoulders covered" in dressed
+    both = Headshot.model_construct(None, outfit="dress uniform", expression="serious")
+    told = write_caption(_edit_caption(both), family)
+    assert told.startswith("Change the facial expression: serious; the outfit: dress uniform. Keep")
 
 
 @pytest.mark.parametrize("family", ["qwen_image", "longcat", "joyimage", "flux2"])
@@ -143,9 +146,9 @@ def test_an_edit_says_what_changes_and_keeps_no_face_whose_expression_changes(fa
 )
 def test_a_garment_by_itself_is_asked_for_with_what_stays(family: str, clothes: ClothesId, said: str) -> None:
     words = write_caption(write_clothes_caption(clothes, "a navy coat"), family)
-    assert words.startswith("Show only the garment of the photo, a navy coat, ")
+    assert words.startswith("Show only the garment in the photo (a navy coat), ")
     assert said in words
     assert words.endswith(
         "Keep its cut, colours, pattern, cloth, print and details as they are. The background is plain light grey."
     )
-    assert write_caption(write_clothes_caption(clothes, ""), family).startswith("Show only the garment of the photo, ")
+    assert write_caption(write_clothes_caption(clothes, ""), family).startswith("Show only the garment in the photo, ")

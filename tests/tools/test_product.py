@@ -303,7 +303,7 @@ def test_a_garment_is_drawn_by_itself_on_the_look_s_ground_and_is_called_drawn(c
     edit, *_ = context.renders
     assert (edit.verb, edit.recomposes) == ("edit", clothes == "flat-lay")
     assert edit.caption is not None
-    assert edit.caption.words.startswith("Show only the garment of the photo, the blue jacket, ")
+    assert edit.caption.words.startswith("Show only the garment in the photo (the blue jacket), ")
     assert not draft.exact
     assert draft.source is None, "no place of the photo is in the picture"
     assert (draft.images[0][draft.alphas[0] < 1 / 255] == 255).all()

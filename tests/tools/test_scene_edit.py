@@ -216,7 +216,7 @@ def assert_garment_is_drawn(studio: EditStudio, model_id: str) -> None:
     made = studio.edit("product", clothes="ghost-mannequin", garment="the orange suit", preset="amazon", size=256)
     assert model_id in {each["id"] for each in made.receipt["models"]}
     assert made.receipt["mode"] == "redrawn"
-    assert made.receipt["words"][0].startswith("Show only the garment of the photo, the orange suit, ")
+    assert made.receipt["words"][0].startswith("Show only the garment in the photo (the orange suit), ")
     assert "core_changed_pixels" not in made.receipt["checks"]
     assert DRAWN_NOTICE in made.receipt["notices"]
 

@@ -39,6 +39,8 @@ _PEOPLE_WORDS = re.compile(
     r"mann|frau(?:en)?|kind(?:er)?|publikum|g(ä|ae)ste|kunden|passanten)\b",
     re.IGNORECASE,
 )
+_DETERMINER = re.compile(r"(an?|the|his|her|their|its|some|no|one|two) ", re.IGNORECASE)
+"""Words that begin so can stand after "to"; "dress uniform" would be read as a verb there."""
 _DYED_THING_WORDS = re.compile(
     r"\b(paper|walls?|backdrop|background|podium|studio|papier|wand|w(ä|ae)nde|hintergrund|podest)\b", re.IGNORECASE
 )
@@ -89,7 +91,9 @@ def _write_key_words(caption: Caption) -> str:
 
 
 def _write_instruction(caption: Caption) -> str:
-    changes = " and ".join(f"the {what} to {words}" for what, words in caption.changes)
+    can_follow_to = all(_DETERMINER.match(words) for _, words in caption.changes)
+    between, joint = (" to ", " and ") if can_follow_to else (": ", "; ")
+    changes = joint.join(f"the {what}{between}{words}" for what, words in caption.changes)
     sentences = [f"Change {changes}" if changes else caption.words, caption.kept, *_list_details(caption)]
     return " ".join(_make_sentence(each) for each in sentences if each)
 
@@ -147,7 +151,7 @@ def _list_details(caption: Caption) -> tuple[str, str, str, str]:
         f"seen from {caption.view}" if caption.view else "",
         focus if caption.is_blurred and not _FOCUS_WORDS.search(own) else "",
         f"light from the {caption.light_side}" if caption.light_side and not has_side else "",
-        f"the {caption.free_side} of the picture is plain" if caption.free_side else "",
+        f"the {caption.free_side} of the picture is empty" if caption.free_side else "",
     )
 
 

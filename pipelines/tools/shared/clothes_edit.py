@@ -26,10 +26,11 @@ CLOTHES_LABELS: dict[str, str] = {
     "flat-lay": "Flat lay",
 }
 _SHOWN_WORDS = {
-    "ghost-mannequin": "Show only the garment of the photo{}, in the shape that it has when worn, as if an "
-    "invisible mannequin wore it: nothing that wears or holds it is seen, and its inside shows at neck or waist",
-    "flat-lay": "Show only the garment of the photo{}, laid out flat and whole, photographed from straight "
-    "above: no person, no mannequin and no hanger",
+    "ghost-mannequin": "Show only the garment in the photo{}, in the shape that it has when worn, as if an "
+    "invisible mannequin wore it: remove the person, dummy or hanger that holds it, and show its inside where it is "
+    "open",
+    "flat-lay": "Show only the garment in the photo{}, now laid out flat and whole and photographed from straight "
+    "above: remove the person, dummy or hanger that holds it",
 }
 _KEPT_WORDS = (
     "Keep its cut, colours, pattern, cloth, print and details as they are. The background is plain light grey."
@@ -49,7 +50,7 @@ NOTHING_DRAWN_MESSAGE = "The model drew no garment that stands out from its grou
 
 def write_clothes_caption(clothes: ClothesId, garment: str) -> Caption:
     """Say what is shown of the garment and what stays; `garment` are the user's own words for it, or empty."""
-    return Caption(own=_SHOWN_WORDS[clothes].format(f", {garment}" if garment else ""), kept=_KEPT_WORDS)
+    return Caption(own=_SHOWN_WORDS[clothes].format(f" ({garment})" if garment else ""), kept=_KEPT_WORDS)
 
 
 def draw_clothes(
