@@ -31,6 +31,7 @@ from ui.gradio_patches import (
     session_memory,
 )
 from ui.gradio_patches.full_updates import send_full_updates
+from ui.gradio_patches.upload_folders import separate_uploads
 from ui.home_tab import cards
 from ui.home_tab.quick_start import QuickStart
 from ui.learn_tab import events as learn_tab_events
@@ -113,6 +114,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
             _wire_quota(page, quota, events, access)
     _hide_progress(page)
     send_full_updates(page)
+    separate_uploads()
     gradio_client_api.add_tool_events(page, service, access)
     names = {row.id for row in service.tools}
     for event in page.fns.values():  # Gradio's own events are public by default

@@ -108,6 +108,15 @@ def test_bob_is_somebody_else_and_his_upload_is_deleted_once_read(bob: Bob, page
     assert outside.status_code == 403, "of other folders nobody is told what is there"
 
 
+def test_her_upload_of_the_same_picture_is_another_file(ann: httpx.Client, bob: Bob) -> None:
+    """A tool deletes an upload that it has read: a batch of the same visitor, or somebody else, may still need theirs."""
+    files = {"files": ("holiday.png", bob.data)}
+    first, second = (Path(ann.post("/gradio_api/upload", files=files).json()[0]) for _ in range(2))
+    assert len({Path(bob.upload).parent, first.parent, second.parent}) == 3
+    first.unlink()
+    assert second.read_bytes() == bob.data
+
+
 def test_no_route_that_lists_anything_names_what_is_his(ann: httpx.Client, bob: Bob, page: Any) -> None:
     for path in ("/", "/config", "/clients", "/gradio_api/info", "/gradio_api/openapi.json", "/gradio_api/queue/status",
                  "/gradio_api/app_id", "/monitoring", "/gradio_api/token", "/healthz", "/gradio_api/startup-events",

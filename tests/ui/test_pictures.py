@@ -77,6 +77,8 @@ def test_an_upload_is_gone_once_it_was_read(tmp_path: Path) -> None:
     sent.write_bytes(b"with GPS inside")
     assert pictures.read_upload(str(sent)) == b"with GPS inside"
     assert not sent.exists()
+    with pytest.raises(BadInput, match="no longer here"):
+        pictures.read_upload(str(sent))
 
 
 def test_several_pictures_come_back_in_order_and_uploads_are_told_from_earlier_ones() -> None:

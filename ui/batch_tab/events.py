@@ -45,7 +45,7 @@ from ui.batch_tab.layout import (
     needs_consent,
 )
 from ui.components.event_options import PRIVATE_EVENT
-from ui.components.pictures import encode_page_jpeg
+from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 
@@ -280,6 +280,9 @@ class BatchTabEvents:
                         name=jobs.name, seeds=seeds, source=source, batch_id=batch_id, about={"form": form_key}
                     ),
                 )
+        except FileNotFoundError as error:  # uploads are deleted after a day
+            shutil.rmtree(folder, ignore_errors=True)
+            raise BadInput(UPLOAD_GONE_MESSAGE) from error
         except (StudioError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, NotFound) and not tool_id:  # a ZIP of pictures, without a table that names tools

@@ -20,6 +20,7 @@ from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
 
 from pipelines.batch.manifest import link_or_copy
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image, Size
 from pipelines.imaging.color import flatten_on_white
 from pipelines.runtime.progress import encode_data_url, encode_preview
@@ -27,6 +28,7 @@ from pipelines.storage.local_store import atomic_write
 
 _PATH_SECRET = secrets.token_bytes(32)
 """Key of this process for the folder names of published files."""
+UPLOAD_GONE_MESSAGE = "This upload is no longer here: please add it again."
 DELETE_CACHE_SECONDS = (600, 86400)
 """Interval at which Gradio deletes published files, and the age at which it deletes one."""
 
@@ -169,9 +171,12 @@ def build_live_picture(label: str, elem_id: str, *classes: str, fullscreen: bool
 
 
 def read_upload(path: str) -> bytes:
-    """Read an upload and delete its file, which may still have EXIF and GPS data."""
+    """Read an upload and delete its file, which may still have EXIF and GPS data. Raises `BadInput` where it is gone."""
     file = Path(path)
-    data = file.read_bytes()
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(UPLOAD_GONE_MESSAGE) from error
     file.unlink(missing_ok=True)
     return data
 

@@ -18,6 +18,7 @@ _MODULES = (
     "log_redirect",
     "page_template",
     "session_memory",
+    "upload_folders",
 )
 
 

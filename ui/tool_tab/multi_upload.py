@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.errors import StudioError
 from pipelines.core.lru_cache import LruCache
 from ui.components.pictures import SentPicture, read_upload
 from ui.tool_tab import text
@@ -21,7 +21,6 @@ from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates
 
 TOO_MANY_TEXT = "At most {most} pictures fit here; those after number {most} were left out."
-UPLOAD_GONE_TEXT = "This upload is no longer here: please add it again."
 SAME_CLICK_SECONDS = 1.0
 """Longest time between a click on Generate and a removal that still counts for that click."""
 REMEMBERED_UPLOAD_COUNT = 256
@@ -47,11 +46,7 @@ class UploadDeduplicator:
         return await asyncio.shield(upload)
 
     def _ingest_file(self, path: str, owner: str) -> IngestedUpload:
-        try:
-            data = read_upload(path)
-        except FileNotFoundError as error:
-            raise BadInput(UPLOAD_GONE_TEXT) from error
-        return self._ingest(data, owner, path)
+        return self._ingest(read_upload(path), owner, path)
 
 
 class MultiUploadEvents:
