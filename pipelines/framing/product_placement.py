@@ -22,6 +22,7 @@ ASIDE_FILL_RATIO = 0.5  # of the frame: fill of a product that stands aside, unl
 CENTRED_FLOOR = 0.0  # as a floor: the line on which a product of this fill is centred
 PRODUCT_MARGIN_RATIO = 0.04  # of the frame, around products that do not stand in its centre
 _UNMOVED_RATIO = 0.002  # of the frame: a photo that just covers it has this much play, and nobody sees it move
+_BETTER_SHAPE_TEXT = " shows as much of it as the photo."
 _TRIED_SIDE_PX = 1000  # longer side of the frames that are compared
 GAP_RATIO = 0.10  # of their height, between products
 
@@ -68,8 +69,14 @@ def shape_notices(
     ratios = {name: np.log(width / height) for name, (width, height) in shapes.items()}
     for other in sorted(shapes, key=lambda name: abs(ratios[name] - ratios[shape])):
         if not find_cuts(other):
-            return (f"{told}; {other} shows as much of it as the photo.",)
+            return (f"{told}; {other}{_BETTER_SHAPE_TEXT}",)
     return (f"{told}; another photo with more room around it would not.",)
+
+
+def read_better_shape(doubt: str) -> str:
+    """Return the shape that a sentence of `shape_notices` recommends; "" where it recommends none."""
+    words, is_there, _ = doubt.partition(_BETTER_SHAPE_TEXT)
+    return words.rpartition("; ")[2] if is_there else ""
 
 
 def unfollowed_notices(alpha: Alpha, frame: Frame, plain: Frame, params: Subject, *, is_aside: bool) -> tuple[str, ...]:

@@ -218,7 +218,7 @@ def test_every_doubted_row_has_a_badge_that_opens_its_picture_with_the_sentence_
         else:
             button.click()
         expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(told[n])
-        expect(page.locator("#product-box .dbx-doubt button")).to_be_visible()
+        expect(page.locator("#product-box .dbx-doubt [data-do=start]")).to_be_visible()
         expect(find_progress_line(page, "product")).to_contain_text("Done in")
         page.go_back()
         expect(page.locator("#batch-sheet button").first).to_be_visible()
@@ -230,7 +230,7 @@ def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio:
         told = run_doubted_batch(page, studio)
         page.locator("#batch-sheet button b").nth(1).tap()
         expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(translate(told[1]))
-        page.locator("#product-box .dbx-doubt button").tap()
+        page.locator("#product-box .dbx-doubt [data-do=start]").tap()
         expect(page.locator("#product-box .dbx-point-bar")).to_be_visible()
         page.locator("#product-box [data-do=done]").tap()
 

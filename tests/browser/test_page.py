@@ -49,6 +49,37 @@ def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(
     assert (tmp_path / "saved.png").read_bytes() == studio.service.files.local_path(result.files[0].id).read_bytes()
 
 
+def test_download_beside_a_draft_makes_the_full_size_and_saves_it(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "headshot")
+    page.locator("#headshot-example-hopper").click()
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#headshot-save")).to_be_hidden()
+    with page.expect_download() as download:
+        page.locator("#headshot-stage").get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "hopper_headshot-linkedin-1.png"
+    with PIL.Image.open(download.value.path()) as picture:
+        assert picture.size == (1024, 1024)
+    expect(page.locator("#headshot-save")).to_be_visible()
+
+
+def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    with PIL.Image.open(EXAMPLES / "coffee.jpg") as cup:
+        width, height = cup.size
+        cup.crop((0, int(0.35 * height), width, int(0.75 * height))).save(tmp_path / "low.jpg", quality=95)
+    open_tool(page, studio, "product")
+    upload_photo(page, "product", tmp_path / "low.jpg")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
+    doubt = page.locator("#product-box .dbx-doubt")
+    expect(doubt).to_contain_text("1:1 cuts the subject")
+    use = doubt.get_by_role("button", name=re.compile(r"Use \d+:\d+"))
+    shape = use.inner_text().removeprefix("Use ")
+    use.click()
+    expect(page.locator("#product-ratio label", has_text=shape).locator("input")).to_be_checked()
+    expect(doubt).not_to_contain_text("cuts the subject")
+
+
 def test_a_changed_look_draws_a_new_draft(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "headshot")
     page.locator("#headshot-example-astronaut").click()

@@ -457,13 +457,13 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     box = canvas.bounding_box()
     assert box is not None
     assert box["width"] > 500
-    expect(find_progress_line(page, "retouch")).to_contain_text("Paint over what should go, then Apply.")
+    expect(find_progress_line(page, "retouch")).to_contain_text("Paint over what should go, then Generate.")
     expect(page.locator("#tab-retouch [role=alert]")).to_have_count(0)  # nobody did anything wrong
     page.locator("#retouch-brush-use").click()
     expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
     expect(canvas).to_be_visible()
     buttons = page.locator("#retouch-brush-use, #retouch-brush-drop").all_inner_texts()
-    assert buttons == ["Apply", "Remove the mask"]
+    assert buttons == ["Preview", "Remove the mask"]
     brushes = page.locator("#retouch-editor .toolbar-wrap:has(.half-container)")
     expect(brushes).to_have_css("background-color", "rgb(255, 255, 255)")  # over the photo
     size = brushes.bounding_box()

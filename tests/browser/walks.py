@@ -291,7 +291,7 @@ def walk_erase(page: Page, studio: ServedPage, photo: Path, folder: Path | None 
         lambda: page.wait_for_timeout(500),
     )
     walk.record_action(
-        "Tap Apply. A draft without it appears.",
+        "Tap Preview. A draft without it appears.",
         lambda: page.locator("#retouch-brush-use").tap(),
         lambda: expect(page.locator("#retouch-stage")).to_contain_text("Draft, 512 px"),
     )

@@ -109,7 +109,7 @@ def test_bob_is_somebody_else_and_his_upload_is_deleted_once_read(bob: Bob, page
 
 
 def test_her_upload_of_the_same_picture_is_another_file(ann: httpx.Client, bob: Bob) -> None:
-    """A tool deletes an upload that it has read: a batch of the same visitor, or somebody else, may still need theirs."""
+    """A tool deletes an upload that it has read: a batch, or somebody else, may still need theirs."""
     files = {"files": ("holiday.png", bob.data)}
     first, second = (Path(ann.post("/gradio_api/upload", files=files).json()[0]) for _ in range(2))
     assert len({Path(bob.upload).parent, first.parent, second.parent}) == 3

@@ -59,6 +59,9 @@ def test_what_is_painted_on_shows_what_is_dropped() -> None:
     ground = mask_editor.render_canvas(photo, alpha)
     np.testing.assert_array_equal(ground[:, :298], photo[:, :298])
     assert np.ptp(ground[:, 302:].astype(int), axis=2).max() <= 1
+    painted = mask_editor.render_canvas(photo, alpha, (0, 150, 130))
+    np.testing.assert_array_equal(painted[:, :298], photo[:, :298])
+    assert painted[:, 302:, 1].mean() > photo[:, 302:, 1].mean(), "green, as the brush paints"
 
 
 def test_a_file_is_served_byte_for_byte_under_its_visible_name(tmp_path: Path) -> None:

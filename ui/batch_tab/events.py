@@ -140,14 +140,25 @@ class BatchTabEvents:
     def show_files(
         self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]], tool_id: str
     ) -> Updates:
-        """Say what happens next with dropped files; a batch that runs keeps its line."""
+        """Say what happens next with dropped files, in place of a finished batch; one that runs keeps its place."""
         batch = self._find_own_batch(batch_id, request)
         if batch is not None and batch.state in ("running", "paused"):
             return {self.tab.report: gr.skip()}
         names = f"{len(files)} files" if len(files) > 1 else "1 file"
         next_text = text.FILES_TEXT if tool_id else text.NO_TOOL_TEXT
         line = f"{names}. {next_text}" if files else text.IDLE_TEXT
-        return {self.tab.status: tool_tab_text.render_status(line), self.tab.report: ""}
+        return {**self._show_no_batch(line, state), self.tab.report: ""}
+
+    def _show_no_batch(self, line: str, state: BatchTabState) -> Updates:
+        """Show the status `line` and no pictures; the batch before comes back when the tab is opened again."""
+        state.first_picture, state.sent_sheet = 0, ""
+        tab, locked = self.tab, gr.Button(interactive=False)
+        return {
+            **dict.fromkeys((tab.pause, tab.cancel, tab.retry, tab.make_zip), locked),
+            **dict.fromkeys((tab.batch_id, tab.aside, tab.sheet, tab.position), ""),
+            **{button: gr.Button(visible=False) for button in (tab.previous, tab.next)},
+            tab.status: tool_tab_text.render_status(line),
+        }
 
     def choose_tool(
         self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]], tool_id: str

@@ -171,7 +171,7 @@ def build_live_picture(label: str, elem_id: str, *classes: str, fullscreen: bool
 
 
 def read_upload(path: str) -> bytes:
-    """Read an upload and delete its file, which may still have EXIF and GPS data. Raises `BadInput` where it is gone."""
+    """Read an upload and delete its file, which may have EXIF and GPS data. Raises `BadInput` where it is gone."""
     file = Path(path)
     try:
         data = file.read_bytes()

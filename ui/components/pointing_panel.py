@@ -12,7 +12,8 @@ import gradio as gr
 from pipelines.core.tools import Tool
 
 PANEL_HTML = """<div class="dbx-point">
-<div class="dbx-doubt"><p></p><button type="button" data-do="start">Repair</button></div>
+<div class="dbx-doubt"><p></p><button type="button" data-do="start">Repair</button>
+<button type="button" data-do="shape" hidden></button></div>
 <div class="dbx-point-layer" hidden></div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
@@ -25,6 +26,10 @@ PANEL_HTML = """<div class="dbx-point">
 </div></div>"""
 
 
+DOUBT_HTML = '<div class="dbx-point"><div class="dbx-doubt"><p></p></div></div>'
+"""The part of the panel that says what is to be looked at, for a tool that has no cut-out to repair."""
+
+
 @dataclass(frozen=True)
 class PointingPanel:
     """Components of one tab's pointing. `places` tells pointing.js where people are; the buttons are its messengers."""
@@ -35,10 +40,12 @@ class PointingPanel:
 
 
 def build_pointing_panel(tool: Tool) -> PointingPanel | None:
-    """Build the panel over the picture inside the open Gradio layout; None for a tool that has no cut-out to repair."""
-    if not {"keep", "matte"} <= tool.params.model_fields.keys():
+    """Build the panel over the picture inside the open Gradio layout; None, and doubts alone, without a cut-out."""
+    can_repair = {"keep", "matte"} <= tool.params.model_fields.keys()
+    html = PANEL_HTML if can_repair else DOUBT_HTML
+    gr.HTML(html, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")
+    if not can_repair:
         return None
-    gr.HTML(PANEL_HTML, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")
     places = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-point-places")
     look, done = (
         gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-point-{name}") for name in ("look", "done")

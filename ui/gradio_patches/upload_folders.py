@@ -1,7 +1,7 @@
 """Patches `GradioUploadFile`: every upload lies in a folder of its own.
 
-Gradio names an upload's folder by its content. The same photo, uploaded twice, is then one file: a tool that has read it
-deletes it, and it is gone for a batch or for another visitor who still needs it.
+Gradio names an upload's folder by its content. The same photo, uploaded twice, is then one file: a tool that has read
+it deletes it, and it is gone for a batch or for another visitor who still needs it.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ class QuickStart:
             yield self._no_change()
             return
         owner, number = self.access.identify_visitor(request), self._begin_request(state)
-        state.take_from_home("")  # no tool is to open with the one before
+        state.photo_id = ""  # no tool is to open with the one before
         state.reading_count += 1
         try:
             file_id, notices = await run_in_threadpool(
@@ -198,7 +198,7 @@ class QuickStart:
         if state.request_number != number:  # it was taken away meanwhile, or another one came
             yield self._no_change()
             return
-        state.take_from_home(file_id)
+        self._take_photo(state, file_id)
         is_example = self.service.files.is_example(file_id)
         # The upload itself is deleted, and a slow page may not have fetched it yet.
         picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
@@ -217,7 +217,7 @@ class QuickStart:
     def _make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
         async def use_example(request: gr.Request, state: QuickStartState) -> AsyncIterator[Updates]:
             number = self._begin_request(state)
-            state.take_from_home(file_id)
+            self._take_photo(state, file_id)
             picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
             hidden, shown = gr.update(visible=False), gr.update(visible=True)
             yield {
@@ -248,8 +248,13 @@ class QuickStart:
     def clear_photo(self, state: QuickStartState) -> Updates:
         """Forget the photo and hide the drafts."""
         self._begin_request(state)
-        state.take_from_home("")
+        state.photo_id = ""
         return {**self._show_empty(), self.alerts: ""}
+
+    @staticmethod
+    def _take_photo(state: QuickStartState, file_id: str) -> None:
+        """Keep the photo, also for the tools that are opened after it."""
+        state.photo_id, state.given_at, state.has_consent, state.is_latest = file_id, time.monotonic(), False, True
 
     def _begin_request(self, state: QuickStartState) -> int:
         """Cancel the drafts of older requests, and return the number of the new one."""

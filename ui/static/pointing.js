@@ -112,6 +112,7 @@
       part(box, "point-done").click();
     },
     done: (box) => { open(box, false); part(box, "point-done").click(); },
+    shape: (box, { value }) => [...part(box, "ratio").querySelectorAll("label")].find((label) => label.textContent.trim() === value)?.querySelector("input").click(),
   };
 
   // Choosing a person sets the number of the subject; its slider is built when its fold is first opened.
@@ -153,7 +154,7 @@
     event.stopPropagation();
     if (button.dataset.pick) choose(box, Number(button.dataset.pick));
     else if (button.hasAttribute("aria-pressed")) setMode(box, button.dataset.do);
-    else actions[button.dataset.do]?.(box);
+    else actions[button.dataset.do]?.(box, button);
   });
   document.addEventListener("keydown", (event) => {
     const box = event.key === "Escape" && document.querySelector(".dbx-box.pointing");
@@ -205,7 +206,7 @@
 
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const update = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const told = part(box, "stage")?.querySelector("[data-doubt]")?.dataset.doubt ?? "", line = box.querySelector(".dbx-doubt");
+    const { doubt: told = "", shape = "", whole } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, line = box.querySelector(".dbx-doubt");
     if ((line.dataset.told ?? "") !== told) {
       line.dataset.told = told;
       const words = line.firstElementChild;
@@ -213,6 +214,8 @@
       words.dataset.count = words.childElementCount;
       words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
+      const [repair, use] = line.querySelectorAll("button");
+      if (use) [use.hidden, repair.hidden, use.textContent, use.value] = [!shape, whole !== undefined, `Use ${shape}`, shape];
     }
     if (!box.classList.contains("pointing")) return;
     const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};

@@ -88,19 +88,19 @@ class ToolTabEvents:
         self, request: gr.Request, given: GivenPhoto, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
         """Bring the photo that was given to the home tab meanwhile; else show the last job, when first opened."""
-        state.given_photo = given
+        state.home_photo = given
         if given.reading_count and self.uploads.takes_photo():
             yield self.uploads.show_reading(self.tab.photo_control, state)
             while given.reading_count:
                 await asyncio.sleep(READING_POLL_SECONDS)
-            if not given.latest_id and not state.job_id:  # it was none: Home says so
+            if not given.photo_id and not state.job_id:  # it was none: Home says so
                 yield {self.tab.result.status: text.render_status(text.ADD_PHOTO_TEXT)}
         if not self.uploads.awaits_photo(given, state):
             opened = self.follower.resume_last_job(request, state)
         else:
             yield self.view.offer_saved_names(self.access.identify_visitor(request)) or self.view.no_change()
-            consent = {CONSENT_FIELD: True} if given.has_consent and not given.is_from_tool else {}
-            handoff = TabHandoff(given.latest_id, given.latest_at, consent, is_new=True)
+            consent = {CONSENT_FIELD: True} if given.has_consent else {}
+            handoff = TabHandoff(given.photo_id, given.given_at, consent, is_new=True)
             opened = self.uploads.receive_handoff(request, handoff, state, *values)
         async for updates in opened:
             yield updates

@@ -42,7 +42,8 @@ NEEDS_VERBS_TEXT = "Needs a model that can {verbs}."
 PAINTING_HEIGHT_PX = 560
 BRUSH_OPACITY = 0.6
 """Opacity of a brush stroke, so that the photo is visible through it."""
-KEEP_COLOUR = "rgb(0, 150, 130)"
+MASK_COLOUR = (0, 150, 130)
+KEEP_COLOUR = f"rgb{MASK_COLOUR}"
 REMOVE_COLOUR = "rgb(210, 40, 40)"
 WORDS_FOR_FEW = {"background", "outfit"}
 """Fields of words that most visitors leave empty; they follow size and variations."""
@@ -259,10 +260,10 @@ def _build_form(
 def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
     """Build the mask editor, hidden until its start button is clicked."""
     is_cutout = mask.field.name in Subject.model_fields
-    start_label, upload_label, hint_text, discard_label = (
-        (text.REPAIR_LABEL, text.UPLOAD_CUTOUT_LABEL, text.REPAIR_HINT, "Back to automatic")
+    start_label, upload_label, hint_text, use_label, discard_label = (
+        (text.REPAIR_LABEL, text.UPLOAD_CUTOUT_LABEL, text.REPAIR_HINT, "Apply", "Back to automatic")
         if is_cutout
-        else (text.PAINT_LABEL, text.UPLOAD_MASK_LABEL, text.PAINT_HINT, "Remove the mask")
+        else (text.PAINT_LABEL, text.UPLOAD_MASK_LABEL, text.PAINT_HINT, "Preview", "Remove the mask")
     )
     with gr.Row():
         start = gr.Button(start_label, elem_id=f"{prefix}-brush", size="sm", min_width=150)
@@ -288,7 +289,7 @@ def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
         render=False,
     )
     hint = gr.HTML(f"<p>{hint_text}</p>", visible=False, elem_classes=["dbx-hint"], render=False)
-    use = gr.Button("Apply", size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
+    use = gr.Button(use_label, size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
     cancel = gr.Button("Cancel", size="sm", visible=False, elem_id=f"{prefix}-brush-cancel", render=False)
     discard = gr.Button(discard_label, size="sm", visible=False, elem_id=f"{prefix}-brush-drop", render=False)
     use_and_generate = gr.Button(

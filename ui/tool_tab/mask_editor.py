@@ -17,7 +17,7 @@ from pipelines.imaging.color import flatten_on_white
 from pipelines.storage.file_index import FileIndex
 from ui.components.pictures import read_upload
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import BRUSH_OPACITY, CUTOUT_TOOL, MaskEditor
+from ui.tool_tab.layout import BRUSH_OPACITY, CUTOUT_TOOL, MASK_COLOUR, MaskEditor
 from ui.tool_tab.state import TabState
 from ui.tool_tab.text import PAINT_FIRST_TEXT, PAINT_LABEL, REPAIR_LABEL
 from ui.tool_tab.updates import Updates
@@ -28,17 +28,19 @@ MAX_ASPECT_DIFFERENCE_RATIO = 0.02
 """Largest difference of aspect ratio between an uploaded matte and the photo; programs round."""
 
 
-def render_canvas(photo: Image, matte: Alpha) -> Image:
-    """Render the editor's background: the photo, greyed out where the matte removes it.
+def render_canvas(photo: Image, matte: Alpha, colour: tuple[int, int, int] | None = None) -> Image:
+    """Render the editor's background: the photo, where the matte removes it greyed, or painted in `colour`.
 
-    `matte` is float32, 0 to 1, at the photo's size.
+    `matte` is float32, 0 to 1, at the photo's size; `colour` is 8-bit RGB.
     """
     scale = min(1.0, CANVAS_SIDE_PX / max(photo.shape[:2]))
     size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
     background = cv2.resize(flatten_on_white(photo), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     weight = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)[..., None]
-    grey = 190 + 0.18 * background.mean(axis=2, keepdims=True)
-    return np.rint(background * weight + grey * (1 - weight)).astype(np.uint8)
+    removed = 190 + 0.18 * background.mean(axis=2, keepdims=True)
+    if colour is not None:
+        removed = BRUSH_OPACITY * np.array(colour, np.float32) + (1 - BRUSH_OPACITY) * background
+    return np.rint(background * weight + removed * (1 - weight)).astype(np.uint8)
 
 
 def apply_strokes(strokes: Image, matte: Alpha) -> Alpha:
@@ -157,8 +159,8 @@ class MaskEditorEvents:
         files = self.events.service.files
         photo = files.open_image(photo_id)
         matte = fit_matte(files.open_image(matte_id), photo)
-        # A cut-out is greyed where it removes the photo, a mask where it is set.
-        return render_canvas(photo, matte if self.editor.is_cutout else 1 - matte)
+        # A cut-out is greyed where it removes the photo, a mask is seen as it was painted.
+        return render_canvas(photo, matte) if self.editor.is_cutout else render_canvas(photo, 1 - matte, MASK_COLOUR)
 
     def use_painting(
         self, request: gr.Request, drawn: dict[str, Any] | None, base_id: str | None, state: TabState, *values: Any

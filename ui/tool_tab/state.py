@@ -24,8 +24,7 @@ class TabState:
     point at the subject, and the form of then.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
-    `photo_changed_at` is when the last one came, on the monotonic clock. `given_photo` is the visitor's
-    latest photo, shared with the home tab and all tools.
+    `photo_changed_at` is when the last one came, on the monotonic clock. `home_photo` is what the home tab was given.
     """
 
     job_id: str = ""
@@ -47,22 +46,17 @@ class TabState:
     placed_request_number: int = 0
     photo_number: int = 0
     photo_changed_at: float = 0.0
-    given_photo: GivenPhoto | None = None
+    home_photo: GivenPhoto | None = None
 
     def note_photo(self) -> int:
         """Note that the photo's field gets another content; return the number of this change."""
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
 
-    def give_to_tools(self, photo_id: str) -> None:
-        """Let tools that are opened next begin with this photo; "" for none: the one before is no longer the latest."""
-        if self.given_photo is not None:
-            self.given_photo.take_from_tool(photo_id)
-
-    def withdraw_from_tools(self) -> None:
-        """Note that the visitor took a tool's photo away: no other tool begins with it."""
-        if self.given_photo is not None and self.given_photo.is_from_tool:
-            self.given_photo.latest_id = ""
+    def replace_home_photo(self) -> None:
+        """Note that the visitor chose a photo of this tab's own: that of the home tab is no longer the latest."""
+        if self.home_photo is not None:
+            self.home_photo.is_latest = False
 
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""
@@ -84,28 +78,17 @@ class TabState:
 
 @dataclass
 class GivenPhoto:
-    """The photo with which the next tool opens: the latest that the visitor gave the home tab or a tool.
+    """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
 
-    `photo_id` and `has_consent` are of the home tab's photo, `reading_count` counts those that it still reads.
-    `latest_id` is the file id of the latest photo ("" for none), `latest_at` when it came, on the monotonic clock. One
-    `is_from_tool` comes without consent, and only to tools that never had a photo.
+    `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read. `is_latest` until
+    the visitor chooses another photo in a tool: those that are opened after that do not go back to this one.
     """
 
     photo_id: str = ""
+    given_at: float = 0.0
     has_consent: bool = False
     reading_count: int = 0
-    latest_id: str = ""
-    latest_at: float = 0.0
-    is_from_tool: bool = False
-
-    def take_from_home(self, photo_id: str) -> None:
-        """Keep the home tab's new photo, "" for none. Consent for it has not been given yet."""
-        self.photo_id, self.has_consent = photo_id, False
-        self.latest_id, self.latest_at, self.is_from_tool = photo_id, time.monotonic(), False
-
-    def take_from_tool(self, photo_id: str) -> None:
-        """Keep a tool's new photo as the latest, "" for none."""
-        self.latest_id, self.latest_at, self.is_from_tool = photo_id, time.monotonic(), True
+    is_latest: bool = True
 
 
 class TabHandoff(NamedTuple):

@@ -12,6 +12,7 @@ from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.framing.placement import ENLARGED_TEXT
+from pipelines.framing.product_placement import read_better_shape
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from ui.api.routes.abuse_report_page import render_report_link
@@ -31,7 +32,7 @@ UPLOAD_MASK_LABEL = "Upload a mask"
 PAINT_HINT = "Paint green over the place to change; the eraser takes paint away."
 REPAIR_HINT = "Greyed parts are dropped. Paint green over what to keep, red over what to drop; erase to undo a stroke."
 NOTHING_PAINTED_TEXT = "Paint over what should go."
-PAINT_FIRST_TEXT = "Paint over what should go, then Apply."
+PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
 STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials; platforms may show a badge."
 MIN_SHOWN_SECONDS = 2
@@ -105,7 +106,10 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 def render_doubt(receipt: Mapping[str, Any]) -> str:
     """Render, for pointing.js, why the picture should be looked at, a line for each doubt; "" where there is none."""
     lines = "\n".join(list_doubts(receipt))
-    return f'<i hidden data-doubt="{escape(lines)}"></i>' if lines else ""
+    shape = next((shape for each in receipt.get("framing_doubts", ()) if (shape := read_better_shape(each))), "")
+    # Another shape mends a cut, and no brush does: the button for the cut-out goes where that is the only doubt.
+    offered = f' data-shape="{escape(shape)}"' + (" data-whole" if not describe_doubt(receipt) else "") if shape else ""
+    return f'<i hidden data-doubt="{escape(lines)}"{offered}></i>' if lines else ""
 
 
 def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
@@ -142,11 +146,11 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
 
 
 def render_draft_status(result: Result, tool_id: str) -> str:
-    """Render the status line of a finished draft, with a button that presses Generate: a draft has no download."""
+    """Render the status line of a finished draft, and a button that generates, then downloads: it has no file."""
     line = SKETCH_TEXT if result.receipt.get("sketch") else "Draft, 512 px. Generate writes the full size."
     status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
-    status += f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Generate full size</button>'
+    status += f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Download</button>'
     return status + render_crop_data(result.receipt) + render_doubt(result.receipt)
 
 

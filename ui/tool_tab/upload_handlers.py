@@ -35,7 +35,7 @@ class UploadHandlers:
                 yield self.view.no_change()
                 return
             if control is self.tab.photo_control:
-                state.give_to_tools("")
+                state.replace_home_photo()
             yield self.show_reading(control, state)
             try:
                 file_id, notices = await run_in_threadpool(
@@ -50,8 +50,6 @@ class UploadHandlers:
                     emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
                 yield {**emptied, **self.view.show_error(error, control.field.name)}
                 return
-            if control is self.tab.photo_control:
-                state.give_to_tools(file_id)
             notice = text.render_notice(notices, self.view.field_element_id(control.field.name))
             async for updates in self.place_pictures(control, file_id, request, state, values, notice):
                 yield updates
@@ -85,7 +83,6 @@ class UploadHandlers:
             left: Updates = {}
             if control is self.tab.photo_control:
                 state.note_photo()
-                state.withdraw_from_tools()
                 left = self.follower.leave_batch_row(state, request)
                 if not (state.shown_job_id or state.job_id):  # a draft goes with its photo, a finished picture stays
                     left |= {
@@ -105,7 +102,7 @@ class UploadHandlers:
 
     def make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
         async def use_example(request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
-            state.give_to_tools("")
+            state.replace_home_photo()
             async for updates in self.place_pictures(
                 self.tab.photo_control, self._with_photo(file_id, values), request, state, values
             ):
@@ -196,10 +193,9 @@ class UploadHandlers:
             }
 
     def awaits_photo(self, given: GivenPhoto, state: TabState) -> bool:
-        """Whether this tab, which is one for photos, opens with the visitor's latest photo, newer than its own."""
-        is_newer = bool(given.latest_id) and given.latest_at > state.photo_changed_at
-        is_first = not given.is_from_tool or not (state.photo_number or state.shown_job_id)
-        return is_newer and is_first and self.takes_photo() and not state.job_id
+        """Whether the home tab was given a photo after this tab's own, which is one for photos."""
+        is_newer = bool(given.photo_id) and given.is_latest and given.given_at > state.photo_changed_at
+        return is_newer and self.takes_photo() and not state.job_id
 
     def takes_photo(self) -> bool:
         """Whether the tab is one for photos: its first picture field is no advanced one, and can be used here."""

@@ -34,7 +34,7 @@ ASPECT_RATIOS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 """Width to height, by the values of `ratio` fields."""
 DRAFT_SIDE_PX = 512
-CONSENT_HELP = "Needed in tools for people. All others look for faces, and protect them, only with it."
+CONSENT_HELP = "Tools for people need it. With it, the others find faces and protect them."
 """When consent is needed and what happens without, as every form and agent is told."""
 
 
