@@ -76,10 +76,11 @@ def test_a_file_is_served_byte_for_byte_under_its_visible_name(tmp_path: Path) -
 
 
 def test_an_upload_is_gone_once_it_was_read(tmp_path: Path) -> None:
-    sent = tmp_path / "photo.jpg"
+    sent = tmp_path / "its own folder" / "photo.jpg"
+    sent.parent.mkdir()
     sent.write_bytes(b"with GPS inside")
     assert pictures.read_upload(str(sent)) == b"with GPS inside"
-    assert not sent.exists()
+    assert not sent.parent.exists()
     with pytest.raises(BadInput, match="no longer here"):
         pictures.read_upload(str(sent))
 

@@ -8,6 +8,7 @@ import os
 import secrets
 from abc import ABCMeta
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,8 +178,16 @@ def read_upload(path: str) -> bytes:
         data = file.read_bytes()
     except FileNotFoundError as error:
         raise BadInput(UPLOAD_GONE_MESSAGE) from error
-    file.unlink(missing_ok=True)
+    delete_upload(path)
     return data
+
+
+def delete_upload(path: str) -> None:
+    """Delete an upload with its folder, which has no other file; one that is gone already is no error."""
+    file = Path(path)
+    file.unlink(missing_ok=True)
+    with suppress(OSError):  # it is gone, or no folder of an upload
+        file.parent.rmdir()
 
 
 def encode_page_jpeg(image: Image, side: int = 1024) -> bytes:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.core.lru_cache import LruCache
-from ui.components.pictures import SentPicture, read_upload
+from ui.components.pictures import SentPicture, delete_upload, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import Control
@@ -120,7 +120,7 @@ class MultiUploadEvents:
                 state.unconfirmed_uploads.pop(path, None)
         for path, _ in pictures[max_count:]:
             if path:  # delete uploads that are left out
-                Path(path).unlink(missing_ok=True)
+                delete_upload(path)
                 state.unconfirmed_uploads.pop(path, None)
         return tuple(file_ids), remarks, errors
 
