@@ -96,7 +96,7 @@ def test_several_pictures_come_back_in_order_and_uploads_are_told_from_earlier_o
 
 
 def test_an_upload_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
-    file = tmp_path / "new.png"
+    file = tmp_path / "its own folder" / "new.png"
     takes: list[bytes] = []
 
     def take(data: bytes, owner: str, name: str) -> tuple[str, tuple[str, ...]]:
@@ -105,12 +105,14 @@ def test_an_upload_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
 
     async def send() -> None:
         uploads = multi_upload.UploadDeduplicator(take)
+        file.parent.mkdir()
         file.write_bytes(b"first")
         both = await asyncio.gather(uploads.ingest_once(str(file), "me"), uploads.ingest_once(str(file), "me"))
         assert both == [("file-1", ()), ("file-1", ())]
         assert await uploads.ingest_once(str(file), "me") == ("file-1", ())  # its file is gone already
         with pytest.raises(BadInput):
             await uploads.ingest_once(str(file), "somebody else")
+        file.parent.mkdir()
         file.write_bytes(b"second")  # the same file, chosen once more
         assert (await uploads.ingest_once(str(file), "me"))[0] == "file-2"
 
