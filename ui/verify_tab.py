@@ -70,8 +70,8 @@ def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl)
 
 def verify_upload(service: StudioService, path: str) -> tuple[bytes | None, str]:
     """Return a JPEG of the upload at `path`, and what it says about itself as HTML. The upload is deleted."""
-    data = read_upload(path)
     try:
+        data = read_upload(path)
         report = render_report(service.uploads.verify_picture(data))
         return encode_page_jpeg(service.uploads.decode_picture(data)), report
     except StudioError as error:

@@ -79,6 +79,14 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
         assert [row["status"] for row in rows] == ["done", "done", "failed", "failed"]
         assert all(row["file"] in out.namelist() for row in rows[:2])
 
+    write_picture(tmp_path / "next.png", 40)
+    page.locator("#batch-files input[type=file]").first.set_input_files(tmp_path / "next.png")
+    expect(page.locator("#batch-stage")).to_contain_text("1 file.")
+    expect(page.locator("#batch-sheet img")).to_have_count(0)
+    expect(page.locator("#batch-save")).to_be_disabled()
+    page.reload()
+    expect(page.locator("#batch-sheet img")).to_have_count(2)
+
 
 def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
     page: Page, studio: ServedPage, tmp_path: Path

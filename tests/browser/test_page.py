@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import Download, Page, TimeoutError, expect
 
 from pipelines.core.stream import wait_for_result
 from tests.browser.studio_page import ServedPage, find_progress_line, open_menu, open_tool
@@ -62,6 +62,27 @@ def test_download_beside_a_draft_makes_the_full_size_and_saves_it(page: Page, st
     expect(page.locator("#headshot-save")).to_be_visible()
 
 
+def test_download_beside_a_draft_saves_nothing_once_it_was_stopped(page: Page, studio: ServedPage) -> None:
+    saved: list[Download] = []
+    page.on("download", lambda download: saved.append(download))  # Playwright marks what it is given
+    open_tool(page, studio, "slow")
+    page.locator("#slow-example-coffee").click()
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    studio.gate.open.clear()
+    page.locator("#slow-stage").get_by_role("button", name="Download").click()
+    expect(page.locator("#slow-stop")).to_be_enabled()
+    page.keyboard.press("Escape")
+    expect(find_progress_line(page, "slow")).to_contain_text("Stopped")
+    studio.gate.open.set()
+    wait_until(studio.is_idle, 60)
+    page.locator("#slow-generate").click()
+    expect(find_progress_line(page, "slow")).to_contain_text("Done in")
+    expect(page.locator("#slow-save")).to_be_enabled()
+    page.wait_for_timeout(500)
+    assert not saved
+
+
 def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(
     page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
@@ -75,8 +96,12 @@ def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(
     expect(doubt).to_contain_text("1:1 cuts the subject")
     use = doubt.get_by_role("button", name=re.compile(r"Use \d+:\d+"))
     shape = use.inner_text().removeprefix("Use ")
+    wait_until(studio.is_idle, 60)
+    drafted = page.locator("#product-live img").get_attribute("src")
     use.click()
     expect(page.locator("#product-ratio label", has_text=shape).locator("input")).to_be_checked()
+    expect(page.locator("#product-live img")).not_to_have_attribute("src", str(drafted))
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
     expect(doubt).not_to_contain_text("cuts the subject")
 
 

@@ -59,12 +59,9 @@ def test_what_was_measured_is_told_under_the_result() -> None:
     assert "photo&#x27;s &lt;own&gt;" in tool_tab_text.render_result_status(JOB, made, 0)
 
 
-def test_a_shape_that_cuts_is_offered_another_and_no_brush_where_nothing_else_is_doubted() -> None:
+def test_a_shape_that_cuts_is_offered_another() -> None:
     cut = {"framing_doubts": ["1:1 cuts the subject (left); 16:9 shows as much of it as the photo."]}
-    assert 'data-shape="16:9" data-whole' in tool_tab_text.render_doubt(cut)
-    both = tool_tab_text.render_doubt({**cut, "cutout_uncertainty": 0.3, "cutout_doubts": ["A part may be missing."]})
-    assert 'data-shape="16:9"' in both
-    assert "data-whole" not in both
+    assert 'data-shape="16:9"' in tool_tab_text.render_doubt(cut)
     assert "data-shape" not in tool_tab_text.render_doubt({"framing_doubts": ["1:1 cuts the subject (left)."]})
 
 

@@ -147,6 +147,8 @@ class BatchTabEvents:
         names = f"{len(files)} files" if len(files) > 1 else "1 file"
         next_text = text.FILES_TEXT if tool_id else text.NO_TOOL_TEXT
         line = f"{names}. {next_text}" if files else text.IDLE_TEXT
+        if batch is not None and batch.state == "ready":  # checked: Start runs it, or the next one forgets it
+            return {self.tab.status: tool_tab_text.render_status(line), self.tab.report: ""}
         return {**self._show_no_batch(line, state), self.tab.report: ""}
 
     def _show_no_batch(self, line: str, state: BatchTabState) -> Updates:
@@ -157,6 +159,7 @@ class BatchTabEvents:
             **dict.fromkeys((tab.pause, tab.cancel, tab.retry, tab.make_zip), locked),
             **dict.fromkeys((tab.batch_id, tab.aside, tab.sheet, tab.position), ""),
             **{button: gr.Button(visible=False) for button in (tab.previous, tab.next)},
+            tab.cutouts: gr.update(visible=False),
             tab.status: tool_tab_text.render_status(line),
         }
 

@@ -12,8 +12,8 @@ import gradio as gr
 from pipelines.core.tools import Tool
 
 PANEL_HTML = """<div class="dbx-point">
-<div class="dbx-doubt"><p></p><button type="button" data-do="start">Repair</button>
-<button type="button" data-do="shape" hidden></button></div>
+<div class="dbx-doubt"><p></p><button type="button" data-do="shape" hidden></button>
+<button type="button" data-do="start">Repair</button></div>
 <div class="dbx-point-layer" hidden></div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>

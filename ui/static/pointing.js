@@ -206,7 +206,7 @@
 
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const update = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const { doubt: told = "", shape = "", whole } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, line = box.querySelector(".dbx-doubt");
+    const { doubt: told = "", shape = "" } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, line = box.querySelector(".dbx-doubt");
     if ((line.dataset.told ?? "") !== told) {
       line.dataset.told = told;
       const words = line.firstElementChild;
@@ -214,8 +214,8 @@
       words.dataset.count = words.childElementCount;
       words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
-      const [repair, use] = line.querySelectorAll("button");
-      if (use) [use.hidden, repair.hidden, use.textContent, use.value] = [!shape, whole !== undefined, `Use ${shape}`, shape];
+      const use = line.querySelector("[data-do=shape]");
+      if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
     if (!box.classList.contains("pointing")) return;
     const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};

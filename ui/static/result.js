@@ -1,8 +1,10 @@
 // From the click on Generate or Start to the file.
 (() => {
   // Download beside a draft: page.js presses Generate, and what comes of it is saved; nothing where it fails or is stopped.
+  const watches = new WeakMap(); // by tool
   const saveWhenDone = (tool) => {
     const save = tool.querySelector(".dbx-actions > .primary");
+    watches.get(tool)?.disconnect(); // a second press
     const watch = new MutationObserver(() => {
       if (tool.querySelector(".dbx-finish, .dbx-line.busy")) return;
       watch.disconnect();
@@ -12,7 +14,8 @@
         save.focus({ preventScroll: true });
       }, 250);
     });
-    watch.observe(tool.querySelector(".dbx-stage"), { childList: true, subtree: true });
+    watches.set(tool, watch);
+    watch.observe(tool.querySelector(".dbx-stage"), { childList: true, subtree: true, attributeFilter: ["class"] });
   };
   // On a phone these buttons are always at hand, and what they do is told where the bar is.
   const showBar = (button) => {

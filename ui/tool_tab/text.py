@@ -29,7 +29,7 @@ REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint the mask"
 UPLOAD_CUTOUT_LABEL = "Upload a cut-out"
 UPLOAD_MASK_LABEL = "Upload a mask"
-PAINT_HINT = "Paint green over the place to change; the eraser takes paint away."
+PAINT_HINT = "Paint green over the place to change, red over what is to stay; the eraser undoes a stroke."
 REPAIR_HINT = "Greyed parts are dropped. Paint green over what to keep, red over what to drop; erase to undo a stroke."
 NOTHING_PAINTED_TEXT = "Paint over what should go."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
@@ -107,8 +107,7 @@ def render_doubt(receipt: Mapping[str, Any]) -> str:
     """Render, for pointing.js, why the picture should be looked at, a line for each doubt; "" where there is none."""
     lines = "\n".join(list_doubts(receipt))
     shape = next((shape for each in receipt.get("framing_doubts", ()) if (shape := read_better_shape(each))), "")
-    # Another shape mends a cut, and no brush does: the button for the cut-out goes where that is the only doubt.
-    offered = f' data-shape="{escape(shape)}"' + (" data-whole" if not describe_doubt(receipt) else "") if shape else ""
+    offered = f' data-shape="{escape(shape)}"' if shape else ""
     return f'<i hidden data-doubt="{escape(lines)}"{offered}></i>' if lines else ""
 
 
