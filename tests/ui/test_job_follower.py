@@ -100,6 +100,20 @@ def test_settings_that_are_used_again_leave_the_same_photo_alone(studio: Running
         assert tab.controls["amount"].value in filled
 
 
+def test_the_last_job_fills_a_new_form_and_leaves_what_it_has_no_say_in(studio: RunningStudio, tab: ToolTab) -> None:
+    """On a slow page a visitor types before the last job has come: its defaults do not empty what was typed."""
+    view = ToolTabEvents(tab, studio.service, studio.access).view
+    amount, photo = tab.controls["amount"], tab.controls["photo"]
+    row = studio.service.jobs.get_job(make_picture(studio))
+    assert row is not None
+    params = {**row.job.params, "amount": amount.field.default}
+    filled = view.fill_new_form(params, row.job.seed)
+    assert amount.value not in filled
+    assert filled[photo.value] == row.job.params["photo"]
+    other = {**params, "amount": amount.field.minimum}
+    assert amount.value in view.fill_new_form(other, row.job.seed)
+
+
 def measure_subject(picture: PIL.Image.Image) -> float:
     """The share of a see-through picture that is the subject."""
     return float((np.asarray(picture)[..., 3] > 127).mean())

@@ -354,7 +354,8 @@ class JobFollower:
         params = row.job.params
         if is_last and row.finished is not None and CONSENT_FIELD in params:
             params = {**params, CONSENT_FIELD: False}  # nobody has given it on this page
-        filled = await run_in_threadpool(self.view.fill_form, params, row.job.seed)
+        fill = self.view.fill_new_form if is_last else self.view.fill_form
+        filled = await run_in_threadpool(fill, params, row.job.seed)
         if state.request_number != number:
             yield self.view.no_change()
             return

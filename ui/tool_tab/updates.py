@@ -32,7 +32,7 @@ from ui.tool_tab.form_controls import (
     to_component_value,
     to_param_value,
 )
-from ui.tool_tab.layout import ToolTab, list_output_sides
+from ui.tool_tab.layout import CONSENT_FIELD, ToolTab, list_output_sides
 from ui.tool_tab.progress_times import Estimate
 
 Updates: TypeAlias = dict[Component, Any]
@@ -171,6 +171,18 @@ class TabView:
             if field.holds_pictures and to_param_value(field, values[name]) == held:
                 del values[name]
         return self._set_fields(values)
+
+    def fill_new_form(self, params: Mapping[str, Any], seed: int) -> Updates:
+        """Fill a form that was just opened with a job's settings, without those that are the form's defaults.
+
+        They are there already; what the visitor has typed into such a field meanwhile stays. A consent does not: it
+        was for another photo.
+        """
+        values = self.list_form_values(params, seed)
+        defaults = {name: control.field.default for name, control in self.tab.controls.items()}
+        return self._set_fields(
+            {name: value for name, value in values.items() if value != defaults[name] or name == CONSENT_FIELD}
+        )
 
     def list_form_values(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """List by field what a job's settings and its seed mean to this form."""
