@@ -16,7 +16,7 @@ PATCHED_NAMES = ("gradio.route_utils:GradioUploadFile", "gradio.route_utils:Grad
 _GradioUpload: type[Any] = route_utils.GradioUploadFile
 
 
-class _SingleUpload(_GradioUpload):
+class _UploadInOwnFolder(_GradioUpload):
     """An upload whose folder has a random name."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -26,4 +26,4 @@ class _SingleUpload(_GradioUpload):
 
 def separate_uploads() -> None:
     """Patch Gradio's route for uploads, for all pages of this process."""
-    route_utils.GradioUploadFile = _SingleUpload
+    route_utils.GradioUploadFile = _UploadInOwnFolder

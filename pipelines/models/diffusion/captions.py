@@ -39,7 +39,7 @@ _PEOPLE_WORDS = re.compile(
     r"mann|frau(?:en)?|kind(?:er)?|publikum|g(ä|ae)ste|kunden|passanten)\b",
     re.IGNORECASE,
 )
-_DETERMINER = re.compile(r"(an?|the|his|her|their|its|some|no|one|two) ", re.IGNORECASE)
+_DETERMINER_WORDS = re.compile(r"(an?|the|his|her|their|its|some|no|one|two) ", re.IGNORECASE)
 """Words that begin so can stand after "to"; "dress uniform" would be read as a verb there."""
 _DYED_THING_WORDS = re.compile(
     r"\b(paper|walls?|backdrop|background|podium|studio|papier|wand|w(ä|ae)nde|hintergrund|podest)\b", re.IGNORECASE
@@ -91,7 +91,7 @@ def _write_key_words(caption: Caption) -> str:
 
 
 def _write_instruction(caption: Caption) -> str:
-    can_follow_to = all(_DETERMINER.match(words) for _, words in caption.changes)
+    can_follow_to = all(_DETERMINER_WORDS.match(words) for _, words in caption.changes)
     between, joint = (" to ", " and ") if can_follow_to else (": ", "; ")
     changes = joint.join(f"the {what}{between}{words}" for what, words in caption.changes)
     sentences = [f"Change {changes}" if changes else caption.words, caption.kept, *_list_details(caption)]

@@ -440,12 +440,12 @@ def pad_input_images(render: RenderRequest, canvas: Canvas, choose_canvas: Calla
     `choose_canvas` chooses that size for a picture that is not of the shape of `canvas`.
     """
 
-    def pad(picture: Image) -> Image:
+    def pad_picture(picture: Image) -> Image:
         return choose_canvas((picture.shape[1], picture.shape[0])).pad_onto(picture)
 
     first, *others = render.images
-    photo = canvas.pad_onto(first) if canvas.has_shape_of(first) else pad(first)
-    return [to_pillow(photo), *(to_pillow(pad(other)) for other in others)]
+    photo = canvas.pad_onto(first) if canvas.has_shape_of(first) else pad_picture(first)
+    return [to_pillow(photo), *(to_pillow(pad_picture(other)) for other in others)]
 
 
 def to_pillow(picture: Any) -> Any:
