@@ -105,7 +105,8 @@ class Frame:
     `matrix` is 2 x 3 float64 from photo to frame pixels, as cv2.warpAffine takes it; `scale` is its factor and `roll`
     its rotation in degrees. `is_native_scale`: the transform shifts by whole pixels, so nothing is resampled.
     `box` is the rectangle of the photo in frame pixels: left, top, right, bottom. `notices` are sentences for the user;
-    `doubts` those of them that say what of the framing should be looked at.
+    `doubts` those of them that say what of the framing should be looked at; `better_shape` is the aspect ratio that
+    would not cut the subject as this one does, "" where none is known.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -117,6 +118,7 @@ class Frame:
     eye_line: float | None = None
     notices: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    better_shape: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from pipelines.framing.framings import (
     VerticalAnchor,
 )
 
-ENLARGED_TEXT = "Enlarged"  # the first word of the notice that a photo is enlarged too far
 _MAX_ZOOM_STEP_COUNT = 400  # steps of half a percent; 1.005 to the 400th is 7.4 times
 
 
@@ -166,10 +165,15 @@ def find_sides_beyond(frame: Frame, box: tuple[float, float, float, float]) -> t
     return tuple(side for side, excess in beyond.items() if excess > limit)
 
 
+def is_enlarged_too_far(scale: float, longer_px: int) -> bool:
+    """Whether a photo has too few pixels for this scale; in a picture of more than `MAX_SIDE`, fewer than are shown."""
+    return scale > (MAX_ENLARGEMENT if longer_px <= MAX_SIDE else MAX_LARGE_ENLARGEMENT)
+
+
 def enlargement_notices(scale: float, longer_px: int) -> tuple[str, ...]:
-    """Tell that a photo is enlarged too far; in a picture of more than `MAX_SIDE`, that it has not so many pixels."""
-    limit = MAX_ENLARGEMENT if longer_px <= MAX_SIDE else MAX_LARGE_ENLARGEMENT
-    return (f"{ENLARGED_TEXT} {scale:.1f} times: a larger photo would be sharper.",) if scale > limit else ()
+    """Tell that a photo is enlarged too far."""
+    is_too_far = is_enlarged_too_far(scale, longer_px)
+    return (f"Enlarged {scale:.1f} times: a larger photo would be sharper.",) if is_too_far else ()
 
 
 def _cover_frame(offset: float, length: float, frame: float) -> float:

@@ -22,7 +22,6 @@ ASIDE_FILL_RATIO = 0.5  # of the frame: fill of a product that stands aside, unl
 CENTRED_FLOOR = 0.0  # as a floor: the line on which a product of this fill is centred
 PRODUCT_MARGIN_RATIO = 0.04  # of the frame, around products that do not stand in its centre
 _UNMOVED_RATIO = 0.002  # of the frame: a photo that just covers it has this much play, and nobody sees it move
-_BETTER_SHAPE_TEXT = " shows as much of it as the photo."
 _TRIED_SIDE_PX = 1000  # longer side of the frames that are compared
 GAP_RATIO = 0.10  # of their height, between products
 
@@ -51,12 +50,13 @@ def arrange_products(
     return [_place_single(alphas[0], size, fill, floor, inside)]
 
 
-def shape_notices(
+def find_shape_cuts(
     alpha: Alpha, shape: str, shapes: Mapping[str, Size], frame_product: Callable[[Size], Frame]
-) -> tuple[str, ...]:
-    """Tell at which sides a shape cuts what the photo shows of the product, and the nearest shape that does not.
+) -> tuple[tuple[str, ...], str]:
+    """Find the sides at which a shape cuts what the photo shows of the product, and the nearest shape that does not.
 
-    `shapes` are width to height by name; `frame_product` frames it in a size of pixels as if nothing were moved.
+    `shapes` are width to height by name; `frame_product` frames it in a size of pixels as if nothing were moved. The
+    other shape is "" where there is none, or nothing is cut.
     """
 
     def find_cuts(name: str) -> tuple[str, ...]:
@@ -64,19 +64,18 @@ def shape_notices(
 
     sides = find_cuts(shape)
     if not sides:
-        return ()
-    told = f"{shape} cuts the subject ({', '.join(sides)})"
+        return (), ""
     ratios = {name: np.log(width / height) for name, (width, height) in shapes.items()}
-    for other in sorted(shapes, key=lambda name: abs(ratios[name] - ratios[shape])):
-        if not find_cuts(other):
-            return (f"{told}; {other}{_BETTER_SHAPE_TEXT}",)
-    return (f"{told}; another photo with more room around it would not.",)
+    nearest = sorted(shapes, key=lambda name: abs(ratios[name] - ratios[shape]))
+    return sides, next((other for other in nearest if not find_cuts(other)), "")
 
 
-def read_better_shape(doubt: str) -> str:
-    """Return the shape that a sentence of `shape_notices` recommends; "" where it recommends none."""
-    words, is_there, _ = doubt.partition(_BETTER_SHAPE_TEXT)
-    return words.rpartition("; ")[2] if is_there else ""
+def describe_shape_cuts(shape: str, sides: Sequence[str], better_shape: str) -> str:
+    """Say that a shape cuts the subject at `sides`, and what would not; "" where nothing is cut."""
+    told = f"{shape} cuts the subject ({', '.join(sides)})"
+    if better_shape:
+        return f"{told}; {better_shape} shows as much of it as the photo."
+    return f"{told}; another photo with more room around it would not." if sides else ""
 
 
 def unfollowed_notices(alpha: Alpha, frame: Frame, plain: Frame, params: Subject, *, is_aside: bool) -> tuple[str, ...]:

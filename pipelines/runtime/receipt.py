@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.core.geometry import Crop, Frame, PlacedSubject
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import SceneMatch, ToolOutput
+from pipelines.framing.placement import is_enlarged_too_far
 from pipelines.framing.resample import describe_resampling
 from pipelines.quality.label_words import LabelWords, tell_changes
 from pipelines.quality.output_checks import explain_checks
@@ -55,6 +56,9 @@ def build_receipt(
     framing_doubts = [doubt for each in placed for doubt in each.frame.doubts]
     if framing_doubts:
         receipt["framing_doubts"] = list(dict.fromkeys(framing_doubts))
+    better_shape = next((each.frame.better_shape for each in placed if each.frame.better_shape), "")
+    if better_shape:
+        receipt["better_shape"] = better_shape
     if output.fill_doubts:
         receipt["fill_doubts"] = list(output.fill_doubts)
     if output.sources:
@@ -120,6 +124,7 @@ def _placement_row(frame: Frame | None) -> dict[str, Any]:
         "scale": round(frame.scale, 5) if frame else None,
         "roll": round(frame.roll, 3) if frame else None,
         "resampling": describe_resampling(frame) if frame else "none",
+        "enlarged_too_far": is_enlarged_too_far(frame.scale, max(frame.size)) if frame else False,
     }
 
 

@@ -35,7 +35,8 @@ from pipelines.framing.product_placement import (
     CENTRED_FLOOR,
     PlacementId,
     arrange_products,
-    shape_notices,
+    describe_shape_cuts,
+    find_shape_cuts,
     unfollowed_notices,
 )
 from pipelines.framing.resample import composite_on_grey, place_subject
@@ -338,8 +339,14 @@ def _add_cut_notices(
     alpha, is_aside = source.cutout.alpha, params.placement != "centre"
     shapes = {name: form_fields.ASPECT_RATIOS[name] for name in get_args(RatioId) if name != "auto"}
     unfollowed = unfollowed_notices(alpha, frame, frame_product(frame.size), params, is_aside=is_aside)
-    cuts = shape_notices(alpha, shape, shapes, frame_product)
-    return replace(frame, notices=(*cuts, *unfollowed, *frame.notices), doubts=(*cuts, *frame.doubts))
+    sides, better_shape = find_shape_cuts(alpha, shape, shapes, frame_product)
+    cuts = (describe_shape_cuts(shape, sides, better_shape),) if sides else ()
+    return replace(
+        frame,
+        notices=(*cuts, *unfollowed, *frame.notices),
+        doubts=(*cuts, *frame.doubts),
+        better_shape=better_shape,
+    )
 
 
 def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group: Sequence[PlacedSubject]) -> list[str]:

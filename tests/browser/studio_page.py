@@ -228,6 +228,7 @@ def open_tool(page: Page, studio: ServedPage, tool: str) -> None:
     """The page with that tool's tab in front, ready to be touched."""
     page.goto(f"{studio.url}/#{tool}")
     page.locator(f"#{tool}-generate").wait_for()
+    page.evaluate(SETTLED_JS)
 
 
 def find_progress_line(page: Page, tool: str) -> Locator:

@@ -168,9 +168,6 @@ def test_a_text_renamed_png_is_a_sentence_in_its_field_and_nothing_entered_is_lo
     fake = tmp_path / "fake.png"
     fake.write_text("This is no picture.\n" * 50)
     open_tool(page, studio, "headshot")
-    page.wait_for_timeout(
-        3000
-    )  # words that are typed while the page still builds itself may be emptied: not mended yet
     page.locator("#headshot-background textarea").fill("forest")
     upload_photo(page, "headshot", fake)
     alert = page.locator("#headshot-photo [role=alert]")

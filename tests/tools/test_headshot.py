@@ -92,6 +92,14 @@ def test_a_photo_that_cuts_the_head_is_a_doubt_in_the_receipt(studio: RealStudio
     assert "framing_doubts" not in whole
 
 
+def test_a_photo_with_too_few_pixels_is_told_by_the_receipt(studio: RealStudio) -> None:
+    small = load_example("hopper")
+    for size, is_told in ((512, False), (2048, True)):
+        receipt = make_headshot(studio, studio.add_image(small), size=size).receipt
+        assert receipt["placement"]["enlarged_too_far"] == is_told
+        assert any(notice.startswith("Enlarged ") for notice in receipt["notices"]) == is_told
+
+
 def test_without_an_edit_model_expression_and_outfit_are_refused_by_name(studio: RealStudio, team: list[str]) -> None:
     for name in ("expression", "outfit"):
         with pytest.raises(ModelUnavailable) as caught:

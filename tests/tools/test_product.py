@@ -157,6 +157,7 @@ def test_a_shape_that_cuts_what_the_photo_shows_names_one_that_does_not(preset: 
     assert told in cut.notices
     assert cut.source
     assert cut.source.frame.doubts == (told,), "it stands on the picture"
+    assert cut.source.frame.better_shape == "4:3"
     for wide in ("4:3", "16:9"):
         assert "shows as much" not in " ".join(run_product(cut_at_three_sides(), preset=preset, ratio=wide).notices)
     assert "cuts the subject" not in " ".join(run_product(preset=preset, ratio="1:1").notices)

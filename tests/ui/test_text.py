@@ -9,7 +9,6 @@ import pytest
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.core.models import Profile
 from pipelines.core.tools import Tool
-from pipelines.framing.placement import enlargement_notices
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import TOOLS
@@ -60,9 +59,9 @@ def test_what_was_measured_is_told_under_the_result() -> None:
 
 
 def test_a_shape_that_cuts_is_offered_another() -> None:
-    cut = {"framing_doubts": ["1:1 cuts the subject (left); 16:9 shows as much of it as the photo."]}
-    assert 'data-shape="16:9"' in tool_tab_text.render_doubt(cut)
-    assert "data-shape" not in tool_tab_text.render_doubt({"framing_doubts": ["1:1 cuts the subject (left)."]})
+    cut = {"framing_doubts": ["1:1 cuts the subject (left)."]}
+    assert 'data-shape="16:9"' in tool_tab_text.render_doubt({**cut, "better_shape": "16:9"})
+    assert "data-shape" not in tool_tab_text.render_doubt(cut)
 
 
 def test_the_line_on_the_picture_is_the_first_doubt_without_what_to_do() -> None:
@@ -135,7 +134,7 @@ def test_unchanged_is_said_only_where_it_was_measured() -> None:
     assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(mode="redrawn"), 0)
     assert "background" not in tool_tab_text.render_result_status(JOB, make_result(models=()), 0)
     enlarged = make_result()
-    enlarged.receipt["notices"] = list(enlargement_notices(4.0, 1024))
+    enlarged.receipt["placement"] = {"enlarged_too_far": True}
     line = tool_tab_text.render_result_status(JOB, enlarged, 0)
     assert "unchanged" not in line
     assert "enlarged, not redrawn" in line

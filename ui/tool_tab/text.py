@@ -11,8 +11,6 @@ from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
-from pipelines.framing.placement import ENLARGED_TEXT
-from pipelines.framing.product_placement import read_better_shape
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from ui.api.routes.abuse_report_page import render_report_link
@@ -106,7 +104,7 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 def render_doubt(receipt: Mapping[str, Any]) -> str:
     """Render, for pointing.js, why the picture should be looked at, a line for each doubt; "" where there is none."""
     lines = "\n".join(list_doubts(receipt))
-    shape = next((shape for each in receipt.get("framing_doubts", ()) if (shape := read_better_shape(each))), "")
+    shape = receipt.get("better_shape")
     offered = f' data-shape="{escape(shape)}"' if shape else ""
     return f'<i hidden data-doubt="{escape(lines)}"{offered}></i>' if lines else ""
 
@@ -139,7 +137,8 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
         return ""
     if receipt.get("mode") != "exact" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
         return ""
-    if any(notice.startswith(ENLARGED_TEXT) for notice in receipt.get("notices", ())):
+    placements = (receipt.get("placement"), *receipt.get("placements", ()))
+    if any(placed and placed.get("enlarged_too_far") for placed in placements):
         return "Your subject was enlarged, not redrawn."
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 
