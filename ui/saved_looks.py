@@ -25,7 +25,7 @@ from ui.tool_tab import text
 from ui.tool_tab.state import TabHandoff
 from ui.tool_tab.updates import Updates
 
-NO_LOOKS_TEXT = "In any tool, under the picture's More: save the form as a look of yours."
+NO_LOOKS_TEXT = "In any tool, in the menu ··· beside Download: save the form as a look of yours."
 CHOOSE_LOOK_TEXT = "Choose a look first."
 IMPORTED_TEXT = "Looks imported: {count}"
 NOT_LOOKS_TEXT = "This is no file of looks."

@@ -159,7 +159,7 @@ class SettingsTab:
         self.loaded_models = gr.HTML("", elem_id="settings-resident")
         self.model_choice = gr.Dropdown(
             [],
-            label="Free memory",
+            label="Free up memory",
             info="Nothing is lost: the next picture that needs the model reads it again.",
             elem_id="settings-which",
         )

@@ -222,6 +222,9 @@ class EncodedFile:
     name: str
 
 
+DraftPart = Literal["middle", "first"]
+
+
 @dataclass(frozen=True)
 class ToolOutput:
     """The output of a tool, before checks, watermark, encoding and receipt.
@@ -239,7 +242,8 @@ class ToolOutput:
     program's stock that the tool itself used; scenes are recorded elsewhere. `keeps_words`: words on the
     photo's subject, or in a photo without one, should be read in each picture; they are compared where a reader is
     installed. `is_sketch`: a draft that shows where something is drawn, but not how the picture that is kept shows it.
-    `fill_doubts` say in sentences why a place that was filled should be looked at.
+    `fill_doubts` say in sentences why a place that was filled should be looked at. `draft_part` says what of the whole
+    a draft shows, where that is not all of it: the photo's middle, or the first of several pictures.
     """
 
     images: tuple[Image, ...]
@@ -263,3 +267,4 @@ class ToolOutput:
     keeps_words: bool = False
     is_sketch: bool = False
     fill_doubts: tuple[str, ...] = ()
+    draft_part: DraftPart | None = None

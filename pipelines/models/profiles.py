@@ -107,7 +107,7 @@ def choose_profile(
     machine = machine or detect_machine()
     is_available = cached or is_cached
     if wanted:
-        row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was asked for."
+        row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was chosen by hand."
         reason += f" {machine.reason}" if machine.is_refused and row != EMBEDDED else ""
         rows = [with_lighter_twins(row, machine)]
     else:

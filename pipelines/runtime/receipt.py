@@ -65,6 +65,8 @@ def build_receipt(
         receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]
     if output.is_sketch:
         receipt["sketch"] = True
+    if output.draft_part:
+        receipt["draft_part"] = output.draft_part
     if output.crops:
         receipt["crops"] = [_crop_row(crop) for crop in output.crops]
     if usage.scene_match is not None:

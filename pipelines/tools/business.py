@@ -206,6 +206,7 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
         names=names[:1] if context.draft else names,
         assets=(FONTS,) if params.names or params.company else (),
         archive_name="team" if len(images) > 1 and not context.draft else "",
+        draft_part="first" if len(images) > 1 and context.draft else None,
     )
 
 

@@ -619,7 +619,7 @@ def _licence_notices(params: Creator) -> tuple[str, ...]:
 TOOL = Tool(
     id="character",
     title="Character Creator",
-    summary="A character from a few choices: five arts, twelve roles, every trait locked or rolled anew.",
+    summary="A character from a few choices: five art styles, twelve roles, every trait locked or rolled anew.",
     params=Creator,
     run=run,
     strengths=("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use"),

@@ -212,6 +212,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
             describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size)
             for layout in layouts.values()
         ),
+        draft_part="first" if len(layouts) < len(all_layouts) else None,
     )
 
 

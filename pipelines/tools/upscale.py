@@ -65,6 +65,7 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
         deep=(to_sixteen_bits(enlarged),) if deep else (),
         keeps_colours=True,
         keeps_words=True,
+        draft_part="middle" if source.shape != photo.shape else None,
     )
 
 

@@ -173,9 +173,13 @@ def test_no_group_where_the_light_disagrees_but_the_grid_and_the_reason(studio: 
     assert "The light comes from" in notices
 
 
-def test_a_draft_of_a_team_leaves_no_file(studio: RealStudio, team: list[str]) -> None:
-    values = {"photos": team[:2], "consent": True}
-    assert studio.make("business", draft=True, **values).files == ()
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_draft_of_a_team_leaves_no_file_and_says_that_more_is_made(
+    studio: RealStudio, team: list[str], count: int
+) -> None:
+    draft = studio.make("business", draft=True, photos=team[:count], consent=True)
+    assert draft.files == ()
+    assert draft.receipt.get("draft_part") == ("first" if count > 1 else None)
 
 
 @pytest.mark.parametrize("preset", get_args(business.PresetId))

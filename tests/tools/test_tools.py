@@ -277,6 +277,12 @@ def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
     assert looked == []
 
 
+@pytest.mark.parametrize(("tool", "part"), [("upscale", "middle"), ("kit", "first"), ("style", None)])
+def test_a_draft_says_of_what_it_is_a_part(studio: RealStudio, tool: str, part: str | None) -> None:
+    photo = studio.add_image(load_example("coffee"))
+    assert studio.make(tool, draft=True, photo=photo).receipt.get("draft_part") == part
+
+
 @pytest.mark.parametrize("tool", ["upscale", "style", "kit", "background"])
 def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were_not(
     studio: RealStudio, tool: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -87,6 +88,16 @@ def test_the_status_of_a_doubted_picture_asks_to_look(kind: str) -> None:
     made.receipt[kind] = ["Something may be wrong at the left."]
     assert "Done in 1.2 s · Note on the picture · 820" in tool_tab_text.render_result_status(JOB, made, 0)
     assert is_translated("Done in 1.2 s · Note on the picture")
+
+
+@pytest.mark.parametrize("part", ["middle", "first"])
+def test_a_draft_says_of_what_it_is_a_part(part: str) -> None:
+    made = make_result()
+    assert tool_tab_text.FINISHED_DRAFT_TEXT in tool_tab_text.render_draft_status(made, "kit")
+    made.receipt["draft_part"] = part
+    told = html.unescape(tool_tab_text.render_draft_status(made, "kit"))
+    assert tool_tab_text.DRAFT_PART_TEXTS[part] in told
+    assert is_translated(tool_tab_text.DRAFT_PART_TEXTS[part])
 
 
 def test_a_draft_that_does_not_stand_for_its_picture_is_called_a_sketch() -> None:

@@ -214,6 +214,7 @@
       words.dataset.count = words.childElementCount;
       words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
+      line.classList.toggle("high", /\bat the bottom\b/.test(told) && !/\bat the top\b/.test(told)); // beside the place
       const use = line.querySelector("[data-do=shape]");
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }

@@ -97,4 +97,4 @@ def render_suggested_looks(tool: Tool, drafts: Sequence[TriedDraft]) -> str:
         picture = f'<img src="{encode_data_url(draft.picture)}" alt="">' if draft.picture else ""
         tile = f"#{tool.id}-{field.name} label:nth-of-type({number}) input"
         buttons += f'<button type="button" data-press="{tile}">{picture}{escape(label)}</button>'
-    return f'<p class="dbx-measured">Or a place, on your photo:</p><div class="dbx-closest">{buttons}</div>'
+    return f'<p class="dbx-measured">Places, on your photo:</p><div class="dbx-closest">{buttons}</div>'

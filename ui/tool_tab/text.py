@@ -22,7 +22,12 @@ READING_TEXT = "Reading your photo"
 LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
+FINISHED_DRAFT_TEXT = "Draft, 512 px. Generate writes the full size."
 SKETCH_TEXT = "Draft, 512 px, a sketch. Generate draws this place anew at full size."
+DRAFT_PART_TEXTS: dict[str, str] = {
+    "middle": "Draft, 512 px, of your photo's middle. Generate does all of it.",
+    "first": "Draft, 512 px, of the first picture. Generate writes all of them.",
+}
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint the mask"
 UPLOAD_CUTOUT_LABEL = "Upload a cut-out"
@@ -145,7 +150,8 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
 
 def render_draft_status(result: Result, tool_id: str) -> str:
     """Render the status line of a finished draft, and a button that generates, then downloads: it has no file."""
-    line = SKETCH_TEXT if result.receipt.get("sketch") else "Draft, 512 px. Generate writes the full size."
+    line = DRAFT_PART_TEXTS.get(result.receipt.get("draft_part", ""), FINISHED_DRAFT_TEXT)
+    line = SKETCH_TEXT if result.receipt.get("sketch") else line
     status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
     status += f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Download</button>'

@@ -34,8 +34,8 @@ ASPECT_RATIOS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 """Width to height, by the values of `ratio` fields."""
 DRAFT_SIDE_PX = 512
-CONSENT_HELP = "Tools for people need it. With it, the others find faces and protect them."
-"""When consent is needed and what happens without, as every form and agent is told."""
+CONSENT_HELP = "Needed for every photo of a person; example photos need none."
+OPTIONAL_CONSENT_HELP = "With it, faces in your photo are found and protected; without it none is looked for."
 
 
 def size_field(default: int = 1024, largest: int = MAX_SIDE) -> Any:
@@ -195,7 +195,7 @@ def consent_field(*, is_of_several: bool = False) -> Any:
 def optional_consent_field() -> Any:
     """Consent for other tools, which search faces only with it, `bool`."""
     return flag_field(
-        "If a person is in it: I have their permission and they are 18 or over", CONSENT_HELP, advanced=False
+        "If a person is in it: I have their permission and they are 18 or over", OPTIONAL_CONSENT_HELP, advanced=False
     )
 
 

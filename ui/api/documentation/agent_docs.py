@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.service.orders import StudioService
-from pipelines.tools.shared.form_fields import CONSENT_HELP
 
 LLMS_PATH = "/llms.txt"
 SKILL_PATH = "/skill.md"
@@ -15,7 +14,10 @@ _INTRODUCTION = (
     "An image studio that runs on its owner's machine. The subject of a photo keeps its own pixels unless a receipt "
     "says otherwise. Every picture carries signed content credentials."
 )
-CONSENT_RULE = f"{CONSENT_HELP} Ask the user whether the person agreed; never assume it. Example photos need none."
+CONSENT_RULE = (
+    "Tools for photos of people need it; other tools find and protect faces only with it. Ask the user whether the "
+    "person agreed; never assume it. Example photos need none."
+)
 _RULES = (
     "Pictures go in as file ids (`file-…`) or data URLs. Addresses are never fetched.",
     f"`consent: true`: {CONSENT_RULE}",
