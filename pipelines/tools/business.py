@@ -55,6 +55,7 @@ SettingId = Literal[
     "bridge", "city", "workshop", "warehouse", "park",
 ]  # fmt: skip
 FramingId = Literal["classic", "tight", "wide"]
+ONE_PORTRAIT_NOTICE = "One photo is one portrait. Add more photos, or a name, for the team grid."
 PAGE_WIDTH_PX = 1600
 CARD_WIDTH_PX = 1200
 _DRAFT_PAGE_WIDTH_PX = 768
@@ -343,7 +344,8 @@ def _make_sheets(
             return Sheets((image,), ("group",)), ()
         notices = ("No group picture: the team grid instead.", *reasons) if len(members) > 1 else ()
         return _lay_out_sheets("grid", portraits, labels, brand, context), notices
-    return _lay_out_sheets(layout, portraits, labels, brand, context), ()
+    sheets = _lay_out_sheets(layout, portraits, labels, brand, context)
+    return sheets, () if sheets.images or layout == "portraits" else (ONE_PORTRAIT_NOTICE,)
 
 
 def _lay_out_sheets(

@@ -7,6 +7,7 @@ import re
 import zipfile
 from pathlib import Path
 
+from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text, update
 
@@ -29,6 +30,7 @@ from tests.support.batch_rows import write_picture
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
+from ui.components.pictures import UPLOAD_GONE_MESSAGE
 from ui.i18n import translate
 from ui.tool_tab.text import describe_doubt
 
@@ -381,6 +383,10 @@ def test_no_tool_is_chosen_for_anybody_and_start_asks_for_one(page: Page, studio
     expect(page.locator("#batch-stage")).to_contain_text("1 file. Choose a tool")
     choose_tool(page, "Slow Motion")
     expect(page.locator("#batch-stage")).to_contain_text("1 file. Start makes the pictures")
+    for upload in Path(get_upload_folder()).rglob(picture.name):
+        upload.unlink()  # as a day later
+    page.locator("#batch-start").click()
+    expect(page.locator("#tab-batch")).to_contain_text(UPLOAD_GONE_MESSAGE)
     choose_tool(page, "Choose what to make")
     expect(page.locator("#batch-stage")).to_contain_text("1 file. Choose a tool")
     page.locator("#batch-files").get_by_label("Clear").click()

@@ -142,7 +142,10 @@ def test_who_joins_later_is_framed_and_lit_like_the_team(studio: RealStudio, tea
 
 
 def test_one_photo_alone_is_one_portrait(studio: RealStudio, team: list[str]) -> None:
-    assert list(open_named_pictures(studio, make_business(studio, team[:1]))) == ["1"]
+    result = make_business(studio, team[:1])
+    assert list(open_named_pictures(studio, result)) == ["1"]
+    assert business.ONE_PORTRAIT_NOTICE in result.receipt["notices"]
+    assert business.ONE_PORTRAIT_NOTICE not in make_business(studio, team[:1], layout="portraits").receipt["notices"]
 
 
 def test_files_are_named_after_the_people_and_come_in_one_archive(team_result: Result, studio: RealStudio) -> None:
