@@ -236,30 +236,6 @@
     setTimeout(() => { button.textContent = before; closeMenus(null); }, 1200);
   });
 
-  // Before and after: the line is dragged on the picture, or moved by arrow keys.
-  const setCut = (input) => {
-    const box = input.closest(".dbx-box");
-    box?.style.setProperty("--cut", `${input.value}%`);
-    box?.classList.toggle("cut", Number(input.value) > 0 && Number(input.value) < 100);
-  };
-  on("input", (event) => {
-    if (event.target.matches?.(".dbx-wipe input")) setCut(event.target);
-  });
-  let wipe = null; // the line under the pointer
-  on("pointerdown", (event) => {
-    wipe = event.target.closest?.(".dbx-wipe")?.querySelector("input");
-    if (!wipe) return;
-    event.preventDefault();
-    wipe.focus({ preventScroll: true });
-  });
-  on("pointermove", (event) => {
-    const frame = wipe?.closest(".dbx-box")?.getBoundingClientRect();
-    if (!frame) return;
-    wipe.value = Math.min(100, Math.max(0, (event.clientX - frame.left) / frame.width * 100));
-    setCut(wipe);
-  });
-  for (const end of ["pointerup", "pointercancel"]) on(end, () => { wipe = null; });
-
   // Dragging the picture (mouse, or two fingers) moves the subject; pinching, or Ctrl and the wheel, scales it. At the end
   // the result is written into the form's sliders, which do the same for the keyboard. Where the whole photo lies in a
   // larger frame, the photo moves; where the picture is a crop of the photo, the crop moves.
@@ -514,7 +490,6 @@
       const group = radio.closest("fieldset").id;
       if (radio.name !== group) radio.name = group;
     });
-    document.querySelectorAll(".dbx-wipe input").forEach(setCut);
   };
 
   // The help of a field is shown on demand; why a field is locked is always shown.

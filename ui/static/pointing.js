@@ -204,8 +204,38 @@
     else draw(box);
   }, true);
 
+  // Before and after: the line is dragged on the picture, never beside it, or moved by arrow keys.
+  const findEdge = (box) => {
+    const image = box.querySelector(".dbx-live img"), { clientWidth, clientHeight, naturalWidth, naturalHeight } = image ?? {};
+    return naturalWidth ? Math.max(0, (clientWidth - naturalWidth * Math.min(clientWidth / naturalWidth, clientHeight / naturalHeight)) / 2) : 0;
+  };
+  const setCut = (input) => {
+    const box = input.closest(".dbx-box");
+    box?.style.setProperty("--edge", `${findEdge(box)}px`);
+    box?.style.setProperty("--cut", input.value);
+    box?.classList.toggle("cut", Number(input.value) > 0 && Number(input.value) < 100);
+  };
+  document.addEventListener("input", (event) => {
+    if (event.target.matches?.(".dbx-wipe input")) setCut(event.target);
+  });
+  let wipe = null; // the line under the pointer
+  document.addEventListener("pointerdown", (event) => {
+    wipe = event.target.closest?.(".dbx-wipe")?.querySelector("input");
+    if (!wipe) return;
+    event.preventDefault();
+    wipe.focus({ preventScroll: true });
+  });
+  document.addEventListener("pointermove", (event) => {
+    const box = wipe?.closest(".dbx-box");
+    if (!box) return;
+    const { left, width } = box.getBoundingClientRect(), edge = findEdge(box);
+    wipe.value = Math.min(100, Math.max(0, (event.clientX - left - edge) / (width - 2 * edge) * 100));
+    setCut(wipe);
+  });
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { wipe = null; });
+
   // What the page writes anew: the picture, places of people, and what there is to doubt.
-  const update = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
+  const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
     const { doubt: told = "", shape = "" } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, line = box.querySelector(".dbx-doubt");
     if ((line.dataset.told ?? "") !== told) {
       line.dataset.told = told;
@@ -237,8 +267,14 @@
       brush.render();
     }
   }));
+  const update = () => {
+    updateBoxes();
+    document.querySelectorAll(".dbx-wipe input").forEach(setCut);
+  };
   let due = false;
   const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; update(); }); } };
+  document.addEventListener("load", (event) => { if (event.target.matches?.(".dbx-live img")) soon(); }, true);
+  addEventListener("resize", soon);
   new MutationObserver(soon).observe(document, { childList: true, subtree: true, attributeFilter: ["src", "data-doubt", "data-look", "data-places"] });
   document.addEventListener("load", soon, true);
   window.addEventListener("resize", soon);
