@@ -32,7 +32,6 @@ MAX_WIDE_PIXEL_COUNT = 26_000_000  # A larger photo keeps no colours outside sRG
 MIN_WIDE_LEVELS = 4  # steps of 8 bits by which a colour outside sRGB differs; less is rounding
 MIN_WIDE_RATIO = 0.0005
 """Share of the pixels outside sRGB from which a photo is kept in Display P3, too."""
-WIDE_GAMUT_NOTICE = "This photo has colours outside sRGB: a master file in Display P3 keeps them."
 _EXIF_ORIENTATION_TAG = 0x0112
 _EXIF_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -112,8 +111,6 @@ def _decode_format(data: bytes, format: str) -> DecodedImage:
         upright, profile = _to_eight_bit(_apply_orientation(opened)), opened.info.get("icc_profile")
         image = _drop_opaque_alpha(_to_rgb_mode(upright, profile))
         wide = _to_display_p3(upright, profile, image) if profile else None
-    if wide is not None:
-        notices = (*notices, WIDE_GAMUT_NOTICE)
     return DecodedImage(*image.size, len(image.getbands()), image.tobytes(), notices, wide)
 
 

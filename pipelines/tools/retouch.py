@@ -40,10 +40,10 @@ WORDS_UNUSED_NOTICE = (
     "The place was filled from its surroundings."
 )
 LARGE_AREA_NOTICE = (
-    "What was erased is large, and no model is here that draws what stood behind it: edges and texture from "
+    "No model is here that draws what stood behind what was erased: edges and texture from "
     "beside it were continued, so it may show, or show a thing twice. Look at it before you use it."
 )
-LARGE_AREA_DOUBT = "The erased place is large: what stands there now may show."
+LARGE_AREA_DOUBT = "Look at the erased place: what was continued there may show."
 WORDS_UNUSED_DOUBT = "The words were not used: no model here draws them."
 DRAFT_NOTICE = (
     "What was erased is large: the draft continues what lies beside it. In the picture that is kept, a net draws."

@@ -81,15 +81,6 @@ def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:
     assert tool_tab_text.render_doubt({"cutout_doubts": []}) == ""
 
 
-@pytest.mark.parametrize("kind", ["cutout_doubts", "framing_doubts"])
-def test_the_status_of_a_doubted_picture_asks_to_look(kind: str) -> None:
-    made = make_result()
-    assert "look" not in tool_tab_text.render_result_status(JOB, made, 0)
-    made.receipt[kind] = ["Something may be wrong at the left."]
-    assert "Done in 1.2 s · Note on the picture · 820" in tool_tab_text.render_result_status(JOB, made, 0)
-    assert is_translated("Done in 1.2 s · Note on the picture")
-
-
 @pytest.mark.parametrize("part", ["middle", "first"])
 def test_a_draft_says_of_what_it_is_a_part(part: str) -> None:
     made = make_result()

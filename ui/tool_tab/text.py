@@ -90,8 +90,7 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     """Render the status line of a finished job after `prefix`, with notices and measurements from its receipt."""
     file = result.files[variation]
     text = f"{prefix} · " if prefix else ""
-    look = "Note on the picture · " if list_doubts(result.receipt) else ""
-    text += f"Done in {result.seconds:.1f} s · {look}{file.width} × {file.height} px · {file.format.upper()}"
+    text += f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
     pixels = describe_pixel_change(job, result.receipt)
     notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
     details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)
