@@ -93,17 +93,22 @@ def prompt_field(
     saved_kind: str = "",
     is_drawn: bool = False,
     in_place_of: str = "",
+    followed_by: tuple[Verb, ...] = (),
 ) -> Any:
     """Declare free text, `str`. `needs_any`: one verb of `needs` is enough; `saved_kind`: it names a saved item.
 
-    `is_drawn`: the words stand in the picture, so that each sign needs a font. `in_place_of` is the choice that these
-    words override; on the page the one that was chosen or written last counts, and the other one is empty.
+    `followed_by`: only models with one of these verbs follow the words. Without one the page greys the field, and the
+    API takes the words and says that they were not used. `is_drawn`: the words stand in the picture, so that each sign
+    needs a font. `in_place_of` is the choice that these words override; on the page the one that was chosen or written
+    last counts, and the other one is empty.
     """
     extra: dict[str, object] = {"x-kept": saved_kind} if saved_kind else {}
     if in_place_of:
         extra["x-in-place-of"] = in_place_of
     if is_drawn:
         extra["x-drawn"] = True
+    if followed_by:
+        extra["x-followed-by"] = list(followed_by)
     return _build_field("prompt", label, help, "", advanced, needs, needs_any, extra, {"max_length": max_length})
 
 

@@ -32,11 +32,17 @@ class FormChecks:
         self._audit_log = audit_log
 
     def missing_verbs(self, params: type[Params], name: str) -> tuple[Verb, ...]:
-        """List the verbs that field `name` needs and this profile does not serve; the page greys such a field."""
+        """List the verbs that field `name` needs and this profile does not serve."""
         extra = params.schema_extra(name)
         needs: Sequence[Verb] = extra.get("x-needs", ())
         missing: tuple[Verb, ...] = tuple(verb for verb in needs if verb not in self._profile.specs)
         return () if extra.get("x-needs-any", False) and len(missing) < len(needs) else missing
+
+    def locking_verbs(self, params: type[Params], name: str) -> tuple[Verb, ...]:
+        """List the verbs for want of which the page greys field `name`: none here serves it, or follows its words."""
+        followed_by: Sequence[Verb] = params.schema_extra(name).get("x-followed-by", ())
+        is_unused = bool(followed_by) and not set(followed_by) & set(self._profile.specs)
+        return tuple(followed_by) if is_unused else self.missing_verbs(params, name)
 
     def check_verbs(self, params: Params) -> None:
         """Raise `ModelUnavailable` for a field that was set and that this profile cannot serve."""
@@ -82,7 +88,8 @@ class FormChecks:
 
 def verb_conjunction(params: type[Params], name: str) -> str:
     """What stands between the verbs that field `name` needs: " or " where one of them is enough, else " and "."""
-    return " or " if params.schema_extra(name).get("x-needs-any") else " and "
+    extra = params.schema_extra(name)
+    return " or " if extra.get("x-needs-any") or "x-followed-by" in extra else " and "
 
 
 def validate_form(params: type[Params], values: Mapping[str, Any]) -> Params:

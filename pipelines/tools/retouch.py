@@ -69,7 +69,9 @@ class Retouch(Params):
         "What to erase", "White is erased, black stays. Without one, what you point at is erased.", advanced=False
     )
     prompt: str = prompt_field(
-        "What to draw there", "For a model that draws. Empty: the place is filled from what surrounds it."
+        "What to draw there",
+        "For a model that draws. Empty: the place is filled from what surrounds it.",
+        followed_by=("inpaint",),
     )
     pick: int = number_field(
         "Subject",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from unittest.mock import Mock
 
 import gradio as gr
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from pipelines.core import params as core_params
 from pipelines.core import tools
 from pipelines.core.params import Params
+from pipelines.service.form_checks import FormChecks
 from pipelines.tools import TOOLS, social_kit
+from pipelines.tools.headshot import Headshot
+from pipelines.tools.retouch import Retouch
 from tests.support.gradio_loop import build_in_event_loop
 from ui.tool_tab.form_controls import (
     Control,
@@ -151,3 +155,13 @@ def test_only_a_visitors_own_change_counts(made: dict[str, Control]) -> None:
     assert names["note"] == ["submit", "blur"]
     assert names["look"] == ["input"]
     assert names["photo"] == names["team"] == []
+
+
+@pytest.mark.parametrize(("verbs", "is_greyed"), [((), True), (("edit",), True), (("inpaint",), False)])
+def test_words_that_no_model_here_follows_are_greyed_though_the_api_takes_them(
+    verbs: tuple[str, ...], is_greyed: bool
+) -> None:
+    checks = FormChecks(Mock(), Mock(specs=dict.fromkeys(verbs, "model")), Mock())
+    assert checks.locking_verbs(Retouch, "prompt") == (("inpaint",) if is_greyed else ())
+    checks.check_verbs(Retouch(photo="file-1", prompt="grass"))
+    assert checks.locking_verbs(Headshot, "outfit") == checks.missing_verbs(Headshot, "outfit")

@@ -557,7 +557,7 @@
     }
     const picture = (tool.querySelector(".dbx-live img") ?? tool.querySelector(".dbx-photo img"))?.src, thumb = bar.querySelector(".dbx-thumb") ?? addThumb(bar, id);
     if (picture && thumb.firstChild.src !== picture) thumb.firstChild.src = picture;
-    thumb.hidden = !tool.dataset.begun;
+    thumb.hidden = !tool.dataset.begun || !picture;
     bar.style.setProperty("--share", share === null ? 0 : share / 100);
     bar.classList.toggle("busy", line.matches(".busy"));
     const here = document.activeElement, kept = here !== document.body && visible(here) && !here.disabled;
@@ -657,6 +657,7 @@
     due = true;
     requestAnimationFrame(() => { due = false; updatePage(); });
   };
+  on("load", (event) => { if (event.target.closest?.(".dbx-live")) scheduleUpdate(); }, true);
   new MutationObserver((changes) => {
     for (const change of germanWords ? changes : []) {
       change.addedNodes.forEach(translateTree);

@@ -322,7 +322,7 @@ def _group_fields(
 
 
 def _lock_reason(service: StudioService, params: type[Params], field: str) -> str:
-    missing = service.form_checks.missing_verbs(params, field)
+    missing = service.form_checks.locking_verbs(params, field)
     return describe_required_profile(missing, verb_conjunction(params, field)) if missing else ""
 
 
