@@ -29,8 +29,8 @@ from ui.tool_tab.updates import Updates
 
 TITLE = "Brand and characters"
 INTRO_TEXT = (
-    "What stays the same from picture to picture: brand kits, which every tool's form offers, and characters, which "
-    "you send to a tool from here."
+    "What stays the same from picture to picture: brand kits, which most tools offer in their forms, and characters, "
+    "which you send to a tool from here."
 )
 NO_CHARACTERS_TEXT = "Make one in Character Creator, then save it here under a name."
 NO_KITS_TEXT = "No kit yet."

@@ -183,6 +183,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         extras=tuple(layers),
         names=_name_pictures(params, match, len(images)),
         keeps_words=True,
+        draft_part="first" if context.draft and (params.contact_sheet or params.variations > 1) else None,
     )
     return _add_contact_sheet(output, params, context, titles)
 

@@ -343,9 +343,11 @@ def _make_sheets(
         if image is not None:
             return Sheets((image,), ("group",)), ()
         notices = ("No group picture: the team grid instead.", *reasons) if len(members) > 1 else ()
-        return _lay_out_sheets("grid", portraits, labels, brand, context), notices
+        layout = "grid"
+    else:
+        notices = ()
     sheets = _lay_out_sheets(layout, portraits, labels, brand, context)
-    return sheets, () if sheets.images or layout == "portraits" else (ONE_PORTRAIT_NOTICE,)
+    return sheets, notices if sheets.images or layout == "portraits" else (*notices, ONE_PORTRAIT_NOTICE)
 
 
 def _lay_out_sheets(

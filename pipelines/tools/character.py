@@ -436,7 +436,12 @@ def _draw_portraits(
         plate = backdrop.images[0] if backdrop.images else None
         layers = _export_layers(params, cast[0].character, scheme, side, plate)
     return ToolOutput(
-        images=tuple(images), alphas=tuple(alphas), notices=tuple(notices), transparent=is_transparent, extras=layers
+        images=tuple(images),
+        alphas=tuple(alphas),
+        notices=tuple(notices),
+        transparent=is_transparent,
+        extras=layers,
+        draft_part="first" if context.draft and params.variations > 1 else None,
     )
 
 

@@ -57,6 +57,7 @@ def run(params: CutOut, context: ToolContext, emit: ProgressCallback) -> ToolOut
     if params.trim:
         frames = [_trim_frame(each, params.margin / 100) for each in placed]
         placed = [place_subject(photo, cutout, frame) for cutout, frame in zip(cutouts, frames, strict=True)]
+    draft_part = "first" if context.draft and len(placed) > 1 else None
     placed = placed[:1] if context.draft else placed
     has_several = len(placed) > 1
     faces = () if params.is_pointed or params.matte else context.detect_faces(params.photo)
@@ -73,6 +74,7 @@ def run(params: CutOut, context: ToolContext, emit: ProgressCallback) -> ToolOut
         notices=tuple(dict.fromkeys((*count, *notices, *placed[0].frame.notices))),
         transparent=True,
         sources=tuple((params.photo, each) for each in placed),
+        draft_part=draft_part,
         names=tuple(f"subject-{n}" for n in range(1, len(placed) + 1)) if has_several else (),
         archive_name="subjects" if has_several else "",
         deep=tuple(_to_deep_rgba(each) for each in placed) if params.master in ("png16", "tiff16") else (),

@@ -234,6 +234,7 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
         ),
         exact=False,
         extras=_make_pdf(params, images, source, context, emit),
+        draft_part="first" if context.draft and params.variations > 1 else None,
     )
 
 

@@ -212,6 +212,7 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
         archive_name="set" if is_set and not context.draft else "",
         extras=tuple(layers),
         resolved_params={"photo": params.photo, "photos": []} if ranking else {},
+        draft_part="first" if context.draft and (params.looks != "one" or params.variations > 1) else None,
     )
 
 

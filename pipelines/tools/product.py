@@ -261,6 +261,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
         transparent=ground.is_transparent,
         keeps_words=not is_redrawn,
         is_sketch=context.draft and params.clothes != "as-photographed",
+        draft_part="first" if context.draft and (params.angles or params.invent or params.variations > 1) else None,
     )
     if context.draft:
         return output

@@ -40,7 +40,7 @@ WORDS_UNUSED_NOTICE = (
     "The place was filled from its surroundings."
 )
 LARGE_AREA_NOTICE = (
-    "No model is here that draws what stood behind what was erased: edges and texture from "
+    "No model drew what stood behind what was erased: edges and texture from "
     "beside it were continued, so it may show, or show a thing twice. Look at it before you use it."
 )
 LARGE_AREA_DOUBT = "Look at the erased place: what was continued there may show."
@@ -128,7 +128,8 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if (mask > 0.5).mean() > MAX_MASK_RATIO:
         raise BadInput("The mask covers more than half of the picture: too much to fill from the rest.", param="mask")
     emit("Reading the mask", 1, 1, lambda: _tint_mask(photo, mask))
-    if params.prompt and context.has_verb("inpaint"):
+    is_drawn = bool(params.prompt) and context.has_verb("inpaint")
+    if is_drawn:
         filled, notices = _draw_in_mask(params, context, emit, photo, mask), ()
     else:
         filled, notices = _fill_from_surroundings(context, emit, photo, mask, filling)
@@ -143,7 +144,7 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
         alphas=alphas,
         allows_watermark=False,
         fill_doubts=tuple(_DOUBTS_BY_NOTICE[notice] for notice in notices if notice in _DOUBTS_BY_NOTICE),
-        is_sketch=context.draft and (bool(params.prompt) or (is_smaller and filling != "tones")),
+        is_sketch=context.draft and (is_drawn or (is_smaller and filling != "tones")),
     )
 
 

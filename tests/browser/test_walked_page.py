@@ -261,8 +261,6 @@ def test_the_line_is_dragged_on_the_picture_and_before_is_left_of_it(page: Page,
     page.mouse.up()
     share = float(box.evaluate("node => parseFloat(node.style.getPropertyValue('--cut'))"))
     assert 60 <= share < 75  # of the picture, which may be narrower than its box
-    clip = page.locator("#headshot-before .dbx-before").evaluate("node => getComputedStyle(node).clipPath")
-    assert clip.startswith("inset(0"), "the photo is seen left of the line"
     picture = page.locator("#headshot-box .dbx-live img").evaluate(
         """(image) => { const seen = image.getBoundingClientRect();
           const width = Math.min(seen.width, seen.height * image.naturalWidth / image.naturalHeight);
@@ -271,6 +269,13 @@ def test_the_line_is_dragged_on_the_picture_and_before_is_left_of_it(page: Page,
     seen = line.bounding_box()
     assert seen is not None
     assert abs(seen["x"] + 22 - picture["left"] - share / 100 * picture["width"]) < 2, "on the picture, not beside it"
+    shown_until = page.locator("#headshot-before .dbx-before").evaluate(
+        """(node) => { const probe = document.createElement("div");
+          const right = getComputedStyle(node).clipPath.match(/^inset\\(0(?:px)? (.+) 0(?:px)? [^ ]+\\)$/)[1];
+          Object.assign(probe.style, { position: "absolute", top: 0, left: 0, right });
+          node.append(probe); const place = probe.getBoundingClientRect().right; probe.remove(); return place; }"""
+    )
+    assert abs(shown_until - seen["x"] - 22) < 2, "the photo is seen left of the line"
     names = page.locator("#headshot-before .dbx-side-of")
     assert names.all_inner_texts() == ["Before", "After"]
     line.locator("input").focus()

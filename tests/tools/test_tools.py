@@ -277,10 +277,22 @@ def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
     assert looked == []
 
 
-@pytest.mark.parametrize(("tool", "part"), [("upscale", "middle"), ("kit", "first"), ("style", None)])
-def test_a_draft_says_of_what_it_is_a_part(studio: RealStudio, tool: str, part: str | None) -> None:
+@pytest.mark.parametrize(
+    ("tool", "values", "part"),
+    [
+        ("upscale", {}, "middle"),
+        ("kit", {}, "first"),
+        ("style", {}, None),
+        ("background", {"contact_sheet": True}, "first"),
+        ("product", {}, None),
+        ("product", {"variations": 2}, "first"),
+    ],
+)
+def test_a_draft_says_of_what_it_is_a_part(
+    studio: RealStudio, tool: str, values: dict[str, Any], part: str | None
+) -> None:
     photo = studio.add_image(load_example("coffee"))
-    assert studio.make(tool, draft=True, photo=photo).receipt.get("draft_part") == part
+    assert studio.make(tool, draft=True, photo=photo, **values).receipt.get("draft_part") == part
 
 
 @pytest.mark.parametrize("tool", ["upscale", "style", "kit", "background"])

@@ -290,7 +290,8 @@ def render_facts(row: JobRow, title: str, fields: Sequence[FormField] = ()) -> s
 def render_job_status(row: JobRow) -> str:
     """Render the status line of one job."""
     if row.status == "done" and row.result is not None and row.result.files:
-        return tool_tab_text.render_result_status(row.job, row.result, 0)
+        doubts = tool_tab_text.list_doubts(row.result.receipt)
+        return tool_tab_text.render_result_status(row.job, row.result, 0) + tool_tab_text.render_notice(doubts, "")
     if row.error is not None:
         return tool_tab_text.render_status(str(row.error["message"]))
     return tool_tab_text.render_status(

@@ -205,9 +205,10 @@
   }, true);
 
   // Before and after: the line is dragged on the picture, never beside it, or moved by arrow keys.
-  const findEdge = (box) => {
-    const image = box.querySelector(".dbx-live img"), { clientWidth, clientHeight, naturalWidth, naturalHeight } = image ?? {};
-    return naturalWidth ? Math.max(0, (clientWidth - naturalWidth * Math.min(clientWidth / naturalWidth, clientHeight / naturalHeight)) / 2) : 0;
+  const findEdge = (box) => { // of the wider picture; one that is looked at closely fills the box
+    const edges = [...box.querySelectorAll(":is(.dbx-live, .dbx-before) img")].map(({ clientWidth, clientHeight, naturalWidth, naturalHeight }) =>
+      naturalWidth ? (clientWidth - naturalWidth * Math.min(clientWidth / naturalWidth, clientHeight / naturalHeight)) / 2 : 0);
+    return box.matches(".near") ? 0 : Math.max(0, Math.min(...edges));
   };
   const setCut = (input) => {
     const box = input.closest(".dbx-box");
@@ -273,8 +274,8 @@
   };
   let due = false;
   const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; update(); }); } };
-  document.addEventListener("load", (event) => { if (event.target.matches?.(".dbx-live img")) soon(); }, true);
-  addEventListener("resize", soon);
+  document.addEventListener("load", (event) => { if (event.target.matches?.(":is(.dbx-live, .dbx-before) img")) soon(); }, true);
+  for (const each of ["resize", "dblclick", "keyup"]) addEventListener(each, soon);
   new MutationObserver(soon).observe(document, { childList: true, subtree: true, attributeFilter: ["src", "data-doubt", "data-look", "data-places"] });
   document.addEventListener("load", soon, true);
   window.addEventListener("resize", soon);

@@ -197,6 +197,7 @@ class TabView:
         filled: Updates = {}
         for name, value in values.items():
             control = self.tab.controls[name]
+            value = control.field.default if control.lock_reason else value
             set_field = self._set_value if control.display is control.value else self.set_picture
             filled |= set_field(control, value)
         return filled | self._unselect_overridden(filled)

@@ -133,7 +133,7 @@ def build_examples(tool: Tool, service: StudioService) -> dict[str, Any]:
             least[name] = True
         elif kind == "mask" and "keep" in tool.params.model_fields and not tool.params.schema_extra(name).get("x-more"):
             least["keep"] = [[0.6, 0.45]]  # without a mask one points at what is to change
-    if "prompt" in tool.params.model_fields and not service.form_checks.missing_verbs(tool.params, "prompt"):
+    if "prompt" in tool.params.model_fields and not service.form_checks.locking_verbs(tool.params, "prompt"):
         least["prompt"] = "forest in the morning"
     whole = tool.params.model_validate(least).model_dump(mode="json")
     return {

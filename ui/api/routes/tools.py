@@ -40,7 +40,10 @@ def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
 
 
 async def list_tools(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
-    """Every tool with its fields; `x-kind` says what a field is, `x-needs` what the model must be able to do."""
+    """Every tool with its fields; `x-kind` says what a field is, `x-needs` what the model must be able to do.
+
+    Words of a field with `x-followed-by` are used by models with one of these verbs alone.
+    """
     return make_page([_make_tool_object(tool) for tool in service.tools], len(service.tools))
 
 
