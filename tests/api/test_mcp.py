@@ -24,6 +24,7 @@ from pipelines.core.errors import BadInput, ModelUnavailable, PolicyRefusal
 from pipelines.models.registry import all_specs
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
+from pipelines.tools.shared.form_fields import CONSENT_HELP, OPTIONAL_CONSENT_HELP
 from tests.api.support.calls import FOREVER, make_data_url, make_noise_png, read_failure
 from tests.support.examples import make_noise
 from tests.support.served_app import ServedApp, serve_app, wait_until
@@ -126,10 +127,11 @@ def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_ma
 
 def test_consent_is_told_in_the_same_words_everywhere(studio: ServedApp) -> None:
     told = {row.params.model_fields["consent"].description for row in TOOLS}
-    assert len(told) == 1, "in the form of every tool"
-    (sentence,) = told
-    assert str(sentence) in INSTRUCTIONS
-    assert str(sentence) in httpx.get(f"{studio.url}/skill.md").text
+    assert told == {CONSENT_HELP, OPTIONAL_CONSENT_HELP}, "in the form of every tool"
+    skill = httpx.get(f"{studio.url}/skill.md").text
+    for sentence in (CONSENT_HELP, OPTIONAL_CONSENT_HELP):
+        assert sentence in INSTRUCTIONS
+        assert sentence in skill
 
 
 def test_a_preview_is_called_so_and_the_file_is_named_with_its_size_and_address(studio: ServedApp) -> None:

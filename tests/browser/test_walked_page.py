@@ -144,7 +144,7 @@ def test_progress_stands_in_the_tabs_title_with_per_cent(page: Page, studio: Ser
     page.wait_for_function("/^\\(\\d+ %\\) Slow Motion · DesignerBox$/.test(document.title)")
     studio.gate.pause = 0.0
     expect(page.locator("#slow-save")).to_be_enabled()
-    assert page.title() == "Slow Motion · DesignerBox"
+    page.wait_for_function("document.title === 'Slow Motion · DesignerBox'")  # the next frame writes it
 
 
 def test_back_and_forward_go_between_tabs_and_keys_reach_every_tool(page: Page, studio: ServedPage) -> None:

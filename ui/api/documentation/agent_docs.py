@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.service.orders import StudioService
+from pipelines.tools.shared.form_fields import CONSENT_HELP, OPTIONAL_CONSENT_HELP
 
 LLMS_PATH = "/llms.txt"
 SKILL_PATH = "/skill.md"
@@ -15,8 +16,8 @@ _INTRODUCTION = (
     "says otherwise. Every picture carries signed content credentials."
 )
 CONSENT_RULE = (
-    "Tools for photos of people need it; other tools find and protect faces only with it. Ask the user whether the "
-    "person agreed; never assume it. Example photos need none."
+    f"In tools for people: {CONSENT_HELP} In other tools: {OPTIONAL_CONSENT_HELP} Ask the user whether the person "
+    "agreed; never assume it."
 )
 _RULES = (
     "Pictures go in as file ids (`file-…`) or data URLs. Addresses are never fetched.",
