@@ -71,11 +71,11 @@ def find_shape_cuts(
 
 
 def describe_shape_cuts(shape: str, sides: Sequence[str], better_shape: str) -> str:
-    """Say that a shape cuts the subject at `sides`, and what would not; "" where nothing is cut."""
+    """Say that a shape cuts the subject at `sides`, and what would not."""
     told = f"{shape} cuts the subject ({', '.join(sides)})"
     if better_shape:
         return f"{told}; {better_shape} shows as much of it as the photo."
-    return f"{told}; another photo with more room around it would not." if sides else ""
+    return f"{told}; another photo with more room around it would not."
 
 
 def unfollowed_notices(alpha: Alpha, frame: Frame, plain: Frame, params: Subject, *, is_aside: bool) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from pipelines.models.profiles import EMBEDDED
 from pipelines.settings import Settings
-from pipelines.tools import background, cutout
+from pipelines.tools import background, cutout, retouch
 from tests.examples import sepia
 from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_in_event_loop
@@ -175,3 +175,14 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
         assert state.draft_id == ""
         for chosen in ({"preset": "forest"}, {"prompt": "library"}, {"photo": None}):
             assert "dbx-closest" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen
+
+
+def test_a_job_leaves_a_greyed_field_empty(tmp_path: Path) -> None:
+    """Nobody could empty it, and each picture would say again that its words were not used."""
+    with run_studio(Settings(data=tmp_path), [retouch.TOOL], EMBEDDED) as studio:
+        tab = build_tab(studio, retouch.TOOL)
+        words = tab.controls["prompt"]
+        assert words.lock_reason
+        view = ToolTabEvents(tab, studio.service, studio.access).view
+        for fill in (view.fill_form, view.fill_new_form):
+            assert fill({"prompt": "blue sky"}, 1)[words.value] == ""
