@@ -89,10 +89,10 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
             _add_sign_in()
         quota = gr.HTML(elem_id="dbx-gpu-left") if service.settings.oauth and is_zerogpu_space() else None
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
-            with gr.Tab("Home", id="home", elem_id="tab-home"):
+            with gr.Tab("Home", id="home", elem_id="tab-home") as home_tab:
                 start = QuickStart(service, access, cards.render_header())
                 gr.HTML(cards.render_cards(service.tools, service.profile))
-            events = [_build_tool_tab(row.id, row.title, service, access, start.state) for row in service.tools]
+            events = [_build_tool_tab(row.id, row.title, service, access, start) for row in service.tools]
             with gr.Tab(LIBRARY_TITLE, id="library", elem_id="tab-library") as tab:
                 library = LibraryTabEvents(service, access)
                 library.wire(tab)
@@ -104,7 +104,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
                     built[row.id] = row.build(tab, service, access)
         _wire_send_to(tabs, events)
         _wire_apply_to_folder(tabs, events, built["batch"])
-        start.wire(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
+        start.wire(home_tab, tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         for each in events:
             each.offer_batch_rows(built["batch"].batches)
         built["batch"].wire_open_row(tabs, library.wire_reuse(tabs, events))
@@ -198,7 +198,7 @@ def render_quota(quota: GpuQuota) -> str:
 
 
 def _build_tool_tab(
-    tool_id: str, title: str, service: StudioService, access: AccessControl, given: gr.State
+    tool_id: str, title: str, service: StudioService, access: AccessControl, start: QuickStart
 ) -> ToolTabEvents:
     with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
         events = ToolTabEvents(build_tool_tab(service.find_tool(tool_id), service), service, access)
@@ -215,7 +215,7 @@ def _build_tool_tab(
             MultiUploadEvents(control, events).wire()
     tab.select(
         events.open_tab,
-        [given, events.tab.state, *events.tab.value_components()],
+        [start.state, start.visited_at, events.tab.state, *events.tab.value_components()],
         events.tab.output_components(),
         **PRIVATE_EVENT,
         trigger_mode="multiple",

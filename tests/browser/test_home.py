@@ -54,6 +54,8 @@ def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: Ser
     page.locator("#home-open-1").click()
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
     expect(page.locator("#headshot-consent input")).to_be_checked()
+    show_tab(page, "upscale")  # the photo was for the tool that its draft opened
+    expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
 
 
 def write_two_people(folder: Path) -> Path:
@@ -206,10 +208,12 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     expect(page.locator("#kit-live img")).to_have_count(0)  # its draft went with it
     page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
-    show_tab(page, "home")
-    open_by(page, "upscale")  # Home's photo is no longer the latest
+    open_menu_entry(page, "upscale")  # Home's photo was taken by a tool already
     expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
     expect(page.locator("#upscale-photo img")).to_have_count(0)
+    show_tab(page, "home")
+    open_by(page, "upscale")  # from where the visitor sees it
+    expect(page.locator("#upscale-photo img")).to_have_count(1)
 
 
 def test_a_tool_that_is_opened_while_home_still_reads_the_photo_waits_for_it(
@@ -286,6 +290,7 @@ def test_answered_home_shows_the_drafts_and_what_else_is_made_of_the_photo(
         page.locator("#home-also a").first.click()
         page.locator("#retouch-editor canvas").first.wait_for()
         expect(page.locator("#retouch-photo img")).to_be_visible()
+        show_tab(page, "home")
         show_tab(page, "headshot")
         expect(page.locator("#headshot-consent input")).to_be_checked()  # it was said on Home
         expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")

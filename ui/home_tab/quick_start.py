@@ -47,6 +47,8 @@ OTHER_TOOLS: tuple[tuple[str, str], ...] = (
     ("upscale", "Enlarge it"),
 )
 """What else is often wanted of a photo: the tool, which opens with it, and what it is called there."""
+NOTE_VISIT_JS = "(at) => at === null ? 0 : Date.now()"
+"""The first visit is the opening of the page, which gives no photo back."""
 EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
@@ -120,6 +122,8 @@ class QuickStart:
         self.service = service
         self.access = access
         self.state = gr.State(QuickStartState())
+        self.visited_at = gr.Number(visible=False)
+        """When the visitor last came back here, written by the browser: a request for it would slow the first page."""
         with gr.Row(elem_classes=["dbx-start"]):
             with gr.Column(scale=6, min_width=320):
                 gr.HTML(header)
@@ -153,7 +157,7 @@ class QuickStart:
     def _build_example_button(name: str) -> gr.Button:
         return gr.Button(name.capitalize(), size="sm", min_width=72, elem_id=f"home-example-{name}")
 
-    def wire(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
+    def wire(self, home_tab: gr.Tab, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
         """Attach the listeners. `handoffs` are the tools' hand-off states, by tool id."""
         outputs = self._list_outputs()
         photo: Any = self.photo
@@ -164,6 +168,7 @@ class QuickStart:
             button.click(self._make_example_handler(example.file_id), [self.state], outputs, **options)
         photo.clear(self.clear_photo, [self.state], outputs, **options)
         consent.input(self.change_consent, [self.state, self.consent], outputs, **options)
+        home_tab.select(None, [self.visited_at], [self.visited_at], js=NOTE_VISIT_JS, api_visibility="private")
         targets = {row.tool: handoffs[row.tool] for row in SUGGESTIONS if row.tool in handoffs}
         for number, (_, button) in enumerate(self.drafts):
             button.click(
@@ -253,8 +258,8 @@ class QuickStart:
 
     @staticmethod
     def _take_photo(state: QuickStartState, file_id: str) -> None:
-        """Keep the photo, also for the tools that are opened after it."""
-        state.photo_id, state.given_at, state.has_consent, state.is_latest = file_id, time.monotonic(), False, True
+        """Keep the photo, also for the tool that is opened next."""
+        state.photo_id, state.given_at, state.has_consent, state.awaits_tool = file_id, time.monotonic(), False, True
 
     def _begin_request(self, state: QuickStartState) -> int:
         """Cancel the drafts of older requests, and return the number of the new one."""
@@ -348,6 +353,7 @@ class QuickStart:
         def open_draft(state: QuickStartState) -> dict[Any, Any]:
             if number >= len(state.settings) or state.tool_id not in handoffs:
                 return {tabs: gr.skip()}
+            state.awaits_tool = False
             handoff = TabHandoff(state.photo_id, time.time(), state.settings[number], is_new=True)
             return {tabs: gr.Tabs(selected=state.tool_id), handoffs[state.tool_id]: handoff}
 

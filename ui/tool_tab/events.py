@@ -85,9 +85,10 @@ class ToolTabEvents:
             self.listen(button.click, self.uploads.make_example_handler(example.file_id), form_inputs)
 
     async def open_tab(
-        self, request: gr.Request, given: GivenPhoto, state: TabState, *values: Any
+        self, request: gr.Request, given: GivenPhoto, home_visited_at: float | None, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
         """Bring the photo that was given to the home tab meanwhile; else show the last job, when first opened."""
+        given.note_visit(home_visited_at)
         state.home_photo = given
         if given.reading_count and self.uploads.takes_photo():
             yield self.uploads.show_reading(self.tab.photo_control, state)
@@ -101,6 +102,7 @@ class ToolTabEvents:
             yield self.view.offer_saved_names(self.access.identify_visitor(request)) or self.view.no_change()
             consent = {CONSENT_FIELD: True} if given.has_consent else {}
             handoff = TabHandoff(given.photo_id, given.given_at, consent, is_new=True)
+            given.awaits_tool = False
             opened = self.uploads.receive_handoff(request, handoff, state, *values)
         async for updates in opened:
             yield updates

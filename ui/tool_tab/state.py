@@ -54,9 +54,9 @@ class TabState:
         return self.photo_number
 
     def replace_home_photo(self) -> None:
-        """Note that the visitor chose a photo of this tab's own: that of the home tab is no longer the latest."""
+        """Note that the visitor chose a photo of this tab's own: that of the home tab waits for no tool any more."""
         if self.home_photo is not None:
-            self.home_photo.is_latest = False
+            self.home_photo.awaits_tool = False
 
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""
@@ -80,15 +80,21 @@ class TabState:
 class GivenPhoto:
     """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
 
-    `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read. `is_latest` until
-    the visitor chooses another photo in a tool: those that are opened after that do not go back to this one.
+    `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read. The photo
+    `awaits_tool` until a tool has taken it or the visitor chooses another one there, and again from the home tab on.
     """
 
     photo_id: str = ""
     given_at: float = 0.0
     has_consent: bool = False
     reading_count: int = 0
-    is_latest: bool = True
+    awaits_tool: bool = True
+    visited_at: float = 0.0
+
+    def note_visit(self, visited_at: float | None) -> None:
+        """Let the next tool take the photo too if the visitor was at the home tab meanwhile, and saw it there."""
+        self.awaits_tool |= (visited_at or 0.0) != self.visited_at
+        self.visited_at = visited_at or 0.0
 
 
 class TabHandoff(NamedTuple):

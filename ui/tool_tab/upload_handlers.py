@@ -194,7 +194,7 @@ class UploadHandlers:
 
     def awaits_photo(self, given: GivenPhoto, state: TabState) -> bool:
         """Whether the home tab was given a photo after this tab's own, which is one for photos."""
-        is_newer = bool(given.photo_id) and given.is_latest and given.given_at > state.photo_changed_at
+        is_newer = bool(given.photo_id) and given.awaits_tool and given.given_at > state.photo_changed_at
         return is_newer and self.takes_photo() and not state.job_id
 
     def takes_photo(self) -> bool:
