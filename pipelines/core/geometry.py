@@ -82,15 +82,15 @@ class Cutout:
 
     `colour` is the estimated foreground, equal to the photo byte for byte where alpha >= 250/255. `alpha` is its
     opacity. `notices` are sentences for the user, such as "check this edge". `uncertainty` is the share of the subject
-    that could not be settled, 0 to 1. `doubt_boxes` says, of notices that speak of a place, where it lies: ratios of
-    the photo, 0 to 1.
+    that could not be settled, 0 to 1. `doubt_boxes` says, of notices that speak of places, where they lie, the largest
+    first: ratios of the photo, 0 to 1.
     """
 
     colour: Image
     alpha: Alpha
     notices: tuple[str, ...] = ()
     uncertainty: float = 0.0
-    doubt_boxes: Mapping[str, Box] = field(default_factory=dict[str, Box])
+    doubt_boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict[str, "tuple[Box, ...]"])
 
     @property
     def is_doubtful(self) -> bool:
@@ -125,13 +125,14 @@ class Frame:
 class PlacedSubject:
     """A cut-out resampled once into its frame: `colour` and `alpha` have the size of the frame.
 
-    `doubts_shown` says, of the cut-out's notices that speak of a place, whether some of that place is in the frame.
+    `doubt_boxes` says, of the cut-out's notices that speak of places, where they lie: ratios of the frame, 0 to 1;
+    none of those that lie outside.
     """
 
     colour: Image
     alpha: Alpha
     frame: Frame
-    doubts_shown: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    doubt_boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict[str, "tuple[Box, ...]"])
 
 
 @dataclass(frozen=True)

@@ -29,16 +29,22 @@ def place_subject(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:
     colour = resample(cutout.colour, frame)
     core = core_mask(alpha)
     colour[core] = resample(photo, frame)[core]
-    shown = {notice: _shows_box(frame, box, cutout.alpha.shape) for notice, box in cutout.doubt_boxes.items()}
-    return PlacedSubject(colour, alpha, frame, shown)
+    places = {
+        notice: tuple(filter(None, (_find_in_frame(frame, box, cutout.alpha.shape) for box in boxes)))
+        for notice, boxes in cutout.doubt_boxes.items()
+    }
+    return PlacedSubject(colour, alpha, frame, places)
 
 
-def _shows_box(frame: Frame, box: Box, shape: tuple[int, ...]) -> bool:
-    """Say whether some of a box, ratios of a photo of `shape`, lies in the frame."""
+def _find_in_frame(frame: Frame, box: Box, shape: tuple[int, ...]) -> Box | None:
+    """Return a box, ratios of a photo of `shape`, as ratios of the frame; None where it lies outside."""
     left, top, right, bottom = box
     xs, ys = np.array([left, right, left, right]) * shape[1], np.array([top, top, bottom, bottom]) * shape[0]
-    corners = frame.matrix @ np.stack([xs, ys, np.ones(4)])
-    return bool((corners.max(axis=1) > 0).all() and (corners.min(axis=1) < frame.size).all())
+    corners = frame.matrix @ np.stack([xs, ys, np.ones(4)]) / np.array([frame.size]).T
+    (left, top), (right, bottom) = corners.min(axis=1).tolist(), corners.max(axis=1).tolist()
+    if min(right, bottom) <= 0 or max(left, top) >= 1:
+        return None
+    return max(left, 0.0), max(top, 0.0), min(right, 1.0), min(bottom, 1.0)
 
 
 def soften_upscaled_alpha(alpha: Alpha, frame: Frame) -> Alpha:

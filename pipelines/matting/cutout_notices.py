@@ -24,10 +24,10 @@ UNSETTLED_NOTICE = "Check the cut-out: parts of it could not be settled."
 WHOLE_PHOTO: Box = (0.0, 0.0, 1.0, 1.0)
 
 
-def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, Box]:
+def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, tuple[Box, ...]]:
     """Return what may be wrong with the cut-out `alpha` (H x W), by kind and place; `heads`: boxes in its pixels.
 
-    Each sentence has the box of its place, in ratios of the photo: a picture may not show it.
+    Each sentence has the boxes of its places, in ratios of the photo: a picture may not show them.
     A region in doubt is told before an edge. Of 109 such regions on pictures with truth 44 were wrong in the cut-out.
     """
     taken = resize_map(alpha, doubt.regions.shape[::-1]) > 0.5
@@ -41,35 +41,35 @@ def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, B
     return _name_edge(doubt.differing, taken) if is_doubtful and not notices else notices
 
 
-def _name_border(split: Mask, taken: Mask) -> dict[str, Box]:
+def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     """Tell where the subject was cut off something that no net tells from it."""
     notice = f"Check the border {_place_in(split, taken)}: the subject touches what is not taken."
-    return {notice: _box_around(split)}
+    return {notice: (_box_around(split),)}
 
 
-def _name_region(suspect: Mask, taken: Mask) -> dict[str, Box]:
+def _name_region(suspect: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     """Tell the largest doubtful region beside the subject or in it; nothing where there is none of some size."""
     min_area = NAMED_REGION_RATIO * float(taken.sum())
     beside = _largest_part(suspect & ~taken, min_area, dilate_mask(taken, EDGE_WIDTH_PX))
     inside = _largest_part(suspect & taken, min_area)
     if beside is not None and (inside is None or beside.sum() > inside.sum()):
         notice = f"A part may be missing {_place_in(beside, taken | beside)}. Point at it, or paint it in."
-        return {notice: _box_around(beside)}
+        return {notice: (_box_around(beside),)}
     if inside is None:
         return {}
-    return {f"Background may be left {_place_in(inside, taken)}. Point at it, or wipe it away.": _box_around(inside)}
+    return {f"Background may be left {_place_in(inside, taken)}. Point at it, or wipe it away.": (_box_around(inside),)}
 
 
-def _name_edge(differing: Mask, taken: Mask) -> dict[str, Box]:
+def _name_edge(differing: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     """Tell the edge along most of which the nets differed."""
     edge = _largest_part(dilate_mask(differing, EDGE_WIDTH_PX) & dilate_mask(taken, EDGE_WIDTH_PX), 1)
     if edge is None:
-        return {UNSETTLED_NOTICE: WHOLE_PHOTO}
-    return {f"Check the edge {_place_in(edge, taken)}: it could not be settled.": _box_around(edge)}
+        return {UNSETTLED_NOTICE: (WHOLE_PHOTO,)}
+    return {f"Check the edge {_place_in(edge, taken)}: it could not be settled.": (_box_around(edge),)}
 
 
-def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, Box]:
-    """Return the notice of the half-transparent patches of `alpha` (H x W) outside of the head boxes, and its box."""
+def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Box, ...]]:
+    """Return the notice of half-transparent patches in `alpha` (H x W), outside of the head boxes, and their boxes."""
     scale = min(1.0, WORK_SIDE_PX / max(alpha.shape))
     small = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX))
     soft = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
@@ -80,11 +80,12 @@ def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, Box]:
     if float(width.max()) <= max(SOFT_PATCH_RATIO * height, 2) + 1:
         return {}
     patches = width > max(SOFT_PATCH_RATIO * height, 2) + 1
-    place, box = _place_in(patches, small > 0.5), _box_around(patches)
+    parts = _list_parts(dilate_mask(patches, EDGE_WIDTH_PX))
+    place, boxes = _place_in(parts[0], small > 0.5), tuple(_box_around(part) for part in parts)
     if float(width.max()) > WIDE_PATCH_RATIO * height:
         notice = f"A part may be missing {place}: the cut-out is half transparent there. Point at it, or paint it in."
-        return {notice: box}
-    return {f"Check this edge: the cut-out is half transparent {place}. The brush mends it.": box}
+        return {notice: boxes}
+    return {f"Check this edge: the cut-out is half transparent {place}. The brush mends it.": boxes}
 
 
 def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[str, ...]:
@@ -118,6 +119,12 @@ def _largest_part(mask: Mask, min_area: float, beside: Mask | None = None) -> Ma
     if beside is not None:
         areas[np.bincount(np.asarray(labels)[beside], minlength=len(areas)) == 0] = 0
     return np.asarray(labels == areas.argmax()) if areas.max() >= max(min_area, 1) else None
+
+
+def _list_parts(mask: Mask) -> list[Mask]:
+    """List the connected parts of `mask`, the largest first."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    return sorted((np.asarray(labels == n) for n in range(1, count)), key=np.count_nonzero, reverse=True)
 
 
 def _box_around(part: Mask) -> Box:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipelines.core.geometry import Crop, Frame, PlacedSubject
+from pipelines.core.geometry import Box, Crop, PlacedSubject
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import SceneMatch, ToolOutput
 from pipelines.framing.placement import is_enlarged_too_far
@@ -52,7 +52,7 @@ def build_receipt(
     if usage.cutout_uncertainty is not None:
         receipt["cutout_uncertainty"] = round(usage.cutout_uncertainty, 3)
         receipt["cutout_doubts"] = [doubt for doubt in dict.fromkeys(usage.cutout_doubts) if doubt not in hidden]
-    receipt["placement"] = _placement_row(output.source.frame if output.source else None)
+    receipt["placement"] = _placement_row(output.source)
     framing_doubts = [doubt for each in placed for doubt in each.frame.doubts]
     if framing_doubts:
         receipt["framing_doubts"] = list(dict.fromkeys(framing_doubts))
@@ -62,7 +62,7 @@ def build_receipt(
     if output.fill_doubts:
         receipt["fill_doubts"] = list(output.fill_doubts)
     if output.sources:
-        receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]
+        receipt["placements"] = [_placement_row(source[1] if source else None) for source in output.sources]
     if output.is_sketch:
         receipt["sketch"] = True
     if output.draft_part:
@@ -115,20 +115,28 @@ def _find_hidden_doubts(doubts: Sequence[str], placed: Sequence[PlacedSubject]) 
     hidden = Counter[str]()
     shown = set[str]()
     for each in {id(each): each for each in placed}.values():  # one subject may stand in several pictures
-        shown |= {doubt for doubt, is_shown in each.doubts_shown.items() if is_shown}
-        hidden.update(doubt for doubt, is_shown in each.doubts_shown.items() if not is_shown)
+        shown |= {doubt for doubt, boxes in each.doubt_boxes.items() if boxes}
+        hidden.update(doubt for doubt, boxes in each.doubt_boxes.items() if not boxes)
     return {doubt for doubt, count in hidden.items() if doubt not in shown and count >= doubts.count(doubt)}
 
 
-def _placement_row(frame: Frame | None) -> dict[str, Any]:
+def _placement_row(placed: PlacedSubject | None) -> dict[str, Any]:
+    frame = placed.frame if placed else None
+    boxes_by_doubt = placed.doubt_boxes.items() if placed else ()
+    doubts = [{"doubt": doubt, "boxes": [_round_box(box) for box in boxes]} for doubt, boxes in boxes_by_doubt if boxes]
     return {
         "box": [round(side, 2) for side in frame.box] if frame else None,
         "scale": round(frame.scale, 5) if frame else None,
         "roll": round(frame.roll, 3) if frame else None,
         "resampling": describe_resampling(frame) if frame else "none",
         "enlarged_too_far": is_enlarged_too_far(frame.scale, max(frame.size)) if frame else False,
+        **({"doubts": doubts} if doubts else {}),
     }
 
 
 def _crop_row(crop: Crop) -> dict[str, list[float]]:
-    return {"box": [round(side, 6) for side in crop.box], "at": [round(side, 6) for side in crop.placed_box]}
+    return {"box": _round_box(crop.box), "at": _round_box(crop.placed_box)}
+
+
+def _round_box(box: Box) -> list[float]:
+    return [round(side, 6) for side in box]

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Face, Mask
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, name_doubts, name_rivals
-from pipelines.matting.net_agreement import Doubt, measure_doubt, reconcile_mattes
+from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, measure_doubt, reconcile_mattes
 from tests.support.examples import make_blob, make_noise
 
 SHAPE = (200, 300)
@@ -71,11 +71,21 @@ def test_a_border_to_what_is_not_taken_is_named_and_doubted_as_far_as_it_goes() 
 def test_a_narrow_half_transparent_patch_is_an_edge_and_a_wide_one_is_not(width: int, told: str) -> None:
     alpha = SUBJECT.copy()
     alpha[25 : 25 + width, 130:170] = 0.5
-    ((notice, box),) = name_doubts(alpha, doubt_at(), ()).items()
+    ((notice, (box,)),) = name_doubts(alpha, doubt_at(), ()).items()
     assert notice.startswith(told)
     assert "half transparent" in notice
-    assert 130 / 300 <= box[0] < box[2] <= 170 / 300
-    assert 25 / 200 <= box[1] < box[3] <= (25 + width) / 200
+    margin = EDGE_WIDTH_PX
+    assert (130 - margin) / 300 <= box[0] < box[2] <= (170 + margin) / 300
+    assert (25 - margin) / 200 <= box[1] < box[3] <= (25 + width + margin) / 200
+
+
+def test_the_largest_of_several_half_transparent_patches_is_told_and_all_are_placed() -> None:
+    alpha = SUBJECT.copy()
+    alpha[25:34, 130:170] = 0.5
+    alpha[150:158, 145:160] = 0.5
+    ((notice, boxes),) = name_doubts(alpha, doubt_at(), ()).items()
+    assert "at the top" in notice
+    assert [box[1] < 0.5 for box in boxes] == [True, False]
 
 
 def seen_together(*others: Alpha) -> Alpha:

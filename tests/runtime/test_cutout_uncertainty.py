@@ -123,3 +123,8 @@ def test_a_doubt_about_a_place_below_the_crop_is_not_told(
     assert bool(receipt["cutout_doubts"]) == is_shown, receipt["placement"]
     assert any("half transparent" in notice for notice in receipt["notices"]) == is_shown
     assert bool(describe_doubt(receipt)) == is_shown
+    places = [box for row in receipt["placement"].get("doubts", ()) for box in row["boxes"]]
+    assert len(places) == is_shown
+    for place in places:  # of a tight crop that shows the rows 200 to 220
+        assert 0 <= place[0] < place[2] <= 1
+        assert 0 < place[3] - place[1] < 0.2

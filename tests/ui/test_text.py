@@ -81,6 +81,18 @@ def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:
     assert tool_tab_text.render_doubt({"cutout_doubts": []}) == ""
 
 
+def test_the_place_of_the_doubt_that_is_told_is_marked_in_the_picture_that_shows_it() -> None:
+    told, place = "A part may be missing at the left.", [0.1, 0.2, 0.3, 0.4]
+    placement = {"doubts": [{"doubt": "Another.", "boxes": [[0, 0, 0.1, 0.1]]}, {"doubt": told, "boxes": [place]}]}
+    receipt = {"cutout_doubts": [told, "Another."], "placement": placement}
+    assert f'data-boxes="[{place}]"' in tool_tab_text.render_doubt(receipt)
+    several = {**receipt, "placements": [None, placement]}
+    assert "data-boxes" not in tool_tab_text.render_doubt(several, 0)
+    assert "data-boxes" in tool_tab_text.render_doubt(several, 1)
+    placement["doubts"][1]["boxes"] = [[0.0, 0.1, 1.0, 1.0]]
+    assert "data-boxes" not in tool_tab_text.render_doubt(receipt), "it would say nothing"
+
+
 @pytest.mark.parametrize("part", ["middle", "first"])
 def test_a_draft_says_of_what_it_is_a_part(part: str) -> None:
     made = make_result()

@@ -14,6 +14,7 @@ from pipelines.core.tools import Tool
 PANEL_HTML = """<div class="dbx-point">
 <div class="dbx-doubt"><p></p><button type="button" data-do="shape" hidden></button>
 <button type="button" data-do="start">Repair</button></div>
+<div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
@@ -26,7 +27,9 @@ PANEL_HTML = """<div class="dbx-point">
 </div></div>"""
 
 
-DOUBT_HTML = '<div class="dbx-point"><div class="dbx-doubt"><p></p></div></div>'
+DOUBT_HTML = (
+    '<div class="dbx-point"><div class="dbx-doubt"><p></p></div><div class="dbx-doubt-place" hidden></div></div>'
+)
 """The part of the panel that says what is to be looked at, for a tool that has no cut-out to repair."""
 
 

@@ -22,9 +22,9 @@
   };
   const layerOf = (box) => box.querySelector(".dbx-point-layer");
 
-  // Lay the layer exactly over the picture, which is fitted into its box.
-  const place = (box) => {
-    const image = box.querySelector(".dbx-live img"), layer = layerOf(box);
+  // Lay a node exactly over the picture, which is fitted into its box.
+  const place = (box, layer = layerOf(box)) => {
+    const image = box.querySelector(".dbx-live img");
     if (!image?.naturalWidth || layer.hidden) return;
     const frame = box.getBoundingClientRect(), seen = image.getBoundingClientRect();
     const scale = Math.min(seen.width / image.naturalWidth, seen.height / image.naturalHeight);
@@ -237,18 +237,25 @@
 
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const { doubt: told = "", shape = "" } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, line = box.querySelector(".dbx-doubt");
-    if ((line.dataset.told ?? "") !== told) {
+    const { doubt: told = "", shape = "", boxes: where = "" } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
+    const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
+    if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where) {
       line.dataset.told = told;
       const words = line.firstElementChild;
       words.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
       words.dataset.count = words.childElementCount;
       words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
-      line.classList.toggle("high", /\bat the bottom\b/.test(told) && !/\bat the top\b/.test(told)); // beside the place
+      ring.dataset.boxes = where;
+      ring.hidden = !where;
+      ring.replaceChildren();
+      const places = JSON.parse(where || "[]");
+      for (const each of places) addArea(ring, each); // a new node is shown for some seconds
+      line.classList.toggle("high", places.length > 0 && places[0][3] > 0.75); // the words leave the place free
       const use = line.querySelector("[data-do=shape]");
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
+    place(box, ring);
     if (!box.classList.contains("pointing")) return;
     const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};
     if (ended !== box.pointLook) {

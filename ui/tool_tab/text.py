@@ -38,6 +38,9 @@ NOTHING_PAINTED_TEXT = "Paint over what should go."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
 STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials; platforms may show a badge."
+MARKED_PLACE_COUNT = 3
+MARKED_PLACE_RATIO = 0.7
+"""Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 MIN_SHOWN_SECONDS = 2
 """Shortest remaining time that is shown."""
 CHECKERBOARD_HTML = '<i class="see-through"></i>'
@@ -95,7 +98,7 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
     details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)
     status = render_status(text, notes=notes, details=details) + render_closest_scenes(result.receipt)
-    return status + render_crop_data(result.receipt, variation) + render_doubt(result.receipt)
+    return status + render_crop_data(result.receipt, variation) + render_doubt(result.receipt, variation)
 
 
 def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
@@ -105,12 +108,28 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
     return f'<i hidden data-crop="{shares}"></i>' if shares else ""
 
 
-def render_doubt(receipt: Mapping[str, Any]) -> str:
-    """Render, for pointing.js, why the picture should be looked at, a line for each doubt; "" where there is none."""
+def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
+    """Render, for pointing.js, why picture `number` should be looked at, a line for each doubt, and where.
+
+    "" where there is no doubt.
+    """
     lines = "\n".join(list_doubts(receipt))
-    shape = receipt.get("better_shape")
+    shape, boxes = receipt.get("better_shape"), list_doubt_boxes(receipt, number)
     offered = f' data-shape="{escape(shape)}"' if shape else ""
-    return f'<i hidden data-doubt="{escape(lines)}"{offered}></i>' if lines else ""
+    placed = f' data-boxes="{json.dumps(boxes)}"' if boxes else ""
+    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}></i>' if lines else ""
+
+
+def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float]]:
+    """List where in picture `number` the doubt that is told lies: left, top, right, bottom, ratios of the picture.
+
+    Nothing where the picture does not show it or no place is known, and no box that is nearly all of the picture.
+    """
+    told, placements = next(iter(receipt.get("cutout_doubts", ())), ""), receipt.get("placements")
+    placed = placements[number] if placements and number < len(placements) else receipt.get("placement")
+    boxes = [box for row in (placed or {}).get("doubts", ()) if row["doubt"] == told for box in row["boxes"]]
+    marked = [box for box in boxes if min(box[2] - box[0], box[3] - box[1]) < MARKED_PLACE_RATIO]
+    return marked[:MARKED_PLACE_COUNT]
 
 
 def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
