@@ -48,7 +48,7 @@ from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
 from pipelines.runtime.master_pictures import MasterWriter
 from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import encode_preview
-from pipelines.runtime.receipt import LOSSY_NOTICE, build_receipt
+from pipelines.runtime.receipt import FLATTENED_NOTICE, LOSSY_NOTICE, build_receipt
 
 GUIDE_FIELDS = ("matte", "mask", "reference")  # fields whose picture guides the work and is not seen in the result
 
@@ -157,6 +157,8 @@ class Finalizer:
         format, quality = self._job.params.get("format", "png"), int(self._job.params.get("quality", 95))
         if format in ("jpeg", "avif") or (format == "webp" and quality < 100):
             receipt["notices"].append(LOSSY_NOTICE)
+        if format == "jpeg" and any(image.shape[2] == 4 for image in output.images):
+            receipt["notices"].append(FLATTENED_NOTICE)
         images = self._mark_images(receipt)
         files = [self._write_image(image, n, receipt, format, quality) for n, image in enumerate(images)]
         if output.archive_name:

@@ -20,6 +20,7 @@ from pipelines.runtime.why_picture import explain_picture, list_assets
 FACES_NOT_SEARCHED_NOTICE = "No face was looked for or protected. If a person is in the photo, confirm their consent."
 OTHER_DOUBTS = ("framing_doubts", "fill_doubts")
 """Keys of doubts in sentences that are not of a cut-out: what the frame cuts, and what was filled."""
+FLATTENED_NOTICE = "JPEG has no transparency: what is transparent is white. PNG and WebP keep it."
 LOSSY_NOTICE = "Encoded lossy: the file's pixels differ from the checked ones by its compression."
 
 

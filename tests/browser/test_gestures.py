@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.tools.background import SCENES
 from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_menu, open_tool
+from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
 TOOL_IDS = ("headshot", "product", "background", "cutout", "expand", "kit")
@@ -36,6 +37,19 @@ def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, studio: S
     source = "assets/tiles/examples/coffee.webp"
     page.evaluate(PASTE_JS, source)
     expect(page.locator("#cutout-photo img")).to_be_visible()
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
+
+
+def test_a_click_on_the_photo_chooses_another_one(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    photo = page.locator("#cutout-photo img")
+    before = photo.get_attribute("src") or ""
+    assert "Replace" in photo.evaluate("(e) => getComputedStyle(e.closest('.dbx-photo'), '::after').content")
+    with page.expect_file_chooser() as chooser:
+        photo.click()
+    chooser.value.set_files(EXAMPLES / "chelsea.jpg")
+    expect(photo).to_have_count(1)
+    expect(photo).not_to_have_attribute("src", before)
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
 
 

@@ -13,9 +13,11 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject
 from pipelines.core.rendering import ToolOutput
 from pipelines.quality.output_checks import CheckInput, run_checks
+from pipelines.runtime.receipt import FLATTENED_NOTICE
 from pipelines.tools import cutout as tool
 from tests.support.examples import Recorder, make_blob, make_noise
 from tests.support.fake_context import FakeContext
+from tests.support.real_studio import RealStudio
 
 SHAPE = (200, 360)
 CENTRES = ((80, 100), (190, 110), (290, 90))
@@ -99,3 +101,11 @@ def test_what_is_trimmed_is_whole_wherever_it_was_moved(moved: dict[str, float])
     scale = moved.get("placement_scale", 1.0)
     assert other.shape == pytest.approx(tuple(scale * side for side in plain.shape), abs=2)
     assert other.sum() == pytest.approx(scale**2 * plain.sum(), rel=0.05)
+
+
+def test_a_cut_out_as_jpeg_says_that_it_is_on_white(studio: RealStudio) -> None:
+    photo = studio.photos["coffee"]
+    assert FLATTENED_NOTICE in studio.make("cutout", photo=photo, format="jpeg").receipt["notices"]
+    assert FLATTENED_NOTICE not in studio.make("cutout", photo=photo, format="webp").receipt["notices"]
+    product = studio.make("product", photo=photo, preset="amazon", size=512, format="jpeg")
+    assert FLATTENED_NOTICE not in product.receipt["notices"]

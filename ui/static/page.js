@@ -97,6 +97,14 @@
     event.preventDefault();
     putFiles(field, [file]);
   });
+  // A click on a photo chooses another one.
+  on("click", (event) => {
+    const field = event.target.matches?.(".dbx-photo img") && findFilledPhoto(event.target);
+    if (!field) return;
+    const chooser = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
+    chooser.onchange = () => putFiles(field, [...chooser.files]);
+    chooser.click();
+  });
 
   // A folder dropped on the batch tab: collect its files, also from subfolders. The browser gives entries, not files, and
   // at most a hundred at a time.
