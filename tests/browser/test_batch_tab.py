@@ -62,7 +62,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     before = [row.job.id for row in studio.service.jobs.list_jobs("local")]
     drop_table(page, studio, tmp_path, "photo,steps\n1.png,2\n2.png,2\n3.png,2\n1.png,9999\n")
     page.locator("#batch-check").click()
-    expect(page.locator("#batch-told")).to_contain_text("4 rows checked: 2 can be done, 2 cannot.")
+    expect(page.locator("#batch-told")).to_contain_text("4 checked: 2 can be done, 2 cannot.")
     expect(page.locator("#batch-told")).to_contain_text("There is no picture '3.png'")
     expect(page.locator("#batch-told")).to_contain_text("4 · 1.png")
     expect(page.locator("#batch-told")).to_contain_text("are free")
@@ -71,7 +71,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     assert [row.job.id for row in studio.service.jobs.list_jobs("local")] == before
 
     page.locator("#batch-start").click()
-    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 4 rows · 2 failed")
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 4 · 2 failed")
     expect(page.locator("#batch-sheet img")).to_have_count(2)
     with page.expect_download() as caught:
         page.locator("#batch-save").click()
@@ -143,7 +143,7 @@ def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewher
 ) -> None:
     run_batch(studio, tmp_path, 100)
     page.goto(f"{studio.url}/#batch")
-    expect(page.locator("#batch-stage")).to_contain_text("Done: 100 of 100 rows")
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 100 of 100")
     seen = []
     for shown in ("1–48 of 100", "49–96 of 100", "97–100 of 100"):
         expect(page.locator("#batch-where")).to_contain_text(shown)
@@ -165,9 +165,9 @@ def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewher
         BatchOptions(seed=1),
     )
     batches.start(batch.id)
-    expect(page.locator("#batch-stage")).to_contain_text("of 2 rows")  # begun elsewhere while the tab is looked at
+    expect(page.locator("#batch-stage")).to_contain_text("of 2")  # begun elsewhere while the tab is looked at
     studio.gate.open.set()
-    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2 rows")
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2")
 
 
 def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, studio: ServedPage, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPag
     page.locator("#slow-folder").click()
     expect(page.locator("#batch-start")).to_be_visible()
     expect(page.locator("#batch-which input")).to_have_value("Slow Motion")
-    page.get_by_text("More settings for all rows").click()
+    page.get_by_text("More settings for all").click()
     filled = page.locator("#batch-more textarea")
     expect(filled).to_have_value(re.compile(r"mood = loud"))
     expect(filled).to_have_value(re.compile(r"seed = \d+"))
@@ -356,7 +356,7 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
         jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
     page.goto(f"{studio.url}/#batch")
     stage = page.locator("#batch-stage")
-    expect(stage).to_contain_text("Done: 3 of 3 rows · 2 to check · 2 set aside")
+    expect(stage).to_contain_text("Done: 3 of 3 · 2 to check · 2 set aside")
     expect(page.locator("#batch-aside")).to_contain_text("2 set aside. In the ZIP they lie in the folder set-aside.")
     page.get_by_role("button", name="Uncertain cut-outs").click()
     threshold = page.locator("#batch-set-aside input")
@@ -402,7 +402,7 @@ def test_no_tool_is_chosen_for_anybody_and_start_asks_for_one(page: Page, studio
     page.locator("#batch-files input[type=file]").first.set_input_files([tmp_path / "jobs.csv", picture])
     expect(page.locator("#batch-files")).to_contain_text("jobs")
     page.locator("#batch-check").click()
-    expect(page.locator("#batch-told")).to_contain_text("2 rows checked: 1 can be done, 1 cannot.")
+    expect(page.locator("#batch-told")).to_contain_text("2 checked: 1 can be done, 1 cannot.")
     expect(page.locator("#batch-told")).to_contain_text("This row names no tool, and none was chosen for all rows.")
 
 
@@ -433,7 +433,7 @@ def test_a_dropped_folder_is_its_pictures_and_those_of_the_folders_in_it(
     drop_files(page, "#batch-files", shoot)
     expect(page.locator("#batch-files")).to_contain_text("last")
     page.locator("#batch-check").click()
-    expect(page.locator("#batch-told")).to_contain_text("121 rows checked: 121 can be done")
+    expect(page.locator("#batch-told")).to_contain_text("121 checked: 121 can be done")
 
 
 def test_a_dropped_file_is_taken_once(page: Page, studio: ServedPage, tmp_path: Path) -> None:
@@ -460,7 +460,7 @@ def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
     page.locator("#batch-files input[type=file]").first.set_input_files([EXAMPLES / "coffee.jpg"])
     expect(page.locator("#batch-files")).to_contain_text("coffee")
     page.locator("#batch-start").click()
-    expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1")
     assert studio.service.jobs.list_jobs("local", 1, tool="product")[0].job.params["colour"] == "#112233"
 
 
@@ -478,7 +478,7 @@ def test_what_the_page_orders_is_told_to_the_default_address_and_drafts_are_not(
             wait_until(lambda: len(receiver.got) == 1, 60)
             drop_table(page, studio, tmp_path, "photo,steps\n1.png,2\n")
             page.locator("#batch-start").click()
-            expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
+            expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1")
             wait_until(lambda: len(receiver.got) == 2, 60)
         finally:
             page.request.put(f"{studio.url}/v1/webhooks", data={"url": None})

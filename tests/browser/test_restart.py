@@ -54,9 +54,9 @@ def test_a_page_finds_its_job_and_its_batch_under_way_again_after_the_studio_was
         page.goto(f"{studio.url}/#slow")  # Stop stands in Generate's place as soon as the job is found
         expect(page.locator("#slow-stop")).to_be_enabled()
         show_tab(page, "batch")
-        expect(page.locator("#batch-stage")).to_contain_text(f"Working: {done} of {ROWS} rows")
+        expect(page.locator("#batch-stage")).to_contain_text(f"Working: {done} of {ROWS}")
         studio.gate.open.set()
-        expect(page.locator("#batch-stage")).to_contain_text(f"Done: {ROWS} of {ROWS} rows")
+        expect(page.locator("#batch-stage")).to_contain_text(f"Done: {ROWS} of {ROWS}")
         show_tab(page, "slow")
         expect(find_progress_line(page, "slow")).to_contain_text("Done in")
         row = studio.service.jobs.get_job(job_id)

@@ -438,10 +438,10 @@ def test_download_all_hands_over_the_batch_that_is_shown(page: Page, studio: Ser
         expect(find_progress_line(page, "batch")).to_contain_text("Start makes the pictures")
         studio.gate.open.clear()
         page.locator("#batch-start").click()
-        expect(find_progress_line(page, "batch")).to_contain_text(f"0 of {len(names)} rows")
+        expect(find_progress_line(page, "batch")).to_contain_text(f"0 of {len(names)}")
         expect(page.locator("#batch-save")).to_be_disabled()  # nothing of the batch before is handed over
         studio.gate.open.set()
-        expect(find_progress_line(page, "batch")).to_contain_text(f"Done: {len(names)} of {len(names)} rows")
+        expect(find_progress_line(page, "batch")).to_contain_text(f"Done: {len(names)} of {len(names)}")
         expect(page.locator("#batch-save")).to_be_enabled()
         with page.expect_download() as caught:
             page.locator("#batch-save").click()
@@ -884,6 +884,6 @@ def test_a_phones_batch_takes_files_first_and_its_lists_open_under_their_fields(
         assert listed["y"] + listed["height"] <= 844 + 8
         page.get_by_role("option", name="Slow Motion").tap()
         page.locator("#batch-start").tap()
-        expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2 rows")
+        expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2")
         wait_until(lambda: is_in_view(page, page.locator("#batch-stage")), 30)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -188,7 +188,7 @@ def run_batch(walk: Walk, names: Sequence[str]) -> Walk:
     walk.record_action(
         "Start.",
         lambda: page.locator("#batch-start").click(),
-        lambda: expect(page.locator("#batch-stage")).to_contain_text(f"Done: {len(names)} of {len(names)} rows"),
+        lambda: expect(page.locator("#batch-stage")).to_contain_text(f"Done: {len(names)} of {len(names)}"),
     )
     walk.record_action(
         "Download all: pictures and a manifest, in one ZIP.", lambda: download_file(page, "#batch-save"), lambda: None

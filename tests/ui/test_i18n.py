@@ -94,7 +94,7 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
 @pytest.mark.parametrize(
     ("english", "german"),
     [
-        ("Done: {} of {} rows", "Fertig: {} von {} Zeilen"),
+        ("Done: {} of {}", "Fertig: {} von {}"),
         ("{}–{} of {}", "{}–{} von {}"),
         (", models may take up to {}.", ", Modelle dürfen bis zu {} nehmen."),
         ("in the middle", "in der Mitte"),

@@ -206,7 +206,7 @@ class BatchTabEvents:
         yield {tab.status: tool_tab_text.render_status("Reading", busy=True), tab.report: ""}
         try:
             batch = self._create_batch(request, batch_id, *form)
-            yield {tab.batch_id: batch.id, tab.status: tool_tab_text.render_status("Checking every row", busy=True)}
+            yield {tab.batch_id: batch.id, tab.status: tool_tab_text.render_status("Checking everything", busy=True)}
             report = dry_run(self.batches, batch)
         except StudioError as error:
             yield self._show_error(error)

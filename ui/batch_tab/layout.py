@@ -103,7 +103,7 @@ class BatchTab:
                     elem_id="batch-seeds",
                     elem_classes=["dbx-segments"],
                 )
-                with gr.Accordion("More settings for all rows", open=False, elem_classes=["dbx-more"]):
+                with gr.Accordion("More settings for all", open=False, elem_classes=["dbx-more"]):
                     self.more_settings = gr.Textbox(
                         label="Field = value, one a line",
                         lines=4,
@@ -184,7 +184,7 @@ def build_brand_kit_choice(service: StudioService, tool_id: str, owner: str | No
         options,
         label="Brand kit",
         visible=bool(find_brand_kit_field(service, tool_id)),
-        info="For all rows, as it is when the batch begins. Kits are made under Brand and characters.",
+        info="For all of them, as it is when the batch begins. Kits are made under Brand and characters.",
         **more,
     )
 

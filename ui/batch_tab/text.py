@@ -88,7 +88,7 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | N
     counts = counts or DoubtCounts()
     ended = progress.total - progress.rows_left
     good = progress.done if progress.failed else ended
-    parts = [f"{_STATES.get(batch.state, batch.state)}: {good} of {progress.total} rows"]
+    parts = [f"{_STATES.get(batch.state, batch.state)}: {good} of {progress.total}"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
@@ -107,7 +107,7 @@ def render_aside(set_aside_count: int) -> str:
 
 def render_report(report: DryRunReport) -> str:
     """Render the report of a dry run, with every fault by row and column."""
-    summary = f"{report.rows} rows checked: {report.good} can be done, {report.bad_count} cannot."
+    summary = f"{report.rows} checked: {report.good} can be done, {report.bad_count} cannot."
     if report.seconds is None or report.bytes is None:
         cost = "Time and disk are not known: not one row could be done to measure them."
     else:

@@ -104,7 +104,7 @@ def _measure_reconnect(command: list[str]) -> Iterator[Row]:
             )
             ended = max(
                 _time_until(lambda: _contains_text(job, "Done in")),
-                _time_until(lambda: _contains_text(batch, f"Done: {ROW_COUNT} of {ROW_COUNT} rows")),
+                _time_until(lambda: _contains_text(batch, f"Done: {ROW_COUNT} of {ROW_COUNT}")),
             )
             lost = [job_id for job_id in ours if http.get(f"/v1/jobs/{job_id}").json()["status"] != "done"]
     yield make_row("survival_page_back_seconds", round(found, 1), f"s after a start of {up:.0f} s", 60)
