@@ -18,7 +18,7 @@ from pipelines.compositing.light_estimation import estimate_key_side
 from pipelines.core.geometry import Cutout, Face, Frame, Image, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import HEADROOM_RATIO, Framing
-from pipelines.framing.head_framing import frame_head, measure_head
+from pipelines.framing.head_framing import FRAMED_CLOSER_NOTICE, frame_head, measure_head
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, lightness_to_luminance, measure_lightness, to_linear, to_srgb
 
 MAX_HEAD_FACTOR = 1.35  # over the head that was asked for: a photo that needs more is left out of the standard
@@ -83,7 +83,7 @@ def frame_member(member: TeamMember, standard: TeamStandard, row: Framing, size:
     """Frame a member by the standard; a photo that ends too soon is framed closer, and a notice names it."""
     frame = _frame_to_standard(member, standard, row, size)
     share = measure_head_share(member, frame)
-    notices = [notice for notice in frame.notices if not notice.startswith("Framed closer")]
+    notices = [notice for notice in frame.notices if notice != FRAMED_CLOSER_NOTICE]
     if share > standard.head * (1 + 0.03):
         notices.append(
             f"cropped too closely to match: its head takes {100 * share:.0f} % of the height, "

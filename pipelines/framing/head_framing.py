@@ -37,6 +37,7 @@ CUT_TOO_NEAR_MESSAGE = (
     "shows the shoulders."
 )
 OTHER_PHOTO_ADVICE = "Use a photo with more room around it."
+FRAMED_CLOSER_NOTICE = "Framed closer than asked: the photo ends there, and its border must not show."
 _SIDES = ("left", "right")
 _CLOSER_FACTOR = 1.02  # over the wanted scale: a head framed closer than that gets a notice
 MIN_HEAD_ROOM_RATIO = 0.04  # of the width, beside the head: less looks as if the frame cut it
@@ -212,7 +213,7 @@ def _head_doubts(cut_sides: Sequence[str], rooms: tuple[float, float]) -> tuple[
 def _head_notices(face: Face, scale: float, wanted: float, longer_px: int) -> list[str]:
     notices = []
     if scale > _CLOSER_FACTOR * wanted:
-        notices.append("Framed closer than asked: the photo ends there, and its border must not show.")
+        notices.append(FRAMED_CLOSER_NOTICE)
     if face.eye_distance < MIN_EYE_DISTANCE_PX:
         notices.append(f"The face is small in this photo: {face.eye_distance:.0f} pixels between the eyes.")
     return [*notices, *enlargement_notices(scale, longer_px)]

@@ -161,10 +161,7 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
     if receipt.get("mode") != "exact" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
         return ""
     placements = [placed for placed in (receipt.get("placement"), *receipt.get("placements", ())) if placed]
-    is_old = any("enlarged_too_far" not in placed for placed in placements)  # of a job from before the field
-    if any(placed.get("enlarged_too_far") for placed in placements) or (
-        is_old and any(notice.startswith("Enlarged ") for notice in receipt.get("notices", ()))
-    ):
+    if any(placed.get("enlarged_too_far") for placed in placements):
         return "Your subject was enlarged, not redrawn."
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 
