@@ -21,6 +21,10 @@ FRONT_FACE_RATIO = 0.4  # of the largest face's eye distance: smaller ones are p
 SCENERY_MESSAGE = (
     "This looks like a view without one subject. Point at what is meant, or choose a photo of a person or a thing."
 )
+UNSEARCHED_SCENERY_MESSAGE = (
+    "This looks like a view without one subject. If a person is in it, tick that they agreed; else point at what is "
+    "meant, or choose another photo."
+)
 FILLED_NOTICE = "The subject fills this photo: it is taken whole. Point at what does not belong to it."
 UNCLEAR_NOTICE = (
     "It is not clear what the subject of this photo is, so this cut-out is probably wrong. Point at what belongs to "
@@ -77,11 +81,12 @@ def loses_face(alpha: Alpha, face: Face) -> bool:
     return bool(len(inside) and float(inside.mean()) < MIN_FACE_ALPHA)
 
 
-def check_scenery(alpha: Alpha, faces: Sequence[Face]) -> None:
+def check_scenery(alpha: Alpha, faces: Sequence[Face], *, has_searched_faces: bool = True) -> None:
     """Raise `BadInput` (`no_subject`) for a cut-out from border to border, as of a landscape, without a person."""
     sides = find_cut_sides(alpha)
     if not faces and "left" in sides and "right" in sides and not fills_photo(alpha):
-        raise BadInput(SCENERY_MESSAGE, code="no_subject", param="photo")
+        message = SCENERY_MESSAGE if has_searched_faces else UNSEARCHED_SCENERY_MESSAGE
+        raise BadInput(message, code="no_subject", param="photo")
 
 
 def fills_photo(alpha: Alpha) -> bool:

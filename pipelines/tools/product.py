@@ -219,7 +219,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     first = sources[0]
     faces = context.detect_faces(params.photo)
     if not params.is_pointed and params.matte is None:
-        check_scenery(first.cutout.alpha, faces)
+        check_scenery(first.cutout.alpha, faces, has_searched_faces=params.consent)
     emit("Cutting out", 2, 2, lambda: composite_on_grey(first.cutout.colour, first.cutout.alpha))
 
     preset = PRODUCT_PRESETS[params.preset]

@@ -74,6 +74,8 @@ def test_a_view_from_border_to_border_is_asked_back_and_a_person_or_a_full_photo
     with pytest.raises(BadInput, match="Point at what is meant") as asked:
         check_scenery(hills, ())
     assert asked.value.code == "no_subject"
+    with pytest.raises(BadInput, match="If a person is in it"):
+        check_scenery(hills, (), has_searched_faces=False)
     check_scenery(hills, (make_face(),))
     check_scenery(np.ones(SHAPE, np.float32), ())
     assert fills_photo(np.ones(SHAPE, np.float32))
