@@ -306,12 +306,12 @@ class BatchTable:
         rows = self._db.fetch_rows(query.order_by(order).limit(limit).offset(skip))
         return [_to_row_state(row) for row in rows]
 
-    def iter_receipts(self, batch_id: str) -> Iterator[dict[str, Any]]:
-        """Yield the receipt of every finished row, in order."""
+    def iter_receipts(self, batch_id: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield number and receipt of every finished row, in order."""
         after, is_done = 0, and_(JOBS.c.batch_id == batch_id, JOBS.c.status == "done")
         query = select(JOBS.c.batch_row, JOBS.c.result).where(is_done).order_by(JOBS.c.batch_row).limit(CHUNK_ROW_COUNT)
         while rows := self._db.fetch_rows(query.where(JOBS.c.batch_row > after)):
-            yield from (json.loads(row.result)["receipt"] for row in rows)
+            yield from ((row.batch_row, json.loads(row.result)["receipt"]) for row in rows)
             after = rows[-1].batch_row
 
     def iter_rows(self, batch_id: str) -> Iterator[BatchRow]:

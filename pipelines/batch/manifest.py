@@ -128,11 +128,17 @@ def cutout_uncertainty(job: JobRow | None) -> float | None:
 
 
 def list_cutouts(batches: BatchService, batch_id: str) -> list[tuple[int, str, float]]:
-    """Return number, label and uncertainty of every finished row with a cut-out, the least certain first."""
+    """Return number, label and uncertainty of every finished row with a cut-out, the least certain first.
+
+    A row whose picture somebody replaced is not listed: it was looked at.
+    """
+    replaced = batches.table.list_replacements(batch_id)
     found = [
         (row.row, row_label(row.row, row.key, row.cells), uncertainty)
         for row in batches.iter_rows(batch_id, "done")
-        if row.job_id and (uncertainty := cutout_uncertainty(batches.jobs.get_job(row.job_id))) is not None
+        if row.job_id
+        and row.row not in replaced
+        and (uncertainty := cutout_uncertainty(batches.jobs.get_job(row.job_id))) is not None
     ]
     return sorted(found, key=lambda each: -each[2])
 
@@ -148,11 +154,14 @@ def iter_pictures(
 ) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file that was finished from the Unix time `since` on.
 
-    The name has a folder before it where the cut-out is more uncertain than `set_aside`.
+    The name has a folder before it where the cut-out is more uncertain than `set_aside`, unless somebody looked at it
+    and replaced the row's picture.
     """
+    replaced = batches.table.list_replacements(batch_id)
     for row in batches.iter_rows(batch_id, "done", since):
         job = batches.jobs.get_job(row.job_id) if row.job_id else None
-        folder = f"{SET_ASIDE_FOLDER}/" if (cutout_uncertainty(job) or 0.0) > set_aside else ""
+        is_aside = row.row not in replaced and (cutout_uncertainty(job) or 0.0) > set_aside
+        folder = f"{SET_ASIDE_FOLDER}/" if is_aside else ""
         for number, file in enumerate(result_files(job), 1):
             yield folder + result_file_name(row, number, file), batches.service.files.local_path(file.id)
 

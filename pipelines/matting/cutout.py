@@ -6,6 +6,7 @@ The nets say what stands out, and the colours on both sides of the edge say wher
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -18,7 +19,7 @@ from pipelines.matting.cutout_notices import name_doubts, name_rivals, soft_patc
 from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
-from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes
+from pipelines.matting.net_agreement import ReconciledMatte, measure_doubt, reconcile_mattes
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
     remove_specks,
@@ -50,11 +51,35 @@ class MattingNet(Protocol):
     def predict_alpha(self, image: Image) -> Alpha: ...
 
 
+@dataclass(frozen=True)
+class _MeanNet:
+    """Several nets as one, whose answer is the mean of theirs."""
+
+    nets: Sequence[MattingNet]
+
+    def predict_alpha(self, image: Image) -> Alpha:
+        answers = [net.predict_alpha(image) for net in self.nets]
+        return np.asarray(np.mean(answers, axis=0), np.float32)
+
+
+@dataclass(frozen=True)
+class SeenSubjects:
+    """What nets see in a photo (H x W each): `first` the quick one, `alpha` all of them.
+
+    `reconciled` tells where they differed, None of a quick net alone.
+    """
+
+    first: Alpha
+    alpha: Alpha
+    reconciled: ReconciledMatte | None
+
+
 def cut_out_subject(
     image: Image,
     net: MattingNet,
     *,
     detail_nets: Sequence[MattingNet] = (),
+    mirrored_nets: Sequence[MattingNet] = (),
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
@@ -68,8 +93,10 @@ def cut_out_subject(
     """Cut the subject of `image` out at the photo's own size.
 
     `net` is quick; `detail_nets`, each better than the one before, are asked for what is kept. Each is reconciled with
-    what those before it say, and where the last differs from that by region the cut-out is uncertain. `matte` (H x W or
-    H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets. `pick` chooses the subject: the face of
+    what those before it say, and where the last differs from that by region the cut-out is uncertain. `mirrored_nets`
+    are all of them again, each of which answers as the net does that sees the photo mirrored: they are asked where the
+    cut-out is doubtful, and the mean of both answers counts. `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to
+    1; of any size) replaces the nets. `pick` chooses the subject: the face of
     that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
@@ -85,16 +112,16 @@ def cut_out_subject(
         return Cutout(estimate_foreground(image, alpha), alpha)
     face = _pick_face(faces, pick)
     part = 0 if face else pick
-    rough = _predict_alpha(image, net, face)
-    if on_first_alpha is not None:
-        on_first_alpha(select(rough, part, face))
-    reconciled, first = None, rough
-    for detail_net in detail_nets:
-        reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), rough, faces)
-        rough = reconciled.alpha
-    selected = select(rough, part, face)
+
+    def show_first(alpha: Alpha) -> None:
+        if on_first_alpha is not None:
+            on_first_alpha(select(alpha, part, face))
+
+    seen = see_subjects(image, (net, *detail_nets), mirrored_nets, faces, face, show_first)
+    reconciled = seen.reconciled
+    selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
-        selected = remove_unconfirmed_fragments(selected, first)
+        selected = remove_unconfirmed_fragments(selected, seen.first)
     alpha = suppress_colour_spill(image, refine_alpha(image, selected))
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions
@@ -102,7 +129,7 @@ def cut_out_subject(
     alpha = alpha if settle is None else settle(alpha, selected)
     _require_visible_subject(alpha)
     heads, is_chosen = [face.box for face in faces], is_pointed or is_one_of_all or pick > 0
-    rivals = () if is_chosen else name_rivals(rough, selected, faces)
+    rivals = () if is_chosen else name_rivals(seen.alpha, selected, faces)
     colour = estimate_foreground(image, alpha)
     if reconciled is None:
         boxes = soft_patch_notices(alpha, heads)
@@ -110,6 +137,45 @@ def cut_out_subject(
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
     boxes = name_doubts(alpha, doubt, heads)
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
+
+
+def see_subjects(
+    image: Image,
+    nets: Sequence[MattingNet],
+    mirrored_nets: Sequence[MattingNet] = (),
+    faces: Sequence[Face] = (),
+    face: Face | None = None,
+    on_first_alpha: Callable[[Alpha], None] | None = None,
+) -> SeenSubjects:
+    """Ask `nets`, the quick one first, what stands out in `image`; where that is doubtful, also `mirrored_nets`.
+
+    A net that is wrong about a photo is often right about its mirror image. `face` is that of the subject, whose body
+    the quick net looks at alone where it saw something else.
+    """
+    seen = _ask_nets(image, nets, faces, face, on_first_alpha)
+    if mirrored_nets and seen.reconciled is not None and seen.reconciled.is_doubtful:
+        both = [_MeanNet(each) for each in zip(nets, mirrored_nets, strict=True)]
+        again = _ask_nets(image, both, faces, face, None)
+        # Answers that contradict each other leave nothing: one of them, with its doubt, is more than that.
+        return again if (again.alpha > 0.5).mean() >= MIN_SUBJECT_RATIO else seen
+    return seen
+
+
+def _ask_nets(
+    image: Image,
+    nets: Sequence[MattingNet],
+    faces: Sequence[Face],
+    face: Face | None,
+    on_first_alpha: Callable[[Alpha], None] | None,
+) -> SeenSubjects:
+    first = seen = _predict_alpha(image, nets[0], face)
+    if on_first_alpha is not None:
+        on_first_alpha(first)
+    reconciled = None
+    for detail_net in nets[1:]:
+        reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), seen, faces)
+        seen = reconciled.alpha
+    return SeenSubjects(first, seen, reconciled)
 
 
 def refine_alpha(image: Image, alpha: Alpha) -> Alpha:

@@ -138,7 +138,7 @@ def _trim_frame(placed: PlacedSubject, margin_ratio: float) -> Frame:
 TOOL = Tool(
     id="cutout",
     title="Cut-out",
-    summary="Your subject on a transparent background, every pixel its own.",
+    summary="Remove the background: your subject alone, every pixel its own.",
     params=CutOut,
     run=run,
     is_edit=True,

@@ -34,7 +34,7 @@ from pipelines.tools.shared.pictures import shrink_to_side
 
 _MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic cut-out: hair and shadows reach past it
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left
-_TINT_COLOUR = (226, 60, 80)
+_TINT_COLOUR = (0, 150, 130)  # as the brush paints
 WORDS_UNUSED_NOTICE = (
     "The words were not used: this profile has no model that draws inside a mask. "
     "The place was filled from its surroundings."

@@ -301,6 +301,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     line.locator("a").click()
     expect(page.locator("#batch-sheet li").first.locator("em")).to_have_text("Replaced")
     expect(page.locator("#batch-sheet em")).to_have_count(1)
+    expect(page.locator("#batch-sheet button b")).to_have_text(["Check"])  # who replaced a picture has looked at it
     after, rows = download_rows(page)
     (new,) = (row for row in studio.service.jobs.list_jobs("local", 9) if row.job.id not in old_ids)
     assert new.result is not None
@@ -357,7 +358,8 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
     page.goto(f"{studio.url}/#batch")
     stage = page.locator("#batch-stage")
     expect(stage).to_contain_text("Done: 3 of 3 · 2 to check · 2 set aside")
-    expect(page.locator("#batch-aside")).to_contain_text("2 set aside. In the ZIP they lie in the folder set-aside.")
+    expect(page.locator("#batch-aside")).to_contain_text("2 set aside. Probably wrong: in the ZIP they lie in")
+    expect(page.locator("#batch-sheet button b")).to_have_text(["Set aside", "Set aside"])
     page.get_by_role("button", name="Uncertain cut-outs").click()
     threshold = page.locator("#batch-set-aside input")
     expect(threshold).to_have_value("0.5")

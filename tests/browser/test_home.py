@@ -54,7 +54,11 @@ def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: Ser
     page.locator("#home-open-1").click()
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
     expect(page.locator("#headshot-consent input")).to_be_checked()
-    show_tab(page, "upscale")  # the photo was for the tool that its draft opened
+    show_tab(page, "expand")  # until a picture was made of it
+    expect(find_progress_line(page, "expand")).to_contain_text("Draft, 512 px")
+    page.locator("#expand-generate").click()
+    expect(find_progress_line(page, "expand")).to_contain_text("Done in")
+    show_tab(page, "upscale")
     expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
 
 
@@ -76,6 +80,7 @@ def test_several_people_are_business_photos_and_a_draft_opens_there(
     drop_photo(page, studio, write_two_people(tmp_path))
     page.locator("#home-consent label").first.click()
     expect(find_progress_line(page, "home")).to_contain_text("Several people. Business photos")
+    expect(page.locator("#home-also a").first).to_have_text("Headshot of one person")
     expect(page.locator("#home-open-3")).to_be_enabled()
     pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}
     assert len(pictures) == 3
@@ -208,7 +213,7 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     expect(page.locator("#kit-live img")).to_have_count(0)  # its draft went with it
     page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
-    open_menu_entry(page, "upscale")  # Home's photo was taken by a tool already
+    open_menu_entry(page, "upscale")  # another photo was chosen since
     expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
     expect(page.locator("#upscale-photo img")).to_have_count(0)
     show_tab(page, "home")
@@ -290,7 +295,6 @@ def test_answered_home_shows_the_drafts_and_what_else_is_made_of_the_photo(
         page.locator("#home-also a").first.click()
         page.locator("#retouch-editor canvas").first.wait_for()
         expect(page.locator("#retouch-photo img")).to_be_visible()
-        show_tab(page, "home")
         show_tab(page, "headshot")
         expect(page.locator("#headshot-consent input")).to_be_checked()  # it was said on Home
         expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")

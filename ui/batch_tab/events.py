@@ -21,6 +21,7 @@ from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template
 from pipelines.batch.manifest import (
     NEVER_SET_ASIDE,
+    cutout_uncertainty,
     format_replaced,
     link_or_copy,
     list_cutouts,
@@ -483,7 +484,7 @@ class BatchTabEvents:
             state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
         )
         page_key = f"{batch.id} {newest_first} {state.first_picture}"
-        sheet_key = f"{page_key} {done_count} {stamp}"
+        sheet_key = f"{page_key} {done_count} {stamp} {state.set_aside}"
         is_other_page = not state.sent_sheet.startswith(f"{page_key} ")
         is_recent = time.monotonic() - state.sent_at < SHEET_REFRESH_SECONDS * min(
             1.0, done_count / SHEET_PICTURE_COUNT
@@ -496,7 +497,7 @@ class BatchTabEvents:
         )
         tab, has_pages = self.tab, done_count > SHEET_PICTURE_COUNT
         return {
-            tab.sheet: text.render_sheet(self._read_thumbnails(batch.id, rows)),
+            tab.sheet: text.render_sheet(self._read_thumbnails(batch.id, rows, state.set_aside)),
             tab.position: text.render_position(state.first_picture, len(rows), done_count, newest=newest_first),
             tab.previous: gr.Button(visible=has_pages, interactive=state.first_picture > 0),
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
@@ -508,25 +509,34 @@ class BatchTabEvents:
         return sum(entry.replaced_at for row in rows for entry in row)
 
     def _count_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[int, tuple[float, ...]]:
-        """Count the pictures with a doubt, and list how uncertain each cut-out is.
+        """Count the pictures with a doubt, and list how uncertain each cut-out is, without those that were replaced.
 
         The other arguments say when what was read before no longer holds.
         """
         doubted, uncertainties = 0, list[float]()
-        for receipt in self.batches.table.iter_receipts(batch_id):
+        replaced = self.batches.table.list_replacements(batch_id)
+        for row, receipt in self.batches.table.iter_receipts(batch_id):
+            if row in replaced:
+                continue
             doubted += bool(tool_tab_text.list_doubts(receipt))
             if (uncertainty := receipt.get("cutout_uncertainty")) is not None:
                 uncertainties.append(uncertainty)
         return doubted, tuple(uncertainties)
 
-    def _read_thumbnails(self, batch_id: str, rows: Iterable[RowState]) -> Iterator[text.SheetPicture]:
+    def _read_thumbnails(
+        self, batch_id: str, rows: Iterable[RowState], set_aside: float
+    ) -> Iterator[text.SheetPicture]:
         replacements = self.batches.table.list_replacements(batch_id)
         for row in rows:
             job = self.service.jobs.get_job(row.job_id) if row.job_id else None
-            if files := result_files(job):
-                doubts = tool_tab_text.list_doubts(job.result.receipt) if job is not None and job.result else ()
-                replaced = format_replaced(replacements.get(row.row, ()))
-                yield text.SheetPicture(row.row, _label_row(row), self._thumbnail(files[0].id), doubts, replaced)
+            if job is None or not (files := result_files(job)):
+                continue
+            replaced = format_replaced(replacements.get(row.row, ()))
+            doubts = tool_tab_text.list_doubts(job.result.receipt) if job.result and not replaced else ()
+            is_aside = not replaced and (cutout_uncertainty(job) or 0.0) > set_aside
+            yield text.SheetPicture(
+                row.row, _label_row(row), self._thumbnail(files[0].id), doubts, replaced, is_aside=is_aside
+            )
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX)

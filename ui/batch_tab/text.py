@@ -16,13 +16,13 @@ from ui.components.pictures import encode_data_url
 from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
-FILES_TEXT = "Start makes the pictures; Check only makes none."
+FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and says how long it takes."
 NO_TOOL_LABEL = "Choose what to make"
 NO_TOOL_TEXT = (
     "Choose a tool: Professional Headshots for people, Product Photos for things, Cut-out to remove backgrounds."
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
-ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press a picture to mend it; Uncertain cut-outs lists them."
+ASIDE_TEXT = "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to mend it and put it back."
 OPEN_FIELD_ID = "batch-open"
 """The hidden field into which page.js writes the number of the row that is to be opened."""
 DOWNLOAD_LABEL = "Download all (ZIP)"
@@ -150,7 +150,7 @@ def render_faults(rows: Sequence[tuple[str, str, str]]) -> str:
 class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
-    `replaced` is when another picture took the row's place, "" where none did.
+    `replaced` is when another picture took the row's place, "" where none did. `is_aside`: the ZIP sets it aside.
     """
 
     row: int
@@ -158,6 +158,7 @@ class SheetPicture(NamedTuple):
     jpeg: bytes
     doubts: Sequence[str] = ()
     replaced: str = ""
+    is_aside: bool = False
 
 
 def render_sheet(pictures: Iterable[SheetPicture]) -> str:
@@ -171,7 +172,8 @@ def render_sheet(pictures: Iterable[SheetPicture]) -> str:
 
 def _render_cell(picture: SheetPicture) -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
-    badge = f"<b>Check</b><small>{why}</small>" if why else ""  # the reason is read with the button's name
+    word = "Set aside" if picture.is_aside else "Check"
+    badge = f"<b>{word}</b><small>{why}</small>" if why else ""  # the reason is read with the button's name
     replaced = f'<em title="{escape(picture.replaced)}">Replaced</em>' if picture.replaced else ""
     return (
         f'<li><button type="button" data-words="{picture.row}" data-field="{OPEN_FIELD_ID}" title="{why}">'

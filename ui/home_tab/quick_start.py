@@ -49,6 +49,8 @@ OTHER_TOOLS: tuple[tuple[str, str], ...] = (
 """What else is often wanted of a photo: the tool, which opens with it, and what it is called there."""
 NOTE_VISIT_JS = "(at) => at === null ? 0 : Date.now()"
 """The first visit is the opening of the page, which gives no photo back."""
+ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
+"""Offered first of a photo of several people."""
 EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
@@ -91,10 +93,11 @@ def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> S
     return next((row for row in rows if row.min_faces <= face_count <= row.max_faces), None)
 
 
-def render_other_tools(tools: Sequence[Tool]) -> str:
-    """Render links to tools that open with the photo, beside the three drafts."""
+def render_other_tools(tools: Sequence[Tool], suggestion: Suggestion | None = None) -> str:
+    """Render links to tools that open with the photo, beside the three drafts of `suggestion`."""
     ids = {tool.id for tool in tools}
-    rows = "".join(f'<li><a href="#{tool}">{title}</a></li>' for tool, title in OTHER_TOOLS if tool in ids)
+    offered = (ONE_OF_SEVERAL, *OTHER_TOOLS) if suggestion and suggestion.tool == "business" else OTHER_TOOLS
+    rows = "".join(f'<li><a href="#{tool}">{title}</a></li>' for tool, title in offered if tool in ids)
     return f'<div class="dbx-also"><p>This photo in another tool:</p><ul>{rows}</ul></div>' if rows else ""
 
 
@@ -258,7 +261,7 @@ class QuickStart:
 
     @staticmethod
     def _take_photo(state: QuickStartState, file_id: str) -> None:
-        """Keep the photo, also for the tool that is opened next."""
+        """Keep the photo, also for the tools that are opened with it."""
         state.photo_id, state.given_at, state.has_consent, state.awaits_tool = file_id, time.monotonic(), False, True
 
     def _begin_request(self, state: QuickStartState) -> int:
@@ -304,7 +307,8 @@ class QuickStart:
         }
         consent = {"consent": has_consent} if "consent" in tool.params.model_fields else {}
         state.tool_id = tool.id
-        yield {**self._show_waiting(), self.status: text.render_status(sentence, busy=True)}
+        others = gr.update(value=render_other_tools(self.service.tools, suggestion))
+        yield {**self._show_waiting(), self.status: text.render_status(sentence, busy=True), self.other_tools: others}
         best: list[TriedDraft] = []
         tried_count, deadline = 0, float("inf")
         for look in spread_looks(tool):
@@ -353,7 +357,6 @@ class QuickStart:
         def open_draft(state: QuickStartState) -> dict[Any, Any]:
             if number >= len(state.settings) or state.tool_id not in handoffs:
                 return {tabs: gr.skip()}
-            state.awaits_tool = False
             handoff = TabHandoff(state.photo_id, time.time(), state.settings[number], is_new=True)
             return {tabs: gr.Tabs(selected=state.tool_id), handoffs[state.tool_id]: handoff}
 

@@ -99,8 +99,8 @@
   });
   // A click on a photo chooses another one.
   on("click", (event) => {
-    const field = event.target.matches?.(".dbx-photo img") && findFilledPhoto(event.target);
-    if (!field) return;
+    const field = findFilledPhoto(event.target);
+    if (!field || event.target.closest("button:not(:has(img)), input, .dbx-alert")) return;
     const chooser = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
     chooser.onchange = () => putFiles(field, [...chooser.files]);
     chooser.click();

@@ -249,12 +249,12 @@
       ring.dataset.boxes = where;
       ring.hidden = !where;
       ring.replaceChildren();
-      const places = JSON.parse(where || "[]");
-      for (const each of places) addArea(ring, each); // a new node is shown for some seconds
-      line.classList.toggle("high", places.length > 0 && places[0][3] > 0.75); // the words leave the place free
+      for (const each of JSON.parse(where || "[]")) addArea(ring, each); // a new node is shown for some seconds
       const use = line.querySelector("[data-do=shape]");
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
+    // The picture leaves room for the words: what they speak of must be seen.
+    box.style.setProperty("--strip", `${told && line.offsetHeight ? line.offsetHeight + 20 : 0}px`);
     place(box, ring);
     if (!box.classList.contains("pointing")) return;
     const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};

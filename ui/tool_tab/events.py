@@ -102,7 +102,6 @@ class ToolTabEvents:
             yield self.view.offer_saved_names(self.access.identify_visitor(request)) or self.view.no_change()
             consent = {CONSENT_FIELD: True} if given.has_consent else {}
             handoff = TabHandoff(given.photo_id, given.given_at, consent, is_new=True)
-            given.awaits_tool = False
             opened = self.uploads.receive_handoff(request, handoff, state, *values)
         async for updates in opened:
             yield updates

@@ -83,6 +83,7 @@ class JobFollower:
             yield self.view.show_error(BadInput(text.PAINT_FIRST_TEXT, param="mask"))
         elif not state.job_id:
             state.generate_clicked_at = time.monotonic()
+            state.use_home_photo()
             async for updates in self.run_job(
                 request, state, state.with_last_seed(self.tab.read_form(values), self.tab.tool.blend_only_fields)
             ):

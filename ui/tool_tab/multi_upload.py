@@ -79,7 +79,7 @@ class MultiUploadEvents:
             *(SentPicture(path, "") for path in self._list_reported_uploads(event) if path not in paths),
         ]
         if self.control is self.events.tab.photo_control:
-            state.replace_home_photo()
+            state.use_home_photo()
         state.upload_number += 1
         number = state.upload_number
         yield self.events.uploads.show_reading(self.control, state)

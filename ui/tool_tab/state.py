@@ -53,8 +53,8 @@ class TabState:
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
 
-    def replace_home_photo(self) -> None:
-        """Note that the visitor chose a photo of this tab's own: that of the home tab waits for no tool any more."""
+    def use_home_photo(self) -> None:
+        """Note that the visitor works with a photo in this tab: that of the home tab waits for no tool any more."""
         if self.home_photo is not None:
             self.home_photo.awaits_tool = False
 
@@ -81,7 +81,7 @@ class GivenPhoto:
     """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
 
     `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read. The photo
-    `awaits_tool` until a tool has taken it or the visitor chooses another one there, and again from the home tab on.
+    `awaits_tool` until a picture is generated or another photo chosen in a tool, and again from the home tab on.
     """
 
     photo_id: str = ""

@@ -35,7 +35,7 @@ class UploadHandlers:
                 yield self.view.no_change()
                 return
             if control is self.tab.photo_control:
-                state.replace_home_photo()
+                state.use_home_photo()
             yield self.show_reading(control, state)
             try:
                 file_id, notices = await run_in_threadpool(
@@ -102,7 +102,7 @@ class UploadHandlers:
 
     def make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
         async def use_example(request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
-            state.replace_home_photo()
+            state.use_home_photo()
             async for updates in self.place_pictures(
                 self.tab.photo_control, self._with_photo(file_id, values), request, state, values
             ):
