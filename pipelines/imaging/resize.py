@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, cast
 
 import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size, Uint8Array
-
-_Pixels = TypeVar("_Pixels", Image, Alpha)
 
 
 def size_within(shape: tuple[int, ...], side: float) -> Size:
@@ -53,8 +50,3 @@ def outline_band(alpha: Alpha, radius: int, shape: int = cv2.MORPH_ELLIPSE) -> M
     """Return the pixels within `radius` of the outline of `alpha`, on both sides; H x W. `shape` is OpenCV's."""
     kernel = cv2.getStructuringElement(shape, (2 * radius + 1, 2 * radius + 1))
     return cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, kernel) > 0
-
-
-def mirror(pixels: _Pixels) -> _Pixels:
-    """Return `pixels` (H x W, or with channels) with left and right exchanged."""
-    return cast("_Pixels", np.ascontiguousarray(pixels[:, ::-1]))

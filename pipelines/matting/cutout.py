@@ -52,17 +52,6 @@ class MattingNet(Protocol):
 
 
 @dataclass(frozen=True)
-class _MeanNet:
-    """Several nets as one, whose answer is the mean of theirs."""
-
-    nets: Sequence[MattingNet]
-
-    def predict_alpha(self, image: Image) -> Alpha:
-        answers = [net.predict_alpha(image) for net in self.nets]
-        return np.asarray(np.mean(answers, axis=0), np.float32)
-
-
-@dataclass(frozen=True)
 class SeenSubjects:
     """What nets see in a photo (H x W each): `first` the quick one, `alpha` all of them.
 
@@ -79,7 +68,6 @@ def cut_out_subject(
     net: MattingNet,
     *,
     detail_nets: Sequence[MattingNet] = (),
-    mirrored_nets: Sequence[MattingNet] = (),
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
@@ -93,10 +81,8 @@ def cut_out_subject(
     """Cut the subject of `image` out at the photo's own size.
 
     `net` is quick; `detail_nets`, each better than the one before, are asked for what is kept. Each is reconciled with
-    what those before it say, and where the last differs from that by region the cut-out is uncertain. `mirrored_nets`
-    are all of them again, each of which answers as the net does that sees the photo mirrored: they are asked where the
-    cut-out is doubtful, and the mean of both answers counts. `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to
-    1; of any size) replaces the nets. `pick` chooses the subject: the face of
+    what those before it say, and where the last differs from that by region the cut-out is uncertain. `matte` (H x W or
+    H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets. `pick` chooses the subject: the face of
     that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
@@ -117,7 +103,7 @@ def cut_out_subject(
         if on_first_alpha is not None:
             on_first_alpha(select(alpha, part, face))
 
-    seen = see_subjects(image, (net, *detail_nets), mirrored_nets, faces, face, show_first)
+    seen = see_subjects(image, (net, *detail_nets), faces, face, show_first)
     reconciled = seen.reconciled
     selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
@@ -142,32 +128,14 @@ def cut_out_subject(
 def see_subjects(
     image: Image,
     nets: Sequence[MattingNet],
-    mirrored_nets: Sequence[MattingNet] = (),
     faces: Sequence[Face] = (),
     face: Face | None = None,
     on_first_alpha: Callable[[Alpha], None] | None = None,
 ) -> SeenSubjects:
-    """Ask `nets`, the quick one first, what stands out in `image`; where that is doubtful, also `mirrored_nets`.
+    """Ask `nets`, the quick one first, what stands out in `image`, and reconcile their answers.
 
-    A net that is wrong about a photo is often right about its mirror image. `face` is that of the subject, whose body
-    the quick net looks at alone where it saw something else.
+    `face` is that of the subject, whose body the quick net looks at alone where it saw something else.
     """
-    seen = _ask_nets(image, nets, faces, face, on_first_alpha)
-    if mirrored_nets and seen.reconciled is not None and seen.reconciled.is_doubtful:
-        both = [_MeanNet(each) for each in zip(nets, mirrored_nets, strict=True)]
-        again = _ask_nets(image, both, faces, face, None)
-        # Answers that contradict each other leave nothing: one of them, with its doubt, is more than that.
-        return again if (again.alpha > 0.5).mean() >= MIN_SUBJECT_RATIO else seen
-    return seen
-
-
-def _ask_nets(
-    image: Image,
-    nets: Sequence[MattingNet],
-    faces: Sequence[Face],
-    face: Face | None,
-    on_first_alpha: Callable[[Alpha], None] | None,
-) -> SeenSubjects:
     first = seen = _predict_alpha(image, nets[0], face)
     if on_first_alpha is not None:
         on_first_alpha(first)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Face, Float32Array, Image, Mask, Uint8Array
+from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, outline_band, resize_map, resize_to_lab, size_within
 
 WORK_SIDE_PX = 384  # longer side of the copy on which mattes are compared; lengths below are its pixels
@@ -76,11 +76,6 @@ class ReconciledMatte:
     differs: Mask
     unsettled: float
     differing: float
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether all that stands out is too uncertain to be taken without another look."""
-        return measure_doubt(self.alpha, self, is_pointed=True).uncertainty > DOUBTFUL_UNCERTAINTY
 
 
 def reconcile_mattes(image: Image, detailed: Alpha, quick: Alpha, faces: Sequence[Face] = ()) -> ReconciledMatte:

@@ -21,7 +21,7 @@ from pipelines.core.rendering import Adapter, ModelStep, RenderedImages, RenderR
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
-from pipelines.imaging.resize import mirror, resize_image, resize_map, resize_net_map, size_within
+from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha, see_subjects
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
@@ -218,12 +218,11 @@ class JobContext:
             with self.borrow_model(self._edge_spec_id) as net:
                 return redraw_band(image, alpha, band, net.predict_alpha, partial(emit, "Drawing the edges"))
 
-        nets, mirrored_nets = self._list_photo_nets(params.photo, photo, spec_ids)
+        nets = [_PhotoNet(self, params.photo, photo, spec_id) for spec_id in spec_ids]
         cutout = cut_out_subject(
             photo,
             nets[0],
             detail_nets=nets[1:],
-            mirrored_nets=mirrored_nets,
             matte=matte,
             pick=params.pick,
             faces=faces,
@@ -275,16 +274,14 @@ class JobContext:
             each for each in self._matting_spec_ids if each in awaited_ids or is_known(_net_map_key(file_id, each))
         )
 
-    def predict_net_map(self, file_id: str, spec_id: str, *, is_mirrored: bool = False) -> Alpha:
-        """Return one net's raw map of a photo, a square; cached. `is_mirrored`: as it sees the mirror image."""
+    def predict_net_map(self, file_id: str, spec_id: str) -> Alpha:
+        """Return one net's raw map of a photo, a square; cached by photo."""
 
         def predict() -> Alpha:
             with self.borrow_model(spec_id) as net:
-                image = self.open_image(file_id)
-                return mirror(net.predict_map(mirror(image))) if is_mirrored else net.predict_map(image)
+                return net.predict_map(self.open_image(file_id))
 
-        key = _net_map_key(file_id, spec_id, is_mirrored=is_mirrored)
-        return self._memoize(key, predict, lambda values: values.nbytes)
+        return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
 
     def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly."""
@@ -308,21 +305,13 @@ class JobContext:
 
     def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...]) -> Alpha:
         """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it."""
-        spec_ids, is_known = self._list_nets_at_hand(file_id), self.resources.results.contains
-        are_mirrored = all(is_known(_net_map_key(file_id, each, is_mirrored=True)) for each in spec_ids)
-        nets, mirrored_nets = self._list_photo_nets(file_id, photo, spec_ids)
+        spec_ids = self._list_nets_at_hand(file_id)
+        nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
         return self._memoize(
-            ("seen", file_id, photo.shape, spec_ids, are_mirrored, len(faces)),
-            lambda: see_subjects(photo, nets, mirrored_nets if are_mirrored else (), faces).alpha,
+            ("seen", file_id, photo.shape, spec_ids, len(faces)),
+            lambda: see_subjects(photo, nets, faces).alpha,
             lambda alpha: alpha.nbytes,
         )
-
-    def _list_photo_nets(
-        self, file_id: str, photo: Image, spec_ids: tuple[str, ...]
-    ) -> tuple[list[_PhotoNet], list[_PhotoNet]]:
-        """List the nets for a photo, and the same ones as they see it mirrored; `photo` may be shrunken."""
-        plain = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
-        return plain, [replace(net, is_mirrored=True) for net in plain]
 
     def _predict_crop(self, file_id: str, area: Area) -> Alpha:
         """Return the small net's stretched map of an area of a photo; cached by both."""
@@ -532,27 +521,22 @@ class JobContext:
 
 @dataclass(frozen=True)
 class _PhotoNet:
-    """A matting net that is borrowed when it is asked, and asked only once for the whole `photo`.
-
-    Where it `is_mirrored` it sees the picture mirrored, and its answer is mirrored back.
-    """
+    """A matting net that is borrowed when it is asked, and asked only once for the whole `photo`."""
 
     context: JobContext
     file_id: str
     photo: Image
     spec_id: str
-    is_mirrored: bool = False
 
     def predict_alpha(self, image: Image) -> Alpha:
         if image is self.photo:
-            found = self.context.predict_net_map(self.file_id, self.spec_id, is_mirrored=self.is_mirrored)
-            return resize_net_map(found, image.shape)
+            return resize_net_map(self.context.predict_net_map(self.file_id, self.spec_id), image.shape)
         with self.context.borrow_model(self.spec_id) as net:
-            return mirror(net.predict_alpha(mirror(image))) if self.is_mirrored else net.predict_alpha(image)
+            return net.predict_alpha(image)
 
 
-def _net_map_key(file_id: str, spec_id: str, *, is_mirrored: bool = False) -> tuple[str, str, str]:
-    return ("mirrored-net-map" if is_mirrored else "net-map", file_id, spec_id)
+def _net_map_key(file_id: str, spec_id: str) -> tuple[str, str, str]:
+    return ("net-map", file_id, spec_id)
 
 
 def _select_people(image: Image, faces: tuple[Face, ...], pick: int, together: bool, seen: Alpha) -> Alpha:

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Image
-from pipelines.matting.cutout import core_mask, core_share, cut_out_subject, refine_alpha, see_subjects
+from pipelines.matting.cutout import core_mask, core_share, cut_out_subject, refine_alpha
 from pipelines.matting.cutout_notices import soft_patch_notices
 from pipelines.matting.edge_colors import OPAQUE_ALPHA
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
@@ -406,35 +406,3 @@ def test_the_core_lies_two_pixels_inside() -> None:
     assert core[7:13, 7:20].all()
     assert core.sum() == 6 * 13
     assert core_share(np.zeros((4, 4), np.float32)) == 0
-
-
-class CountingNet:
-    """A net whose answer is given, and that counts how often it is asked."""
-
-    def __init__(self, seen: Alpha) -> None:
-        self.seen, self.asked = seen, 0
-
-    def predict_alpha(self, image: Image) -> Alpha:
-        self.asked += 1
-        return self.seen
-
-
-def test_a_doubtful_photo_is_seen_mirrored_as_well_and_a_sure_one_is_not() -> None:
-    photo = make_noise(200, 300)
-    both = np.maximum(left := make_blob(200, 300, (70, 100), (50, 70)), make_blob(200, 300, (230, 100), (50, 70)))
-    for detailed, is_asked in ((both, True), (left, False)):
-        nets = [CountingNet(seen) for seen in (left, detailed)]
-        mirrored = [CountingNet(left) for _ in nets]
-        seen = see_subjects(photo, nets, mirrored)
-        assert [net.asked for net in mirrored] == [int(is_asked)] * 2
-        assert np.array_equal(seen.alpha > 0.5, left > 0.5)
-
-
-def test_answers_that_contradict_each_other_leave_the_first_with_its_doubt() -> None:
-    left, right = (make_blob(200, 300, (x, 100), (50, 70)) for x in (70, 230))
-    nets = [CountingNet(seen) for seen in (left, right)]
-    mirrored = [CountingNet(seen) for seen in (right, left)]
-    seen = see_subjects(make_noise(200, 300), nets, mirrored)
-    assert (seen.alpha > 0.5).any()
-    assert seen.reconciled is not None
-    assert seen.reconciled.is_doubtful
