@@ -33,13 +33,6 @@ class ToolContext(Protocol):
         """
         ...
 
-    def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
-        """Return the matting nets' raw maps of a photo, the small net's first; each a square, float32, 0 to 1.
-
-        A draft gets those that it need not wait for. Cached by content hash.
-        """
-        ...
-
     def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
 

@@ -259,10 +259,6 @@ class JobContext:
         """The net for edges of this job; a draft has none."""
         return None if self.draft else self.job.specs.get(EDGE_ROLE)
 
-    def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
-        """Return the nets' raw maps of a photo; a draft gets the second one's only where it is there already."""
-        return tuple(self.predict_net_map(file_id, spec_id) for spec_id in self._list_nets_at_hand(file_id))
-
     def _list_nets_at_hand(self, file_id: str) -> tuple[str, ...]:
         """List the matting nets of this job; a draft waits for the small one alone, a closer one for two."""
         if not self.draft:

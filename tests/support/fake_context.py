@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
@@ -55,10 +54,6 @@ class FakeContext:
 
     def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
         return self.image, self.cut_out_subject(params, _ignore_progress).alpha
-
-    def predict_net_maps(self, file_id: str) -> tuple[Alpha, ...]:
-        assert self.alpha is not None
-        return (cv2.resize(self.alpha, (320, 320), interpolation=cv2.INTER_AREA).astype(np.float32),)
 
     def detect_faces(self, file_id: str) -> tuple[Face, ...]:
         return self.faces

@@ -18,6 +18,7 @@ from ui.tool_tab.scene_choice import render_closest_scenes
 
 ADD_PHOTO_TEXT = "Add a photo to begin."
 READY_TEXT = "Generate makes one; every choice is optional."
+AWAITS_CONSENT_TEXT = "A draft comes once the permission is ticked."
 READING_TEXT = "Reading your photo"
 LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
@@ -184,11 +185,15 @@ def render_error(error: StudioError, element_id: str = "") -> str:
     return alert + render_report_link("There is nothing wrong with it: tell the owner")
 
 
-def render_alert(sentence: str, element_id: str = "") -> str:
-    """Render an alert that page.js moves to the element `element_id`; an empty sentence removes it."""
+def render_alert(sentence: str, element_id: str = "", *, is_calm: bool = False) -> str:
+    """Render an alert that page.js moves to the element `element_id`; an empty sentence removes it.
+
+    `is_calm`: nobody did anything wrong yet.
+    """
     if not sentence:
         return ""
-    return f'<p class="dbx-alert" role="alert" data-for="{escape(element_id)}">{escape(sentence)}</p>'
+    css_class = "dbx-alert calm" if is_calm else "dbx-alert"
+    return f'<p class="{css_class}" role="alert" data-for="{escape(element_id)}">{escape(sentence)}</p>'
 
 
 def render_notice(sentences: Iterable[str], element_id: str) -> str:

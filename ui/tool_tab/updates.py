@@ -128,8 +128,15 @@ class TabView:
         return {**self.show_idle(text.render_status("")), self.tab.alerts: text.render_error(error, element_id)}
 
     def show_draft_error(self, error: StudioError) -> Updates:
-        """Show an error of the present form without the picture of an earlier one."""
-        return {**self.show_error(error), **self.show_no_picture()}
+        """Show an error of the present form without the picture of an earlier one.
+
+        Consent that is not given yet is no mistake of somebody who has just chosen a photo.
+        """
+        updates = {**self.show_error(error), **self.show_no_picture()}
+        if error.code == "consent_required":
+            updates[self.tab.alerts] = text.render_alert(error.message, self.field_element_id("consent"), is_calm=True)
+            updates[self.tab.result.status] = text.render_status(text.AWAITS_CONSENT_TEXT)
+        return updates
 
     def show_no_picture(self) -> Updates:
         """Empty the place of the picture."""
