@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from pipelines.core.stream import wait_for_result
-from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, show_tab
+from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_tool, show_tab
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 from ui.gradio_patches import frontend_script
@@ -243,6 +243,26 @@ def test_a_tool_that_is_opened_while_home_still_reads_the_photo_waits_for_it(
         show_tab(page, "home")
         if path.suffix == ".jpg":
             page.locator("#home-photo").get_by_label("Remove Image").click()
+
+
+def test_a_photo_that_is_removed_while_it_is_read_does_not_come_back(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was_read, uploads = threading.Event(), studio.service.uploads
+    ingest = uploads.ingest_picture
+    monkeypatch.setattr(uploads, "ingest_picture", lambda *args: was_read.wait(30) and ingest(*args))
+    open_tool(page, studio, "upscale")
+    photo = page.locator("#upscale-photo")
+    photo.locator("input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
+    expect(find_progress_line(page, "upscale")).to_contain_text("Reading your photo")
+    photo.get_by_label("Remove Image").click()
+    expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
+    was_read.set()
+    page.wait_for_timeout(1500)
+    expect(photo.locator("img")).to_have_count(0)
+    expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
+    photo.locator("input[type=file]").set_input_files(EXAMPLES / "chelsea.jpg")
+    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, 512 px")
 
 
 def test_a_new_photo_in_a_tool_takes_nothing_of_the_last_result_that_the_page_showed(

@@ -710,6 +710,27 @@ def find_places(page: Page, tool: str) -> dict[str, float]:
     )
 
 
+def test_on_a_phone_new_puts_the_photo_before_the_empty_box_again(browser: Browser, studio: ServedPage) -> None:
+    delete_visitor_jobs(studio, "upscale")
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#upscale")
+        page.locator("#upscale-example-chelsea").click()
+        expect(find_progress_line(page, "upscale")).to_contain_text("Draft, 512 px")
+        wait_until(studio.is_idle, 60)
+        page.locator("#upscale-generate").click()
+        expect(find_progress_line(page, "upscale")).to_contain_text("Done in")
+
+        def is_photo_first() -> bool:
+            photo, box = (page.locator(f"#upscale-{name}").bounding_box() for name in ("photo", "box"))
+            return photo is not None and box is not None and photo["y"] < box["y"]
+
+        assert not is_photo_first()
+        page.locator("#upscale-new").click()
+        expect(page.locator("#upscale-photo img")).to_have_count(0)
+        wait_until(is_photo_first, 10)
+    delete_visitor_jobs(studio, "upscale")
+
+
 def test_on_a_phone_nothing_moves_when_another_photo_is_chosen_and_a_refusal_is_in_view(
     browser: Browser, studio: ServedPage, portraits: list[Path]
 ) -> None:

@@ -460,10 +460,8 @@
       copy.field = field;
       field.append(copy);
       alert.classList.add("moved");
-      if (!copy.classList.contains("calm")) {
-        field.querySelectorAll("input, textarea").forEach((input) => input.setAttribute("aria-invalid", "true"));
-        copy.scrollIntoView({ block: "nearest" });
-      }
+      if (!copy.classList.contains("calm")) field.querySelectorAll("input, textarea").forEach((input) => input.setAttribute("aria-invalid", "true"));
+      if (copy.matches("[role=alert]")) copy.scrollIntoView({ block: "nearest" });
     });
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(addColourPicker);
     document.querySelectorAll(".dbx-colour.ready").forEach((block) => block.followColour());
@@ -588,12 +586,15 @@
   const PHOTO_FIELD = ".dbx-form > :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos)";
   const placePicture = (tool, isChosen) => {
     const consent = tool.matches(".dbx-asks") && tool.querySelector('[id$="-consent"] input'), photo = tool.querySelector(`${PHOTO_FIELD} img`);
-    if (tool.querySelector(".dbx-live img") || (photo && (tool.dataset.begun === "here" || !consent || consent.checked))) tool.dataset.begun = "here";
+    const live = tool.querySelector(".dbx-live img");
+    if ("renewed" in tool.dataset && !photo && !live) { delete tool.dataset.begun; delete tool.dataset.renewed; }
+    else if (live || (photo && (tool.dataset.begun === "here" || !consent || consent.checked))) tool.dataset.begun = "here";
     else if (isChosen) tool.dataset.begun = "soon";
     else if (tool.dataset.begun !== "here" && tool.querySelector(".dbx-alert.placed")) delete tool.dataset.begun;
   };
   for (const name of ["change", "click"]) on(name, ({ type, target }) => {
     const tool = target.closest?.(".dbx-tool"), field = tool?.querySelector(PHOTO_FIELD);
+    if (tool && target.closest('[id$="-new"]')) tool.dataset.renewed = ""; // the form comes first again
     if (type === "change" && tool) placePicture(tool, field ? field.contains(target) && !tool.matches(".dbx-asks") : target.closest(".dbx-form"));
     else if (target.closest?.(".dbx-tool .dbx-examples button")) placePicture(tool, true);
   });

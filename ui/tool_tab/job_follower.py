@@ -219,7 +219,7 @@ class JobFollower:
         if state.job_id:
             return self.view.no_change()
         self.begin_request(state)
-        state.note_photo()
+        state.note_removal()
         state.shown_job_id, state.last_request, state.restored_form = "", {}, {}
         return {**self.view.show_new(), **self.leave_batch_row(state, request)}
 

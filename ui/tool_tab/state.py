@@ -24,7 +24,8 @@ class TabState:
     point at the subject, and the form of then.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
-    `photo_changed_at` is when the last one came, on the monotonic clock. `home_photo` is what the home tab was given.
+    `removal_number` those that empty it, `photo_changed_at` is when the last one came, on the monotonic clock.
+    `home_photo` is what the home tab was given.
     """
 
     job_id: str = ""
@@ -45,6 +46,7 @@ class TabState:
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
     photo_number: int = 0
+    removal_number: int = 0
     photo_changed_at: float = 0.0
     home_photo: GivenPhoto | None = None
 
@@ -52,6 +54,11 @@ class TabState:
         """Note that the photo's field gets another content; return the number of this change."""
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
+
+    def note_removal(self) -> None:
+        """Note that the visitor removed the photo: one that is still being read does not come back."""
+        self.removal_number += 1
+        self.note_photo()
 
     def use_home_photo(self) -> None:
         """Note that the visitor works with a photo in this tab: that of the home tab waits for no tool any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import gradio as gr
@@ -36,6 +36,7 @@ class UploadHandlers:
                 return
             if control is self.tab.photo_control:
                 state.use_home_photo()
+            removal_number = state.removal_number
             yield self.show_reading(control, state)
             try:
                 file_id, notices = await run_in_threadpool(
@@ -49,6 +50,9 @@ class UploadHandlers:
                     state.shown_job_id = ""
                     emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
                 yield {**emptied, **self.view.show_error(error, control.field.name)}
+                return
+            if control is self.tab.photo_control and state.removal_number != removal_number:  # taken away meanwhile
+                yield self.view.no_change()
                 return
             notice = text.render_notice(notices, self.view.field_element_id(control.field.name))
             async for updates in self.place_pictures(control, file_id, request, state, values, notice):
@@ -77,12 +81,16 @@ class UploadHandlers:
     def _ingest(self, path: str, owner: str) -> tuple[str, tuple[str, ...]]:
         return self.follower.service.uploads.ingest_picture(read_upload(path), owner, path)
 
-    def make_clear_handler(self, control: Control) -> Callable[..., Updates]:
-        def clear(request: gr.Request, state: TabState, *_: Any) -> Updates:
+    def make_clear_handler(self, control: Control) -> Callable[..., Awaitable[Updates]]:
+        async def clear(request: gr.Request, state: TabState, *_: Any) -> Updates:
+            if control is self.tab.photo_control:
+                state.note_removal()  # at once: the next photo may already be on its way
+            return await run_in_threadpool(show_cleared, request, state)
+
+        def show_cleared(request: gr.Request, state: TabState) -> Updates:
             self.follower.begin_request(state)
             left: Updates = {}
             if control is self.tab.photo_control:
-                state.note_photo()
                 left = self.follower.leave_batch_row(state, request)
                 if not (state.shown_job_id or state.job_id):  # a draft goes with its photo, a finished picture stays
                     left |= {
