@@ -295,17 +295,17 @@ class JobContext:
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
             return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
-        seen = self._see_quickly(params.photo, photo, faces)
+        seen = self._see_quickly(params.photo, photo, faces, params.pick)
         chosen = partial(_select_people, photo, faces, params.pick, together)
         return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
 
-    def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...]) -> Alpha:
+    def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int) -> Alpha:
         """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it."""
         spec_ids = self._list_nets_at_hand(file_id)
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
         return self._memoize(
-            ("seen", file_id, photo.shape, spec_ids, len(faces)),
-            lambda: see_subjects(photo, nets, faces).alpha,
+            ("seen", file_id, photo.shape, spec_ids, len(faces), pick),
+            lambda: see_subjects(photo, nets, faces, faces[pick] if pick < len(faces) else None).alpha,
             lambda alpha: alpha.nbytes,
         )
 

@@ -229,8 +229,9 @@ def test_every_doubted_row_has_a_badge_that_opens_its_picture_with_the_sentence_
             button.click()
         expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(told[n])
         expect(page.locator("#product-box .dbx-doubt [data-do=start]")).to_be_visible()
-        page.locator("#product-box .dbx-doubt").hover()
         marks = page.locator("#product-box .dbx-doubt-place i")
+        expect(marks.first).to_have_css("opacity", "0")  # after some seconds
+        page.locator("#product-box .dbx-doubt").hover()
         expect(marks.first).to_have_css("opacity", "1")
         place, picture = marks.first.bounding_box(), page.locator("#product-box").bounding_box()
         assert place is not None

@@ -394,7 +394,9 @@ class BatchTabEvents:
         self, request: gr.Request, batch_id: str, state: BatchTabState, set_aside: float | None
     ) -> Updates:
         """List the shown batch's cut-outs, the least certain first; a click on a heading sorts by it."""
-        set_aside = state.set_aside = NEVER_SET_ASIDE if set_aside is None else set_aside
+        set_aside = NEVER_SET_ASIDE if set_aside is None else set_aside
+        if set_aside != state.set_aside:
+            state.set_aside, state.sent_sheet = set_aside, ""  # the tiles say which are set aside
         if self._find_own_batch(batch_id, request) is None:
             return {}
         rows = [
@@ -484,7 +486,7 @@ class BatchTabEvents:
             state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
         )
         page_key = f"{batch.id} {newest_first} {state.first_picture}"
-        sheet_key = f"{page_key} {done_count} {stamp} {state.set_aside}"
+        sheet_key = f"{page_key} {done_count} {stamp}"
         is_other_page = not state.sent_sheet.startswith(f"{page_key} ")
         is_recent = time.monotonic() - state.sent_at < SHEET_REFRESH_SECONDS * min(
             1.0, done_count / SHEET_PICTURE_COUNT

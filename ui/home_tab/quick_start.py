@@ -253,11 +253,12 @@ class QuickStart:
                 yield updates
         yield self._no_change()
 
-    def clear_photo(self, state: QuickStartState) -> Updates:
-        """Forget the photo and hide the drafts."""
+    async def clear_photo(self, state: QuickStartState) -> Updates:
+        """Forget the photo and hide the drafts. The display is no output: the next photo may be there by now."""
         self._begin_request(state)
         state.photo_id = ""
-        return {**self._show_empty(), self.alerts: ""}
+        shown = {**self._show_empty(), self.alerts: ""}
+        return {component: new for component, new in shown.items() if component is not self.photo}
 
     @staticmethod
     def _take_photo(state: QuickStartState, file_id: str) -> None:

@@ -80,6 +80,9 @@
     if (!field || files.every((file) => !file.type || file.type.startsWith("image/"))) return;
     event.preventDefault();
     event.stopImmediatePropagation();
+    tellNoPicture(field);
+  };
+  const tellNoPicture = (field) => {
     field.querySelectorAll(":scope > .dbx-alert").forEach((old) => old.remove());
     field.append(Object.assign(document.createElement("p"), { className: "dbx-alert", role: "alert", textContent: "This file is no picture. JPEG, PNG, WebP, HEIC and others are taken." }));
   };
@@ -100,9 +103,12 @@
   // A click on a photo chooses another one.
   on("click", (event) => {
     const field = findFilledPhoto(event.target);
-    if (!field || event.target.closest("button:not(:has(img)), input, .dbx-alert")) return;
+    if (!field || event.target.closest("button:not(:has(img)), input, .dbx-alert, .icon-button-wrapper")) return;
     const chooser = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
-    chooser.onchange = () => putFiles(field, [...chooser.files]);
+    chooser.onchange = () => {
+      if (listImages(chooser).length) putFiles(field, [...chooser.files]); // else the photo stays
+      else tellNoPicture(field);
+    };
     chooser.click();
   });
 

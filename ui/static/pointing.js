@@ -135,11 +135,12 @@
   };
 
   document.addEventListener("click", (event) => {
-    const words = event.target.closest?.(".dbx-doubt p"); // what lies under them may be what is to be looked at
+    const words = event.target.closest?.(".dbx-doubt p");
     if (words) {
       const isFolded = !words.firstElementChild?.offsetParent; // a phone counts several of them first
       words.classList.toggle("whole", isFolded);
       words.parentElement.classList.toggle("told", isFolded);
+      soon();
       return;
     }
     const box = event.target.closest?.(".dbx-point")?.closest(".dbx-box");
@@ -254,7 +255,7 @@
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
     // The picture leaves room for the words: what they speak of must be seen.
-    box.style.setProperty("--strip", `${told && line.offsetHeight ? line.offsetHeight + 20 : 0}px`);
+    box.style.setProperty("--strip", `${told && line.offsetHeight ? Math.min(line.offsetHeight + 20, box.clientHeight * 0.4) : 0}px`);
     place(box, ring);
     if (!box.classList.contains("pointing")) return;
     const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};

@@ -96,7 +96,7 @@ class ToolTabEvents:
                 await asyncio.sleep(READING_POLL_SECONDS)
             if not given.photo_id and not state.job_id:  # it was none: Home says so
                 yield {self.tab.result.status: text.render_status(text.ADD_PHOTO_TEXT)}
-        if not self.uploads.awaits_photo(given, state):
+        if not self.uploads.awaits_photo(given, state, values):
             opened = self.follower.resume_last_job(request, state)
         else:
             yield self.view.offer_saved_names(self.access.identify_visitor(request)) or self.view.no_change()

@@ -83,7 +83,6 @@ class JobFollower:
             yield self.view.show_error(BadInput(text.PAINT_FIRST_TEXT, param="mask"))
         elif not state.job_id:
             state.generate_clicked_at = time.monotonic()
-            state.use_home_photo()
             async for updates in self.run_job(
                 request, state, state.with_last_seed(self.tab.read_form(values), self.tab.tool.blend_only_fields)
             ):
@@ -105,6 +104,19 @@ class JobFollower:
         picture = self.view.repeat_picture(row, int(variation or 1) - 1)
         return {**self.view.show_actions(row.job), **picture, **batch_row}
 
+    def _list_photos(self, values: dict[str, Any]) -> tuple[str, ...]:
+        photos = values[self.tab.photo_control.field.name]
+        return photos if isinstance(photos, tuple) else (photos,)
+
+    def show_status_again(self, request: gr.Request, state: TabState) -> Updates:
+        """Say what the line said before a photo was read that is no longer wanted."""
+        if state.job_id or state.draft_id:
+            return self.view.no_change()
+        row = self.find_own_job(state.shown_job_id, request)
+        if row is None or row.result is None:
+            return {self.tab.result.status: text.render_status(text.ADD_PHOTO_TEXT)}
+        return {self.tab.result.status: text.render_result_status(row.job, row.result, 0)}
+
     def show_stopped(self, request: gr.Request, state: TabState, variation: str | None) -> Updates:
         """Do the same after Stop, and repeat its sentence: an update from before Stop may have replaced it."""
         updates = self.update_actions(request, state, variation)
@@ -125,6 +137,8 @@ class JobFollower:
         else:
             state.job_id = order.job_id
             state.record_request(values, order.seed, draft=False)
+            if state.home_photo is not None and state.home_photo.photo_id in self._list_photos(values):
+                state.use_home_photo()
             async for updates in self._follow_job(order, state, request):
                 yield updates
 

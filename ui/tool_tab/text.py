@@ -127,6 +127,8 @@ def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float
     Nothing where the picture does not show it or no place is known, and no box that is nearly all of the picture.
     """
     told, placements = next(iter(receipt.get("cutout_doubts", ())), ""), receipt.get("placements")
+    if told == UNSETTLED_NOTICE:  # somewhere in the photo
+        return []
     placed = placements[number] if placements and number < len(placements) else receipt.get("placement")
     boxes = [box for row in (placed or {}).get("doubts", ()) if row["doubt"] == told for box in row["boxes"]]
     marked = [box for box in boxes if min(box[2] - box[0], box[3] - box[1]) < MARKED_PLACE_RATIO]

@@ -34,26 +34,29 @@ class UploadHandlers:
             if path is None:
                 yield self.view.no_change()
                 return
-            if control is self.tab.photo_control:
-                state.use_home_photo()
-            removal_number = state.removal_number
+            is_photo, removal_number = control is self.tab.photo_control, state.removal_number
             yield self.show_reading(control, state)
+            error, file_id, notices = None, "", ()
             try:
                 file_id, notices = await run_in_threadpool(
                     self._ingest, path, self.follower.access.identify_visitor(request)
                 )
-            except StudioError as error:
+            except StudioError as caught:
+                error = caught
+            if is_photo and state.removal_number != removal_number:  # taken away meanwhile
+                yield self.follower.show_status_again(request, state)
+                return
+            if error is not None:
                 emptied = self.view.set_picture(control, None)
-                if control is self.tab.photo_control:
+                if is_photo:
                     self.follower.begin_request(state)
                     state.note_photo()
                     state.shown_job_id = ""
                     emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
                 yield {**emptied, **self.view.show_error(error, control.field.name)}
                 return
-            if control is self.tab.photo_control and state.removal_number != removal_number:  # taken away meanwhile
-                yield self.view.no_change()
-                return
+            if is_photo:
+                state.use_home_photo()
             notice = text.render_notice(notices, self.view.field_element_id(control.field.name))
             async for updates in self.place_pictures(control, file_id, request, state, values, notice):
                 yield updates
@@ -200,10 +203,11 @@ class UploadHandlers:
                 if not (notice and component is self.tab.alerts and new == "")
             }
 
-    def awaits_photo(self, given: GivenPhoto, state: TabState) -> bool:
-        """Whether the home tab was given a photo after this tab's own, which is one for photos."""
-        is_newer = bool(given.photo_id) and given.awaits_tool and given.given_at > state.photo_changed_at
-        return is_newer and self.takes_photo() and not state.job_id
+    def awaits_photo(self, given: GivenPhoto, state: TabState, values: tuple[Any, ...]) -> bool:
+        """Whether the home tab was given a photo that this tab, one for photos, does not know or has none in place of."""
+        is_empty = bool(given.visited_at) and not self.tab.read_form(values)[self.tab.photo_control.field.name]
+        is_new = given.given_at > state.photo_changed_at or is_empty
+        return bool(given.photo_id) and given.awaits_tool and is_new and self.takes_photo() and not state.job_id
 
     def takes_photo(self) -> bool:
         """Whether the tab is one for photos: its first picture field is no advanced one, and can be used here."""
