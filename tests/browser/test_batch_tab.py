@@ -230,6 +230,7 @@ def test_every_doubted_row_has_a_badge_that_opens_its_picture_with_the_sentence_
         expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(told[n])
         expect(page.locator("#product-box .dbx-doubt [data-do=start]")).to_be_visible()
         marks = page.locator("#product-box .dbx-doubt-place i")
+        page.mouse.move(5, 5)
         expect(marks.first).to_have_css("opacity", "0")  # after some seconds
         page.locator("#product-box .dbx-doubt").hover()
         expect(marks.first).to_have_css("opacity", "1")

@@ -204,7 +204,7 @@ class UploadHandlers:
             }
 
     def awaits_photo(self, given: GivenPhoto, state: TabState, values: tuple[Any, ...]) -> bool:
-        """Whether the home tab was given a photo that this tab, one for photos, does not know or has none in place of."""
+        """Whether the home tab has a photo for this tab: a newer one, or any where the tab's own is gone."""
         is_empty = bool(given.visited_at) and not self.tab.read_form(values)[self.tab.photo_control.field.name]
         is_new = given.given_at > state.photo_changed_at or is_empty
         return bool(given.photo_id) and given.awaits_tool and is_new and self.takes_photo() and not state.job_id
