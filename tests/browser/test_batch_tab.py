@@ -287,7 +287,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(line).to_contain_text("From your batch, row 1 · astronaut.jpg")
     expect(put).to_be_hidden()  # the shown picture is the one in the batch
     wait_until(studio.is_idle, 60)
-    repair_by_pointing(page, "product", 0.3, 0.9)
+    repair_by_pointing(page, "product", 0.3, 0.8)
     expect(put).to_be_hidden()  # a draft is no picture for a batch
     wait_until(studio.is_idle, 60)
     page.locator("#product-generate").click()

@@ -173,9 +173,8 @@ def render_sheet(pictures: Iterable[SheetPicture]) -> str:
 def _render_cell(picture: SheetPicture) -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Check"
-    badge = (
-        f"<b>{word}</b><small>{why}</small>" if why or picture.is_aside else ""
-    )  # the reason is read with the button's name
+    # The reason is read with the button's name.
+    badge = f"<b>{word}</b><small>{why}</small>" if why or picture.is_aside else ""
     replaced = f'<em title="{escape(picture.replaced)}">Replaced</em>' if picture.replaced else ""
     return (
         f'<li><button type="button" data-words="{picture.row}" data-field="{OPEN_FIELD_ID}" title="{why}">'

@@ -255,7 +255,8 @@
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
     // The picture leaves room for the words: what they speak of must be seen.
-    box.style.setProperty("--strip", `${told && line.offsetHeight ? Math.min(line.offsetHeight + 20, box.clientHeight * 0.4) : 0}px`);
+    const below = told && line.offsetHeight ? line.offsetHeight + 20 : 0;
+    box.style.setProperty("--strip", `${Math.min(below, box.clientHeight * 0.4)}px`);
     place(box, ring);
     if (!box.classList.contains("pointing")) return;
     const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};
