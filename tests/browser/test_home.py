@@ -219,6 +219,17 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     show_tab(page, "home")
     open_by(page, "upscale")  # from where the visitor sees it
     expect(page.locator("#upscale-photo img")).to_have_count(1)
+    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, 512 px")
+    page.locator("#upscale-photo").get_by_label("Remove Image").click()
+    expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
+    open_menu_entry(page, "expand")
+    expect(page.locator("#expand-photo img")).to_have_count(1)
+    open_menu_entry(page, "upscale")  # what was taken away there does not come back
+    page.wait_for_timeout(500)
+    expect(page.locator("#upscale-photo img")).to_have_count(0)
+    show_tab(page, "home")
+    open_by(page, "upscale")  # unless the visitor was where the photo is seen
+    expect(page.locator("#upscale-photo img")).to_have_count(1)
 
 
 def test_a_tool_that_is_opened_while_home_still_reads_the_photo_waits_for_it(

@@ -76,8 +76,9 @@
     putFiles(field, field.matches(".dbx-photos") ? files : files.slice(0, 1)); // added to several pictures; replaces a single one
   });
   // What is no picture is answered at its field, in the page's language; Gradio would show a note of its own.
+  const isOther = (file) => file.type && !file.type.startsWith("image/"); // of a HEIC file many browsers know no type
   const refuseOthers = (event, field, files) => {
-    if (!field || files.every((file) => !file.type || file.type.startsWith("image/"))) return;
+    if (!field || !files.some(isOther)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     tellNoPicture(field);
@@ -106,8 +107,8 @@
     if (!field || event.target.closest("button:not(:has(img)), input, .dbx-alert, .icon-button-wrapper")) return;
     const chooser = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
     chooser.onchange = () => {
-      if (listImages(chooser).length) putFiles(field, [...chooser.files]); // else the photo stays
-      else tellNoPicture(field);
+      if (isOther(chooser.files[0])) tellNoPicture(field); // the photo stays
+      else putFiles(field, [...chooser.files]);
     };
     chooser.click();
   });

@@ -88,7 +88,8 @@ class GivenPhoto:
     """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
 
     `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read. The photo
-    `awaits_tool` until a picture is generated or another photo chosen in a tool, and again from the home tab on.
+    `awaits_tool` until a picture is generated or another photo chosen in a tool, and again from the home tab on;
+    `visited_at` is the visit there that is known, by the browser's clock, `seen_at` when a tool was opened after it.
     """
 
     photo_id: str = ""
@@ -97,11 +98,12 @@ class GivenPhoto:
     reading_count: int = 0
     awaits_tool: bool = True
     visited_at: float = 0.0
+    seen_at: float = 0.0
 
     def note_visit(self, visited_at: float | None) -> None:
         """Let the next tool take the photo too if the visitor was at the home tab meanwhile, and saw it there."""
-        self.awaits_tool |= (visited_at or 0.0) != self.visited_at
-        self.visited_at = visited_at or 0.0
+        if (visited_at or 0.0) != self.visited_at:
+            self.visited_at, self.seen_at, self.awaits_tool = visited_at or 0.0, time.monotonic(), True
 
 
 class TabHandoff(NamedTuple):

@@ -163,8 +163,8 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
         return ""
     if receipt.get("mode") != "exact" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
         return ""
-    placements = [placed for placed in (receipt.get("placement"), *receipt.get("placements", ())) if placed]
-    if any(placed.get("enlarged_too_far") for placed in placements):
+    placements = (receipt.get("placement"), *receipt.get("placements", ()))
+    if any(placed and placed.get("enlarged_too_far") for placed in placements):
         return "Your subject was enlarged, not redrawn."
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 

@@ -204,9 +204,10 @@ class UploadHandlers:
             }
 
     def awaits_photo(self, given: GivenPhoto, state: TabState, values: tuple[Any, ...]) -> bool:
-        """Whether the home tab has a photo for this tab: a newer one, or any where the tab's own is gone."""
-        is_empty = bool(given.visited_at) and not self.tab.read_form(values)[self.tab.photo_control.field.name]
-        is_new = given.given_at > state.photo_changed_at or is_empty
+        """Whether the home tab has a photo for this tab: given, or seen while this is empty, after its last change."""
+        is_empty = not self.tab.read_form(values)[self.tab.photo_control.field.name]
+        offered_at = max(given.given_at, given.seen_at if is_empty else 0.0)
+        is_new = offered_at > state.photo_changed_at
         return bool(given.photo_id) and given.awaits_tool and is_new and self.takes_photo() and not state.job_id
 
     def takes_photo(self) -> bool:
