@@ -7,7 +7,8 @@
 - No stub file (`.pyi`) is written for each component. Gradio parses the source of all of them for that.
 - `Blocks.__exit__` and `queue` make no app and no config: `launch` makes both anew.
 - `launch` makes the config once. Gradio makes it a second time for its own MCP server.
-- The signature of a component's class is read once, and so is the schema of its value, not for each component.
+- The signature of a component's class is read once, and so is the schema of its value, not for each component. The
+  signature of its `__init__` is remembered after the start too: Gradio reads it for every update of a component.
 """
 
 from __future__ import annotations
@@ -102,19 +103,23 @@ def _describe_each_class_once(describe: Callable[[Any], dict[str, Any]]) -> Call
 
 @contextmanager
 def _read_signatures_once() -> Iterator[None]:
-    """Give the modules of Gradio that read signatures an `inspect` that remembers them."""
+    """Give the modules of Gradio that read signatures an `inspect` that remembers them, one of them for good."""
     from gradio import blocks, component_meta
 
-    remembering = SimpleNamespace(
-        **{**vars(inspect), "signature": cache(inspect.signature), "getfullargspec": cache(inspect.getfullargspec)}
-    )
-    for module in (blocks, component_meta):
-        setattr(module, "inspect", remembering)  # noqa: B010  the type checker knows that it is none of theirs
+    # The type checker knows that they are none of theirs.
+    setattr(component_meta, "inspect", _remembering_inspect())  # noqa: B010
+    setattr(blocks, "inspect", _remembering_inspect())  # noqa: B010
     try:
         yield
     finally:
-        for module in (blocks, component_meta):
-            setattr(module, "inspect", inspect)  # noqa: B010
+        setattr(blocks, "inspect", inspect)  # noqa: B010
+
+
+@cache
+def _remembering_inspect() -> SimpleNamespace:
+    return SimpleNamespace(
+        **{**vars(inspect), "signature": cache(inspect.signature), "getfullargspec": cache(inspect.getfullargspec)}
+    )
 
 
 def _defer_import(name: str) -> None:
