@@ -306,6 +306,13 @@ class BatchTable:
         rows = self._db.fetch_rows(query.order_by(order).limit(limit).offset(skip))
         return [_to_row_state(row) for row in rows]
 
+    def list_unfinished_rows(self, batch_id: str, limit: int) -> list[RowState]:
+        """Return the first rows, in order, that wait or are being done."""
+        columns = (BATCH_ROWS, _STATUS, JOBS.c.id.label("job_id"), JOBS.c.error.label("job_error"))
+        is_open = or_(_STATUS.is_(None), _STATUS.in_(["queued", "running"]))
+        query = select(*columns).select_from(_WITH_JOBS).where(_R.batch == batch_id, is_open)
+        return [_to_row_state(row) for row in self._db.fetch_rows(query.order_by(_R.row).limit(limit))]
+
     def iter_receipts(self, batch_id: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield number and receipt of every finished row, in order."""
         after, is_done = 0, and_(JOBS.c.batch_id == batch_id, JOBS.c.status == "done")

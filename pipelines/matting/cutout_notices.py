@@ -19,7 +19,7 @@ SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as w
 WIDE_PATCH_RATIO = 0.08  # of the subject's height: one as wide is no edge
 NAMED_REGION_RATIO = 0.01  # of the subject's pixels: a smaller region is not told
 RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this stands out as well
-UNSETTLED_NOTICE = "Check the cut-out: parts of it could not be settled."
+UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
 
 WHOLE_PHOTO: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -65,7 +65,7 @@ def _name_edge(differing: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     edge = _largest_part(dilate_mask(differing, EDGE_WIDTH_PX) & dilate_mask(taken, EDGE_WIDTH_PX), 1)
     if edge is None:
         return {UNSETTLED_NOTICE: (WHOLE_PHOTO,)}
-    return {f"Check the edge {_place_in(edge, taken)}: it could not be settled.": (_box_around(edge),)}
+    return {f"Check the edge {_place_in(edge, taken)}: it may be wrong.": (_box_around(edge),)}
 
 
 def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Box, ...]]:

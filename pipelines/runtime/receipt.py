@@ -20,6 +20,8 @@ from pipelines.runtime.why_picture import explain_picture, list_assets
 FACES_NOT_SEARCHED_NOTICE = "No face was looked for or protected. If a person is in the photo, confirm their consent."
 OTHER_DOUBTS = ("framing_doubts", "fill_doubts")
 """Keys of doubts in sentences that are not of a cut-out: what the frame cuts, and what was filled."""
+DOUBT_BOX_COUNT = 12
+"""Largest places of one doubt that a receipt lists: fur may have hundreds."""
 FLATTENED_NOTICE = "JPEG has no transparency: what is transparent is white. PNG and WebP keep it."
 LOSSY_NOTICE = "Encoded lossy: the file's pixels differ from the checked ones by its compression."
 
@@ -124,7 +126,11 @@ def _find_hidden_doubts(doubts: Sequence[str], placed: Sequence[PlacedSubject]) 
 def _placement_row(placed: PlacedSubject | None) -> dict[str, Any]:
     frame = placed.frame if placed else None
     boxes_by_doubt = placed.doubt_boxes.items() if placed else ()
-    doubts = [{"doubt": doubt, "boxes": [_round_box(box) for box in boxes]} for doubt, boxes in boxes_by_doubt if boxes]
+    doubts = [
+        {"doubt": doubt, "boxes": [_round_box(box) for box in boxes[:DOUBT_BOX_COUNT]]}
+        for doubt, boxes in boxes_by_doubt
+        if boxes
+    ]
     return {
         "box": [round(side, 2) for side in frame.box] if frame else None,
         "scale": round(frame.scale, 5) if frame else None,

@@ -21,9 +21,9 @@ _MODULES = (
     "social_kit",
     "motion",
     "cutout",
-    "upscale",
-    "expand",
     "retouch",
+    "expand",
+    "upscale",
 )
 
 

@@ -141,5 +141,6 @@ def test_repair_without_a_change_and_cancel_leave_the_finished_picture_as_it_was
             press(page, "drop")
             point_at(page, 0.6, 0.45)
             press(page, "done")
-            expect(line).to_contain_text("Draft")
+            # It is made anew at full size.
+            wait_until(lambda count=count: len(studio.service.jobs.list_jobs("local")) > count, 60)
             wait_until(studio.is_idle, 60)

@@ -49,7 +49,7 @@ def test_what_the_nets_see_differently_is_named_only_where_the_doubt_is_large() 
         "A part may be missing at the left"
     )
     assert tuple(name_doubts(SUBJECT, doubt_at(differing=thin), ())) == (
-        "Check the edge at the left: it could not be settled.",
+        "Check the edge at the left: it may be wrong.",
     )
     assert tuple(name_doubts(SUBJECT, doubt_at(), ())) == (UNSETTLED_NOTICE,)
 

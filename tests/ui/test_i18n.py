@@ -132,7 +132,7 @@ def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
         "A part may be missing at the top: the cut-out is half transparent there. Point at it, or paint it in.",
         "Background may be left at the bottom right. Point at it, or wipe it away.",
         "Check the border in the middle: the subject touches what is not taken.",
-        "Check the edge at the right: it could not be settled.",
+        "Check the edge at the right: it may be wrong.",
         "Check this edge: the cut-out is half transparent at the bottom. The brush mends it.",
         "Several things stand out; the one at the left is taken. Choose another, or keep more by pointing at them.",
         "Several things stand out; the largest one is taken. Choose another, or keep more by pointing at them.",

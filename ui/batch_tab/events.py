@@ -498,8 +498,12 @@ class BatchTabEvents:
             batch.id, limit=SHEET_PICTURE_COUNT, status="done", newest=newest_first, skip=state.first_picture
         )
         tab, has_pages = self.tab, done_count > SHEET_PICTURE_COUNT
+        room = SHEET_PICTURE_COUNT - len(rows) if newest_first and not state.first_picture else 0
+        waiting = self.batches.table.list_unfinished_rows(batch.id, room) if room else ()
         return {
-            tab.sheet: text.render_sheet(self._read_thumbnails(batch.id, rows, state.set_aside)),
+            tab.sheet: text.render_sheet(
+                self._read_thumbnails(batch.id, rows, state.set_aside), [_label_row(row) for row in waiting]
+            ),
             tab.position: text.render_position(state.first_picture, len(rows), done_count, newest=newest_first),
             tab.previous: gr.Button(visible=has_pages, interactive=state.first_picture > 0),
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),

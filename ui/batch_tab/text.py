@@ -53,6 +53,7 @@ STYLE_HTML = """<style>
   position: relative; cursor: pointer; }
 .gradio-container .dbx-sheet b { position: absolute; top: 4px; left: 4px; padding: 1px 6px; border-radius: 6px;
   font-size: 12px; background: #ffcf66; color: #3d2a00 !important; }
+.dbx-sheet i { display: block; aspect-ratio: 1; border-radius: 6px; border: 1.5px dashed var(--input-border-color); }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
 .dbx-sheet small { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden;
@@ -161,12 +162,14 @@ class SheetPicture(NamedTuple):
     is_aside: bool = False
 
 
-def render_sheet(pictures: Iterable[SheetPicture]) -> str:
+def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = ()) -> str:
     """Render the contact sheet: a button with each row's thumbnail, which opens the row, and a word on doubtful ones.
 
-    page.js writes the number of a row into the field `OPEN_FIELD_ID`.
+    The names of rows that are still `waiting` follow. page.js writes the number of a row into the field
+    `OPEN_FIELD_ID`.
     """
     cells = "".join(map(_render_cell, pictures))
+    cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
     return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
 
 

@@ -233,7 +233,8 @@ class JobFollower:
         if state.job_id:
             return self.view.no_change()
         self.begin_request(state)
-        state.note_removal()
+        state.note_removal(*self.tab.controls)
+        state.note_photo()
         state.shown_job_id, state.last_request, state.restored_form = "", {}, {}
         return {**self.view.show_new(), **self.leave_batch_row(state, request)}
 
@@ -291,7 +292,7 @@ class JobFollower:
                     last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
                     estimate = times.note_step(event) if isinstance(event, Step) else Estimate()
                     shown = replace(event, preview=None) if closer and isinstance(event, Step) else event
-                    yield self.view.show_progress(shown, estimate, draft=draft)
+                    yield self.view.show_progress(shown, estimate, draft=draft, closer=closer)
         except JobCancelled:
             if job_id == state.job_id:  # cancelled by another tab or the API
                 yield self.view.show_idle(text.render_status(text.STOPPED_TEXT))

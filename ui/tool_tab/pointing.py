@@ -81,15 +81,24 @@ class PointingEvents:
     async def end_marks(
         self, request: gr.Request, state: TabState, variation: str | None, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Draw a draft with the marks; where nothing was changed, show the finished picture of before again."""
+        """Make the picture anew with the marks: at full size if it was finished before, else as a draft.
+
+        Where nothing was changed, the finished picture of before is shown again.
+        """
         follower, form = self.events.follower, self.events.tab.read_form(values)
         before, state.before_marks = state.before_marks, None
         row = None
-        if before is not None and not state.job_id and self._read_marks(form) == self._read_marks(before[1]):
+        if before is not None and not state.job_id and form.get("photo") == before[1].get("photo"):
             row = follower.find_own_job(before[0], request)
-        if row is None or row.result is None:
+        if row is None or row.result is None or before is None:
             async for updates in follower.draw_draft(request, state, *values):
                 yield updates
+            return
+        if self._read_marks(form) != self._read_marks(before[1]):
+            seed = {"seed": row.job.seed} if "seed" in form and form["seed"] is None else {}
+            async for updates in follower.run_job(request, state, {**form, **seed}):
+                yield updates
+            yield self.events.view.no_change()
             return
         follower.begin_request(state)
         state.record_request(form, row.job.seed, draft=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -24,8 +25,8 @@ class TabState:
     point at the subject, and the form of then.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
-    `removal_number` those that empty it, `photo_changed_at` is when the last one came, on the monotonic clock.
-    `home_photo` is what the home tab was given.
+    `photo_changed_at` is when the last one came, on the monotonic clock. `removal_counts` say how often a field of
+    one picture was emptied. `home_photo` is what the home tab was given.
     """
 
     job_id: str = ""
@@ -46,7 +47,7 @@ class TabState:
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
     photo_number: int = 0
-    removal_number: int = 0
+    removal_counts: Counter[str] = field(default_factory=Counter[str])
     photo_changed_at: float = 0.0
     home_photo: GivenPhoto | None = None
 
@@ -55,10 +56,9 @@ class TabState:
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
 
-    def note_removal(self) -> None:
-        """Note that the visitor removed the photo: one that is still being read does not come back."""
-        self.removal_number += 1
-        self.note_photo()
+    def note_removal(self, *fields: str) -> None:
+        """Note that the visitor emptied `fields` of pictures: one that is still being read does not come back."""
+        self.removal_counts.update(fields)
 
     def use_home_photo(self) -> None:
         """Note that the visitor works with a photo in this tab: that of the home tab waits for no tool any more."""

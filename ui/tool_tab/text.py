@@ -44,6 +44,8 @@ MARKED_PLACE_RATIO = 0.7
 """Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 MIN_SHOWN_SECONDS = 2
 """Shortest remaining time that is shown."""
+FIRST_LOOK_MARK = '<i hidden class="dbx-first-look"></i>'
+"""Lets the style write on the picture that its cut-out may still change."""
 CHECKERBOARD_HTML = '<i class="see-through"></i>'
 """Background under a picture with transparency."""
 

@@ -113,10 +113,16 @@ class TabView:
             self.tab.stop: gr.update(interactive=True),
         }
 
-    def show_progress(self, event: QueuePosition | Step, estimate: Estimate, *, draft: bool) -> Updates:
-        """Show the stage and step or the place in the queue, what is left if known, and the preview if any."""
+    def show_progress(
+        self, event: QueuePosition | Step, estimate: Estimate, *, draft: bool, closer: bool = False
+    ) -> Updates:
+        """Show the stage and step or the place in the queue, what is left if known, and the preview if any.
+
+        While a `closer` draft is drawn, the first one says on the picture that its cut-out may still change.
+        """
         share, seconds_left = estimate
         line = text.render_progress(event, draft=draft, share=share, seconds_left=seconds_left)
+        line += text.FIRST_LOOK_MARK if closer else ""
         updates: Updates = {self.tab.result.status: line}
         if isinstance(event, Step) and event.preview is not None:
             updates[self.tab.result.picture] = event.preview

@@ -34,7 +34,8 @@ class UploadHandlers:
             if path is None:
                 yield self.view.no_change()
                 return
-            is_photo, removal_number = control is self.tab.photo_control, state.removal_number
+            is_photo, name = control is self.tab.photo_control, control.field.name
+            removal_count = state.removal_counts[name]
             yield self.show_reading(control, state)
             error, file_id, notices = None, "", ()
             try:
@@ -43,8 +44,8 @@ class UploadHandlers:
                 )
             except StudioError as caught:
                 error = caught
-            if is_photo and state.removal_number != removal_number:  # taken away meanwhile
-                yield self.follower.show_status_again(request, state)
+            if state.removal_counts[name] != removal_count:  # taken away meanwhile
+                yield self.follower.show_status_again(request, state) if is_photo else self.view.no_change()
                 return
             if error is not None:
                 emptied = self.view.set_picture(control, None)
@@ -53,11 +54,11 @@ class UploadHandlers:
                     state.note_photo()
                     state.shown_job_id = ""
                     emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
-                yield {**emptied, **self.view.show_error(error, control.field.name)}
+                yield {**emptied, **self.view.show_error(error, name)}
                 return
             if is_photo:
                 state.use_home_photo()
-            notice = text.render_notice(notices, self.view.field_element_id(control.field.name))
+            notice = text.render_notice(notices, self.view.field_element_id(name))
             async for updates in self.place_pictures(control, file_id, request, state, values, notice):
                 yield updates
 
@@ -86,8 +87,9 @@ class UploadHandlers:
 
     def make_clear_handler(self, control: Control) -> Callable[..., Awaitable[Updates]]:
         async def clear(request: gr.Request, state: TabState, *_: Any) -> Updates:
+            state.note_removal(control.field.name)  # at once: the next picture may already be on its way
             if control is self.tab.photo_control:
-                state.note_removal()  # at once: the next photo may already be on its way
+                state.note_photo()
             return await run_in_threadpool(show_cleared, request, state)
 
         def show_cleared(request: gr.Request, state: TabState) -> Updates:
