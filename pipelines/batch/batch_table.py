@@ -309,7 +309,7 @@ class BatchTable:
     def list_unfinished_rows(self, batch_id: str, limit: int) -> list[RowState]:
         """Return the first rows, in order, that wait or are being done."""
         columns = (BATCH_ROWS, _STATUS, JOBS.c.id.label("job_id"), JOBS.c.error.label("job_error"))
-        is_open = or_(_STATUS.is_(None), _STATUS.in_(["queued", "running"]))
+        is_open = or_(_STATUS.is_(None), _STATUS.in_(["waiting", "queued", "running"]))
         query = select(*columns).select_from(_WITH_JOBS).where(_R.batch == batch_id, is_open)
         return [_to_row_state(row) for row in self._db.fetch_rows(query.order_by(_R.row).limit(limit))]
 

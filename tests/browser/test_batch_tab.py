@@ -104,10 +104,13 @@ def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
 
     page.reload()
     expect(page.locator("#batch-stage")).to_contain_text("Paused")
+    expect(page.locator("#batch-sheet li")).to_have_count(48)  # what is done, then the names of what waits
+    expect(page.locator("#batch-sheet li:has(> i)").last).to_contain_text("png")
     page.locator("#batch-pause").click()
     expect(page.locator("#batch-stage")).to_contain_text("Working")
     page.locator("#batch-cancel").click()
     expect(page.locator("#batch-stage")).to_contain_text("Cancelled")
+    expect(page.locator("#batch-sheet i")).to_have_count(0)
     begun = studio.gate.entered
     wait_until(studio.is_idle, 60)
     assert studio.gate.entered <= begun + 1  # the step that was under way was the last
@@ -264,7 +267,6 @@ def repair_by_pointing(page: Page, tool: str, x: float, y: float) -> None:
     page.mouse.click(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
     expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
     box.locator("[data-do=done]").click()
-    expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")
 
 
 def download_rows(page: Page) -> tuple[dict[str, bytes], list[dict[str, str]]]:
@@ -287,7 +289,10 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(line).to_contain_text("From your batch, row 1 · astronaut.jpg")
     expect(put).to_be_hidden()  # the shown picture is the one in the batch
     wait_until(studio.is_idle, 60)
-    repair_by_pointing(page, "product", 0.3, 0.8)
+    repair_by_pointing(page, "product", 0.3, 0.8)  # the finished picture is made anew at full size
+    expect(put).to_have_text("Put it into the batch")
+    page.locator("#product-ratio label:not(:has(:checked))").first.click()
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
     expect(put).to_be_hidden()  # a draft is no picture for a batch
     wait_until(studio.is_idle, 60)
     page.locator("#product-generate").click()
@@ -305,7 +310,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(page.locator("#batch-sheet em")).to_have_count(1)
     expect(page.locator("#batch-sheet button b")).to_have_text(["Check"])  # who replaced a picture has looked at it
     after, rows = download_rows(page)
-    (new,) = (row for row in studio.service.jobs.list_jobs("local", 9) if row.job.id not in old_ids)
+    new, _ = (row for row in studio.service.jobs.list_jobs("local", 9) if row.job.id not in old_ids)
     assert new.result is not None
     assert after["00001-astronaut.png"] == studio.service.files.local_path(new.result.files[0].id).read_bytes()
     assert after["00001-astronaut.png"] != before["00001-astronaut.png"]

@@ -314,6 +314,7 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio
     page.locator("#product-example-coffee").click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
     wait_until(studio.is_idle)
+    drafted = page.locator("#product-live img").get_attribute("src") or ""
     page.locator("#product-adjust-subject > button").click()
     page.locator("#product-brush").click()
     editor = page.locator("#product-editor")
@@ -334,6 +335,7 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio
     page.wait_for_timeout(500)  # as long as a hand takes from the stroke to the button
     page.locator("#product-brush-use").click()
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
+    expect(page.locator("#product-live img")).not_to_have_attribute("src", drafted)
     matte = studio.service.files.open_image(studio.service.files.list_files("local", 1)[0].id)[..., 0]
     rows, columns = np.nonzero(np.abs(matte.astype(int) - automatic) > 40)
     assert len(rows) > 200, "the finger's stroke is in the matte"
@@ -397,30 +399,6 @@ def test_a_brush_that_painted_nothing_and_cancel_leave_the_finished_picture(page
         expect(page.locator("#product-live img")).to_have_attribute("src", picture)
         expect(page.locator("#product-save")).to_be_enabled()
         expect(page.locator("#product-matte")).to_contain_text("automatic")
-
-
-def test_a_cut_out_is_repaired_with_a_brush(page: Page, studio: ServedPage) -> None:
-    open_tool(page, studio, "product")
-    page.locator("#product-example-coffee").click()
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
-    wait_until(studio.is_idle)
-    automatic = page.locator("#product-live img").get_attribute("src") or ""
-    page.locator("#product-adjust-subject > button").click()
-    page.locator("#product-brush").click()
-    painting = page.locator("#product-editor canvas").first
-    painting.wait_for()
-    page.locator("#product-brush-use").scroll_into_view_if_needed()
-    page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
-    box = painting.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.4)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.15, box["y"] + box["height"] * 0.3, steps=8)
-    page.mouse.up()
-    page.wait_for_timeout(1000)  # as long as a hand takes from the stroke to the button
-    page.locator("#product-brush-use").click()
-    expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
-    expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
 
 
 def write_plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:
