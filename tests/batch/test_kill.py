@@ -1,3 +1,5 @@
+"""A batch whose process, or whose server, is killed without warning: every row is done exactly once."""
+
 from __future__ import annotations
 
 import multiprocessing
@@ -6,22 +8,26 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 
+import httpx
 import numpy as np
 import PIL.Image
 import pytest
 
 from tests.support.batch_rows import OWNER, BatchStudio, run_batch_process, write_picture
-from tests.support.kill_loop import log_done_rows
+from tests.support.kill_loop import KillTrigger, fork_server, log_done_rows, run_with_kills
+from tests.support.served_app import wait_until
 
 FORKS = multiprocessing.get_context("forkserver")  # its server imports the studio once for all lives
-FORKS.set_forkserver_preload(["tests.support.batch_rows"])
-ROWS, KILLS, PAUSE = 60, 20, 0.05
+FORKS.set_forkserver_preload(["tests.support.kill_loop", "tests.support.batch_rows"])
+ROWS, KILLS, PAUSE = 36, 10, 0.05
+SERVED_ROWS, SERVED_KILLS = 18, (3, 9)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _stopped_fork_server() -> Iterator[None]:
     yield
     forkserver._forkserver._stop()  # pyright: ignore[reportAttributeAccessIssue]
@@ -52,7 +58,7 @@ def life(root: Path, jobs: Path, seconds: float | None) -> int | None:
         process.close()
 
 
-def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path: Path) -> None:
+def test_killed_at_ten_random_moments_every_row_is_done_exactly_once(tmp_path: Path) -> None:
     jobs, root = table(tmp_path / "jobs"), tmp_path / "data"
     with BatchStudio(root) as here:
         batch = here.create_batch(jobs)
@@ -83,3 +89,22 @@ def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path
         if not path.name.startswith("."):
             with PIL.Image.open(path) as whole:
                 assert np.asarray(whole).size
+
+
+def when(done: int) -> KillTrigger:
+    """As soon as so many rows are done."""
+
+    def moment(http: httpx.Client, batch: str) -> None:
+        wait_until(lambda: http.get(f"/v1/batches/{batch}").json()["request_counts"]["completed"] >= done, 60)
+
+    return moment
+
+
+def test_a_server_that_is_killed_twice_does_every_row_once_and_whoever_watches_is_told_the_end(
+    tmp_path: Path,
+) -> None:
+    server, form = partial(fork_server, FORKS, tmp_path, 0.01), {"prompt": "a", "size": 64}
+    seen = run_with_kills(server, tmp_path, form, SERVED_ROWS, [when(done) for done in SERVED_KILLS])
+    assert seen.is_complete(SERVED_ROWS), seen
+    assert seen.kill_count == len(SERVED_KILLS)
+    assert seen.follower_count > 0

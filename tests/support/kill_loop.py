@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -10,8 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ import PIL.Image
 
 from tests.support.app_process import ROOT, find_free_port, is_healthy
 from tests.support.served_app import serve_app, wait_until
+from tests.support.shared_resources import use_content_filter
 
 TOOL_URL = "/v1/tools/background"
 # Every time that a row becomes done is noted, so that a row done twice is seen.
@@ -30,6 +34,8 @@ _DONE_LOG_SQL = (
 )
 KillTrigger = Callable[[httpx.Client, str], None]
 """Returns when the server is to be killed."""
+OpenServer = Callable[[], AbstractContextManager[tuple[Any, httpx.Client]]]
+"""Begins one life of a server; yields its process, with `send_signal` and `wait` as `Popen` has them, and a client."""
 
 
 @dataclass
@@ -57,16 +63,16 @@ class KillReport:
 
 
 def run_with_kills(
-    command: Sequence[str], data: Path, body: dict[str, Any], rows: int, moments: Sequence[KillTrigger]
+    server: Sequence[str] | OpenServer, data: Path, body: dict[str, Any], rows: int, moments: Sequence[KillTrigger]
 ) -> KillReport:
     """Send the batch, kill the server at each of `moments`, let it finish, and look.
 
-    `command` starts the server, which says its address on a line `up ADDRESS`, or is known by it as its last word.
+    `server` is the command that starts it, for `run_server`, or what begins a life of it.
     """
     seen = KillReport()
     batch, watching = "", ""
     for moment in (*moments, None):
-        with run_server(command) as (process, http):
+        with server() if callable(server) else run_server(server) as (process, http):
             if not batch:
                 batch = _submit_batch(http, body, rows)
                 log_done_rows(data)
@@ -102,20 +108,59 @@ def make_start_command(data: Path) -> list[str]:
 
 
 @contextmanager
-def run_server(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    """One life of the server, from when it answers."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+def run_server(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """One life of the server that a command starts, whose last word is the address, from when it answers."""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        assert process.stdout is not None
-        url = command[-1] if command[-1].startswith("http") else process.stdout.readline().split()[1]
-        with httpx.Client(base_url=url, timeout=60) as http:
-            wait_until(lambda: process.poll() is None and is_healthy(url), 180)
+        with httpx.Client(base_url=command[-1], timeout=60) as http:
+            wait_until(lambda: process.poll() is None and is_healthy(command[-1]), 180)
             yield process, http
     finally:
         process.kill()
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+
+
+class _ForkedProcess:
+    """A process of multiprocessing with the names that `Popen` has."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def wait(self, seconds: float) -> int | None:
+        self._process.join(seconds)
+        return self._process.exitcode
+
+
+@contextmanager
+def fork_server(forks: ForkServerContext, data: Path, pause: float) -> Iterator[tuple[_ForkedProcess, httpx.Client]]:
+    """One life of a server with the real `/v1` and a tool whose steps take `pause` seconds.
+
+    The fork server of `forks` may have imported this module for all of them.
+    """
+    receiver, sender = forks.Pipe(duplex=False)
+    process = forks.Process(target=_serve_until_killed, args=(data, pause, sender))
+    process.start()
+    sender.close()
+    try:
+        assert receiver.poll(60)
+        with httpx.Client(base_url=receiver.recv(), timeout=60) as http:
+            yield _ForkedProcess(process), http
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+        receiver.close()
+
+
+def _serve_until_killed(data: Path, pause: float, address: Connection) -> None:
+    use_content_filter(False)  # as in the tests' own process: it would look at every row
+    with serve_app(data) as studio:
+        studio.gate.pause = pause
+        address.send(studio.url)
+        time.sleep(600)
 
 
 def _submit_batch(http: httpx.Client, body: dict[str, Any], rows: int) -> str:
@@ -185,16 +230,3 @@ def _inspect_outcome(http: httpx.Client, data: Path, batch: str, seen: KillRepor
                     assert np.asarray(picture).size
             except OSError:
                 seen.truncated_files.append(path.name)
-
-
-def serve_until_killed(data: Path, pause: float) -> None:
-    """The server that the test kills: the real `/v1`, and a tool whose steps take `pause` seconds."""
-    with serve_app(data) as studio:
-        studio.gate.pause = pause
-        sys.stdout.write(f"up {studio.url}\n")
-        sys.stdout.flush()
-        time.sleep(600)
-
-
-if __name__ == "__main__":
-    serve_until_killed(Path(sys.argv[1]), float(sys.argv[2]))
