@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from tests.bench.security.pillow_images import Send, open_uploads
-from tests.support.hostile_pictures import ACCEPTED, HOSTILE_PICTURES, HostilePicture
+from tests.support.hostile_pictures import ACCEPTED, HOSTILE_PICTURES, HostilePicture, claim_jpeg_size
 
 # Gradio leaves event loops and their sockets to the collector, and asks pandas for what is going away.
 pytestmark = pytest.mark.filterwarnings("ignore")
+LEFT_TO_THE_DECODER = {f"JPEG bit flips {n}" for n in range(2, 8)}
+"""The doors get two of the eight damaged copies: `test_decoder_pool.py` has them all, and a door sees a code."""
+PICTURES = [
+    # 36 megapixels to decode there, 4 to keep, to score and to show here.
+    replace(row, data=lambda: claim_jpeg_size(2000)) if row.number == 10 else row
+    for row in HOSTILE_PICTURES
+    if row.name not in LEFT_TO_THE_DECODER
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +30,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Send]]
         assert up()
 
 
-@pytest.mark.parametrize("row", HOSTILE_PICTURES, ids=[row.id for row in HOSTILE_PICTURES])
+@pytest.mark.parametrize("row", PICTURES, ids=[row.id for row in PICTURES])
 @pytest.mark.parametrize("door", ["page", "rest"])
 def test_every_door_takes_or_refuses_as_the_list_of_thirty_says(
     doors: dict[str, Send], door: str, row: HostilePicture

@@ -71,6 +71,7 @@ def make_png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
+@cache
 def make_png(width: int, height: int, *, depth: int = 8, colour: int = 2, rows: bytes | None = None) -> bytes:
     """A black PNG of any size without holding its pixels; `rows` replaces the compressed pixel data."""
     if rows is None:
@@ -165,12 +166,14 @@ def make_polyglot() -> bytes:
     return out.getvalue()
 
 
+@cache
 def make_text_bomb() -> bytes:
     """A PNG with a 64 MB comment in 64 kB."""
     comment = b"Comment\x00\x00" + zlib.compress(bytes(64 << 20), 9)
     return insert_after_header(encode_picture(make_photo(), "PNG"), make_png_chunk(b"zTXt", comment))
 
 
+@cache
 def make_profile_bomb() -> bytes:
     """A PNG with a 64 MB colour profile in 64 kB."""
     profile = b"icc\x00\x00" + zlib.compress(bytes(64 << 20), 9)
