@@ -28,8 +28,8 @@ COMMAND_BY_LANGUAGE = {
     "python": (sys.executable, "-c"),
     "javascript": ("node", "--input-type=module", "-e"),
 }
-KEPT_VARIABLES = ("PATH", "OMP_NUM_THREADS", "DESIGNERBOX_MATTING")
-"""The two that spare processor time are set in `tests/conftest.py`."""
+KEPT_VARIABLES = ("PATH", "OMP_NUM_THREADS", "DESIGNERBOX_MATTING", "SSL_CERT_DIR")
+"""The last three spare processor time; `tests/conftest.py` sets them."""
 _FIELDS = {name for row in TOOLS for name in row.params.fields_of_kind("picture", "pictures", "mask")}
 PICTURE_NAMES = ("portrait.jpg", *(f"{name}{n}.png" for name in sorted(_FIELDS) for n in ("", "-1", "-2")))
 
@@ -57,7 +57,10 @@ def run_snippet(language: str, text: str, folder: Path, key: str = "", *, fails:
         pytest.skip(f"{command[0]} is not installed")
     for name in PICTURE_NAMES:
         PIL.Image.fromarray(np.full((48, 64, 3), 128, np.uint8)).save(folder / name)
-    env = {name: os.environ[name] for name in KEPT_VARIABLES} | {"HOME": str(folder), "GRADIO_TEMP_DIR": str(folder)}
+    env = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {
+        "HOME": str(folder),
+        "GRADIO_TEMP_DIR": str(folder),
+    }
     done = subprocess.run(
         [*command, text],
         cwd=folder,
