@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -58,37 +58,54 @@ def serve_every_tool(root: Path, *, keys: bool) -> Iterator[tuple[ServedApp, str
 
 
 def fuzz_api(here: ServedApp, key: str, examples: int) -> FuzzReport:
+    """Fuzz one studio, see `fuzz_together`."""
+    return fuzz_together([(here, key)], examples)[0]
+
+
+def fuzz_together(studios: Sequence[tuple[ServedApp, str]], examples: int) -> list[FuzzReport]:
     """At least `examples` requests to each operation, half of them such as its documentation forbids, where it forbids
-    as many; the same each time.
+    as many; the same each time. Each is made once, which takes longer than its answer, and sent to every studio.
 
     The generator sends no request of one pass twice, and an operation may know few: one without parameters knows one.
     So what is missing after the two halves is asked in further passes over what is allowed, each with a seed of its
     own, which send the few again until there are `examples`.
     """
-    found = FuzzReport()
-    schema = schemathesis.openapi.from_url(f"{here.url}/v1/openapi.json")
-    with requests.Session() as session:
-        session.trust_env = False  # else the user's .netrc is read for each request
-        session.headers.update({"Authorization": f"Bearer {key}"} if key else {})
-
-        def send(case: Case) -> Any:
-            return case.call(base_url=f"{here.url}/v1", session=session)
-
+    schema = schemathesis.openapi.from_url(f"{studios[0][0].url}/v1/openapi.json")
+    with ExitStack() as stack:
+        targets = [_open_target(stack, here, key) for here, key in studios]
         for operation in schema.get_all_operations():
-            _fuzz_operation(cast(Any, operation).ok(), examples, send, found)
-    return found
+            _fuzz_operation(cast(Any, operation).ok(), examples, targets)
+    return [target.found for target in targets]
 
 
-def _fuzz_operation(operation: Any, examples: int, send: Callable[[Case], Any], found: FuzzReport) -> None:
-    before = found.request_count
+@dataclass
+class _Target:
+    """A studio, and what came of the requests that it was sent."""
+
+    send: Callable[[Case], Any]
+    found: FuzzReport = field(default_factory=FuzzReport)
+
+
+def _open_target(stack: ExitStack, here: ServedApp, key: str) -> _Target:
+    session = stack.enter_context(requests.Session())
+    session.trust_env = False  # else the user's .netrc is read for each request
+    session.headers.update({"Authorization": f"Bearer {key}"} if key else {})
+    return _Target(lambda case: case.call(base_url=f"{here.url}/v1", session=session))
+
+
+def _fuzz_operation(operation: Any, examples: int, targets: Sequence[_Target]) -> None:
+    first = targets[0].found
+    before = first.request_count
     for mode in GenerationMode if _can_be_sent_wrongly(operation) else (GenerationMode.POSITIVE,):
-        _send_cases(operation, mode, examples // 2, 0, send, found)
+        _send_cases(operation, mode, examples // 2, 0, targets)
     for again in range(1, examples + 1):
-        missing = before + examples - found.request_count
+        missing = before + examples - first.request_count
         if missing <= 0:
             break
-        _send_cases(operation, GenerationMode.POSITIVE, missing, again * MAX_GENERATOR_RETRY_COUNT, send, found)
-    found.by_operation[f"{operation.method.upper()} {operation.path}"] = found.request_count - before
+        _send_cases(operation, GenerationMode.POSITIVE, missing, again * MAX_GENERATOR_RETRY_COUNT, targets)
+    for target in targets:
+        sent_count = target.found.request_count - before
+        target.found.by_operation[f"{operation.method.upper()} {operation.path}"] = sent_count
 
 
 def _can_be_sent_wrongly(operation: Any) -> bool:
@@ -108,33 +125,31 @@ def read_documented_codes(responses: dict[str, Any]) -> dict[int, set[str]]:
     return {status: set(text.split(", ")) if status >= 400 else set() for status, text in told.items()}
 
 
-def _send_cases(
-    operation: Any,
-    mode: GenerationMode,
-    count: int,
-    first_seed: int,
-    send: Callable[[Case], Any],
-    found: FuzzReport,
-) -> None:
+def _send_cases(operation: Any, mode: GenerationMode, count: int, first_seed: int, targets: Sequence[_Target]) -> None:
     documented = read_documented_codes(operation.definition.raw["responses"])
+    name = f"{operation.method.upper()} {operation.path}"
 
     def ask(case: Case) -> None:
-        answer = send(case)
-        found.request_count += 1
-        found.statuses[answer.status_code] = found.statuses.get(answer.status_code, 0) + 1
-        where = f"{operation.method.upper()} {operation.path}: {answer.status_code}"
-        if answer.status_code == 500 or answer.status_code not in documented:
-            found.failures.append(f"{where} {answer.text[:300]}")
-        elif answer.status_code >= 400:
-            error = answer.json()["error"]
-            if [error["request_id"]] != answer.headers["x-request-id"]:
-                found.failures.append(f"{where} has another id in its body")
-            if error["code"] not in documented[answer.status_code]:
-                found.failures.append(f"{where} says {error['code']}")
+        for target in targets:
+            _note_answer(target.send(case), name, documented, target.found)
 
     # An operation that takes nothing can be sent nothing that its documentation forbids.
     with suppress(*(Unsatisfiable,) if mode is GenerationMode.NEGATIVE else ()):
-        _generate_cases(operation.as_strategy(mode), ask, count, first_seed, found)
+        _generate_cases(operation.as_strategy(mode), ask, count, first_seed, targets[0].found)
+
+
+def _note_answer(answer: Any, name: str, documented: dict[int, set[str]], found: FuzzReport) -> None:
+    found.request_count += 1
+    found.statuses[answer.status_code] = found.statuses.get(answer.status_code, 0) + 1
+    where = f"{name}: {answer.status_code}"
+    if answer.status_code == 500 or answer.status_code not in documented:
+        found.failures.append(f"{where} {answer.text[:300]}")
+    elif answer.status_code >= 400:
+        error = answer.json()["error"]
+        if [error["request_id"]] != answer.headers["x-request-id"]:
+            found.failures.append(f"{where} has another id in its body")
+        if error["code"] not in documented[answer.status_code]:
+            found.failures.append(f"{where} says {error['code']}")
 
 
 def _generate_cases(cases: Any, ask: Callable[[Case], None], count: int, first_seed: int, found: FuzzReport) -> None:
