@@ -114,34 +114,43 @@ def test_mcp_takes_every_argument_of_every_tool(page: ServedApp, streamed: bool,
     assert bool(steps) == streamed
 
 
-@pytest.mark.parametrize(("streamed", "last"), [(False, False), (True, True)], ids=["whole, first", "streamed, last"])
-def test_gradio_client_takes_every_argument_of_every_tool(
-    page: ServedApp, tmp_path: Path, streamed: bool, last: bool
-) -> None:
+@pytest.fixture(scope="module")
+def schemas(page: ServedApp) -> dict[str, dict[str, Any]]:
     async def ask() -> dict[str, dict[str, Any]]:
         async with connect(f"{page.url}/mcp", "", "legacy") as client:
             return await list_schemas(client)
 
-    schemas = asyncio.run(ask())
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def client(page: ServedApp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gradio_client.Client]:
+    """It takes a second to read the config of the whole page."""
+    folder = str(tmp_path_factory.mktemp("downloads"))
+    made = gradio_client.Client(page.url, verbose=False, download_files=folder, analytics_enabled=False)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("streamed", "last"), [(False, False), (True, True)], ids=["whole, first", "streamed, last"])
+def test_gradio_client_takes_every_argument_of_every_tool(
+    client: gradio_client.Client, schemas: dict[str, dict[str, Any]], tmp_path: Path, streamed: bool, last: bool
+) -> None:
     (tmp_path / "a.png").write_bytes(make_noise_png())
-    client = gradio_client.Client(page.url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
     steps = 0
-    try:
-        listed: Any = client.view_api(return_format="dict", print_info=False)
-        endpoints = listed["named_endpoints"]
-        for tool in TOOLS:
-            endpoint = endpoints[f"/{tool.id}"]
-            values = put_picture(
-                fill_form(tool, schemas[tool.id], last), gradio_client.handle_file(str(tmp_path / "a.png"))
-            )
-            rows = {row["parameter_name"]: row for row in endpoint["parameters"]}
-            assert set(values) <= set(rows)
-            values |= {name: rows[name]["parameter_default"] for name in set(rows) - set(values)}  # need a model
-            job = client.submit(**values, api_name=f"/{tool.id}")
-            told = [update for _, update in job] if streamed else [job.result(timeout=60)[1]]
-            assert told, f"{tool.id}: {job.exception()}"
-            assert told[-1]["status"] == "done"
-            steps += len([row for row in told if row["status"] == "running"])
-        assert bool(steps) == streamed
-    finally:
-        client.close()
+    listed: Any = client.view_api(return_format="dict", print_info=False)
+    endpoints = listed["named_endpoints"]
+    for tool in TOOLS:
+        endpoint = endpoints[f"/{tool.id}"]
+        values = put_picture(
+            fill_form(tool, schemas[tool.id], last), gradio_client.handle_file(str(tmp_path / "a.png"))
+        )
+        rows = {row["parameter_name"]: row for row in endpoint["parameters"]}
+        assert set(values) <= set(rows)
+        values |= {name: rows[name]["parameter_default"] for name in set(rows) - set(values)}  # need a model
+        job = client.submit(**values, api_name=f"/{tool.id}")
+        told = [update for _, update in job] if streamed else [job.result(timeout=60)[1]]
+        assert told, f"{tool.id}: {job.exception()}"
+        assert told[-1]["status"] == "done"
+        steps += len([row for row in told if row["status"] == "running"])
+    assert bool(steps) == streamed
