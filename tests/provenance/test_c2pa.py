@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def flip_byte(data: bytes, at: int) -> bytes:
 def test_a_changed_byte_anywhere_is_never_called_sound(seal: SigningKeyStore, format: Any) -> None:
     data = sign_picture(seal, format)
     assert is_sound(data, seal)
-    for at in range(0, len(data), max(1, len(data) // 90)):
+    for at in range(0, len(data), max(1, len(data) // 40)):
         assert not is_sound(flip_byte(data, at), seal), at
 
 
@@ -130,12 +131,16 @@ def test_a_change_where_c2pa_signs_nothing_is_seen_in_a_file_of_ours(
     assert read_report(whole).status in ("valid", "tampered")  # without our eyes: PNG has sums of its own
 
 
+def test_a_changed_byte_at_the_start_of_an_avif_is_seen_in_a_file_of_ours(seal: SigningKeyStore) -> None:
+    data = sign_picture(seal, "avif")
+    assert all(not is_sound(flip_byte(data, at), seal) for at in range(80))
+
+
 @pytest.mark.parametrize("kind", [b"free", b"skip", b"mfra", b"uuid", b"ftyp"])
 def test_a_box_that_c2pa_lets_into_an_avif_unsigned_is_seen_in_a_file_of_ours(
     seal: SigningKeyStore, kind: bytes
 ) -> None:
     data = sign_picture(seal, "avif")
-    assert all(not is_sound(flip_byte(data, at), seal) for at in range(80))
     added = struct.pack(">I", 24) + kind + b"a hidden message"
     others = {b"uuid": "tampered", b"mfra": "unreadable"}
     assert read_report(data + added).status == others.get(kind, "valid"), "other programs"
@@ -293,7 +298,8 @@ def test_every_file_of_a_job_verifies_as_ours(studio: SignedStudio, format: Any)
 
 def test_a_scene_alone_is_created_and_not_edited(studio: SignedStudio) -> None:
     (data,) = studio.read_files(studio.make("background", prompt="forest", size=256))
-    assert studio.service.uploads.verify_picture(data).actions == ("c2pa.created",)
+    found = studio.service.uploads.verify_picture(data)
+    assert (found.actions, found.parents) == (("c2pa.created",), ())
 
 
 def test_pixels_are_the_same_under_another_signature(studio: SignedStudio) -> None:
@@ -309,7 +315,7 @@ def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(studio:
     file_id, notices = studio.service.uploads.ingest_picture(upload, "ann")
     assert notices == (CREDENTIALS_KEPT_NOTICE,)
     assert b"c2pa" not in studio.files.local_path(file_id).read_bytes()
-    data = studio.read_files(studio.make("product", photo=file_id, size=256))[0]
+    data = studio.read_files(studio.make("style", photo=file_id, size=256))[0]
     (parent,) = read_manifest(data)["ingredients"]
     assert parent["active_manifest"]
     assert studio.files.load_provenance(file_id, "bob") is None
@@ -348,11 +354,14 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(studio: SignedSt
     )
     learned, photo = studio.service.uploads.ingest_picture(upload, "ann")[0], studio.photos["coffee"]
     mine = {"preset": "my-backdrop", "size": 256}
-    small = studio.service.files.add_image(make_noise(48, 48), "ann", "upload")
+    noise = make_noise(48, 48)
+    small = studio.files.add_image(noise, "ann", "upload")
+    trained = encode_image(noise, "png", build_xmp({}, PixelOrigin(generative=True)))
+    small_by_model = studio.files.add_encoded(trained, noise, "png", "ann", "result")
     rows: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("algorithmicMedia", "character", {}),
         ("algorithmicallyEnhanced", "upscale", {"photo": small}),
-        ("trainedAlgorithmicMedia", "upscale", {"photo": by_model}),
+        ("trainedAlgorithmicMedia", "upscale", {"photo": small_by_model}),
         ("algorithmicMedia", "character", {"backdrop": drawn}),
         ("compositeSynthetic", "character", {"backdrop": photo}),
         ("algorithmicMedia", "character", {"reference": photo}),
@@ -382,7 +391,7 @@ def test_every_picture_that_went_in_keeps_its_past(studio: SignedStudio, tmp_pat
 
     made = studio.make("background", prompt="oak", size=256).files[0].id  # what was made here has a past in its file
     cases: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("style", {"photo": upload(1), "reference": upload(2), "size": 256}),
+        ("style", {"photo": made, "reference": upload(2), "size": 256}),
         ("background", {"photo": studio.photos["coffee"], "backdrop": upload(3), "preset": "my-backdrop", "size": 256}),
         ("kit", {"photo": upload(1), "logo": made, "preset": "post"}),
         ("kit", {"photo": upload(1), "logo": upload(1), "preset": "post"}),
@@ -408,16 +417,6 @@ def test_pasts_that_together_are_too_large_are_left_out(seal: SigningKeyStore, m
     ]
     assert [bool(row.get("active_manifest")) for row in rows] == [False, True]
     assert {row["title"] for row in rows} >= {"b-2"}
-
-
-def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(studio: SignedStudio) -> None:
-    first = studio.make("background", prompt="forest", size=256)
-    second = studio.make(
-        "product", photo=studio.make("background", photo=studio.photos["coffee"], size=256).files[0].id, size=512
-    )
-    assert studio.service.uploads.verify_picture(studio.read_files(first)[0]).parents == ()
-    (parent,) = read_manifest(studio.read_files(second)[0])["ingredients"]
-    assert parent["active_manifest"]
 
 
 def test_verifying_happens_at_the_door_and_keeps_nothing(studio: SignedStudio) -> None:
@@ -470,6 +469,7 @@ def test_the_manifest_holds_no_name_and_no_words(studio: SignedStudio) -> None:
 # ---------------------------------------------------------------- every kind of file
 
 
+@cache
 def sample_files() -> dict[str, bytes]:
     """One small file of every format that a tool can hand over beside pictures."""
     frames = tuple(make_noise(48, 64, seed=n) for n in range(3))
@@ -527,9 +527,9 @@ print(peak_memory() - before)
 def test_a_large_archive_is_signed_without_being_held_in_memory(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as packed:
         for n in range(12):
-            packed.writestr(f"{n}.png", os.urandom(6 * 2**20))
+            packed.writestr(f"{n}.png", os.urandom(4 * 2**20))
     told = subprocess.run(
         [sys.executable, "-c", SIGNS_A_LARGE_ONE, str(tmp_path)], check=True, capture_output=True, text=True
     )
-    assert int(told.stdout) < 40, "of 72 MB"
+    assert int(told.stdout) < 32, "of 48 MB"
     assert read_validation_state((tmp_path / "b.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"

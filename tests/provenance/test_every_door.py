@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from tests.support.download_doors import (
     Download,
     DownloadRefused,
     StudioClient,
+    call_gradio_endpoint,
     read_validation_state,
 )
 from tests.support.examples import make_noise
-from tests.support.served_app import ServedApp, serve_page
+from tests.support.served_app import ServedApp, serve_app, serve_page
 
 # Gradio leaves event loops and their sockets to the collector, and asks pandas for what is going away.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -103,17 +105,32 @@ def _block_everything(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(OpenNsfw, "score_images", lambda _, images: (0.9,) * len(images))
 
 
+@contextmanager
+def _serve_doors(root: Path, *, with_page: bool) -> Iterator[tuple[str, ServedApp, tuple[Download, ...]]]:
+    if with_page:
+        with serve_page(root, Settings(data=root), TOOLS) as (url, house, _):
+            yield url, house, DOWNLOADS
+    else:
+        with serve_app(root, tools=TOOLS) as house:
+            yield house.url, house, tuple(door for door in DOWNLOADS if door is not call_gradio_endpoint)
+
+
 @pytest.mark.parametrize(
-    "fault", [_disable_filter, _remove_model, _crash_filter, _block_everything], ids=lambda fault: fault.__name__[1:]
+    ("fault", "with_page"),
+    # The page takes half a second to build, and its door is told of a failed job, whatever it failed for.
+    [(_disable_filter, False), (_remove_model, False), (_crash_filter, True), (_block_everything, True)],
+    ids=lambda value: value.__name__[1:] if callable(value) else "",
 )
 def test_where_the_gate_is_off_missing_crashes_or_blocks_nothing_leaves_by_any_door(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any, with_page: bool
 ) -> None:
     fault(monkeypatch, tmp_path)
-    with serve_page(tmp_path, Settings(data=tmp_path), TOOLS) as (url, house, _), httpx.Client(base_url=url) as http:
-        http.timeout = httpx.Timeout(60)
+    with (
+        _serve_doors(tmp_path, with_page=with_page) as (url, house, doors),
+        httpx.Client(base_url=url, timeout=60) as http,
+    ):
         before = sorted(path.name for path in house.service.files.root.iterdir())
-        for door in DOWNLOADS:
+        for door in doors:
             with pytest.raises(DownloadRefused) as caught:
                 list(door(StudioClient(http, url), "background", {"prompt": "a forest"}))
             assert not [head for head in BASE64_PICTURE_PREFIXES if head in str(caught.value)], door.__name__
