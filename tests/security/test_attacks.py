@@ -482,15 +482,16 @@ def test_24_a_pickled_checkpoint_is_not_opened(tmp_path: Path, name: str) -> Non
 
 def test_25_no_code_comes_with_a_checkpoint() -> None:
     """Nothing in the studio unpickles, evaluates, or lets a repository run its own code."""
-    calls = {"eval", "exec"}
+    calls, modules = {"eval", "exec"}, {"pickle", "marshal", "shelve", "dill"}
+    suspects = re.compile("|".join(calls | modules))
     for path in [ROOT / "app.py", *(ROOT / "pipelines").rglob("*.py"), *(ROOT / "ui").rglob("*.py")]:
         text = path.read_text("utf-8")
         assert "trust_remote_code" not in text, path
-        tree = ast.parse(text)
-        named = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        nodes = list(ast.walk(ast.parse(text))) if suspects.search(text) else []  # most files name none of them
+        named = {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         assert not named & calls, path
-        loaded = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-        assert not loaded & {"pickle", "marshal", "shelve", "dill"}, path
+        loaded = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+        assert not loaded & modules, path
 
 
 # ---------------------------------------------------------------- tables, archives and addresses
@@ -516,7 +517,7 @@ def test_29_a_zip_s_names_lead_nowhere(tmp_path: Path) -> None:
 
 
 def test_30_a_zip_s_entry_is_read_no_further_than_a_picture_is_long(tmp_path: Path) -> None:
-    shelf = ZipSource(write_archive(tmp_path / "a.zip", {"a.png": bytes(4 * MAX_FILE_BYTES)}))
+    shelf = ZipSource(write_archive(tmp_path / "a.zip", {"a.png": bytes(2 * MAX_FILE_BYTES)}))
     with pytest.raises(BadInput) as caught:
         shelf.read_picture("a.png")
     assert caught.value.code == "image_too_large"
@@ -649,7 +650,7 @@ def test_41_a_decoder_that_dies_costs_its_own_picture(here: ServedApp, client: h
 
 def test_42_a_picture_that_takes_long_closes_the_door_to_nobody(client: httpx.Client) -> None:
     large = io.BytesIO()
-    PIL.Image.new("RGB", (6000, 4000), "teal").save(large, "JPEG")
+    PIL.Image.new("RGB", (4000, 3000), "teal").save(large, "JPEG")
     with ThreadPoolExecutor(3) as pool:
         slow = pool.submit(client.post, "/v1/files", files={"file": ("a.jpg", large.getvalue())})
         assert client.get("/healthz").status_code == 200

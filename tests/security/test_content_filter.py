@@ -191,13 +191,13 @@ def result_code(end: Result | StudioError) -> str:
 
 
 def harmless() -> Iterator[tuple[str, Image]]:
-    """Every third picture in the repository, and the cut-outs of the bench before its grounds."""
+    """Every sixth picture in the repository, and every second cut-out of the bench before one of its grounds."""
     truth = ROOT / "tests" / "data" / "truth"
     paths = [*ROOT.glob("assets/examples/*.jpg"), *ROOT.glob("assets/tiles/*/*.webp"), *truth.glob("*/*.webp")]
-    for path in paths[::3]:
+    for path in paths[::6]:
         yield f"{path.parent.name}/{path.name}", composite_on(path, "white")
     grounds = sorted(truth.glob("grounds/*.webp"))
-    for n, path in enumerate(sorted(truth.glob("objects/*.webp"))):
+    for n, path in list(enumerate(sorted(truth.glob("objects/*.webp"))))[::2]:
         yield f"{path.name} composed", composite_on(path, grounds[n % len(grounds)])
 
 
@@ -210,11 +210,11 @@ def composite_on(path: Path, ground: str | Path) -> Image:
     return np.asarray(whole)
 
 
-def test_of_a_hundred_harmless_pictures_at_most_one_is_blocked() -> None:
+def test_of_sixty_harmless_pictures_none_is_blocked() -> None:
     net = nets.load(nets.OPEN_NSFW, "cpu")
     scores = {name: net.score_images([image])[0] for name, image in harmless()}  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(scores) >= 100
-    assert len([name for name, score in scores.items() if score >= NSFW_SCORE_LIMIT]) <= 1
+    assert len(scores) >= 60
+    assert not [name for name, score in scores.items() if score >= NSFW_SCORE_LIMIT]
     assert net.score_images([blocked()])[0] >= NSFW_SCORE_LIMIT  # pyright: ignore[reportAttributeAccessIssue]
 
 
