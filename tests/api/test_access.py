@@ -5,7 +5,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import gradio as gr
@@ -22,7 +21,8 @@ from ui.api.auth.keys import SCOPES, KeyStore
 from ui.api.auth.visitor_cookie import load_cookie_secret
 from ui.server.middleware import remove_gradio_cors
 
-pytestmark = pytest.mark.usefixtures("each_database")
+# Gradio leaves event loops and their sockets to the collector.
+pytestmark = [pytest.mark.usefixtures("each_database"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
 @pytest.fixture
@@ -150,9 +150,8 @@ def test_without_a_key_every_route_but_the_open_three_is_401(keyed: ServedApp) -
         assert answer.headers["www-authenticate"] == "Bearer"
     with keyed.open_client(headers={"Content-Type": "application/json"}) as stranger:
         for path, routes in stranger.get("/v1/openapi.json").json()["paths"].items():
-            for method, body in product(routes, (b"", b"{bad", b"[" * 5000)):
-                answer = stranger.request(method, f"/v1{path}", content=body)
-                assert answer.status_code == 401, (method, path, body[:10])
+            for method in routes:  # with other bodies: test_fuzz.py
+                assert stranger.request(method, f"/v1{path}", content=b"{bad").status_code == 401, (method, path)
     for path in ("/healthz", "/v1/docs", "/v1/docs/swagger-ui.css", "/v1/openapi.json"):
         assert httpx.get(keyed.url + path).status_code == 200
 
@@ -211,11 +210,8 @@ def test_a_key_opens_from_any_page(open_house: ServedApp) -> None:
 # ---------------------------------------------------------------- the page
 
 
-forgiving = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
 @contextmanager
-def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, KeyStore]]:
+def serve_who_page(root: Path, settings: Settings) -> Iterator[tuple[str, KeyStore]]:
     """A Gradio page of one event, `who`, that tells the visitor's owner; launched as the studio's page is."""
     with serve_app(root, settings=settings) as house:
         access = AccessControl(settings, house.keys)
@@ -238,12 +234,46 @@ def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, KeyStor
         )
         remove_gradio_cors(demo.app)
         try:
-            with httpx.Client(base_url=url, timeout=30) as client:
-                yield client, house.keys
+            yield url, house.keys
         finally:
             demo.close(verbose=False)
     del demo
-    gc.collect()  # while this test forgives them: Gradio leaves its event loops and their sockets to the collector
+    gc.collect()
+
+
+@contextmanager
+def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, KeyStore]]:
+    """A visitor of such a page, and its keys."""
+    with serve_who_page(root, settings) as (url, keys), httpx.Client(base_url=url, timeout=30) as client:
+        yield client, keys
+
+
+@pytest.fixture(scope="module")
+def key_page(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, KeyStore]]:
+    """A page that a key opens."""
+    root = tmp_path_factory.mktemp("key-page")
+    with serve_who_page(root, Settings(data=root, require_key=True, host="0.0.0.0")) as served:
+        yield served
+
+
+@pytest.fixture
+def locked(key_page: tuple[str, KeyStore]) -> Iterator[tuple[httpx.Client, KeyStore]]:
+    with httpx.Client(base_url=key_page[0], timeout=30) as client:
+        yield client, key_page[1]
+
+
+@pytest.fixture(scope="module")
+def loopback_page(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    root = tmp_path_factory.mktemp("loopback-page")
+    with serve_who_page(root, Settings(data=root)) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def at_home(loopback_page: str) -> Iterator[httpx.Client]:
+    """A visitor of a page that only this machine reaches."""
+    with httpx.Client(base_url=loopback_page, timeout=30) as client:
+        yield client
 
 
 def who(client: httpx.Client) -> str:
@@ -254,16 +284,13 @@ def who(client: httpx.Client) -> str:
     return told.split('data: ["')[1].split('"]')[0]
 
 
-@forgiving
-def test_on_loopback_page_and_keyless_api_are_one_owner(tmp_path: Path) -> None:
-    with page(tmp_path, Settings(data=tmp_path)) as (client, _):
-        answer = client.get("/", headers={"Accept-Encoding": "gzip"})
-        assert answer.headers["content-encoding"] == "gzip"
-        assert "dbx_visitor" not in answer.cookies
-        assert who(client) == "local"
+def test_on_loopback_page_and_keyless_api_are_one_owner(at_home: httpx.Client) -> None:
+    answer = at_home.get("/", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert "dbx_visitor" not in answer.cookies
+    assert who(at_home) == "local"
 
 
-@forgiving
 def test_on_spaces_each_visitor_is_somebody_and_nobody_can_pretend(tmp_path: Path) -> None:
     with page(tmp_path, Settings(data=tmp_path, host="0.0.0.0", spaces=True)) as (client, _):
         header = client.get("/").headers["set-cookie"]
@@ -284,57 +311,53 @@ def test_on_spaces_each_visitor_is_somebody_and_nobody_can_pretend(tmp_path: Pat
         assert client.get("/v1/tools").status_code == 401
 
 
-@forgiving
-def test_with_a_key_alone_the_pages_password_is_a_key_and_its_owner_the_keys(tmp_path: Path) -> None:
-    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
-        key = keys.create_key("ann")
-        known = keys.verify_key(key)
-        assert known is not None
-        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
-        assert client.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 400
-        assert client.post("/login", data={"username": "whoever", "password": key}).status_code == 200
-        assert who(client) == known.owner
+def test_with_a_key_alone_the_pages_password_is_a_key_and_its_owner_the_keys(
+    locked: tuple[httpx.Client, KeyStore],
+) -> None:
+    client, keys = locked
+    key = keys.create_key("ann")
+    known = keys.verify_key(key)
+    assert known is not None
+    assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+    assert client.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 400
+    assert client.post("/login", data={"username": "whoever", "password": key}).status_code == 200
+    assert who(client) == known.owner
 
 
-@forgiving
-def test_a_page_that_was_opened_with_a_key_ends_with_the_key(tmp_path: Path) -> None:
-    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
-        key = keys.create_key("ann")
-        known = keys.verify_key(key)
-        assert known is not None
-        client.post("/login", data={"username": "ann", "password": key})
-        assert who(client) == known.owner
-        keys.revoke_key(known.id)
-        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
-        assert client.get("/gradio_api/user").json() is None
-        other = keys.create_key("bob")
-        assert client.post("/login", data={"username": "bob", "password": other}).status_code == 200
-        assert who(client) != known.owner
+def test_a_page_that_was_opened_with_a_key_ends_with_the_key(locked: tuple[httpx.Client, KeyStore]) -> None:
+    client, keys = locked
+    key = keys.create_key("ann")
+    known = keys.verify_key(key)
+    assert known is not None
+    client.post("/login", data={"username": "ann", "password": key})
+    assert who(client) == known.owner
+    keys.revoke_key(known.id)
+    assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+    assert client.get("/gradio_api/user").json() is None
+    other = keys.create_key("bob")
+    assert client.post("/login", data={"username": "bob", "password": other}).status_code == 200
+    assert who(client) != known.owner
 
 
-@forgiving
-def test_without_the_cookie_of_its_key_a_login_is_worth_nothing(tmp_path: Path) -> None:
-    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
-        client.post("/login", data={"username": "ann", "password": keys.create_key("ann")})
-        client.cookies.delete("dbx_visitor")
-        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
-        for scope in SCOPES:
-            few = keys.create_key("few", [scope])
-            assert client.post("/login", data={"username": "x", "password": few}).status_code == 400
+def test_without_the_cookie_of_its_key_a_login_is_worth_nothing(locked: tuple[httpx.Client, KeyStore]) -> None:
+    client, keys = locked
+    client.post("/login", data={"username": "ann", "password": keys.create_key("ann")})
+    client.cookies.delete("dbx_visitor")
+    assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+    for scope in SCOPES:
+        few = keys.create_key("few", [scope])
+        assert client.post("/login", data={"username": "x", "password": few}).status_code == 400
 
 
-@forgiving
-def test_no_other_site_s_page_may_read_what_the_page_answers(tmp_path: Path) -> None:
-    with page(tmp_path, Settings(data=tmp_path)) as (client, _):
-        headers = {"Origin": "https://evil.example", "Host": "studio.example"}
-        for path in ("/config", "/v1/tools", "/healthz"):
-            answer = client.get(path, headers=headers)
-            assert not [name for name in answer.headers if name.startswith("access-control-allow")], path
-        asked = {**headers, "Access-Control-Request-Method": "POST"}
-        assert "access-control-allow-origin" not in client.options("/gradio_api/queue/join", headers=asked).headers
+def test_no_other_site_s_page_may_read_what_the_page_answers(at_home: httpx.Client) -> None:
+    headers = {"Origin": "https://evil.example", "Host": "studio.example"}
+    for path in ("/config", "/v1/tools", "/healthz"):
+        answer = at_home.get(path, headers=headers)
+        assert not [name for name in answer.headers if name.startswith("access-control-allow")], path
+    asked = {**headers, "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in at_home.options("/gradio_api/queue/join", headers=asked).headers
 
 
-@forgiving
 def test_with_a_login_the_page_opens_to_the_password_alone(tmp_path: Path) -> None:
     with page(tmp_path, Settings(data=tmp_path, auth="ann:se:cret", host="0.0.0.0")) as (client, keys):
         for path in ("/healthz", "/v1/docs", "/v1/openapi.json"):
