@@ -541,7 +541,7 @@ def test_no_look_of_any_tool_sends_the_word_nude(tmp_path: Path) -> None:
         orders += [("headshot", {"photo": photo, "preset": "nude-tones", "background": "nude tones"})]
         orders += [("background", {"prompt": "nude tones, soft"})]
         for tool, values in orders:
-            studio.make(tool, draft=True, **values)
+            studio.make(tool, draft=True, size=256, **values)
     assert len(cache.heard) == 6
     assert any("beige" in text for text in cache.heard)
     assert not any("nude" in text.lower() for text in cache.heard)

@@ -149,7 +149,7 @@ def test_every_get_route_of_gradio_with_a_guess_gives_nothing(ann: httpx.Client,
     """Each of Gradio's routes, its places filled with what Ann could make up; all at once, since some are slow."""
     routes = [*routes_of_gradio(), "/gradio_api/file={}/holiday.png", "/favicon.ico?{}"]
     assert len(routes) > 40
-    guesses = ["0", "a", "0" * 64, "bob", "note", "%2e%2e", *HOSTILE_FILE_NAMES[:2]]
+    guesses = ["0", "0" * 64, "note", "%2e%2e", *HOSTILE_FILE_NAMES[:2]]
     asked = [(route, guess) for route in routes for guess in (guesses if "{}" in route else guesses[:1])]
     with ThreadPoolExecutor(24) as pool:
         told = pool.map(lambda row: read_event_stream(ann, row[0].replace("{}", row[1])), asked)
