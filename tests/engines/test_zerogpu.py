@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +14,10 @@ from pipelines.engines.local import LocalEngine
 from pipelines.engines.visitor_tokens import REQUEST_TOKEN, TOKEN_SECONDS, VisitorTokens
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.profiles import choose_profile
+from tests.engines.support.zerogpu_space import run_space
 from tests.models.support.family_checks import tiny_row
 from tests.support.real_studio import RealStudio
 from ui.server.middleware import VisitorTokenMiddleware
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_off_such_a_space_the_generator_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,12 +26,9 @@ def test_off_such_a_space_the_generator_is_itself(monkeypatch: pytest.MonkeyPatc
     assert zerogpu.decorated_gpu_draw() is zerogpu.draw_on_gpu
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_a_space_that_lends_draws_in_the_forked_process_what_is_drawn_here(tmp_path: Path) -> None:
-    env = {**os.environ, "SPACES_ZERO_GPU": "true", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.engines.support.zerogpu_space", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    seen = run_space(tmp_path)
     assert seen["sha256"] == seen["after"] == seen["local"]
     assert seen["previews"] > 0
     assert seen["cancelled"]

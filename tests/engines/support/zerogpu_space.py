@@ -1,8 +1,7 @@
-"""A Space with ZeroGPU in miniature, run as a program: the real `spaces` package forks, over a device that is made up.
+"""A Space with ZeroGPU in miniature, in a process of its own: the real `spaces` package forks, over a made-up device.
 
-`python -m tests.engines.support.zerogpu_space FOLDER` prints one JSON object of what was seen. The device layer of
-`spaces` (what it does to torch) is replaced, and the service that lends GPUs is one on this machine; its client, its
-decorator, its forked worker and its queues are the real ones.
+The device layer of `spaces` (what it does to torch) is replaced, and the service that lends GPUs is one on this
+machine; its client, its decorator, its forked worker and its queues are the real ones.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import gc
 import http.server
 import json
+import multiprocessing
 import os
 import sys
 import threading
@@ -17,17 +17,43 @@ import time
 import types
 import urllib.parse
 import uuid
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 CALLS: list[str] = []
+SPACE_TIMEOUT_SECONDS = 120
 
 
 def run_space(folder: Path) -> dict[str, Any]:
+    """Run the Space in a process that is forked here, since importing torch, diffusers and Gradio anew takes 10 s."""
+    from tests.models.support.tiny_checkpoints import tiny_sd
+
+    tiny_sd(folder / "tiny-sd")  # here, where what it imports stays
+    seen = folder / "seen.json"
+    space = multiprocessing.get_context("fork").Process(target=_write_what_is_seen, args=(folder, seen))
+    space.start()
+    space.join(SPACE_TIMEOUT_SECONDS)
+    space.kill()
+    space.join()
+    assert space.exitcode == 0
+    return json.loads(seen.read_text("utf-8"))
+
+
+def _write_what_is_seen(folder: Path, seen: Path) -> None:
+    warnings.simplefilter("ignore")
+    os.environ["SPACES_ZERO_GPU"] = "true"
+    for name in [name for name in sys.modules if name.split(".")[0] == "spaces"]:
+        del sys.modules[name]  # it reads the environment once, as it is imported
+    seen.write_text(json.dumps(_use_space(folder)), "utf-8")
+
+
+def _use_space(folder: Path) -> dict[str, Any]:
     """Draw here and where the GPU is lent, cancel, fail, and have no GPU; what came of each."""
-    _make_up_device()
+    _make_up_device(folder)
     import torch
 
     from pipelines.core.errors import JobCancelled, StudioError
@@ -40,12 +66,13 @@ def run_space(folder: Path) -> dict[str, Any]:
     from pipelines.models.families.stable_diffusion import StableDiffusionFamily
     from pipelines.models.model_cache import ModelCache
     from pipelines.storage.file_index import FileIndex
-    from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
+    from tests.models.support.tiny_checkpoints import tiny_spec
 
+    _renew_what_does_not_fork()
     gc.freeze()  # else each model that is closed has the objects of all these modules looked through
     torch.set_num_threads(1)  # threads of OpenMP do not come along into a forked process
     files = FileIndex(folder)
-    family = StableDiffusionFamily((tiny_spec("tiny-sd", tiny_sd(folder / "tiny-sd"), steps=2, guidance=5.0),))
+    family = StableDiffusionFamily((tiny_spec("tiny-sd", folder / "tiny-sd", steps=2, guidance=5.0),))
 
     def job(**params: Any) -> Job:
         return Job(
@@ -100,7 +127,7 @@ def run_space(folder: Path) -> dict[str, Any]:
         "calls": CALLS,
         "pid": os.getpid(),
         "tokens": LentDevice.tokens,
-        "allowed": sorted(LentDevice.allowed(folder)),
+        "allowed": sorted(LentDevice.allowed()),
     }
 
 
@@ -133,6 +160,7 @@ def as_visitor(token: str) -> Iterator[None]:
 class LentDevice(http.server.BaseHTTPRequestHandler):
     """The service that lends: counts, and says no once the quota is used up."""
 
+    folder: ClassVar[Path]
     quota = 100
     index = 0
     tokens: ClassVar[list[str]] = []
@@ -146,7 +174,7 @@ class LentDevice(http.server.BaseHTTPRequestHandler):
             self.tokens.append(asked.get("token", ""))
             self._schedule()
         elif path == "/allow":
-            with (Path(sys.argv[1]) / "pids").open("a") as file:
+            with (self.folder / "pids").open("a") as file:
                 file.write(f"{asked['pid']}\n")
             self._send(200, {})
         else:
@@ -173,13 +201,13 @@ class LentDevice(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
-    @staticmethod
-    def allowed(folder: Path) -> set[int]:
+    @classmethod
+    def allowed(cls) -> set[int]:
         """Process ids that took up a GPU."""
-        return {int(line) for line in (folder / "pids").read_text().split()}
+        return {int(line) for line in (cls.folder / "pids").read_text().split()}
 
 
-def _make_up_device() -> None:
+def _make_up_device(folder: Path) -> None:
     """`spaces` as on such a Space; what it does to torch is nothing, since no GPU is here."""
     layer: Any = types.ModuleType("spaces.zero.torch")
     for name in ("enter_mode", "patch", "unpatch", "init", "move"):
@@ -187,6 +215,7 @@ def _make_up_device() -> None:
     layer.pack = layer.size = lambda *_, **__: 0
     layer.is_in_bad_fork = lambda: False
     sys.modules["spaces.zero.torch"] = layer
+    LentDevice.folder = folder
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LentDevice)
     os.environ["SPACES_ZERO_DEVICE_API_URL"] = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -194,6 +223,17 @@ def _make_up_device() -> None:
     from spaces.zero import utils
 
     utils.self_cgroup_device_path = lambda: "/"
+
+
+def _renew_what_does_not_fork() -> None:
+    """Threads do not come along into a forked process, and the library that signs refuses what was made before it."""
+    from pipelines.core import stream
+    from pipelines.engines import zerogpu
+    from pipelines.provenance import c2pa
+
+    stream._JOB_THREADS = ThreadPoolExecutor(8)
+    for made_once in (c2pa._make_signer, c2pa._make_context, zerogpu.decorated_gpu_draw):
+        made_once.cache_clear()
 
 
 def _restart_worker() -> None:
@@ -211,7 +251,3 @@ def _read_error_text(work: Any, kind: type[Exception]) -> str:
     except kind as error:
         return f"{getattr(error, 'code', '')}: {error}"
     return ""
-
-
-if __name__ == "__main__":
-    print(json.dumps(run_space(Path(sys.argv[1]))))  # noqa: T201
