@@ -30,17 +30,6 @@ def run_without_posix(code: str, *arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_every_module_can_be_imported_without_what_only_posix_has() -> None:
-    code = """
-import importlib, pipelines
-for row in pkgutil.walk_packages(pipelines.__path__, "pipelines."):
-    if ".ray_cluster" not in row.name:
-        importlib.import_module(row.name)
-print(len([name for name in sys.modules if name.startswith("pipelines.")]))
-"""
-    assert int(run_without_posix(code)) > 150
-
-
 def test_the_audit_log_is_written_and_a_decoder_starts_without_locks_and_limits(tmp_path: Path) -> None:
     code = """
 from pipelines.security.audit_log import AuditLog

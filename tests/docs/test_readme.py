@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import re
 import shlex
@@ -12,11 +11,11 @@ import httpx
 import pytest
 
 from app import main as run_app
-from pipelines.settings import Settings, add_arguments
-from tests.support.app_process import start_app
+from pipelines.settings import Settings
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import ServedApp, serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
+from ui.api.auth.access import find_unsafe_setting
 
 HERE = "http://127.0.0.1:7860"
 ROOT = Path(__file__).parents[2]
@@ -81,23 +80,24 @@ def test_a_brand_kit_is_kept_and_used_by_the_commands_that_are_shown(app: Served
 
 
 def test_the_studio_opens_to_others_by_the_commands_that_are_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Served without the command's process, because a test opens no link to itself."""
     lines = [shlex.split(line, comments=True) for line in read_block("python app.py --share").splitlines()]
     shared, hosted = (line[2:] for line in lines if line[2].startswith("--"))
     (made,) = (line[2:] for line in lines if line[2] == "key")
     data = tmp_path / "data"
     assert run_app([*made, "--data", str(data)]) == 0
     key = capsys.readouterr().out
-    with start_app(data, *hosted) as app:
-        assert ask_for_status_codes(app.url, key.strip()) == [200, 401, 401, 200]
-    # Without a process, because a test opens no link to itself.
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    settings = Settings.from_namespace(parser.parse_args([*shared, "--data", str(tmp_path / "shared")]))
-    assert settings.share
-    with serve_page(settings.data, settings, make_quick_tools(("kit",))) as (url, _, _):
-        assert ask_for_status_codes(url, "of-nobody") == [200, 401, 401, 401]
+    started: list[Settings] = []
+    monkeypatch.setattr("app.run_server", lambda settings: started.append(settings) or 0)
+    for flags, folder in ((hosted, data), (shared, tmp_path / "shared")):
+        assert run_app([*flags, "--data", str(folder)]) == 0
+        assert find_unsafe_setting(started[-1]) is None
+    assert [(settings.host, settings.share) for settings in started] == [("0.0.0.0", False), ("127.0.0.1", True)]
+    for settings, expected in zip(started, ([200, 401, 401, 200], [200, 401, 401, 401]), strict=True):
+        with serve_page(settings.data, settings, make_quick_tools(("kit",))) as (url, _, _):
+            assert ask_for_status_codes(url, key.strip()) == expected
 
 
 def ask_for_status_codes(url: str, key: str) -> list[int]:

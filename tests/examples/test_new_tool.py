@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 from pipelines.batch.jobs_file import csv_template
-from pipelines.tools import TOOLS
+from pipelines.tools import find_tool
 from tests.examples import sepia
 from tests.support.examples import load_example
 from tests.support.served_app import ServedApp, serve_app
@@ -25,7 +25,7 @@ FIELDS = list(sepia.Sepia.model_fields)
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
-    with serve_app(tmp_path_factory.mktemp("new"), tools=(*TOOLS, sepia.TOOL)) as here:
+    with serve_app(tmp_path_factory.mktemp("new"), tools=(find_tool("cutout"), sepia.TOOL)) as here:
         yield here
 
 

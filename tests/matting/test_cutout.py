@@ -218,7 +218,7 @@ def test_cut_outs_of_clear_photos_are_hardly_doubted(cuts: dict[str, Cutout]) ->
 
 
 def test_a_sample_of_the_bench_is_near_the_exact_truth(net: U2Net) -> None:
-    scores = [bench.score_composite(composite, net) for composite in islice(bench.make_composites(), 8, 12)]
+    scores = [bench.score_composite(composite, net) for composite in islice(bench.make_composites(), 8, 11)]
     assert np.mean([score.mae for score in scores]) <= 0.006
     assert sum(score.edge for score in scores) <= 0.8 * sum(score.plain for score in scores)
     assert np.mean([score.colour for score in scores]) <= 4

@@ -191,7 +191,7 @@ def labelled_cup(studio: RealStudio, colour: tuple[int, int, int] = RED) -> str:
 
 
 def test_a_product_keeps_its_words_and_the_receipt_has_them(studio: RealStudio, reader: ColourReader) -> None:
-    receipt = studio.make("product", photo=labelled_cup(studio), preset="amazon", size=1000).receipt
+    receipt = studio.make("product", photo=labelled_cup(studio), preset="amazon").receipt
     assert receipt["label"] == [{"before": ["FRESH Oat Milk"], "after": ["FRESH Oat Milk"], "changes": []}]
     assert receipt["checks"]["label_words_kept"] == 1
     assert "100%" in explain_checks(receipt["checks"])["label_words_kept"]
@@ -234,7 +234,9 @@ def test_a_changed_word_is_told(
         return told if is_photo else [("FRESH Oat Silk", 0.9) for _ in lines]
 
     monkeypatch.setattr(reader, "read_lines", read)
-    receipt = studio.make(tool, photo=labelled_cup(studio), **values).receipt
+    cup = studio.files.open_image(labelled_cup(studio))
+    photo = studio.add_image(cup[170:330, 190:360] if tool == "upscale" else cup)
+    receipt = studio.make(tool, photo=photo, **values).receipt
     assert receipt["label"][0]["changes"] == [{"word": "Milk", "reads": "Silk"}]
     assert receipt["checks"]["label_words_kept"] == pytest.approx(2 / 3, abs=1e-4)
     assert "Words on the label may have changed: “Milk” reads “Silk”. Look at them." in receipt["notices"]
@@ -244,10 +246,10 @@ def test_drafts_other_tools_and_a_studio_without_the_package_read_nothing(
     studio: RealStudio, reader: ColourReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cup = labelled_cup(studio)
-    assert "label" not in studio.make("product", draft=True, photo=cup, preset="amazon", size=1000).receipt
+    assert "label" not in studio.make("product", draft=True, photo=cup, preset="amazon").receipt
     assert "label" not in studio.make("cutout", photo=cup).receipt
     monkeypatch.setattr(text_reader, "is_installed", lambda: False)
-    receipt = studio.make("product", photo=cup, preset="amazon", size=1000).receipt
+    receipt = studio.make("product", photo=cup, preset="amazon").receipt
     assert "label" not in receipt
     assert "label_words_kept" not in receipt["checks"]
     assert reader.read_count == 0
@@ -260,7 +262,7 @@ def test_a_package_that_does_not_start_is_said_and_ends_no_job(
         raise ModelUnavailable("It is broken.")
 
     monkeypatch.setattr(text_reader, "TextReader", fail)
-    result = studio.make("product", photo=labelled_cup(studio), preset="amazon", size=1000)
+    result = studio.make("product", photo=labelled_cup(studio), preset="amazon")
     assert "The label was not checked. It is broken." in result.receipt["notices"]
     assert result.files
 
