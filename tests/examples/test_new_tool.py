@@ -16,6 +16,7 @@ from pipelines.batch.jobs_file import csv_template
 from pipelines.tools import find_tool
 from tests.examples import sepia
 from tests.support.examples import load_example
+from tests.support.gradio_loop import build_parts
 from tests.support.served_app import ServedApp, serve_app
 from ui import page
 from ui.api.auth.access import AccessControl
@@ -72,6 +73,7 @@ def test_its_columns_are_those_of_a_batch() -> None:
 
 
 def test_its_tab_has_a_component_for_every_field(here: ServedApp) -> None:
-    config: Any = page.build_page(here.service, AccessControl(here.service.settings, here.keys)).config
+    made = build_parts(lambda: page.build_page(here.service, AccessControl(here.service.settings, here.keys)))
+    config: Any = made.get_config_file()
     shown = {part["props"].get("elem_id") for part in config["components"]}
     assert {"tab-sepia", "sepia-generate", *(f"sepia-{name}" for name in FIELDS)} <= shown

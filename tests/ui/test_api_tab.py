@@ -13,7 +13,7 @@ from starlette.requests import Request
 from pipelines.core.errors import BadInput
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
-from tests.support.gradio_loop import build_in_event_loop
+from tests.support.gradio_loop import build_parts
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.auth.keys import ApiKey, KeyLimits, KeyStore, ToolUsage
 from ui.api_tab import page as api_tab_page
@@ -43,7 +43,7 @@ def build_tab(root: Path, **settings: Any) -> ApiTab:
         with gr.Blocks():
             return ApiTab(access, service)
 
-    return build_in_event_loop(make)
+    return build_parts(make)
 
 
 def test_the_code_names_the_key_where_one_is_needed() -> None:

@@ -15,7 +15,7 @@ from pipelines.service.form_checks import FormChecks
 from pipelines.tools import TOOLS, social_kit
 from pipelines.tools.headshot import Headshot
 from pipelines.tools.retouch import Retouch
-from tests.support.gradio_loop import build_in_event_loop
+from tests.support.gradio_loop import build_parts
 from ui.tool_tab.form_controls import (
     Control,
     build_control,
@@ -45,7 +45,7 @@ def build_controls(params: type[Params], locked: str = "") -> dict[str, Control]
         with gr.Blocks():
             return {field.name: build_control(field, "form", locked) for field in list_form_fields(params)}
 
-    return build_in_event_loop(make)
+    return build_parts(make)
 
 
 @pytest.fixture

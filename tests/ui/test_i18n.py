@@ -19,7 +19,7 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
-from tests.support.gradio_loop import build_in_event_loop
+from tests.support.gradio_loop import build_parts
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
 from ui import page as ui_page
 from ui.api.auth.access import AccessControl
@@ -56,7 +56,7 @@ def test_german_covers_the_page(tmp_path: Path) -> None:
     tools = [tool for tool in TOOLS if tool.id in SHIPPED_TOOL_IDS]
     service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest, tools)
     try:
-        page = build_in_event_loop(lambda: ui_page.build_page(service, AccessControl(settings, keys)))
+        page = build_parts(lambda: ui_page.build_page(service, AccessControl(settings, keys)))
         words = {text for row in page.get_config_file()["components"] for text in list_words(row)}
     finally:
         jobs.close()

@@ -25,7 +25,7 @@ from pipelines.settings import Settings
 from pipelines.tools import background, cutout, retouch
 from tests.examples import sepia
 from tests.support.examples import make_blob, make_noise
-from tests.support.gradio_loop import build_in_event_loop
+from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.server.factory import RunningStudio
 from ui.tool_tab.events import ToolTabEvents
@@ -48,7 +48,7 @@ def build_tab(studio: RunningStudio, tool: Tool) -> ToolTab:
         with gr.Blocks():
             return build_tool_tab(tool, studio.service)
 
-    return build_in_event_loop(build)
+    return build_parts(build)
 
 
 @pytest.fixture(scope="module")

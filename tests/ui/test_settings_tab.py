@@ -28,7 +28,7 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from tests.models.support import tiny_birefnet
 from tests.models.test_residency import make_cache
-from tests.support.gradio_loop import build_in_event_loop
+from tests.support.gradio_loop import build_parts
 from tests.ui.test_api_tab import make_request
 from ui import settings_tab
 from ui.api.auth.access import AccessControl
@@ -98,7 +98,7 @@ def build_tab(root: Path, downloads: DownloadManager | None = None, **settings: 
         with gr.Blocks():
             return SettingsTab(service, access, downloads or FakeDownloads(DONE))
 
-    return build_in_event_loop(make)
+    return build_parts(make)
 
 
 def cache_of(made: SettingsTab) -> ModelCache:

@@ -14,7 +14,7 @@ import pytest
 from pipelines.settings import Settings
 from pipelines.tools import business
 from tests.api.support.portraits import make_portrait
-from tests.support.gradio_loop import build_in_event_loop
+from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.components.team_panel import TeamPanel
 from ui.i18n import is_translated
@@ -41,7 +41,7 @@ def events(studio: RunningStudio) -> TeamPanelEvents:
         with gr.Blocks():
             return build_tool_tab(business.TOOL, studio.service)
 
-    tab = build_in_event_loop(build)
+    tab = build_parts(build)
     assert tab.team_panel is not None
     return TeamPanelEvents(tab.team_panel, ToolTabEvents(tab, studio.service, studio.access))
 
