@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from html import unescape
 from pathlib import Path
 
@@ -125,6 +126,12 @@ def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
     assert not is_translated("Draft · Something new")
 
 
+@cache
+def list_shapes() -> list[re.Pattern[str]]:
+    """What each key of the German fits, in their order."""
+    return [re.compile(re.escape(key).replace(r"\{\}", "(.+?)")) for key in GERMAN]
+
+
 @pytest.mark.parametrize(
     "sentence",
     [
@@ -144,6 +151,5 @@ def test_a_doubt_is_german_down_to_its_place(sentence: str) -> None:
     """The first key that matches is taken, as by the page, so that what it leaves open must be a place."""
     kind = "framing_doubts" if "more room" in sentence else "cutout_doubts"
     for told in (sentence, *list_doubts({kind: [sentence]})):
-        shapes = (re.fullmatch(re.escape(key).replace(r"\{\}", "(.+?)"), told) for key in GERMAN)
-        first = next(shape for shape in shapes if shape)
+        first = next(found for shape in list_shapes() if (found := shape.fullmatch(told)))
         assert told in GERMAN or all(place in GERMAN for place in first.groups()), first
