@@ -41,6 +41,8 @@ SelectSubject = Callable[[Alpha, int, Face | None], Alpha]
 """Selects the subject in a map: the part of that number, or the one under a face."""
 SettlePoints = Callable[[Alpha, Alpha], Alpha]
 """Returns the refined alpha with the selected map's where somebody pointed."""
+SettleDoubt = Callable[[ReconciledMatte], ReconciledMatte]
+"""Returns what nets differ in without what somebody has pointed at."""
 RedrawBand = Callable[[Image, Alpha, Mask], Alpha]
 """Returns the alpha of a photo with that of a better net for edges in a band."""
 
@@ -74,6 +76,7 @@ def cut_out_subject(
     on_first_alpha: Callable[[Alpha], None] | None = None,
     select: SelectSubject = select_subject,
     settle: SettlePoints | None = None,
+    settle_doubt: SettleDoubt | None = None,
     redraw: RedrawBand | None = None,
     is_pointed: bool = False,
     is_one_of_all: bool = False,
@@ -86,8 +89,9 @@ def cut_out_subject(
     that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
-    there over what the colours say. `redraw` draws the edges anew after the colours did. Other things that stand out
-    are told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
+    there over what the colours say; `settle_doubt` says what is no longer doubted. `redraw` draws the edges anew after
+    that. Other things that stand out are told, unless one was chosen by `pick` or `is_pointed` at, or it
+    `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -120,6 +124,7 @@ def cut_out_subject(
     if reconciled is None:
         boxes = soft_patch_notices(alpha, heads)
         return Cutout(colour, alpha, (*rivals, *boxes), doubt_boxes=boxes)
+    reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled)
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
     boxes = name_doubts(alpha, doubt, heads)
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)

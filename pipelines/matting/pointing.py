@@ -7,7 +7,7 @@ All else stays as it was. A net that was trained to segment what somebody points
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Window
 from pipelines.imaging.resize import resize_map, size_within
+from pipelines.matting.net_agreement import ReconciledMatte
 from pipelines.matting.point_regions import (
     MIN_REGION_RATIO,
     PERSON_STEP_LEVELS,
@@ -224,6 +225,37 @@ def settle_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:
     soft = np.asarray(cv2.GaussianBlur(weight, (0, 0), 0.8), np.float32)
     share = np.clip(resize_map(soft, refined.shape[::-1]), 0, 1)
     return np.asarray(refined + share * (selected - refined), np.float32)
+
+
+def settle_marked_regions(reconciled: ReconciledMatte, pointing: Pointing) -> ReconciledMatte:
+    """Return what nets differ in without the regions that somebody pointed at, and without all outside of a box.
+
+    Whoever points at a region has decided it. The shares go down with the area that is left.
+    """
+    shape = reconciled.regions.shape
+    marks = np.zeros(shape, np.float32)
+    discs = draw_discs(shape, _to_pixels((*pointing.keep, *pointing.drop), marks), disc_radius(shape))
+    left = (
+        np.ones(shape, np.bool_) if pointing.box is None else _cut_to_box(np.ones(shape, np.float32), pointing.box) > 0
+    )
+    regions, differs = (_drop_touched(each & left, discs) for each in (reconciled.regions, reconciled.differs))
+    return replace(
+        reconciled,
+        regions=regions,
+        differs=differs,
+        unsettled=reconciled.unsettled * _share_left(regions, reconciled.regions),
+        differing=reconciled.differing * _share_left(differs, reconciled.differs),
+    )
+
+
+def _drop_touched(mask: Mask, discs: Mask) -> Mask:
+    """Return `mask` (h x w) without its connected parts that the discs touch."""
+    _count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    return mask & ~np.isin(labels, np.unique(labels[discs & mask]))
+
+
+def _share_left(after: Mask, before: Mask) -> float:
+    return float(after.sum()) / max(int(before.sum()), 1)
 
 
 def _segment_region(

@@ -34,6 +34,7 @@ from pipelines.matting.pointing import (
     crop_area,
     select_people,
     select_pointed,
+    settle_marked_regions,
     settle_points,
 )
 from pipelines.models import oom_fallback
@@ -77,6 +78,8 @@ HEAD_LOST_MESSAGE = (
 )
 DRAWING_STAGE = "Drawing"
 SCENE_STAGE = "Setting the scene"
+SEEN_SIDE_PX = 1024
+"""Longer side of the map of what stands out that is kept for pointing."""
 _FACES_BYTES = 4096  # what the faces of one picture take up in the cache, roughly
 
 
@@ -171,15 +174,19 @@ class JobContext:
         *,
         together: bool,
     ) -> Cutout:
-        may_search = self.may_search_faces(params.photo)
-        marks = (params.keep, params.drop, params.box, together and not params.pick, self._takes_every_subject)
-        others = (self._edge_spec_id, self.job.specs.get(POINT_ROLE) if params.is_pointed else None)
-        key = ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, others, may_search)
         return self._memoize(
-            key,
+            self._cutout_key(params, spec_ids, self._edge_spec_id, together=together),
             lambda: self._compute_cutout(params, faces, spec_ids, emit, together=together),
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
+
+    def _cutout_key(
+        self, params: Subject, spec_ids: tuple[str, ...], edge_spec_id: str | None, *, together: bool
+    ) -> tuple[Any, ...]:
+        may_search = self.may_search_faces(params.photo)
+        marks = (params.keep, params.drop, params.box, together and not params.pick, self._takes_every_subject)
+        others = (edge_spec_id, self.job.specs.get(POINT_ROLE) if params.is_pointed else None)
+        return ("cutout", params.photo, params.matte, params.pick, marks, spec_ids, others, may_search)
 
     def _compute_cutout(
         self,
@@ -202,12 +209,14 @@ class JobContext:
                 emit("Looking closer", 1, 2)
 
         pointing = Pointing(params.keep, params.drop, params.box)
+        all_seen: list[Alpha] = []
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
             matte = correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
 
         def select(seen: Alpha, _pick: int, _face: Face | None) -> Alpha:
+            all_seen[:] = [seen]
             chosen = partial(_select_people, photo, faces, params.pick, together)
             if not pointing:
                 return chosen(seen)
@@ -229,10 +238,15 @@ class JobContext:
             on_first_alpha=on_first_alpha,
             select=select,
             settle=partial(settle_points, pointing=pointing),
+            settle_doubt=partial(settle_marked_regions, pointing=pointing) if pointing else None,
             redraw=redraw if self._edge_spec_id else None,
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )
+        for seen in all_seen:
+            small = resize_map(seen, size_within(seen.shape, SEEN_SIDE_PX))
+            key = _seen_key(params.photo, spec_ids, len(faces), params.pick)
+            self._memoize(key, lambda kept=small: kept, lambda kept: kept.nbytes)
         if photo is not whole:
             colour, alpha = enlarge_cutout(cutout, photo, whole)
             cutout = replace(cutout, colour=colour, alpha=alpha)
@@ -280,12 +294,21 @@ class JobContext:
         return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
 
     def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
-        """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly."""
+        """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
+
+        Where a job has cut it out already, that is the matte.
+        """
         photo = self._memoize(
             ("shrunk", params.photo, side_px),
             lambda: _shrink(self.open_image(params.photo), side_px),
             lambda image: image.nbytes,
         )
+        for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
+            key = self._cutout_key(params, self._list_nets_at_hand(params.photo), edge_spec_id, together=together)
+            if known := self.resources.results.get(key):
+                cutout, usage = known
+                self.record_usage(usage)
+                return photo, resize_map(cutout.alpha, photo.shape[1::-1])
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
@@ -300,11 +323,16 @@ class JobContext:
         return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
 
     def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int) -> Alpha:
-        """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it."""
+        """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it.
+
+        A cut-out at full size may have settled otherwise what the nets differ in: what it saw comes first.
+        """
         spec_ids = self._list_nets_at_hand(file_id)
+        if known := self.resources.results.get(_seen_key(file_id, spec_ids, len(faces), pick)):
+            return resize_map(known[0], photo.shape[1::-1])
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
         return self._memoize(
-            ("seen", file_id, photo.shape, spec_ids, len(faces), pick),
+            ("seen quickly", file_id, photo.shape, spec_ids, len(faces), pick),
             lambda: see_subjects(photo, nets, faces, faces[pick] if pick < len(faces) else None).alpha,
             lambda alpha: alpha.nbytes,
         )
@@ -529,6 +557,10 @@ class _PhotoNet:
             return resize_net_map(self.context.predict_net_map(self.file_id, self.spec_id), image.shape)
         with self.context.borrow_model(self.spec_id) as net:
             return net.predict_alpha(image)
+
+
+def _seen_key(file_id: str, spec_ids: tuple[str, ...], face_count: int, pick: int) -> tuple[object, ...]:
+    return ("seen", file_id, spec_ids, face_count, pick)
 
 
 def _net_map_key(file_id: str, spec_id: str) -> tuple[str, str, str]:

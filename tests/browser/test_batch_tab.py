@@ -364,7 +364,7 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
         jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
     page.goto(f"{studio.url}/#batch")
     stage = page.locator("#batch-stage")
-    expect(stage).to_contain_text("Done: 3 of 3 · 2 to check · 2 set aside")
+    expect(stage).to_contain_text("Done: 3 of 3 · 2 set aside")
     expect(page.locator("#batch-aside")).to_contain_text("2 set aside. Probably wrong: in the ZIP they lie in")
     expect(page.locator("#batch-sheet button b")).to_have_text(["Set aside", "Set aside"])
     page.get_by_role("button", name="Uncertain cut-outs").click()

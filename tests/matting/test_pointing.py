@@ -12,6 +12,7 @@ import pytest
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Image, Mask
 from pipelines.matting.cutout import cut_out_subject
+from pipelines.matting.net_agreement import ReconciledMatte
 from pipelines.matting.pointing import (
     Area,
     Pointing,
@@ -19,6 +20,7 @@ from pipelines.matting.pointing import (
     crop_area,
     select_people,
     select_pointed,
+    settle_marked_regions,
     settle_points,
 )
 
@@ -317,3 +319,18 @@ def test_a_drop_leaves_something_where_a_closer_look_sees_less() -> None:
     alpha = correct_by_points(photo, both, both, Pointing(drop=[share(DISCS[1])]), predict)
     assert alpha[first > 0].mean() > 0.9
     assert alpha[second > 0].mean() < 0.1
+
+
+def test_what_was_pointed_at_is_doubted_no_more_and_the_rest_is() -> None:
+    marked, other = np.zeros((64, 64), np.bool_), np.zeros((64, 64), np.bool_)
+    marked[4:20, 4:20], other[40:56, 40:48] = True, True
+    reconciled = ReconciledMatte(np.zeros((64, 64), np.float32), marked | other, marked | other, 0.3, 0.6)
+    left = settle_marked_regions(reconciled, Pointing(drop=((0.2, 0.2),)))
+    assert np.array_equal(left.regions, other)
+    assert left.unsettled == pytest.approx(0.1)
+    assert left.differing == pytest.approx(0.2)
+    boxed = settle_marked_regions(reconciled, Pointing(box=(0.5, 0.5, 1.0, 1.0)))
+    assert np.array_equal(boxed.differs, other), "all outside of the box is decided"
+    same = settle_marked_regions(reconciled, Pointing(keep=((0.9, 0.1),)))
+    assert np.array_equal(same.regions, reconciled.regions)
+    assert same.unsettled == reconciled.unsettled

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
+import cv2
+import numpy as np
+import PIL.Image
 import pytest
 
 from pipelines.core.errors import InvalidParams
+from pipelines.core.job import Step
 from pipelines.core.params import subject_of
 from pipelines.tools import TOOLS
 from tests.support.examples import load_example
@@ -50,6 +55,21 @@ def test_the_preview_of_pointing_greys_what_is_dropped(studio: RealStudio) -> No
     job = studio.service.create_helper_job("point", values, studio.owner)
     receipt = studio.run_job(job).receipt
     assert receipt["params"]["places"] == []
+
+
+def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> None:
+    photo, marks = studio.add_image(load_example("coffee")), {"drop": [[0.6, 0.45]]}
+    made = studio.open_result(studio.make("cutout", photo=photo, trim=False, **marks))
+    job = studio.service.create_helper_job("point", {"photo": photo, **marks}, studio.owner)
+    previews = [event.preview for event in studio.engine.run(job) if isinstance(event, Step) and event.preview]
+    with PIL.Image.open(io.BytesIO(previews[-1])) as preview:
+        shown = np.asarray(preview.convert("RGB")).astype(int)
+    size = shown.shape[1::-1]
+    photo_pixels = cv2.resize(load_example("coffee"), size, interpolation=cv2.INTER_AREA).astype(int)
+    alpha, square = cv2.resize(made[..., 3], size, interpolation=cv2.INTER_AREA), np.ones((9, 9))
+    kept, dropped = (cv2.erode(each.astype(np.uint8), square) > 0 for each in (alpha > 250, alpha < 5))
+    assert np.abs(shown - photo_pixels)[kept].mean() < 4
+    assert np.abs(shown - photo_pixels)[dropped].mean() > 20, "greyed"
 
 
 def test_a_row_of_a_table_takes_points_as_text(studio: RealStudio) -> None:

@@ -74,7 +74,7 @@ class BatchTabEvents:
         self.access = access
         self.batches = BatchService(service)
         self._reading = threading.BoundedSemaphore(2)
-        self._read_doubts = lru_cache(maxsize=16)(self._count_doubts)
+        self._read_doubts = lru_cache(maxsize=16)(self._list_doubts)
         self._thumbnail = lru_cache(maxsize=1024)(self._encode_thumbnail)  # a few kilobytes each
 
     def wire(self, gradio_tab: gr.Tab) -> None:
@@ -456,15 +456,18 @@ class BatchTabEvents:
         stamp = self._stamp_replacements(batch_id)
         counts = text.DoubtCounts()
         if not is_going and progress.done:
-            doubted, uncertainties = self._read_doubts(batch_id, progress.done, stamp)
-            counts = text.DoubtCounts(doubted, sum(each > state.set_aside for each in uncertainties))
+            doubts = self._read_doubts(batch_id, progress.done, stamp)
+            aside = [is_doubted for is_doubted, uncertainty in doubts if uncertainty > state.set_aside]
+            counts = text.DoubtCounts(sum(each for each, _ in doubts) - sum(aside), len(aside))
         updates: Updates = {
             tab.status: text.render_status(batch, progress, counts),
-            tab.aside: text.render_aside(counts.set_aside),
+            tab.aside: text.render_aside(counts),
             tab.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=is_going),
             tab.cancel: gr.Button(interactive=is_going or batch.state == "ready"),
             tab.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
-            tab.make_zip: gr.Button(interactive=progress.done > 0),
+            tab.make_zip: gr.Button(
+                text.PART_DOWNLOAD_LABEL if is_going else text.DOWNLOAD_LABEL, interactive=progress.done > 0
+            ),
             tab.timer: gr.update(active=batch.state == "running" or progress.running > 0),
             **self._show_sheet(batch, progress.done, state, stamp),
         }
@@ -514,20 +517,17 @@ class BatchTabEvents:
         rows = self.batches.table.list_replacements(batch_id).values()
         return sum(entry.replaced_at for row in rows for entry in row)
 
-    def _count_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[int, tuple[float, ...]]:
-        """Count the pictures with a doubt, and list how uncertain each cut-out is, without those that were replaced.
+    def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[tuple[bool, float], ...]:
+        """List of each picture whether it has a doubt and how uncertain its cut-out is, without those replaced.
 
         The other arguments say when what was read before no longer holds.
         """
-        doubted, uncertainties = 0, list[float]()
         replaced = self.batches.table.list_replacements(batch_id)
-        for row, receipt in self.batches.table.iter_receipts(batch_id):
-            if row in replaced:
-                continue
-            doubted += bool(tool_tab_text.list_doubts(receipt))
-            if (uncertainty := receipt.get("cutout_uncertainty")) is not None:
-                uncertainties.append(uncertainty)
-        return doubted, tuple(uncertainties)
+        return tuple(
+            (bool(tool_tab_text.list_doubts(receipt)), receipt.get("cutout_uncertainty") or 0.0)
+            for row, receipt in self.batches.table.iter_receipts(batch_id)
+            if row not in replaced
+        )
 
     def _read_thumbnails(
         self, batch_id: str, rows: Iterable[RowState], set_aside: float
@@ -545,7 +545,7 @@ class BatchTabEvents:
             )
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
-        return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX)
+        return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX, shows_transparency=True)
 
 
 def _label_row(row: RowState) -> str:

@@ -23,9 +23,11 @@ NO_TOOL_TEXT = (
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
 ASIDE_TEXT = "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to mend it and put it back."
+CHECK_TEXT = "Press a picture to mend it and put it back."
 OPEN_FIELD_ID = "batch-open"
 """The hidden field into which page.js writes the number of the row that is to be opened."""
 DOWNLOAD_LABEL = "Download all (ZIP)"
+PART_DOWNLOAD_LABEL = "Download what is done (ZIP)"
 SHOWN_FAULT_COUNT = 100
 ROW_NAME_LENGTH = 60
 """Longest name of a row, in characters."""
@@ -37,11 +39,14 @@ STYLE_HTML = """<style>
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
 .gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); }
+.gradio-container #batch-tool:not(:has(.file-preview)) #batch-start { background: var(--dbx-card);
+  border-color: var(--input-border-color); color: var(--body-text-color); }
 #batch-files .file-preview-holder { max-height: 242px !important; }
 @media (max-width: 899px) {
   #batch-files { order: -4; }
   #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }
-  #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet), #batch-told { order: -2; }
+  #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet) { order: -2; }
+  #batch-told, #batch-aside { order: -2; }
   #batch-tool .dbx-acts { flex-wrap: wrap; }
   .dbx-acts button { flex: 1 1 40%; }
   .dbx-acts:not(:has(button:enabled)), .gradio-container .dbx-acts button:disabled { display: none; }
@@ -78,9 +83,9 @@ _STATES = {
 
 
 class DoubtCounts(NamedTuple):
-    """How many pictures of a batch have a doubt, and how many the ZIP sets aside."""
+    """How many pictures of a batch are to be checked, and how many others the ZIP sets aside."""
 
-    doubted: int = 0
+    to_check: int = 0
     set_aside: int = 0
 
 
@@ -94,16 +99,17 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | N
         parts.append(f"{progress.failed} failed")
     if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
         parts.append(f"{progress.per_minute:g} a minute, {format_duration(progress.seconds_left)} left")
-    parts += [f"{counts.doubted} to check"] if counts.doubted else []
+    parts += [f"{counts.to_check} to check"] if counts.to_check else []
     parts += [f"{counts.set_aside} set aside"] if counts.set_aside else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
 
 
-def render_aside(set_aside_count: int) -> str:
-    """Say where the pictures are that were set aside; "" where there are none."""
-    return f'<p class="dbx-measured">{set_aside_count} set aside. {ASIDE_TEXT}</p>' if set_aside_count else ""
+def render_aside(counts: DoubtCounts) -> str:
+    """Say where the pictures are that were set aside, or how one is mended; "" where there is no doubt."""
+    line = f"{counts.set_aside} set aside. {ASIDE_TEXT}" if counts.set_aside else CHECK_TEXT if counts.to_check else ""
+    return f'<p class="dbx-measured">{line}</p>' if line else ""
 
 
 def render_report(report: DryRunReport) -> str:

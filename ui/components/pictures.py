@@ -24,9 +24,13 @@ from pipelines.batch.manifest import link_or_copy
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image, Size
 from pipelines.imaging.color import flatten_on_white
+from pipelines.imaging.resize import resize_image, size_within
 from pipelines.runtime.progress import encode_data_url, encode_preview
 from pipelines.storage.local_store import atomic_write
 
+CHECKER_PX = 8
+CHECKER_LEVELS = (233, 201)
+"""Grey levels of the checkerboard under what is transparent, as in the large picture."""
 _PATH_SECRET = secrets.token_bytes(32)
 """Key of this process for the folder names of published files."""
 UPLOAD_GONE_MESSAGE = "This upload is no longer here: please add it again."
@@ -190,8 +194,17 @@ def delete_upload(path: str) -> None:
         file.parent.rmdir()
 
 
-def encode_page_jpeg(image: Image, side: int = 1024) -> bytes:
-    """Encode a picture as JPEG for the page, longer side at most `side` pixels."""
+def encode_page_jpeg(image: Image, side: int = 1024, *, shows_transparency: bool = False) -> bytes:
+    """Encode a picture as JPEG for the page, longer side at most `side` pixels.
+
+    What is transparent is white, or with `shows_transparency` a checkerboard: white things are seen before that.
+    """
+    if shows_transparency and image.shape[2] == 4:
+        small = resize_image(image, size_within(image.shape, side))
+        squares = np.indices(small.shape[:2]) // CHECKER_PX
+        ground = np.where(squares.sum(axis=0)[..., None] % 2, *CHECKER_LEVELS)
+        weight = small[..., 3:] / np.float32(255)
+        image = np.rint(small[..., :3] * weight + ground * (1 - weight)).astype(np.uint8)
     return encode_preview(flatten_on_white(image), side)
 
 
