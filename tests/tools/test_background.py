@@ -12,12 +12,12 @@ from pipelines.compositing.light_estimation import is_monochrome
 from pipelines.core.job import Result
 from pipelines.core.rendering import Backdrop
 from pipelines.tools import background
-from tests.support.examples import load_example, make_noise
+from tests.support.examples import load_example, make_blob, make_noise
 from tests.support.real_studio import RealStudio
 
 
 def make_background(studio: RealStudio, **values: Any) -> Result:
-    return studio.make("background", **{"seed": 1, "size": 384, **values})
+    return studio.make("background", **{"seed": 1, "size": 320, **values})
 
 
 def list_result_names(result: Result) -> list[str]:
@@ -95,10 +95,10 @@ def test_a_wish_without_a_scene_is_answered_with_three_that_are_here(studio: Rea
 
 def test_a_soft_photo_is_told_and_stays_as_it_is_until_mending_is_asked_for(studio: RealStudio) -> None:
     soft = studio.add_image(np.asarray(cv2.GaussianBlur(load_example("astronaut"), (0, 0), 3), np.uint8))
-    told = make_background(studio, photo=soft, size=512)
+    told = make_background(studio, photo=soft)
     assert any("not sharp at this size" in note for note in told.receipt["notices"])
     assert told.receipt["checks"]["core_changed_pixels"] == 0
-    mended = make_background(studio, photo=soft, size=512, mend=True)
+    mended = make_background(studio, photo=soft, mend=True)
     assert any("was sharpened a little" in note for note in mended.receipt["notices"])
     assert "core_changed_pixels" not in mended.receipt["checks"], "nobody claims that these pixels are the photo's"
 
@@ -121,11 +121,12 @@ def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(studio: RealStudio)
 
 def test_a_black_and_white_photo_stands_before_a_scene_without_colour(studio: RealStudio) -> None:
     grey = cv2.cvtColor(cv2.cvtColor(load_example("astronaut"), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    photo = studio.add_image(np.asarray(grey, np.uint8))
-    result = make_background(studio, photo=photo, preset="park", consent=True)
+    matte = np.repeat(make_blob(512, 512, (220, 300), (120, 200))[..., None] * 255, 3, axis=2).astype(np.uint8)
+    values = {"photo": studio.add_image(np.asarray(grey, np.uint8)), "matte": studio.add_image(matte), "consent": True}
+    result = make_background(studio, preset="park", **values)
     assert is_monochrome(studio.files.open_image(result.files[0].id))
     assert not is_monochrome(load_example("astronaut"))
-    coloured = make_background(studio, photo=photo, preset="studio-grey", colour="#1c4a80", consent=True)
+    coloured = make_background(studio, preset="studio-grey", colour="#1c4a80", **values)
     assert np.ptp(studio.files.open_image(coloured.files[0].id)[2, 2].astype(int)) > 30, "what was asked for is there"
 
 

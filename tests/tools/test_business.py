@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import cv2
 import numpy as np
 import pytest
 
@@ -33,11 +34,9 @@ from tests.support.examples import change_exposure, load_example, make_noise
 from tests.support.fake_context import FakeContext
 from tests.support.real_studio import RealStudio
 
-GAINS = (1.0, 0.9, 1.1)
-
 
 def make_business(studio: RealStudio, photos: list[str], **values: Any) -> Result:
-    return studio.make("business", **{"photos": photos, "consent": True, "seed": 1, "size": 512, **values})
+    return studio.make("business", **{"photos": photos, "consent": True, "seed": 1, "size": 320, **values})
 
 
 def open_named_pictures(studio: RealStudio, result: Result) -> dict[str, Image]:
@@ -112,10 +111,10 @@ def test_no_pixel_of_anybody_changes_in_exact(team_result: Result) -> None:
     assert team_result.receipt["mode"] == "exact"
 
 
-def test_faces_of_one_person_lit_differently_come_within_four_per_cent_in_relit(studio: RealStudio) -> None:
-    woman = load_example("astronaut")
-    photos = [studio.add_image(change_exposure(woman, gain)) for gain in GAINS]
-    spread = {}
+def test_faces_of_one_person_lit_differently_come_within_four_per_cent_in_relit(
+    studio: RealStudio, team: list[str]
+) -> None:
+    photos, spread = [team[0], team[3]], {}
     for light in ("exact", "relit"):
         images = open_named_pictures(studio, make_business(studio, photos, light=light, layout="portraits"))
         levels = [_face_light(image, studio.find_faces(image)[0]) for image in images.values()]
@@ -257,8 +256,8 @@ def test_every_portrait_is_on_the_sheet(count: int) -> None:
     portraits = [np.full((100, 80, 3), colour, np.uint8) for colour in colours]
     page = draw_sheet(portraits, [Label("Name", "Role")] * count, Brand(), 900, headed=False)
     assert page.shape[1] == 900
-    for colour in colours:
-        assert (np.abs(page.astype(int) - colour).max(axis=2) <= 1).sum() > 1000
+    for colour in map(np.array, colours):
+        assert np.count_nonzero(cv2.inRange(page, colour - 1, colour + 1)) > 1000
 
 
 def test_the_longest_name_sets_the_size_for_all_and_nothing_leaves_its_column() -> None:

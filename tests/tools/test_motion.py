@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,14 +102,18 @@ def test_what_the_move_uncovers_is_like_what_was_beside_it(seen: parallax.Planes
             assert image[uncovered].std() > 0.3 * far.std(), "texture goes on, not a smear"
 
 
+@pytest.fixture(scope="module")
+def ramp() -> parallax.Planes:
+    """A photo that grows brighter to the right and downwards."""
+    tones = np.linspace(20, 235, SIZE[0])[None] / 2 + np.linspace(20, 235, SIZE[1])[:, None] / 2
+    image = np.repeat(tones[..., None], 3, axis=2).astype(np.uint8)
+    return split_planes(image, make_cutout(image, make_blob(SIZE[1], SIZE[0], (160, 120), (40, 50))), SIZE, 1)
+
+
 @moves
-def test_no_border_of_the_photo_comes_into_the_picture(move: parallax.CameraMove) -> None:
-    ramp = np.linspace(20, 235, SIZE[0])[None] * np.ones((SIZE[1], 1)) / 2
-    ramp = ramp + np.linspace(20, 235, SIZE[1])[:, None] / 2
-    image = np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
-    seen = split_planes(image, make_cutout(image, make_blob(SIZE[1], SIZE[0], (160, 120), (40, 50))), SIZE, 1)
+def test_no_border_of_the_photo_comes_into_the_picture(ramp: parallax.Planes, move: parallax.CameraMove) -> None:
     for turn in np.linspace(0, 1, 8, endpoint=False):
-        made = render_frame(seen, move, 1.0, float(turn)).astype(int)
+        made = render_frame(ramp, move, 1.0, float(turn)).astype(int)
         # A border that was drawn out would be a run of equal pixels at the edge.
         assert (made[120, 6] > made[120, 0]).all()
         assert (made[120, -1] > made[120, -7]).all()
@@ -119,18 +124,26 @@ def test_no_border_of_the_photo_comes_into_the_picture(move: parallax.CameraMove
 # ---------------------------------------------------------------- the tool
 
 
-@pytest.fixture
-def _few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallax, "FPS", 6.0)
+@pytest.fixture(scope="module")
+def _few_frames() -> Iterator[None]:
+    """Eight pictures a second, each of whole milliseconds as at the real rate."""
+    assert (1000 / parallax.FPS).is_integer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallax, "FPS", 8.0)
+        yield
 
 
 def make_motion(studio: RealStudio, photo: str, **values: Any) -> Result:
     return studio.make("motion", photo=photo, consent=True, seed=1, size=256, seconds=3, **values)
 
 
-def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealStudio, team: list[str]) -> None:
-    result = make_motion(studio, team[0], mp4=True, gif=True, gif_frames=10)
-    loop, small, film = result.files
+@pytest.fixture(scope="module")
+def portrait(_few_frames: None, studio: RealStudio, team: list[str]) -> Result:
+    return make_motion(studio, team[0], mp4=True, gif=True, gif_frames=10)
+
+
+def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealStudio, portrait: Result) -> None:
+    loop, small, film = portrait.files
     assert (loop.format, small.format, film.format) == ("webp", "gif", "mp4")
     with PIL.Image.open(io.BytesIO(studio.files.local_path(small.id).read_bytes())) as gif:
         delays = [gif.seek(n) or gif.info["duration"] for n in range(getattr(gif, "n_frames", 1))]
@@ -148,12 +161,11 @@ def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealSt
         count += 1
     reader.release()
     assert count == round(3 * parallax.FPS)
-    assert any("The camera moves; the person does not." in notice for notice in result.receipt["notices"])
+    assert any("The camera moves; the person does not." in notice for notice in portrait.receipt["notices"])
 
 
-@pytest.mark.usefixtures("_few_frames")
-def test_same_seed_same_frames(studio: RealStudio, team: list[str]) -> None:
-    assert make_motion(studio, team[0]).files[0].pixels_sha256 == make_motion(studio, team[0]).files[0].pixels_sha256
+def test_same_seed_same_frames(studio: RealStudio, team: list[str], portrait: Result) -> None:
+    assert make_motion(studio, team[0]).files[0].pixels_sha256 == portrait.files[0].pixels_sha256
 
 
 def test_the_content_gate_is_shown_the_furthest_places_of_the_camera() -> None:
@@ -209,7 +221,8 @@ def test_what_is_sure_or_pointed_at_moves_against_its_ground() -> None:
 
 
 def test_a_draft_is_one_still_and_leaves_no_film(studio: RealStudio, team: list[str]) -> None:
-    job = studio.create_job("motion", photo=team[0], consent=True, draft=True)
+    small = np.repeat(make_blob(64, 64, (32, 32), (6, 6))[..., None] * 255, 3, axis=2).astype(np.uint8)
+    job = studio.create_job("motion", photo=team[0], matte=studio.add_image(small), consent=True, draft=True)
     events = list(studio.jobs.submit_and_watch(job))
     assert isinstance(events[-1], Result)
     assert events[-1].files == ()
@@ -219,6 +232,8 @@ def test_a_draft_is_one_still_and_leaves_no_film(studio: RealStudio, team: list[
 # ---------------------------------------------------------------- drawn by a model
 
 
+LOW_PHOTO = make_noise(32, 256)
+"""A photo of few pixels, of which films of more than a hundred pictures are made."""
 FACE = Face(np.zeros((468, 2), np.float32), (10, 10, 60, 60), (25, 30), (45, 30), (35, 60), 0.0, 1.0)
 
 
@@ -239,10 +254,9 @@ def _draw_film(context: FakeContext, **values: Any) -> tuple[RenderRequest, Tool
 
 @pytest.mark.parametrize(("seconds", "count"), [(3, 73), (4.5, 109), (5, 121), (6, 121)])
 def test_a_drawn_film_has_as_many_pictures_as_the_model_draws(seconds: float, count: int) -> None:
-    image, cutout, _ = scene()
-    render, drawn = _draw_film(FilmContext(image, cutout.alpha, verbs=("video",)), seconds=seconds, gif=True)
+    render, drawn = _draw_film(FilmContext(LOW_PHOTO, verbs=("video",)), seconds=seconds, gif=True)
     assert (render.verb, render.frame_count, render.seeds) == ("video", count, (1,))
-    assert np.array_equal(render.images[0], image)
+    assert np.array_equal(render.images[0], LOW_PHOTO)
     film, small = drawn.extras
     assert (film.name, film.format, small.format) == ("drawn", "webp", "gif")
     with PIL.Image.open(io.BytesIO(film.data)) as opened:
@@ -253,11 +267,9 @@ def test_a_drawn_film_has_as_many_pictures_as_the_model_draws(seconds: float, co
 
 
 def test_words_of_a_drawn_film_are_its_owners_or_the_camera_s_and_what_would_move() -> None:
-    image, cutout, _ = scene()
-
     def words_for(**values: Any) -> str:
         faces = (FACE,) if values.pop("face", False) else ()
-        caption = _draw_film(FilmContext(image, cutout.alpha, faces, ("video",)), seconds=3, **values)[0].caption
+        caption = _draw_film(FilmContext(LOW_PHOTO, None, faces, ("video",)), seconds=3, **values)[0].caption
         assert caption is not None
         return write_caption(caption, "wan")
 

@@ -51,7 +51,7 @@ def test_points_move_the_cut_out_and_stand_in_the_receipt(studio: RealStudio) ->
 
 
 def test_the_preview_of_pointing_greys_what_is_dropped(studio: RealStudio) -> None:
-    values = {"photo": studio.photos["coffee"], "box": [0.0, 0.0, 0.5, 0.5]}
+    values = {"photo": studio.photos["coffee"], "box": [0.1, 0.0, 1.0, 1.0]}
     job = studio.service.create_helper_job("point", values, studio.owner)
     receipt = studio.run_job(job).receipt
     assert receipt["params"]["places"] == []

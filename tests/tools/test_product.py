@@ -164,7 +164,7 @@ def test_a_shape_that_cuts_what_the_photo_shows_names_one_that_does_not(preset: 
 
 
 def test_a_shop_that_asks_for_the_whole_product_is_not_content_with_one_that_is_cut() -> None:
-    (said,) = [note for note in run_product(cut_at_three_sides(), preset="amazon", size=0).notices if "Amazon" in note]
+    (said,) = [note for note in run_product(cut_at_three_sides(), preset="amazon").notices if "Amazon" in note]
     assert said.startswith("Amazon asks for ")
     assert "the whole product, which this picture cuts" in said
 
@@ -300,7 +300,7 @@ class ClothesContext(ProductContext):
 @pytest.mark.parametrize("clothes", ["ghost-mannequin", "flat-lay"])
 def test_a_garment_is_drawn_by_itself_on_the_look_s_ground_and_is_called_drawn(clothes: str) -> None:
     context = ClothesContext()
-    draft = run_product(context, preset="amazon", clothes=clothes, garment="the blue jacket", size=800)
+    draft = run_product(context, preset="amazon", clothes=clothes, garment="the blue jacket")
     edit, *_ = context.renders
     assert (edit.verb, edit.recomposes) == ("edit", clothes == "flat-lay")
     assert edit.caption is not None
@@ -309,7 +309,7 @@ def test_a_garment_is_drawn_by_itself_on_the_look_s_ground_and_is_called_drawn(c
     assert draft.source is None, "no place of the photo is in the picture"
     assert (draft.images[0][draft.alphas[0] < 1 / 255] == 255).all()
     left, top, right, bottom = find_bounds(draft.alphas[0])
-    assert max(right - left, bottom - top) / 800 == pytest.approx(0.87, abs=0.01), "framed as a photo of it would be"
+    assert max(right - left, bottom - top) / 400 == pytest.approx(0.87, abs=0.01), "framed as a photo of it would be"
     assert DRAWN_NOTICE in draft.notices
     assert COLOUR_NOTICE.format(1) in draft.notices
     assert MOVED_NOTICE in draft.notices, "a flat grey garment has nothing to be registered by"

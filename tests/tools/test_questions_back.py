@@ -118,7 +118,7 @@ def test_a_head_that_the_net_loses_is_asked_for(served: ServedApp, monkeypatch: 
         return raw
 
     monkeypatch.setattr(U2Net, "predict_map", predict_without_heads)
-    photo = load_example("astronaut")[10:].copy()
+    photo = load_example("astronaut")
     assert HEAD_LOST_MESSAGE in html.unescape(generate_on_page(served, "headshot", photo))
     error = post(served, "headshot", photo).json()["error"]
     assert error["code"] == "no_subject"

@@ -278,12 +278,12 @@ def test_a_net_that_is_here_draws_in_a_large_place_and_only_there() -> None:
 
 
 def test_a_draft_fills_as_the_picture_does_or_says_that_it_is_a_sketch() -> None:
-    fine = np.kron(make_noise(128, 256, 128, 60), np.ones((8, 8, 1), np.uint8))
-    mask = make_spot(fine, (1024, 512), 80)
+    fine = np.kron(make_noise(64, 128, 128, 60), np.ones((8, 8, 1), np.uint8))
+    mask = make_spot(fine, (512, 256), 60)
     whole, draft = (run_retouch(FakeContext(fine, mask, draft=is_draft), mask="m") for is_draft in (False, True))
     assert (whole.is_sketch, draft.is_sketch) == (False, True)
-    plain = make_noise(1024, 2048, 128, 6)
-    draft = run_retouch(FakeContext(plain, make_spot(plain, (1024, 512), 80), draft=True), mask="m")
+    plain = make_noise(512, 1024, 128, 6)
+    draft = run_retouch(FakeContext(plain, make_spot(plain, (512, 256), 60), draft=True), mask="m")
     assert not draft.is_sketch
     small = np.ascontiguousarray(fine[:256, :512])
     assert not run_retouch(FakeContext(small, make_spot(small, (200, 90), 20), draft=True), mask="m").is_sketch

@@ -84,7 +84,7 @@ class EditStudio(RealStudio):
 
     def edit(self, tool: str = "background", **values: Any) -> Result:
         """Make a picture with the default photo and consent."""
-        return self.make(tool, **{"photo": self.photo, "seed": 1, "size": 512, "consent": True, **values})
+        return self.make(tool, **{"photo": self.photo, "seed": 1, "size": 384, "consent": True, **values})
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +101,18 @@ def read_undone_move(result: Result) -> tuple[float, float]:
     return float(found[1]), 1 + (1 if found[2] == "enlarged" else -1) * float(found[3]) / 100
 
 
+@pytest.fixture(scope="module")
+def near(studio: EditStudio) -> tuple[Result, RenderRequest]:
+    """The default photo in its own size before what the model drew, and what the model was asked."""
+    result = studio.edit(prompt="near", around=True, size=512)
+    return result, studio.model.renders[-1]
+
+
 @pytest.mark.parametrize("words", ["near", "far"])
 def test_what_the_model_moved_is_told_and_undone_and_every_pixel_of_the_subject_is_the_photo_s(
-    studio: EditStudio, words: str
+    studio: EditStudio, near: tuple[Result, RenderRequest], words: str
 ) -> None:
-    result = studio.edit(prompt=words, around=True)
+    result = near[0] if words == "near" else studio.edit(prompt=words, around=True)
     shift, _, zoom = SLIDES[words]
     pixels, factor = read_undone_move(result)
     assert pixels == pytest.approx(shift, abs=0.5)
@@ -122,9 +129,10 @@ def test_what_the_model_moved_is_told_and_undone_and_every_pixel_of_the_subject_
     assert background.scene_edit.DRAWN_NOTICE in result.receipt["notices"]
 
 
-def test_the_scene_around_the_subject_is_what_the_model_drew(studio: EditStudio) -> None:
-    image = flatten_on_white(studio.open_result(studio.edit(prompt="near", around=True))).astype(int)
-    alpha = studio.model.renders[-1].preserved_mask
+def test_the_scene_around_the_subject_is_what_the_model_drew(
+    studio: EditStudio, near: tuple[Result, RenderRequest]
+) -> None:
+    image, alpha = flatten_on_white(studio.open_result(near[0])).astype(int), near[1].preserved_mask
     assert alpha is not None
     assert np.array_equal(image[core_mask(alpha)], load_example("astronaut")[core_mask(alpha)])
     ground = np.roll(cv2.resize(load_example("coffee"), (512, 512), interpolation=cv2.INTER_AREA), 1, axis=1)
@@ -147,12 +155,12 @@ def test_variations_layers_and_another_shape_are_drawn_around_it_too(studio: Edi
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"] * 2
     assert result.files[0].pixels_sha256 != result.files[1].pixels_sha256
     start = studio.model.renders[-1].images[0]
-    assert start.shape == (288, 512, 3)
+    assert start.shape == (216, 384, 3)
     assert start[:, :4].std() > 1, "the photo's last pixels go on to the edge: no black bars"
 
 
 def test_a_sheet_reports_the_pictures_that_are_on_it(studio: EditStudio) -> None:
-    result = studio.edit(prompt="near", around=True, contact_sheet=True, size=320)
+    result = studio.edit(prompt="near", around=True, contact_sheet=True, size=256)
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert result.receipt["checks"]["skin_delta_e"] < 1
     assert len(studio.model.renders[-1].seeds) == 4
@@ -161,7 +169,7 @@ def test_a_sheet_reports_the_pictures_that_are_on_it(studio: EditStudio) -> None
 def test_products_together_keep_every_pixel_before_what_the_model_drew(studio: EditStudio) -> None:
     cup = studio.add_image(load_example("coffee"))
     result = studio.edit(
-        "product", photo=cup, beside=[studio.photo], background="near", around=True, layers=True, ratio="16:9", size=768
+        "product", photo=cup, beside=[studio.photo], background="near", around=True, layers=True, ratio="16:9", size=512
     )
     shift, _, zoom = SLIDES["near"]
     assert read_undone_move(result) == (pytest.approx(shift, abs=0.5), pytest.approx(zoom, abs=0.003))

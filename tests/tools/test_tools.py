@@ -43,7 +43,7 @@ def open_matte(studio: RealStudio, result: Result) -> np.ndarray:
     return studio.files.open_image(matte.id)[..., 0].astype(np.float32) / 255
 
 
-@pytest.mark.parametrize(("photo", "size"), [("astronaut", 512), ("astronaut", 1024), ("hopper", 1600)])
+@pytest.mark.parametrize(("photo", "size"), [("astronaut", 256), ("astronaut", 512), ("hopper", 900)])
 def test_no_pixel_of_the_core_changes_at_any_size(studio: RealStudio, photo: str, size: int) -> None:
     result = studio.make("headshot", photo=studio.photos[photo], size=size)
     assert result.receipt["checks"]["core_changed_pixels"] == 0
@@ -51,11 +51,9 @@ def test_no_pixel_of_the_core_changes_at_any_size(studio: RealStudio, photo: str
     assert max(result.files[0].width, result.files[0].height) == size
 
 
-@pytest.mark.parametrize(
-    ("tool", "photo"), [("product", "coffee"), ("background", "chelsea"), ("background", "coffee")]
-)
-def test_no_pixel_of_the_core_changes_in_any_tool(studio: RealStudio, tool: str, photo: str) -> None:
-    result = studio.make(tool, photo=studio.photos[photo])
+@pytest.mark.parametrize("tool", ["product", "background"])
+def test_no_pixel_of_the_core_changes_in_any_tool(studio: RealStudio, tool: str) -> None:
+    result = studio.make(tool, photo=studio.photos["coffee"])
     assert result.receipt["checks"]["core_changed_pixels"] == 0
 
 
@@ -103,19 +101,19 @@ def test_every_number_of_a_check_is_explained_in_one_sentence(studio: RealStudio
     told = explain_checks({check.id: 0.5 for check in CHECKS})
     assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in told.values())
     assert len(set(told.values())) == len(CHECKS)
-    receipt = studio.make("headshot", photo=studio.photos["hopper"], size=320).receipt
+    receipt = studio.make("headshot", photo=studio.photos["hopper"], size=256).receipt
     assert receipt["explained"].keys() == receipt["checks"].keys() - {"content_score"}
     assert receipt["explained"]["core_changed_pixels"].startswith("Inside the subject 0 pixels differ")
 
 
 def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(studio: RealStudio) -> None:
-    small = np.ascontiguousarray(load_example("astronaut")[30:230, 130:330])
+    small = np.asarray(cv2.resize(load_example("astronaut")[30:230, 130:330], (120, 120)), np.uint8)
     photo = studio.add_image(small)
     safe, free = (
         studio.open_result(studio.make("upscale", photo=photo, consent=True, protect_faces=protect)).astype(float)
         for protect in (True, False)
     )
-    plain = cv2.resize(small, (400, 400), interpolation=cv2.INTER_CUBIC)
+    plain = cv2.resize(small, (240, 240), interpolation=cv2.INTER_CUBIC)
     with ModelCache(FAMILIES).borrow_model("face-mesh") as net:
         points = 2 * net.find_faces(small)[0].landmarks
     (left, top), (right, bottom) = points.min(axis=0).astype(int), points.max(axis=0).astype(int)
@@ -123,13 +121,13 @@ def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched
     middle = np.s_[top + down : bottom - down, left + across : right - across]
     assert np.abs(free - plain)[middle].mean() > 1
     assert np.abs(safe - plain)[middle].mean() < 0.5 * np.abs(free - plain)[middle].mean()
-    assert (safe[:, -20:] == free[:, -20:]).all()
+    assert (safe[:, -12:] == free[:, -12:]).all()
 
 
 @pytest.mark.parametrize("photo", ["astronaut", "hopper"])
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
 def test_examples_meet_the_table_or_say_that_the_photo_ends(studio: RealStudio, photo: str, row: Any) -> None:
-    result = studio.make("headshot", photo=studio.photos[photo], framing=row.id, size=512)
+    result = studio.make("headshot", photo=studio.photos[photo], framing=row.id)
     alpha = open_matte(studio, result)
     notices = " ".join(result.receipt["notices"])
     box = result.receipt["placement"]["box"]
@@ -147,14 +145,14 @@ def _crown_over_eyes(photo: str, head: float) -> float:
 
 def test_same_params_and_seed_give_the_same_pixels(studio: RealStudio) -> None:
     one, two = (
-        studio.make("headshot", photo=studio.photos["hopper"], preset="park", seed=11, size=512).files[0]
+        studio.make("headshot", photo=studio.photos["hopper"], preset="park", seed=11, size=256).files[0]
         for _ in range(2)
     )
     assert one.pixels_sha256 == two.pixels_sha256
 
 
 def test_variations_differ_and_each_is_a_file(studio: RealStudio) -> None:
-    result = studio.make("headshot", photo=studio.photos["hopper"], preset="lobby", variations=4, size=512)
+    result = studio.make("headshot", photo=studio.photos["hopper"], preset="lobby", variations=4, size=256)
     results = [file for file in result.files if file.role == "result"]
     assert len({file.pixels_sha256 for file in results}) == 4
 
@@ -173,15 +171,21 @@ def test_every_file_says_what_it_is(studio: RealStudio, format: str) -> None:
 
 def test_what_was_written_as_avif_is_taken_as_a_photo(studio: RealStudio) -> None:
     made = studio.make("headshot", photo=studio.photos["hopper"], format="avif", size=256, seed=3).files[0]
-    again = studio.make("upscale", photo=made.id, factor="2", format="avif").files[0]
-    assert studio.files.open_image(again.id).shape == (2 * made.height, 2 * made.width, 3)
+    again = studio.make("style", photo=made.id, preset="halftone", format="avif", size=256).files[0]
+    assert studio.files.open_image(again.id).shape == (made.height, made.width, 3)
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
-def test_the_least_that_the_documentation_sends_makes_a_picture(studio: RealStudio, tool: Tool) -> None:
+def test_the_least_that_the_documentation_sends_makes_a_picture_and_says_of_what_it_is_a_part(
+    studio: RealStudio, tool: Tool
+) -> None:
     least = build_examples(tool, studio.service)["least"]["value"]
     order = studio.service.create_job(tool.id, least, studio.owner, draft=True)
-    assert "Draft" in [event.stage for event in studio.jobs.submit_and_watch(order) if isinstance(event, Step)]
+    *events, result = studio.jobs.submit_and_watch(order)
+    assert "Draft" in [event.stage for event in events if isinstance(event, Step)]
+    assert isinstance(result, Result)
+    parts = {"upscale": "middle", "kit": "first", "business": "first"}
+    assert result.receipt.get("draft_part") == parts.get(tool.id)
 
 
 def test_the_receipt_replays_the_picture(studio: RealStudio) -> None:
@@ -191,23 +195,23 @@ def test_the_receipt_replays_the_picture(studio: RealStudio) -> None:
 
 
 def test_amazon_is_pure_white_outside_the_matte_and_fills_the_frame(studio: RealStudio) -> None:
-    result = studio.make("product", photo=studio.photos["coffee"], preset="amazon", size=1000)
+    result = studio.make("product", photo=studio.photos["coffee"], preset="amazon", size=400)
     image, alpha = studio.open_result(result), open_matte(studio, result)
     assert (image[alpha < 1 / 255] == 255).all()
     left, top, right, bottom = find_bounds(alpha)
-    assert max(right - left, bottom - top) / 1000 >= 0.85
+    assert max(right - left, bottom - top) / 400 >= 0.85
 
 
 def test_transparent_is_the_subject_and_nothing_else(studio: RealStudio) -> None:
-    image = studio.open_result(studio.make("product", photo=studio.photos["coffee"], preset="transparent", size=600))
+    image = studio.open_result(studio.make("product", photo=studio.photos["coffee"], preset="transparent"))
     assert image.shape[2] == 4
     assert image[..., 3].min() == 0
     assert image[..., 3].max() == 255
 
 
 def test_a_product_stands_on_its_ground(studio: RealStudio) -> None:
-    result = studio.make("product", photo=studio.photos["coffee"], preset="oak", size=800, seed=1)
-    bare = studio.make("product", photo=studio.photos["coffee"], preset="oak", size=800, seed=1, shadow="none")
+    result = studio.make("product", photo=studio.photos["coffee"], preset="oak", size=400, seed=1)
+    bare = studio.make("product", photo=studio.photos["coffee"], preset="oak", size=400, seed=1, shadow="none")
     alpha = open_matte(studio, result)
     bottom = find_bounds(alpha)[3]
     dark = (
@@ -218,14 +222,15 @@ def test_a_product_stands_on_its_ground(studio: RealStudio) -> None:
 
 
 def test_without_a_photo_only_the_scene_is_drawn(studio: RealStudio) -> None:
-    result = studio.make("background", prompt="forest", size=512)
+    result = studio.make("background", prompt="forest", size=320)
     assert [file.role for file in result.files] == ["result"]
-    assert studio.open_result(result).shape == (512, 512, 3)
+    assert studio.open_result(result).shape == (320, 320, 3)
 
 
 def test_a_photo_in_its_own_shape_keeps_every_byte_of_the_core(studio: RealStudio) -> None:
     result = studio.make("background", photo=studio.photos["astronaut"], preset="forest", size=512)
     assert result.receipt["placement"]["resampling"] == "none"
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
 
 
 def test_a_draft_is_a_picture_within_the_stream_and_leaves_no_file(studio: RealStudio) -> None:
@@ -256,8 +261,8 @@ def test_ones_own_photo_needs_consent_and_an_example_does_not(studio: RealStudio
     assert studio.service.create_job("headshot", {"photo": studio.photos["hopper"]}, studio.owner).consent is None
 
 
-def add_unknown_portrait(studio: RealStudio, side: int = 320) -> str:
-    """A portrait that is no example: one of ours, turned around."""
+def add_unknown_portrait(studio: RealStudio, side: int) -> str:
+    """A portrait that is no example: one of ours, turned around. Faces that were found with consent are kept."""
     photo = PIL.Image.fromarray(studio.files.open_image(studio.photos["hopper"])[:, ::-1, :3])
     photo.thumbnail((side, side))
     return studio.files.add_image(np.asarray(photo), studio.owner, "upload")
@@ -271,35 +276,25 @@ def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
     monkeypatch.setattr(FaceMesh, "find_faces", lambda *_: looked.append(1) or ())
     values: dict[str, Any] = {"preset": "scene", "ratio": "4:5"} if tool == "expand" else SMALL.get(tool, {})
     try:
-        studio.make(tool, photo=add_unknown_portrait(studio, 200 + len(tool)), **values)
+        studio.make(tool, photo=add_unknown_portrait(studio, 144), **values)
     except BadInput:
         assert tool in ("expand", "retouch"), "a portrait fills its frame; they say so once it is cut out"
     assert looked == []
 
 
-@pytest.mark.parametrize(
-    ("tool", "values", "part"),
-    [
-        ("upscale", {}, "middle"),
-        ("kit", {}, "first"),
-        ("style", {}, None),
-        ("background", {"contact_sheet": True}, "first"),
-        ("product", {}, None),
-        ("product", {"variations": 2}, "first"),
-    ],
-)
-def test_a_draft_says_of_what_it_is_a_part(
-    studio: RealStudio, tool: str, values: dict[str, Any], part: str | None
+@pytest.mark.parametrize(("tool", "values"), [("background", {"contact_sheet": True}), ("product", {"variations": 2})])
+def test_a_draft_of_several_pictures_says_that_it_is_the_first(
+    studio: RealStudio, tool: str, values: dict[str, Any]
 ) -> None:
     photo = studio.add_image(load_example("coffee"))
-    assert studio.make(tool, draft=True, photo=photo, **values).receipt.get("draft_part") == part
+    assert studio.make(tool, draft=True, photo=photo, **values).receipt["draft_part"] == "first"
 
 
 @pytest.mark.parametrize("tool", ["upscale", "style", "kit", "background"])
 def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were_not(
     studio: RealStudio, tool: str
 ) -> None:
-    photo, small = add_unknown_portrait(studio, 240), SMALL.get(tool, {})
+    photo, small = add_unknown_portrait(studio, 160), SMALL.get(tool, {})
     without, agreed = studio.make(tool, photo=photo, **small), studio.make(tool, photo=photo, consent=True, **small)
     assert FACES_NOT_SEARCHED_NOTICE in without.receipt["notices"]
     assert "faces" not in without.receipt
@@ -311,9 +306,9 @@ def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were
 
 
 def test_the_face_lock_is_drawn_anew_once_there_is_consent(studio: RealStudio) -> None:
-    photo = add_unknown_portrait(studio)
+    photo = add_unknown_portrait(studio, 256)
     pictures = [
-        studio.open_result(studio.make("style", photo=photo, preset="mosaic", size=320, seed=3, **agreed))
+        studio.open_result(studio.make("style", photo=photo, preset="mosaic", size=256, seed=3, **agreed))
         for agreed in ({}, {"consent": True})
     ]
     assert (pictures[0] != pictures[1]).any()
