@@ -158,19 +158,16 @@ def test_every_part_in_the_tables_is_there(art: ArtPack) -> None:
 
 @pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
 def test_every_value_that_is_offered_is_seen(art: ArtPack) -> None:
+    where = {"figure": "person", "hair": "short"}
+    where = {name: each for name, each in where.items() if each in (art.offered_values(name) or TRAITS[name])}
     for trait in TRAITS:
+        locked = {name: each for name, each in where.items() if name != trait or trait == "figure"}
+        one, seen = make_character(art, 5, **locked), set[bytes]()
         for value in art.offered_values(trait):
-            others = [other for other in art.offered_values(trait) if other != value]
-            where = {"figure": "person", "hair": "short"} if trait != "hair" else {"figure": "person"}
-            where = {name: each for name, each in where.items() if each in (art.offered_values(name) or TRAITS[name])}
-            one = make_character(art, 5, **{**where, trait: value})
-            shown = render_figure(one, art, "", SIDE)
+            shown = render_figure(one.with_value(trait, value), art, "", SIDE)
             assert shown[..., 3].max() == 255, (trait, value)
-            if trait not in ("age", "hair_colour"):
-                assert all(
-                    not np.array_equal(shown, render_figure(one.with_value(trait, other), art, "", SIDE))
-                    for other in others
-                ), (trait, value)
+            assert shown.tobytes() not in seen or trait in ("age", "hair_colour"), (trait, value)
+            seen.add(shown.tobytes())
 
 
 @pytest.mark.parametrize(
@@ -517,7 +514,7 @@ def test_words_choose_the_role_and_no_role_takes_the_place_of_what_is_not_unders
 
 
 def test_a_hair_colour_of_the_words_is_seen_or_said_to_be_hidden(studio: CharacterStudio) -> None:
-    for seed in range(6):
+    for seed in range(4):
         receipt = studio.draw(prompt="a chef with red hair", seed=seed).receipt
         one = parse_character(receipt["params"]["character"])
         assert one["hair"] not in ("covered", "bald")
@@ -527,7 +524,7 @@ def test_a_hair_colour_of_the_words_is_seen_or_said_to_be_hidden(studio: Charact
 
 
 def test_a_hijab_is_a_hijab_and_blue_hair_is_blue(studio: CharacterStudio) -> None:
-    for seed in range(4):
+    for seed in range(3):
         veiled = parse_character(studio.draw(prompt="a doctor in a hijab", seed=seed).receipt["params"]["character"])
         assert choose_parts(veiled, ART_PACKS["peeps"], "doctor")["head"] == "hijab"
         blue = parse_character(studio.draw(prompt="blue hair", seed=seed).receipt["params"]["character"])

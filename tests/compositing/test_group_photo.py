@@ -28,8 +28,9 @@ def _make_member(
     alpha = np.maximum(make_blob(height, 800, (400, 290), (110, 150)), 0)
     alpha[430:, 150:650] = 1
     photo = make_noise(height, 800, colour)
-    slope = np.linspace(1 - lean, 1 + lean, 800)[None, :, None]
-    photo = np.clip(photo * slope, 0, 255).astype(np.uint8)
+    if lean:
+        slope = np.linspace(1 - lean, 1 + lean, 800)[None, :, None]
+        photo = np.clip(photo * slope, 0, 255).astype(np.uint8)
     return TeamMember(
         number, f"file-{number}", photo, make_cutout(photo, alpha), _add_cheeks(_make_face(400, 280, nose))
     )
@@ -44,7 +45,7 @@ def _add_cheeks(face: Face) -> Face:
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_eyes_are_on_one_line_and_everybody_is_seen(count: int) -> None:
     members = [_make_member(n + 1) for n in range(count)]
-    row, reasons = plan_group(members, 900)
+    row, reasons = plan_group(members, 450)
     assert (row is not None, reasons) == (True, ())
     assert row is not None
     placed = place_members(row, members)
@@ -91,7 +92,7 @@ def test_one_is_no_group_and_seven_are_too_many() -> None:
 
 def test_the_middle_person_stands_in_front_and_shades_the_others() -> None:
     members = [_make_member(1, colour=90), _make_member(2, colour=180), _make_member(3, colour=90)]
-    row, _ = plan_group(members, 900)
+    row, _ = plan_group(members, 450)
     assert row is not None
     placed = place_members(row, members)
     image = composite_group(placed, np.full((row.size[1], row.size[0], 3), 30, np.uint8), seed=1)
@@ -99,5 +100,5 @@ def test_the_middle_person_stands_in_front_and_shades_the_others() -> None:
     assert both.any()
     assert image[both].mean() == pytest.approx(180, abs=5)
     beside = (placed[0].alpha > 0.99) & (placed[1].alpha < 0.01)
-    close = beside & (np.roll(placed[1].alpha, -8, axis=1) > 0.5)
+    close = beside & (np.roll(placed[1].alpha, -4, axis=1) > 0.5)
     assert image[close].mean() < image[beside].mean() - 3

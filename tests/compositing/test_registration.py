@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.compositing.registration import Drift, align_edit, measure_drift, paste_subject, undo_drift
+from pipelines.compositing.registration import WORK_SIDE_PX, Drift, align_edit, measure_drift, paste_subject, undo_drift
 from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import Job
 from pipelines.core.models import ModelSpec
@@ -34,8 +34,8 @@ from pipelines.tools import style
 from tests.support.examples import load_example, make_blob
 
 SCENES = Path(__file__).parents[2] / "assets" / "scenes"
-NAMES = ("astronaut", "chelsea", "coffee", "hopper", "city", "forest", "park", "venice", "lobby", "workshop")
-# Pixels, directions in degrees, zooms: 2 to 40 px, 1 to 20 %; each photo takes two.
+NAMES = ("astronaut", "chelsea", "coffee", "venice", "lobby")
+# Pixels, directions in degrees, zooms: 2 to 40 px, 1 to 20 %; each photo takes two, and each is taken by two photos.
 PLANTED = ((2, 40, 1.01), (40, 200, 1.2), (20, 310, 0.8), (9, 120, 1.05), (31, 250, 1.1))
 
 
@@ -140,7 +140,8 @@ def test_an_edit_without_drift_stays_byte_for_byte() -> None:
 
 
 def test_large_pictures_are_measured_in_their_own_pixels() -> None:
-    source = np.asarray(cv2.resize(load_photo("astronaut"), (1536, 1536), interpolation=cv2.INTER_CUBIC), np.uint8)
+    source = np.asarray(cv2.resize(load_photo("astronaut")[:256], (1280, 640), interpolation=cv2.INTER_CUBIC), np.uint8)
+    assert max(source.shape) > WORK_SIDE_PX
     edited, truth = apply_drift(source, 30, 10, 1.03)
     pixels, percent = drift_error(measure_drift(source, edited), truth)
     assert pixels < 0.5
@@ -149,10 +150,11 @@ def test_large_pictures_are_measured_in_their_own_pixels() -> None:
 
 def test_pictures_of_different_things_have_no_drift() -> None:
     source = load_photo("hopper")
-    for other in ("astronaut", "coffee"):
-        unlike = np.asarray(cv2.resize(load_photo(other), source.shape[1::-1]), np.uint8)
-        assert measure_drift(source, unlike) is None
-        assert np.array_equal(align_edit(source, unlike).image, unlike)
+    astronaut, cup = (np.asarray(cv2.resize(load_photo(n), source.shape[1::-1])) for n in ("astronaut", "coffee"))
+    assert measure_drift(source, astronaut) is None
+    back = align_edit(source, cup)
+    assert np.array_equal(back.image, cup)
+    assert back.notice == ""
     assert measure_drift(source, np.full_like(source, 128)) is None
 
 
@@ -302,14 +304,18 @@ def test_checks_report_the_remaining_shift_zoom_skin_and_face_changes() -> None:
     assert tanned["face_geometry_percent"] < 0.6 * face_geometry_change(own, slim)
 
 
+def load_small_cup() -> Image:
+    return np.asarray(cv2.resize(load_photo("coffee"), (300, 200), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def test_a_style_without_edits_reports_no_drift() -> None:
-    source = load_photo("coffee")
+    source = load_small_cup()
     assert run_checks(CheckInput(source, ToolOutput((source,)), None)) == {}
     assert check_edits(source, source).keys() == {"drift_shift_px", "drift_zoom_percent"}
 
 
 def test_the_worst_of_several_variations_is_reported() -> None:
-    source = load_photo("coffee")
+    source = load_small_cup()
     assert check_edits(source, source, apply_drift(source, 5, 0, 1.0)[0])["drift_shift_px"] > 4.5
     rows = [{"drift_shift_px": 1.0, "core_share": 0.9}, {"drift_shift_px": 3.0, "core_share": 0.7}]
     assert worst_results(rows) == {"drift_shift_px": 3.0, "core_share": 0.7}

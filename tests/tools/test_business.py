@@ -53,6 +53,31 @@ def team_result(studio: RealStudio, team: list[str]) -> Result:
     return make_business(studio, team, names="Ada King, Engineer\nGrace Hopper, Rear Admiral")
 
 
+@pytest.fixture(scope="module")
+def alone(studio: RealStudio, team: list[str]) -> Result:
+    """One photo's portrait, which is asked for as a set of portraits."""
+    return make_business(studio, team[:1], layout="portraits")
+
+
+@pytest.fixture(scope="module")
+def pairs(studio: RealStudio, team: list[str]) -> dict[str, Result]:
+    """One person in two lights, by how they are lit."""
+    return {
+        light: make_business(studio, [team[0], team[3]], light=light, layout="portraits")
+        for light in ("exact", "relit")
+    }
+
+
+@pytest.fixture(scope="module")
+def looks(studio: RealStudio, team: list[str]) -> dict[str, Result]:
+    """What every look makes of one photo and a name."""
+    return {preset: _make_look(studio, team, preset) for preset in get_args(business.PresetId)}
+
+
+def _make_look(studio: RealStudio, team: list[str], preset: str, **values: Any) -> Result:
+    return make_business(studio, team[:1], preset=preset, names="Ada King, Engineer", size=256, **values)
+
+
 def test_a_page_without_company_logo_or_colour_has_no_empty_head() -> None:
     portraits, labels, context = [make_noise(50, 40)] * 2, [Label("A"), Label("B")], FakeContext(make_noise(8, 8))
     bare, named = (
@@ -75,18 +100,20 @@ def test_eye_lines_of_a_team_agree_within_a_hundredth_of_the_height(studio: Real
 @pytest.mark.parametrize(
     ("preset", "shown"), [("company-page", "company-page"), ("speaker-card", "card-1"), ("brand-wall", "1")]
 )
-def test_the_logo_is_seen_on_page_card_and_wall(studio: RealStudio, team: list[str], preset: str, shown: str) -> None:
+def test_the_logo_is_seen_on_page_card_and_wall(
+    studio: RealStudio, team: list[str], looks: dict[str, Result], preset: str, shown: str
+) -> None:
     logo = np.zeros((40, 80, 4), np.uint8)
     logo[4:-4, 4:-4] = (255, 0, 255, 255)
     logo[12:-12, 20:-20, 3] = 0  # and seen through
 
-    def pink(**values: Any) -> int:
-        images = open_named_pictures(studio, make_business(studio, team[:1], preset=preset, **values))
+    def count_pink(result: Result) -> int:
+        images = open_named_pictures(studio, result)
         picture = next(image for name, image in images.items() if name.startswith(shown)).astype(int)
         return int(((picture[..., 0] > 180) & (picture[..., 1] < 80) & (picture[..., 2] > 180)).sum())
 
-    assert pink() == 0
-    assert pink(logo=studio.add_image(logo)) > 200
+    assert count_pink(looks[preset]) == 0
+    assert count_pink(_make_look(studio, team, preset, logo=studio.add_image(logo))) > 200
 
 
 def test_heads_have_the_stated_height_within_three_per_cent(
@@ -112,11 +139,11 @@ def test_no_pixel_of_anybody_changes_in_exact(team_result: Result) -> None:
 
 
 def test_faces_of_one_person_lit_differently_come_within_four_per_cent_in_relit(
-    studio: RealStudio, team: list[str]
+    studio: RealStudio, pairs: dict[str, Result]
 ) -> None:
-    photos, spread = [team[0], team[3]], {}
-    for light in ("exact", "relit"):
-        images = open_named_pictures(studio, make_business(studio, photos, light=light, layout="portraits"))
+    spread = {}
+    for light, result in pairs.items():
+        images = open_named_pictures(studio, result)
         levels = [_face_light(image, studio.find_faces(image)[0]) for image in images.values()]
         spread[light] = max(levels) / min(levels) - 1
     assert spread["exact"] > 0.15
@@ -131,20 +158,22 @@ def _face_light(image: Image, face: Face) -> float:
 
 
 @pytest.mark.parametrize("light", ["exact", "relit"])
-def test_who_joins_later_is_framed_and_lit_like_the_team(studio: RealStudio, team: list[str], light: str) -> None:
-    """The receipt of the team's run, with one photo in place of four, gives that photo's portrait to the byte."""
-    first = make_business(studio, team, light=light, layout="portraits")
+def test_who_joins_later_is_framed_and_lit_like_the_team(
+    studio: RealStudio, team: list[str], pairs: dict[str, Result], light: str
+) -> None:
+    """The receipt of the team's run, with one photo in place of all, gives that photo's portrait to the byte."""
+    first = pairs[light]
     params = {**first.receipt["params"], "photos": [team[0]], "seed": first.receipt["seed"]}
     later = make_business(studio, params.pop("photos"), **params)
     assert later.files[0].pixels_sha256 == first.files[0].pixels_sha256
     assert later.receipt["placements"][0] == first.receipt["placements"][0]
 
 
-def test_one_photo_alone_is_one_portrait(studio: RealStudio, team: list[str]) -> None:
+def test_one_photo_alone_is_one_portrait(studio: RealStudio, team: list[str], alone: Result) -> None:
     result = make_business(studio, team[:1])
     assert list(open_named_pictures(studio, result)) == ["1"]
     assert business.ONE_PORTRAIT_NOTICE in result.receipt["notices"]
-    assert business.ONE_PORTRAIT_NOTICE not in make_business(studio, team[:1], layout="portraits").receipt["notices"]
+    assert business.ONE_PORTRAIT_NOTICE not in alone.receipt["notices"]
 
 
 def test_files_are_named_after_the_people_and_come_in_one_archive(team_result: Result, studio: RealStudio) -> None:
@@ -159,10 +188,10 @@ def test_a_photo_without_a_face_is_named(studio: RealStudio, team: list[str]) ->
 
 
 def test_a_photo_that_ends_too_soon_is_named_and_does_not_pull_in_the_others(
-    studio: RealStudio, team: list[str]
+    studio: RealStudio, team: list[str], alone: Result
 ) -> None:
     close = studio.add_image(np.ascontiguousarray(load_example("astronaut")[10:200, 130:320]))
-    alone, mixed = (make_business(studio, photos, layout="portraits") for photos in ([team[0]], [team[0], close]))
+    mixed = make_business(studio, [team[0], close], layout="portraits")
     assert any("Photo 2: cropped too closely" in notice for notice in mixed.receipt["notices"])
     assert mixed.files[0].pixels_sha256 == alone.files[0].pixels_sha256
 
@@ -185,10 +214,11 @@ def test_a_draft_of_a_team_leaves_no_file_and_says_that_more_is_made(
 
 
 @pytest.mark.parametrize("preset", get_args(business.PresetId))
-def test_every_look_makes_something_of_one_photo_and_a_name(studio: RealStudio, team: list[str], preset: str) -> None:
-    result = make_business(studio, team[:1], preset=preset, names="Ada King, Engineer", size=256)
-    assert result.receipt["checks"]["core_changed_pixels"] == 0
-    assert len(open_named_pictures(studio, result)) == 2
+def test_every_look_makes_something_of_one_photo_and_a_name(
+    studio: RealStudio, looks: dict[str, Result], preset: str
+) -> None:
+    assert looks[preset].receipt["checks"]["core_changed_pixels"] == 0
+    assert len(open_named_pictures(studio, looks[preset])) == 2
 
 
 # ---------------------------------------------------------------- light

@@ -107,5 +107,5 @@ def test_a_cut_out_as_jpeg_says_that_it_is_on_white(studio: RealStudio) -> None:
     photo = studio.photos["coffee"]
     assert FLATTENED_NOTICE in studio.make("cutout", photo=photo, format="jpeg").receipt["notices"]
     assert FLATTENED_NOTICE not in studio.make("cutout", photo=photo, format="webp").receipt["notices"]
-    product = studio.make("product", photo=photo, preset="amazon", size=512, format="jpeg")
+    product = studio.make("product", photo=photo, preset="amazon", format="jpeg")
     assert FLATTENED_NOTICE not in product.receipt["notices"]

@@ -73,7 +73,7 @@ def find_middle(alpha: Alpha) -> tuple[float, float]:
 @pytest.mark.parametrize("placement", get_args(PlacementId))
 @pytest.mark.parametrize("preset", ["oak", "shopify", "amazon", "transparent"])
 def test_seven_placements_stand_on_their_lines_and_inside(placement: str, preset: str) -> None:
-    draft = run_product(placement=placement, preset=preset, ratio="16:9")
+    draft = run_product(placement=placement, preset=preset, ratio="16:9", size=256)
     (alpha,) = draft.alphas
     left, top, right, bottom = find_bounds(alpha)
     height, width = alpha.shape
@@ -237,7 +237,7 @@ def test_the_first_side_keeps_its_pixels() -> None:
 
 
 def test_layers_come_when_they_are_asked_for_and_not_with_a_draft() -> None:
-    assert [(extra.format, extra.name) for extra in run_product(layers=True, variations=2).extras] == [
+    assert [(extra.format, extra.name) for extra in run_product(layers=True, variations=2, size=256).extras] == [
         ("ora", "layers-1"),
         ("zip", "layers-1"),
         ("ora", "layers-2"),
@@ -323,10 +323,10 @@ def test_a_garment_of_colours_that_the_photo_does_not_show_is_told() -> None:
 
 def test_a_garment_laid_flat_is_seen_from_above_and_one_that_nobody_wears_casts_no_shadow() -> None:
     laid = ClothesContext()
-    run_product(laid, clothes="flat-lay", preset="linen")
+    run_product(laid, clothes="flat-lay", preset="linen", size=256)
     assert list_views(laid) == ["above"]
     made, plain = (
-        run_product(ClothesContext(), clothes="ghost-mannequin", preset="shopify", shadow=shadow)
+        run_product(ClothesContext(), clothes="ghost-mannequin", preset="shopify", shadow=shadow, size=256)
         for shadow in ("auto", "none")
     )
     assert (made.images[0] == plain.images[0]).all()
