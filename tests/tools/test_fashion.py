@@ -40,7 +40,7 @@ def make_context(*, person: bool = True, verbs: tuple[str, ...] = ()) -> FakeCon
 
 
 def run_fashion(context: FakeContext, **values: Any) -> ToolOutput:
-    return fashion.run(fashion.Fashion(photo="x", **{"size": 384, **values}), context, Recorder())
+    return fashion.run(fashion.Fashion(photo="x", **{"size": 288, **values}), context, Recorder())
 
 
 @pytest.mark.parametrize("preset", ["street", "flat-lay"])
@@ -59,7 +59,7 @@ def test_whoever_sizes_the_subject_gets_that_size(preset: str, scale: float) -> 
 def test_every_look_has_a_scene_of_ours_and_the_size_that_was_asked_for(preset: str) -> None:
     context = make_context()
     draft = run_fashion(context, preset=preset, ratio="2:3")
-    assert draft.images[0].shape[:2] == (384, 256)
+    assert draft.images[0].shape[:2] == (288, 192)
     backdrop = context.renders[-1].backdrop
     assert backdrop is not None
     assert backdrop.scene in {scene.id for scene in SCENES}

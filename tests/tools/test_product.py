@@ -24,6 +24,8 @@ from pipelines.tools.shared.clothes_edit import COLOUR_NOTICE, DRAWN_NOTICE, MOV
 from tests.support.examples import Recorder, make_blob, make_noise
 from tests.support.fake_context import FakeContext
 
+SIZE_PX = 320
+"""Longer side where a test names none."""
 # Photo size, and the product's centre and radius in it.
 PHOTOS = {
     "a": ((300, 400), (200, 150), (80, 60)),
@@ -56,7 +58,7 @@ class ProductContext(FakeContext):
 
 
 def run_product(context: FakeContext | None = None, **values: Any) -> ToolOutput:
-    asked = {"photo": "a", "size": 400, "preset": "oak", **values}
+    asked = {"photo": "a", "size": SIZE_PX, "preset": "oak", **values}
     return product.run(product.Product(**asked), context or ProductContext(), Recorder())
 
 
@@ -131,7 +133,7 @@ def test_a_shops_own_settings_keep_its_rule_and_say_so() -> None:
 @pytest.mark.parametrize(
     ("values", "word"),
     [
-        ({"fill": 60}, "60%"),
+        ({"fill": 60, "size": 400}, "60%"),
         ({"size": 800}, "2000 pixels"),
         ({"background": "marble"}, "white ground"),
         ({"placement": "left"}, "50%"),
@@ -221,8 +223,8 @@ def test_sides_come_as_a_set_of_one_scale_and_baseline_with_a_spin() -> None:
     (spin,) = draft.extras
     assert (spin.format, len(spin.frames), spin.name) == ("webp", 3, "spin")
     boxes = [find_bounds(alpha) for alpha in draft.alphas]
-    assert np.ptp([box[3] for box in boxes]) <= 0.005 * 400
-    assert np.ptp([box[3] - box[1] for box in boxes]) <= 0.01 * 400
+    assert np.ptp([box[3] for box in boxes]) <= 0.005 * SIZE_PX
+    assert np.ptp([box[3] - box[1] for box in boxes]) <= 0.01 * SIZE_PX
     lights = [
         float(np.median(image[core_mask(alpha)])) for image, alpha in zip(draft.images, draft.alphas, strict=True)
     ]
@@ -309,7 +311,9 @@ def test_a_garment_is_drawn_by_itself_on_the_look_s_ground_and_is_called_drawn(c
     assert draft.source is None, "no place of the photo is in the picture"
     assert (draft.images[0][draft.alphas[0] < 1 / 255] == 255).all()
     left, top, right, bottom = find_bounds(draft.alphas[0])
-    assert max(right - left, bottom - top) / 400 == pytest.approx(0.87, abs=0.01), "framed as a photo of it would be"
+    assert max(right - left, bottom - top) / SIZE_PX == pytest.approx(0.87, abs=0.01), (
+        "framed as a photo of it would be"
+    )
     assert DRAWN_NOTICE in draft.notices
     assert COLOUR_NOTICE.format(1) in draft.notices
     assert MOVED_NOTICE in draft.notices, "a flat grey garment has nothing to be registered by"

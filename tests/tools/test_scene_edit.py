@@ -169,7 +169,7 @@ def test_a_sheet_reports_the_pictures_that_are_on_it(studio: EditStudio) -> None
 def test_products_together_keep_every_pixel_before_what_the_model_drew(studio: EditStudio) -> None:
     cup = studio.add_image(load_example("coffee"))
     result = studio.edit(
-        "product", photo=cup, beside=[studio.photo], background="near", around=True, layers=True, ratio="16:9", size=512
+        "product", photo=cup, beside=[studio.photo], background="near", around=True, layers=True, ratio="16:9"
     )
     shift, _, zoom = SLIDES["near"]
     assert read_undone_move(result) == (pytest.approx(shift, abs=0.5), pytest.approx(zoom, abs=0.003))
