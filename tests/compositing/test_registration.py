@@ -150,7 +150,9 @@ def test_large_pictures_are_measured_in_their_own_pixels() -> None:
 
 def test_pictures_of_different_things_have_no_drift() -> None:
     source = load_photo("hopper")
-    astronaut, cup = (np.asarray(cv2.resize(load_photo(n), source.shape[1::-1])) for n in ("astronaut", "coffee"))
+    astronaut, cup = (
+        np.asarray(cv2.resize(load_photo(name), source.shape[1::-1]), np.uint8) for name in ("astronaut", "coffee")
+    )
     assert measure_drift(source, astronaut) is None
     back = align_edit(source, cup)
     assert np.array_equal(back.image, cup)
