@@ -59,7 +59,7 @@ def test_the_preview_of_pointing_greys_what_is_dropped(studio: RealStudio) -> No
 
 def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> None:
     photo, marks = studio.add_image(load_example("coffee")), {"drop": [[0.6, 0.45]]}
-    made = studio.open_result(studio.make("cutout", photo=photo, trim=False, **marks))
+    made = studio.open_result(studio.make("cutout", photo=photo, trim=False, drop=marks["drop"]))
     job = studio.service.create_helper_job("point", {"photo": photo, **marks}, studio.owner)
     previews = [event.preview for event in studio.engine.run(job) if isinstance(event, Step) and event.preview]
     with PIL.Image.open(io.BytesIO(previews[-1])) as preview:
