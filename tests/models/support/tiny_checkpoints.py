@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from tests.models.support.write_once import copy_when_written
 
 SIDE_PX = 64
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
@@ -47,6 +48,7 @@ def tiny_spec(
     )
 
 
+@copy_when_written
 def tiny_sd(folder: Path, seed: int = 0) -> Path:
     """A `StableDiffusionPipeline` of about 0.2 M parameters."""
     import torch
@@ -68,6 +70,7 @@ def tiny_sd(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
     """A `StableDiffusionXLPipeline` with two text encoders."""
     import torch
@@ -87,6 +90,7 @@ def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_union(folder: Path) -> Path:
     """A `ControlNetUnionModel` for `tiny_sdxl`, its zeros made noise: else a test of it would prove nothing."""
     import torch
@@ -118,6 +122,7 @@ def tiny_union(folder: Path) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_decoder(folder: Path) -> Path:
     """An `AutoencoderTiny` that enlarges 8 times."""
     import torch

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.models.support.write_once import copy_when_written
+
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -19,6 +21,7 @@ SPECIAL = (
 )  # fmt: skip
 
 
+@copy_when_written
 def tiny_klein(folder: Path, *, distilled: bool = True) -> Path:
     """A `Flux2KleinPipeline`."""
     import torch
@@ -119,6 +122,7 @@ def _untyped(kind: Callable[..., Any]) -> Any:
     return kind
 
 
+@copy_when_written
 def tiny_z_image(folder: Path) -> Path:
     """A `ZImagePipeline`."""
     import torch
@@ -168,6 +172,7 @@ def _tiny_flux_vae(*, channels: int) -> Any:
     )
 
 
+@copy_when_written
 def tiny_longcat(folder: Path) -> Path:
     """A `LongCatImageEditPipeline`; it has sixteen latent channels, which the pipeline takes for granted."""
     import torch
@@ -197,6 +202,7 @@ def tiny_longcat(folder: Path) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_z_control(folder: Path) -> Path:
     """A `ZImageControlNetModel` for `tiny_z_image` whose connections are not the zeros that training starts from."""
     import torch
@@ -211,6 +217,7 @@ def tiny_z_control(folder: Path) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_qwen_edit(folder: Path) -> Path:
     """A `QwenImageEditPlusPipeline` with a text encoder that sees."""
     import torch
@@ -255,6 +262,7 @@ def _tiny_qwen_vae() -> Any:
     )
 
 
+@copy_when_written
 def tiny_krea(folder: Path) -> Path:
     """A `Krea2Pipeline` that reads three layers of its text encoder."""
     import torch
@@ -293,6 +301,7 @@ def tiny_krea(folder: Path) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_joyimage(folder: Path) -> Path:
     """A `JoyImageEditPipeline`."""
     import torch
@@ -333,6 +342,7 @@ def tiny_joyimage(folder: Path) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_qwen_21(folder: Path) -> Path:
     """A `QwenImage21Pipeline`, whose autoencoder has an opacity and covers 16 pixels with a latent."""
     import torch
@@ -371,6 +381,7 @@ def tiny_qwen_21(folder: Path) -> Path:
     return folder
 
 
+@copy_when_written
 def tiny_wan(folder: Path) -> Path:
     """A `WanPipeline` as Wan 2.2 TI2V 5B is one: its autoencoder has residual blocks and patches of two pixels."""
     import torch
