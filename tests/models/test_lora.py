@@ -141,10 +141,10 @@ def test_a_cancel_in_the_middle_leaves_nothing(wardrobe: LoraCase):
 
 def test_drawings_with_and_without_do_not_see_each_other(wardrobe: LoraCase):
     jobs: list[tuple[tuple[Path, float], ...]] = [(), ((wardrobe.a, 1.0),), (), ((wardrobe.b, 1.0),), (), ()]
-    alone = [wardrobe.draw_with_loras(*job) for job in jobs]
+    alone = {job: wardrobe.draw_with_loras(*job) for job in dict.fromkeys(jobs)}
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda job: wardrobe.draw_with_loras(*job), jobs))
-    assert all(are_identical(a, b) for a, b in zip(alone, together, strict=True))
+    assert all(are_identical(alone[job], drawn) for job, drawn in zip(jobs, together, strict=True))
 
 
 def test_one_that_does_not_fit_is_refused_and_leaves_nothing(wardrobe: LoraCase, tmp_path: Path):
@@ -227,6 +227,7 @@ def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Pa
         return draw_pictures(model, make_request("text", 1, adapters=tuple(Adapter(str(file), 0.8) for file in files)))
 
     before = traced.pipe.transformer
+    traced.pipe.vae.decoder._compiled_call_impl = None  # no LoRA is for it; `test_speed_ups` traces one
     first = [are_close(worn(traced, *files), worn(bare, *files)) for files in ((), (a,), ())]
     graphs = counters["stats"]["unique_graphs"]
     assert graphs > 0

@@ -203,13 +203,13 @@ def test_reading_ends_between_two_parts_where_nobody_waits_any_more(
 
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 def test_a_job_whose_model_is_compiled_says_so_and_the_next_does_not(tmp_path: Path):
-    import torch._dynamo
+    """Here the blocks run as they are: `test_speed_ups` and `test_lora` look at what is traced of them."""
+    import torch
 
-    torch._dynamo.reset()
     options = CacheOptions(extra_options=(("compile", "eager"),))
-    with RealStudio(tmp_path, cache=ModelCache((*FAMILIES, tiny_family(tmp_path / "models")), options)) as compiled:
+    cache = ModelCache((*FAMILIES, tiny_family(tmp_path / "models")), options)
+    with torch.compiler.set_stance("force_eager"), RealStudio(tmp_path, cache=cache) as compiled:
         for compiles in (True, False):
             *steps, _ = compiled.engine.run(DiffusionStudio.make_scene_job(compiled, size=256))  # pyright: ignore[reportArgumentType]
             stages = [step.stage for step in steps if isinstance(step, Step)]
             assert (COMPILING_STAGE in stages) == compiles
-    torch._dynamo.reset()

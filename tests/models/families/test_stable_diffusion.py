@@ -355,7 +355,7 @@ def test_two_threads_on_one_model_draw_what_one_would(cache: ModelCache, spec_id
 
         return draw(cache, spec_id, job, on_step)
 
-    for _ in range(5):
+    for _ in range(2):
         with ThreadPoolExecutor(2) as pool:
             drawn = list(pool.map(run, jobs))
         assert all(same(a, b) for a, b in zip(alone, drawn, strict=True))
