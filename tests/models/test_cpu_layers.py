@@ -113,13 +113,24 @@ def run_unet(net: Any) -> Any:
         return net(latents, torch.tensor(500), encoder_hidden_states=words).sample.double()
 
 
+@pytest.fixture(scope="module")
+def wide_unet() -> tuple[Any, Any, Any]:
+    """A UNet as torch computes it, what it gives, and what it gives in double precision."""
+    net = make_unet(640)
+    return net, run_unet(net), run_unet(copy.deepcopy(net).double())
+
+
 @pytest.mark.parametrize(("attention", "convolution"), [(2.0, 1.0), (1.0, 2.0), (2.0, 2.0), (1.0, 1.0)])
 def test_a_unet_computes_by_products_what_gains_and_nothing_else(
-    attention: float, convolution: float, gains: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    attention: float,
+    convolution: float,
+    wide_unet: tuple[Any, Any, Any],
+    gains: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gains(attention, convolution)
-    net, called = make_unet(640), set[str]()
-    before, exact = run_unet(net), run_unet(copy.deepcopy(net).double())
+    whole, before, exact = wide_unet
+    net, called = copy.deepcopy(whole), set[str]()
     for name in ("attend", "convolve"):
         own = getattr(cpu_layers, name)
         monkeypatch.setattr(cpu_layers, name, lambda *args, name=name, own=own: called.add(name) or own(*args))

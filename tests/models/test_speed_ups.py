@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -69,6 +70,12 @@ def load(rows: dict[str, ModelSpec]) -> Load:
     return load_with
 
 
+@pytest.fixture(scope="module")
+def load_plain(load: Load) -> Callable[[str], DiffusionModel]:
+    """Returns a model without speed-ups, which nobody changes, loaded at the first call."""
+    return functools.cache(lambda name: load(name))
+
+
 def largest_difference(one: DiffusionModel, other: DiffusionModel, render: RenderRequest) -> int:
     pairs = zip(draw_pictures(one, render), draw_pictures(other, render), strict=True)
     return max(int(np.abs(a.astype(int) - b).max()) for a, b in pairs)
@@ -90,10 +97,12 @@ def test_attention_is_computed_by_nothing_that_is_fetched() -> None:
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "flux2"])
-def test_channels_last_changes_the_order_of_the_numbers_and_a_picture_by_rounding(load: Load, name: str) -> None:
+def test_channels_last_changes_the_order_of_the_numbers_and_a_picture_by_rounding(
+    load: Load, load_plain: Load, name: str
+) -> None:
     import torch
 
-    plain, ordered = load(name), load(name, "channels-last")
+    plain, ordered = load_plain(name), load(name, "channels-last")
     net = ordered.pipe.vae if name == "flux2" else ordered.pipe.unet
     weights = [each for each in net.parameters() if each.ndim == 4 and min(each.shape) > 1]
     assert weights
@@ -114,16 +123,16 @@ def test_channels_last_in_bfloat16_beside_products_of_matrices(
     assert largest_difference(one, other, make_request("text", 1)) <= 8
 
 
-def test_the_autoencoder_of_a_video_model_keeps_its_order(load: Load) -> None:
-    plain, ordered = load("wan"), load("wan", "channels-last")
+def test_the_autoencoder_of_a_video_model_keeps_its_order(load: Load, load_plain: Load) -> None:
+    plain, ordered = load_plain("wan"), load("wan", "channels-last")
     assert largest_difference(plain, ordered, make_request("video", 1, frame_count=5)) == 0
 
 
-def test_another_attention_draws_the_same_but_for_rounding(load: Load) -> None:
+def test_another_attention_draws_the_same_but_for_rounding(load: Load, load_plain: Load) -> None:
     from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
     before = _AttentionBackendRegistry.get_active_backend()[0]
-    plain, other = load("flux2"), load("flux2", "attention=_native_math")
+    plain, other = load_plain("flux2"), load("flux2", "attention=_native_math")
     try:
         used = {each._attention_backend.value for each in other.pipe.transformer.attn_processors.values()}
         assert used == {"_native_math"}
@@ -138,12 +147,14 @@ def test_an_attention_whose_package_is_missing_ends_with_a_sentence(load: Load) 
 
 
 @pytest.mark.parametrize(("device", "asked"), [("cpu", []), ("cuda:1", ["high"])])
-def test_tf32_is_for_nvidia_alone(load: Load, monkeypatch: pytest.MonkeyPatch, device: str, asked: list[str]) -> None:
+def test_tf32_is_for_nvidia_alone(
+    load_plain: Load, monkeypatch: pytest.MonkeyPatch, device: str, asked: list[str]
+) -> None:
     import torch
 
     seen: list[str] = []
     monkeypatch.setattr(torch, "set_float32_matmul_precision", seen.append)
-    speed_ups.apply_speed_ups(load("flux2").pipe, {"tf32": "on"}, device, 4, draws_exclusively=False)
+    speed_ups.apply_speed_ups(load_plain("flux2").pipe, {"tf32": "on"}, device, 4, draws_exclusively=False)
     assert seen == asked
 
 
@@ -180,11 +191,11 @@ def test_a_step_cache_leaves_models_of_few_steps_and_those_that_draw_for_several
 
 
 def test_files_that_several_threads_read_hold_the_same(
-    rows: dict[str, ModelSpec], load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: dict[str, ModelSpec], load_plain: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from diffusers.models import modeling_utils
 
-    load("flux2").pipe.save_pretrained(tmp_path, max_shard_size="20KB")
+    load_plain("flux2").pipe.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len(list((tmp_path / "transformer").glob("*.safetensors"))) > 1
     row = replace(rows["flux2"], repo=str(tmp_path))
     pictures = []
@@ -207,12 +218,12 @@ def count_bytes(net: Any) -> int:
 
 
 def test_weights_in_float8_take_a_quarter_of_float32_and_change_a_picture_a_little_with_a_lora_too(
-    rows: dict[str, ModelSpec], load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: dict[str, ModelSpec], load: Load, load_plain: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     monkeypatch.setattr(float8, "require_device", lambda device: None)
-    plain, small = load("flux2"), load("flux2", "fp8")
+    plain, small = load_plain("flux2"), load("flux2", "fp8")
     before, after = count_bytes(plain.pipe.transformer), count_bytes(small.pipe.transformer)
     assert 0.25 < after / before < 0.35
     row = replace(rows["flux2"], options=parse_speed_ups("fp8"))
@@ -244,14 +255,14 @@ def test_float8_is_refused_with_a_sentence_where_the_device_is_of_another_kind(
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "wan"])  # klein's blocks are traced in test_lora.py
-def test_compiled_parts_are_traced_whole_and_draw_the_same(load: Load, name: str) -> None:
+def test_compiled_parts_are_traced_whole_and_draw_the_same(load: Load, load_plain: Load, name: str) -> None:
     """The backend only traces; a break would cost most of the speed."""
     import torch
     from torch._dynamo.utils import counters
 
     torch._dynamo.reset()
     counters.clear()
-    plain, traced = load(name), load(name, compile=True)
+    plain, traced = load_plain(name), load(name, compile=True)
     render = replace(make_request(FAMILIES[name][2], 1), num_inference_steps=1)
     assert largest_difference(plain, traced, render) <= 1
     assert counters["stats"]["unique_graphs"] > 0

@@ -67,10 +67,15 @@ def model(family: FashnFamily) -> TryOnModel:
 # ---------------------------------------------------------------- the network and its file
 
 
-def test_at_full_size_it_has_the_values_that_were_published() -> None:
+@pytest.fixture(scope="module")
+def full_network() -> Any:
+    """The network at full size, without memory."""
+    return make_on_meta(lambda: build_network(TryOnLayout()))
+
+
+def test_at_full_size_it_has_the_values_that_were_published(full_network: Any) -> None:
     """The figures of the published file, as several projects that checked its digest give them."""
-    network = make_on_meta(lambda: build_network(TryOnLayout()))
-    state = network.state_dict()
+    state = full_network.state_dict()
     count = sum(each.numel() for each in state.values())
     assert (len(state), count) == (366, 971_814_240)
     assert FASHN_VTON.bytes == download_bytes(FASHN_VTON) == 2 * count
@@ -79,11 +84,11 @@ def test_at_full_size_it_has_the_values_that_were_published() -> None:
     assert FASHN_VTON.licence_state == DWPOSE.licence_state == "commercial"
 
 
-def test_at_full_size_it_draws_576_by_864() -> None:
+def test_at_full_size_it_draws_576_by_864(full_network: Any) -> None:
     import torch
 
-    network, layout = make_on_meta(lambda: build_network(TryOnLayout())), TryOnLayout()
-    assert network(torch.zeros(1, 3, 864, 576, device="meta"), 0.5, None).shape == (1, 3, 864, 576)
+    layout = TryOnLayout()
+    assert full_network(torch.zeros(1, 3, 864, 576, device="meta"), 0.5, None).shape == (1, 3, 864, 576)
     assert layout.grid == (72, 48)
 
 

@@ -93,12 +93,12 @@ def test_damaged_panorama_is_unavailable_and_says_how_to_mend_it(model):
 @pytest.mark.parametrize("row", SCENES, ids=lambda row: row.id)
 def test_every_scene_draws_for_a_person_and_a_product(model, row):
     for asked in (ASKED, PRODUCT):
-        image = one(model, row.id, asked, (200, 256))
-        assert image.shape == (256, 200, 3)
+        image = one(model, row.id, asked, (100, 128))
+        assert image.shape == (128, 100, 3)
         assert image.dtype == np.uint8
 
 
-@pytest.mark.parametrize("size", [(256, 256), (321, 256), (256, 777), (1024, 300), (2048, 1152)])
+@pytest.mark.parametrize("size", [(321, 256), (256, 777), (1024, 300), (1400, 788)])  # a plate has 1152 px
 @pytest.mark.parametrize("scene_id", ["studio-grey", "marble", "podium", "forest"])
 def test_any_size_is_the_size_asked_for(model, scene_id, size):
     image = one(model, scene_id, PRODUCT, size)
