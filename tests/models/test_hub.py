@@ -115,7 +115,7 @@ COMMIT = "c0ffee" + "0" * 34
 FILES = {
     "model_index.json": b'{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}',
     "unet/config.json": b"{}",
-    "unet/diffusion_pytorch_model.safetensors": bytes(range(256)) * 100_000,
+    "unet/diffusion_pytorch_model.safetensors": bytes(range(256)) * 10_000,
     "unet/diffusion_pytorch_model.bin": b"a pickle",
     "pipeline.py": b"print('code')",
 }
@@ -128,7 +128,7 @@ class FakeHub:
 
     url: str = ""
     breaks: int = 0
-    bytes_before_break: int = 15_000_000  # the client writes what comes by ten millions
+    bytes_before_break: int = 1_500_000  # the client writes what comes by the million
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     served: list[tuple[str, str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -194,6 +194,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
         state.url = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("HF_ENDPOINT", state.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        # The weights of the real ones come by ten millions, these by the tenth part.
+        monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**20)
+        monkeypatch.setattr(hub_download, "RESUMED_FILE_BYTES", 1_000_000)
         monkeypatch.setattr("pipelines.models.diffusion.loader._COMPONENTS", ("unet",))
         monkeypatch.setattr("pipelines.models.pinned_revisions.PINS", {"we/made": COMMIT})
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -275,7 +278,7 @@ def break_the_line(fake: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let some bytes of the weights come, and none after them however often the client tries."""
     hurried = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
     monkeypatch.setattr("huggingface_hub.file_download.time", hurried)
-    fake.breaks, fake.bytes_before_break = 1000, 12_000_000
+    fake.breaks, fake.bytes_before_break = 1000, 1_200_000
     fake.gate.set()
 
     class Counted(list[tuple[str, str]]):
@@ -300,7 +303,7 @@ def test_a_line_that_breaks_for_good_ends_in_a_sentence_and_the_next_try_goes_on
     assert "Another try goes on" in now.message
     fake.breaks, seen = 0, len(fake.served)
     again = DownloadManager(tmp_path)  # as after a restart
-    assert sum(file.done_bytes for file in again.list_files(MODEL)) >= 10_000_000
+    assert sum(file.done_bytes for file in again.list_files(MODEL)) >= 1_000_000
     assert again.start_download(MODEL)
     assert wait_for_state(again).state == "done"
     assert [asked[:7] for name, asked in fake.served[seen:] if name == WEIGHTS] == ["bytes=1"]
@@ -364,7 +367,7 @@ def test_a_download_that_ends_by_a_bug_does_not_block_the_next(
 def test_a_disk_that_is_too_small_is_told_with_both_sizes_before_the_first_byte(
     fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    free = shutil.disk_usage(tmp_path)._replace(free=25_000_000)
+    free = shutil.disk_usage(tmp_path)._replace(free=2_500_000)
     monkeypatch.setattr(hub_download.shutil, "disk_usage", lambda _: free)
     downloads = DownloadManager(tmp_path)
     downloads.start_download(MODEL)
@@ -513,7 +516,7 @@ def test_a_job_that_is_stopped_while_its_model_comes_ends_and_the_next_goes_on_t
     fake.breaks = 1
     stream = engine.run(make_job())
     for step in stream:
-        if isinstance(step, Step) and "10.5 of 25.6 MB" in step.stage:
+        if isinstance(step, Step) and "1.0 of 2.6 MB" in step.stage:
             break
     stream.close()
     fake.gate.set()
@@ -541,7 +544,7 @@ def test_a_job_whose_download_breaks_off_ends_with_a_sentence(
 def test_a_job_for_which_the_disk_is_too_small_fetches_nothing(
     engine: LocalEngine, fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    free = shutil.disk_usage(tmp_path)._replace(free=25_000_000)
+    free = shutil.disk_usage(tmp_path)._replace(free=2_500_000)
     monkeypatch.setattr(hub_download.shutil, "disk_usage", lambda _: free)
     with pytest.raises(StudioError, match="There is no room for made") as caught:
         list(engine.run(make_job()))
