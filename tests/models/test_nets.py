@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,12 +98,6 @@ def test_the_large_net_is_taken_only_when_it_is_there(monkeypatch: pytest.Monkey
     large.parent.mkdir()
     large.touch()
     assert nets.best_matting_id() == "u2net"
-
-
-def test_rows_cost_nothing_until_a_net_is_loaded() -> None:
-    code = "import sys, pipelines.models.nets; print(*{'torch', 'onnxruntime'} & set(sys.modules))"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ASSETS.parent, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == ""
 
 
 def test_the_fetch_script_knows_every_net() -> None:

@@ -260,13 +260,16 @@ def test_without_a_way_to_ask_only_cached_weights_count():
     assert choose_profile("sdxl", CPU, cached=never_cached)[0].id == "embedded"
 
 
-def test_choosing_does_not_import_torch():
+def test_choosing_listing_nets_and_listing_scenes_import_nothing_that_computes_or_reads_panoramas():
     code = (
-        "import sys; import pipelines.models.model_cache;"
+        "import sys; import pipelines.models.nets;"
+        "from pipelines.models.families.scenes.keyword_search import SCENES; assert len(SCENES) > 40;"
+        "import pipelines.models.model_cache;"
         "from pipelines.models.profiles import choose_profile; choose_profile();"
-        "sys.exit(any(m in sys.modules for m in ('torch', 'diffusers', 'transformers', 'onnxruntime')))"
+        "print(*{'torch', 'diffusers', 'transformers', 'onnxruntime', 'OpenEXR'} & set(sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
 
 
 def test_a_transformer_in_main_memory_is_for_those_who_ask_for_it() -> None:

@@ -40,7 +40,7 @@ class DiffusionStudio(RealStudio):
         return Job(
             id=f"job-{uuid.uuid4().hex}",
             tool="background",
-            params={"prompt": "a harbour", "size": 512, **params},
+            params={"prompt": "a harbour", "size": 256, **params},
             seed=seed,
             profile="tiny",
             specs={"backdrop": "tiny-sd", "matte": "u2netp"},
@@ -70,7 +70,7 @@ def test_a_drawn_scene_comes_step_by_step_with_previews_and_a_receipt(studio: Di
     assert any(step.preview for step in steps)
     result = events[-1]
     assert isinstance(result, Result)
-    assert (result.files[0].width, result.files[0].height) == (512, 512)
+    assert (result.files[0].width, result.files[0].height) == (256, 256)
     assert [row["id"] for row in result.receipt["models"]] == ["tiny-sd"]
 
 

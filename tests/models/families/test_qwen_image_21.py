@@ -63,18 +63,23 @@ def test_size_from_headers_is_the_bytes_loaded(family: Qwen21Family) -> None:
     family_checks.check_size_estimate(family, family.specs[0])
 
 
+@pytest.fixture(scope="module")
+def plain_pipe(family: Qwen21Family) -> Any:
+    """The pipeline of diffusers on components of its own."""
+    from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import QwenImage21Pipeline
+
+    return QwenImage21Pipeline.from_pretrained(family.specs[0].repo)
+
+
 @pytest.mark.parametrize("verb", ["text", "edit"])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_it_draws_what_diffusers_draws_on_white(
-    model: Qwen21Model, family: Qwen21Family, verb: Verb, guidance: float
+    model: Qwen21Model, plain_pipe: Any, verb: Verb, guidance: float
 ) -> None:
-    from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import QwenImage21Pipeline
-
-    pipe = QwenImage21Pipeline.from_pretrained(family.specs[0].repo)
     photo = {"image": Pillow.fromarray(noise_photo(7, (96, 96))), "output_resolution": 96}
     render = make_edit(5, 6) if verb == "edit" else make_request("text", 5, 6)
     plain = family_checks.draw_with_diffusers(
-        pipe,
+        plain_pipe,
         (5, 6),
         prompt="a red cup",
         negative_prompt=" " if guidance > 1 else None,
