@@ -33,7 +33,9 @@ class ToolContext(Protocol):
         """
         ...
 
-    def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
+    def look_at_subject(
+        self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
+    ) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
 
         `together` as for `cut_out_subject`. Raises `no_subject`.

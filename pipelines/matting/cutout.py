@@ -89,8 +89,8 @@ def cut_out_subject(
     that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
-    there over what the colours say; `settle_doubt` says what is no longer doubted. `redraw` draws the edges anew after
-    that. Other things that stand out are told, unless one was chosen by `pick` or `is_pointed` at, or it
+    there over what the colours say; `settle_doubt` says what is no longer doubted. `redraw` draws the edges anew before
+    both. Other things that stand out are told, unless one was chosen by `pick` or `is_pointed` at, or it
     `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`

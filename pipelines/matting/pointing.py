@@ -14,8 +14,8 @@ import numpy as np
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Window
-from pipelines.imaging.resize import resize_map, size_within
-from pipelines.matting.net_agreement import ReconciledMatte
+from pipelines.imaging.resize import dilate_mask, resize_map, size_within
+from pipelines.matting.net_agreement import EDGE_WIDTH_PX, ReconciledMatte, open_mask
 from pipelines.matting.point_regions import (
     MIN_REGION_RATIO,
     PERSON_STEP_LEVELS,
@@ -249,13 +249,19 @@ def settle_marked_regions(reconciled: ReconciledMatte, pointing: Pointing) -> Re
 
 
 def _drop_touched(mask: Mask, discs: Mask) -> Mask:
-    """Return `mask` (h x w) without its connected parts that the discs touch."""
-    _count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    return mask & ~np.isin(labels, np.unique(labels[discs & mask]))
+    """Return `mask` (h x w) without the discs and without those of its connected regions that they touch.
+
+    A thin rim joins regions that have nothing to do with each other, so of it only what lies in the discs goes.
+    """
+    wide = open_mask(mask)
+    _count, labels = cv2.connectedComponents(wide.astype(np.uint8))
+    touched = np.isin(labels, np.unique(labels[discs & wide]))
+    return mask & ~discs & ~dilate_mask(touched, EDGE_WIDTH_PX)
 
 
 def _share_left(after: Mask, before: Mask) -> float:
-    return float(after.sum()) / max(int(before.sum()), 1)
+    """Return the share of `before` that is left, 1 where there was nothing."""
+    return float(after.sum() / before.sum()) if before.any() else 1.0
 
 
 def _segment_region(

@@ -293,22 +293,23 @@ class JobContext:
 
         return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
 
-    def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
+    def look_at_subject(
+        self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
+    ) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
 
-        Where a job has cut it out already, that is the matte.
+        `as_made`: where a job has cut it out already, that is the matte. It then depends on what was made before, so it
+        is only for looking at.
         """
         photo = self._memoize(
             ("shrunk", params.photo, side_px),
             lambda: _shrink(self.open_image(params.photo), side_px),
             lambda image: image.nbytes,
         )
-        for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
+        for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None) if as_made else ():
             key = self._cutout_key(params, self._list_nets_at_hand(params.photo), edge_spec_id, together=together)
             if known := self.resources.results.get(key):
-                cutout, usage = known
-                self.record_usage(usage)
-                return photo, resize_map(cutout.alpha, photo.shape[1::-1])
+                return photo, resize_map(known[0].alpha, photo.shape[1::-1])
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
@@ -318,17 +319,18 @@ class JobContext:
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
             return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
-        seen = self._see_quickly(params.photo, photo, faces, params.pick)
+        seen = self._see_quickly(params.photo, photo, faces, params.pick, as_made=as_made)
         chosen = partial(_select_people, photo, faces, params.pick, together)
         return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
 
-    def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int) -> Alpha:
+    def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int, *, as_made: bool) -> Alpha:
         """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it.
 
-        A cut-out at full size may have settled otherwise what the nets differ in: what it saw comes first.
+        A cut-out at full size may have settled otherwise what the nets differ in: with `as_made` what it saw comes
+        first.
         """
         spec_ids = self._list_nets_at_hand(file_id)
-        if known := self.resources.results.get(_seen_key(file_id, spec_ids, len(faces), pick)):
+        if as_made and (known := self.resources.results.get(_seen_key(file_id, spec_ids, len(faces), pick))):
             return resize_map(known[0], photo.shape[1::-1])
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
         return self._memoize(

@@ -112,10 +112,14 @@ class StudioService:
         form = fill_form(tool.params, values, owner, self.saved_items, tool=tool.id)
         return write_caption(tool.caption(tool.params.model_construct(None, **form.values)), family)
 
-    def create_helper_job(self, tool_id: str, values: Mapping[str, Any], owner: str) -> Job:
-        """Make a job of one of `HELPERS` for a page's own use: in no list, without files. Raises as `create_job`."""
+    def create_helper_job(self, tool_id: str, values: Mapping[str, Any], owner: str, *, for_tool: str = "") -> Job:
+        """Make a job of one of `HELPERS` for a page's own use: in no list, without files. Raises as `create_job`.
+
+        It takes the models that the tool `for_tool` takes, if one is named.
+        """
         job = self._create_job(find_tool(tool_id, HELPERS), values, owner, draft=True, batch=False)
-        return job.model_copy(update={"helper": True})
+        specs = self._choose_specs(self.find_tool(for_tool)) if for_tool else job.specs
+        return job.model_copy(update={"helper": True, "specs": specs})
 
     def _check_portrait(self, file_id: str, owner: str) -> None:
         """Check that a photo of the owner's shows one person's face. Raises `BadInput`, and what a job can raise."""

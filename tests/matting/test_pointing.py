@@ -334,3 +334,11 @@ def test_what_was_pointed_at_is_doubted_no_more_and_the_rest_is() -> None:
     same = settle_marked_regions(reconciled, Pointing(keep=((0.9, 0.1),)))
     assert np.array_equal(same.regions, reconciled.regions)
     assert same.unsettled == reconciled.unsettled
+    vague = ReconciledMatte(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.bool_), other, 0.3, 0.6)
+    assert settle_marked_regions(vague, Pointing(keep=((0.1, 0.1),))).unsettled == 0.3, "no region, so none was settled"
+    rim = other.copy()
+    rim[40, :48] = rim[4:40, 4] = True
+    joined = ReconciledMatte(np.zeros((64, 64), np.float32), marked, marked | rim, 0.3, 0.6)
+    assert settle_marked_regions(joined, Pointing(drop=((0.2, 0.2),))).differs[42:54, 42:46].all(), (
+        "only joined by a rim"
+    )

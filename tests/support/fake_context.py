@@ -52,7 +52,9 @@ class FakeContext:
             raise BadInput("Nothing stands out in this photo.", code="no_subject", param="photo")
         return Cutout(self.image, self.alpha)
 
-    def look_at_subject(self, params: Subject, side_px: int, *, together: bool = False) -> tuple[Image, Alpha]:
+    def look_at_subject(
+        self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
+    ) -> tuple[Image, Alpha]:
         return self.image, self.cut_out_subject(params, _ignore_progress).alpha
 
     def detect_faces(self, file_id: str) -> tuple[Face, ...]:

@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 
 from pipelines.core.errors import InvalidParams
+from pipelines.core.geometry import Image
 from pipelines.core.job import Step
 from pipelines.core.params import subject_of
 from pipelines.tools import TOOLS
@@ -50,20 +51,25 @@ def test_points_move_the_cut_out_and_stand_in_the_receipt(studio: RealStudio) ->
     assert pointed.receipt["params"]["keep"] == [[0.02, 0.02]]
 
 
+def show_pointing(studio: RealStudio, **values: Any) -> Image:
+    """The preview of what `values` point at in coffee."""
+    job = studio.service.create_helper_job("point", values, studio.owner, for_tool="cutout")
+    previews = [event.preview for event in studio.jobs.submit_and_watch(job) if isinstance(event, Step)]
+    with PIL.Image.open(io.BytesIO(previews[-1] or b"")) as preview:
+        return np.asarray(preview.convert("RGB"))
+
+
 def test_the_preview_of_pointing_greys_what_is_dropped(studio: RealStudio) -> None:
-    values = {"photo": studio.photos["coffee"], "box": [0.1, 0.0, 1.0, 1.0]}
-    job = studio.service.create_helper_job("point", values, studio.owner)
-    receipt = studio.run_job(job).receipt
-    assert receipt["params"]["places"] == []
+    shown = show_pointing(studio, photo=studio.photos["coffee"], box=[0.1, 0.0, 1.0, 1.0])
+    photo = cv2.resize(load_example("coffee"), shown.shape[1::-1], interpolation=cv2.INTER_AREA)
+    outside = np.abs(shown.astype(int) - photo)[:, : round(0.08 * shown.shape[1])]
+    assert outside.mean() > 20
 
 
 def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> None:
     photo, marks = studio.add_image(load_example("coffee")), {"drop": [[0.6, 0.45]]}
     made = studio.open_result(studio.make("cutout", photo=photo, trim=False, drop=marks["drop"]))
-    job = studio.service.create_helper_job("point", {"photo": photo, **marks}, studio.owner)
-    previews = [event.preview for event in studio.engine.run(job) if isinstance(event, Step) and event.preview]
-    with PIL.Image.open(io.BytesIO(previews[-1])) as preview:
-        shown = np.asarray(preview.convert("RGB")).astype(int)
+    shown = show_pointing(studio, photo=photo, **marks).astype(int)
     size = shown.shape[1::-1]
     photo_pixels = cv2.resize(load_example("coffee"), size, interpolation=cv2.INTER_AREA).astype(int)
     alpha, square = cv2.resize(made[..., 3], size, interpolation=cv2.INTER_AREA), np.ones((9, 9))

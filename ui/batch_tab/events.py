@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.batch.batch_service import BatchOptions, BatchService, new_batch_id, open_jobs_source
+from pipelines.batch.batch_service import BatchOptions, BatchProgress, BatchService, new_batch_id, open_jobs_source
 from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template
@@ -350,8 +350,7 @@ class BatchTabEvents:
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.timer: gr.update()}
-        done_count, stamp = self.batches.get_progress(batch.id).done, self._stamp_replacements(batch.id)
-        return self._show_sheet(batch, done_count, state, stamp)
+        return self._show_sheet(batch, self.batches.get_progress(batch.id), state, self._stamp_replacements(batch.id))
 
     def show_last_batch(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
         """When the tab is opened, show the visitor's last batch."""
@@ -407,8 +406,8 @@ class BatchTabEvents:
 
     def make_zip(self, request: gr.Request, batch_id: str, set_aside: float | None) -> Iterator[Updates]:
         """Write the finished rows and the manifest of the shown batch into a ZIP, which the page then downloads."""
-        tab = self.tab
-        if self._find_own_batch(batch_id, request) is None:
+        tab, batch = self.tab, self._find_own_batch(batch_id, request)
+        if batch is None:
             yield {tab.make_zip: gr.Button(interactive=False), tab.download: None}
             return
         yield {tab.make_zip: gr.Button("Packing", interactive=False)}
@@ -424,10 +423,10 @@ class BatchTabEvents:
                     ),
                 )
         except StudioError as error:
-            label = gr.Button(text.DOWNLOAD_LABEL, interactive=True)
+            label = gr.Button(_label_zip(batch), interactive=True)
             yield {**self._show_error(error), tab.make_zip: label, tab.download: None}
             return
-        yield {tab.make_zip: gr.Button(text.DOWNLOAD_LABEL, interactive=True), tab.download: str(path)}
+        yield {tab.make_zip: gr.Button(_label_zip(batch), interactive=True), tab.download: str(path)}
 
     def _find_own_batch(self, batch_id: str, request: gr.Request) -> Batch | None:
         try:
@@ -465,15 +464,20 @@ class BatchTabEvents:
             tab.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=is_going),
             tab.cancel: gr.Button(interactive=is_going or batch.state == "ready"),
             tab.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
-            tab.make_zip: gr.Button(
-                text.PART_DOWNLOAD_LABEL if is_going else text.DOWNLOAD_LABEL, interactive=progress.done > 0
-            ),
+            tab.make_zip: self._update_zip_button(_label_zip(batch), progress.done > 0, state),
             tab.timer: gr.update(active=batch.state == "running" or progress.running > 0),
-            **self._show_sheet(batch, progress.done, state, stamp),
+            **self._show_sheet(batch, progress, state, stamp),
         }
         if batch.state != "ready" and progress.failed:
             updates[tab.report] = self._render_failures(batch_id)
         return updates
+
+    def _update_zip_button(self, label: str, is_enabled: bool, state: BatchTabState) -> Any:
+        """Return the button without a label where that is the one sent last: it may say that a ZIP is packed."""
+        if state.zip_label == label:
+            return gr.Button(interactive=is_enabled)
+        state.zip_label = label
+        return gr.Button(label, interactive=is_enabled)
 
     def _render_failures(self, batch_id: str) -> str:
         rows = self.batches.table.list_rows(batch_id, limit=text.SHOWN_FAULT_COUNT, status="failed")
@@ -482,14 +486,15 @@ class BatchTabEvents:
 
     # ------------------------------------------------------------ the contact sheet
 
-    def _show_sheet(self, batch: Batch, done_count: int, state: BatchTabState, stamp: float) -> Updates:
+    def _show_sheet(self, batch: Batch, progress: BatchProgress, state: BatchTabState, stamp: float) -> Updates:
         """Show a page of the contact sheet, newest first while the batch runs; no update if nothing has changed."""
+        done_count = progress.done
         newest_first = batch.state in ("running", "paused")
         state.first_picture = min(
             state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
         )
         page_key = f"{batch.id} {newest_first} {state.first_picture}"
-        sheet_key = f"{page_key} {done_count} {stamp}"
+        sheet_key = f"{page_key} {done_count} {progress.failed} {stamp}"
         is_other_page = not state.sent_sheet.startswith(f"{page_key} ")
         is_recent = time.monotonic() - state.sent_at < SHEET_REFRESH_SECONDS * min(
             1.0, done_count / SHEET_PICTURE_COUNT
@@ -546,6 +551,10 @@ class BatchTabEvents:
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX, shows_transparency=True)
+
+
+def _label_zip(batch: Batch) -> str:
+    return text.PART_DOWNLOAD_LABEL if batch.state in ("running", "paused") else text.DOWNLOAD_LABEL
 
 
 def _label_row(row: RowState) -> str:

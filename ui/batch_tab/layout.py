@@ -64,13 +64,15 @@ class BatchTabState:
     """Session state of the batch tab in one browser tab.
 
     `first_picture` is the index of the contact sheet's first picture; `sent_sheet` identifies the sheet that was sent
-    last, at the monotonic time `sent_at`. Cut-outs that are more uncertain than `set_aside` (0 to 1) are set aside.
+    last, at the monotonic time `sent_at`; `zip_label` is the label that the download's button was sent last. Cut-outs
+    that are more uncertain than `set_aside` (0 to 1) are set aside.
     """
 
     first_picture: int = 0
     sent_sheet: str = ""
     sent_at: float = 0.0
     set_aside: float = DEFAULT_SET_ASIDE
+    zip_label: str = text.DOWNLOAD_LABEL
 
 
 class BatchTab:

@@ -23,6 +23,8 @@ from ui.tool_tab.updates import Updates
 PREVIEW_TOOL = "point"
 PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "consent")
 """The fields of a tool's form that say what the subject is."""
+MARK_FIELDS = ("pick", "keep", "drop", "box")
+"""Those of them that pointing changes."""
 TOGETHER_TOOLS = ("background",)
 """Tools that keep people together where nobody is chosen."""
 
@@ -57,7 +59,9 @@ class PointingEvents:
         owner = events.access.identify_visitor(request)
         ended: Updates = events.view.no_change()
         try:
-            job = await run_in_threadpool(events.service.create_helper_job, PREVIEW_TOOL, chosen, owner)
+            job = await run_in_threadpool(
+                events.service.create_helper_job, PREVIEW_TOOL, chosen, owner, for_tool=events.tab.tool.id
+            )
             stream = events.service.jobs.submit_and_watch(job)
             state.draft_id = job.id
             try:
@@ -81,14 +85,15 @@ class PointingEvents:
     async def end_marks(
         self, request: gr.Request, state: TabState, variation: str | None, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Make the picture anew with the marks: at full size if it was finished before, else as a draft.
+        """Make the picture anew with the marks: at full size if a finished one was pointed at, else as a draft.
 
-        Where nothing was changed, the finished picture of before is shown again.
+        Where nothing was changed, the finished picture of before is shown again. Where something else was changed
+        meanwhile, nobody asked for it at full size.
         """
         follower, form = self.events.follower, self.events.tab.read_form(values)
         before, state.before_marks = state.before_marks, None
         row = None
-        if before is not None and not state.job_id and form.get("photo") == before[1].get("photo"):
+        if before is not None and not state.job_id and self._without_marks(form) == self._without_marks(before[1]):
             row = follower.find_own_job(before[0], request)
         if row is None or row.result is None or before is None:
             async for updates in follower.draw_draft(request, state, *values):
@@ -105,6 +110,9 @@ class PointingEvents:
         number = int(variation or 1) - 1
         yield await run_in_threadpool(follower.show_found_result, row, row.result, state, request, variation=number)
         yield self.events.view.no_change()
+
+    def _without_marks(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in form.items() if name not in MARK_FIELDS}
 
     def _read_marks(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """Return the form with its marks read: their text is written differently by the page and by Python."""
