@@ -27,7 +27,7 @@ CHECK_TEXT = "Press a picture to mend it and put it back."
 OPEN_FIELD_ID = "batch-open"
 """The hidden field into which page.js writes the number of the row that is to be opened."""
 DOWNLOAD_LABEL = "Download all (ZIP)"
-PART_DOWNLOAD_LABEL = "Download what is done (ZIP)"
+PART_DOWNLOAD_LABEL = "Download so far"
 SHOWN_FAULT_COUNT = 100
 ROW_NAME_LENGTH = 60
 """Longest name of a row, in characters."""

@@ -2,7 +2,7 @@
 
 Gradio copies the whole config for every new session name: 2 MB and 0.1 s for a page of 1,400 components, for up to
 10,000 names that any caller can invent. It also describes each component anew, with the schema of its value, whenever
-an event updates it: a fifth of what the server computes for a picture.
+an event updates it (docs/figures.md has what that cost).
 """
 
 from __future__ import annotations
