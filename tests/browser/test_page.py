@@ -497,11 +497,19 @@ def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Pa
     page.locator("#cutout-generate").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("PNG")
     for kind in ("webp", "avif"):
+        studio.gate.open.clear()
         page.locator("#cutout-format-of-file input").click()
         page.get_by_role("option", name=kind.upper()).click()
-        expect(find_progress_line(page, "cutout")).to_contain_text(kind.upper())
+        save = page.locator("#cutout-save")
+        expect(save).to_be_disabled()
+        place = save.bounding_box()
+        assert place is not None
+        page.mouse.click(place["x"] + 20, place["y"] + 20)  # the file is not made yet
+        expect(save).to_have_attribute("data-told", "awaited")
         with page.expect_download() as download:
-            page.locator("#cutout-save").click()
+            studio.gate.open.set()
+        expect(find_progress_line(page, "cutout")).to_contain_text(kind.upper())
+        expect(save).to_have_attribute("data-told", "saved")
         assert download.value.suggested_filename.endswith(f".{kind}")
         with PIL.Image.open(download.value.path()) as picture:
             assert (picture.format, picture.mode) == (kind.upper(), "RGBA")

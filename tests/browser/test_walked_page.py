@@ -545,6 +545,11 @@ def test_small_things_of_the_other_tabs(page: Page, studio: ServedPage) -> None:
     expect(page.locator("#verify-picture img")).to_be_visible()
     sizes = page.locator("#verify-answer *").evaluate_all("rows => rows.map((row) => getComputedStyle(row).fontSize)")
     assert max(float(size.removesuffix("px")) for size in sizes) <= 18, "a sentence, no title"
+    show_tab(page, "batch")
+    for tool, words in (("Product Photos", "If people are in them"), ("Professional Headshots", "I have these people")):
+        page.locator("#batch-which input").click()
+        page.get_by_role("option", name=tool).click()
+        expect(page.locator("#batch-consent")).to_contain_text(words)
     show_tab(page, "kept")
     expect(page.locator("#tab-kept input[type=color].none").first).to_be_visible()
     page.get_by_role("button", name="Delete this character").click()
@@ -776,6 +781,7 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
         page.locator("#kit-example-coffee").tap()
         expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
         wait_until(studio.is_idle, 60)
+        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("What must stay")
         words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
         expect(words).to_have_attribute("data-count", "2")
         expect(one).to_be_hidden()

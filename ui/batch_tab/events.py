@@ -41,9 +41,9 @@ from ui.batch_tab.layout import (
     BatchTab,
     BatchTabState,
     build_brand_kit_choice,
+    build_consent_box,
     build_look_choice,
     find_brand_kit_field,
-    needs_consent,
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
@@ -172,7 +172,7 @@ class BatchTabEvents:
             **(self.show_files(request, batch_id, state, files, tool_id) if files else {}),
             self.tab.preset: build_look_choice(self.service, tool_id),
             self.tab.brand_kit: build_brand_kit_choice(self.service, tool_id, self.access.identify_visitor(request)),
-            self.tab.consent: gr.Checkbox(visible=needs_consent(self.service, tool_id)),
+            self.tab.consent: build_consent_box(self.service, tool_id),
             self.tab.template: self._write_template(tool_id),
         }
 
@@ -186,7 +186,7 @@ class BatchTabEvents:
             self.tab.preset: build_look_choice(self.service, tool_id, chosen=str(preset)),
             # The values of the picture's brand kit are already among the settings.
             self.tab.brand_kit: gr.Dropdown(value="", visible=bool(find_brand_kit_field(self.service, tool_id))),
-            self.tab.consent: gr.Checkbox(visible=needs_consent(self.service, tool_id), value=False),
+            self.tab.consent: build_consent_box(self.service, tool_id, value=False),
             self.tab.more_settings: text.format_settings(tool.params, values),
             self.tab.template: self._write_template(tool_id),
             self.tab.report: "",

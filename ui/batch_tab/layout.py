@@ -20,6 +20,8 @@ from ui.tool_tab.form_controls import list_form_fields
 
 POLL_SECONDS = 2.0
 """Interval at which a running batch is refreshed."""
+CONSENT_LABEL = "I have these people's permission and they are 18 or over"
+OPTIONAL_CONSENT_LABEL = "If people are in them: I have their permission and they are 18 or over"
 HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV, JSONL). Each picture or row becomes one result."
 
 
@@ -92,11 +94,7 @@ class BatchTab:
                 self.tool = gr.Dropdown(options, value="", label="Tool", elem_id="batch-which")
                 self.preset = build_look_choice(service, "", elem_id="batch-preset")
                 self.brand_kit = build_brand_kit_choice(service, "", elem_id="batch-kit")
-                self.consent = gr.Checkbox(
-                    label="I have these people's permission and they are 18 or over",
-                    elem_id="batch-consent",
-                    visible=False,
-                )
+                self.consent = build_consent_box(service, "", elem_id="batch-consent")
                 self.seeds = gr.Radio(
                     [("Same for all", "same"), ("Different for each", "row")],
                     value="same",
@@ -170,6 +168,13 @@ class BatchTab:
 def needs_consent(service: StudioService, tool_id: str) -> bool:
     """Whether the tool asks for consent; "" is no tool."""
     return bool(tool_id) and "consent" in service.find_tool(tool_id).params.model_fields
+
+
+def build_consent_box(service: StudioService, tool_id: str, **more: Any) -> gr.Checkbox:
+    """Build the box that says that the people agree, in the tool's words; hidden if the tool does not ask."""
+    is_for_people = bool(tool_id) and service.find_tool(tool_id).person
+    label = CONSENT_LABEL if is_for_people else OPTIONAL_CONSENT_LABEL
+    return gr.Checkbox(label=label, visible=needs_consent(service, tool_id), **more)
 
 
 def find_brand_kit_field(service: StudioService, tool_id: str) -> str:

@@ -27,6 +27,7 @@ PANEL_HTML = """<div class="dbx-point">
 </div></div>"""
 
 
+KEEP_IN_CROP_LABEL = "What must stay"
 DOUBT_HTML = (
     '<div class="dbx-point"><div class="dbx-doubt"><p></p></div><div class="dbx-doubt-place" hidden></div></div>'
 )
@@ -46,6 +47,8 @@ def build_pointing_panel(tool: Tool) -> PointingPanel | None:
     """Build the panel over the picture inside the open Gradio layout; None, and doubts alone, without a cut-out."""
     can_repair = {"keep", "matte"} <= tool.params.model_fields.keys()
     html = PANEL_HTML if can_repair else DOUBT_HTML
+    if "focus_x" in tool.params.model_fields:  # a crop: nothing is cut out, the marks say what no crop may cut
+        html = html.replace(">Repair<", f">{KEEP_IN_CROP_LABEL}<")
     gr.HTML(html, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")
     if not can_repair:
         return None

@@ -171,7 +171,7 @@ class LibraryTab:
                     self.star = gr.Button("Star", interactive=False, elem_id="library-star")
                     self.make_zip = gr.Button("Download", interactive=False, elem_id="library-save")
                     self.send_to = gr.Dropdown(
-                        [("Send to …", ""), *((tool.title, tool.id) for tool in service.tools if takes_picture(tool))],
+                        [("Send to", ""), *((tool.title, tool.id) for tool in service.tools if takes_picture(tool))],
                         value="",
                         show_label=False,
                         label="Send to another tool",

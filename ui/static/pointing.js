@@ -97,6 +97,7 @@
       setMode(box, "keep");
       draw(box);
       look(box);
+      if (innerWidth < 900) box.scrollIntoView({ behavior: "smooth", block: "center" }); // all of it, to be marked
       bar(box).querySelector("button").focus({ preventScroll: true });
     },
     undo: (box) => {

@@ -1,13 +1,16 @@
 // From the click on Generate or Start to the file.
 (() => {
   // Download beside a draft: page.js presses Generate, and what comes of it is saved; nothing where it fails or is stopped.
+  // Download while a file is made (its format was changed, or Generate was pressed) waits for it in the same way.
   const watches = new WeakMap(); // by tool
   const saveWhenDone = (tool) => {
     const save = tool.querySelector(".dbx-actions > .primary");
     watches.get(tool)?.disconnect(); // a second press
+    save.dataset.told = "awaited";
     const watch = new MutationObserver(() => {
       if (tool.querySelector(".dbx-finish, .dbx-line.busy")) return;
       watch.disconnect();
+      delete save.dataset.told;
       setTimeout(() => {
         if (save.disabled) return;
         save.click();
@@ -23,8 +26,19 @@
     const { top, bottom } = bar.getBoundingClientRect();
     if (innerWidth < 900 && (bottom < 0 || top > innerHeight - 200)) bar.scrollIntoView({ behavior: "smooth", block: bottom < 0 ? "start" : "center" });
   };
+  // A button that is disabled hears no click; by style this one lets it through to the row that it lies in.
+  const findWaitingSave = ({ target, clientX, clientY }) => {
+    const save = target.matches?.(".dbx-actions") ? target.querySelector(".primary:disabled") : null, place = save?.getBoundingClientRect();
+    return place && clientX > place.left && clientX < place.right && clientY > place.top && clientY < place.bottom ? save : null;
+  };
   document.addEventListener("click", (event) => {
+    if (findWaitingSave(event)) saveWhenDone(event.target.closest(".dbx-tool"));
     if (event.target.matches?.(".dbx-finish")) saveWhenDone(event.target.closest(".dbx-tool"));
+    const save = event.target.closest?.(".dbx-actions > .primary");
+    if (save) { // the browser's own sign of a saved file is small, and on a phone there may be none
+      delete save.dataset.told;
+      requestAnimationFrame(() => { save.dataset.told = "saved"; }); // its sign fades: a second click shows it again
+    }
     const button = event.target.closest?.("[id$='-generate'], #batch-start, #batch-check");
     if (button) showBar(button);
   });

@@ -294,7 +294,7 @@ class JobFollower:
                     shown = replace(event, preview=None) if closer and isinstance(event, Step) else event
                     yield self.view.show_progress(shown, estimate, draft=draft, closer=closer)
         except JobCancelled:
-            if job_id == state.job_id:  # cancelled by another tab or the API
+            if job_id in (state.job_id, state.draft_id):  # cancelled by another tab or the API
                 yield self.view.show_idle(text.render_status(text.STOPPED_TEXT))
         except StudioError as error:
             if job_id == state.draft_id:

@@ -423,7 +423,7 @@ def _build_actions(
     with gr.Row(elem_classes=["dbx-actions"]):
         start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
         send_to = gr.Dropdown(
-            [("Send to …", ""), *((other.title, other.id) for other in targets)],
+            [("Send to", ""), *((other.title, other.id) for other in targets)],
             value="",
             show_label=False,
             label="Send to another tool",

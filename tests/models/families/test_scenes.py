@@ -142,7 +142,7 @@ def test_variations_are_other_lights_lays_and_views_not_other_noise(model):
 
 def test_each_picture_is_a_step_with_a_preview_and_may_be_stopped(model):
     steps: list[ModelStep] = []
-    render = RenderRequest("backdrop", "", (256, 256), (1, 2, 3), backdrop=replace(ASKED, scene="studio-grey"))
+    render = RenderRequest("backdrop", "", (256, 256), (1, 2, 3), backdrop=replace(ASKED, scene="park"))
     result = model.draw(render, steps.append)
     assert [(step.index, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     for step, image in zip(steps, result.images, strict=True):
@@ -155,6 +155,8 @@ def test_each_picture_is_a_step_with_a_preview_and_may_be_stopped(model):
     with pytest.raises(KeyboardInterrupt):
         model.draw(render, stop)
     assert np.array_equal(model.draw(render, steps.append).images[0], result.images[0])
+    model.draw(replace(render, backdrop=replace(ASKED, scene="studio-grey")), steps.append)
+    assert steps[-1].preview is None, "an empty paper is not shown alone"
 
 
 @pytest.mark.parametrize("scene_id", ["studio-light", "studio-dark", "spotlight", "gradient", "gel", "sky"])

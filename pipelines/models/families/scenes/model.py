@@ -102,7 +102,10 @@ class SceneModel:
             images.append(image)
             grounds.append(ground)
             notices.extend(notice for notice in new_notices if notice not in notices)
-            on_step(ModelStep(index + 1, len(render.seeds), lambda image=image: image))
+            # A paper alone would be seen as an empty picture for a moment.
+            is_empty = isinstance(row.look, StudioPaper) and request.picture is None
+            preview = None if is_empty else lambda image=image: image
+            on_step(ModelStep(index + 1, len(render.seeds), preview))
         return RenderedImages(
             tuple(images),
             tuple(notices),
