@@ -130,11 +130,6 @@ class ToolTab:
     mask_editors: tuple[MaskEditor, ...] = ()
     team_panel: TeamPanel | None = None
 
-    @property
-    def needs_photo(self) -> bool:
-        """Whether nothing can be made without a picture of the visitor's."""
-        return any(control.field.required and control.field.holds_pictures for control in self.controls.values())
-
     def value_components(self) -> list[Component]:
         """Return the components that hold the form's values, in the order of the fields."""
         return [control.value for control in self.controls.values()]
@@ -205,6 +200,13 @@ def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
         mask_editors,
         team_panel,
     )
+
+
+def describe_first_step(tool: Tool) -> str:
+    """Say in one sentence what a visitor does first in an empty form."""
+    if any(field.required and field.holds_pictures for field in list_form_fields(tool.params)):
+        return text.ADD_PHOTO_TEXT
+    return text.OPTIONAL_PHOTO_TEXT if "photo" in tool.params.model_fields else text.READY_TEXT
 
 
 def takes_picture(tool: Tool) -> bool:
@@ -353,11 +355,11 @@ def _build_example_button(tool: Tool, example: Example) -> gr.Button:
 
 
 def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
-    needs_photo = any(field.required and field.holds_pictures for field in list_form_fields(tool.params))
-    first_text = text.ADD_PHOTO_TEXT if needs_photo else text.READY_TEXT
     draggable = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
     with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
-        status = gr.HTML(text.render_status(first_text), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage")
+        status = gr.HTML(
+            text.render_status(describe_first_step(tool)), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage"
+        )
         start_new, send_to, file_format, download, download_all = _build_actions(tool, targets)
         image_size, reuse_settings, apply_to_folder, look_name, save_look = _build_menu(tool, draggable)
     with gr.Row(elem_classes=["dbx-from-batch"]):  # hidden by style while its line is empty

@@ -18,6 +18,7 @@ from ui.tool_tab.scene_choice import render_closest_scenes
 
 ADD_PHOTO_TEXT = "Add a photo to begin."
 READY_TEXT = "Generate makes one; every choice is optional."
+OPTIONAL_PHOTO_TEXT = "A photo is optional: Generate works without one, too."
 AWAITS_CONSENT_TEXT = "A draft comes once the permission is ticked."
 READING_TEXT = "Reading your photo"
 LAST_RESULT_TEXT = "Last result"

@@ -32,7 +32,7 @@ from ui.tool_tab.form_controls import (
     to_component_value,
     to_param_value,
 )
-from ui.tool_tab.layout import CONSENT_FIELD, ToolTab, list_output_sides
+from ui.tool_tab.layout import CONSENT_FIELD, ToolTab, describe_first_step, list_output_sides
 from ui.tool_tab.progress_times import Estimate
 
 Updates: TypeAlias = dict[Component, Any]
@@ -161,7 +161,7 @@ class TabView:
 
     def show_new(self) -> Updates:
         """Empty the form and the place of the picture."""
-        line = text.render_status(text.ADD_PHOTO_TEXT if self.tab.needs_photo else text.READY_TEXT)
+        line = text.render_status(describe_first_step(self.tab.tool))
         return {
             **self.empty_fields(self.tab.controls),
             **self.show_actions(None),
