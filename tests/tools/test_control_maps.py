@@ -42,7 +42,6 @@ from tests.support.real_studio import RealStudio
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-imports_controlnet_aux = pytest.mark.filterwarnings("ignore")  # the import warns of what it misses
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,14 +66,12 @@ def test_edges_and_lines_lie_on_the_photo_and_on_black(row: Any) -> None:
     assert 190 < rows.max() < 210
 
 
-@imports_controlnet_aux
 @pytest.mark.parametrize("size", [(300, 417), (640, 512), (1100, 801)])
 def test_edges_are_those_of_controlnet_aux(size: tuple[int, int]) -> None:
-    from controlnet_aux.canny import CannyDetector
-
+    canny: Any = control_annotators._import_controlnet_aux("canny")
     image = noise_photo(3, size)
     image = np.asarray(cv2.GaussianBlur(image, (0, 0), 6), np.uint8) if size[0] > 512 else image
-    theirs = cv2.resize(np.asarray(CannyDetector()(image)), size, interpolation=cv2.INTER_LINEAR)
+    theirs = cv2.resize(np.asarray(canny.CannyDetector()(image)), size, interpolation=cv2.INTER_LINEAR)
     assert np.array_equal(ANNOTATORS.load(MAP_EDGES, "cpu").draw_map(image, whole(image)), theirs)
 
 
@@ -86,6 +83,14 @@ def test_edges_wait_for_no_import_of_controlnet_aux() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_module_of_controlnet_aux_comes_without_those_beside_it() -> None:
+    control_annotators._import_controlnet_aux.cache_clear()
+    module = control_annotators._import_controlnet_aux("lineart_standard")
+    assert sys.modules["controlnet_aux.lineart_standard"] is module
+    # Nor does half of the package stay for somebody who wants it whole.
+    assert not {"controlnet_aux", "controlnet_aux.zoe"} & set(sys.modules)
 
 
 # ---------------------------------------------------------------- poses
@@ -108,15 +113,13 @@ def test_the_shipped_net_finds_head_and_shoulders_where_they_are(name: str) -> N
     assert min(right[1], left[1]) > face.chin[1] - 0.3 * far
 
 
-@imports_controlnet_aux
 def test_a_pose_is_drawn_as_controlnet_aux_draws_it() -> None:
-    from controlnet_aux.open_pose.body import Keypoint
-    from controlnet_aux.open_pose.util import draw_bodypose
-
+    pose: Any = control_annotators._import_controlnet_aux("open_pose")
     joints: Any = (*(((n + 1) * 25.0, 100.0 + n * 7) for n in range(16)), None, None)
-    points: Any = [None if joint is None else Keypoint(joint[0] / 512, joint[1] / 640) for joint in joints]
+    points: Any = [None if joint is None else pose.body.Keypoint(joint[0] / 512, joint[1] / 640) for joint in joints]
     assert np.array_equal(
-        control_annotators.draw_skeleton(joints, (512, 640)), draw_bodypose(np.zeros((640, 512, 3), np.uint8), points)
+        control_annotators.draw_skeleton(joints, (512, 640)),
+        pose.util.draw_bodypose(np.zeros((640, 512, 3), np.uint8), points),
     )
 
 

@@ -6,6 +6,8 @@ models from the hub; where the latter is not downloaded, the pose net that ships
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import threading
 import warnings
 from functools import lru_cache
@@ -171,12 +173,22 @@ _IMPORT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=8)
 def _import_controlnet_aux(name: str) -> ModuleType:
-    """Import a module of controlnet-aux, which takes seconds and warns about optional packages."""
-    import importlib
+    """Import a module of controlnet-aux without those beside it, which the package imports all: that takes seconds.
 
+    Whoever imports the package afterwards gets it whole. What is imported warns about optional packages.
+    """
     with _IMPORT_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return importlib.import_module(f"controlnet_aux.{name}")
+        is_whole = "controlnet_aux" in sys.modules
+        if not is_whole:
+            spec = importlib.util.find_spec("controlnet_aux")
+            assert spec is not None, "requirements.txt names it"
+            sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        try:
+            return importlib.import_module(f"controlnet_aux.{name}")
+        finally:
+            if not is_whole:
+                del sys.modules["controlnet_aux"]
 
 
 class AnnotatorFamily:
