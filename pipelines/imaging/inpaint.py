@@ -18,6 +18,7 @@ from pipelines.imaging.resize import dilate_mask, resize_map
 PATCH_RADIUS_PX = 3  # patches are 7 x 7
 TONE_DEPTH_PX = 14  # from the hole's middle to its rim on the copy on which tones are diffused
 TEXTURE_SIGMA_PX = 3.0  # blur sigma that separates texture (finer) from tone (coarser)
+_COMPARED_DISTANCE_PX = 4  # from a pixel to the four around it whose tones are compared too
 _DISTANCE_COST = 40.0  # squared 8-bit levels: cost of a source as far away as the hole is deep
 _PATCH_INDICES = np.indices((2 * PATCH_RADIUS_PX + 1,) * 2).reshape(2, -1).T
 _PATCH_OFFSETS: Int32Array = (_PATCH_INDICES - PATCH_RADIUS_PX).astype(np.int32)
@@ -126,6 +127,12 @@ class _PatchMatch:
     cost: Float32Array
     depth: float
 
+    def __post_init__(self) -> None:
+        # Repeated at its rim and flat: a place and its neighbours are found by one number, without bounds to check.
+        reach = _COMPARED_DISTANCE_PX
+        padded = np.pad(self.guide, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+        self._columns, self._tones = padded.shape[1], padded.reshape(-1, 3)
+
     @classmethod
     def initialize(cls, guide: Float32Array, hole: Mask, rng: np.random.Generator) -> _PatchMatch:
         """Start from random sources outside the hole and its neighbourhood."""
@@ -144,14 +151,19 @@ class _PatchMatch:
     def compute_costs(self, which: IndexArray, match: Int32Array) -> Float32Array:
         """Return the squared difference of tones at a pixel and four points around it; distance counts too."""
         target, total = self.points[which], np.zeros(len(which), np.float32)
-        height, width = self.sources.shape
-        for dy, dx in ((0, 0), (-4, 0), (4, 0), (0, -4), (0, 4)):
-            own = np.clip(target + np.array([dy, dx], np.int32), 0, (height - 1, width - 1))
-            other = np.clip(match + np.array([dy, dx], np.int32), 0, (height - 1, width - 1))
-            difference = self.guide[own[:, 0], own[:, 1]] - self.guide[other[:, 0], other[:, 1]]
-            total += (difference * difference).mean(axis=1)
+        own, other = self._number_places(target), self._number_places(match)
+        for dy, dx in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)):
+            offset = _COMPARED_DISTANCE_PX * (dy * self._columns + dx)
+            difference = self._tones.take(own + offset, axis=0) - self._tones.take(other + offset, axis=0)
+            difference *= difference
+            total += (difference[:, 0] + difference[:, 1] + difference[:, 2]) / np.float32(3)
         distance = ((target - match).astype(np.float32) ** 2).sum(axis=1)
         return np.asarray(total / 5 + _DISTANCE_COST * distance / self.depth**2, np.float32)
+
+    def _number_places(self, places: Int32Array) -> IndexArray:
+        """Return the rows of `_tones` for places, N x 2."""
+        rows, columns = places.astype(np.intp).T + _COMPARED_DISTANCE_PX
+        return rows * self._columns + columns
 
     def propagate(self, rounds: int) -> None:
         """Try the neighbours' sources: texture comes in pieces."""
@@ -159,10 +171,10 @@ class _PatchMatch:
         for round_number in range(rounds):
             for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
                 offset = np.array(step, np.int32) * (1 << (2 * (rounds - 1 - round_number)))
-                neighbours = np.clip(self.points + offset, 0, (height - 1, width - 1))
-                index = self.index[neighbours[:, 0], neighbours[:, 1]]
+                rows = np.clip(self.points[:, 0] + offset[0], 0, height - 1)
+                index = self.index[rows, np.clip(self.points[:, 1] + offset[1], 0, width - 1)]
                 self._accept_improvements(
-                    np.where((index >= 0)[:, None], self.match[np.maximum(index, 0)] - offset, -1).astype(np.int32)
+                    np.where((index >= 0)[:, None], self.match[np.maximum(index, 0)] - offset, -1)
                 )
 
     def search_randomly(self, rng: np.random.Generator) -> None:
@@ -175,34 +187,41 @@ class _PatchMatch:
     def _accept_improvements(self, candidates: Int32Array) -> None:
         """Take over the `candidates` that cost less than the present matches."""
         height, width = self.sources.shape
-        inside = (candidates >= 0).all(axis=1) & (candidates[:, 0] < height) & (candidates[:, 1] < width)
-        safe = np.clip(candidates, 0, (height - 1, width - 1))
-        which = np.nonzero(inside & self.sources[safe[:, 0], safe[:, 1]])[0]
-        cost = self.compute_costs(which, candidates[which])
+        rows, columns = candidates.T
+        which = np.nonzero((rows >= 0) & (columns >= 0) & (rows < height) & (columns < width))[0]
+        which = which[self.sources[rows[which], columns[which]]]
+        taken = candidates[which]
+        cost = self.compute_costs(which, taken)
         better = cost < self.cost[which]
-        self.match[which[better]], self.cost[which[better]] = candidates[which[better]], cost[better]
+        self.match[which[better]], self.cost[which[better]] = taken[better], cost[better]
 
 
 def _vote_texture(search: _PatchMatch, texture_source: Float32Array) -> Float32Array:
     """Average the texture of all patches over each pixel, and restore the strength that averaging loses."""
     height, width = search.sources.shape
-    sums, squares = np.zeros((height * width, 3)), np.zeros(height * width)
-    total = np.zeros(height * width)
+    reach = PATCH_RADIUS_PX
+    # With a rim as wide as a patch's: what is voted for there is cut off, what is taken from there is repeated.
+    padded = np.pad(texture_source, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    shape, size = padded.shape[:2], padded.shape[0] * padded.shape[1]
+    texture_rows, squared = padded.reshape(-1, 3), (padded * padded).mean(axis=2).ravel()
+    sums, squares, total = np.zeros((3, size)), np.zeros(size), np.zeros(size)
     typical = max(float(np.percentile(search.cost, 50)), 4.0)
     weight = np.exp(-search.cost / (2 * typical)) + 1e-4
-    for (dy, dx), share in zip(_PATCH_OFFSETS, _PATCH_WEIGHTS, strict=True):
-        y, x = search.points[:, 0] + dy, search.points[:, 1] + dx
-        sy = np.clip(search.match[:, 0] + dy, 0, height - 1)
-        sx = np.clip(search.match[:, 1] + dx, 0, width - 1)
-        valid = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        flat, votes = y[valid] * width + x[valid], weight[valid] * share
-        texture = texture_source[sy[valid], sx[valid]]
-        total += np.bincount(flat, votes, height * width)
-        squares += np.bincount(flat, votes * (texture * texture).mean(axis=1), height * width)
+    target, source = (
+        (places[:, 0].astype(np.intp) + reach) * shape[1] + places[:, 1] + reach
+        for places in (search.points, search.match)
+    )
+    for (dy, dx), share in zip(_PATCH_OFFSETS.tolist(), _PATCH_WEIGHTS, strict=True):
+        offset = dy * shape[1] + dx
+        flat, taken, votes = target + offset, source + offset, weight * share
+        texture = texture_rows.take(taken, axis=0)
+        total += np.bincount(flat, votes, size)
+        squares += np.bincount(flat, votes * squared.take(taken), size)
         for c in range(3):
-            sums[:, c] += np.bincount(flat, votes * texture[:, c], height * width)
+            sums[c] += np.bincount(flat, votes * texture[:, c], size)
+    inner = np.s_[..., reach : reach + height, reach : reach + width]
     total = np.maximum(total, 1e-9)
-    mean = (sums / total[:, None]).reshape(height, width, 3).astype(np.float32)
-    wanted = np.asarray(cv2.GaussianBlur((squares / total).reshape(height, width).astype(np.float32), (0, 0), 4))
+    mean = np.ascontiguousarray(np.moveaxis((sums / total).reshape(3, *shape)[inner], 0, 2), np.float32)
+    wanted = np.asarray(cv2.GaussianBlur((squares / total).reshape(shape)[inner].astype(np.float32), (0, 0), 4))
     actual = np.asarray(cv2.GaussianBlur((mean * mean).mean(axis=2), (0, 0), 4))
     return np.asarray(mean * np.clip(np.sqrt(wanted / np.maximum(actual, 1e-3)), 1, 2.5)[..., None], np.float32)

@@ -216,8 +216,8 @@ class _PatchSearch:
         for length in (1, 2, 1):
             for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
                 offset = np.array(step) * length
-                beside = np.clip(self.points + offset, 0, np.array(self.hole.shape) - 1)
-                index = self.index[beside[:, 0], beside[:, 1]]
+                rows = np.clip(self.points[:, 0] + offset[0], 0, self.hole.shape[0] - 1)
+                index = self.index[rows, np.clip(self.points[:, 1] + offset[1], 0, self.hole.shape[1] - 1)]
                 self._accept(np.where((index >= 0)[:, None], self.match[np.maximum(index, 0)] - offset, -1))
         reach = max(self.hole.shape) / 2
         while reach > 1:
@@ -228,16 +228,22 @@ class _PatchSearch:
         """Give each pixel of the hole the mean of what the patches over it have there; those that fit count most."""
         self._measure()
         weight = np.exp(-self.cost / (2 * max(float(np.percentile(self.cost, 10)), 1.0))) * self._trust + 1e-6
-        places, limit = np.argwhere(self.hole), np.array(self.hole.shape) - 1
+        places = np.argwhere(self.hole)
         sums, total = np.zeros((len(places), _CHANNELS), np.float32), np.zeros(len(places), np.float32)
-        for offset, share in zip(_GRID, _GRID_WEIGHTS, strict=True):
-            middle = np.clip(places - offset, 0, limit)
-            index = self.index[middle[:, 0], middle[:, 1]]
-            source = self.match[np.maximum(index, 0)] + offset
-            inside = (index >= 0) & (source >= 0).all(axis=1) & (source <= limit).all(axis=1)
-            source = np.clip(source, 0, limit)
-            votes = weight[np.maximum(index, 0)] * share * (inside & ~self.hole[source[:, 0], source[:, 1]])
-            sums += self.image[source[:, 0], source[:, 1]] * votes[:, None].astype(np.float32)
+        # With a rim as wide as a patch's, and flat: every place of a patch is found by one number.
+        border = ((RADIUS_PX, RADIUS_PX), (RADIUS_PX, RADIUS_PX))
+        padded_index = np.pad(self.index, border, mode="edge")
+        usable = np.pad(~self.hole, border).ravel()
+        pixels = np.pad(self.image, (*border, (0, 0)), mode="edge").reshape(-1, _CHANNELS)
+        columns = padded_index.shape[1]
+        here, source = ((each[:, 0] + RADIUS_PX) * columns + each[:, 1] + RADIUS_PX for each in (places, self.match))
+        for (dy, dx), share in zip(_GRID.tolist(), _GRID_WEIGHTS, strict=True):
+            offset = dy * columns + dx
+            index = padded_index.ravel().take(here - offset)
+            found = np.maximum(index, 0)
+            taken = source.take(found) + offset
+            votes = weight.take(found) * share * ((index >= 0) & usable.take(taken))
+            sums += pixels.take(taken, axis=0) * votes[:, None]
             total += votes
         voted = places[total > 0]
         self.image[voted[:, 0], voted[:, 1]] = sums[total > 0] / total[total > 0, None]
@@ -254,9 +260,9 @@ class _PatchSearch:
 
     def _accept(self, candidates: Points) -> None:
         """Take over the `candidates` that cost less than the present matches."""
-        inside = (candidates >= 0).all(axis=1) & (candidates < np.array(self.hole.shape)).all(axis=1)
-        safe = np.clip(candidates, 0, np.array(self.hole.shape) - 1)
-        which = np.nonzero(inside & self._sources[safe[:, 0], safe[:, 1]])[0]
+        (rows, columns), (height, width) = candidates.T, self.hole.shape
+        which = np.nonzero((rows >= 0) & (columns >= 0) & (rows < height) & (columns < width))[0]
+        which = which[self._sources[rows[which], columns[which]]]
         cost = self._compute_costs(which, candidates[which])
         better = cost < self.cost[which]
         self.match[which[better]], self.cost[which[better]] = candidates[which[better]], cost[better]
