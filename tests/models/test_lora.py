@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,26 +38,35 @@ FAMILIES = ("stable_diffusion", "flux2", "z_image")
 
 @dataclass(frozen=True)
 class LoraCase:
-    """A model, its plain pipeline class, and two LoRAs for it."""
+    """A model, its plain pipeline class, the parts of one, and two LoRAs for the net of that name."""
 
     model: DiffusionModel
     kind: str
+    plain_parts: Mapping[str, Any]
+    net_name: str
     guidance: float
     a: Path
     b: Path
 
     def draw_with_diffusers(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
-        """Draw with a fresh load by diffusers alone, with these LoRAs."""
+        """Draw with what diffusers alone loads, on a net that is a copy for these LoRAs."""
         import diffusers
 
-        pipe = getattr(diffusers, self.kind).from_pretrained(self.model.spec.repo)
+        pipe = getattr(diffusers, self.kind)(
+            **{**self.plain_parts, self.net_name: copy.deepcopy(self.plain_parts[self.net_name])}
+        )
         for number, (file, _) in enumerate(adapters):
             pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=f"own-{number}")
         if adapters:
             pipe.set_adapters([f"own-{n}" for n in range(len(adapters))], [weight for _, weight in adapters])
         sides = {"width": SIZE[0], "height": SIZE[1]}
         return family_checks.draw_with_diffusers(
-            pipe, (1, 2), prompt="a red cup", guidance_scale=self.guidance, **sides
+            pipe,
+            (1, 2),
+            steps=family_checks.STEP_COUNT,
+            prompt="a red cup",
+            guidance_scale=self.guidance,
+            **sides,
         )
 
     def draw_with_loras(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
@@ -83,6 +93,7 @@ def write_lora(net: Any, folder: Path, prefix: str, seed: int) -> Path:
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoraCase]:
+    import diffusers
     import torch
 
     threads = torch.get_num_threads()
@@ -96,7 +107,9 @@ def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     spec = family_checks.tiny_row(request.param, str(build(root / "model")), ("text",), guidance=guidance)
     model = family((spec,)).load(spec, "cpu")
     net = getattr(model.pipe, prefix)
-    yield LoraCase(model, kind, guidance, *(write_lora(net, root / name, prefix, ord(name)) for name in "ab"))
+    plain_parts = getattr(diffusers, kind).from_pretrained(spec.repo).components
+    a, b = (write_lora(net, root / name, prefix, ord(name)) for name in "ab")
+    yield LoraCase(model, kind, plain_parts, prefix, guidance, a, b)
     torch.set_num_threads(threads)
 
 
@@ -224,7 +237,8 @@ def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Pa
     a, b = (write_lora(bare.pipe.transformer, tmp_path / name, "transformer", ord(name)) for name in "ab")
 
     def worn(model: DiffusionModel, *files: Path) -> family_checks.Pictures:
-        return draw_pictures(model, make_request("text", 1, adapters=tuple(Adapter(str(file), 0.8) for file in files)))
+        adapters = tuple(Adapter(str(file), 0.8) for file in files)
+        return draw_pictures(model, make_request("text", 1, adapters=adapters, num_inference_steps=1))
 
     before = traced.pipe.transformer
     traced.pipe.vae.decoder._compiled_call_impl = None  # no LoRA is for it; `test_speed_ups` traces one

@@ -126,10 +126,10 @@ def test_a_lora_is_worn_for_its_job_alone(studio: DiffusionStudio):
         worn = {str(studio.lora): weight for weight in adapters.values()}
         return studio.run_job(studio.make_scene_job(adapters=worn)).files[0].pixels_sha256
 
-    bare = drawn()
-    assert drawn(a=1.0) != bare
+    bare, worn = drawn(), drawn(a=1.0)
+    assert worn != bare
     assert drawn() == bare
-    assert drawn(a=1.0) != drawn(a=0.3)
+    assert drawn(a=0.3) != worn
     assert studio.cache.load_counts["tiny-sd"] == 1
 
 

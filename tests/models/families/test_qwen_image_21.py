@@ -89,7 +89,8 @@ def test_it_draws_what_diffusers_draws_on_white(
         **(photo if verb == "edit" else {}),
     )
     assert plain[0].shape[2] == 4
-    drawn = draw_pictures(model, replace(render, guidance_scale=guidance))
+    steps = family_checks.WATCHED_STEP_COUNT
+    drawn = draw_pictures(model, replace(render, guidance_scale=guidance, num_inference_steps=steps))
     assert max(np.abs(a - b).max() for a, b in zip(drawn, on_white(plain), strict=True)) <= 1.6
     assert not np.array_equal(drawn[0], drawn[1])
 

@@ -36,12 +36,12 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     patch = pytest.MonkeyPatch()
     # As on a machine with CUDA, where "cuda:1" is not among them, as "cpu:1" is not here.
     patch.setattr(pipeline_utils, "SUPPORTED_DEVICE_MAP", ["balanced", "cuda", "cpu"])
-    patch.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)
+    patch.setattr(qwen, "VAE_IMAGE_SIZE", 96 * 96)
     patch.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
-    patch.setattr(qwen_image_21, "EDIT_SIDE_PX", 128)
-    patch.setitem(image_processor.BUCKETS, 1024, [(128, 128), (160, 128)])
+    patch.setattr(qwen_image_21, "EDIT_SIDE_PX", 96)
+    patch.setitem(image_processor.BUCKETS, 1024, [(96, 96), (128, 96)])
     sides_of = longcat.calculate_dimensions
-    patch.setattr(longcat, "calculate_dimensions", lambda area, ratio: sides_of(128 * 128, ratio))
+    patch.setattr(longcat, "calculate_dimensions", lambda area, ratio: sides_of(96 * 96, ratio))
     yield make_tiny_families(tmp_path_factory.mktemp("lanes"))
     patch.undo()
 
@@ -63,7 +63,7 @@ def test_two_lanes_load_a_checkpoint_each_onto_their_own_device(
         cache = ModelCache(families, CacheOptions(device=f"cpu:{n}"))
         with cache.borrow_for_verb(f"tiny-{name}", VERBS[name][-1]) as model:
             assert model.device == f"cpu:{n}"
-            drawn.append(draw_pictures(model, make_request(VERBS[name][-1])))
+            drawn.append(draw_pictures(model, make_request(VERBS[name][-1], num_inference_steps=1)))
         cache.close()
     assert are_identical(*drawn)
     count = len(asked) // 2

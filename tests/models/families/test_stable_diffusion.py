@@ -111,11 +111,14 @@ def weight_bytes(model: DiffusionModel) -> int:
 
 
 @pytest.mark.parametrize("spec_id", ALL)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_size_from_headers_is_the_bytes_loaded(family: StableDiffusionFamily, spec_id: str, dtype: str):
-    row = replace(next(row for row in family.specs if row.id == spec_id), dtype=dtype)
-    model = family.load(row, "cpu")
-    assert family.estimate_bytes(row) == weight_bytes(model) > 0
+def test_size_from_headers_is_the_bytes_loaded(family: StableDiffusionFamily, cache: ModelCache, spec_id: str):
+    with cache.borrow_model(spec_id) as model:
+        assert family.estimate_bytes(model.spec) == weight_bytes(model) > 0
+
+
+def test_size_from_headers_is_the_bytes_loaded_in_another_type(family: StableDiffusionFamily):
+    row = replace(next(row for row in family.specs if row.id == "tiny-fast"), dtype="bfloat16")
+    assert family.estimate_bytes(row) == weight_bytes(family.load(row, "cpu")) > 0
 
 
 def test_second_job_loads_nothing(family: StableDiffusionFamily):
@@ -314,7 +317,7 @@ def test_cancel_stops_within_the_step_and_the_next_run_is_right(cache: ModelCach
         with pytest.raises(JobCancelled):
             draw(cache, spec_id, text(6), stopper)
         assert stopper.steps == at
-        assert same(before, draw(cache, spec_id, text(5)))
+    assert same(before, draw(cache, spec_id, text(5)))
     assert all(row["in_use"] == 0 for row in cache.resident_models())
 
 
@@ -355,10 +358,9 @@ def test_two_threads_on_one_model_draw_what_one_would(cache: ModelCache, spec_id
 
         return draw(cache, spec_id, job, on_step)
 
-    for _ in range(2):
-        with ThreadPoolExecutor(2) as pool:
-            drawn = list(pool.map(run, jobs))
-        assert all(same(a, b) for a, b in zip(alone, drawn, strict=True))
+    with ThreadPoolExecutor(2) as pool:
+        drawn = list(pool.map(run, jobs))
+    assert all(same(a, b) for a, b in zip(alone, drawn, strict=True))
 
 
 @pytest.mark.parametrize("spec_id", ALL)

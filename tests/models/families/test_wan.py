@@ -83,7 +83,7 @@ def test_a_watched_run_is_byte_equal_to_plain_diffusers(
         height=SIZE[1],
         num_frames=FRAMES,
         guidance_scale=guidance,
-        num_inference_steps=3,
+        num_inference_steps=family_checks.WATCHED_STEP_COUNT,
         generator=torch.Generator().manual_seed(5),
     ).frames[0]
     frames = [(frame * 255).round().astype(np.uint8) for frame in clip]
