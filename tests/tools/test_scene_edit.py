@@ -112,7 +112,7 @@ def near(studio: EditStudio) -> tuple[Result, RenderRequest]:
 def test_what_the_model_moved_is_told_and_undone_and_every_pixel_of_the_subject_is_the_photo_s(
     studio: EditStudio, near: tuple[Result, RenderRequest], words: str
 ) -> None:
-    result = near[0] if words == "near" else studio.edit(prompt=words, around=True)
+    result = near[0] if words == "near" else studio.edit(prompt=words, around=True, size=320)
     shift, _, zoom = SLIDES[words]
     pixels, factor = read_undone_move(result)
     assert pixels == pytest.approx(shift, abs=0.5)

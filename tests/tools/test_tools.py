@@ -280,7 +280,7 @@ def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
     monkeypatch.setattr(FaceMesh, "find_faces", lambda *_: looked.append(1) or ())
     values: dict[str, Any] = {"preset": "scene", "ratio": "4:5"} if tool == "expand" else SMALL.get(tool, {})
     try:
-        studio.make(tool, photo=add_unknown_portrait(studio, 144), **values)
+        studio.make(tool, photo=add_unknown_portrait(studio, 160), **values)
     except BadInput:
         assert tool in ("expand", "retouch"), "a portrait fills its frame; they say so once it is cut out"
     assert looked == []
