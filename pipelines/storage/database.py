@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeAlias
 
 import sqlalchemy
@@ -88,10 +89,8 @@ class Database:
             if self.is_shared:
                 self.run(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK_ID})")
                 self.execute(CreateSchema(self._schema, if_not_exists=True))
-            for table in tables:
-                self.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    self.execute(CreateIndex(index, if_not_exists=True))
+            for statement in _compile_tables(tuple(tables), is_shared=self.is_shared):
+                self.run(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -177,6 +176,24 @@ class Database:
             _close_all(self._open)
         if is_broken or _TRANSIENT_SQLSTATE.match(sqlstate):
             raise DatabaseUnavailable(UNAVAILABLE_MESSAGE, full=sqlstate == _DISK_FULL_SQLSTATE) from error
+
+
+@cache
+def _compile_tables(tables: tuple[Table, ...], *, is_shared: bool) -> tuple[str, ...]:
+    """Return the statements that create tables and their indexes; to write them takes longer than to run them."""
+    if is_shared:
+        from sqlalchemy.dialects import postgresql as dialects
+    else:
+        from sqlalchemy.dialects import sqlite as dialects
+    statements = [
+        statement
+        for table in tables
+        for statement in (
+            CreateTable(table, if_not_exists=True),
+            *(CreateIndex(index, if_not_exists=True) for index in table.indexes),
+        )
+    ]
+    return tuple(str(statement.compile(dialect=dialects.dialect())) for statement in statements)
 
 
 def read_server_answer(error: DBAPIError | OSError, field: str) -> str:
