@@ -6,6 +6,7 @@ The tool's tab, its REST schema, the CSV header and the docs are derived from th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -238,6 +239,12 @@ class Params(BaseModel):
     def fields_of_kind(cls, *kinds: FieldKind) -> tuple[str, ...]:
         """Return the names of the fields of these kinds, in the order of declaration."""
         return tuple(name for name in cls.model_fields if cls.kind_of(name) in kinds)
+
+
+@lru_cache(maxsize=64)
+def read_form_schema(params: type[Params]) -> dict[str, Any]:
+    """Return the JSON schema of a form, which is made once, since pydantic takes milliseconds: nobody may change it."""
+    return params.model_json_schema()
 
 
 class Subject(Params):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.core.params import MAX_POINT_COUNT, Params
+from pipelines.core.params import MAX_POINT_COUNT, Params, read_form_schema
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 
@@ -43,7 +43,7 @@ _MARK_SHAPES: dict[str, dict[str, Any]] = {
 
 def tool_input_schema(row: Tool, service: StudioService) -> dict[str, Any]:
     """Build the JSON schema of a tool's form, without the fields that this profile cannot serve."""
-    schema = row.params.model_json_schema()
+    schema = read_form_schema(row.params)
     properties = {
         name: _describe_field(row.params, name, field)
         for name, field in schema["properties"].items()

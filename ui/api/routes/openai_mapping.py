@@ -10,7 +10,7 @@ from typing import Literal
 from starlette.datastructures import UploadFile
 
 from pipelines.core.errors import BadInput, InvalidParams, NotFound
-from pipelines.core.params import Params
+from pipelines.core.params import Params, read_form_schema
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
 from ui.api.request_parsing import RequestForm, rename_steps
@@ -299,7 +299,7 @@ def _choose_ratio(params: type[Params], across: int, down: int) -> str:
 
 
 def _list_choices(params: type[Params], name: str) -> list[str]:
-    rows = params.model_json_schema()["properties"].get(name, {})
+    rows = read_form_schema(params)["properties"].get(name, {})
     return rows.get("enum", [])
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from pipelines.core.job import Job
-from pipelines.core.params import Params
+from pipelines.core.params import Params, read_form_schema
 from pipelines.core.tools import Tool
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
@@ -56,7 +56,7 @@ def _make_tool_object(tool: Tool) -> dict[str, Any]:
         "strengths": list(tool.strengths),
         "limits": list(tool.limits),
         "person": tool.person,
-        "params": tool.params.model_json_schema(),
+        "params": read_form_schema(tool.params),
     }
 
 
@@ -106,7 +106,7 @@ def _make_endpoint(tool_id: str) -> Callable[..., Any]:
 
 def _document_form(params: type[Params]) -> dict[str, Any]:
     """Document the request body: pictures are files in multipart, data URLs or file ids in JSON."""
-    plain = params.model_json_schema()
+    plain = read_form_schema(params)
     files = {**plain, "properties": {name: _as_multipart_part(row) for name, row in plain["properties"].items()}}
     return {
         "required": True,
