@@ -352,7 +352,7 @@ def draw_stroke(page: Page, canvas: Locator, points: Sequence[tuple[float, float
     box = canvas.bounding_box()
     assert box is not None
     for n, (right, down) in enumerate(points):
-        page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"], steps=12)
+        page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"], steps=6)
         if n == 0:
             page.mouse.down()
     page.mouse.up()
