@@ -39,7 +39,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
-from tests.support.shared_resources import use_content_filter
+from tests.support.shared_resources import use_content_filter, use_upscaling_net
 
 if sys.platform.startswith("linux") and hasattr(_libc := ctypes.CDLL(None), "malloc_trim"):
     _libc.mallopt(-1, int(os.environ["MALLOC_TRIM_THRESHOLD_"]))  # M_TRIM_THRESHOLD
@@ -52,8 +52,8 @@ atexit.register(gc.unfreeze)  # the interpreter frees everything when it ends
 _FREEZE_MODULE_COUNT = 200
 """Modules imported since the last freeze that make another one worth it."""
 _UNFILTERED_FOLDERS = (
-    "api", "avatars", "batch", "docs", "documentation", "engines", "examples", "jobs", "quality", "runtime", "server",
-    "service", "styles", "tools", "ui",
+    "api", "avatars", "batch", "browser", "docs", "documentation", "engines", "examples", "jobs", "quality", "runtime",
+    "server", "service", "styles", "tools", "ui",
 )  # fmt: skip
 """Folders of tests in which the content filter's net lets every picture pass: it would look at 700 pictures."""
 _FILTERED_FILES = ("test_tools.py",)
@@ -126,6 +126,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.path not in _seen_files:
         _seen_files.append(item.path)
         use_content_filter(item.path.parent.name not in _UNFILTERED_FOLDERS or item.path.name in _FILTERED_FILES)
+        use_upscaling_net(item.path.parent.name != "browser")  # the page shows what came, whatever drew it
         if len(_seen_files) % _FREEZE_FILE_COUNT == 0:
             gc.collect()
             gc.freeze()

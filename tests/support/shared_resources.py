@@ -17,9 +17,10 @@ import onnxruntime
 
 from pipelines.core.geometry import Image, PixelArray
 from pipelines.core.lru_cache import LruCache
+from pipelines.imaging.wide_gamut import to_sixteen_bits
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.models.nets.open_nsfw import OpenNsfw
-from pipelines.models.nets.real_esrgan import RealEsrgan
+from pipelines.models.nets.real_esrgan import NET_FACTOR, RealEsrgan
 
 Outputs = list[npt.NDArray[np.float32]]
 
@@ -64,11 +65,21 @@ def _remember_tiles(run: Callable[..., PixelArray]) -> Callable[..., PixelArray]
     tiles = LruCache[Any, PixelArray](REMEMBERED_OUTPUT_COUNT)
 
     def run_or_remember(net: RealEsrgan, tile: Image, deep: bool = False) -> PixelArray:
+        if not _upscaling_net["is_used"]:
+            return np.repeat(np.repeat(to_sixteen_bits(tile) if deep else tile, NET_FACTOR, axis=0), NET_FACTOR, axis=1)
         digest = hashlib.blake2b(np.ascontiguousarray(tile).tobytes()).digest()
         key = (net.spec.id, net._device, tile.shape, deep, digest)
         return tiles.get_or_create(key, lambda: run(net, tile, deep)).copy()
 
     return run_or_remember
+
+
+_upscaling_net = {"is_used": True}
+
+
+def use_upscaling_net(is_used: bool) -> None:
+    """From now on in this process: let Real-ESRGAN draw the pixels of an enlarged picture, or repeat those it has."""
+    _upscaling_net["is_used"] = is_used
 
 
 _score_images = OpenNsfw.score_images
