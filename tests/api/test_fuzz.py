@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import httpx
 import pytest
 
-pytest.importorskip("schemathesis", reason="schemathesis is in requirements-dev.txt")
-
-from hypothesis.internal.conjecture import providers
-
-from tests.api.support.api_fuzzer import fuzz_together, serve_every_tool
 from tests.support.served_app import ServedApp
+
+# Looked for here and imported in the tests: every worker collects this file, and one of them needs the two seconds.
+pytestmark = pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is in requirements-dev.txt")
 
 JSON, FORM = "application/json", "multipart/form-data; boundary=x"
 CASE_COUNT = 2
@@ -25,12 +24,16 @@ CASE_COUNT = 2
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServedApp, str]]:
     """A studio that wants a key, and one that opens everything."""
+    from tests.api.support.api_fuzzer import serve_every_tool
+
     with serve_every_tool(tmp_path_factory.mktemp("locked"), keys=True) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def unlocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServedApp, str]]:
+    from tests.api.support.api_fuzzer import serve_every_tool
+
     with serve_every_tool(tmp_path_factory.mktemp("unlocked"), keys=False) as opened:
         yield opened
 
@@ -40,6 +43,10 @@ def test_no_request_finds_a_bug_or_an_undocumented_status(
     unlocked: tuple[ServedApp, str], locked: tuple[ServedApp, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With keys off and on."""
+    from hypothesis.internal.conjecture import providers
+
+    from tests.api.support.api_fuzzer import fuzz_together
+
     # Constants of the product's modules would be tried too: of those that tests before this one imported.
     monkeypatch.setattr(providers, "is_local_module_file", lambda _: False)
     for found in fuzz_together([unlocked, locked], CASE_COUNT):
