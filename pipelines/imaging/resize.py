@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size, Uint8Array
+from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size
 
 
 def size_within(shape: tuple[int, ...], side: float) -> Size:
@@ -33,12 +33,6 @@ def resize_net_map(values: Alpha, shape: tuple[int, ...]) -> Alpha:
     interpolation = cv2.INTER_AREA if max(shape[:2]) < max(values.shape) else cv2.INTER_CUBIC
     resized = cv2.resize(values, (shape[1], shape[0]), interpolation=interpolation)
     return np.asarray(np.clip(resized, 0, 1), np.float32)
-
-
-def resize_to_lab(image: Image, size: Size) -> Uint8Array:
-    """Shrink an image to (width, height) and convert it to 8-bit CIELAB, H x W x 3."""
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
 
 
 def dilate_mask(mask: Mask, radius: int) -> Mask:

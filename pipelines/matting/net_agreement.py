@@ -1,7 +1,7 @@
 """Make one matte of two nets' mattes: what they agree on is settled, regions in which they differ are decided.
 
 The detailed net is right more often. The other one is followed in a region whose colours, whose edges and both nets'
-sureness speak for it. What speaks for neither is uncertain.
+sureness speak for it, and in a shadow that it leaves out. What speaks for neither is uncertain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Uint8Array
-from pipelines.imaging.resize import dilate_mask, outline_band, resize_map, resize_to_lab, size_within
+from pipelines.imaging.resize import dilate_mask, outline_band, resize_image, resize_map, size_within
 
 WORK_SIDE_PX = 384  # longer side of the copy on which mattes are compared; lengths below are its pixels
 EDGE_WIDTH_PX = 5  # a difference that is narrower everywhere is one of edges and not of regions
@@ -23,7 +23,14 @@ COLOUR_BIN_COUNT = 12  # of each of the three channels of Lab
 MAX_COLOUR_EVIDENCE = 3.0  # logarithm of how much more often a colour is the subject's than the background's
 RIM_PX = 3  # width of the rim of a region whose edges are compared
 CONTRAST_LEVELS = 12.0  # Lab levels: a difference of edges that is noise
-TRUST_OFFSET, TRUST_WEIGHTS = 0.9, (1.3, 0.7, 1.8, 6.0)
+SHADOW_REACH_PX = 16  # how far around a region it is compared with the ground and the subject
+MIN_NEIGHBOUR_COUNT = 20  # pixels beside a region, with fewer of which it is not compared
+SHADOW_DEPTHS = 0.25, 0.6, 3.2  # logarithm of how much darker: no shadow yet, surely one, too dark for one
+SHADOW_TINT = 0.08  # logarithm: how differently a shadow darkens red, green and blue
+SUBJECT_TINT = 0.3  # the same between a shadow and the subject beside it, from which they are of two colours
+SHADOW_VARIATION = 0.1, 0.3  # logarithm: how much more than the ground it varies, with its soft edge: surely one, none
+LIGHT_LOGARITHMS = np.log(((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4 + 0.004).astype(np.float32)
+TRUST_OFFSET, TRUST_WEIGHTS = 0.9, (1.3, 0.7, 1.8, 6.0, -5.0)
 """Of the logistic model of a region: fitted on half of the truth set (tests/bench/pictures) and some photographs."""
 DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
 """Of the logistic model of doubt. The weights are those of unsettled, differing, half transparent, edge."""
@@ -32,18 +39,22 @@ FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this
 
 @dataclass(frozen=True)
 class Region:
-    """A region in which two mattes differ, and what speaks for the detailed one; each about -1 to 1."""
+    """A region in which two mattes differ, and what speaks for the detailed one; each about -1 to 1.
+
+    `shadow`, 0 to 1, speaks against it: how much like a shadow of the subject that region looks that it alone sees.
+    """
 
     mask: Mask
     colour: float
     edge: float
     sureness: float
     face: float
+    shadow: float = 0.0
 
     @property
     def trust_probability(self) -> float:
         """How likely the detailed matte is right here, 0 to 1."""
-        evidence = (self.colour, self.edge, self.sureness, self.face)
+        evidence = (self.colour, self.edge, self.sureness, self.face, self.shadow)
         score = TRUST_OFFSET + float(np.dot(TRUST_WEIGHTS, evidence))
         return float(1 / (1 + np.exp(-score)))
 
@@ -138,7 +149,8 @@ def find_differing_regions(image: Image, one: Alpha, other: Alpha, faces: Sequen
     differs = open_mask(inside != beside).astype(np.uint8)
     if not differs.any():
         return
-    lab = resize_to_lab(image, (one.shape[1], one.shape[0]))
+    small = resize_image(image, (one.shape[1], one.shape[0]))
+    lab, light = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8), LIGHT_LOGARITHMS[small]
     subject, ground = inside & beside, ~inside & ~beside
     evidence, contrast = colour_evidence(lab, subject, ground), local_contrast(lab)
     scale = one.shape[1] / image.shape[1]
@@ -155,6 +167,7 @@ def find_differing_regions(image: Image, one: Alpha, other: Alpha, faces: Sequen
                 sign * _edge_evidence(contrast, mask, subject, ground),
                 float(np.abs(2 * one[mask] - 1).mean() - np.abs(2 * other[mask] - 1).mean()),
                 sign * _share_of_faces(mask, faces, scale),
+                _shadow_evidence(light, mask, subject, ground) if side is inside else 0.0,
             )
 
 
@@ -197,6 +210,34 @@ def _edge_evidence(contrast: Float32Array, mask: Mask, subject: Mask, ground: Ma
     if means[0] is None:
         return 0.0
     return float(np.tanh((means[1] - means[0]) / CONTRAST_LEVELS))
+
+
+def _shadow_evidence(light: Float32Array, mask: Mask, subject: Mask, ground: Mask) -> float:
+    """Tell how much a region looks like a shadow, 0 to 1; `light` is the logarithm of linear RGB, h x w x 3.
+
+    A shadow is the colour of the ground beside it, darkened by one factor in red, green and blue; it varies as the
+    ground does; and the subject beside it is of another colour, or else it may be a dark part of the subject.
+    """
+    near = dilate_mask(mask, SHADOW_REACH_PX)
+    on_ground, on_subject = light[near & ground], light[near & subject]
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    colours = light[inner if inner.sum() > MIN_NEIGHBOUR_COUNT else mask]
+    if min(len(on_ground), len(on_subject)) < MIN_NEIGHBOUR_COUNT:
+        return 0.0
+    depth, tint = _compare_light(colours, on_ground)
+    if depth > SHADOW_DEPTHS[2]:
+        return 0.0
+    deep = (depth - SHADOW_DEPTHS[0]) / (SHADOW_DEPTHS[1] - SHADOW_DEPTHS[0])
+    other_colour = _compare_light(colours, on_subject)[1] / SUBJECT_TINT
+    variation = float(colours.mean(axis=1).std() - on_ground.mean(axis=1).std())
+    even = (SHADOW_VARIATION[1] - variation) / (SHADOW_VARIATION[1] - SHADOW_VARIATION[0])
+    return float(np.exp(-((tint / SHADOW_TINT) ** 2)) * np.prod(np.clip((deep, other_colour, even), 0, 1)))
+
+
+def _compare_light(colours: Float32Array, others: Float32Array) -> tuple[float, float]:
+    """Return how much darker `colours` are than `others` (N x 3 each), and how far the channels differ in that."""
+    darker = np.median(others, axis=0) - np.median(colours, axis=0)
+    return float(darker.mean()), float(np.abs(darker - darker.mean()).max())
 
 
 def _share_of_faces(mask: Mask, faces: Sequence[Face], scale: float) -> float:

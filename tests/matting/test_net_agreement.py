@@ -46,6 +46,19 @@ def test_a_region_belongs_to_the_side_of_its_colour(blob: Alpha, detailed_has_it
         assert found.alpha[180:220, 315:345].min() > 0.9
 
 
+@pytest.mark.parametrize(("beside", "stays"), [("shadow", False), ("part", True), ("dark part", True)])
+def test_a_shadow_that_only_the_detailed_net_takes_in_is_left_out(blob: Alpha, beside: str, stays: bool) -> None:
+    """Both nets are sure. A shadow is the ground darkened by one factor, which a part of the subject is not."""
+    colours = {"shadow": np.array(GROUND) * 0.35, "part": (40, 60, 150), "dark part": np.array(SUBJECT) * 0.35}
+    photo, noise = make_photo(blob), np.random.default_rng(1).normal(0, 2, (100, 70, 3))
+    box = np.s_[150:250, 290:360]
+    free = blob[box] < 0.5
+    photo[box][free] = np.clip(colours[beside] + noise, 0, 255).astype(np.uint8)[free]
+    found = reconcile_mattes(photo, add_box(blob, 1), blob)
+    assert (found.alpha[180:220, 315:345].mean() > 0.5) == stays
+    assert found.alpha[150:250, 140:260].min() > 0.9
+
+
 def test_where_both_agree_the_detailed_matte_is_kept(blob: Alpha) -> None:
     found = reconcile_mattes(make_photo(blob), blob, np.asarray(cv2.GaussianBlur(blob, (0, 0), 2), np.float32))
     assert np.array_equal(found.alpha, blob)
