@@ -19,7 +19,7 @@ from pipelines.matting.cutout_notices import name_doubts, name_rivals, soft_patc
 from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
-from pipelines.matting.net_agreement import ReconciledMatte, measure_doubt, reconcile_mattes
+from pipelines.matting.net_agreement import ReconciledMatte, measure_doubt, reconcile_mattes, remove_unseen_patches
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
     remove_specks,
@@ -112,7 +112,10 @@ def cut_out_subject(
     selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
         selected = remove_unconfirmed_fragments(selected, seen.first)
-    alpha = suppress_colour_spill(image, refine_alpha(image, selected))
+    alpha = refine_alpha(image, selected)
+    if reconciled is not None and not is_pointed:
+        alpha = remove_unseen_patches(alpha, selected, seen.first)
+    alpha = suppress_colour_spill(image, alpha)
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions
         alpha = redraw(image, alpha, find_band(alpha, doubtful) | _find_wide_edges(alpha))

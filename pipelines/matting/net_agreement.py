@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, outline_band, resize_image, resize_map, size_within
+from pipelines.matting.subject_selection import UNSEEN_ALPHA
 
 WORK_SIDE_PX = 384  # longer side of the copy on which mattes are compared; lengths below are its pixels
 EDGE_WIDTH_PX = 5  # a difference that is narrower everywhere is one of edges and not of regions
@@ -35,6 +36,7 @@ TRUST_OFFSET, TRUST_WEIGHTS = 0.9, (1.3, 0.7, 1.8, 6.0, -5.0)
 DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
 """Of the logistic model of doubt. The weights are those of unsettled, differing, half transparent, edge."""
 FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this much
+UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,25 @@ def reconcile_mattes(image: Image, detailed: Alpha, quick: Alpha, faces: Sequenc
         alpha = np.asarray(detailed + weight * (quick - detailed), np.float32)
     differs = (one > 0.5) != (other > 0.5)
     return ReconciledMatte(alpha, uncertain, differs, doubt / subject, float(differs.sum()) / subject)
+
+
+def remove_unseen_patches(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:
+    """Remove what the colours alone made opaque in `alpha`: `selected` half saw it at most, `other` not (H x W each).
+
+    Colours say where an edge runs. A patch wider than an edge that no net took for the subject is ground of the
+    subject's colour: a dark stripe of a flag beside a dark suit.
+    """
+    size = size_within(alpha.shape, WORK_SIDE_PX)
+    refined, seen, seen_too = (resize_map(each, size) for each in (alpha, selected, other))
+    unseen = (seen < 0.5) & (seen_too < 0.5)
+    count, labels = cv2.connectedComponents(open_mask(unseen & (refined > 0.5)).astype(np.uint8))
+    indices = np.arange(1, count)
+    scraps = indices[ndimage.mean(seen_too, labels, indices) < UNSEEN_ALPHA] if count > 1 else indices
+    if not len(scraps):
+        return alpha
+    patch = dilate_mask(np.isin(labels, scraps), EDGE_WIDTH_PX // 2 + 1) & unseen
+    weight = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), UNSEEN_FEATHER_PX)
+    return alpha * (1 - resize_map(np.asarray(np.clip(2 * weight, 0, 1), np.float32), alpha.shape[::-1]))
 
 
 def measure_doubt(selected: Alpha, reconciled: ReconciledMatte, *, is_pointed: bool = False) -> Doubt:

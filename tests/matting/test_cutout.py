@@ -207,6 +207,23 @@ def test_a_part_beside_the_subject_stays_if_it_is_near_or_both_nets_see_it(
     assert alpha[110:390, 110:290].min() > 0.9
 
 
+@pytest.mark.parametrize(("width", "stays"), [(40, False), (3, True)])
+def test_a_patch_that_no_net_saw_is_not_made_of_its_colour_and_a_strand_is(width: int, stays: bool) -> None:
+    """A stripe as dark as the subject, which the better net half suspects: wide behind it, or narrow as hair."""
+    subject, stripe = np.zeros((2, 512, 512), np.float32)
+    subject[150:, 100:300] = 1
+    stripe[110:150, 200 : 200 + width] = 1
+    photo = np.full((512, 512, 3), 200, np.uint8)
+    photo[subject + stripe > 0] = (30, 34, 50)
+    photo = np.clip(photo + np.random.default_rng(0).normal(0, 2, photo.shape), 0, 255).astype(np.uint8)
+    suspected = np.maximum(subject, stripe * np.float32(0.45))
+    alpha = cut_out_subject(photo, FixedNet(subject), detail_nets=[FixedNet(suspected)]).alpha
+    middle = alpha[132:144, 201 : 199 + width]
+    assert (middle.mean() > 0.5) == stays
+    assert stays or middle.max() < 0.05
+    assert alpha[160:, 110:290].min() > 0.95
+
+
 def test_same_photo_same_cutout(net: U2Net) -> None:
     one, other = (cut_out_subject(example("coffee"), net) for _ in range(2))
     assert np.array_equal(one.alpha, other.alpha)
