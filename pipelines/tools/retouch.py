@@ -36,7 +36,7 @@ _MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic 
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left
 _TINT_COLOUR = (0, 150, 130)  # as the brush paints
 WORDS_UNUSED_NOTICE = (
-    "The words were not used: this profile has no model that draws inside a mask. "
+    "The words were not used: this profile has no model that draws in one place of a photo. "
     "The place was filled from its surroundings."
 )
 LARGE_AREA_NOTICE = (
@@ -102,7 +102,7 @@ class Retouch(Params):
     )
     size: Literal["photo", "2048", "1024"] = choice_field(
         "Size",
-        "Longer side; the photo's own keeps every pixel outside the mask.",
+        "Longer side; the photo's own keeps every pixel beside what is erased.",
         "photo",
         labels={"photo": "As the photo", "2048": "At most 2048 px", "1024": "At most 1024 px"},
         advanced=True,
@@ -126,8 +126,10 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
         photo = shrink_to_side(photo, form_fields.DRAFT_SIDE_PX)
         mask = np.clip(cv2.resize(mask, photo.shape[1::-1], interpolation=cv2.INTER_AREA), 0, 1).astype(np.float32)
     if (mask > 0.5).mean() > MAX_MASK_RATIO:
-        raise BadInput("The mask covers more than half of the picture: too much to fill from the rest.", param="mask")
-    emit("Reading the mask", 1, 1, lambda: _tint_mask(photo, mask))
+        raise BadInput(
+            "What is to go covers more than half of the picture: too much to fill from the rest.", param="mask"
+        )
+    emit("Reading what is to go", 1, 1, lambda: _tint_mask(photo, mask))
     is_drawn = bool(params.prompt) and context.has_verb("inpaint")
     if is_drawn:
         filled, notices = _draw_in_mask(params, context, emit, photo, mask), ()
@@ -157,7 +159,7 @@ def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, ph
     else:
         alpha = context.cut_out_subject(subject_of(params), emit).alpha
     if not (alpha > 0.5).any():
-        raise BadInput("The mask is empty: paint over what is to go.", param="mask")
+        raise BadInput("Nothing is marked: paint over what is to go.", param="mask")
     size = (photo.shape[1], photo.shape[0])
     return np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -224,11 +226,11 @@ def _tint_mask(photo: Image, mask: Alpha) -> Image:
 TOOL = Tool(
     id="retouch",
     title="Retouch",
-    summary="Erase a thing, a person or a stain; every pixel outside the mask stays.",
+    summary="Erase a thing, a person or a stain; every pixel beside it stays.",
     params=Retouch,
     run=run,
     is_edit=True,
-    strengths=("Mask and erase", "Outside the mask byte for byte", "Grain matched"),
+    strengths=("Paint and erase", "Beside it byte for byte", "Grain matched"),
     limits=("Continues tones, edges and texture from beside the place; to draw there it needs a net of Settings",),
     model_strengths=(("Fill by words", "inpaint"),),
     examples=("coffee",),

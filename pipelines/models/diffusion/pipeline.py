@@ -471,7 +471,7 @@ def _check_request(render: RenderRequest, spec: ModelSpec) -> None:
     if render.verb in ("image", "inpaint", "edit", "video") and not render.images:
         raise BadInput("This needs a picture to start from.")
     if render.verb == "inpaint" and render.mask is None:
-        raise BadInput("This needs a mask: paint over what is to be drawn anew.", param="mask")
+        raise BadInput("Nothing is marked: paint over what is to be drawn anew.", param="mask")
     if render.verb == "control" and render.control is None:
         raise BadInput("This needs a map to follow, such as edges or a pose.")
 

@@ -204,6 +204,6 @@ def _read_mask(render: RenderRequest) -> torch.Tensor:
     import torch
 
     if render.mask is None:
-        raise BadInput("This needs a mask: paint over what is to be drawn anew.", param="mask")
+        raise BadInput("Nothing is marked: paint over what is to be drawn anew.", param="mask")
     mask = cv2.resize(render.mask, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(np.asarray(mask, np.float32))[None, None]
