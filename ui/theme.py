@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("page.css", "pointing.css")
-SCRIPTS = ("page.js", "console.js", "learn.js", "find.js", "pointing.js", "result.js")
+STYLES = ("page.css", "pointing.css", "brush.css")
+SCRIPTS = ("page.js", "console.js", "learn.js", "find.js", "pointing.js", "brush.js", "result.js")
 FAVICON = STATIC / "favicon.png"
 FONT = STATIC / "inter.woff2"
 FONT_PATH = "/assets/inter.woff2"

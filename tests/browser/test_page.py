@@ -290,7 +290,6 @@ def draw_by_touch(page: Page, start: tuple[float, float], end: tuple[float, floa
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
     client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     client.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
-    page.wait_for_timeout(500)
 
 
 def draw_by_mouse(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -299,7 +298,6 @@ def draw_by_mouse(page: Page, start: tuple[float, float], end: tuple[float, floa
     page.mouse.down()
     page.mouse.move(*end, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(500)
 
 
 def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio: ServedPage) -> None:
@@ -320,7 +318,6 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio
     editor = page.locator("#product-editor")
     editor.locator("canvas").first.wait_for()
     page.locator("#product-brush-use").scroll_into_view_if_needed()
-    page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
 
     def at(right: float, down: float) -> tuple[float, float]:
         box = editor.locator("canvas").first.bounding_box()  # a click on a tool may have scrolled
@@ -330,9 +327,8 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio
     draw_by_mouse(page, at(0.1, 0.7), at(0.16, 0.7))
     editor.get_by_role("button", name="Undo").click()
     draw_by_touch(page, at(0.1, 0.28), at(0.34, 0.28))
-    editor.get_by_role("button", name="Erase").click()
+    editor.get_by_role("button", name="Eraser").click()
     draw_by_mouse(page, at(0.22, 0.28), at(0.36, 0.28))
-    page.wait_for_timeout(500)  # as long as a hand takes from the stroke to the button
     page.locator("#product-brush-use").click()
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
     expect(page.locator("#product-live img")).not_to_have_attribute("src", drafted)
@@ -367,8 +363,8 @@ def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, studio: Served
     matte = studio.service.files.open_image(studio.service.files.list_files("local", 1)[0].id)
     assert matte.shape == (400, 600, 3), "the photo's size"
     assert [int(matte[200, x, 0]) for x in (60, 210, 450)] == [0, 255, 0], "its opacity, not its colour"
-    page.locator("#product-brush-drop").click()
-    expect(page.locator("#product-matte")).to_contain_text("automatic")
+    page.locator("#product-matte").get_by_role("button", name="Back to automatic").click()
+    expect(page.locator("#product-matte")).to_contain_text("The automatic cut-out is in use.")
 
 
 def test_a_brush_that_painted_nothing_and_cancel_leave_the_finished_picture(page: Page, studio: ServedPage) -> None:
@@ -385,7 +381,6 @@ def test_a_brush_that_painted_nothing_and_cancel_leave_the_finished_picture(page
         page.locator("#product-brush").click()
         page.locator("#product-editor canvas").first.wait_for()
         page.locator("#product-brush-use").scroll_into_view_if_needed()
-        page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
         if close == "cancel":
             box = page.locator("#product-editor canvas").first.bounding_box()
             assert box is not None

@@ -276,19 +276,15 @@ def walk_erase(page: Page, studio: ServedPage, photo: Path, folder: Path | None 
     open_from_menu(walk, "Edit", "Retouch", "retouch")
     canvas = page.locator("#retouch-editor canvas").first
 
-    def wait_for_canvas() -> None:
-        canvas.wait_for()
-        page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
-
     walk.record_action(
         "Take a photo. It can be painted on.",
         lambda: page.locator("#retouch-photo input[type=file]").set_input_files(photo),
-        wait_for_canvas,
+        canvas.wait_for,
     )
     walk.record_action(
         "Paint over the light on the handle.",
         lambda: draw_stroke(page, canvas, ((0.605, 0.555), (0.63, 0.59))),
-        lambda: page.wait_for_timeout(500),
+        lambda: expect(page.locator("#retouch-editor [data-do=undo]")).to_be_enabled(),
     )
     walk.record_action(
         "Tap Preview. A draft without it appears.",

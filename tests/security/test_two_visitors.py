@@ -258,7 +258,7 @@ def test_no_component_s_own_server_tells_her_what_is_his(ann: httpx.Client, bob:
     kinds: dict[Any, list[int]] = {}
     for row in ann.get("/config").json()["components"]:
         kinds.setdefault((row["type"], *sorted(row["props"])), []).append(row["id"])
-    holders = ("file", "gallery", "image", "imageeditor", "downloadbutton")  # of each, since any may hold a file of his
+    holders = ("file", "gallery", "image", "downloadbutton")  # of each, since any may hold a file of his
     ids = [number for (kind, *_), numbers in kinds.items() for number in numbers[: None if kind in holders else 2]]
     functions = server_functions()
     assert len(kinds) > 20

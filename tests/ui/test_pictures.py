@@ -1,4 +1,4 @@
-"""Pictures reach the page as they are, and a brush changes a matte only where it went."""
+"""Pictures reach the page as they are, and show what a brush is for."""
 
 from __future__ import annotations
 
@@ -16,40 +16,10 @@ from gradio.components.gallery import GalleryImage
 from gradio.data_classes import ImageData
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Image
 from pipelines.runtime.progress import encode_preview
-from tests.support.examples import load_example, make_blob
+from tests.support.examples import load_example
 from ui.components import pictures
 from ui.tool_tab import mask_editor, multi_upload
-from ui.tool_tab.layout import BRUSH_OPACITY
-
-GREEN, RED = (0, 150, 130), (210, 40, 40)
-
-
-def make_strokes(shape: tuple[int, int], rows: slice, columns: slice, colour: tuple[int, int, int]) -> Image:
-    layer = np.zeros((*shape, 4), np.uint8)
-    layer[rows, columns, :3] = colour
-    layer[rows, columns, 3] = round(255 * BRUSH_OPACITY)
-    return layer
-
-
-def make_matte() -> Alpha:
-    return make_blob(400, 600, (300, 200), (120, 90))
-
-
-def test_green_keeps_and_red_drops() -> None:
-    kept = mask_editor.apply_strokes(make_strokes((400, 600), slice(0, 40), slice(0, 40), GREEN), make_matte())
-    dropped = mask_editor.apply_strokes(make_strokes((400, 600), slice(180, 220), slice(280, 320), RED), make_matte())
-    assert kept[10, 10] == 1
-    assert dropped[200, 300] == 0
-
-
-def test_the_matte_stays_as_it_is_where_no_stroke_went() -> None:
-    was = make_matte()
-    now = mask_editor.apply_strokes(make_strokes((200, 300), slice(0, 20), slice(0, 20), GREEN), was)
-    assert now.shape == was.shape
-    np.testing.assert_array_equal(now[60:], was[60:])
-    np.testing.assert_array_equal(mask_editor.apply_strokes(np.zeros((200, 300, 4), np.uint8), was), was)
 
 
 def test_what_is_painted_on_shows_what_is_dropped() -> None:
@@ -59,9 +29,16 @@ def test_what_is_painted_on_shows_what_is_dropped() -> None:
     ground = mask_editor.render_canvas(photo, alpha)
     np.testing.assert_array_equal(ground[:, :298], photo[:, :298])
     assert np.ptp(ground[:, 302:].astype(int), axis=2).max() <= 1
-    painted = mask_editor.render_canvas(photo, alpha, (0, 150, 130))
-    np.testing.assert_array_equal(painted[:, :298], photo[:, :298])
-    assert painted[:, 302:, 1].mean() > photo[:, 302:, 1].mean(), "green, as the brush paints"
+
+
+def test_what_is_painted_already_comes_in_the_brushs_colour() -> None:
+    mask = np.zeros((1200, 2400, 3), np.uint8)
+    mask[:, :1200] = 255
+    data = mask_editor.encode_painted(mask)
+    with PIL.Image.open(io.BytesIO(base64.b64decode(data.removeprefix("data:image/png;base64,")))) as painted:
+        assert painted.size == (1024, 512)
+        assert painted.getpixel((100, 100)) == (0, 150, 130, 255)
+        assert painted.convert("RGBA").getchannel("A").getpixel((1000, 100)) == 0
 
 
 def test_a_file_is_served_byte_for_byte_under_its_visible_name(tmp_path: Path) -> None:

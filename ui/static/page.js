@@ -26,14 +26,6 @@
     }
   }, true);
 
-  // Generate takes the paint on an open canvas along: another button first puts it into the form.
-  on("click", (event) => {
-    const generate = event.target.closest?.('.dbx-go button[id$="-generate"]');
-    if (!generate?.closest(".dbx-tool").querySelector(".dbx-painting canvas")) return;
-    event.stopImmediatePropagation();
-    document.getElementById(generate.id.replace(/-generate$/, "-brush-generate")).click();
-  }, true);
-
   // A picture that is pasted, or dropped on an existing one, goes into the photo field of the visible tool.
   const queued = new WeakSet();
   const putFiles = async (field, files, last = false) => {
@@ -475,8 +467,6 @@
     const tool = findOpenTool(), photo = tool?.querySelector(".dbx-photo img")?.src;
     tool?.style.setProperty("--photo", photo ? `url(${photo})` : "none");
     if (tool) placePicture(tool);
-    document.querySelectorAll(".dbx-painting:has(canvas):not(.seen)").forEach((place) => { place.classList.add("seen"); place.scrollIntoView({ block: "nearest" }); });
-    document.querySelectorAll(".dbx-painting.seen:not(:has(canvas))").forEach((place) => place.classList.remove("seen"));
     tool?.querySelectorAll(".dbx-bar .dbx-closest:not(.seen)").forEach((scenes) => {
       scenes.classList.add("seen");
       if (/-(generate|stop|save)$/.test(focused)) scenes.scrollIntoView({ block: "nearest" });

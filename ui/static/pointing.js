@@ -268,16 +268,6 @@
     if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
     place(box);
   });
-  // Gradio's brush paints its ground in the theme in which it was opened; here it follows the system's.
-  const brushes = new Set();
-  Object.defineProperty(window, "__PIXI_APP__", { set: (brush) => brushes.add(brush) });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(() => {
-    for (const brush of brushes) {
-      if (!brush.renderer) { brushes.delete(brush); continue; } // closed
-      brush.renderer.background.color = document.body.classList.contains("dark") ? "#27272a" : "#ffffff";
-      brush.render();
-    }
-  }));
   const update = () => {
     updateBoxes();
     document.querySelectorAll(".dbx-wipe input").forEach(setCut);

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
 from gradio.components import Component
@@ -19,6 +19,7 @@ from pipelines.service.form_checks import verb_conjunction
 from pipelines.service.orders import StudioService
 from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
+from ui.components.brush_panel import BrushPanel, build_brush_panel
 from ui.components.pictures import build_live_picture
 from ui.components.pointing_panel import PointingPanel, build_pointing_panel
 from ui.components.team_panel import TeamPanel, build_team_panel
@@ -39,12 +40,8 @@ DRAG_RESET_LABELS = {"placement_x": "Automatic placement", "place_x": "Back to t
 """Label of the button with which page.js undoes dragging, by the same field."""
 NEEDS_PROFILE_TEXT = "For a studio with a graphics card: {title}, {size:.0f} GB to download, {vram:.0f} GB GPU."
 NEEDS_VERBS_TEXT = "Needs a model that can {verbs}."
-PAINTING_HEIGHT_PX = 560
-BRUSH_OPACITY = 0.6
-"""Opacity of a brush stroke, so that the photo is visible through it."""
 MASK_COLOUR = (0, 150, 130)
-KEEP_COLOUR = f"rgb{MASK_COLOUR}"
-REMOVE_COLOUR = "rgb(210, 40, 40)"
+"""The brush's colour, as in brush.css."""
 WORDS_FOR_FEW = {"background", "outfit"}
 """Fields of words that most visitors leave empty; they follow size and variations."""
 CONSENT_FIELD = "consent"
@@ -88,28 +85,25 @@ class ResultPanel:
 
 @dataclass(frozen=True)
 class MaskEditor:
-    """Components of one mask's editor. `base_matte` holds the file id of the matte where painting started.
+    """Components of one mask's editor. `base_matte` holds the file id of the matte where painting started, if any.
 
-    If `is_cutout`, painting starts from the automatic cut-out, else from an empty mask. page.js clicks
-    `use_and_generate` in place of Generate while the editor is open.
+    If `is_cutout`, painting starts from the automatic cut-out, else from an empty mask.
     """
 
     mask: Control
     base_matte: gr.State
     start: gr.Button
     upload: gr.UploadButton
-    editor: gr.ImageEditor
-    hint: gr.HTML
-    use: gr.Button
-    cancel: gr.Button
-    discard: gr.Button
-    use_and_generate: gr.Button
+    panel: BrushPanel
     is_cutout: bool = True
 
     def components(self) -> list[Component]:
         """Return the components that the editor's events change."""
-        buttons = [self.use, self.cancel, self.discard]
-        return [self.base_matte, self.start, self.upload, self.editor, self.hint, *buttons]
+        return [self.base_matte, self.start, self.upload, self.panel.strokes, self.panel.message]
+
+
+MaskButtons: TypeAlias = tuple[Control, gr.Button, gr.UploadButton]
+"""A mask's field, the button that starts painting, and the one that takes a file."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +167,7 @@ def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
     asks = ["dbx-asks"] if tool.person else []
     with gr.Row(elem_classes=["dbx-tool", *asks], elem_id=f"{tool.id}-tool"):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-            controls, examples, mask_editors = _build_form(tool, service)
+            controls, examples, mask_buttons = _build_form(tool, service)
             team_panel = build_team_panel(service) if tool.id == PAGE_TOOL_ID else None
             alerts = gr.HTML("", elem_classes=["dbx-alerts"])
             with gr.Row(elem_classes=["dbx-go"]):
@@ -182,8 +176,7 @@ def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
             panel = code_panel.build_code_panel(tool)
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
             targets = tuple(other for other in service.tools if other.id != tool.id and takes_picture(other))
-            for mask_editor in mask_editors:
-                _place_mask_editor(mask_editor)
+            mask_editors = tuple(_build_mask_editor(buttons, tool.id) for buttons in mask_buttons)
             result = _build_result_panel(tool, targets)
     return ToolTab(
         tool,
@@ -216,16 +209,16 @@ def takes_picture(tool: Tool) -> bool:
 
 def _build_form(
     tool: Tool, service: StudioService
-) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...], tuple[MaskEditor, ...]]:
+) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...], tuple[MaskButtons, ...]]:
     """Build the fields in three groups: always visible, "Adjust subject", "More".
 
-    Returns the controls in the order of the Params, the example buttons, and the mask editors.
+    Returns the controls in the order of the Params, the example buttons, and the buttons of masks.
     """
     fields = list_form_fields(tool.params)
     marks = [field for field in fields if field.kind in ("points", "box")]
     first, subject, advanced = _group_fields(tool.params, [field for field in fields if field not in marks])
     controls: dict[str, Control] = {}
-    mask_editors: list[MaskEditor] = []
+    mask_buttons: list[MaskButtons] = []
     can_cut_out = any(other.id == CUTOUT_TOOL for other in service.tools)
 
     def add(fields: Iterable[FormField]) -> None:
@@ -234,7 +227,7 @@ def _build_form(
             control = build_control(field, tool.id, reason, tile_images=_has_tile_images(tool, field))
             controls[field.name] = control
             if field.kind == "mask" and (can_cut_out or field.name not in Subject.model_fields):
-                mask_editors.append(_build_mask_editor(control, tool.id))
+                mask_buttons.append(_build_mask_buttons(control, tool.id))
 
     add([field for field in first if field.kind in ("picture", "pictures")][:1])
     add(marks)  # outside the folds, whose content Gradio builds when they are opened: pointing.js writes into them
@@ -256,61 +249,34 @@ def _build_form(
             slug = title.lower().replace(" ", "-")
             with gr.Accordion(title, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-{slug}"):
                 add(group)
-    return {field.name: controls[field.name] for field in fields}, examples, tuple(mask_editors)
+    return {field.name: controls[field.name] for field in fields}, examples, tuple(mask_buttons)
 
 
-def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
-    """Build the mask editor, hidden until its start button is clicked."""
+def _build_mask_buttons(mask: Control, prefix: str) -> MaskButtons:
+    """Build the buttons of a mask's field, which start painting or take a file."""
     is_cutout = mask.field.name in Subject.model_fields
-    start_label, upload_label, hint_text, use_label, discard_label = (
-        (text.REPAIR_LABEL, text.UPLOAD_CUTOUT_LABEL, text.REPAIR_HINT, "Apply", "Back to automatic")
-        if is_cutout
-        else (text.PAINT_LABEL, text.UPLOAD_MASK_LABEL, text.PAINT_HINT, "Preview", "Remove the mask")
+    start_label, upload_label = (
+        (text.REPAIR_LABEL, text.UPLOAD_CUTOUT_LABEL) if is_cutout else (text.PAINT_LABEL, text.UPLOAD_MASK_LABEL)
     )
     with gr.Row():
         start = gr.Button(start_label, elem_id=f"{prefix}-brush", size="sm", min_width=150)
         upload = gr.UploadButton(
             upload_label, file_types=["image"], size="sm", min_width=150, elem_id=f"{prefix}-brush-upload"
         )
-    colours: list[Any] = [(KEEP_COLOUR, BRUSH_OPACITY), (REMOVE_COLOUR, BRUSH_OPACITY)]
-    editor = gr.ImageEditor(
-        label=mask.field.label,
-        sources=(),
-        transforms=(),
-        layers=False,
-        brush=gr.Brush(colors=colours, color_mode="fixed", default_size=18),
-        eraser=gr.Eraser(default_size=18),
-        format="png",
-        type="numpy",
-        buttons=["fullscreen"],
-        interactive=True,
-        visible=False,
-        height=PAINTING_HEIGHT_PX,
-        show_label=False,
-        elem_id=f"{prefix}-editor",
-        render=False,
-    )
-    hint = gr.HTML(f"<p>{hint_text}</p>", visible=False, elem_classes=["dbx-hint"], render=False)
-    use = gr.Button(use_label, size="sm", visible=False, elem_id=f"{prefix}-brush-use", render=False)
-    cancel = gr.Button("Cancel", size="sm", visible=False, elem_id=f"{prefix}-brush-cancel", render=False)
-    discard = gr.Button(discard_label, size="sm", visible=False, elem_id=f"{prefix}-brush-drop", render=False)
-    use_and_generate = gr.Button(
-        "both", elem_classes=["dbx-point-told"], elem_id=f"{prefix}-brush-generate", render=False
-    )
-    base_matte = gr.State(None)
-    return MaskEditor(mask, base_matte, start, upload, editor, hint, use, cancel, discard, use_and_generate, is_cutout)
+    return mask, start, upload
 
 
-def _place_mask_editor(editor: MaskEditor) -> None:
-    """Place the canvas where the picture is: it takes its place while somebody paints."""
-    with gr.Column(elem_classes=["dbx-painting"]):
-        with gr.Row():
-            editor.hint.render()
-            editor.use.render()
-            editor.cancel.render()
-            editor.discard.render()
-        editor.editor.render()
-    editor.use_and_generate.render()
+def _build_mask_editor(buttons: MaskButtons, prefix: str) -> MaskEditor:
+    """Build the brush where the picture is: it takes its place while somebody paints."""
+    mask, start, upload = buttons
+    is_cutout = mask.field.name in Subject.model_fields
+    hint, use, discard = (
+        (text.REPAIR_HINT, "Apply", text.DISCARD_CUTOUT_LABEL)
+        if is_cutout
+        else (text.PAINT_FIRST_TEXT, "Preview", text.DISCARD_MASK_LABEL)
+    )
+    panel = build_brush_panel(prefix, hint, use, discard, is_cutout=is_cutout)
+    return MaskEditor(mask, gr.State(None), start, upload, panel, is_cutout)
 
 
 def _group_fields(

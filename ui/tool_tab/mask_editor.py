@@ -1,7 +1,8 @@
-"""Mask editor: repair the automatic cut-out or paint a mask with two brushes, or upload one."""
+"""Mask editor: repair the automatic cut-out or paint a mask with a brush, or upload one."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,50 +12,54 @@ import numpy as np
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.core.geometry import Alpha, Image
+from pipelines.core.geometry import Alpha, Image, Size
 from pipelines.core.job import Result
 from pipelines.imaging.color import flatten_on_white
+from pipelines.runtime.progress import encode_data_url, encode_preview
 from pipelines.storage.file_index import FileIndex
+from ui.components.brush_panel import render_closing, render_opening, render_staying
 from ui.components.pictures import read_upload
+from ui.tool_tab.brush_strokes import Stroke, apply_strokes, paints_anything, parse_strokes
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import BRUSH_OPACITY, CUTOUT_TOOL, MASK_COLOUR, MaskEditor
+from ui.tool_tab.layout import CUTOUT_TOOL, MASK_COLOUR, MaskEditor
 from ui.tool_tab.state import TabState
 from ui.tool_tab.text import PAINT_FIRST_TEXT, PAINT_LABEL, REPAIR_LABEL
 from ui.tool_tab.updates import Updates
 
 CANVAS_SIDE_PX = 1024
-"""Longer side of the picture in the editor; the matte itself keeps the photo's full size."""
+"""Longer side of the picture that is painted on; the matte of a cut-out keeps the photo's full size."""
+MASK_SIDE_PX = 2048
+"""Longer side of a painted mask at most: the tool enlarges it to the photo, where a brush has no finer edge."""
 MAX_ASPECT_DIFFERENCE_RATIO = 0.02
 """Largest difference of aspect ratio between an uploaded matte and the photo; programs round."""
 
 
-def render_canvas(photo: Image, matte: Alpha, colour: tuple[int, int, int] | None = None) -> Image:
-    """Render the editor's background: the photo, where the matte removes it greyed, or painted in `colour`.
+def render_canvas(photo: Image, matte: Alpha) -> Image:
+    """Render what is painted on to repair a cut-out: the photo, greyed where the matte removes it.
 
-    `matte` is float32, 0 to 1, at the photo's size; `colour` is 8-bit RGB.
+    `matte` is float32, 0 to 1, at the photo's size.
     """
-    scale = min(1.0, CANVAS_SIDE_PX / max(photo.shape[:2]))
-    size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
+    size = fit_size(photo.shape[1::-1], CANVAS_SIDE_PX)
     background = cv2.resize(flatten_on_white(photo), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     weight = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)[..., None]
     removed = 190 + 0.18 * background.mean(axis=2, keepdims=True)
-    if colour is not None:
-        removed = BRUSH_OPACITY * np.array(colour, np.float32) + (1 - BRUSH_OPACITY) * background
     return np.rint(background * weight + removed * (1 - weight)).astype(np.uint8)
 
 
-def apply_strokes(strokes: Image, matte: Alpha) -> Alpha:
-    """Return the matte with the strokes applied; it does not change where no stroke is.
+def encode_painted(mask: Image) -> str:
+    """Encode what a stored grey mask covers as a data URL of a PNG in the brush's colour, else transparent."""
+    size = fit_size(mask.shape[1::-1], CANVAS_SIDE_PX)
+    painted = np.zeros((size[1], size[0], 4), np.uint8)
+    painted[..., :3] = MASK_COLOUR[::-1]  # OpenCV writes BGR
+    painted[..., 3] = cv2.resize(mask[..., 0], size, interpolation=cv2.INTER_AREA)
+    png = cv2.imencode(".png", painted)[1].tobytes()
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
-    `strokes` is uint8, H x W x 4, at any size of the same aspect ratio: more green than red keeps, less removes.
-    `matte` and the result are float32, 0 to 1, at the photo's size.
-    """
-    size = matte.shape[1], matte.shape[0]
-    weight = np.clip(strokes[..., 3] / np.float32(255 * BRUSH_OPACITY), 0, 1)
-    kept = weight * (strokes[..., 1] > strokes[..., 0])
-    weight = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)
-    kept = cv2.resize(kept.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(matte * (1 - weight) + kept, np.float32)
+
+def fit_size(size: tuple[int, ...], side: int) -> Size:
+    """Return width and height of `size`, shrunk in proportion until the longer one is at most `side`."""
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 class MaskEditorEvents:
@@ -73,18 +78,18 @@ class MaskEditorEvents:
         if not editor.is_cutout:
             photo: Any = tab.photo_control.value
             self.events.listen(photo.change, self.take_new_photo, form_inputs, editor.components())
-        painting_inputs = [editor.editor, editor.base_matte, *form_inputs]
-        used = self.events.listen(editor.use.click, self.apply_painting, painting_inputs, editor.components())
+        panel = editor.panel
+        painting_inputs = [panel.strokes, editor.base_matte, *form_inputs]
+        used = self.events.listen(panel.use.click, self.apply_painting, painting_inputs, editor.components())
         used_to_generate = self.events.listen(
-            editor.use_and_generate.click, self.use_painting, painting_inputs, editor.components()
+            panel.use_and_generate.click, self.use_painting, painting_inputs, editor.components()
         )
         self.events.listen_to_generate(used_to_generate.then)
-        self.events.listen(editor.cancel.click, self._close_editor, [], editor.components())
-        discarded = self.events.listen(editor.discard.click, self.discard_matte, [], editor.components())
+        discarded = self.events.listen(panel.discard.click, self.discard_matte, [], editor.components())
         uploaded = self.events.listen(
             editor.upload.upload, self.use_upload, [editor.upload, *form_inputs], editor.components()
         )
-        # The draft is a second event: Gradio's page shows no previews during an event that also hides the editor.
+        # The draft is a second event: what is painted stays in sight until its first picture comes.
         self.events.listen(used.then, self.draw_draft_of_painting, form_inputs)
         for done in (discarded, uploaded):
             self.events.listen(done.then, self.draw_draft, form_inputs)
@@ -105,39 +110,27 @@ class MaskEditorEvents:
                 self.editor.start: gr.update(value=self._start_label, interactive=True),
             }
             return
-        value = await run_in_threadpool(self._load_canvas, form["photo"], matte_id)
-        visible = gr.update(visible=True)
+        opening = await run_in_threadpool(self._render_opening, form, matte_id)
         yield {
             self.editor.base_matte: matte_id,
-            self.editor.start: gr.update(value=self._start_label, interactive=True, visible=False),
-            self.editor.editor: gr.update(value=value, visible=True),
-            self.editor.hint: visible,
-            self.editor.use: visible,
-            # Without a mask there is nothing to go back to.
-            self.editor.cancel: gr.update(visible=self.editor.is_cutout or bool(form[self.editor.mask.field.name])),
-            self.editor.discard: visible,
+            self.editor.start: gr.update(value=self._start_label, interactive=True),
+            self.editor.panel.message: opening,
         }
 
     async def take_new_photo(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
-        """Open the editor for a new photo on which nothing is painted, and close it for one that is gone."""
+        """Open the editor for a new photo on which nothing is painted, and close it for any other and for none."""
         form = self.events.tab.read_form(values)
         if form.get("photo") and self.events.tab.awaits_mask(values):
             async for updates in self.open_editor(request, state, *values):
                 yield updates
-        elif not form.get("photo"):
+        else:
             yield self._close_editor()
         yield self.events.view.no_change()
 
-    async def _create_base_matte(self, form: dict[str, Any], owner: str) -> str:
+    async def _create_base_matte(self, form: dict[str, Any], owner: str) -> str | None:
         if not form.get("photo"):
             raise BadInput("Add a photo first.", param="photo")
-        if self.editor.is_cutout:
-            return await self._cut_out_photo(form, owner)
-        return await run_in_threadpool(self._store_empty_mask, form["photo"], owner)
-
-    def _store_empty_mask(self, photo_id: str, owner: str) -> str:
-        files = self.events.service.files
-        return files.add_image(np.zeros_like(flatten_on_white(files.open_image(photo_id))), owner, "upload")
+        return await self._cut_out_photo(form, owner) if self.editor.is_cutout else None
 
     async def _cut_out_photo(self, form: dict[str, Any], owner: str) -> str:
         """Make the automatic matte at the photo's size with a job of the cut-out tool; return its file id."""
@@ -155,37 +148,57 @@ class MaskEditorEvents:
             stream.close()
         raise BadInput("The cut-out ended without a matte.", param="photo")
 
-    def _load_canvas(self, photo_id: str, matte_id: str) -> Image:
+    def _render_opening(self, form: dict[str, Any], matte_id: str | None) -> str:
         files = self.events.service.files
-        photo = files.open_image(photo_id)
-        matte = fit_matte(files.open_image(matte_id), photo)
-        # A cut-out is greyed where it removes the photo, a mask is seen as it was painted.
-        return render_canvas(photo, matte) if self.editor.is_cutout else render_canvas(photo, 1 - matte, MASK_COLOUR)
+        if matte_id is None:
+            return render_opening(can_cancel=False)  # without a mask there is nothing to go back to
+        if not self.editor.is_cutout:
+            return render_opening(painted=encode_painted(files.open_image(matte_id)), can_cancel=True)
+        photo = files.open_image(form["photo"])
+        canvas = render_canvas(photo, fit_matte(files.open_image(matte_id), photo.shape[1::-1]))
+        return render_opening(encode_data_url(encode_preview(canvas, CANVAS_SIDE_PX)), can_cancel=True)
 
     def use_painting(
-        self, request: gr.Request, drawn: dict[str, Any] | None, base_id: str | None, state: TabState, *values: Any
+        self, request: gr.Request, sent: str | None, base_id: str | None, state: TabState, *values: Any
     ) -> Updates:
         """Store the painted matte and use it; without a stroke close the editor, unless a mask is needed."""
-        layers, photo_id = (drawn or {}).get("layers") or [], self.events.tab.read_form(values)["photo"]
-        if base_id is None or not photo_id:
-            return self.events.view.no_change()
-        if not layers or not layers[0][..., 3].any():
-            return self.events.view.no_change() if self.events.tab.awaits_mask(values) else self._close_editor()
-        matte_id = self._store_painting(layers[0], photo_id, base_id, self.events.access.identify_visitor(request))
-        return {**self._close_editor(), **self.events.view.set_picture(self.editor.mask, matte_id)}
+        photo_id = self.events.tab.read_form(values)["photo"]
+        if not photo_id or (base_id is None and self.editor.is_cutout):
+            return self._close_editor()
+        try:
+            strokes = parse_strokes(sent)
+        except BadInput as error:
+            return {**self.events.view.show_error(error), self.editor.panel.message: render_staying()}
+        if not paints_anything(strokes):
+            awaits_mask = self.events.tab.awaits_mask(values)
+            return {self.editor.panel.message: render_staying()} if awaits_mask else self._close_editor()
+        matte_id = self._store_painting(strokes, photo_id, base_id, self.events.access.identify_visitor(request))
+        return {
+            **self._close_editor(awaits_picture=True),
+            self.editor.panel.strokes: "",
+            **self.events.view.set_picture(self.editor.mask, matte_id),
+        }
 
     def apply_painting(
-        self, request: gr.Request, drawn: dict[str, Any] | None, base_id: str | None, state: TabState, *values: Any
+        self, request: gr.Request, sent: str | None, base_id: str | None, state: TabState, *values: Any
     ) -> Updates:
         """Do the same; without a stroke the picture stays as it is, too."""
-        updates = self.use_painting(request, drawn, base_id, state, *values)
+        updates = self.use_painting(request, sent, base_id, state, *values)
         state.skips_draft = self.editor.mask.value not in updates and not self.events.tab.awaits_mask(values)
         return updates
 
-    def _store_painting(self, layer: Image, photo_id: str, base_id: str, owner: str) -> str:
+    def _store_painting(self, strokes: tuple[Stroke, ...], photo_id: str, base_id: str | None, owner: str) -> str:
         files = self.events.service.files
-        base = fit_matte(files.open_image(base_id), files.open_image(photo_id))
-        return self._store_matte(apply_strokes(layer, base), owner)
+        info = files.get_info(photo_id)
+        size = fit_size((info.width, info.height), MASK_SIDE_PX)
+        if self.editor.is_cutout and base_id is not None:
+            base = fit_matte(files.open_image(base_id), (info.width, info.height))
+        elif base_id is not None:
+            own = files.open_image(base_id)
+            base = fit_matte(own, max(size, own.shape[1::-1]))  # one that is larger was uploaded
+        else:
+            base = np.zeros(size[::-1], np.float32)
+        return self._store_matte(apply_strokes(strokes, base, size), owner)
 
     def _store_matte(self, matte: Alpha, owner: str) -> str:
         grey = np.rint(matte * 255).astype(np.uint8)
@@ -208,7 +221,7 @@ class MaskEditorEvents:
         except StudioError as error:
             state.skips_draft = True
             return {**view.show_error(error, field), self.editor.upload: None}
-        back = {self.editor.discard: gr.update(visible=True), self.editor.upload: None, self.events.tab.alerts: ""}
+        back = {self.editor.upload: None, self.events.tab.alerts: ""}
         return {**self._close_editor(), **view.set_picture(self.editor.mask, matte_id), **back}
 
     async def draw_draft(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
@@ -235,17 +248,10 @@ class MaskEditorEvents:
         """Return to the automatic cut-out."""
         return {**self._close_editor(), **self.events.view.set_picture(self.editor.mask, None)}
 
-    def _close_editor(self) -> Updates:
-        hidden, editor = gr.update(visible=False), self.editor
-        cleared = gr.update(value=None, visible=False)
-        start = gr.update(value=self._start_label, visible=True)
+    def _close_editor(self, *, awaits_picture: bool = False) -> Updates:
         return {
-            editor.start: start,
-            editor.editor: cleared,
-            editor.hint: hidden,
-            editor.use: hidden,
-            editor.cancel: hidden,
-            editor.discard: hidden,
+            self.editor.start: gr.update(value=self._start_label, interactive=True),
+            self.editor.panel.message: render_closing(awaits_picture=awaits_picture),
         }
 
 
@@ -257,11 +263,10 @@ def read_uploaded_matte(file_id: str, photo: Image, files: FileIndex) -> Alpha:
         raise BadInput("This has another shape than the photo: it must lie over all of it.")
     has_transparency = upload.shape[2] == 4 and bool((upload[..., 3] < 255).any())
     grey = upload[..., 3] if has_transparency else np.rint(upload[..., :3].mean(axis=2)).astype(np.uint8)
-    return fit_matte(grey[..., None], photo)
+    return fit_matte(grey[..., None], photo.shape[1::-1])
 
 
-def fit_matte(matte: Image, photo: Image) -> Alpha:
-    """Convert a stored grey matte to float32, 0 to 1, at the photo's size."""
+def fit_matte(matte: Image, size: tuple[int, ...]) -> Alpha:
+    """Convert a stored grey matte to float32, 0 to 1, at `size` (width, height)."""
     grey = np.asarray(matte[..., 0] / np.float32(255), np.float32)
-    size = photo.shape[1], photo.shape[0]
-    return grey if (grey.shape[1], grey.shape[0]) == size else np.asarray(cv2.resize(grey, size), np.float32)
+    return grey if grey.shape[1::-1] == size else np.asarray(cv2.resize(grey, size[:2]), np.float32)

@@ -31,11 +31,12 @@ DRAFT_PART_TEXTS: dict[str, str] = {
     "first": "Draft, 512 px, of the first picture. Generate writes all of them.",
 }
 REPAIR_LABEL = "Repair the cut-out by hand"
-PAINT_LABEL = "Paint the mask"
+PAINT_LABEL = "Paint with the brush"
 UPLOAD_CUTOUT_LABEL = "Upload a cut-out"
-UPLOAD_MASK_LABEL = "Upload a mask"
-PAINT_HINT = "Paint green over the place to change, red over what is to stay; the eraser undoes a stroke."
-REPAIR_HINT = "Greyed parts are dropped. Paint green over what to keep, red over what to drop; erase to undo a stroke."
+UPLOAD_MASK_LABEL = "Upload a black-and-white picture"
+REPAIR_HINT = "Grey is dropped. Paint green what stays, red what goes."
+DISCARD_CUTOUT_LABEL = "Back to automatic"
+DISCARD_MASK_LABEL = "Remove the paint"
 NOTHING_PAINTED_TEXT = "Paint over what should go."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
 STOPPED_TEXT = "Stopped. Nothing was written."
@@ -208,11 +209,13 @@ def render_notice(sentences: Iterable[str], element_id: str) -> str:
 
 
 def render_mask_status(is_own: bool, is_cutout: bool) -> str:
-    """Render which mask is in use: the visitor's own, the automatic cut-out, or none."""
-    text = "Your own cut-out is in use." if is_cutout else "Your mask is in use."
+    """Render which mask is in use: the visitor's own, which can be given up, the automatic cut-out, or none."""
+    text = "Your own cut-out is in use." if is_cutout else "What you marked is in use."
     if not is_own:
         text = "The automatic cut-out is in use." if is_cutout else NOTHING_PAINTED_TEXT
-    return f'<p class="dbx-matte">{text}</p>'
+    button = DISCARD_CUTOUT_LABEL if is_cutout else DISCARD_MASK_LABEL
+    back = f' <button type="button" class="dbx-matte-back">{button}</button>' if is_own else ""
+    return f'<p class="dbx-matte">{text}{back}</p>'
 
 
 def render_comparison(picture: str, alt: str, sides: tuple[str, str] = ("Before", "After"), share: int = 0) -> str:

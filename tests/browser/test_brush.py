@@ -1,0 +1,247 @@
+"""The brush on the large picture: what is painted stays, is where it was seen, and costs the page little."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Request, expect
+
+from pipelines.jobs.queue import JobRow
+from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, open_tool
+from tests.browser.walks import draw_stroke
+from tests.support.examples import EXAMPLES
+from tests.support.served_app import wait_until
+
+TOOL_IDS = ("retouch",)
+MAX_SENT_BYTES = 20_000
+"""Of one request that takes a stroke along: the form and its strokes, no picture."""
+GENERATE_HEIGHT_PX = 57 + 66
+"""Of a phone's window: its navigation and Generate above that."""
+COUNT_PAINT_JS = """layer => {
+  const { data } = layer.getContext("2d").getImageData(0, 0, layer.width, layer.height);
+  return data.reduce((sum, value, n) => sum + (n % 4 === 3 && value > 127), 0) / (layer.width * layer.height);
+}"""
+"""The share of the photo that is painted."""
+
+
+def find_layer(page: Page) -> Locator:
+    """What the strokes are on."""
+    return page.locator("#retouch-editor canvas")
+
+
+def open_brush(page: Page, studio: ServedPage, photo: Path = EXAMPLES / "coffee.jpg") -> Locator:
+    """The brush on this photo, ready to paint."""
+    open_tool(page, studio, "retouch")
+    page.locator("#retouch-photo input[type=file]").set_input_files(photo)
+    layer = find_layer(page)
+    layer.wait_for()
+    layer.scroll_into_view_if_needed()
+    return layer
+
+
+def count_paint(page: Page) -> float:
+    """The share of the photo that is painted."""
+    return float(find_layer(page).evaluate(COUNT_PAINT_JS))
+
+
+def generate(page: Page, studio: ServedPage) -> np.ndarray[Any, Any]:
+    """Generate, and read the mask that came of the strokes: true where it erases."""
+
+    def list_finished() -> list[JobRow]:
+        return [row for row in studio.service.jobs.list_jobs("local", 9, tool="retouch") if row.status == "done"]
+
+    before = len(list_finished())
+    page.locator("#retouch-generate").click()
+    wait_until(lambda: len(list_finished()) > before, 60)
+    expect(page.locator("#retouch-save")).to_be_enabled()
+    return studio.service.files.open_image(list_finished()[0].job.params["mask"])[..., 0] > 127
+
+
+def find_middle(mask: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """The middle of what the mask erases, in shares from the left and from the top."""
+    rows, columns = np.nonzero(mask)
+    return float(columns.mean() / mask.shape[1]), float(rows.mean() / mask.shape[0])
+
+
+def test_strokes_stay_when_the_window_changes_its_size(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    draw_stroke(page, layer, ((0.2, 0.3), (0.3, 0.3)))
+    painted = count_paint(page)
+    assert painted > 0.001
+    width = (layer.bounding_box() or {})["width"]
+    page.set_viewport_size({"width": 820, "height": 700})
+    wait_until(lambda: (layer.bounding_box() or {})["width"] != width, 30)
+    assert count_paint(page) == painted
+    draw_stroke(page, layer, ((0.2, 0.3), (0.3, 0.3)))  # the same place, in a smaller picture
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert find_middle(generate(page, studio)) == pytest.approx((0.25, 0.3), abs=0.01)
+
+
+def test_what_is_painted_is_seen_until_the_first_picture_comes(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    draw_stroke(page, layer, ((0.4, 0.4), (0.5, 0.4)))
+    painted = count_paint(page)
+    studio.gate.open.clear()
+    page.locator("#retouch-generate").click()
+    expect(page.locator("#retouch-mask")).to_contain_text("What you marked is in use.")
+    expect(page.locator("#retouch-stop")).to_be_enabled()
+    page.wait_for_timeout(500)  # longer than the strokes took to be gone from the form
+    expect(layer).to_be_visible()
+    assert count_paint(page) == painted
+    expect(page.locator("#retouch-box")).to_be_hidden()
+    studio.gate.open.set()
+    expect(page.locator("#retouch-box img").first).to_be_visible()
+    expect(page.locator("#retouch-editor")).to_be_hidden()
+    expect(page.locator("#retouch-save")).to_be_enabled()
+    page.locator("#retouch-mask").get_by_role("button", name="Remove the paint").click()
+    expect(layer).to_be_visible()  # the next one is painted
+    assert count_paint(page) == 0
+
+
+def test_painting_a_large_photo_sends_lines_and_no_picture(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (1500, 2000, 3), np.uint8)
+    PIL.Image.fromarray(noise).save(tmp_path / "large.jpg", quality=90)
+    layer = open_brush(page, studio, tmp_path / "large.jpg")
+    sent: list[int] = []
+
+    def note(request: Request) -> None:
+        sent.append(int(request.headers.get("content-length", 0)) or len(request.post_data_buffer or b""))
+
+    page.on("request", note)
+    draw_stroke(page, layer, ((0.2, 0.2), (0.4, 0.5), (0.3, 0.3)))
+    assert count_paint(page) > 0.001
+    assert not sent, "painting is the browser's alone"
+    mask = generate(page, studio)
+    page.remove_listener("request", note)
+    assert sent
+    assert max(sent) < MAX_SENT_BYTES
+    assert mask.shape == (1500, 2000), "enlarged here"
+
+
+def test_the_eraser_takes_paint_away_and_steps_go_back_and_forth(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    bar = page.locator("#retouch-editor").get_by_role("toolbar", name="Brush")
+    undo, redo = (bar.get_by_role("button", name=name) for name in ("Undo", "Redo"))
+    expect(undo).to_be_disabled()
+    draw_stroke(page, layer, ((0.2, 0.3), (0.4, 0.3)))
+    whole = count_paint(page)
+    bar.get_by_role("button", name="Eraser").click()
+    draw_stroke(page, layer, ((0.3, 0.3), (0.45, 0.3)))
+    part = count_paint(page)
+    assert 0.3 * whole < part < 0.7 * whole
+    page.keyboard.press("Control+z")
+    assert count_paint(page) == pytest.approx(whole, rel=0.02)
+    redo.click()
+    assert count_paint(page) == pytest.approx(part, rel=0.02)
+    undo.click()
+    undo.click()
+    assert count_paint(page) == 0
+    page.locator("#retouch-generate").click()
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    expect(layer).to_be_visible()
+    redo.click()  # the strokes are still there
+    redo.click()
+    mask = generate(page, studio)
+    columns = np.nonzero(mask.any(axis=0))[0] / mask.shape[1]
+    assert 0.15 < columns.min() < 0.2
+    assert 0.25 < columns.max() < 0.3, "the right half was erased"
+
+
+def test_a_stroke_on_the_enlarged_photo_is_where_it_was_seen_and_finer(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    draw_stroke(page, layer, ((0.3, 0.3), (0.3, 0.3)))
+    dot = count_paint(page)
+    page.keyboard.press("Control+z")
+    view = page.locator("#retouch-editor .dbx-brush-view").bounding_box()
+    assert view is not None
+    at = view["x"] + 0.25 * view["width"], view["y"] + 0.25 * view["height"]
+    before = layer.bounding_box()
+    assert before is not None
+    there = (at[0] - before["x"]) / before["width"], (at[1] - before["y"]) / before["height"]
+    page.mouse.move(*at)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    wait_until(lambda: (layer.bounding_box() or {})["width"] > 2 * before["width"], 30)
+    page.mouse.down()  # what was under the pointer is there still
+    page.mouse.up()
+    assert 0 < count_paint(page) < 0.4 * dot
+    page.locator("#retouch-editor").get_by_role("button", name="Fullscreen").click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#retouch-editor")).to_be_visible()
+    assert find_middle(generate(page, studio)) == pytest.approx(there, abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, studio: ServedPage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A German phone on which a tall photo is painted on."""
+    delete_visitor_jobs(studio)
+    tall = tmp_path_factory.mktemp("photos") / "tall.jpg"
+    with PIL.Image.open(EXAMPLES / "astronaut.jpg") as photo:
+        photo.resize((450, 800)).save(tall)
+    with open_browser_page(browser, studio, width=390, height=844, phone=True, locale="de-DE") as opened:
+        open_brush(opened, studio, tall)
+        yield opened
+
+
+def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
+    controls = phone.locator("#retouch-editor").locator("button:visible, input:visible")
+    names = [
+        control.evaluate("node => node.getAttribute('aria-label') || node.textContent.trim()")
+        for control in controls.all()
+    ]
+    assert names == [
+        "Vorschau", "Farbe entfernen", "Pinsel", "Radierer", "Zurück", "Wieder vor", "Größe des Pinsels", "Weiter weg",
+        "Näher heran", "Vollbild",
+    ]  # fmt: skip
+    titles = [control.get_attribute("title") for control in controls.all()]
+    assert titles[4:] == names[4:], "an icon tells its name where it is pointed at"
+
+
+def test_no_word_of_retouch_is_mask(phone: Page) -> None:
+    words = phone.locator("#tab-retouch").inner_text()
+    assert "Übermale, was" in words
+    assert not re.search(r"\bMask", words, re.IGNORECASE)
+
+
+def test_on_a_phone_a_tall_photo_has_the_room_and_two_fingers_enlarge_it(phone: Page) -> None:
+    layer = find_layer(phone)
+    phone.locator("#retouch-editor .dbx-brush").evaluate("node => node.scrollIntoView({ block: 'nearest' })")
+    box, bar = layer.bounding_box(), phone.locator("#retouch-editor .dbx-brush-bar").bounding_box()
+    assert box is not None
+    assert bar is not None
+    assert box["height"] > 0.5 * 844
+    assert box["y"] >= 0
+    assert bar["y"] + bar["height"] <= 844 - GENERATE_HEIGHT_PX, "its brushes are not under Generate"
+    client = phone.context.new_cdp_session(phone)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for kind, apart in (("touchStart", 30), ("touchMove", 50), ("touchMove", 90), ("touchEnd", 0)):
+        fingers = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}] if apart else []
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    wait_until(lambda: (layer.bounding_box() or {})["width"] > 2 * box["width"], 30)
+    assert count_paint(phone) == 0
+    phone.locator("#retouch-editor [data-do=full]").tap()
+    nav = phone.locator(".dbx-nav").first
+    full = phone.locator("#retouch-editor .dbx-brush").bounding_box()
+    assert full == {"x": 0, "y": 0, "width": 390, "height": 844}
+    expect(nav).to_be_attached()
+    phone.locator("#retouch-editor [data-do=full]").tap()
+
+
+def test_a_new_photo_is_not_painted_yet(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    draw_stroke(page, layer, ((0.2, 0.3), (0.4, 0.3)))
+    assert count_paint(page) > 0
+    page.locator("#retouch-photo").get_by_label("Remove Image").click()
+    expect(page.locator("#retouch-editor")).to_be_hidden()
+    page.locator("#retouch-photo input[type=file]").set_input_files(EXAMPLES / "chelsea.jpg")
+    layer.wait_for()
+    assert count_paint(page) == 0
+    expect(find_progress_line(page, "retouch")).to_contain_text("Paint over what should go, then Generate.")

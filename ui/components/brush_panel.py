@@ -1,0 +1,109 @@
+"""The panel in which one paints on a photo, in the place of the large picture; brush.js brings it to life."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+
+_PANEL_HTML = """<div class="dbx-brush{kind}" data-tool="{tool}" hidden>
+<div class="dbx-brush-head"><p>{hint}</p>
+<button type="button" id="{tool}-brush-use">{use}</button>
+<button type="button" id="{tool}-brush-cancel">Cancel</button>
+<button type="button" id="{tool}-brush-drop">{discard}</button></div>
+<div class="dbx-brush-view"><div class="dbx-brush-sheet">
+<img alt="Your photo"><canvas class="dbx-brush-layer" aria-hidden="true"></canvas><i class="dbx-brush-tip"></i>
+</div></div>
+<div class="dbx-brush-bar" role="toolbar" aria-label="Brush">{modes}{steps}
+<label>Size<input type="range" min="4" max="120" value="28" aria-label="Size of the brush" title="Size of the brush">
+</label>{views}</div></div>"""
+_MODES = {
+    False: (("keep", "Brush", "Paint"), ("drop", "Eraser", "Take paint away")),
+    True: (("keep", "Keep", "Paint what stays"), ("drop", "Drop", "Paint what goes"),
+           ("erase", "Eraser", "Take paint away")),
+}  # fmt: skip
+"""Kinds of strokes with name and tooltip, by whether a cut-out is repaired."""
+_STEPS = (
+    ("undo", "Undo", "M9 6 4 11l5 5M4 11h10a5 5 0 0 1 0 10h-2"),
+    ("redo", "Redo", "m15 6 5 5-5 5M20 11H10a5 5 0 0 0 0 10h2"),
+)
+"""What a button does, its name, and the path of its icon."""
+_VIEWS = (
+    ("out", "Zoom out", "M5 12h14"),
+    ("in", "Zoom in", "M12 5v14M5 12h14"),
+    ("full", "Fullscreen", "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"),
+)
+"""The same for what changes the view."""
+
+
+@dataclass(frozen=True)
+class BrushPanel:
+    """Components of one brush. The panel's script puts its strokes into `strokes` and clicks one of the buttons, which
+    are its messengers; `message` tells it to open, to close, or to go on.
+    """
+
+    strokes: gr.Textbox
+    message: gr.HTML
+    use: gr.Button
+    use_and_generate: gr.Button
+    discard: gr.Button
+
+
+def build_brush_panel(tool_id: str, hint: str, use: str, discard: str, *, is_cutout: bool) -> BrushPanel:
+    """Build the panel inside the open Gradio layout. `hint`, `use` and `discard` are its words."""
+    modes = "".join(
+        f'<button type="button" data-mode="{mode}" title="{title}" aria-pressed="{str(mode == "keep").lower()}">{name}'
+        "</button>"
+        for mode, name, title in _MODES[is_cutout]
+    )
+    html = _PANEL_HTML.format(
+        tool=tool_id,
+        kind=" of-cutout" if is_cutout else "",
+        hint=escape(hint),
+        use=use,
+        discard=discard,
+        modes=modes,
+        steps="".join(_render_icon_button(*row) for row in _STEPS),
+        views="".join(_render_icon_button(*row) for row in _VIEWS),
+    )
+    gr.HTML(html, elem_classes=["dbx-painting"], elem_id=f"{tool_id}-editor")
+    strokes = gr.Textbox(value="", label="Strokes", elem_classes=["dbx-marks"], elem_id=f"{tool_id}-brush-strokes")
+    message = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-message")
+    send, generate, remove = (
+        gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-{name}")
+        for name in ("send", "generate", "discard")
+    )
+    return BrushPanel(strokes, message, send, generate, remove)
+
+
+def _render_icon_button(action: str, name: str, path: str) -> str:
+    return (
+        f'<button type="button" data-do="{action}" aria-label="{name}" title="{name}">'
+        f'<svg viewBox="0 0 24 24" aria-hidden="true"><path d="{path}"/></svg></button>'
+    )
+
+
+def render_opening(ground: str = "", painted: str = "", *, can_cancel: bool) -> str:
+    """Render, for brush.js, that painting begins.
+
+    `ground` is a picture to paint on ("": the photo as the form shows it) and `painted` one of what is painted
+    already, both as data URLs.
+    """
+    return _render_message("open", f' data-ground="{ground}" data-painted="{painted}" data-cancel="{int(can_cancel)}"')
+
+
+def render_closing(*, awaits_picture: bool = False) -> str:
+    """Render that painting ends; with `awaits_picture` what is painted is seen until the next picture comes."""
+    return _render_message("close", f' data-awaits="{int(awaits_picture)}"')
+
+
+def render_staying() -> str:
+    """Render that painting goes on after something was sent that cannot be used."""
+    return _render_message("stay")
+
+
+def _render_message(what: str, more: str = "") -> str:
+    # Gradio sends no value that is the same as before, and the script answers each number once.
+    return f'<i hidden data-brush="{what}" data-number="{time.time_ns()}"{more}></i>'

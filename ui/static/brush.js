@@ -1,0 +1,251 @@
+// The brush: strokes on a photo in the place of the large picture. They are kept as lines in shares of the photo, so
+// that nothing is lost when the picture changes its size, and nothing but these lines is sent.
+(() => {
+  const LAYER_PX = 1280, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 5000; // of the canvas; of one stroke
+  const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000;
+  const states = new WeakMap(); // by panel
+  const toolOf = (panel) => panel.closest(".dbx-tool");
+  const part = (panel, name) => document.getElementById(`${panel.dataset.tool}-brush-${name}`);
+  const find = (panel, name) => panel.querySelector(`.dbx-brush-${name}`);
+  const isOpen = (panel) => panel && !panel.hidden && !states.get(panel).sent;
+  const findOpen = () => [...document.querySelectorAll(".dbx-brush:not([hidden])")].find((panel) => panel.getClientRects().length && isOpen(panel));
+  const findShown = (panel) => toolOf(panel).querySelector(".dbx-live img")?.src ?? "";
+
+  const paint = (panel, stroke, from = 0) => {
+    const layer = find(panel, "layer"), pen = layer.getContext("2d"), { width, height } = layer, [x, y] = stroke.points[from];
+    const clears = stroke.kind === "erase" || (stroke.kind === "drop" && !panel.matches(".of-cutout"));
+    Object.assign(pen, { lineCap: "round", lineJoin: "round", lineWidth: 2 * stroke.radius * Math.max(width, height), strokeStyle: COLOURS[stroke.kind] ?? "#000", globalCompositeOperation: clears ? "destination-out" : "source-over" });
+    pen.beginPath();
+    pen.moveTo(x * width, y * height);
+    for (const [x, y] of stroke.points.slice(Math.min(from + 1, stroke.points.length - 1))) pen.lineTo(x * width, y * height);
+    pen.stroke();
+  };
+  const redraw = (panel) => {
+    const layer = find(panel, "layer"), pen = layer.getContext("2d"), { strokes, painted } = states.get(panel);
+    pen.globalCompositeOperation = "source-over";
+    pen.clearRect(0, 0, layer.width, layer.height);
+    if (painted?.naturalWidth) pen.drawImage(painted, 0, 0, layer.width, layer.height);
+    for (const stroke of strokes) paint(panel, stroke);
+  };
+  const showSteps = (panel) => {
+    const { strokes, undone, zoom } = states.get(panel);
+    for (const [name, isUseless] of Object.entries({ undo: !strokes.length, redo: !undone.length, out: zoom <= 1, in: zoom >= MAX_ZOOM })) panel.querySelector(`[data-do=${name}]`).disabled = isUseless;
+  };
+
+  // The photo fits into its view, and is larger than it when it is looked at closely.
+  const fit = (panel) => {
+    const view = find(panel, "view"), image = panel.querySelector("img"), { zoom } = states.get(panel);
+    if (!image.naturalWidth || !view.offsetWidth) return;
+    const scale = zoom * Math.min(view.offsetWidth / image.naturalWidth, view.offsetHeight / image.naturalHeight);
+    view.classList.toggle("near", zoom > 1);
+    Object.assign(find(panel, "sheet").style, { width: `${image.naturalWidth * scale}px`, height: `${image.naturalHeight * scale}px` });
+    showSize(panel);
+  };
+  const setZoom = (panel, zoom, x, y) => { // what is at this place of the window stays there
+    const state = states.get(panel), view = find(panel, "view"), frame = view.getBoundingClientRect();
+    x ??= frame.left + frame.width / 2;
+    y ??= frame.top + frame.height / 2;
+    const before = find(panel, "sheet").getBoundingClientRect(), right = (x - before.left) / before.width, down = (y - before.top) / before.height;
+    state.zoom = Math.min(MAX_ZOOM, Math.max(1, zoom));
+    fit(panel);
+    const after = find(panel, "sheet").getBoundingClientRect();
+    view.scrollBy({ left: after.left + right * after.width - x, top: after.top + down * after.height - y, behavior: "instant" });
+    showSteps(panel);
+  };
+  const readSize = (panel) => Number(panel.querySelector("input[type=range]").value);
+  const showSize = (panel) => { find(panel, "tip").style.width = `${readSize(panel)}px`; };
+
+  const setAspect = (panel) => {
+    const image = panel.querySelector("img"), layer = find(panel, "layer"), scale = LAYER_PX / Math.max(image.naturalWidth, image.naturalHeight);
+    panel.style.setProperty("--aspect", image.naturalWidth / image.naturalHeight);
+    Object.assign(layer, { width: Math.round(image.naturalWidth * scale), height: Math.round(image.naturalHeight * scale) });
+    redraw(panel);
+    fit(panel);
+  };
+  const openPanel = (panel, { ground, painted, cancel }) => {
+    const state = { strokes: [], undone: [], zoom: 1, mode: "keep" }, image = panel.querySelector("img");
+    states.set(panel, state);
+    if (painted) state.painted = Object.assign(new Image(), { onload: () => redraw(panel), src: painted });
+    image.src = ground || toolOf(panel).querySelector(".dbx-form .dbx-photo img")?.src || "";
+    panel.hidden = false;
+    panel.inert = false;
+    part(panel, "cancel").hidden = cancel !== "1";
+    setMode(panel, "keep");
+    if (image.complete && image.naturalWidth) setAspect(panel);
+    showSteps(panel);
+    panel.scrollIntoView({ block: "nearest" });
+  };
+  const closePanel = (panel) => {
+    setFull(panel, false);
+    panel.hidden = true;
+    states.set(panel, { strokes: [], undone: [], zoom: 1, mode: "keep" });
+  };
+  // What was painted is seen until the first picture of the job comes, or until it has ended without one.
+  const awaitPicture = (panel) => {
+    const state = states.get(panel), { shown } = state, begun = Date.now();
+    let wasBusy = false;
+    state.awaits = true;
+    const timer = setInterval(() => {
+      const isBusy = Boolean(toolOf(panel)?.querySelector(".dbx-bar .dbx-line.busy"));
+      const isOver = findShown(panel) !== shown || (wasBusy ? !isBusy : !isBusy && Date.now() - begun > WAIT_MS);
+      wasBusy ||= isBusy;
+      if (states.get(panel) !== state || !panel.isConnected) return clearInterval(timer);
+      if (!isOver) return;
+      clearInterval(timer);
+      closePanel(panel);
+    }, 100);
+  };
+  const answer = (panel) => {
+    const message = part(panel, "message")?.querySelector("[data-brush]"), { brush, number, ...more } = message?.dataset ?? {};
+    if (!message || panel.dataset.number === number) return;
+    panel.dataset.number = number;
+    if (brush === "open") return openPanel(panel, more);
+    if (panel.hidden) return;
+    if (brush === "close" && more.awaits === "1" && states.get(panel).sent) return awaitPicture(panel);
+    if (brush === "close") return closePanel(panel);
+    states.get(panel).sent = false;
+    panel.inert = false;
+  };
+
+  const setMode = (panel, mode) => {
+    states.get(panel).mode = mode;
+    panel.querySelectorAll("[data-mode]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.mode === mode)));
+  };
+  const setFull = (panel, isFull) => { // a popover lies over everything else
+    if (panel.matches(".full") === isFull) return;
+    panel.classList.toggle("full", isFull);
+    if (isFull) {
+      panel.popover = "manual";
+      panel.showPopover();
+    } else panel.popover = null;
+    panel.querySelector("[data-do=full]").setAttribute("aria-pressed", String(isFull));
+    fit(panel);
+  };
+  const send = (panel, name) => {
+    const state = states.get(panel), input = part(panel, "strokes").querySelector("textarea, input");
+    Object.assign(state, { sent: true, shown: findShown(panel) });
+    input.value = JSON.stringify(state.strokes);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    setFull(panel, false);
+    panel.inert = true;
+    setZoom(panel, 1); // all that is painted is seen
+    part(panel, name).click();
+  };
+  const step = (panel, from, to) => {
+    if (!from.length) return;
+    to.push(from.pop());
+    redraw(panel);
+    showSteps(panel);
+  };
+  const actions = {
+    undo: (panel) => step(panel, states.get(panel).strokes, states.get(panel).undone),
+    redo: (panel) => step(panel, states.get(panel).undone, states.get(panel).strokes),
+    out: (panel) => setZoom(panel, states.get(panel).zoom / 1.5),
+    in: (panel) => setZoom(panel, states.get(panel).zoom * 1.5),
+    full: (panel) => setFull(panel, !panel.matches(".full")),
+    use: (panel) => send(panel, "send"),
+    drop: (panel) => part(panel, "discard").click(),
+    cancel: closePanel,
+  };
+
+  // One pointer paints, two move and enlarge the picture.
+  const pointers = new Map();
+  let held = null; // the stroke under the pointer
+  const shareOf = (layer, { clientX, clientY }) => {
+    const frame = layer.getBoundingClientRect(), bound = (share) => Math.round(Math.min(2, Math.max(-1, share)) * 1e5) / 1e5;
+    return [bound((clientX - frame.left) / frame.width), bound((clientY - frame.top) / frame.height)];
+  };
+  const spanOf = ([a, b]) => ({ x: (a.clientX + b.clientX) / 2, y: (a.clientY + b.clientY) / 2, apart: Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) });
+  const start = (panel, layer, event) => {
+    if (event.button) return;
+    event.preventDefault();
+    layer.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, event);
+    const state = states.get(panel);
+    if (pointers.size > 1) { // the first finger's dot was no stroke
+      if (held) { state.strokes.pop(); redraw(panel); held = null; }
+      return;
+    }
+    const { width, height } = layer.getBoundingClientRect();
+    held = { kind: state.mode, radius: readSize(panel) / 2 / Math.max(width, height), points: [shareOf(layer, event)] };
+    state.strokes.push(held);
+    state.undone = [];
+    paint(panel, held);
+  };
+  const move = (panel, layer, event) => {
+    const tip = find(panel, "tip"), [right, down] = shareOf(layer, event);
+    Object.assign(tip.style, { left: `${right * 100}%`, top: `${down * 100}%` });
+    if (!pointers.has(event.pointerId)) return;
+    if (pointers.size === 2) {
+      const before = spanOf([...pointers.values()]);
+      pointers.set(event.pointerId, event);
+      const after = spanOf([...pointers.values()]);
+      find(panel, "view").scrollBy({ left: before.x - after.x, top: before.y - after.y, behavior: "instant" });
+      return setZoom(panel, states.get(panel).zoom * after.apart / before.apart, after.x, after.y);
+    }
+    if (!held) return;
+    const from = held.points.length - 1, coalesced = event.getCoalescedEvents?.() ?? [];
+    for (const each of coalesced.length ? coalesced : [event]) {
+      const at = shareOf(layer, each), last = held.points.at(-1);
+      if (Math.hypot((at[0] - last[0]) * layer.width, (at[1] - last[1]) * layer.height) >= MIN_STEP_PX && held.points.length < MAX_POINTS) held.points.push(at);
+    }
+    if (held.points.length > from + 1) paint(panel, held, from);
+  };
+  const end = (panel, event) => {
+    if (!pointers.delete(event.pointerId) || !held) return;
+    held = null;
+    showSteps(panel);
+  };
+  const prepare = (panel) => {
+    const layer = find(panel, "layer"), view = find(panel, "view");
+    states.set(panel, { strokes: [], undone: [], zoom: 1, mode: "keep" });
+    panel.querySelector("img").addEventListener("load", () => setAspect(panel));
+    panel.querySelector("input[type=range]").addEventListener("input", () => showSize(panel));
+    panel.addEventListener("click", (event) => {
+      const button = event.target.closest("button"), action = button?.dataset.do ?? button?.id.split("-").pop();
+      if (button?.dataset.mode) setMode(panel, button.dataset.mode);
+      else if (button) actions[action](panel);
+    });
+    for (const [name, handle] of Object.entries({ pointerdown: start, pointermove: move })) layer.addEventListener(name, (event) => { event.stopPropagation(); handle(panel, layer, event); });
+    for (const name of ["pointerup", "pointercancel"]) layer.addEventListener(name, (event) => end(panel, event));
+    view.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey) return;
+      event.preventDefault();
+      setZoom(panel, states.get(panel).zoom * Math.exp(-event.deltaY / 200), event.clientX, event.clientY);
+    }, { passive: false });
+    new ResizeObserver(() => fit(panel)).observe(view);
+  };
+
+  // What is in use can be given up without opening the brush.
+  document.addEventListener("click", (event) => {
+    const panel = event.target.closest?.(".dbx-matte-back")?.closest(".dbx-tool").querySelector(".dbx-brush");
+    if (panel) actions.drop(panel);
+  });
+  // Generate takes along what is painted: it goes into the form first.
+  document.addEventListener("click", (event) => {
+    const generate = event.target.closest?.('.dbx-go button[id$="-generate"]'), panel = generate?.closest(".dbx-tool").querySelector(".dbx-brush");
+    if (!panel || !states.has(panel) || panel.hidden) return;
+    if (states.get(panel).awaits) return; // it is in the form
+    event.stopImmediatePropagation();
+    if (isOpen(panel)) send(panel, "generate");
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    const panel = findOpen();
+    if (!panel) return;
+    if (event.key === "Escape" && panel.matches(".full")) {
+      event.stopImmediatePropagation();
+      return actions.full(panel);
+    }
+    if (!(event.ctrlKey || event.metaKey) || !/^[zy]$/i.test(event.key) || event.target.matches("textarea, input:not([type=range])")) return;
+    event.preventDefault();
+    actions[event.key.toLowerCase() === "y" || event.shiftKey ? "redo" : "undo"](panel);
+  }, true);
+
+  const update = () => document.querySelectorAll(".dbx-brush").forEach((panel) => {
+    if (!states.has(panel)) prepare(panel);
+    answer(panel);
+  });
+  let due = false;
+  const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; update(); }); } };
+  new MutationObserver(soon).observe(document, { childList: true, subtree: true, attributeFilter: ["data-number"] });
+})();
