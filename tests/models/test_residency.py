@@ -504,7 +504,7 @@ def test_every_way_of_saying_that_memory_gave_out_is_understood() -> None:
 
 # ---------------------------------------------------------------- many jobs over four checkpoints and two seats
 
-JOBS = 12  # the bench runs a hundred and weighs what is left in memory
+JOBS = 16  # the bench runs a hundred and weighs what is left in memory
 
 
 def test_many_jobs_share_two_seats_and_every_result_is_right(tmp_path: Path) -> None:
@@ -516,7 +516,7 @@ def test_many_jobs_share_two_seats_and_every_result_is_right(tmp_path: Path) -> 
         assert ends["wrong"] == 0
         assert ends["done"] + ends["helped"] > JOBS / 2
         assert ends["cancelled"] + ends["helped"] > 0
-        assert here.weather.struck > 1
+        assert here.weather.struck > 2
         assert here.cache.return_counts.total() > 0
         assert [row["in_use"] for row in here.cache.resident_models()] == [0] * len(here.cache.resident_models())
         assert here.jobs.count_jobs() == (0, 0)

@@ -93,7 +93,7 @@ def test_every_scene_draws_for_a_person_and_a_product(model, row):
     ("scene_id", "size"),
     [
         *itertools.product(("studio-grey", "marble", "podium", "forest"), ((321, 256), (256, 777), (1024, 300))),
-        ("marble", (1400, 788)),  # a plate has 1152 px
+        ("oak-window", (1400, 788)),  # its plate has 1152 px
     ],
 )
 def test_any_size_is_the_size_asked_for(model, scene_id, size):
