@@ -27,15 +27,20 @@ CONTRAST_LEVELS = 12.0  # Lab levels: a difference of edges that is noise
 SHADOW_REACH_PX = 16  # how far around a region it is compared with the ground and the subject
 MIN_NEIGHBOUR_COUNT = 20  # pixels beside a region, with fewer of which it is not compared
 SHADOW_DEPTHS = 0.25, 0.6, 3.2  # logarithm of how much darker: no shadow yet, surely one, too dark for one
-SHADOW_TINT = 0.08  # logarithm: how differently a shadow darkens red, green and blue
+SHADOW_TINT = 0.06  # logarithm: how differently a shadow darkens red, green and blue
 SUBJECT_TINT = 0.3  # the same between a shadow and the subject beside it, from which they are of two colours
 SHADOW_VARIATION = 0.1, 0.3  # logarithm: how much more than the ground it varies, with its soft edge: surely one, none
+SHADOW_EVENNESS = 0.4, 0.6  # the same of how much less: what is even on uneven ground is a thing
 LIGHT_LOGARITHMS = np.log(((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4 + 0.004).astype(np.float32)
 TRUST_OFFSET, TRUST_WEIGHTS = 0.9, (1.3, 0.7, 1.8, 6.0, -5.0)
-"""Of the logistic model of a region: fitted on half of the truth set (tests/bench/pictures) and some photographs."""
+"""Of the logistic model of a region: fitted on half of the truth set (tests/bench/pictures) and some photographs.
+
+The last weight, of a shadow, was chosen on composites whose shadows are known.
+"""
 DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
 """Of the logistic model of doubt. The weights are those of unsettled, differing, half transparent, edge."""
 FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this much
+MIN_FREE_RIM_RATIO = 0.35  # of the rim of a patch that no net saw: less lies free where it fills a gap in the subject
 UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw
 
 
@@ -117,17 +122,21 @@ def remove_unseen_patches(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:
     """Remove what the colours alone made opaque in `alpha`: `selected` half saw it at most, `other` not (H x W each).
 
     Colours say where an edge runs. A patch wider than an edge that no net took for the subject is ground of the
-    subject's colour: a dark stripe of a flag beside a dark suit.
+    subject's colour, a dark stripe of a flag beside a dark suit, unless it fills a gap in the subject.
     """
     size = size_within(alpha.shape, WORK_SIDE_PX)
     refined, seen, seen_too = (resize_map(each, size) for each in (alpha, selected, other))
     unseen = (seen < 0.5) & (seen_too < 0.5)
     count, labels = cv2.connectedComponents(open_mask(unseen & (refined > 0.5)).astype(np.uint8))
-    indices = np.arange(1, count)
-    scraps = indices[ndimage.mean(seen_too, labels, indices) < UNSEEN_ALPHA] if count > 1 else indices
-    if not len(scraps):
+    scraps = np.zeros(unseen.shape, np.bool_)
+    for label in range(1, count):
+        part = np.asarray(labels) == label
+        rim = dilate_mask(part, EDGE_WIDTH_PX - 1) & ~dilate_mask(part, EDGE_WIDTH_PX // 2)
+        if seen_too[part].mean() < UNSEEN_ALPHA and (refined[rim] < 0.5).mean() > MIN_FREE_RIM_RATIO:
+            scraps |= part
+    if not scraps.any():
         return alpha
-    patch = dilate_mask(np.isin(labels, scraps), EDGE_WIDTH_PX // 2 + 1) & unseen
+    patch = dilate_mask(scraps, EDGE_WIDTH_PX // 2 + 1) & unseen
     weight = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), UNSEEN_FEATHER_PX)
     return alpha * (1 - resize_map(np.asarray(np.clip(2 * weight, 0, 1), np.float32), alpha.shape[::-1]))
 
@@ -251,8 +260,9 @@ def _shadow_evidence(light: Float32Array, mask: Mask, subject: Mask, ground: Mas
     deep = (depth - SHADOW_DEPTHS[0]) / (SHADOW_DEPTHS[1] - SHADOW_DEPTHS[0])
     other_colour = _compare_light(colours, on_subject)[1] / SUBJECT_TINT
     variation = float(colours.mean(axis=1).std() - on_ground.mean(axis=1).std())
-    even = (SHADOW_VARIATION[1] - variation) / (SHADOW_VARIATION[1] - SHADOW_VARIATION[0])
-    return float(np.exp(-((tint / SHADOW_TINT) ** 2)) * np.prod(np.clip((deep, other_colour, even), 0, 1)))
+    low, high = SHADOW_VARIATION if variation > 0 else SHADOW_EVENNESS
+    alike = (high - abs(variation)) / (high - low)
+    return float(np.exp(-((tint / SHADOW_TINT) ** 2)) * np.prod(np.clip((deep, other_colour, alike), 0, 1)))
 
 
 def _compare_light(colours: Float32Array, others: Float32Array) -> tuple[float, float]:
