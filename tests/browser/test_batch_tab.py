@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import re
+import threading
 import zipfile
 from pathlib import Path
 
+import pytest
 from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text, update
@@ -16,6 +18,7 @@ from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.job import result_to_json
+from pipelines.service.orders import StudioService
 from pipelines.storage.schema import BATCH_ROWS, JOBS
 from tests.browser.studio_page import (
     ServedPage,
@@ -30,6 +33,7 @@ from tests.support.batch_rows import write_picture
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
+from ui.batch_tab import events
 from ui.components.pictures import UPLOAD_GONE_MESSAGE
 from ui.i18n import translate
 from ui.tool_tab.text import describe_doubt
@@ -454,16 +458,27 @@ def test_a_dropped_file_is_taken_once(page: Page, studio: ServedPage, tmp_path: 
 
 
 def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
-    page: Page, studio: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, "local")
     page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
-    page.locator("#batch-which input").click()
-    page.get_by_role("option", name="Slow Motion").click()
-    expect(page.locator("#batch-kit")).to_be_hidden()
-    page.locator("#batch-which input").click()
-    page.get_by_role("option", name="Product Photos").click()
+    for title, has_kit in (("Product Photos", True), ("Slow Motion", False)):
+        choose_tool(page, title)
+        expect(page.locator("#batch-kit")).to_be_visible(visible=has_kit)
+    was_asked, was_chosen, build = threading.Event(), threading.Event(), events.build_look_choice
+
+    def build_late(service: StudioService, tool_id: str) -> object:
+        was_asked.set()
+        assert tool_id != "cutout" or was_chosen.wait(30)
+        return build(service, tool_id)
+
+    monkeypatch.setattr(events, "build_look_choice", build_late)
+    choose_tool(page, "Cut-out")
+    wait_until(was_asked.is_set, 60)
+    choose_tool(page, "Product Photos")  # before the choice before it was answered
+    page.wait_for_timeout(300)
+    was_chosen.set()
     page.locator("#batch-kit input").click()
     page.get_by_role("option", name="Acme").click()
     page.locator("#batch-files input[type=file]").first.set_input_files([EXAMPLES / "coffee.jpg"])

@@ -110,10 +110,12 @@ class BatchTabEvents:
         self._listen(tab.timer.tick, self.refresh, shown)
         self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])
         self._listen(tab.refresh.click, self.show_newer_batch, shown)
-        self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool])
+        # A choice that comes before the last one was answered counts, and is answered after it.
+        in_order = {"trigger_mode": "always_last", "concurrency_limit": 1}
+        self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool], **in_order)
 
-    def _listen(self, listener: Any, handler: Any, inputs: list[Component]) -> Any:
-        return listener(handler, inputs, self.tab.list_components(), **PRIVATE_EVENT)
+    def _listen(self, listener: Any, handler: Any, inputs: list[Component], **options: Any) -> Any:
+        return listener(handler, inputs, self.tab.list_components(), **{**PRIVATE_EVENT, **options})
 
     def wire_open_row(self, tabs: gr.Tabs, recall_states: Mapping[str, gr.State]) -> None:
         """Attach the contact sheet's pictures: a press opens the row's picture in its tool, with its settings."""
