@@ -48,17 +48,11 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 """A page is loaded without a collection of garbage in the middle: its heap begins as large as it is going to be."""
 DRAW_SELDOM_JS = """
-const draw = requestAnimationFrame.bind(window), getContext = HTMLCanvasElement.prototype.getContext, brushes = [];
-HTMLCanvasElement.prototype.getContext = function (kind, look) {
-  if (/webgl/.test(kind)) brushes.push(this);
-  return getContext.call(this, kind, look);
-};
-window.requestAnimationFrame = (frame) =>
-  setTimeout(() => draw(frame), brushes.some((canvas) => canvas.isConnected) ? 250 : 50);
+const draw = requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (frame) => setTimeout(() => draw(frame), 50);
 window.cancelAnimationFrame = clearTimeout;
 """
-"""Fifteen pictures a second in place of sixty, and four while a brush is open: without a GPU the processor draws the
-brush's canvas each time anew, a tenth of a second of its time."""
+"""Fifteen pictures a second in place of sixty: without a GPU each costs the processor."""
 SETTLED_JS = (
     """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100))))"""
 )
