@@ -18,7 +18,7 @@ from tests.browser.walks import draw_stroke
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
-TOOL_IDS = ("retouch",)
+TOOL_IDS = ("retouch", "cutout")
 MAX_SENT_BYTES = 20_000
 """Of one request that takes a stroke along: the form and its strokes, no picture."""
 GENERATE_HEIGHT_PX = 57 + 66
@@ -245,3 +245,23 @@ def test_a_new_photo_is_not_painted_yet(page: Page, studio: ServedPage) -> None:
     layer.wait_for()
     assert count_paint(page) == 0
     expect(find_progress_line(page, "retouch")).to_contain_text("Paint over what should go, then Generate.")
+
+
+def test_the_brush_of_a_cutout_leaves_with_its_photo_and_escape_leaves_full_screen_first(
+    page: Page, studio: ServedPage
+) -> None:
+    open_tool(page, studio, "cutout")
+    page.locator("#cutout-example-coffee").click()
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
+    page.locator("#cutout-adjust-subject > button").click()
+    page.locator("#cutout-brush").click()
+    panel, keep = page.locator("#cutout-editor .dbx-brush"), page.locator("#cutout-editor [data-mode=keep]")
+    expect(panel).to_be_visible()
+    expect(keep).to_be_focused()
+    page.locator("#cutout-editor").get_by_role("button", name="Fullscreen").click()
+    expect(panel).to_have_class(re.compile("full"))
+    page.keyboard.press("Escape")
+    expect(panel).not_to_have_class(re.compile("full"))
+    expect(panel).to_be_visible()
+    page.locator("#cutout-photo").get_by_label("Remove Image").click()
+    expect(panel).to_be_hidden()

@@ -93,3 +93,7 @@ def test_text_that_is_no_json_and_too_many_strokes_are_refused() -> None:
             parse_strokes(text)
     with pytest.raises(BadInput, match="too many"):
         parse_strokes(" " * 4_000_001)
+    broad = {"kind": "keep", "radius": 0.5, "points": [[0, 0], [1, 1]] * 600}
+    assert len(parse_strokes(json.dumps([broad]))) == 1
+    with pytest.raises(BadInput, match="too many"):  # each would take seconds to draw
+        parse_strokes(json.dumps([broad, broad]))

@@ -111,8 +111,7 @@ class BatchTabEvents:
         self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])
         self._listen(tab.refresh.click, self.show_newer_batch, shown)
         # A choice that comes before the last one was answered counts, and is answered after it.
-        in_order = {"trigger_mode": "always_last", "concurrency_limit": 1}
-        self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool], **in_order)
+        self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool], trigger_mode="always_last")
 
     def _listen(self, listener: Any, handler: Any, inputs: list[Component], **options: Any) -> Any:
         return listener(handler, inputs, self.tab.list_components(), **{**PRIVATE_EVENT, **options})
@@ -174,7 +173,7 @@ class BatchTabEvents:
             **(self.show_files(request, batch_id, state, files, tool_id) if files else {}),
             self.tab.preset: build_look_choice(self.service, tool_id),
             self.tab.brand_kit: build_brand_kit_choice(self.service, tool_id, self.access.identify_visitor(request)),
-            self.tab.consent: build_consent_box(self.service, tool_id),
+            self.tab.consent: build_consent_box(self.service, tool_id, value=False),  # it was given to other words
             self.tab.template: self._write_template(tool_id),
         }
 

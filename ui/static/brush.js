@@ -1,8 +1,8 @@
 // The brush: strokes on a photo in the place of the large picture. They are kept as lines in shares of the photo, so
 // that nothing is lost when the picture changes its size, and nothing but these lines is sent.
 (() => {
-  const LAYER_PX = 1280, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 5000; // of the canvas; of one stroke
-  const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000;
+  const LAYER_PX = 1280, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
+  const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4;
   const states = new WeakMap(); // by panel
   const toolOf = (panel) => panel.closest(".dbx-tool");
   const part = (panel, name) => document.getElementById(`${panel.dataset.tool}-brush-${name}`);
@@ -37,7 +37,7 @@
     const view = find(panel, "view"), image = panel.querySelector("img"), { zoom } = states.get(panel);
     if (!image.naturalWidth || !view.offsetWidth) return;
     const scale = zoom * Math.min(view.offsetWidth / image.naturalWidth, view.offsetHeight / image.naturalHeight);
-    view.classList.toggle("near", zoom > 1);
+    view.classList.toggle("enlarged", zoom > 1);
     Object.assign(find(panel, "sheet").style, { width: `${image.naturalWidth * scale}px`, height: `${image.naturalHeight * scale}px` });
     showSize(panel);
   };
@@ -71,13 +71,19 @@
     panel.inert = false;
     part(panel, "cancel").hidden = cancel !== "1";
     setMode(panel, "keep");
+    letGo();
+    const here = document.activeElement; // the button that opened it is gone now
+    if (here === document.body || here.id === `${panel.dataset.tool}-brush`) panel.querySelector("[data-mode=keep]").focus({ preventScroll: true });
     if (image.complete && image.naturalWidth) setAspect(panel);
     showSteps(panel);
     panel.scrollIntoView({ block: "nearest" });
   };
   const closePanel = (panel) => {
+    const wasHere = panel.contains(document.activeElement);
     setFull(panel, false);
+    letGo();
     panel.hidden = true;
+    if (wasHere) requestAnimationFrame(() => document.getElementById(`${panel.dataset.tool}-brush`)?.focus({ preventScroll: true }));
     states.set(panel, { strokes: [], undone: [], zoom: 1, mode: "keep" });
   };
   // What was painted is seen until the first picture of the job comes, or until it has ended without one.
@@ -127,12 +133,18 @@
     input.value = JSON.stringify(state.strokes);
     input.dispatchEvent(new Event("input", { bubbles: true }));
     setFull(panel, false);
+    letGo();
     panel.inert = true;
+    setTimeout(() => { // no answer: the line was down, or the studio was started again
+      if (states.get(panel) !== state || !state.sent || state.awaits) return;
+      state.sent = false;
+      panel.inert = false;
+    }, ANSWER_MS);
     setZoom(panel, 1); // all that is painted is seen
     part(panel, name).click();
   };
   const step = (panel, from, to) => {
-    if (!from.length) return;
+    if (held || !from.length) return;
     to.push(from.pop());
     redraw(panel);
     showSteps(panel);
@@ -151,6 +163,7 @@
   // One pointer paints, two move and enlarge the picture.
   const pointers = new Map();
   let held = null; // the stroke under the pointer
+  const letGo = () => { held = null; pointers.clear(); };
   const shareOf = (layer, { clientX, clientY }) => {
     const frame = layer.getBoundingClientRect(), bound = (share) => Math.round(Math.min(2, Math.max(-1, share)) * 1e5) / 1e5;
     return [bound((clientX - frame.left) / frame.width), bound((clientY - frame.top) / frame.height)];
@@ -162,14 +175,15 @@
     layer.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, event);
     const state = states.get(panel);
-    if (pointers.size > 1) { // the first finger's dot was no stroke
-      if (held) { state.strokes.pop(); redraw(panel); held = null; }
+    if (pointers.size > 1) { // the first finger's dot was no stroke; what is longer was one, and the palm comes after it
+      if (held?.points.length < TAP_POINTS) { state.strokes.pop(); redraw(panel); } else if (held) state.undone = [];
+      held = null;
+      showSteps(panel);
       return;
     }
     const { width, height } = layer.getBoundingClientRect();
     held = { kind: state.mode, radius: readSize(panel) / 2 / Math.max(width, height), points: [shareOf(layer, event)] };
     state.strokes.push(held);
-    state.undone = [];
     paint(panel, held);
   };
   const move = (panel, layer, event) => {
@@ -194,6 +208,7 @@
   const end = (panel, event) => {
     if (!pointers.delete(event.pointerId) || !held) return;
     held = null;
+    states.get(panel).undone = [];
     showSteps(panel);
   };
   const prepare = (panel) => {
@@ -207,7 +222,7 @@
       else if (button) actions[action](panel);
     });
     for (const [name, handle] of Object.entries({ pointerdown: start, pointermove: move })) layer.addEventListener(name, (event) => { event.stopPropagation(); handle(panel, layer, event); });
-    for (const name of ["pointerup", "pointercancel"]) layer.addEventListener(name, (event) => end(panel, event));
+    for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) layer.addEventListener(name, (event) => end(panel, event));
     view.addEventListener("wheel", (event) => {
       if (!event.ctrlKey) return;
       event.preventDefault();

@@ -22,7 +22,7 @@
     } else if (event.key === "Escape") {
       if (closeMenus(null) || document.querySelector("#dbx-keys:popover-open")) return;
       document.querySelectorAll(".near").forEach((box) => box.classList.remove("near"));
-      if (!document.querySelector(".fullscreen")) pressButton("-stop"); // Gradio leaves full screen
+      if (!document.querySelector(".fullscreen, .dbx-brush.full")) pressButton("-stop"); // full screen is left first
     }
   }, true);
 

@@ -12,7 +12,7 @@
       watch.disconnect();
       delete save.dataset.told;
       setTimeout(() => {
-        if (save.disabled) return;
+        if (save.disabled || !tool.querySelector(".dbx-stage .dbx-details")) return; // only a finished picture has details
         save.click();
         save.focus({ preventScroll: true });
       }, 250);

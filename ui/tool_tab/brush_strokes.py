@@ -14,7 +14,11 @@ from pipelines.core.geometry import Alpha, Size
 MAX_STROKE_COUNT = 3000
 MAX_POINT_COUNT = 20_000
 """Points of one stroke at most."""
-MAX_TEXT_BYTES = 4_000_000
+MAX_TEXT_CHARACTERS = 4_000_000
+MAX_TOTAL_POINT_COUNT = 100_000
+MAX_PAINTED_AREA_RATIO = 1000
+"""How often the strokes may paint over the whole photo, each of their points counted: seconds of drawing at most."""
+TOO_MANY_MESSAGE = "These are too many strokes: use a broader brush, or Preview what is painted first."
 _SHIFT_BITS = 4
 """Fractional bits of OpenCV's coordinates."""
 _OVERSAMPLING = 2
@@ -43,12 +47,16 @@ def parse_strokes(text: str | None) -> tuple[Stroke, ...]:
     """Read the strokes that the page sends as JSON. Raises `BadInput` for anything else and for too many."""
     if not text:
         return ()
-    if len(text) > MAX_TEXT_BYTES:
-        raise BadInput("That are too many strokes: use a broader brush.")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise BadInput(TOO_MANY_MESSAGE)
     try:
-        return _STROKES.validate_json(text)
+        strokes = _STROKES.validate_json(text)
     except ValidationError as error:
         raise BadInput("These strokes cannot be read. Paint them once more.") from error
+    painted = sum(len(stroke.points) * np.pi * stroke.radius**2 for stroke in strokes)
+    if painted > MAX_PAINTED_AREA_RATIO or sum(len(stroke.points) for stroke in strokes) > MAX_TOTAL_POINT_COUNT:
+        raise BadInput(TOO_MANY_MESSAGE)
+    return strokes
 
 
 def paints_anything(strokes: tuple[Stroke, ...]) -> bool:

@@ -107,10 +107,13 @@ class ToolTabEvents:
             yield updates
         yield self.view.no_change()
 
-    def listen_to_generate(self, listener: Any) -> Any:
-        """Generate the full-size picture of the present form when `listener` reports; return the last event."""
+    def listen_to_generate(self, listener: Any, handler: Callable[..., Any] | None = None) -> Any:
+        """Generate the full-size picture of the present form when `listener` reports; return the last event.
+
+        `handler` takes the place of the follower's own.
+        """
         form_inputs = [self.tab.state, *self.tab.value_components()]
-        return self.update_actions_after(self.listen(listener, self.follower.generate, form_inputs))
+        return self.update_actions_after(self.listen(listener, handler or self.follower.generate, form_inputs))
 
     def update_actions_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> Any:
         """Let the page ask for the buttons and the picture once more when `event` has ended."""

@@ -41,7 +41,7 @@ DRAG_RESET_LABELS = {"placement_x": "Automatic placement", "place_x": "Back to t
 NEEDS_PROFILE_TEXT = "For a studio with a graphics card: {title}, {size:.0f} GB to download, {vram:.0f} GB GPU."
 NEEDS_VERBS_TEXT = "Needs a model that can {verbs}."
 MASK_COLOUR = (0, 150, 130)
-"""The brush's colour, as in brush.css."""
+"""The brush's colour, as in brush.js."""
 WORDS_FOR_FEW = {"background", "outfit"}
 """Fields of words that most visitors leave empty; they follow size and variations."""
 CONSENT_FIELD = "consent"

@@ -75,8 +75,10 @@ class MaskEditorEvents:
         tab, editor = self.events.tab, self.editor
         form_inputs = [tab.state, *tab.value_components()]
         self.events.listen(editor.start.click, self.open_editor, form_inputs, editor.components())
-        if not editor.is_cutout:
-            photo: Any = tab.photo_control.value
+        photo: Any = tab.photo_control.value
+        if editor.is_cutout:  # what is painted belongs to the photo before
+            self.events.listen(photo.change, self.leave_old_photo, [], editor.components())
+        else:
             self.events.listen(photo.change, self.take_new_photo, form_inputs, editor.components())
         panel = editor.panel
         painting_inputs = [panel.strokes, editor.base_matte, *form_inputs]
@@ -84,7 +86,7 @@ class MaskEditorEvents:
         used_to_generate = self.events.listen(
             panel.use_and_generate.click, self.use_painting, painting_inputs, editor.components()
         )
-        self.events.listen_to_generate(used_to_generate.then)
+        self.events.listen_to_generate(used_to_generate.then, self.generate_painted)
         discarded = self.events.listen(panel.discard.click, self.discard_matte, [], editor.components())
         uploaded = self.events.listen(
             editor.upload.upload, self.use_upload, [editor.upload, *form_inputs], editor.components()
@@ -104,13 +106,13 @@ class MaskEditorEvents:
         yield {self.editor.start: gr.update(value=waiting, interactive=False)}
         try:
             matte_id = form[self.editor.mask.field.name] or await self._create_base_matte(form, owner)
+            opening = await run_in_threadpool(self._render_opening, form, matte_id)
         except StudioError as error:
             yield {
                 **view.show_error(error, "photo"),
                 self.editor.start: gr.update(value=self._start_label, interactive=True),
             }
             return
-        opening = await run_in_threadpool(self._render_opening, form, matte_id)
         yield {
             self.editor.base_matte: matte_id,
             self.editor.start: gr.update(value=self._start_label, interactive=True),
@@ -167,12 +169,13 @@ class MaskEditorEvents:
             return self._close_editor()
         try:
             strokes = parse_strokes(sent)
-        except BadInput as error:
+            if not paints_anything(strokes):
+                awaits_mask = self.events.tab.awaits_mask(values)
+                return {self.editor.panel.message: render_staying()} if awaits_mask else self._close_editor()
+            matte_id = self._store_painting(strokes, photo_id, base_id, self.events.access.identify_visitor(request))
+        except StudioError as error:  # too many strokes, or a photo that has been deleted meanwhile
+            state.skips_draft = True
             return {**self.events.view.show_error(error), self.editor.panel.message: render_staying()}
-        if not paints_anything(strokes):
-            awaits_mask = self.events.tab.awaits_mask(values)
-            return {self.editor.panel.message: render_staying()} if awaits_mask else self._close_editor()
-        matte_id = self._store_painting(strokes, photo_id, base_id, self.events.access.identify_visitor(request))
         return {
             **self._close_editor(awaits_picture=True),
             self.editor.panel.strokes: "",
@@ -184,8 +187,21 @@ class MaskEditorEvents:
     ) -> Updates:
         """Do the same; without a stroke the picture stays as it is, too."""
         updates = self.use_painting(request, sent, base_id, state, *values)
-        state.skips_draft = self.editor.mask.value not in updates and not self.events.tab.awaits_mask(values)
+        if self.editor.mask.value in updates and not self.events.follower.draws_drafts:
+            updates |= self._close_editor()  # no picture comes
+        is_refused, state.skips_draft = state.skips_draft, False
+        is_unchanged = self.editor.mask.value not in updates and not self.events.tab.awaits_mask(values)
+        state.skips_draft = is_refused or is_unchanged
         return updates
+
+    async def generate_painted(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+        """Generate, unless what was painted was refused: its sentence stays."""
+        if state.skips_draft:
+            state.skips_draft = False
+            yield self.events.view.no_change()
+            return
+        async for updates in self.events.follower.generate(request, state, *values):
+            yield updates
 
     def _store_painting(self, strokes: tuple[Stroke, ...], photo_id: str, base_id: str | None, owner: str) -> str:
         files = self.events.service.files
@@ -237,12 +253,16 @@ class MaskEditorEvents:
         self, request: gr.Request, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
         """Draw a draft, or say that nothing is painted where a mask is needed."""
-        if self.events.tab.awaits_mask(values):
+        if self.events.tab.awaits_mask(values) and not state.skips_draft:
             yield self.events.view.show_error(BadInput(PAINT_FIRST_TEXT, param="mask"))
             yield self.events.view.no_change()
             return
         async for updates in self.draw_draft(request, state, *values):
             yield updates
+
+    def leave_old_photo(self) -> Updates:
+        """Close the brush: the photo that was painted on is no longer in the form."""
+        return {**self._close_editor(), self.editor.base_matte: None}
 
     def discard_matte(self) -> Updates:
         """Return to the automatic cut-out."""

@@ -1,0 +1,57 @@
+"""The brush's events: what is painted and cannot be used is said, and nothing is made without it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipelines.settings import Settings
+from pipelines.tools import retouch
+from tests.support.examples import make_noise
+from tests.support.gradio_loop import build_parts
+from tests.support.served_app import run_studio
+from ui.tool_tab.events import ToolTabEvents
+from ui.tool_tab.layout import ToolTab, build_tool_tab
+from ui.tool_tab.mask_editor import MaskEditorEvents
+from ui.tool_tab.state import TabState
+
+LOCAL: Any = None
+"""No request: the visitor is the owner of this machine."""
+TOO_MUCH = json.dumps([{"kind": "keep", "radius": 0.5, "points": [[0, 0], [1, 1]] * 1000}])
+LITTLE = json.dumps([{"kind": "keep", "radius": 0.1, "points": [[0.5, 0.5]]}])
+
+
+def test_strokes_that_are_refused_stay_and_nothing_is_made_without_them(tmp_path: Path) -> None:
+    with run_studio(Settings(data=tmp_path), [retouch.TOOL]) as studio:
+
+        def build() -> ToolTab:
+            with gr.Blocks():
+                return build_tool_tab(retouch.TOOL, studio.service)
+
+        tab = build_parts(build)
+        events = ToolTabEvents(tab, studio.service, studio.access)
+        editor = MaskEditorEvents(tab.mask_editors[0], events)
+        message = editor.editor.panel.message
+        photo = studio.service.files.add_image(make_noise(60, 40), "local", "upload")
+        values = [photo if name == "photo" else row.value.value for name, row in tab.controls.items()]
+
+        async def generate(state: TabState) -> None:
+            async for _ in editor.generate_painted(LOCAL, state, *values):
+                pass
+
+        state = TabState()
+        refused = editor.use_painting(LOCAL, TOO_MUCH, None, state, *values)
+        assert "too many strokes" in refused[tab.alerts]
+        assert 'data-brush="stay"' in refused[message]
+        asyncio.run(generate(state))
+        assert studio.service.jobs.list_jobs("local", 10) == []
+        used = editor.use_painting(LOCAL, LITTLE, None, state, *values)
+        assert 'data-brush="close"' in used[message]
+        assert not state.skips_draft
+        gone = [("file-gone" if each == photo else each) for each in values]
+        lost = editor.use_painting(LOCAL, LITTLE, None, state, *gone)
+        assert 'data-brush="stay"' in lost[message], "of a photo that was deleted meanwhile"
