@@ -117,7 +117,7 @@ def _largest_part(mask: Mask, min_area: float, beside: Mask | None = None) -> Ma
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     areas[0] = 0
     if beside is not None:
-        areas[np.bincount(np.asarray(labels)[beside], minlength=len(areas)) == 0] = 0
+        areas[np.bincount(np.asarray(labels, np.int32)[beside], minlength=len(areas)) == 0] = 0
     return np.asarray(labels == areas.argmax()) if areas.max() >= max(min_area, 1) else None
 
 

@@ -681,7 +681,7 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
         page.locator("#retouch-example-coffee").tap()
         canvas = page.locator("#retouch-editor canvas").first
         wait_until(lambda: is_in_view(page, canvas), 30)
-        tools = page.locator("#retouch-editor .toolbar-wrap").first.bounding_box()
+        tools = page.locator("#retouch-editor .dbx-brush-bar").bounding_box()
         place, bar = canvas.bounding_box(), page.locator("#retouch-generate").bounding_box()
         assert tools is not None
         assert place is not None

@@ -281,7 +281,7 @@ def test_words_beyond_the_limit_are_said_to_have_had_no_effect(cache: ModelCache
 def test_what_is_missing_is_said(cache: ModelCache):
     with pytest.raises(BadInput, match="picture"):
         draw(cache, "tiny-sd", RenderRequest("image", "", SIZE, (1,)))
-    with pytest.raises(BadInput, match="mask"):
+    with pytest.raises(BadInput, match="paint over"):
         draw(cache, "tiny-sd", RenderRequest("inpaint", "", SIZE, (1,), images=(PHOTO,)))
     with pytest.raises(ModelUnavailable):
         draw(cache, "tiny-sd", RenderRequest("edit", "", SIZE, (1,), images=(PHOTO,)))
