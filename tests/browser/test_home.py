@@ -329,3 +329,17 @@ def test_answered_home_shows_the_drafts_and_what_else_is_made_of_the_photo(
         show_tab(page, "headshot")
         expect(page.locator("#headshot-consent input")).to_be_checked()  # it was said on Home
         expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+
+
+def test_a_face_that_is_too_small_is_said_in_place_of_empty_boxes(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    with PIL.Image.open(EXAMPLES / "astronaut.jpg") as photo:
+        small = photo.convert("RGB").resize((round(0.34 * photo.width), round(0.34 * photo.height)))
+    wall = PIL.Image.new("RGB", (320, 240), (180, 176, 170))
+    wall.paste(small, (120, 240 - small.height))
+    wall.save(tmp_path / "far.png")
+    drop_photo(page, studio, tmp_path / "far.png")
+    page.locator("#home-consent label").first.click()
+    expect(page.locator("#home-photo [role=alert]")).to_contain_text("The face is too small")
+    expect(page.locator("#home-open-1")).to_be_hidden()

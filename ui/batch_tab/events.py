@@ -544,7 +544,7 @@ class BatchTabEvents:
             if job is None or not (files := result_files(job)):
                 continue
             replaced = format_replaced(replacements.get(row.row, ()))
-            doubts = tool_tab_text.list_doubts(job.result.receipt) if job.result and not replaced else ()
+            doubts = tool_tab_text.list_doubts(job.result.receipt) if job.result else ()
             is_aside = not replaced and (cutout_uncertainty(job) or 0.0) > set_aside
             yield text.SheetPicture(
                 row.row, _label_row(row), self._thumbnail(files[0].id), doubts, replaced, is_aside=is_aside

@@ -182,8 +182,9 @@ def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = ()) 
 def _render_cell(picture: SheetPicture) -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Check"
-    # The reason is read with the button's name.
-    badge = f"<b>{word}</b><small>{why}</small>" if why or picture.is_aside else ""
+    # The reason is read with the button's name, also of a picture that somebody put back with a doubt.
+    badge = f"<small>{why}</small>" if why or picture.is_aside else ""
+    badge = f"<b>{word}</b>{badge}" if badge and not picture.replaced else badge
     replaced = f'<em title="{escape(picture.replaced)}">Replaced</em>' if picture.replaced else ""
     return (
         f'<li><button type="button" data-words="{picture.row}" data-field="{OPEN_FIELD_ID}" title="{why}">'

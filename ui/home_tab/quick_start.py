@@ -290,7 +290,7 @@ class QuickStart:
         )
         if state.request_number != number:
             return
-        state.face_count = draft[1].receipt.get("faces", 0) if draft is not None else 0
+        state.face_count = draft[1].receipt.get("faces", 0) if isinstance(draft, tuple) else 0
         async for updates in self._draw_suggestion(owner, state, has_consent, number):
             yield updates
 
@@ -311,12 +311,14 @@ class QuickStart:
         others = gr.update(value=render_other_tools(self.service.tools, suggestion))
         yield {**self._show_waiting(), self.status: text.render_status(sentence, busy=True), self.other_tools: others}
         best: list[TriedDraft] = []
+        refusal: StudioError | None = None
         tried_count, deadline = 0, float("inf")
         for look in spread_looks(tool):
             if len(best) == DRAFT_COUNT and (time.monotonic() > deadline or best[1].edge_visibility == float("inf")):
                 break
             draft = await self._draw_draft(tool.id, {**photo, **consent, **look}, owner, state)
-            if draft is None or state.request_number != number:
+            if not isinstance(draft, tuple) or state.request_number != number:
+                refusal = draft if isinstance(draft, StudioError) else None
                 break
             previous, tried_count = best, tried_count + 1
             deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
@@ -327,6 +329,10 @@ class QuickStart:
                 yield changed
         if state.request_number != number:
             return
+        if not best:  # such as a face that is too small: no empty boxes without a word
+            alert = text.render_error(refusal, "home-photo") if refusal is not None else ""
+            yield {**self._hide_drafts(), self.alerts: alert}
+            return
         state.settings = [{**consent, **each.settings} for each in best]
         buttons = [button for _, button in self.drafts]
         labels = [gr.update(value=self._name_look(tool, each.settings), interactive=True) for each in best]
@@ -335,12 +341,12 @@ class QuickStart:
 
     async def _draw_draft(
         self, tool_id: str, values: dict[str, Any], owner: str, state: QuickStartState
-    ) -> tuple[bytes | None, Result] | None:
-        """Return a draft's picture and result; None if it cannot be made or was cancelled."""
+    ) -> tuple[bytes | None, Result] | StudioError | None:
+        """Return a draft's picture and result; why it cannot be made; None if it was cancelled."""
         try:
             job_id, stream = await run_in_threadpool(self._submit_draft, tool_id, values, owner)
-        except StudioError:  # the tool's own tab shows the reason
-            return None
+        except StudioError as error:
+            return error
         state.job_ids.add(job_id)
         try:
             return await wait_for_draft(stream)

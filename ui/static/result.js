@@ -40,6 +40,10 @@
       requestAnimationFrame(() => { save.dataset.told = "saved"; }); // its sign fades: a second click shows it again
     }
     const button = event.target.closest?.("[id$='-generate'], #batch-start, #batch-check");
-    if (button) showBar(button);
+    if (!button) return;
+    setTimeout(() => showBar(button), 300); // an open brush gives the bar its place first
+    const alert = button.closest(".dbx-tool")?.querySelector(".dbx-alert.placed[role=alert]"); // said already: once more
+    alert?.scrollIntoView({ block: "nearest" });
+    alert?.animate([{ opacity: 0.2 }, { opacity: 1 }], { duration: 300, iterations: 2 });
   });
 })();

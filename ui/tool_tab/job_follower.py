@@ -214,7 +214,7 @@ class JobFollower:
             finally:
                 self.service.jobs.cancel(place.job_id)  # nobody waits for it if the visitor has left
                 self._clear_job(place.job_id, state)
-            if draft is None:
+            if not isinstance(draft, tuple):  # the tab says why
                 break
             deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
             tried.append(TriedDraft(draft[0], look, measure_edge_visibility(draft[1])))

@@ -46,16 +46,18 @@ def spread_indices(count: int) -> list[int]:
     return list(dict.fromkeys(indices))
 
 
-async def wait_for_draft(stream: Stream) -> tuple[bytes | None, Result] | None:
-    """Return a draft's last preview and its result; None if it was cancelled or cannot be made. Closes `stream`."""
+async def wait_for_draft(stream: Stream) -> tuple[bytes | None, Result] | StudioError | None:
+    """Return a draft's last preview and result, why it cannot be made, or None if it was cancelled; close `stream`."""
     last_preview: bytes | None = None
     try:
         async for event in stream:
             if isinstance(event, Result):
                 return last_preview, event
             last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
-    except (JobCancelled, StudioError):  # the tool's own tab shows the reason
+    except JobCancelled:
         return None
+    except StudioError as error:
+        return error
     finally:
         stream.close()
     return None
