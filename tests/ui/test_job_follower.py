@@ -143,6 +143,29 @@ def test_a_closer_draft_shows_what_will_be_made(tmp_path: Path, monkeypatch: pyt
         assert asyncio.run(list_drafts()) == [closer], "what both nets have seen is drawn once"
 
 
+def test_a_late_draft_of_the_form_that_was_made_leaves_the_finished_picture_alone(
+    studio: RunningStudio, tab: ToolTab
+) -> None:
+    """The page may say that somebody left a field after Generate, which they pressed next, has ended."""
+    follower = ToolTabEvents(tab, studio.service, studio.access).follower
+    state, photo = TabState(), studio.service.files.add_image(make_noise(60, 40), "local", "upload")
+
+    async def follow(handler: Any, photo: str) -> list[dict[Any, Any]]:
+        values = [photo if name == "photo" else row.value.value for name, row in tab.controls.items()]
+        return [update async for update in handler(gr.Request(), state, *values)]
+
+    asyncio.run(follow(follower.generate, photo))
+    shown = state.shown_job_id
+    assert shown
+    late = asyncio.run(follow(follower.draw_draft, photo))
+    assert not any(tab.result.picture in update for update in late)
+    assert state.shown_job_id == shown
+    other = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
+    changed = asyncio.run(follow(follower.draw_draft, other))
+    assert any(tab.result.picture in update for update in changed)
+    assert state.shown_job_id == ""
+
+
 def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

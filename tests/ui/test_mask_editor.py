@@ -15,7 +15,7 @@ from tests.support.examples import make_noise
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import ToolTab, build_tool_tab
+from ui.tool_tab.layout import MASK_COLOUR, ToolTab, build_tool_tab
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.state import TabState
 
@@ -55,3 +55,8 @@ def test_strokes_that_are_refused_stay_and_nothing_is_made_without_them(tmp_path
         gone = [("file-gone" if each == photo else each) for each in values]
         lost = editor.use_painting(LOCAL, LITTLE, None, state, *gone)
         assert 'data-brush="stay"' in lost[message], "of a photo that was deleted meanwhile"
+
+
+def test_a_mask_that_is_opened_again_has_the_brush_s_colour() -> None:
+    script = Path("ui/static/brush.js").read_text("utf-8")
+    assert f'keep: "#{bytes(MASK_COLOUR).hex()}"' in script

@@ -19,18 +19,18 @@ _PANEL_HTML = """<div class="dbx-brush{kind}" data-tool="{tool}" hidden>
 <div class="dbx-brush-bar" role="toolbar" aria-label="Brush">{modes}{steps}
 <label>Size<input type="range" min="4" max="120" value="28" aria-label="Size of the brush" title="Size of the brush">
 </label>{views}</div></div>"""
-_MODES = {
+_BRUSH_MODES = {
     False: (("keep", "Brush", "Paint"), ("drop", "Eraser", "Take paint away")),
     True: (("keep", "Keep", "Paint what stays"), ("drop", "Drop", "Paint what goes"),
            ("erase", "Eraser", "Take paint away")),
 }  # fmt: skip
 """Kinds of strokes with name and tooltip, by whether a cut-out is repaired."""
-_STEPS = (
+_HISTORY_BUTTONS = (
     ("undo", "Undo", "M9 6 4 11l5 5M4 11h10a5 5 0 0 1 0 10h-2"),
     ("redo", "Redo", "m15 6 5 5-5 5M20 11H10a5 5 0 0 0 0 10h2"),
 )
 """What a button does, its name, and the path of its icon."""
-_VIEWS = (
+_VIEW_BUTTONS = (
     ("out", "Zoom out", "M5 12h14"),
     ("in", "Zoom in", "M12 5v14M5 12h14"),
     ("full", "Fullscreen", "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"),
@@ -56,7 +56,7 @@ def build_brush_panel(tool_id: str, hint: str, use: str, discard: str, *, is_cut
     modes = "".join(
         f'<button type="button" data-mode="{mode}" title="{title}" aria-pressed="{str(mode == "keep").lower()}">{name}'
         "</button>"
-        for mode, name, title in _MODES[is_cutout]
+        for mode, name, title in _BRUSH_MODES[is_cutout]
     )
     html = _PANEL_HTML.format(
         tool=tool_id,
@@ -65,8 +65,8 @@ def build_brush_panel(tool_id: str, hint: str, use: str, discard: str, *, is_cut
         use=use,
         discard=discard,
         modes=modes,
-        steps="".join(_render_icon_button(*row) for row in _STEPS),
-        views="".join(_render_icon_button(*row) for row in _VIEWS),
+        steps="".join(_render_icon_button(*row) for row in _HISTORY_BUTTONS),
+        views="".join(_render_icon_button(*row) for row in _VIEW_BUTTONS),
     )
     gr.HTML(html, elem_classes=["dbx-painting"], elem_id=f"{tool_id}-editor")
     strokes = gr.Textbox(value="", label="Strokes", elem_classes=["dbx-marks"], elem_id=f"{tool_id}-brush-strokes")

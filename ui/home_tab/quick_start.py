@@ -248,7 +248,7 @@ class QuickStart:
         if state.photo_id and answer:
             number, owner = self._begin_request(state), self.access.identify_visitor(request)
             state.has_consent = answer == CONSENT_CHOICES[0][1]
-            yield self._show_waiting()
+            yield {**self._show_waiting(), self.alerts: ""}
             async for updates in self._analyze_photo(owner, state, state.has_consent, number):
                 yield updates
         yield self._no_change()

@@ -21,7 +21,7 @@ MAX_PAINTED_AREA_RATIO = 1000
 TOO_MANY_MESSAGE = "These are too many strokes: use a broader brush, or Preview what is painted first."
 _SHIFT_BITS = 4
 """Fractional bits of OpenCV's coordinates."""
-_OVERSAMPLING = 2
+_OVERSAMPLING_FACTOR = 2
 """How many times finer the strokes are drawn than they are asked for; shrunk, they have soft edges."""
 _KIND_VALUES = {"erase": 0, "keep": 1, "drop": 2}
 _Place = Annotated[float, Field(ge=-1, le=2)]
@@ -71,7 +71,7 @@ def apply_strokes(strokes: tuple[Stroke, ...], matte: Alpha, size: Size) -> Alph
     resized to the matte.
     """
     # Drawn without soft edges: a stroke that is erased would leave the half of its own.
-    kinds = np.zeros((size[1] * _OVERSAMPLING, size[0] * _OVERSAMPLING), np.uint8)
+    kinds = np.zeros((size[1] * _OVERSAMPLING_FACTOR, size[0] * _OVERSAMPLING_FACTOR), np.uint8)
     for stroke in strokes:
         _draw_line(kinds, stroke, _KIND_VALUES[stroke.kind])
     added, removed = (_resize_weight(kinds == _KIND_VALUES[kind], matte.shape[1::-1]) for kind in ("keep", "drop"))

@@ -152,9 +152,13 @@ class JobFollower:
         if state.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
             yield self.view.no_change()
             return
+        form = self.tab.read_form(values)
+        if state.shows_picture_of(form):  # the page says late that somebody left a field, after Generate was pressed
+            yield self.view.no_change()
+            return
         number = self.begin_request(state)
         state.shown_job_id = ""  # an earlier picture does not come back, not even if this form is refused
-        form = state.drafted_form = self.tab.read_form(values)
+        state.drafted_form = form
         if self.tab.awaits_mask(values):
             status = text.render_status(text.PAINT_FIRST_TEXT)
             yield {**self.view.show_idle(status), **self.view.show_no_picture()}

@@ -189,9 +189,8 @@ class MaskEditorEvents:
         updates = self.use_painting(request, sent, base_id, state, *values)
         if self.editor.mask.value in updates and not self.events.follower.draws_drafts:
             updates |= self._close_editor()  # no picture comes
-        is_refused, state.skips_draft = state.skips_draft, False
         is_unchanged = self.editor.mask.value not in updates and not self.events.tab.awaits_mask(values)
-        state.skips_draft = is_refused or is_unchanged
+        state.skips_draft = state.skips_draft or is_unchanged
         return updates
 
     async def generate_painted(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:

@@ -67,8 +67,15 @@ class TabState:
 
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""
-        self.last_request = {**values, "seed": seed} if "seed" in values else {}
+        self.last_request = {**values, "seed": seed} if "seed" in values else values
         self.last_was_draft = draft
+
+    def shows_picture_of(self, values: Mapping[str, Any]) -> bool:
+        """Whether the finished picture that is shown was made of these form values."""
+        made = {name: value for name, value in self.last_request.items() if name != "seed"}
+        asked = {name: value for name, value in values.items() if name != "seed"}
+        same_seed = values.get("seed") in (None, self.last_request.get("seed"))
+        return bool(self.shown_job_id and made) and not self.last_was_draft and asked == made and same_seed
 
     def with_last_seed(self, values: dict[str, Any], reblends: Collection[str] = ()) -> dict[str, Any]:
         """Return `values` with the last picture's seed where the form has no seed and repeats that picture.
