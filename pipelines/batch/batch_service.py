@@ -161,6 +161,22 @@ class BatchService:
             raise NotFound("This batch has no such row.")
         return found[0]
 
+    def approve_row(self, batch_id: str, row: int, owner: str, *, is_approved: bool = True) -> RowState:
+        """Note that somebody found the row's picture right, or forget it: its doubts are then told no more, or again.
+
+        Raises `NotFound` for a batch or row that is not there or not the owner's, `BadInput` for a row without
+        a picture.
+        """
+        with self.table.transaction():
+            now = self.get_row(batch_id, row, owner)
+            if now.status != "done" or now.job_id is None:
+                raise BadInput(f"Row {row} has no picture to look at.")
+            if is_approved:
+                self.table.approve_row(batch_id, row)
+            else:
+                self.table.withdraw_approval(batch_id, row)
+        return now
+
     def replace_row(self, batch_id: str, row: int, job_id: str, owner: str) -> RowState:
         """Put a finished picture of the owner's into a row that has one; what stood there stays in the library.
 

@@ -30,12 +30,12 @@ from pipelines.core.errors import InvalidParams, StudioError, error_from_json, e
 from pipelines.core.params import JSON
 from pipelines.jobs.table import JobTable
 from pipelines.storage.database import Row
-from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, ROW_REPLACEMENTS, select_page
+from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, ROW_APPROVALS, ROW_REPLACEMENTS, select_page
 
 BatchState = Literal["reading", "ready", "running", "paused", "cancelled", "done"]
 SeedPolicy = Literal["same", "row"]
 
-_B, _R, _E = BATCHES.c, BATCH_ROWS.c, ROW_REPLACEMENTS.c
+_B, _R, _E, _A = BATCHES.c, BATCH_ROWS.c, ROW_REPLACEMENTS.c, ROW_APPROVALS.c
 _IS_JOB_OF_ROW = and_(JOBS.c.batch_id == _R.batch, JOBS.c.batch_row == _R.row)
 _HAS_NO_JOB = ~exists().where(_IS_JOB_OF_ROW)
 _STATUS = case((_R.state == "given", JOBS.c.status), (_R.state == "refused", "failed"), else_=_R.state).label("status")
@@ -165,6 +165,7 @@ class BatchTable:
         with self.transaction():
             self._db.execute(delete(BATCH_ROWS).where(_R.batch == batch_id))
             self._db.execute(delete(ROW_REPLACEMENTS).where(_E.batch == batch_id))
+            self._db.execute(delete(ROW_APPROVALS).where(_A.batch == batch_id))
             self._db.execute(delete(BATCHES).where(_B.id == batch_id))
 
     def set_state(self, batch_id: str, state: BatchState, note: str = "") -> None:
@@ -243,12 +244,33 @@ class BatchTable:
         is_row = and_(_E.batch == batch_id, _E.row == row)
         entry = {"batch": batch_id, "row": row, "job": old_job_id, "replaced": time.time()}
         with self.transaction():
+            self.withdraw_approval(batch_id, row)  # it was said of another picture
             for each, slot in ((old_job_id, (None, None)), (job_id, (batch_id, row))):
                 self._db.execute(update(JOBS).where(JOBS.c.id == each).values(batch_id=slot[0], batch_row=slot[1]))
             if its_time is None:
                 self._db.execute(insert(ROW_REPLACEMENTS).values(entry))
             else:
                 self._db.execute(delete(ROW_REPLACEMENTS).where(is_row, _E.replaced >= its_time))
+
+    def approve_row(self, batch_id: str, row: int) -> None:
+        """Note that somebody found the row's picture right."""
+        with self.transaction():
+            self.withdraw_approval(batch_id, row)
+            entry = {"batch": batch_id, "row": row, "approved": time.time()}
+            self._db.execute(insert(ROW_APPROVALS).values(entry))
+
+    def withdraw_approval(self, batch_id: str, row: int) -> None:
+        """Forget that somebody found the row's picture right."""
+        self._db.execute(delete(ROW_APPROVALS).where(_A.batch == batch_id, _A.row == row))
+
+    def list_approvals(self, batch_id: str) -> dict[int, float]:
+        """Return, by row, the Unix time at which somebody found its picture right."""
+        entries = self._db.fetch_rows(select(ROW_APPROVALS).where(_A.batch == batch_id))
+        return {entry.row: entry.approved for entry in entries}
+
+    def list_seen_rows(self, batch_id: str) -> set[int]:
+        """Return the rows that somebody has looked at: their picture was replaced, or found right."""
+        return {*self.list_replacements(batch_id), *self.list_approvals(batch_id)}
 
     def list_replacements(self, batch_id: str) -> dict[int, list[Replacement]]:
         """Return, by row, what stood there before, the first one first; only rows that were replaced."""

@@ -38,6 +38,7 @@ MANIFEST_COLUMNS = (
     "cutout_uncertainty",
     "label_changes",
     "replaced",
+    "approved",
 )
 MANIFEST_NAME = "manifest.csv"
 SET_ASIDE_FOLDER = "set-aside"
@@ -81,15 +82,20 @@ def write_manifest(batches: BatchService, batch_id: str, out: IO[str]) -> None:
     """Write a line for every row, one at a time."""
     writer = csv.writer(out)
     writer.writerow(MANIFEST_COLUMNS)
-    replacements = batches.table.list_replacements(batch_id)
+    replacements, approvals = batches.table.list_replacements(batch_id), batches.table.list_approvals(batch_id)
     for row in batches.iter_rows(batch_id):
-        replaced = format_replaced(replacements.get(row.row, ()))
-        writer.writerow([escape_spreadsheet_formula(cell) for cell in (*_manifest_row(batches, row), replaced)])
+        looked_at = format_replaced(replacements.get(row.row, ())), format_time(approvals.get(row.row))
+        writer.writerow([escape_spreadsheet_formula(cell) for cell in (*_manifest_row(batches, row), *looked_at)])
 
 
 def format_replaced(earlier: Sequence[Replacement]) -> str:
     """Return when a row's picture was last replaced by another, such as `2026-11-28T03:40:00Z`; "" where it was not."""
-    return f"{datetime.fromtimestamp(earlier[-1].replaced_at, UTC):%Y-%m-%dT%H:%M:%SZ}" if earlier else ""
+    return format_time(earlier[-1].replaced_at if earlier else None)
+
+
+def format_time(seconds: float | None) -> str:
+    """Return a Unix time such as `2026-11-28T03:40:00Z`, "" for None."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _manifest_row(batches: BatchService, row: RowState) -> list[object]:
@@ -130,14 +136,14 @@ def cutout_uncertainty(job: JobRow | None) -> float | None:
 def list_cutouts(batches: BatchService, batch_id: str) -> list[tuple[int, str, float]]:
     """Return number, label and uncertainty of every finished row with a cut-out, the least certain first.
 
-    A row whose picture somebody replaced is not listed: it was looked at.
+    A row whose picture somebody replaced or found right is not listed.
     """
-    replaced = batches.table.list_replacements(batch_id)
+    seen = batches.table.list_seen_rows(batch_id)
     found = [
         (row.row, row_label(row.row, row.key, row.cells), uncertainty)
         for row in batches.iter_rows(batch_id, "done")
         if row.job_id
-        and row.row not in replaced
+        and row.row not in seen
         and (uncertainty := cutout_uncertainty(batches.jobs.get_job(row.job_id))) is not None
     ]
     return sorted(found, key=lambda each: -each[2])
@@ -155,12 +161,12 @@ def iter_pictures(
     """Yield name and path of every file that was finished from the Unix time `since` on.
 
     The name has a folder before it where the cut-out is more uncertain than `set_aside`, unless somebody looked at it
-    and replaced the row's picture.
+    and replaced the row's picture or found it right.
     """
-    replaced = batches.table.list_replacements(batch_id)
+    seen = batches.table.list_seen_rows(batch_id)
     for row in batches.iter_rows(batch_id, "done", since):
         job = batches.jobs.get_job(row.job_id) if row.job_id else None
-        is_aside = row.row not in replaced and (cutout_uncertainty(job) or 0.0) > set_aside
+        is_aside = row.row not in seen and (cutout_uncertainty(job) or 0.0) > set_aside
         folder = f"{SET_ASIDE_FOLDER}/" if is_aside else ""
         for number, file in enumerate(result_files(job), 1):
             yield folder + result_file_name(row, number, file), batches.service.files.local_path(file.id)

@@ -26,7 +26,16 @@ from sqlalchemy import (
 from pipelines.core.errors import NotFound
 from pipelines.jobs.table import JobTable
 from pipelines.storage.file_index import FileIndex
-from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, ROW_REPLACEMENTS, SAVED_ITEMS, TEAM_MEMBERS, TEAMS
+from pipelines.storage.schema import (
+    BATCH_ROWS,
+    BATCHES,
+    JOBS,
+    ROW_APPROVALS,
+    ROW_REPLACEMENTS,
+    SAVED_ITEMS,
+    TEAM_MEMBERS,
+    TEAMS,
+)
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +166,7 @@ def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:
         with table.db.transaction():
             table.db.execute(_DELETE_JOB, [{"job_id": job_id} for job_id in unit.ids])
             if unit.batch is not None:
-                for rows in (BATCH_ROWS, ROW_REPLACEMENTS):
+                for rows in (BATCH_ROWS, ROW_REPLACEMENTS, ROW_APPROVALS):
                     table.db.execute(delete(rows).where(rows.c.batch == unit.batch))
                 table.db.execute(delete(BATCHES).where(BATCHES.c.id == unit.batch))
         deleted += len(unit.ids)

@@ -99,6 +99,16 @@ ROW_REPLACEMENTS = Table(
 )
 """The jobs that stood in a row of a batch before, each with the Unix time at which another took its place."""
 
+ROW_APPROVALS = Table(
+    "row_approvals",
+    _METADATA,
+    *_columns(Text, "batch"),
+    *_columns(BigInteger, "row"),
+    *_columns(Float, "approved"),
+    PrimaryKeyConstraint("batch", "row"),
+)
+"""The rows whose picture somebody looked at and found right, each with the Unix time."""
+
 WEBHOOKS = Table(
     "webhooks",
     _METADATA,
@@ -149,7 +159,18 @@ TEAM_MEMBERS = Table(
 Index("team_members_of_team", TEAM_MEMBERS.c.team, TEAM_MEMBERS.c.created)
 """`invite` is what a link carries: of a team for everybody, of a member who was asked again for that member once.
 `own_link` is that of the page where a member sees and deletes what was sent. `photo` is empty for who was refused."""
-JOB_TABLES = (JOBS, BATCHES, BATCH_ROWS, ROW_REPLACEMENTS, WEBHOOKS, WEBHOOK_OWNERS, SAVED_ITEMS, TEAMS, TEAM_MEMBERS)
+JOB_TABLES = (
+    JOBS,
+    BATCHES,
+    BATCH_ROWS,
+    ROW_REPLACEMENTS,
+    ROW_APPROVALS,
+    WEBHOOKS,
+    WEBHOOK_OWNERS,
+    SAVED_ITEMS,
+    TEAMS,
+    TEAM_MEMBERS,
+)
 
 # ------------------------------------------------------------ files.sqlite3
 

@@ -157,7 +157,7 @@ def test_a_better_job_takes_a_rows_place_in_the_output_file(here: ServedApp, cli
         row_url = f"/v1/batches/{done.id}/rows/1"
         before = http.get(row_url).json()
         assert (before["object"], before["custom_id"], before["job_id"]) == ("batch.row", "r0", first)
-        assert (before["replaced_at"], before["earlier_job_ids"]) == (None, [])
+        assert (before["replaced_at"], before["earlier_job_ids"], before["approved_at"]) == (None, [], None)
         better = http.post(url, json={"prompt": "a", "seed": 2}).json()["id"]
         after = http.post(row_url, json={"job_id": better}).json()
         assert (after["job_id"], after["earlier_job_ids"]) == (better, [first])
@@ -165,8 +165,14 @@ def test_a_better_job_takes_a_rows_place_in_the_output_file(here: ServedApp, cli
         assert told(client, client.batches.retrieve(done.id).output_file_id)["r0"]["body"]["id"] == better
         undone = http.post(row_url, json={"job_id": first}).json()
         assert (undone["job_id"], undone["earlier_job_ids"]) == (first, [])
+        assert http.post(row_url, json={"approved": True}).json()["approved_at"] >= done.created_at
+        assert http.post(row_url, data={"approved": "false"}).json()["approved_at"] is None
         refused = [
             (row_url, {}, 422, "job_id"),
+            (row_url, {"approved": "maybe"}, 422, "approved"),
+            (row_url, {"approved": {}}, 422, "approved"),
+            (row_url, {"approved": True, "job_id": better}, 422, "approved"),
+            (f"/v1/batches/{done.id}/rows/2", {"approved": True}, 400, None),
             (row_url, {"job_id": "job-none"}, 404, "job_id"),
             (f"/v1/batches/{done.id}/rows/2", {"job_id": better}, 400, None),
             (f"/v1/batches/{done.id}/rows/3", {"job_id": better}, 404, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -11,12 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from pipelines.batch.batch_table import Batch, RowState
-from pipelines.batch.manifest import MANIFEST_NAME, save_zip
+from pipelines.batch.manifest import MANIFEST_NAME, list_cutouts, save_zip
 from pipelines.core.errors import BadInput, NotFound, StudioError
+from pipelines.core.job import result_to_json
 from pipelines.jobs import retention
 from pipelines.jobs.retention import RetentionPolicy, apply_retention
+from pipelines.storage.schema import JOBS
 from tests.support.batch_rows import OWNER, BatchStudio, TintTool, write_picture
 from tests.support.served_app import wait_until
 
@@ -174,6 +178,38 @@ def test_what_cannot_take_a_rows_place_is_refused_with_a_sentence(here: BatchStu
     assert here.batches.table.list_replacements(batch.id) == {}
 
 
+def test_a_picture_that_was_found_right_lies_with_the_others_until_another_takes_its_place(
+    here: BatchStudio, tmp_path: Path
+) -> None:
+    batch = run_rows(here, tmp_path)
+    for row in (1, 2):
+        job = here.service.jobs.get_job(job_of(here, batch, row))
+        assert job is not None
+        assert job.result is not None
+        job.result.receipt["cutout_uncertainty"] = 0.9
+        told = {"result": json.dumps(result_to_json(job.result))}
+        here.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
+    here.batches.approve_row(batch.id, 2, OWNER)
+    assert [row for row, _, _ in list_cutouts(here.batches, batch.id)] == [1]
+    save_zip(here.batches, batch.id, tmp_path / "out.zip", 0.5)
+    with zipfile.ZipFile(tmp_path / "out.zip") as out:
+        assert {"set-aside/00001-a.png", "00002-b.png"} <= set(out.namelist())
+    _, table = read_zip(here, batch, tmp_path / "all.zip")
+    assert table[0]["approved"] == ""
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", table[1]["approved"])
+    here.batches.replace_row(batch.id, 2, make_picture(here, batch, 2), OWNER)
+    assert here.batches.table.list_approvals(batch.id) == {}
+    for is_approved in (True, True, False):
+        here.batches.approve_row(batch.id, 1, OWNER, is_approved=is_approved)
+    assert here.batches.table.list_seen_rows(batch.id) == {2}
+    here.batches.approve_row(batch.id, 1, OWNER)
+    for row, owner, message in ((9, OWNER, "no such row"), (1, "another", "no such batch")):
+        with pytest.raises(NotFound, match=message):
+            here.batches.approve_row(batch.id, row, owner)
+    here.batches.forget_batch(batch.id)
+    assert here.batches.table.list_approvals(batch.id) == {}
+
+
 def test_a_deleted_batch_leaves_both_pictures_and_no_record(here: BatchStudio, tmp_path: Path) -> None:
     batch = run_rows(here, tmp_path, 1)
     old, new = job_of(here, batch, 1), make_picture(here, batch, 1)
@@ -189,8 +225,9 @@ def test_what_expires_with_its_batch_takes_its_record_along(
     batch = run_rows(here, tmp_path, 1)
     new = make_picture(here, batch, 1)
     here.batches.replace_row(batch.id, 1, new, OWNER)
+    here.batches.approve_row(batch.id, 1, OWNER)
     monkeypatch.setattr(retention, "DAY_SECONDS", 1e-6)
     apply_retention(here.service.jobs.table, here.service.files, RetentionPolicy(max_days=1))
     assert here.service.jobs.get_job(new) is None
     assert here.batches.table.get_batch(batch.id) is None
-    assert here.batches.table.list_replacements(batch.id) == {}
+    assert here.batches.table.list_seen_rows(batch.id) == set()

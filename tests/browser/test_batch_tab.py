@@ -214,7 +214,7 @@ def run_doubted_batch(page: Page, studio: ServedPage) -> list[str]:
     page.locator("#batch-tool .dbx-more > button").first.click()
     page.locator("#batch-more textarea").fill("size = 512")
     page.locator("#batch-start").click()
-    expect(page.locator("#batch-sheet button")).to_have_count(2)
+    expect(page.locator("#batch-sheet li > button:first-child")).to_have_count(2)
     wait_until(studio.is_idle, 60)
     jobs = studio.service.jobs.list_jobs("local", 2, tool="product")
     told = [describe_doubt(row.result.receipt) for row in sorted(jobs, key=lambda row: row.job.label) if row.result]
@@ -228,7 +228,7 @@ def test_every_doubted_row_has_a_badge_that_opens_its_picture_with_the_sentence_
     told = run_doubted_batch(page, studio)
     expect(page.locator("#batch-sheet button b")).to_have_text(["Check", "Check"])
     for n, open_by in ((0, "mouse"), (1, "key"), (0, "again")):
-        button = page.locator("#batch-sheet button").nth(n)
+        button = page.locator("#batch-sheet li > button:first-child").nth(n)
         if open_by == "key":
             button.focus()
             page.keyboard.press("Enter")
@@ -247,7 +247,7 @@ def test_every_doubted_row_has_a_badge_that_opens_its_picture_with_the_sentence_
         assert picture["y"] <= place["y"] < place["y"] + place["height"] <= picture["y"] + picture["height"]
         expect(find_progress_line(page, "product")).to_contain_text("Done in")
         page.go_back()
-        expect(page.locator("#batch-sheet button").first).to_be_visible()
+        expect(page.locator("#batch-sheet li > button:first-child").first).to_be_visible()
 
 
 def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio: ServedPage) -> None:
@@ -288,7 +288,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     run_doubted_batch(page, studio)
     before, _ = download_rows(page)
     old_ids = {row.job.id for row in studio.service.jobs.list_jobs("local", 9)}
-    page.locator("#batch-sheet button").first.click()
+    page.locator("#batch-sheet li > button:first-child").first.click()
     line, put = page.locator("#product-batch-row"), page.locator("#product-put")
     expect(line).to_contain_text("From your batch, row 1 · astronaut.jpg")
     expect(put).to_be_hidden()  # the shown picture is the one in the batch
@@ -308,7 +308,8 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     page.wait_for_timeout(500)
     expect(put).to_have_text("Put the earlier one back")
     expect(line).to_contain_text("Now in your batch, row 1")
-
+    line.get_by_role("button", name="Next to check").click()  # the tab of batches is not open on this page
+    expect(line).to_contain_text("From your batch, row 2")
     line.locator("a").click()
     expect(page.locator("#batch-sheet li").first.locator("em")).to_have_text("Replaced")
     expect(page.locator("#batch-sheet em")).to_have_count(1)
@@ -322,7 +323,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     assert [bool(row["replaced"]) for row in rows] == [True, False]
     assert old_ids <= {row.job.id for row in studio.service.jobs.list_jobs("local", 9)}  # in the Library
 
-    page.locator("#batch-sheet button").first.click()
+    page.locator("#batch-sheet li > button:first-child").first.click()
     put.click()
     expect(put).to_have_text("Put it into the batch")
     line.locator("a").click()
@@ -330,12 +331,37 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     assert download_rows(page)[0] == before
 
 
+def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looked_at(
+    page: Page, studio: ServedPage
+) -> None:
+    run_doubted_batch(page, studio)
+    tiles, line = page.locator("#batch-sheet li"), page.locator("#product-batch-row")
+    tiles.nth(0).get_by_role("button", name="It is fine").click()
+    expect(tiles.nth(0).locator("em")).to_have_text("Found right")
+    expect(page.locator("#batch-stage")).to_contain_text("1 to check")
+    expect(page.locator("#batch-sheet button b")).to_have_text(["Check"])
+    tiles.nth(0).locator("img").click()
+    expect(line).to_contain_text("row 1")
+    line.get_by_role("button", name="Next to check").click()
+    expect(line).to_contain_text("row 2")
+    line.get_by_role("button", name="It is fine").click()  # nothing else is to be checked
+    expect(tiles.nth(1).locator("em")).to_have_text("Found right")
+    expect(page.locator("#batch-stage")).not_to_contain_text("to check")
+    assert [bool(row["approved"]) for row in download_rows(page)[1]] == [True, True]
+    tiles.nth(1).locator("img").click()
+    line.get_by_role("button", name="Check it again").click()
+    expect(line.get_by_role("button", name="It is fine")).to_be_visible()
+    line.locator("a").click()
+    expect(page.locator("#batch-stage")).to_contain_text("1 to check")
+    expect(tiles.nth(1).get_by_role("button", name="It is fine")).to_be_visible()
+
+
 def test_the_line_of_a_row_goes_with_its_photo_and_with_new(page: Page, studio: ServedPage) -> None:
     run_doubted_batch(page, studio)
     line = page.locator("#product-batch-row p")
     for leave in ("#product-example-coffee", "#product-new"):
         page.goto(f"{studio.url}/#batch")
-        page.locator("#batch-sheet button").first.click()
+        page.locator("#batch-sheet li > button:first-child").first.click()
         expect(line).to_be_visible()
         expect(page.locator("#product-new")).to_be_enabled()
         page.locator(leave).click()
@@ -346,7 +372,7 @@ def test_the_line_of_a_row_goes_with_its_photo_and_with_new(page: Page, studio: 
 
 def test_each_check_says_why_to_eyes_and_ears(page: Page, studio: ServedPage) -> None:
     told = run_doubted_batch(page, studio)
-    for n, button in enumerate(page.locator("#batch-sheet button").all()):
+    for n, button in enumerate(page.locator("#batch-sheet li > button:first-child").all()):
         expect(button.locator("small")).to_contain_text(told[n])
         expect(button).to_have_attribute("title", re.compile(re.escape(told[n])))
         expect(button).to_have_accessible_name(re.compile(rf"{DOUBTED[n]}\.jpg Check {re.escape(told[n])}"))

@@ -75,6 +75,17 @@ class RequestForm:
         return RequestForm({name: value for name, value in self.values.items() if name not in names})
 
 
+def read_flag(form: RequestForm, name: str) -> bool:
+    """Return a true or false value, false where there is none. Raises `InvalidParams` for anything else."""
+    # Multipart has no booleans: the official client sends the word "true" or "false".
+    value = form.get_one(name)
+    if value in (None, "", False, "false", "False"):
+        return False
+    if value in (True, "true", "True"):
+        return True
+    raise InvalidParams(f"'{name}' is true or false.", param=name)
+
+
 def rename_steps(form: RequestForm, params: type[Params]) -> RequestForm:
     """Accept `steps` as a short name of `num_inference_steps`, where the tool has that field."""
     known = "num_inference_steps" in params.model_fields

@@ -102,6 +102,7 @@ BATCH_ROW = _object({
     "job_id": _MAYBE_TEXT, "error": {"type": ["object", "null"]},
     "replaced_at": {**_MAYBE_COUNT, "description": "When the last replacement was made; null where there was none."},
     "earlier_job_ids": {"type": "array", "items": _TEXT},
+    "approved_at": {**_MAYBE_COUNT, "description": "When somebody found the picture right; null where nobody did."},
 })  # fmt: skip
 KEY = _object({
     "id": _TEXT, "object": {"const": "key"}, "name": _TEXT, "begins_with": _TEXT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import shutil
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.components import Component
@@ -23,6 +24,7 @@ from pipelines.batch.manifest import (
     NEVER_SET_ASIDE,
     cutout_uncertainty,
     format_replaced,
+    format_time,
     link_or_copy,
     list_cutouts,
     result_files,
@@ -32,6 +34,7 @@ from pipelines.batch.manifest import (
 from pipelines.batch.picture_source import check_name
 from pipelines.batch.row_values import BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
+from pipelines.core.job import Job
 from pipelines.core.params import JSON
 from pipelines.service.orders import StudioService
 from pipelines.storage.disk_space import translate_disk_full
@@ -47,6 +50,7 @@ from ui.batch_tab.layout import (
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
+from ui.components.row_orders import parse_order
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 
@@ -56,6 +60,14 @@ SHEET_REFRESH_SECONDS = 8.0
 """Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
 THUMBNAIL_SIDE_PX = 192
 Updates = dict[Any, Any]
+
+
+class RowDoubt(NamedTuple):
+    """Whether the picture of a row has a doubt, and how uncertain its cut-out is (0 to 1)."""
+
+    row: int
+    has_doubt: bool
+    uncertainty: float
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> BatchTabEvents:
@@ -116,26 +128,49 @@ class BatchTabEvents:
     def _listen(self, listener: Any, handler: Any, inputs: list[Component], **options: Any) -> Any:
         return listener(handler, inputs, self.tab.list_components(), **{**PRIVATE_EVENT, **options})
 
-    def wire_open_row(self, tabs: gr.Tabs, recall_states: Mapping[str, gr.State]) -> None:
-        """Attach the contact sheet's pictures: a press opens the row's picture in its tool, with its settings."""
+    def wire_row_orders(self, field: gr.Textbox, tabs: gr.Tabs, recall_states: Mapping[str, gr.State]) -> None:
+        """Attach the buttons of rows, here and in tools: open a row in its tool with its settings, or approve it."""
 
-        def open_row(request: gr.Request, batch_id: str, number: str | None) -> Updates:
-            batch = self._find_own_batch(batch_id, request)
-            wanted = number if number and number.isdecimal() and len(number) < 10 else ""
-            rows = self.batches.table.list_rows(batch.id, int(wanted) - 1, limit=1) if batch and wanted else []
-            job = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].job_id else None
-            updates: Updates = {self.tab.open_row: ""}  # so that the same row can be opened again
-            if job is None or job.job.tool not in recall_states:
+        def follow_order(request: gr.Request, shown_id: str, state: BatchTabState, order: str | None) -> Updates:
+            updates: Updates = {field: ""}  # so that the same button can be pressed again
+            wanted = parse_order(order)
+            batch = self._find_own_batch(wanted.batch_id or shown_id, request) if wanted else None
+            if wanted is None or batch is None:
                 return updates
-            request_key = (job.job.id, secrets.token_hex(4))
-            return {**updates, tabs: gr.Tabs(selected=job.job.tool), recall_states[job.job.tool]: request_key}
+            action, row, _ = wanted
+            if action in ("approve", "approve-next", "doubt"):
+                with contextlib.suppress(StudioError):  # its picture was deleted meanwhile, which the sheet shows
+                    self.batches.approve_row(batch.id, row, batch.owner, is_approved=action != "doubt")
+                state.sent_sheet = ""
+                updates |= self._show_batch(batch.id, state) if batch.id == shown_id else {}
+            if action == "approve":
+                return updates
+            if action in ("next", "approve-next"):
+                row = self._find_next_doubt(batch.id, row, state.set_aside)
+            job = self._find_row_job(batch.id, row) if row else None
+            if job is None or job.tool not in recall_states:
+                return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates
+            request_key = (job.id, secrets.token_hex(4))
+            return {**updates, tabs: gr.Tabs(selected=job.tool), recall_states[job.tool]: request_key}
 
-        self.tab.open_row.change(
-            open_row,
-            [self.tab.batch_id, self.tab.open_row],
-            [tabs, self.tab.open_row, *recall_states.values()],
+        field.change(
+            follow_order,
+            [self.tab.batch_id, self.tab.state, field],
+            [field, tabs, *self.tab.list_components(), *recall_states.values()],
             **PRIVATE_EVENT,
         )
+
+    def _find_row_job(self, batch_id: str, row: int) -> Job | None:
+        rows = self.batches.table.list_rows(batch_id, row - 1, limit=1)
+        found = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].row == row and rows[0].job_id else None
+        return None if found is None else found.job
+
+    def _find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
+        """Return the next row after `row` that is to be checked, going on from the first; 0 where none is."""
+        doubts = self._read_doubts(batch_id, self.batches.get_progress(batch_id).done, self._stamp_looks(batch_id))
+        rows = [each.row for each in doubts if each.has_doubt or each.uncertainty > set_aside]
+        others = [each for each in rows if each != row]
+        return next((each for each in others if each > row), others[0] if others else 0)
 
     # ------------------------------------------------------------ create
 
@@ -351,7 +386,7 @@ class BatchTabEvents:
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.timer: gr.update()}
-        return self._show_sheet(batch, self.batches.get_progress(batch.id), state, self._stamp_replacements(batch.id))
+        return self._show_sheet(batch, self.batches.get_progress(batch.id), state, self._stamp_looks(batch.id))
 
     def show_last_batch(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
         """When the tab is opened, show the visitor's last batch."""
@@ -453,12 +488,12 @@ class BatchTabEvents:
         batch = self.batches.get_batch(batch_id, batch.owner)
         progress = self.batches.get_progress(batch_id)
         is_going = batch.state in ("running", "paused")
-        stamp = self._stamp_replacements(batch_id)
+        stamp = self._stamp_looks(batch_id)
         counts = text.DoubtCounts()
         if not is_going and progress.done:
             doubts = self._read_doubts(batch_id, progress.done, stamp)
-            aside = [is_doubted for is_doubted, uncertainty in doubts if uncertainty > state.set_aside]
-            counts = text.DoubtCounts(sum(each for each, _ in doubts) - sum(aside), len(aside))
+            aside = [each.has_doubt for each in doubts if each.uncertainty > state.set_aside]
+            counts = text.DoubtCounts(sum(each.has_doubt for each in doubts) - sum(aside), len(aside))
         updates: Updates = {
             tab.status: text.render_status(batch, progress, counts),
             tab.aside: text.render_aside(counts),
@@ -518,37 +553,40 @@ class BatchTabEvents:
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
         }
 
-    def _stamp_replacements(self, batch_id: str) -> float:
-        """Return a number that changes when a row of the batch is replaced, or that is undone."""
+    def _stamp_looks(self, batch_id: str) -> float:
+        """Return a number that changes when a row of the batch is replaced or approved, or that is undone."""
         rows = self.batches.table.list_replacements(batch_id).values()
-        return sum(entry.replaced_at for row in rows for entry in row)
+        return sum(entry.replaced_at for row in rows for entry in row) + sum(
+            self.batches.table.list_approvals(batch_id).values()
+        )
 
-    def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[tuple[bool, float], ...]:
-        """List of each picture whether it has a doubt and how uncertain its cut-out is, without those replaced.
+    def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[RowDoubt, ...]:
+        """List what is doubted of each picture that nobody has replaced or approved.
 
         The other arguments say when what was read before no longer holds.
         """
-        replaced = self.batches.table.list_replacements(batch_id)
+        seen = self.batches.table.list_seen_rows(batch_id)
         return tuple(
-            (bool(tool_tab_text.list_doubts(receipt)), receipt.get("cutout_uncertainty") or 0.0)
+            RowDoubt(row, bool(tool_tab_text.list_doubts(receipt)), receipt.get("cutout_uncertainty") or 0.0)
             for row, receipt in self.batches.table.iter_receipts(batch_id)
-            if row not in replaced
+            if row not in seen
         )
 
     def _read_thumbnails(
         self, batch_id: str, rows: Iterable[RowState], set_aside: float
     ) -> Iterator[text.SheetPicture]:
-        replacements = self.batches.table.list_replacements(batch_id)
+        table = self.batches.table
+        replacements, approvals = table.list_replacements(batch_id), table.list_approvals(batch_id)
         for row in rows:
             job = self.service.jobs.get_job(row.job_id) if row.job_id else None
             if job is None or not (files := result_files(job)):
                 continue
             replaced = format_replaced(replacements.get(row.row, ()))
             doubts = tool_tab_text.list_doubts(job.result.receipt) if job.result else ()
-            is_aside = not replaced and (cutout_uncertainty(job) or 0.0) > set_aside
-            yield text.SheetPicture(
-                row.row, _label_row(row), self._thumbnail(files[0].id), doubts, replaced, is_aside=is_aside
-            )
+            approved = format_time(approvals.get(row.row))
+            is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
+            jpeg = self._thumbnail(files[0].id)
+            yield text.SheetPicture(row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved)
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX, shows_transparency=True)

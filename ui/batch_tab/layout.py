@@ -138,7 +138,6 @@ class BatchTab:
                     self.position = gr.HTML("", elem_id="batch-where")
                     self.next = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
                 self.sheet = gr.HTML("", elem_id="batch-sheet")
-                self.open_row = gr.Textbox(elem_id=text.OPEN_FIELD_ID, elem_classes=["dbx-marks"])  # hidden by style
                 with gr.Accordion("Uncertain cut-outs", open=False, elem_classes=["dbx-more"], elem_id="batch-doubts"):
                     self.set_aside = gr.Number(
                         DEFAULT_SET_ASIDE,

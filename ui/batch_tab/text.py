@@ -13,6 +13,7 @@ from pipelines.batch.format_text import NO_ROOM_NOTE, SCALED_COST_NOTE, format_b
 from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import Params
 from ui.components.pictures import encode_data_url
+from ui.components.row_orders import APPROVE_LABEL, APPROVED_LABEL, render_order_button, write_order
 from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
@@ -22,10 +23,10 @@ NO_TOOL_TEXT = (
     "Choose a tool: Professional Headshots for people, Product Photos for things, Cut-out to remove backgrounds."
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
-ASIDE_TEXT = "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to mend it and put it back."
-CHECK_TEXT = "Press a picture to mend it and put it back."
-OPEN_FIELD_ID = "batch-open"
-"""The hidden field into which page.js writes the number of the row that is to be opened."""
+ASIDE_TEXT = (
+    "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to mend it, or say that it is fine."
+)
+CHECK_TEXT = "Press a picture to mend it and put it back, or say that it is fine."
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
 SHOWN_FAULT_COUNT = 100
@@ -157,7 +158,8 @@ def render_faults(rows: Sequence[tuple[str, str, str]]) -> str:
 class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
-    `replaced` is when another picture took the row's place, "" where none did. `is_aside`: the ZIP sets it aside.
+    `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
+    did. `is_aside`: the ZIP sets it aside.
     """
 
     row: int
@@ -166,13 +168,14 @@ class SheetPicture(NamedTuple):
     doubts: Sequence[str] = ()
     replaced: str = ""
     is_aside: bool = False
+    approved: str = ""
 
 
 def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = ()) -> str:
     """Render the contact sheet: a button with each row's thumbnail, which opens the row, and a word on doubtful ones.
 
     The names of rows that are still `waiting` follow. page.js writes the number of a row into the field
-    `OPEN_FIELD_ID`.
+    `ORDER_FIELD_ID`.
     """
     cells = "".join(map(_render_cell, pictures))
     cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
@@ -184,12 +187,15 @@ def _render_cell(picture: SheetPicture) -> str:
     word = "Set aside" if picture.is_aside else "Check"
     # The reason is read with the button's name, also of a picture that somebody put back with a doubt.
     badge = f"<small>{why}</small>" if why or picture.is_aside else ""
-    badge = f"<b>{word}</b>{badge}" if badge and not picture.replaced else badge
-    replaced = f'<em title="{escape(picture.replaced)}">Replaced</em>' if picture.replaced else ""
+    is_open = bool(badge) and not (picture.replaced or picture.approved)
+    badge = f"<b>{word}</b>{badge}" if is_open else badge
+    seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
+    marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
+    fine = render_order_button(APPROVE_LABEL, "approve", picture.row) if is_open else ""
     return (
-        f'<li><button type="button" data-words="{picture.row}" data-field="{OPEN_FIELD_ID}" title="{why}">'
+        f'<li><button type="button" {write_order("open", picture.row)} title="{why}">'
         f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{badge}</button>'
-        f'<span title="{name}">{name}</span>{replaced}</li>'
+        f'<span title="{name}">{name}</span>{marks}{fine}</li>'
     )
 
 

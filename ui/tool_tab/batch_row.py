@@ -14,6 +14,7 @@ from pipelines.batch.manifest import row_label
 from pipelines.core.errors import NotFound, StudioError
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
+from ui.components.row_orders import APPROVE_LABEL, NEXT_LABEL, RowAction, render_order_button
 from ui.tool_tab import text
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
@@ -22,6 +23,7 @@ from ui.tool_tab.updates import Updates
 PUT_LABEL = "Put it into the batch"
 UNDO_LABEL = "Put the earlier one back"
 BACK_LABEL = "Back to the batch"
+DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
 NEXT_TEXT = "what you generate can take its place"
 PLACED_TEXT = "the earlier one is kept"
@@ -54,14 +56,27 @@ class BatchRowLine:
         can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
         can_put = job_id not in ("", row.job_id) and self._fits(job_id, row, owner)
         note = PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
+        buttons = self._render_buttons(batch, row, is_placed=can_undo) if job_id == row.job_id else ""
         return {
-            panel.batch_row: render_line(batch, row, note, is_placed=can_undo),
+            panel.batch_row: render_line(batch, row, note, buttons, is_placed=can_undo),
             panel.put_in_batch: gr.Button(
                 UNDO_LABEL if can_undo else PUT_LABEL,
                 variant="secondary" if can_undo else "primary",
                 visible=can_undo or can_put,
             ),
         }
+
+    def _render_buttons(self, batch: Batch, row: RowState, *, is_placed: bool) -> str:
+        """Render what may be said of a picture that nobody placed, and the way to the next that is to be checked."""
+        job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
+        has_doubt = job is not None and job.result is not None and bool(text.list_doubts(job.result.receipt))
+        said: list[tuple[str, RowAction]] = []
+        if row.row in self.batches.table.list_approvals(batch.id):
+            said = [(DOUBT_LABEL, "doubt")]
+        elif has_doubt and not is_placed:
+            said = [(APPROVE_LABEL, "approve-next")]
+        rows = [*said, (NEXT_LABEL, "next")]
+        return "".join(render_order_button(label, action, row.row, batch.id) for label, action in rows)
 
     def put(self, request: gr.Request, state: TabState) -> Updates:
         """Put the shown picture into the batch; where it is there already, put the one before back."""
@@ -105,9 +120,9 @@ class BatchRowLine:
         return all(job.job.params.get(name) == old.job.params.get(name) for name in names)
 
 
-def render_line(batch: Batch, row: RowState, note: str, *, is_placed: bool = False) -> str:
-    """Render which row of which batch the picture is from, or stands in now, a note, and the way back."""
+def render_line(batch: Batch, row: RowState, note: str, buttons: str = "", *, is_placed: bool = False) -> str:
+    """Render which row of which batch the picture is from, or stands in now, a note, buttons, and the way back."""
     name = UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
     parts = [f"{'Now in' if is_placed else 'From'} {name}, row {row.row}"]
     parts += [part for part in (row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
-    return f'<p role="status">{escape(" · ".join(parts))}</p><a href="#batch">{BACK_LABEL}</a>'
+    return f'<p role="status">{escape(" · ".join(parts))}</p>{buttons}<a href="#batch">{BACK_LABEL}</a>'

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,8 +74,14 @@ _ROW_BODY: dict[str, Any] = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "required": ["job_id"],
-                "properties": {"job_id": {"type": "string", "description": "A finished job of the row's tool."}},
+                "properties": {
+                    "job_id": {"type": "string", "description": "A finished job of the row's tool."},
+                    "approved": {
+                        "type": "boolean",
+                        "description": "In place of job_id: the picture is right, or (false) it is in doubt again.",
+                    },
+                },
+                "minProperties": 1,
             },
             "example": {"job_id": "job-…"},
         }
@@ -155,11 +162,19 @@ async def replace_row(
 ) -> dict[str, Any]:
     """Put a finished job of yours, of the same tool, into a row that is done; the ZIP and the output file then have it.
 
-    The job that stood there stays among your jobs; sent in its turn, it takes its place again.
+    The job that stood there stays among your jobs; sent in its turn, it takes its place again. With `approved` in place
+    of `job_id` you say that the picture is right: the ZIP no longer sets it aside.
     """
     async with request_parsing.read_form(request) as form:
-        job_id = _require_text(form, "job_id")
-    await to_thread.run_sync(batches.replace_row, batch_id, row, job_id, owner)
+        answer, is_approved = form.get_one("approved"), request_parsing.read_flag(form, "approved")
+        job_id = "" if answer is not None and form.get_one("job_id") is None else _require_text(form, "job_id")
+    if answer is not None and job_id:
+        raise InvalidParams("Send either 'job_id' or 'approved': one after the other.", param="approved")
+    if answer is None:
+        await to_thread.run_sync(batches.replace_row, batch_id, row, job_id, owner)
+    else:
+        approve = partial(batches.approve_row, batch_id, row, owner, is_approved=is_approved)
+        await to_thread.run_sync(approve)
     return await to_thread.run_sync(_make_row_object, batches, batch_id, row, owner)
 
 
@@ -336,6 +351,7 @@ def make_batch_object(batches: BatchService, batch: Batch) -> dict[str, Any]:
 def _make_row_object(batches: BatchService, batch_id: str, number: int, owner: str) -> dict[str, Any]:
     row = batches.get_row(batch_id, number, owner)
     earlier = batches.table.list_replacements(batch_id).get(number, [])
+    approved = batches.table.list_approvals(batch_id).get(number)
     return {
         "id": f"{batch_id}-{row.row}",
         "object": "batch.row",
@@ -348,6 +364,7 @@ def _make_row_object(batches: BatchService, batch_id: str, number: int, owner: s
         "error": None if row.error is None else describe_error(error_from_json(row.error)),
         "replaced_at": int(earlier[-1].replaced_at) if earlier else None,
         "earlier_job_ids": [each.job_id for each in earlier],
+        "approved_at": None if approved is None else int(approved),
     }
 
 

@@ -13,7 +13,7 @@ from pipelines.core.errors import BadInput, InvalidParams, NotFound
 from pipelines.core.params import Params, read_form_schema
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
-from ui.api.request_parsing import RequestForm, rename_steps
+from ui.api.request_parsing import RequestForm, read_flag, rename_steps
 
 ImageCall = Literal["image_generation", "image_edit"]
 MAX_PARTIAL_COUNT = 3
@@ -102,7 +102,7 @@ def translate_request(sent: RequestForm, service: StudioService, call: ImageCall
         tool=tool,
         form=RequestForm({**fields, **rest.values}),
         links=_read_choice(sent, "response_format", ("b64_json", "url")) == "url",
-        stream=_read_flag(sent, "stream"),
+        stream=read_flag(sent, "stream"),
         partials=_read_number(sent, "partial_images", 0, MAX_PARTIAL_COUNT) or 0,
         size=str(sent.get_one("size") or "auto"),
         quality=_answer_quality(_read_choice(sent, "quality", QUALITIES)),
@@ -166,7 +166,7 @@ def _map_animation(sent: RequestForm, tool: Tool) -> dict[str, list[object]]:
         raise BadInput("This model writes webp or gif.", param="output_format")
     if wanted != "gif":
         return {}
-    if _read_flag(sent, "stream"):
+    if read_flag(sent, "stream"):
         raise BadInput("A GIF is not streamed. Leave 'stream' out.", param="stream")
     fields: dict[str, list[object]] = {"gif": [True]}
     if count or delay_ms:
@@ -334,16 +334,6 @@ def _read_choice(sent: RequestForm, name: str, choices: tuple[str, ...]) -> str:
 def _read_text(sent: RequestForm, name: str) -> str | None:
     value = sent.get_one(name)
     return value if isinstance(value, str) and value else None
-
-
-def _read_flag(sent: RequestForm, name: str) -> bool:
-    # Multipart has no booleans: the official client sends the word "true" or "false".
-    value = sent.get_one(name)
-    if value in (None, "", False, "false", "False"):
-        return False
-    if value in (True, "true", "True"):
-        return True
-    raise InvalidParams(f"'{name}' is true or false.", param=name)
 
 
 def _read_number(sent: RequestForm, name: str, least: int, most: int) -> int | None:
