@@ -26,7 +26,6 @@ from ui.tool_tab.state import TabHandoff
 from ui.tool_tab.updates import Updates
 
 NO_LOOKS_TEXT = "In any tool, in the menu ··· beside Download: save the form as a look of yours."
-CHOOSE_LOOK_TEXT = "Choose a look first."
 IMPORTED_TEXT = "Looks imported: {count}"
 NOT_LOOKS_TEXT = "This is no file of looks."
 PREFIX = "kept-look"
@@ -43,25 +42,26 @@ class SavedLooks:
         self.alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-said")
         self.choice = gr.Dropdown([], label="Saved looks", value=None, elem_id=f"{PREFIX}-choice")
         with gr.Row():
-            self.open_button = gr.Button("Open in its tool", elem_id=f"{PREFIX}-open")
-            self.delete_button = gr.Button("Delete this look", elem_id=f"{PREFIX}-drop")
+            self.open_button = gr.Button("Open in its tool", interactive=False, elem_id=f"{PREFIX}-open")
+            self.delete_button = gr.Button("Delete this look", interactive=False, elem_id=f"{PREFIX}-drop")
         with gr.Row():
             self.export = gr.DownloadButton("Export all looks", interactive=False, elem_id=f"{PREFIX}-export")
             self.upload = gr.UploadButton("Import looks", file_types=[".json"], elem_id=f"{PREFIX}-import")
 
     def list_outputs(self) -> list[Any]:
         """List the components that show the looks."""
-        return [self.tiles, self.alerts, self.choice, self.export]
+        return [self.tiles, self.alerts, self.choice, self.export, self.open_button, self.delete_button]
 
     def wire(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
         """Attach the listeners."""
         outputs = self.list_outputs()
+        self.choice.input(self._enable_actions, [self.choice], [self.open_button, self.delete_button], **PRIVATE_EVENT)
         self.delete_button.click(self.delete_look, [self.choice], outputs, **PRIVATE_EVENT)
         self.upload.upload(self.import_looks, [self.upload], outputs, **PRIVATE_EVENT)
 
         def open_look(request: gr.Request, key: str | None) -> dict[Any, Any]:
             if not key:
-                return {self.alerts: text.render_alert(CHOOSE_LOOK_TEXT, "")}
+                return {self.alerts: ""}
             row = self.service.saved_items.find_item(self.access.identify_visitor(request), "look", key)
             tool = row.value["tool"]
             if tool not in handoffs:
@@ -71,6 +71,9 @@ class SavedLooks:
 
         self.open_button.click(open_look, [self.choice], [self.alerts, tabs, *handoffs.values()], **PRIVATE_EVENT)
 
+    def _enable_actions(self, key: str | None) -> Updates:
+        return dict.fromkeys((self.open_button, self.delete_button), gr.Button(interactive=bool(key)))
+
     def show_looks(self, owner: str) -> Updates:
         """Show the owner's looks, and offer them as one file."""
         rows = self.service.saved_items.list_items(owner, "look")
@@ -79,6 +82,7 @@ class SavedLooks:
         return {
             self.tiles: _render_tiles(rows, self.service.tools),
             self.choice: gr.update(choices=choices, value=None),
+            **self._enable_actions(None),
             self.export: gr.update(value=self._write_file(owner) if rows else None, interactive=bool(rows)),
             self.alerts: "",
         }
@@ -87,7 +91,7 @@ class SavedLooks:
         """Delete a look."""
         owner = self.access.identify_visitor(request)
         if not key:
-            return {self.alerts: text.render_alert(CHOOSE_LOOK_TEXT, "")}
+            return {self.alerts: ""}
         self.service.saved_items.delete_item(owner, "look", key)
         return self.show_looks(owner)
 

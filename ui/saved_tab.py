@@ -34,7 +34,6 @@ INTRO_TEXT = (
 )
 NO_CHARACTERS_TEXT = "Make one in Character Creator, then save it here under a name."
 NO_KITS_TEXT = "No kit yet."
-CHOOSE_FIRST_TEXT = "Choose one first."
 SAVED_TEXT = "'{name}' is saved."
 RECENT_JOB_COUNT = 8
 TILE_SIDE_PX = 192
@@ -65,7 +64,9 @@ class SavedTab:
         self.kits = gr.Dropdown(
             [], label="Saved kits", info="Choose one to change or delete it.", value=None, elem_id=f"{PREFIX}-brands"
         )
-        self.delete_kit_button = gr.Button("Delete this kit", size="sm", elem_id=f"{PREFIX}-brand-drop")
+        self.delete_kit_button = gr.Button(
+            "Delete this kit", size="sm", interactive=False, elem_id=f"{PREFIX}-brand-drop"
+        )
 
     def _build_character_column(self) -> None:
         gr.HTML("<h2>Characters</h2>")
@@ -86,14 +87,23 @@ class SavedTab:
         with gr.Row():
             self.passport = gr.DownloadButton("Passport", interactive=False, elem_id=f"{PREFIX}-passport")
             self.passport_upload = gr.UploadButton("Import a passport", file_types=[".json"], elem_id=f"{PREFIX}-bring")
-            self.delete_character_button = gr.Button("Delete this character", elem_id=f"{PREFIX}-forget")
+            self.delete_character_button = gr.Button(
+                "Delete this character", interactive=False, elem_id=f"{PREFIX}-forget"
+            )
 
     # ------------------------------------------------------------ listeners
 
     def wire(self, gradio_tab: gr.Tab, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
         """Attach the listeners."""
         form = [control.value for control in self.fields.values()]
-        kit_outputs = [self.name, *form, *self._list_picture_displays(), self.kit_alerts, self.kits]
+        kit_outputs = [
+            self.name,
+            *form,
+            *self._list_picture_displays(),
+            self.kit_alerts,
+            self.kits,
+            self.delete_kit_button,
+        ]
         character_outputs = [
             self.character_tiles,
             self.recent,
@@ -101,6 +111,7 @@ class SavedTab:
             self.character_alerts,
             self.character_choice,
             self.passport,
+            self.delete_character_button,
         ]
         everything = [*kit_outputs, *character_outputs, *self.looks.list_outputs()]
         gradio_tab.select(self.refresh, [], everything, **PRIVATE_EVENT)
@@ -189,7 +200,11 @@ class SavedTab:
         if not item_id:
             return {self.kit_alerts: ""}
         row = self.service.saved_items.find_item(owner, "brand", item_id)
-        filled: Updates = {self.name: row.name, self.kit_alerts: ""}
+        filled: Updates = {
+            self.name: row.name,
+            self.kit_alerts: "",
+            self.delete_kit_button: gr.Button(interactive=True),
+        }
         for field, control in self.fields.items():
             value = row.value.get(field)
             if control.field.holds_pictures:
@@ -203,14 +218,17 @@ class SavedTab:
         """Delete a brand kit."""
         owner = self.access.identify_visitor(request)
         if not item_id:
-            return {self.kit_alerts: text.render_alert(CHOOSE_FIRST_TEXT, "")}
+            return {self.kit_alerts: ""}
         self.service.saved_items.delete_item(owner, "brand", item_id)
         return {**self._show_kits(owner), self.kit_alerts: ""}
 
     def _show_kits(self, owner: str, chosen: str | None = None) -> Updates:
         rows = [(row.name, row.id) for row in self.service.saved_items.list_items(owner, "brand")]
         info = "Choose one to change or delete it." if rows else NO_KITS_TEXT
-        return {self.kits: gr.update(choices=rows, value=chosen, info=info)}
+        return {
+            self.kits: gr.update(choices=rows, value=chosen, info=info),
+            self.delete_kit_button: gr.Button(interactive=chosen is not None),
+        }
 
     # ------------------------------------------------------------ characters
 
@@ -236,7 +254,7 @@ class SavedTab:
         """Delete a character."""
         owner = self.access.identify_visitor(request)
         if not item_id:
-            return {self.character_alerts: text.render_alert(CHOOSE_FIRST_TEXT, "")}
+            return {self.character_alerts: ""}
         self.service.saved_items.delete_item(owner, "character", item_id)
         return {**self._show_characters(owner), self.character_alerts: ""}
 
@@ -276,6 +294,7 @@ class SavedTab:
                 value=self._write_passport(chosen_row, owner) if chosen_row else None,
                 interactive=chosen_row is not None,
             ),
+            self.delete_character_button: gr.Button(interactive=chosen_row is not None),
         }
 
     def _render_characters(self, rows: Sequence[SavedItem]) -> str:

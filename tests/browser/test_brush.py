@@ -99,7 +99,7 @@ def test_what_is_painted_is_seen_until_the_first_picture_comes(page: Page, studi
     expect(page.locator("#retouch-box img").first).to_be_visible()
     expect(page.locator("#retouch-editor")).to_be_hidden()
     expect(page.locator("#retouch-save")).to_be_enabled()
-    page.locator("#retouch-mask").get_by_role("button", name="Remove the paint").click()
+    page.locator("#retouch-mask").get_by_role("button", name="Start over").click()
     expect(layer).to_be_visible()  # the next one is painted
     assert count_paint(page) == 0
 
@@ -198,7 +198,7 @@ def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
         for control in controls.all()
     ]
     assert names == [
-        "Vorschau", "Farbe entfernen", "Pinsel", "Radierer", "Zurück", "Wieder vor", "Größe des Pinsels", "Weiter weg",
+        "Vorschau", "Neu beginnen", "Pinsel", "Radierer", "Zurück", "Wieder vor", "Größe des Pinsels", "Weiter weg",
         "Näher heran", "Vollbild",
     ]  # fmt: skip
     titles = [control.get_attribute("title") for control in controls.all()]
@@ -207,7 +207,7 @@ def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
 
 def test_no_word_of_retouch_is_mask(phone: Page) -> None:
     words = phone.locator("#tab-retouch").inner_text()
-    assert "Übermale, was" in words
+    assert "Noch ist nichts gemalt" in words
     assert not re.search(r"\bMask", words, re.IGNORECASE)
 
 

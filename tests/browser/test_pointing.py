@@ -90,6 +90,12 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
         assert bar.all_inner_texts() == ["Dazu", "Weg", "Rahmen", "Zurück", "Leeren", "Abbrechen", "Fertig"]
         assert all((box := each.bounding_box()) is not None and box["height"] >= 44 for each in bar.all())
         assert all(each.evaluate("node => node.scrollWidth <= node.clientWidth") for each in bar.all())
+        bar.nth(2).tap()
+        for corner in ((0.9, 0.8), (0.2, 0.1)):  # nothing is dragged
+            await_look(page)
+            point_at(page, *corner, touch=True)
+        await_look(page)
+        assert json.loads(field(page, "box").input_value()) == pytest.approx([0.2, 0.1, 0.9, 0.8], abs=0.02)
 
 
 def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPage) -> None:

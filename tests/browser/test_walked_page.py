@@ -454,7 +454,7 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     page: Page, studio: ServedPage
 ) -> None:
     show_tab(page, "retouch")
-    expect(page.locator("#retouch-mask")).to_contain_text("Paint over what should go.")
+    expect(page.locator("#retouch-mask")).to_contain_text("Nothing is painted yet.")
     page.locator("#retouch-example-coffee").click()
     canvas = page.locator("#retouch-editor canvas").first
     canvas.wait_for()
@@ -469,7 +469,7 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
     expect(canvas).to_be_visible()
     buttons = page.locator("#retouch-brush-use, #retouch-brush-drop").all_inner_texts()
-    assert buttons == ["Preview", "Remove the paint"]
+    assert buttons == ["Preview", "Start over"]
     page.locator("#retouch-photo").get_by_label("Remove Image").click()
     expect(page.locator("#retouch-editor")).to_be_hidden()
 
@@ -539,8 +539,8 @@ def test_small_things_of_the_other_tabs(page: Page, studio: ServedPage) -> None:
         expect(page.locator("#batch-consent")).to_contain_text(words)
     show_tab(page, "kept")
     expect(page.locator("#tab-kept input[type=color].none").first).to_be_visible()
-    page.get_by_role("button", name="Delete this character").click()
-    expect(page.locator("#tab-kept [role=alert]").first).to_contain_text("Choose one first.")
+    for name in ("Delete this kit", "Delete this character", "Delete this look", "Open in its tool"):
+        expect(page.get_by_role("button", name=name)).to_be_disabled()  # nothing is chosen yet
 
 
 def test_what_acts_on_a_picture_comes_with_it_and_full_screen_has_a_zoom(page: Page, studio: ServedPage) -> None:

@@ -160,13 +160,14 @@ class ApiTab:
             info="Its permissions and limits appear above. Change them there and save.",
         )
         with gr.Row():
-            self.save = gr.Button("Save changes", elem_id="api-save")
-            self.revoke = gr.Button("Revoke", variant="stop", elem_id="api-revoke")
+            self.save = gr.Button("Save changes", interactive=False, elem_id="api-save")
+            self.revoke = gr.Button("Revoke", variant="stop", interactive=False, elem_id="api-revoke")
 
     def wire(self, gradio_tab: gr.Tab) -> None:
         """Attach the listeners."""
         form: list[Component] = [self.name, self.scopes, *self.limits]
         key_outputs: list[Component] = [*form, self.alerts, self.new_key, self.key_table, self.key_choice]
+        key_outputs += [self.save, self.revoke]
         outputs: list[Any] = [self.about_html, *self.codes, self.admin_column, self.admin_only, *key_outputs]
         gradio_tab.select(self.refresh, [], outputs, **PRIVATE_EVENT)
         for listener in (self.create.click, self.name.submit):
@@ -201,9 +202,10 @@ class ApiTab:
         self._require_admin(request)
         key = self.access.keys.get_key(key_id or "")
         if key is None:
-            return self._clear_form()
+            return {**self._clear_form(), **self._enable_changes(is_chosen=False)}
         amounts = (key.limits.per_minute, key.limits.per_day, key.limits.at_once)
         return {
+            **self._enable_changes(is_chosen=True),
             self.name: key.name,
             self.scopes: list(key.scopes),
             **{number: amount or 0 for number, amount in zip(self.limits, amounts, strict=True)},
@@ -235,6 +237,9 @@ class ApiTab:
     def _clear_form(self) -> Updates:
         return {self.name: "", self.scopes: list(DEFAULT_SCOPES), **dict.fromkeys(self.limits, 0)}
 
+    def _enable_changes(self, *, is_chosen: bool) -> Updates:
+        return dict.fromkeys((self.save, self.revoke), gr.Button(interactive=is_chosen))
+
     def _require_admin(self, request: gr.Request) -> None:
         if not self.access.may_administer(request):
             raise BadInput(ADMIN_ONLY_TEXT)
@@ -243,6 +248,7 @@ class ApiTab:
         keys = self.access.keys.list_keys()
         choices = [(f"{key.name} · sk-dbx-{key.id}…", key.id) for key in keys if key.revoked is None]
         return {
+            **self._enable_changes(is_chosen=False),
             self.alerts: "",
             self.new_key: gr.update(value="", visible=False),
             self.key_table: render_keys(keys, {key.id: self.access.keys.list_usage(key.id) for key in keys}),

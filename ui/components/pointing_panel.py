@@ -19,7 +19,7 @@ PANEL_HTML = """<div class="dbx-point">
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
 <button type="button" data-do="drop" aria-pressed="false" title="Does not belong">Drop</button>
-<button type="button" data-do="area" aria-pressed="false" title="Box around it">Box</button>
+<button type="button" data-do="area" aria-pressed="false" title="Box around it: drag, or tap two corners">Box</button>
 <button type="button" data-do="undo">Undo</button>
 <button type="button" data-do="clear">Clear</button>
 <button type="button" data-do="cancel" title="Leave everything as it was">Cancel</button>

@@ -86,7 +86,7 @@
     layerOf(box).hidden = bar(box).hidden = !isOpen;
   };
   const setMode = (box, mode) => {
-    stateOf(box).mode = mode;
+    Object.assign(stateOf(box), { mode, corner: null });
     bar(box).querySelectorAll("[aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.do === mode)));
   };
   const actions = {
@@ -198,12 +198,15 @@
   for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, (event) => {
     if (held?.id !== event.pointerId) return;
     event.stopPropagation();
-    const { box, mode, points } = held, { marks } = stateOf(box), area = toArea(points);
-    held = null;
+    const { box, mode, points } = held, state = stateOf(box), { marks, corner } = state;
+    held = state.corner = null;
     if (end === "pointercancel") return draw(box);
     if (mode !== "area") return change(box, { ...marks, [mode]: [...marks[mode], ...points] });
-    if (area[2] - area[0] > 0.02 && area[3] - area[1] > 0.02) change(box, { ...marks, box: area });
-    else draw(box);
+    const areas = [points, ...(corner ? [[corner, points[0]]] : [])].map(toArea);
+    const area = areas.find(([left, top, right, bottom]) => right - left > 0.02 && bottom - top > 0.02);
+    if (area) return change(box, { ...marks, box: area });
+    draw(box);
+    addMark(layerOf(box), "keep", ...(state.corner = points[0])); // two taps are two corners
   }, true);
 
   // Before and after: the line is dragged on the picture, never beside it, or moved by arrow keys.

@@ -273,7 +273,7 @@ def _build_mask_editor(buttons: MaskButtons, prefix: str) -> MaskEditor:
     hint, use, discard = (
         (text.REPAIR_HINT, "Apply", text.DISCARD_CUTOUT_LABEL)
         if is_cutout
-        else (text.PAINT_FIRST_TEXT, "Preview", text.DISCARD_MASK_LABEL)
+        else (text.PAINT_HINT, "Preview", text.DISCARD_MASK_LABEL)
     )
     panel = build_brush_panel(prefix, hint, use, discard, is_cutout=is_cutout)
     return MaskEditor(mask, gr.State(None), start, upload, panel, is_cutout)
