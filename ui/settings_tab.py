@@ -54,6 +54,7 @@ MODEL_TITLES = {
     "u2net": "Cut-out, quick",
     "isnet": "Cut-out, exact",
     "face-mesh": "Faces",
+    "selfie": "People in cut-outs",
     "realesr-x4": "Enlarger",
     "backdrops": "Scenes",
     "pp-ocr": "Reader of labels",

@@ -29,6 +29,9 @@ Size: TypeAlias = tuple[int, int]
 
 Window: TypeAlias = tuple[int, int, int, int]
 
+Area: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom as shares of the photo, 0 to 1."""
+
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 

@@ -19,7 +19,13 @@ from pipelines.matting.cutout_notices import name_doubts, name_rivals, soft_patc
 from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
-from pipelines.matting.net_agreement import ReconciledMatte, measure_doubt, reconcile_mattes, remove_unseen_patches
+from pipelines.matting.net_agreement import (
+    ReconciledMatte,
+    SeePeople,
+    measure_doubt,
+    reconcile_mattes,
+    remove_unseen_patches,
+)
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
     remove_specks,
@@ -78,6 +84,7 @@ def cut_out_subject(
     settle: SettlePoints | None = None,
     settle_doubt: SettleDoubt | None = None,
     redraw: RedrawBand | None = None,
+    see_people: SeePeople | None = None,
     is_pointed: bool = False,
     is_one_of_all: bool = False,
 ) -> Cutout:
@@ -90,8 +97,8 @@ def cut_out_subject(
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
     there over what the colours say; `settle_doubt` says what is no longer doubted. `redraw` draws the edges anew before
-    both. Other things that stand out are told, unless one was chosen by `pick` or `is_pointed` at, or it
-    `is_one_of_all`.
+    both. `see_people` helps to decide between the nets where there are `faces`. Other things that stand out are told,
+    unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -107,7 +114,7 @@ def cut_out_subject(
         if on_first_alpha is not None:
             on_first_alpha(select(alpha, part, face))
 
-    seen = see_subjects(image, (net, *detail_nets), faces, face, show_first)
+    seen = see_subjects(image, (net, *detail_nets), faces, face, show_first, see_people)
     reconciled = seen.reconciled
     selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
@@ -139,6 +146,7 @@ def see_subjects(
     faces: Sequence[Face] = (),
     face: Face | None = None,
     on_first_alpha: Callable[[Alpha], None] | None = None,
+    see_people: SeePeople | None = None,
 ) -> SeenSubjects:
     """Ask `nets`, the quick one first, what stands out in `image`, and reconcile their answers.
 
@@ -149,7 +157,7 @@ def see_subjects(
         on_first_alpha(first)
     reconciled = None
     for detail_net in nets[1:]:
-        reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), seen, faces)
+        reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), seen, faces, see_people)
         seen = reconciled.alpha
     return SeenSubjects(first, seen, reconciled)
 

@@ -1,19 +1,20 @@
 """Make one matte of two nets' mattes: what they agree on is settled, regions in which they differ are decided.
 
 The detailed net is right more often. The other one is followed in a region whose colours, whose edges and both nets'
-sureness speak for it, and in a shadow that it leaves out. What speaks for neither is uncertain.
+sureness speak for it, and in a shadow that it leaves out; where there are faces, also by what a net that knows people
+sees. What speaks for neither is uncertain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
-from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Uint8Array
+from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, outline_band, resize_image, resize_map, size_within
 from pipelines.matting.subject_selection import UNSEEN_ALPHA
 
@@ -32,10 +33,12 @@ SUBJECT_TINT = 0.3  # the same between a shadow and the subject beside it, from 
 SHADOW_VARIATION = 0.1, 0.3  # logarithm: how much more than the ground it varies, with its soft edge: surely one, none
 SHADOW_EVENNESS = 0.4, 0.6  # the same of how much less: what is even on uneven ground is a thing
 LIGHT_LOGARITHMS = np.log(((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4 + 0.004).astype(np.float32)
-TRUST_OFFSET, TRUST_WEIGHTS = 0.9, (1.3, 0.7, 1.8, 6.0, -5.0)
+PEOPLE_MARGIN_RATIO = 0.15  # of the box of all that stands out, around it: what the net that knows people looks at
+TRUST_OFFSET, TRUST_WEIGHTS = 0.9, (1.3, 0.7, 1.8, 6.0, -5.0, 2.5)
 """Of the logistic model of a region: fitted on half of the truth set (tests/bench/pictures) and some photographs.
 
-The last weight, of a shadow, was chosen on composites whose shadows are known.
+The weight of a shadow was chosen on composites whose shadows are known, that of people on half of a set of photographs
+of them.
 """
 DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
 """Of the logistic model of doubt. The weights are those of unsettled, differing, half transparent, edge."""
@@ -43,12 +46,16 @@ FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this
 MIN_FREE_RIM_RATIO = 0.35  # of the rim of a patch that no net saw: less lies free where it fills a gap in the subject
 UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw
 
+SeePeople = Callable[[Area], Alpha]
+"""Returns the map of an area alone (H x W of any size, 0 to 1) by a net that knows people and nothing else."""
+
 
 @dataclass(frozen=True)
 class Region:
     """A region in which two mattes differ, and what speaks for the detailed one; each about -1 to 1.
 
     `shadow`, 0 to 1, speaks against it: how much like a shadow of the subject that region looks that it alone sees.
+    `people` is 0 where no net that knows people was asked.
     """
 
     mask: Mask
@@ -57,11 +64,12 @@ class Region:
     sureness: float
     face: float
     shadow: float = 0.0
+    people: float = 0.0
 
     @property
     def trust_probability(self) -> float:
         """How likely the detailed matte is right here, 0 to 1."""
-        evidence = (self.colour, self.edge, self.sureness, self.face, self.shadow)
+        evidence = (self.colour, self.edge, self.sureness, self.face, self.shadow, self.people)
         score = TRUST_OFFSET + float(np.dot(TRUST_WEIGHTS, evidence))
         return float(1 / (1 + np.exp(-score)))
 
@@ -96,13 +104,22 @@ class ReconciledMatte:
     differing: float
 
 
-def reconcile_mattes(image: Image, detailed: Alpha, quick: Alpha, faces: Sequence[Face] = ()) -> ReconciledMatte:
-    """Decide, region by region, between two mattes of `image`."""
+def reconcile_mattes(
+    image: Image,
+    detailed: Alpha,
+    quick: Alpha,
+    faces: Sequence[Face] = (),
+    see_people: SeePeople | None = None,
+) -> ReconciledMatte:
+    """Decide, region by region, between two mattes of `image`.
+
+    `see_people` is asked once, where there are `faces` and a region to decide.
+    """
     size = size_within(detailed.shape, WORK_SIDE_PX)
     one, other = (resize_map(each, size) for each in (detailed, quick))
     subject = max(int(((one > 0.5) | (other > 0.5)).sum()), 1)
     uncertain, taken, doubt = np.zeros(one.shape, np.bool_), np.zeros(one.shape, np.float32), 0.0
-    for region in find_differing_regions(image, one, other, faces):
+    for region in find_differing_regions(image, one, other, faces, see_people):
         if region.trust_probability < 0.5:
             taken[region.mask] = 1
         share = 1 - abs(2 * region.trust_probability - 1)
@@ -173,32 +190,43 @@ def doubt_features(small: Alpha, soft: Mask, reconciled: ReconciledMatte) -> Flo
     return np.sqrt(np.clip(np.array(shares, np.float32), 0, 1))
 
 
-def find_differing_regions(image: Image, one: Alpha, other: Alpha, faces: Sequence[Face]) -> Iterator[Region]:
-    """Yield the regions in which two small mattes (h x w) of `image` differ, with what speaks for `one`."""
+def find_differing_regions(
+    image: Image, one: Alpha, other: Alpha, faces: Sequence[Face], see_people: SeePeople | None = None
+) -> Iterator[Region]:
+    """Yield the regions in which two small mattes (h x w) of `image` differ, with what speaks for `one`.
+
+    `see_people` is asked once, where there are `faces` and such a region.
+    """
     inside, beside = one > 0.5, other > 0.5
-    differs = open_mask(inside != beside).astype(np.uint8)
-    if not differs.any():
+    masks = list(_find_differing_parts(inside, beside))
+    if not masks:
         return
     small = resize_image(image, (one.shape[1], one.shape[0]))
     lab, light = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8), LIGHT_LOGARITHMS[small]
     subject, ground = inside & beside, ~inside & ~beside
     evidence, contrast = colour_evidence(lab, subject, ground), local_contrast(lab)
     scale = one.shape[1] / image.shape[1]
-    for side in (inside, ~inside):
+    people = _look_for_people(see_people, inside, beside) if faces and see_people is not None else None
+    for mask, sign in masks:
+        yield Region(
+            mask,
+            sign * float(evidence[mask].mean()) / MAX_COLOUR_EVIDENCE,
+            sign * _edge_evidence(contrast, mask, subject, ground),
+            float(np.abs(2 * one[mask] - 1).mean() - np.abs(2 * other[mask] - 1).mean()),
+            sign * _share_of_faces(mask, faces, scale),
+            _shadow_evidence(light, mask, subject, ground) if sign > 0 else 0.0,
+            0.0 if people is None else sign * _people_evidence(people, mask, subject, ground),
+        )
+
+
+def _find_differing_parts(inside: Mask, beside: Mask) -> Iterator[tuple[Mask, float]]:
+    """Yield the parts in which two masks differ by more than an edge: 1 with those `inside` alone, -1 `beside`."""
+    differs = open_mask(inside != beside).astype(np.uint8)
+    for side, sign in ((inside, 1.0), (~inside, -1.0)):
         count, labels, stats, _ = cv2.connectedComponentsWithStats(differs * side.astype(np.uint8))
         for label in range(1, count):
-            if stats[label, cv2.CC_STAT_AREA] < MIN_REGION_RATIO * one.size:
-                continue
-            mask = np.asarray(labels) == label
-            sign = 1.0 if side is inside else -1.0
-            yield Region(
-                mask,
-                sign * float(evidence[mask].mean()) / MAX_COLOUR_EVIDENCE,
-                sign * _edge_evidence(contrast, mask, subject, ground),
-                float(np.abs(2 * one[mask] - 1).mean() - np.abs(2 * other[mask] - 1).mean()),
-                sign * _share_of_faces(mask, faces, scale),
-                _shadow_evidence(light, mask, subject, ground) if side is inside else 0.0,
-            )
+            if stats[label, cv2.CC_STAT_AREA] >= MIN_REGION_RATIO * inside.size:
+                yield np.asarray(labels) == label, sign
 
 
 def open_mask(mask: Mask) -> Mask:
@@ -226,6 +254,35 @@ def local_contrast(lab: Uint8Array | Float32Array) -> Float32Array:
     smooth = cv2.GaussianBlur(lab.astype(np.float32), (0, 0), 1.0)
     x, y = (cv2.Sobel(smooth, cv2.CV_32F, *way, scale=0.125) for way in ((1, 0), (0, 1)))
     return np.sqrt((x**2 + y**2).sum(axis=2)).astype(np.float32)
+
+
+def _look_for_people(see_people: SeePeople, inside: Mask, beside: Mask) -> Alpha:
+    """Return where people are in all that two mattes are `inside` of or `beside`, and around it; 0 elsewhere, h x w."""
+    rows, columns = (_span_with_margin(np.asarray((inside | beside).any(axis=axis))) for axis in (1, 0))
+    height, width = inside.shape
+    seen = see_people((columns.start / width, rows.start / height, columns.stop / width, rows.stop / height))
+    people = np.zeros(inside.shape, np.float32)
+    people[rows, columns] = resize_map(seen, (columns.stop - columns.start, rows.stop - rows.start))
+    return people
+
+
+def _people_evidence(people: Alpha, mask: Mask, subject: Mask, ground: Mask) -> float:
+    """Tell how sure it is that a region is a person's, 0 to 1, by a net that knows people.
+
+    It counts by how well that net tells apart what both mattes agree on: before a flag it may see people everywhere.
+    What it does not see is no evidence: it may be a bag or a foot.
+    """
+    if not subject.any() or not ground.any():
+        return 0.0
+    told_apart = max(float(people[subject].mean() - people[ground].mean()), 0.0)
+    return told_apart * max(2 * float(people[mask].mean()) - 1, 0.0) ** 2
+
+
+def _span_with_margin(taken: Mask) -> slice:
+    """Return the span from the first to the last that is `taken` of a row of pixels, with a margin."""
+    first, last = (int(each) for each in np.flatnonzero(taken)[[0, -1]])
+    margin = round(PEOPLE_MARGIN_RATIO * (last - first))
+    return slice(max(first - margin, 0), min(last + 1 + margin, len(taken)))
 
 
 def _edge_evidence(contrast: Float32Array, mask: Mask, subject: Mask, ground: Mask) -> float:

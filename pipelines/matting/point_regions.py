@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
-from pipelines.core.geometry import Alpha, Face, Float32Array, Mask
+from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map
 from pipelines.matting.conjugate_gradient import conjugate_gradient
 from pipelines.matting.net_agreement import colour_evidence, local_contrast, open_mask
@@ -50,8 +50,6 @@ MIN_WALK_SHARE = 0.25  # of the walks from a pixel that end at the point, from w
 MAX_ITERATION_COUNT = 60
 RELATIVE_TOLERANCE = 2e-3
 
-Area = tuple[float, float, float, float]
-"""Left, top, right, bottom as shares of the photo, 0 to 1."""
 PredictCrop = Callable[[Area], Alpha]
 """Returns the net's map of an area of the photo, of any size; 0 to 1."""
 

@@ -13,13 +13,12 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Window
+from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Window
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, ReconciledMatte, open_mask
 from pipelines.matting.point_regions import (
     MIN_REGION_RATIO,
     PERSON_STEP_LEVELS,
-    Area,
     PointRegions,
     PredictCrop,
     disc_radius,

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Cutout, Face, Float32Array, Image, Mask, Size
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Area, Cutout, Face, Float32Array, Image, Mask, Size
 from pipelines.core.job import Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
@@ -26,7 +26,6 @@ from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha, see_sub
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import (
-    Area,
     Marks,
     Pointing,
     SegmentPointed,
@@ -62,6 +61,7 @@ ResultCache = LruCache[Hashable, Any]
 RESULT_CACHE_BYTES = 256 * 2**20
 BACKDROP_SPEC_ID = "backdrops"
 FACE_SPEC_ID = "face-mesh"
+PERSON_SPEC_ID = "selfie"
 CLOSER_DRAFT_ROLES = ("matte", "matte-detail")
 """The nets of a closer draft. One from the hub takes half a minute on two cores: only what is kept waits for it."""
 MATTING_ROLES = (*CLOSER_DRAFT_ROLES, "matte-hub")
@@ -240,6 +240,7 @@ class JobContext:
             settle=partial(settle_points, pointing=pointing),
             settle_doubt=partial(settle_marked_regions, pointing=pointing) if pointing else None,
             redraw=redraw if self._edge_spec_id else None,
+            see_people=partial(self._see_people, params.photo),
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )
@@ -333,9 +334,14 @@ class JobContext:
         if as_made and (known := self.resources.results.get(_seen_key(file_id, spec_ids, len(faces), pick))):
             return resize_map(known[0], photo.shape[1::-1])
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
+        see_people = partial(self._see_people, file_id)
         return self._memoize(
             ("seen quickly", file_id, photo.shape, spec_ids, len(faces), pick),
-            lambda: see_subjects(photo, nets, faces, faces[pick] if pick < len(faces) else None).alpha,
+            lambda: (
+                see_subjects(
+                    photo, nets, faces, faces[pick] if pick < len(faces) else None, see_people=see_people
+                ).alpha
+            ),
             lambda alpha: alpha.nbytes,
         )
 
@@ -348,6 +354,15 @@ class JobContext:
                 return rescale_net_alpha(net.predict_map(crop_area(self.open_image(file_id), area)))
 
         return self._memoize(("net-crop", file_id, spec_id, area), predict, lambda values: values.nbytes)
+
+    def _see_people(self, file_id: str, area: Area) -> Alpha:
+        """Return where people are in an area of a photo, as the net sees it that knows them; cached by both."""
+
+        def predict() -> Alpha:
+            with self.borrow_model(PERSON_SPEC_ID) as net:
+                return net.predict_map(crop_area(self.open_image(file_id), area))
+
+        return self._memoize(("people", file_id, area), predict, lambda values: values.nbytes)
 
     def _segment_in(self, file_id: str) -> SegmentPointed | None:
         """Return how the net for pointing segments a photo, which it embeds once; None where there is no such net."""

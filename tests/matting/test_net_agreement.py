@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.geometry import Alpha, Face, Image
+from pipelines.core.geometry import Alpha, Area, Face, Image
 from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes
 from pipelines.matting.subject_selection import select_subject
 from tests.support.examples import make_blob
@@ -25,6 +25,14 @@ def add_box(alpha: Alpha, value: float) -> Alpha:
     changed = alpha.copy()
     changed[150:250, 290:360] = value
     return changed
+
+
+def make_face(box: tuple[int, int, int, int]) -> Face:
+    """A face that fills a box (left, top, right, bottom)."""
+    left, top, right, bottom = box
+    corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    return Face(np.resize(corners, (468, 2)), box, middle, middle, middle, 0.0, 1.0)
 
 
 @pytest.fixture
@@ -69,12 +77,73 @@ def test_where_both_agree_the_detailed_matte_is_kept(blob: Alpha) -> None:
 def test_a_face_belongs_to_its_person(blob: Alpha) -> None:
     faceless = blob.copy()
     faceless[100:180, 160:240] = 0
-    corners = np.array([(160, 100), (239, 100), (239, 179), (160, 179)], np.float32)
-    middle = (200.0, 140.0)
-    face = Face(np.resize(corners, (468, 2)), (160, 100, 240, 180), middle, middle, middle, 0.0, 1.0)
+    face = make_face((160, 100, 239, 179))
     photo = make_photo(blob)
     photo[100:180, 160:240] = GROUND  # pale skin before a pale wall
     assert reconcile_mattes(photo, faceless, blob, (face,)).alpha[110:170, 170:230].min() > 0.9
+
+
+class PeopleSeen:
+    """A net that knows people: it sees `alpha`, and remembers in which areas it was asked."""
+
+    def __init__(self, alpha: Alpha) -> None:
+        self.alpha = alpha
+        self.areas: list[Area] = []
+
+    def __call__(self, area: Area) -> Alpha:
+        self.areas.append(area)
+        height, width = self.alpha.shape
+        left, top, right, bottom = (round(share * side) for share, side in zip(area, (width, height) * 2, strict=True))
+        return self.alpha[top:bottom, left:right]
+
+
+FACE = make_face((170, 110, 230, 170))
+
+
+@pytest.mark.parametrize("knows_people", [True, False])
+def test_a_pale_sleeve_that_one_net_alone_sees_is_kept_where_people_are_seen(blob: Alpha, knows_people: bool) -> None:
+    """It is nearly of the colour of the ground. A net that sees no people at all changes nothing."""
+    photo = make_photo(blob)
+    photo[add_box(blob, 1) > blob] = (170, 170, 120)
+    people = PeopleSeen(add_box(blob, 1) if knows_people else np.zeros_like(blob))
+    found = reconcile_mattes(photo, blob, add_box(blob, 1), (FACE,), people)
+    assert (found.alpha[180:220, 315:345].mean() > 0.9) == knows_people
+    assert len(people.areas) == 1
+    unasked = reconcile_mattes(photo, blob, add_box(blob, 1), (FACE,))
+    assert knows_people or np.array_equal(found.alpha, unasked.alpha)
+
+
+def test_what_somebody_holds_is_not_lost_because_it_is_no_person(blob: Alpha) -> None:
+    """A bag that the detailed net sees, and the net that knows people does not."""
+    photo, bag = make_photo(add_box(blob, 1)), add_box(blob, 0.6)
+    found = reconcile_mattes(photo, bag, blob, (FACE,), PeopleSeen(blob))
+    unasked = reconcile_mattes(photo, bag, blob, (FACE,))
+    assert np.array_equal(found.alpha, unasked.alpha)
+    assert found.unsettled == unasked.unsettled > 0
+
+
+def test_a_net_that_sees_people_everywhere_is_not_believed(blob: Alpha) -> None:
+    photo = make_photo(blob)
+    found = reconcile_mattes(photo, blob, add_box(blob, 1), (FACE,), PeopleSeen(np.ones_like(blob)))
+    assert np.array_equal(found.alpha, reconcile_mattes(photo, blob, add_box(blob, 1), (FACE,)).alpha)
+
+
+def test_nobody_looks_for_people_where_no_face_is(blob: Alpha) -> None:
+    people = PeopleSeen(add_box(blob, 1))
+    found = reconcile_mattes(make_photo(blob), blob, add_box(blob, 0.7), (), people)
+    before = reconcile_mattes(make_photo(blob), blob, add_box(blob, 0.7))
+    assert people.areas == []
+    assert np.array_equal(found.alpha, before.alpha)
+
+
+def test_the_area_in_which_people_are_looked_for_holds_all_that_stands_out(blob: Alpha) -> None:
+    people = PeopleSeen(blob)
+    reconcile_mattes(make_photo(blob), blob, add_box(blob, 1), (FACE,), people)
+    ((left, top, right, bottom),) = people.areas
+    assert 0 < left < 100 / 400 < 360 / 400 < right < 1
+    assert 0 < top < 80 / 400 < 320 / 400 < bottom < 1
+    reconcile_mattes(make_photo(blob), blob, blob, (FACE,), people)
+    assert len(people.areas) == 1, "where both agree there is nothing to ask"
 
 
 def test_what_nothing_settles_is_uncertain(blob: Alpha) -> None:

@@ -21,11 +21,20 @@ from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
 from pipelines.models.nets import control_annotators, matting_net, real_esrgan
 from pipelines.models.nets.face_mesh import FaceMesh
+from pipelines.models.nets.person_net import PersonNet
 from pipelines.models.nets.real_esrgan import RealEsrgan
 from pipelines.models.nets.u2net import U2Net
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-SHIPPED = (nets.U2NETP, nets.ISNET, nets.FACE_MESH, control_annotators.POSE_LITE, nets.REALESR_X4, nets.OPEN_NSFW)
+SHIPPED = (
+    nets.U2NETP,
+    nets.ISNET,
+    nets.FACE_MESH,
+    nets.SELFIE,
+    control_annotators.POSE_LITE,
+    nets.REALESR_X4,
+    nets.OPEN_NSFW,
+)
 ROWS = (*nets.specs, control_annotators.POSE_LITE)
 
 
@@ -103,6 +112,20 @@ def test_the_large_net_is_taken_only_when_it_is_there(monkeypatch: pytest.Monkey
 def test_the_fetch_script_knows_every_net() -> None:
     assert set(fetch.MAKERS) == {spec.id for spec in ROWS}
     assert set(fetch.SHIPPED) == {spec.id for spec in SHIPPED}
+
+
+# ---------------------------------------------------------------- people
+
+
+def test_a_person_is_seen_and_what_stands_around_is_not() -> None:
+    net = nets.load(nets.SELFIE, "cpu")
+    assert isinstance(net, PersonNet)
+    astronaut = net.predict_map(load_example("astronaut"))
+    net.close()
+    assert astronaut.shape == (256, 256)
+    assert astronaut.dtype == np.float32
+    assert astronaut[45:85, 95:130].mean() > 0.95, "the face"
+    assert astronaut[:40, 200:].max() < 0.1, "the shuttle"
 
 
 # ---------------------------------------------------------------- matting

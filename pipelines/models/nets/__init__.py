@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipelines.models.nets.face_mesh import FaceMesh
     from pipelines.models.nets.isnet import IsNet
     from pipelines.models.nets.open_nsfw import OpenNsfw
+    from pipelines.models.nets.person_net import PersonNet
     from pipelines.models.nets.real_esrgan import RealEsrgan
     from pipelines.models.nets.u2net import U2Net
 
@@ -64,6 +65,21 @@ FACE_MESH = ModelSpec(
     ),
     bytes=30 * MIB,
 )
+SELFIE = ModelSpec(
+    id="selfie",
+    family="nets",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="@mediapipe/selfie_segmentation",
+    revision="0.1.1675465747",
+    files=(
+        (
+            "selfie/selfie_segmentation.tflite",
+            "8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
+        ),
+    ),
+    bytes=10 * MIB,
+)
 REALESR_X4 = ModelSpec(
     id="realesr-x4",
     family="nets",
@@ -91,10 +107,10 @@ OPEN_NSFW = ModelSpec(
     bytes=70 * MIB,
 )
 
-specs = (U2NETP, U2NET, ISNET, FACE_MESH, REALESR_X4, OPEN_NSFW)
+specs = (U2NETP, U2NET, ISNET, FACE_MESH, SELFIE, REALESR_X4, OPEN_NSFW)
 
 
-def load(spec: ModelSpec, device: str) -> U2Net | IsNet | FaceMesh | RealEsrgan | OpenNsfw:
+def load(spec: ModelSpec, device: str) -> U2Net | IsNet | FaceMesh | PersonNet | RealEsrgan | OpenNsfw:
     """Load the net of `spec` from verified files; only Real-ESRGAN uses `device`. Raises `ModelUnavailable`."""
     if spec.id in ("u2netp", "u2net"):
         from pipelines.models.nets.u2net import U2Net
@@ -108,6 +124,10 @@ def load(spec: ModelSpec, device: str) -> U2Net | IsNet | FaceMesh | RealEsrgan 
         from pipelines.models.nets.face_mesh import FaceMesh
 
         return FaceMesh(spec)
+    if spec.id == "selfie":
+        from pipelines.models.nets.person_net import PersonNet
+
+        return PersonNet(spec)
     if spec.id == "realesr-x4":
         from pipelines.models.nets.real_esrgan import RealEsrgan
 
