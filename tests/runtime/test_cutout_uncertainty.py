@@ -65,6 +65,24 @@ def test_what_is_kept_takes_a_better_net_that_is_here_and_the_receipt_names_it(
     assert "matte-hub" not in studio.create_job("cutout", photo=photo).specs
 
 
+def test_the_net_that_knows_people_is_asked_only_where_faces_may_be_looked_for_and_are_found(
+    studio: RealStudio,
+) -> None:
+    picture = studio.files.open_image(studio.photos["astronaut"]).copy()
+    picture[-1, -1] = 7  # no example any more, so faces are looked for with consent alone
+    photo = studio.add_image(picture)
+
+    def asks(photo: str, *, consent: bool, draft: bool = False) -> bool:
+        receipt = studio.make("cutout", photo=photo, consent=consent, draft=draft).receipt
+        return "selfie" in {row["id"] for row in receipt["models"]}
+
+    assert not asks(photo, consent=True, draft=True), "one net alone differs from none"
+    assert not asks(photo, consent=False)
+    assert asks(photo, consent=True)
+    assert not asks(studio.photos["coffee"], consent=True)
+    assert studio.cache.load_counts["selfie"] == 1
+
+
 def test_a_matte_of_ones_own_is_not_doubted(studio: RealStudio) -> None:
     photo = studio.photos["coffee"]
     matte = next(file.id for file in studio.make("cutout", photo=photo).files if file.role == "matte")
