@@ -40,6 +40,7 @@ from uvicorn.config import LOGGING_CONFIG
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
 from tests.support.shared_resources import use_content_filter, use_upscaling_net
+from tests.support.unsynced_disk import sync_to_disk
 
 if sys.platform.startswith("linux") and hasattr(_libc := ctypes.CDLL(None), "malloc_trim"):
     _libc.mallopt(-1, int(os.environ["MALLOC_TRIM_THRESHOLD_"]))  # M_TRIM_THRESHOLD
@@ -155,6 +156,20 @@ def _quick_nets() -> None:
 
     remember_nets()
     matting_net.THREAD_COUNT = open_nsfw.THREAD_COUNT = 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced_disk() -> None:
+    """A third of the time of studios that write much went by in waiting for the disk."""
+    sync_to_disk(False)
+
+
+@pytest.fixture
+def synced_disk() -> Iterator[None]:
+    """Where a test looks at what waits for the disk."""
+    sync_to_disk(True)
+    yield
+    sync_to_disk(False)
 
 
 @pytest.fixture(scope="session", autouse=True)

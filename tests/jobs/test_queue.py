@@ -412,7 +412,7 @@ def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(h
     )
 
 
-@pytest.mark.usefixtures("only_in_a_file")
+@pytest.mark.usefixtures("only_in_a_file", "synced_disk")
 def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     table = JobTable(tmp_path)
     file = find_sqlite_connection(table.db)

@@ -204,6 +204,7 @@ def launch_page(studio: RunningStudio) -> Iterator[str]:
         with build_without_app():
             return ui_page.build_page(studio.service, studio.access).queue(default_concurrency_limit=None)
 
+    gc.freeze()  # so that the collections below look at the page, and not at everything that was imported
     page = build_in_event_loop(build)
     try:
         with launch_with_one_config():
