@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -29,6 +30,7 @@ from pipelines.runtime.receipt import FACES_NOT_SEARCHED_NOTICE
 from pipelines.tools import TOOLS
 from tests.support.examples import load_example, make_blob, make_cutout, make_noise
 from tests.support.real_studio import RealStudio
+from tests.support.shared_resources import use_upscaling_net
 from ui.api.documentation.openapi_docs import build_examples
 
 # Fields that keep a picture small where its size does not matter, by tool.
@@ -175,6 +177,15 @@ def test_what_was_written_as_avif_is_taken_as_a_photo(studio: RealStudio) -> Non
     assert studio.files.open_image(again.id).shape == (made.height, made.width, 3)
 
 
+@pytest.fixture
+def repeated_pixels() -> Iterator[None]:
+    """Enlarged pictures repeat their pixels, where it does not matter what the net draws."""
+    use_upscaling_net(False)
+    yield
+    use_upscaling_net(True)
+
+
+@pytest.mark.usefixtures("repeated_pixels")
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_the_least_that_the_documentation_sends_makes_a_picture_and_says_of_what_it_is_a_part(
     studio: RealStudio, tool: Tool
@@ -272,6 +283,7 @@ def add_unknown_portrait(studio: RealStudio, side: int) -> str:
     return studio.files.add_image(np.asarray(photo), studio.owner, "upload")
 
 
+@pytest.mark.usefixtures("repeated_pixels")
 @pytest.mark.parametrize("tool", [row.id for row in TOOLS if not row.person])
 def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
     studio: RealStudio, tool: str, monkeypatch: pytest.MonkeyPatch
@@ -294,6 +306,7 @@ def test_a_draft_of_several_pictures_says_that_it_is_the_first(
     assert studio.make(tool, draft=True, photo=photo, **values).receipt["draft_part"] == "first"
 
 
+@pytest.mark.usefixtures("repeated_pixels")
 @pytest.mark.parametrize("tool", ["upscale", "style", "kit", "background"])
 def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were_not(
     studio: RealStudio, tool: str
