@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -376,16 +375,6 @@ def test_an_unknown_method_is_an_error_of_the_protocol(studio: ServedApp) -> Non
         return str(failed.value)
 
     assert "not found" in asked(studio, read)
-
-
-def test_nothing_of_it_is_loaded_before_somebody_asks(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    code = "import sys, ui.server.serve, ui.api.routes.mcp; print('mcp' in sys.modules)"
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 # ---------------------------------------------------------------- prompts, resources, pages for agents

@@ -19,7 +19,9 @@ find_file = inspect.getfile
 import_gradio()
 assert inspect.getfile is find_file
 assert "gradio" in sys.modules and "pandas.core" not in sys.modules, "pandas was imported"
-assert not any(name.startswith("mcp") for name in sys.modules), "mcp was imported"
+assert "mcp" not in sys.modules, "mcp was imported"
+import ui.server.serve, ui.api.routes.mcp
+assert not any(name.startswith("mcp") for name in sys.modules), "mcp is loaded before somebody asks"
 import mcp
 import pandas.api.types
 from gradio import caching
@@ -27,7 +29,7 @@ assert caching.pd.DataFrame is sys.modules["pandas"].DataFrame
 """
 
 
-def test_pandas_comes_when_it_is_asked_for_and_not_with_gradio() -> None:
+def test_pandas_comes_when_it_is_asked_for_and_not_with_gradio_nor_mcp_with_the_studio() -> None:
     run = subprocess.run([sys.executable, "-c", START_CODE], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
