@@ -11,6 +11,7 @@ from typing import Any
 import gradio_client
 import numpy as np
 import pytest
+from gradio_client.client import Endpoint
 
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params
@@ -125,9 +126,18 @@ def schemas(page: ServedApp) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def client(page: ServedApp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gradio_client.Client]:
-    """It takes a second to read the config of the whole page."""
+    """It looks for each input of each event among all parts of the page, which takes two seconds: here once a part."""
     folder = str(tmp_path_factory.mktemp("downloads"))
-    made = gradio_client.Client(page.url, verbose=False, download_files=folder, analytics_enabled=False)
+    kinds: dict[int, Any] = {}
+
+    def find_once(endpoint: Endpoint, part: int, find: Any = Endpoint._get_component_type) -> Any:
+        if part not in kinds:
+            kinds[part] = find(endpoint, part)
+        return kinds[part]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Endpoint, "_get_component_type", find_once)
+        made = gradio_client.Client(page.url, verbose=False, download_files=folder, analytics_enabled=False)
     yield made
     made.close()
 
