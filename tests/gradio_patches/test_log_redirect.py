@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
+from tests.support.app_process import find_free_port, is_healthy
 from tests.support.page_client import list_events
 from tests.support.served_app import wait_until
 
@@ -33,22 +32,10 @@ class StudioOutput(NamedTuple):
     page: Path
 
 
-def _free_port() -> int:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return place.getsockname()[1]
-
-
-def _is_up(url: str) -> bool:
-    with suppress(httpx.TransportError):
-        return httpx.get(f"{url}/healthz").status_code == 200
-    return False
-
-
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> StudioOutput:
     """What a studio writes to standard output and standard error while nonsense is sent to each of its events."""
-    root, port = tmp_path_factory.mktemp("printed"), _free_port()
+    root, port = tmp_path_factory.mktemp("printed"), find_free_port()
     (root / "data" / "page" / "of-yesterday").mkdir(parents=True)
     for name, age in (("old.png", 86400 + 60), ("new.png", 60)):
         (left := root / "data" / "page" / "of-yesterday" / name).touch()
@@ -59,7 +46,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> StudioOutput:
     with open(root / "out", "wb") as out, open(root / "err", "wb") as err:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=err)
         try:
-            wait_until(lambda: _is_up(url), 120)
+            wait_until(lambda: is_healthy(url), 120)
             with httpx.Client(base_url=url, timeout=60) as browser:
                 _send_nonsense(browser)
         finally:

@@ -73,9 +73,12 @@ def find_free_port() -> int:
 
 def is_healthy(url: str) -> bool:
     """Say whether `/healthz` answers with 200."""
+    address = httpx.URL(url)
     try:
+        with socket.create_connection((address.host, address.port or 80), timeout=10):
+            pass  # where nobody listens yet, a client of HTTP is made for nothing, some hundred times
         return httpx.get(f"{url}/healthz", timeout=10).status_code == 200
-    except httpx.HTTPError:
+    except (OSError, httpx.HTTPError):
         return False
 
 

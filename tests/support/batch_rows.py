@@ -91,7 +91,7 @@ class BatchStudio(RealStudio):
         end = time.monotonic() + seconds
         while (state := self.batches.get_batch(batch.id, OWNER).state) == "running":
             assert time.monotonic() < end, self.batches.get_progress(batch.id)
-            time.sleep(0.005)
+            time.sleep(0.02)
         return state
 
 
