@@ -152,9 +152,10 @@ for handler in LOGGING_CONFIG["handlers"].values():
 def _quick_nets() -> None:
     """Load the nets of ONNX once, with one thread each: threads that wait for another use twice the time."""
     from pipelines.models.nets import matting_net, open_nsfw
-    from tests.support.shared_resources import remember_nets
+    from tests.support.shared_resources import remember_nets, remember_pngs
 
     remember_nets()
+    remember_pngs()
     matting_net.THREAD_COUNT = open_nsfw.THREAD_COUNT = 1
 
 
