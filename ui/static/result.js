@@ -22,6 +22,7 @@
   };
   // On a phone these buttons are always at hand, and what they do is told where the bar is.
   const showBar = (button) => {
+    if (button.closest(".dbx-tool")?.querySelector(".dbx-alert[role=alert]:not(.calm, .moved)")) return; // a refusal is what is to be seen
     const bar = button.closest(".dbx-tool")?.querySelector(".dbx-bar") ?? document.getElementById("batch-stage");
     const { top, bottom } = bar.getBoundingClientRect();
     if (innerWidth < 900 && (bottom < 0 || top > innerHeight - 200)) bar.scrollIntoView({ behavior: "smooth", block: bottom < 0 ? "start" : "center" });
