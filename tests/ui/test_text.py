@@ -259,5 +259,5 @@ def test_a_batch_marks_every_picture_that_is_doubted_and_says_why() -> None:
     sheet = render_sheet([SheetPicture(1, "1 a<b", b"x"), SheetPicture(2, "2 cup", b"y", why)])
     assert sheet.count("<b>Check</b>") == 1
     assert sheet.index("Row 1 a&lt;b") < sheet.index("<b>Check</b>") < sheet.index('title="2 cup"')
-    assert 'data-words="2"' in sheet
+    assert 'data-words="open 2"' in sheet
     assert 'title="Check the edge at the &lt;top&gt;: it may be wrong. · Another."' in sheet
