@@ -85,8 +85,10 @@ class SavedTab:
             tools = [(tool.title, tool.id) for tool in self.service.tools if takes_picture(tool)]
             self.send_to = gr.Dropdown(tools, label="Send to", value=None, elem_id=f"{PREFIX}-to")
         with gr.Row():
-            self.passport = gr.DownloadButton("Passport", interactive=False, elem_id=f"{PREFIX}-passport")
-            self.passport_upload = gr.UploadButton("Import a passport", file_types=[".json"], elem_id=f"{PREFIX}-bring")
+            self.passport = gr.DownloadButton("Export this character", interactive=False, elem_id=f"{PREFIX}-passport")
+            self.passport_upload = gr.UploadButton(
+                "Import a character", file_types=[".json"], elem_id=f"{PREFIX}-bring"
+            )
             self.delete_character_button = gr.Button(
                 "Delete this character", interactive=False, elem_id=f"{PREFIX}-forget"
             )
@@ -274,9 +276,9 @@ class SavedTab:
         try:
             passport = from_json(read_upload(path))
         except ValueError as error:
-            raise BadInput("This is no passport of a character.") from error
+            raise BadInput("This is no file of a character.") from error
         if not isinstance(passport, dict) or passport.get("format") != PASSPORT_FORMAT:
-            raise BadInput("This is no passport of a character.")
+            raise BadInput("This is no file of a character.")
         return import_passport(passport, owner, self.service)
 
     def _show_characters(self, owner: str, chosen: str | None = None) -> Updates:

@@ -38,28 +38,19 @@ from pipelines.models.profiles import (
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
+from ui.components.model_names import name_model
 from ui.components.tables import render_table
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Settings"
+EMBEDDED_TITLE = "What ships with the studio"
+BEST_TITLE = "The best for this machine"
 INTRO_TEXT = "What this studio makes pictures with, and which larger models you can add."
-LOADED_TEXT = "A model that is loaded answers at once; any other is read first, which takes some seconds."
+LOADED_TEXT = "A model in memory works at once; any other is loaded first, which takes some seconds."
 MORE_MODELS_TEXT = (
     "Larger models draw new scenes and change pictures by words. They need a graphics card. "
     "Choose a set to see its licence, its size and the memory that it needs."
 )
-MODEL_TITLES = {
-    "open-nsfw": "Content filter",
-    "u2netp": "Cut-out, quick",
-    "u2net": "Cut-out, quick",
-    "isnet": "Cut-out, exact",
-    "face-mesh": "Faces",
-    "selfie": "People in cut-outs",
-    "realesr-x4": "Enlarger",
-    "backdrops": "Scenes",
-    "pp-ocr": "Reader of labels",
-}
-"""Models that ship with the studio, by what they do for a visitor."""
 ADMIN_ONLY_TEXT = "Settings are for whoever runs this studio."
 AT_START_TEXT = "The choice takes effect when the studio is started again."
 FLAG_FIRST_TEXT = "--profile {} was given at the start and comes first while it is."
@@ -69,7 +60,7 @@ BUSY_TEXT = "This model is in use or not loaded. Try again later."
 CHOOSE_TEXT = "Choose a set of models first."
 ONE_DOWNLOAD_TEXT = "One download at a time: wait for the one that runs, or stop it."
 CAP_TEXT = "Commercial use below {} only"
-CONFIRM_FIRST_TEXT = "Confirm first that the bound of this licence is not reached."
+CONFIRM_FIRST_TEXT = "Confirm first that you are below the limit of this licence."
 CONFIRMED_TEXT = "Confirmed. The model may draw now."
 NOT_CONFIRMED_TEXT = "The confirmation could not be written into the data folder."
 NETS_INFO = (
@@ -86,22 +77,23 @@ NET_TITLES = {
     MIGAN.id: "MI-GAN, for Retouch: smaller",
 }
 _SUBJECT_USE_TEXT = (
-    "It frees hair, leaves and lattice better. What is kept takes the best BiRefNet that is here; drafts do not wait."
+    "It cuts out hair, leaves and lattice better. A finished picture uses the best BiRefNet that is here; drafts do "
+    "not wait for it."
 )
 OFFERED_NETS = (*matting_choice.HUB_NETS, *FILL_NETS.specs)
-_FILL_USE_TEXT = "It draws where something large was erased, and the file says so; drafts do not wait."
+_FILL_USE_TEXT = "It draws where something large was erased, and the file says so; drafts do not wait for it."
 NET_USE_TEXTS = {
     LAMA.id: _FILL_USE_TEXT,
     MIGAN.id: _FILL_USE_TEXT,
-    VITMATTE.id: "It draws the edges of what is kept anew. A large photo takes longer; drafts do not wait.",
+    VITMATTE.id: "It draws a finished picture's edges anew. A large photo takes longer; drafts do not wait for it.",
     SAM2.id: "It finds what you point at. The first click on a photo takes this long, every other a moment.",
 }
 NET_HERE_TEXT = "On this machine: used from now on."
-NET_TOO_LARGE_TEXT = "A run takes {} of memory: too much for this machine, which has {}."
+NET_TOO_LARGE_TEXT = "It takes {} of memory: too much for this machine, which has {}."
 NET_OFFER_TEXT = "Better cut-outs: {}, {}, about {} a photo here."
 NET_OFFER_UNTIMED_TEXT = "Better cut-outs: {}, {}."
 NET_MEMORY_TEXT = (
-    "It runs on the processor, beside the nets that ship with the studio, and takes {} of memory in a run."
+    "It needs no graphics card, works beside the models that ship with the studio, and takes {} of memory meanwhile."
 )
 LABEL_CHECK_TEXT = "The words on a product's label are read in the photo and in each picture; a change is told."
 NO_LABEL_CHECK_TEXT = (
@@ -109,7 +101,7 @@ NO_LABEL_CHECK_TEXT = (
 )
 FILL_OFFER_TEXT = "Drawn in place of what was erased: {}, {}, about {} a place here."
 FILL_OFFER_UNTIMED_TEXT = "Drawn in place of what was erased: {}, {}."
-FILL_MEMORY_TEXT = "It runs on the processor and takes {} of memory in a run."
+FILL_MEMORY_TEXT = "It needs no graphics card and takes {} of memory meanwhile."
 Updates: TypeAlias = dict[Any, Any]
 POLL_SECONDS = 0.5
 """Interval at which the progress of a download is shown."""
@@ -156,12 +148,12 @@ class SettingsTab:
 
     def _build_memory_section(self) -> None:
         self.about_html = gr.HTML("", elem_id="settings-about")
-        gr.HTML(f"<h2>Loaded now</h2><p>{LOADED_TEXT}</p>")
+        gr.HTML(f"<h2>In memory now</h2><p>{LOADED_TEXT}</p>")
         self.loaded_models = gr.HTML("", elem_id="settings-resident")
         self.model_choice = gr.Dropdown(
             [],
             label="Free up memory",
-            info="Nothing is lost: the next picture that needs the model reads it again.",
+            info="Nothing is lost: the next picture that needs the model loads it again.",
             elem_id="settings-which",
         )
         self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
@@ -172,7 +164,7 @@ class SettingsTab:
     def _lay_out_nets(self) -> None:
         gr.HTML("<h2>Better cut-outs and erasing</h2>")
         choices = [(NET_TITLES[spec.id], spec.id) for spec in OFFERED_NETS]
-        self.net = gr.Radio(choices, label="Net", info=NETS_INFO, value=LITE.id, elem_id="settings-net")
+        self.net = gr.Radio(choices, label="Model", info=NETS_INFO, value=LITE.id, elem_id="settings-net")
         self.net_offer_html = gr.HTML("", elem_id="settings-net-offer")
         self.net_panel = _lay_out_panel("settings-net-")
         text = LABEL_CHECK_TEXT if text_reader.is_installed() else NO_LABEL_CHECK_TEXT
@@ -187,12 +179,12 @@ class SettingsTab:
         chosen = served if served in [value for _, value in choices] else None
         self.profile = gr.Radio(choices, label="Set of models", value=chosen, elem_id="settings-profile")
         self.offer_html = gr.HTML("", elem_id="settings-offer")
-        self.confirm = gr.Button("We are below this bound", visible=False, elem_id="settings-confirm")
+        self.confirm = gr.Button("We are below this limit", visible=False, elem_id="settings-confirm")
         self.panel = _lay_out_panel("settings-")
         settings = self.access.settings
         info = FLAG_FIRST_TEXT.format(settings.profile) if settings.profile else AT_START_TEXT
         starts, now = (
-            [("The best that fits", ""), (EMBEDDED.title, EMBEDDED.id), *choices],
+            [(BEST_TITLE, ""), (EMBEDDED_TITLE, EMBEDDED.id), *choices],
             read_saved_choice(settings.data),
         )
         self.start_profile = gr.Dropdown(
@@ -350,7 +342,7 @@ class SettingsTab:
             return {self.start_status: tool_tab_text.render_alert(error.message, "settings-start")}
         except OSError:
             return {self.start_status: tool_tab_text.render_alert(NOT_SAVED_TEXT, "settings-start")}
-        title = _find_profile(profile_id).title if profile_id else "the best that fits"
+        title = _name_start(profile_id)
         return {self.start_status: tool_tab_text.render_status(CHOSEN_TEXT.format(title))}
 
     # ------------------------------------------------------------ private
@@ -430,7 +422,7 @@ def list_hub_models(profile: Profile) -> tuple[ModelSpec, ...]:
 
 def render_about(profile: Profile, cache: ModelCache | CombinedModels | None) -> str:
     """Render what pictures are made with and why; device and memory in a fold."""
-    title = "What ships with the studio" if profile.id == EMBEDDED.id else profile.title
+    title = EMBEDDED_TITLE if profile.id == EMBEDDED.id else profile.title
     lines: list[str] = []
     if cache is not None:
         share = (
@@ -463,11 +455,6 @@ def render_loaded(rows: Sequence[ResidentModel]) -> str:
     return render_table(("Model", "Size", "State"), cells) + f"<p>{total} together.</p>"
 
 
-def name_model(spec_id: str) -> str:
-    """Name a model by what it does for a visitor, else by its id."""
-    return MODEL_TITLES.get(spec_id, spec_id)
-
-
 def render_disk(rows: Sequence[tuple[str, int]]) -> str:
     """Render the repositories in the hub's cache."""
     if not rows:
@@ -496,7 +483,7 @@ def render_offer(profile: Profile) -> str:
         licence += f"<br>{escape(CAP_TEXT.format(model.revenue_cap))}" if model.revenue_cap else ""
         licence += "" if model.commercial_ok else "<br>Not for commercial use"
         download = "On this machine" if is_cached(model) else f"About {format_bytes(download_bytes(model))} to download"
-        memory = f"<br>Needs {format_bytes(model.min_vram)} of GPU memory" if model.min_vram else ""
+        memory = f"<br>Needs {format_bytes(model.min_vram)} on the graphics card" if model.min_vram else ""
         cells.append((escape(model.repo), licence, f"{download}{memory}"))
     start = f"<p><code>python app.py --profile {escape(profile.id)}</code></p>"
     return (
@@ -539,7 +526,7 @@ def render_progress(progress: DownloadProgress | None, button_id: str = "setting
             f"{progress.spec_id} is here: {format_bytes(progress.total_bytes)} in {len(progress.files)} files."
         )
     if not progress.files:
-        return tool_tab_text.render_status(f"Asking the hub about {progress.spec_id}", busy=True)
+        return tool_tab_text.render_status(f"Looking up {progress.spec_id}", busy=True)
     share = progress.done_bytes / max(progress.total_bytes, 1)
     text = (
         f"Downloading {progress.spec_id} · {format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}"
@@ -557,6 +544,13 @@ def _find_profile(profile_id: str) -> Profile:
     if found is None:
         raise BadInput(f"There is no profile {profile_id!r}.")
     return with_lighter_twins(found, detect_machine())
+
+
+def _name_start(profile_id: str) -> str:
+    """Name what the studio will start with, as the list of choices does."""
+    if not profile_id:
+        return BEST_TITLE
+    return EMBEDDED_TITLE if profile_id == EMBEDDED.id else _find_profile(profile_id).title
 
 
 def _find_net(net_id: str) -> ModelSpec:

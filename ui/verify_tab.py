@@ -30,11 +30,11 @@ _CREDENTIALS_TEXTS = {
     "none": "It carries no content credentials. They are easily lost on the way: this proves nothing.",
 }
 _SOURCE_NAMES = {
-    "compositeCapture": "put together from photographs; no generative model drew",
-    "compositeSynthetic": "photographs with computed scenery; no generative model drew",
-    "algorithmicallyEnhanced": "with detail that a trained net added in enlarging; no generative model drew",
-    "compositeWithTrainedAlgorithmicMedia": "a photograph together with what a generative model drew",
-    "trainedAlgorithmicMedia": "drawn by a generative model",
+    "compositeCapture": "put together from photographs; no AI drew",
+    "compositeSynthetic": "photographs with computed scenery; no AI drew",
+    "algorithmicallyEnhanced": "with fine detail that AI added in enlarging; nothing new was drawn",
+    "compositeWithTrainedAlgorithmicMedia": "a photograph together with what AI drew",
+    "trainedAlgorithmicMedia": "drawn by AI",
     "algorithmicMedia": "computed by a fixed rule",
     "digitalCapture": "taken by a camera",
 }
@@ -92,13 +92,12 @@ def render_report(report: CredentialReport) -> str:
 def _list_findings(report: CredentialReport) -> list[str]:
     lines = [_WATERMARK_TEXTS[report.watermark]] if report.watermark else []
     if report.signer:
-        lines.append(f"Named as signer: {report.signer}")
+        lines.append(f"Signed, as it says, by: {report.signer}")
     if report.source_type:
-        lines.append(
-            f"Digital source type: {report.source_type} ({_SOURCE_NAMES.get(report.source_type, 'see the IPTC list')})"
-        )
+        source = _SOURCE_NAMES.get(report.source_type, "see the IPTC list")
+        lines.append(f"How it was made: {source} (IPTC: {report.source_type})")
     if report.actions:
-        lines.append("History: " + ", ".join(_ACTION_NAMES.get(action, action) for action in report.actions))
+        lines.append("History: " + " · ".join(_ACTION_NAMES.get(action, action) for action in report.actions))
     if report.parents:
         lines.append("Made from: " + ", ".join(report.parents))
     return lines

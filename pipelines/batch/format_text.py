@@ -4,7 +4,7 @@ from __future__ import annotations
 
 NO_ROOM_NOTE = "There is no room for all of it: the batch would pause where the disk is full."
 
-SCALED_COST_NOTE = "Time and disk of {} rows are scaled by pixels: nothing of their size was made here yet."
+SCALED_COST_NOTE = "Time and disk of {} rows are estimated: nothing of their size was made here yet."
 
 
 def format_duration(seconds: float) -> str:

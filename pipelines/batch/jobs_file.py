@@ -112,7 +112,7 @@ class _TextReader:
 
     def take_notices(self) -> tuple[str, ...]:
         was_cp1252, self.is_cp1252 = self.is_cp1252, False
-        return ("This row is not UTF-8; it was read as Windows-1252.",) if was_cp1252 else ()
+        return ("This row is not UTF-8: look at its umlauts and accents.",) if was_cp1252 else ()
 
 
 def _decode_utf16(data: bytes) -> Iterable[str]:

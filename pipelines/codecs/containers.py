@@ -73,7 +73,7 @@ def encode_video(frames: Sequence[Image], fps: float) -> bytes:
         os.environ.setdefault(*_FAST_ENCODER_OPTION)
         writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, (width, height))
         if not writer.isOpened():
-            raise StudioError("This machine's OpenCV writes no MP4. Take WebP instead.", code="model_unavailable")
+            raise StudioError("This machine writes no MP4. Take WebP instead.", code="model_unavailable")
         for frame in frames:
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         writer.release()

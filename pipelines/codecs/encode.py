@@ -145,7 +145,7 @@ def encode_image(
         tags = {"icc_profile": profile or srgb_profile(), "exif": _resolution_exif(), "xmp": packet}
         if format == "avif":
             if not features.check("avif"):
-                raise StudioError("This machine's Pillow writes no AVIF. Take WebP instead.", code="model_unavailable")
+                raise StudioError("This machine writes no AVIF. Take WebP instead.", code="model_unavailable")
             picture.save(out, "AVIF", quality=min(quality, 100), speed=AVIF_SPEED, subsampling="4:4:4", **tags)
         else:
             picture.save(out, "WEBP", lossless=quality >= 100, quality=min(quality, 100), method=2, exact=True, **tags)

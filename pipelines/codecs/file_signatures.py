@@ -78,7 +78,7 @@ def check_container(data: bytes, format: str) -> None:
     """Reject files on which decoders take too long, or whose damage they ignore. Raises `RejectedImage`."""
     if format == "JPEG" and count_jpeg_scans(data) > MAX_JPEG_SCAN_COUNT:
         raise corrupt_image(
-            f"This JPEG has more than {MAX_JPEG_SCAN_COUNT} scans, which no camera writes. Save it again."
+            f"This JPEG has more than {MAX_JPEG_SCAN_COUNT} passes, which no camera writes. Save it again."
         )
     if format == "PNG":
         check_png_chunks(data)
@@ -106,7 +106,7 @@ def check_png_chunks(data: bytes) -> None:
         if after > len(data):
             break
         if zlib.crc32(body) != int.from_bytes(data[after - 4 : after], "big"):
-            raise corrupt_image("This PNG is damaged: a checksum does not match.")
+            raise corrupt_image("This PNG is damaged: its content is not what was saved.")
         if body[:4] == b"IEND":
             return
         offset = after

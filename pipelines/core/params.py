@@ -163,8 +163,8 @@ def colour_field(label: str, help: str, *, advanced: bool = False) -> Any:
 
 def seed_field() -> Any:
     """Declare a seed, `int | None`, 0 to 2^32-1; None is replaced by a random seed when the job is made."""
-    help, bounds = "Same settings and seed give the same picture. Empty: a new one.", {"ge": 0, "le": MAX_SEED}
-    return _build_field("seed", "Seed", help, None, advanced=True, bounds=bounds)
+    help = "The number that a picture starts from: same settings and seed, same picture. Empty: a new one."
+    return _build_field("seed", "Seed", help, None, advanced=True, bounds={"ge": 0, "le": MAX_SEED})
 
 
 def number_field(
@@ -257,10 +257,10 @@ class Subject(Params):
     drop: Points = drop_field()
     box: SubjectBox = subject_box_field()
     placement_x: float = number_field(
-        "Move right", "Share of the frame's width, negative is left.", 0.0, ge=-0.5, le=0.5, step=0.01
+        "Move right", "Part of the picture's width; below 0 is to the left.", 0.0, ge=-0.5, le=0.5, step=0.01
     )
     placement_y: float = number_field(
-        "Move down", "Share of the frame's height, negative is up.", 0.0, ge=-0.5, le=0.5, step=0.01
+        "Move down", "Part of the picture's height; below 0 is up.", 0.0, ge=-0.5, le=0.5, step=0.01
     )
     placement_scale: float = number_field("Scale", "1 is the framing's own size.", 1.0, ge=0.5, le=2.0, step=0.01)
 

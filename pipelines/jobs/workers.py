@@ -22,7 +22,7 @@ from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-BUG_MESSAGE = "Something broke inside the studio. The job's id is in the log."
+BUG_MESSAGE = "Something broke inside the studio. Whoever runs it finds the cause in the log."
 HEARTBEAT_SECONDS = 5.0  # seconds between two renewals of a lease, and between two checks of an idle worker
 RECHECK_SECONDS = 0.5  # seconds between two checks while a job waits that the engine does not choose yet
 PEEK_COUNT = 32  # jobs at the head of the queue among which a scheduling engine chooses

@@ -55,12 +55,8 @@ def fetch_snapshot(repo: str, revision: str, patterns: Sequence[str], *, offline
         )
     except hub_client_errors() as error:
         if says_disk_full(error):
-            raise StudioError(
-                f"The disk is full: the weights of {repo} have no room on it.", code="disk_full"
-            ) from error
-        raise ModelUnavailable(
-            f"The weights of {repo} are not on this machine and could not be fetched from the hub."
-        ) from error
+            raise StudioError(f"The disk is full: the files of {repo} have no room on it.", code="disk_full") from error
+        raise ModelUnavailable(f"The files of {repo} are not on this machine and could not be downloaded.") from error
     return Path(folder)
 
 

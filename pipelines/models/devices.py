@@ -97,7 +97,9 @@ def list_usable_gpus(report: gpu_probe.ProbeReport, build: gpu_signs.TorchBuild,
         if not reason and report.driver_cards and _is_gpu_hidden():
             reason = gpu_refusals.HIDDEN_SENTENCE
         reason = reason or gpu_refusals.describe_failure(report)
-        return (Machine("cpu", total_host_bytes(), reason or "No GPU was found.", is_refused=bool(reason)),)
+        return (
+            Machine("cpu", total_host_bytes(), reason or "No graphics card (GPU) was found.", is_refused=bool(reason)),
+        )
     kind: DeviceKind = "mps" if report.backend == "mps" else "cuda"
     others = [card for card in (*report.cards, report.trying) if card is not None and card not in usable]
     left_out = "".join(f" Left out: {gpu_refusals.describe_left_out(report, card)}" for card in others)

@@ -62,7 +62,7 @@ def download_missing_files(spec: ModelSpec, on_file: OnFileProgress, is_reachabl
         return
     if not is_reachable():
         raise ModelUnavailable(
-            f"The weights of {spec.repo} are not on this machine, and {hub_url()} cannot be reached from it now."
+            f"The files of {spec.repo} are not on this machine, and {hub_url()} cannot be reached from it now."
         )
     log.info("downloading %s (%s) from %s", spec.id, spec.licence, hub_url())
     files = list(list_model_files(spec))

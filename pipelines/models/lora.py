@@ -121,9 +121,11 @@ class LoraLibrary:
         if _FILE_NAME_PATTERN.fullmatch(name) and (self.folder / name).is_file():
             return str(self.folder / name)
         if not _HUB_ID_PATTERN.fullmatch(name):
-            raise BadInput("A LoRA is the name of a .safetensors file in the studio's loras folder, or a hub id.")
+            raise BadInput(
+                "A style file (LoRA) is a .safetensors file in the studio's loras folder, or its name at Hugging Face."
+            )
         if name.partition("::")[0] not in pinned_revisions.PINS:
-            raise BadInput(f"The LoRA {name} is not among those that this studio takes: lay its file into the folder.")
+            raise BadInput(f"The style file {name} is not known here: lay it into the studio's loras folder.")
         return name
 
 
@@ -134,14 +136,14 @@ def find_lora_file(source: str) -> Path:
     if path.is_file() and not name:
         return _check_safetensors(path)
     if not path.is_dir() and repo.count("/") != 1:
-        raise BadInput("A LoRA is a .safetensors file, or a hub id such as owner/name.")
+        raise BadInput("A style file (LoRA) is a .safetensors file, or its name at Hugging Face (owner/name).")
     if name and not name.endswith(".safetensors"):
-        raise BadInput("Only LoRAs in the safetensors format are taken.")
+        raise BadInput("Style files (LoRA) are taken as .safetensors only.")
     folder = _find_folder(repo, name or "*.safetensors")
     files = [folder / name] if name else sorted(folder.glob("*.safetensors"))
     if len(files) != 1 or not files[0].is_file():
         names = ", ".join(file.name for file in files) or "none"
-        raise ModelUnavailable(f"{repo} must hold the one LoRA, or its file be named; found: {names}.")
+        raise ModelUnavailable(f"{repo} must hold one style file (LoRA), or the file be named; found: {names}.")
     return _check_safetensors(files[0])
 
 
@@ -156,7 +158,7 @@ def _find_folder(repo: str, pattern: str) -> Path:
 
 def _check_safetensors(file: Path) -> Path:
     if file.suffix != ".safetensors" or not checkpoint.is_safetensors(file):
-        raise BadInput("Only LoRAs in the safetensors format are taken.")
+        raise BadInput("Style files (LoRA) are taken as .safetensors only.")
     return file
 
 
@@ -172,6 +174,6 @@ def _load_adapter(pipe: Any, file: Path, name: str, *, hotswap: bool = False) ->
     try:
         pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name, use_safetensors=True, **more)
     except (ValueError, RuntimeError, LookupError) as error:
-        raise BadInput(f"The LoRA {file.name} does not fit this model.") from error
+        raise BadInput(f"The style file (LoRA) {file.name} does not fit this model.") from error
     if not any(name in names for names in pipe.get_list_adapters().values()):
-        raise BadInput(f"The LoRA {file.name} does not fit this model.")
+        raise BadInput(f"The style file (LoRA) {file.name} does not fit this model.")

@@ -168,5 +168,5 @@ def _too_large_message(render: RenderRequest) -> str:
     width, height = render.size
     return (
         f"There is not enough memory to draw {width} × {height} px, even with everything else put aside. "
-        "Choose a smaller size or a smaller profile."
+        "Choose a smaller size or a smaller set of models."
     )

@@ -107,7 +107,7 @@ def choose_profile(
     machine = machine or detect_machine()
     is_available = cached or is_cached
     if wanted:
-        row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was chosen by hand."
+        row, reason = _find_profile(wanted, commercial), f"The set of models '{wanted}' was chosen by hand."
         reason += f" {machine.reason}" if machine.is_refused and row != EMBEDDED else ""
         rows = [with_lighter_twins(row, machine)]
     else:
@@ -117,9 +117,9 @@ def choose_profile(
         return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), is_fallback=short), machine.device
     for row in rows:
         if all(map(is_available, profile_models(row))):
-            reason += " Its weights are on this machine."
+            reason += " The models are on this machine."
             if row is not rows[0]:
-                reason += f" Profile '{rows[0].id}' would be better; Settings downloads it."
+                reason += f" The set '{rows[0].id}' would be better; Settings downloads it."
             return replace(row, reason=reason + _package_advice(row.id, machine)), machine.device
     if reachable is not None and reachable():
         reason += _download_summary(rows[0], is_available)
@@ -181,9 +181,9 @@ def _find_profile(wanted: str, commercial: bool) -> Profile:
                 raise BadInput(missing, param="profile")
             return row
     if any(row.id == wanted for row in PROFILES):
-        raise BadInput(f"The licence of profile '{wanted}' forbids commercial use.", param="profile")
+        raise BadInput(f"The licence of the set of models '{wanted}' forbids commercial use.", param="profile")
     names = ", ".join(row.id for row in allowed)
-    raise BadInput(f"There is no profile '{wanted}'. There are: {names}.", param="profile")
+    raise BadInput(f"There is no set of models '{wanted}'. There are: {names}.", param="profile")
 
 
 def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], str]:
@@ -249,7 +249,7 @@ def _package_advice(profile_id: str, machine: Machine) -> str:
     better = (_lighter_twin(get_spec(row), machine, lambda _: "") for row in base.specs.values())
     lacking = dict.fromkeys(_absent_package(row) for row in better if dict(row.options).get("text_encoder") == "int8")
     return "".join(
-        f" With the package {name} (pip install {name}) its text encoder would stay on the GPU, in 8 bits."
+        f" With the package {name} (pip install {name}) more of it would stay on the graphics card."
         for name in lacking
         if name
     )
@@ -279,7 +279,7 @@ def _allows_commercial_use(profile: Profile) -> bool:
 
 def _missing_package_message(profile: Profile) -> str:
     absent = next(filter(None, map(_absent_package, profile_models(profile))), "")
-    return f"Profile '{profile.id}' needs the package {absent}: pip install {absent}." if absent else ""
+    return f"The set of models '{profile.id}' needs the package {absent}: pip install {absent}." if absent else ""
 
 
 def _absent_package(row: ModelSpec) -> str:
@@ -295,8 +295,8 @@ def _download_summary(profile: Profile, is_available: Callable[[ModelSpec], bool
         if not is_available(row):
             verb = next(verb for verb, spec_id in profile.specs.items() if spec_id == row.id)
             job = "the first job" if verb == "backdrop" else f"the first that needs '{verb}'"
-            size = f"{download_bytes(row) / 1e9:.0f} GB of weights ({row.licence})"
-            sentences.append(f" {size} come from the hub with {job}.")
+            size = f"{download_bytes(row) / 1e9:.0f} GB ({row.licence})"
+            sentences.append(f" With {job}, {size} are downloaded.")
     return "".join(sentences)
 
 
@@ -307,12 +307,12 @@ def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
         return reason
     if machine.device == "cpu":
         return f"{reason} What ships with the studio works; fields that need a larger model are grey."
-    return f"{reason} That is less than the smallest diffusion model needs."
+    return f"{reason} That is less than the smallest model needs."
 
 
 def _unreachable_reason(profile: Profile) -> str:
     names = " and ".join(row.repo for row in profile_models(profile) if row.repo)
     return (
-        f"Profile '{profile.id}' needs the weights of {names}, which are not on this machine, "
-        f"and {checkpoint.hub_url()} did not answer: the embedded models serve instead."
+        f"The set of models '{profile.id}' needs the files of {names}, which are not on this machine, "
+        f"and {checkpoint.hub_url()} did not answer: what ships with the studio serves instead."
     )

@@ -128,8 +128,8 @@ def _check_exposure(photo: Image) -> Finding | None:
     stops = float(np.log2(TARGET_LIGHT / max(light, 1e-3)))
     return Finding(
         "dim",
-        f"Your photo is too dark by about {stops:.1f} stops: nothing in it is bright. 'Mend the photo' lifts it.",
-        f"The photo was too dark and was lifted by {np.log2(_exposure_gain(photo)):.1f} stops.",
+        f"Your photo is too dark, by about {stops:.1f} stops: nothing in it is bright. 'Mend the photo' helps.",
+        f"The photo was too dark and was made lighter, by {np.log2(_exposure_gain(photo)):.1f} stops.",
     )
 
 

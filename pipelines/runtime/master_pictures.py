@@ -26,7 +26,7 @@ from pipelines.storage.file_index import decode_png
 PLAIN_P3_NOTICE = "The photo has no colours outside sRGB: the Display P3 file shows the same ones."
 WIDE_P3_NOTICE = "The Display P3 file has the photo's colours outside sRGB."
 CHANGED_P3_NOTICE = "Colours were changed here: the Display P3 file has none outside sRGB."
-DEEP_CUTOUT_NOTICE = "Of the 16 bits the edge's opacity uses all; the photo's own colours were read with 8."
+DEEP_CUTOUT_NOTICE = "Only the soft edge uses all 16 bits; the photo's own colours have 8."
 
 
 class MasterWriter:

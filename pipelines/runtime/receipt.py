@@ -23,7 +23,7 @@ OTHER_DOUBTS = ("framing_doubts", "fill_doubts")
 DOUBT_BOX_COUNT = 12
 """Largest places of one doubt that a receipt lists: fur may have hundreds."""
 FLATTENED_NOTICE = "JPEG has no transparency: what is transparent is white. PNG and WebP keep it."
-LOSSY_NOTICE = "Encoded lossy: the file's pixels differ from the checked ones by its compression."
+LOSSY_NOTICE = "This kind of file is compressed: its pixels differ a little from the checked ones."
 
 
 def build_receipt(

@@ -208,7 +208,7 @@ class SavedItemService(SavedItemStore):
         self._form_checks.check_prompts(tool, form, owner)
         traits = known.get("character")
         if not isinstance(traits, str) or "=" not in traits:
-            raise BadInput("This is no passport of a character.", param="character")
+            raise BadInput("This is no file of a character.", param="character")
         return self.save_item(owner, "character", name, {"params": known, "picture": picture})
 
 

@@ -410,7 +410,7 @@ TOOL = Tool(
         "Fast",
         "Checks the source, and mends light and softness",
     ),
-    limits=("Invented scenes need a GPU model; here they are chosen from built-in ones",),
+    limits=("Invented scenes need a graphics card; without one a built-in scene is chosen",),
     model_strengths=(("Invented scenes", "image"), ("Scenes drawn around the subject", "edit")),
     examples=("astronaut", "hopper", "coffee"),
     caption=_scene_caption,

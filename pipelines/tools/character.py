@@ -143,7 +143,7 @@ class Creator(Params):
         advanced=True,
     )
     character: str = prompt_field(
-        "Kept character",
+        "Saved character",
         "One that you keep, or the line that a receipt gives: it comes back as it was. Traits that "
         "are not Any change it.",
         max_length=600,
@@ -628,6 +628,6 @@ TOOL = Tool(
     params=Creator,
     run=run,
     strengths=("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use"),
-    limits=("Drawings, no photographs; freer figures need a GPU model",),
+    limits=("Drawings, no photographs; freer figures need a graphics card",),
     person=True,
 )

@@ -229,7 +229,7 @@ TOOL = Tool(
     run=run,
     is_edit=True,
     strengths=("Your photo unchanged", "Any shape", "A scene behind the subject", "Says what was added"),
-    limits=("Without a GPU model nothing is invented: what is added is blur or a scene",),
+    limits=("Without a graphics card nothing is invented: what is added is blur or a scene",),
     model_strengths=(("Invented surroundings", "inpaint"),),
     examples=("chelsea", "coffee", "astronaut"),
 )

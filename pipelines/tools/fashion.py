@@ -98,7 +98,7 @@ class Fashion(Subject):
 
     preset: PresetId = choice_field(
         "Look",
-        "Scene, grading and layout in one.",
+        "Scene, colours and layout in one.",
         "clean-grey",
         labels={key: row.title for key, row in SEASONS.items()},
         tiles=True,
@@ -121,7 +121,7 @@ class Fashion(Subject):
     )
     pdf_colours: Literal["rgb", "cmyk"] = choice_field(
         "Colours of the PDF",
-        "CMYK is for offset print on coated paper (FOGRA39).",
+        "CMYK is for a print shop: offset on coated paper (FOGRA39).",
         "rgb",
         advanced=True,
         labels={"rgb": "RGB", "cmyk": "CMYK"},
@@ -172,14 +172,14 @@ class Fashion(Subject):
     )
     pose: PoseId = choice_field(
         "Pose",
-        "Followed as a map by a control model, told in words to others.",
+        "Some models follow it exactly, others read it in words.",
         "varied",
         advanced=True,
         labels={"varied": "A different one each", **{key: row.title for key, row in POSES.items()}},
         needs=("edit", "control"),
         needs_any=True,
     )
-    grading: int = number_field("Grading", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
+    grading: int = number_field("Colour mood", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
     backdrop: str | None = form_fields.backdrop_field()
     colour: str | None = form_fields.scene_colour_field()
     blur: float = form_fields.blur_field()
@@ -285,7 +285,7 @@ def _draw_look(
         images.append(image)
         emit("Composing", n + 1, len(scenes.images), image)
     if source.garment is not None and params.grading:
-        notices.append("The comparison of skin includes the look's grading.")
+        notices.append("The comparison of skin includes the look's colours.")
     return tuple(images), placed, tuple(dict.fromkeys(notices))
 
 
@@ -449,12 +449,12 @@ def _write_legible(image: Image, text: TextBlock, box: Box) -> None:
 TOOL = Tool(
     id="fashion",
     title="Fashion Photos",
-    summary="Your photo in a season's light, graded and laid out. It dresses nobody without a GPU model.",
+    summary="Your photo in a season's light and colours, laid out. It dresses nobody without a graphics card.",
     params=Fashion,
     run=run,
     strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout", "PDF"),
     limits=(
-        "Without a GPU model it dresses nobody: the clothes are the photo's",
+        "Without a graphics card it dresses nobody: the clothes are the photo's",
         "Garment to wear: no trained model was seen drawing it yet",
     ),
     model_strengths=(("Model variety", "edit"), ("Poses", "control"), ("Dresses people", "tryon")),

@@ -92,7 +92,7 @@ class Headshot(Subject):
     )
     framing: FramingId = choice_field(
         "Framing",
-        "How much of you is seen; the head's height and the eye line follow a table.",
+        "How much of you is seen. Each has its own head height and eye line.",
         "auto",
         labels={
             "auto": "As the look",
@@ -364,7 +364,7 @@ TOOL = Tool(
         "Nude tones",
         "Zoom out, as far as the photo goes",
     ),
-    limits=("New outfits and expressions need a GPU model",),
+    limits=("New outfits and expressions need a graphics card",),
     person=True,
     popular=True,
     model_strengths=(

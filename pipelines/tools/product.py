@@ -170,7 +170,11 @@ class Product(Subject):
         "Fill", "The product's longer side in percent of the frame; 0: as the look asks.", 0.0, ge=0, le=100, unit="%"
     )
     shadow: Literal["auto", "none"] = choice_field(
-        "Shadow", "Contact and cast shadow.", "auto", labels={"auto": "As the look", "none": "None"}, advanced=True
+        "Shadow",
+        "Under it, and the one that it throws.",
+        "auto",
+        labels={"auto": "As the look", "none": "None"},
+        advanced=True,
     )
     key: Literal["auto", "left", "right"] = choice_field(
         "Light from",
@@ -357,7 +361,7 @@ def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group:
         for source, placed in zip(sources, group, strict=True):
             check_input = CheckInput(image, ToolOutput(images=(image,), source=placed), source.photo)
             changed += run_checks(check_input)["core_changed_pixels"]
-    return [f"{len(group)} products at one height; pixels changed in their cores: {changed:.0f}."]
+    return [f"{len(group)} products at one height; pixels changed inside them: {changed:.0f}."]
 
 
 @dataclass(frozen=True)
@@ -602,7 +606,7 @@ TOOL = Tool(
         "Brand consistency",
         "Lifestyle scenes",
     ),
-    limits=("Invented camera angles need a GPU model, and are labelled",),
+    limits=("Invented camera angles need a graphics card, and are labelled",),
     model_strengths=(("Scenes drawn around the subject", "edit"), ("Ghost mannequin and flat lay", "edit")),
     examples=("coffee",),
     caption=_scene_caption,

@@ -36,7 +36,7 @@ _MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic 
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left
 _TINT_COLOUR = (0, 150, 130)  # as the brush paints
 WORDS_UNUSED_NOTICE = (
-    "The words were not used: this profile has no model that draws in one place of a photo. "
+    "The words were not used: this studio has no model that draws in one place of a photo. "
     "The place was filled from its surroundings."
 )
 LARGE_AREA_NOTICE = (
@@ -46,10 +46,10 @@ LARGE_AREA_NOTICE = (
 LARGE_AREA_DOUBT = "Look at the erased place: what was continued there may show."
 WORDS_UNUSED_DOUBT = "The words were not used: no model here draws them."
 DRAFT_NOTICE = (
-    "What was erased is large: the draft continues what lies beside it. In the picture that is kept, a net draws."
+    "What was erased is large: the draft continues what lies beside it. In the picture that is kept, a model draws."
 )
 NET_NOTICE = (
-    "What was erased is large, so a trained net drew what stands there now. It was never in the photo, and the file "
+    "What was erased is large, so a trained model drew what stands there now. It was never in the photo, and the file "
     "says so."
 )
 _DOUBTS_BY_NOTICE = {WORDS_UNUSED_NOTICE: WORDS_UNUSED_DOUBT, LARGE_AREA_NOTICE: LARGE_AREA_DOUBT}
@@ -92,8 +92,8 @@ class Retouch(Params):
         "Box around it", "[left, top, right, bottom] from 0 to 1 around what is to be erased: nothing outside it is."
     )
     grow: float = number_field(
-        "Grow",
-        "Widens what is erased, in percent of the longer side: soft edges leave a ghost.",
+        "Widen",
+        "Widens what is erased, in percent of the longer side: soft edges leave traces.",
         0.0,
         ge=0,
         le=10,
@@ -231,7 +231,7 @@ TOOL = Tool(
     run=run,
     is_edit=True,
     strengths=("Paint and erase", "Beside it byte for byte", "Grain matched"),
-    limits=("Continues tones, edges and texture from beside the place; to draw there it needs a net of Settings",),
+    limits=("Continues tones, edges and texture from beside the place; to draw there it needs a model from Settings",),
     model_strengths=(("Fill by words", "inpaint"),),
     examples=("coffee",),
     fills_holes=True,

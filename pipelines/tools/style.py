@@ -38,7 +38,7 @@ from pipelines.tools.shared.control_maps import CONTROL_LABELS, ControlId, find_
 PresetId = Literal[
     "oil", "watercolour", "ink", "pencil", "charcoal", "halftone", "pop-art", "riso", "mosaic", "pixel", "film", "noir",
 ]  # fmt: skip
-MAP_NOTICE = "This is the map that the drawing will follow; nothing is drawn yet."
+MAP_NOTICE = "This is what the drawing will follow; nothing is drawn yet."
 _MAX_ENLARGEMENT = 2.0  # times the photo; beyond, there is too little detail to draw over
 _DRAWN_FACE_LOCK_RATIO = 0.6  # share of the photo in faces that a model or a reference changed
 
@@ -75,7 +75,7 @@ class Style(Params):
     )
     follow: ControlId = choice_field(
         "Follow",
-        "What of the photo a style in words keeps to. A draft shows the map before anything is drawn.",
+        "What of the photo a style in words keeps to. A draft shows that alone before anything is drawn.",
         "nothing",
         labels=CONTROL_LABELS,
         advanced=True,
@@ -104,7 +104,7 @@ def run(params: Style, context: ToolContext, emit: ProgressCallback) -> ToolOutp
     original = context.open_image(params.photo)
     photo, scale, notices = _fit_to_size(original, form_fields.DRAFT_SIDE_PX if context.draft else params.size)
     if params.follow != "nothing" and not params.prompt:
-        raise BadInput("Say in words what is to be drawn along the map.", param="prompt")
+        raise BadInput("Say in words what is to be drawn.", param="prompt")
     if params.follow != "nothing" and context.draft:
         return ToolOutput(images=(_make_map(params, context, emit, photo),), exact=False, notices=(MAP_NOTICE,))
     faces = context.detect_faces(params.photo) if params.face_lock else ()
@@ -211,7 +211,7 @@ TOOL = Tool(
         "Face lock",
         "Batch",
     ),
-    limits=("Redraws what is there; styles in words need a GPU model",),
+    limits=("Redraws what is there; styles in words need a graphics card",),
     model_strengths=(("Styles in words", "image"),),
     examples=("astronaut", "hopper", "coffee", "chelsea"),
     blend_only_fields=("strength", "where", "size"),

@@ -107,7 +107,7 @@ def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_w
     assert report.seconds == 5 * 3.0 + 2 * 12.0 + 4 * 0.75
     assert report.bytes == 5 * 1000 + 2 * 4000 + 4 * 250
     assert report.guessed == 6
-    assert "Time and disk of 6 rows are scaled by pixels" in told(report)
+    assert "Time and disk of 6 rows are estimated" in told(report)
 
 
 def test_a_size_that_cannot_be_tried_is_scaled_by_pixels_from_the_nearest_one(

@@ -67,9 +67,9 @@ class Case:
 
 
 MACHINES = {
-    "no card": Case(says=("No GPU was found.",)),
+    "no card": Case(says=("No graphics card (GPU) was found.",)),
     "WSL2": Case((WSL,), cards=(RTX_4090,), device="cuda", profile="klein", says=("RTX 4090 with 23 GB found",)),
-    "WSL2 whose card is no NVIDIA": Case((WSL,), nvml=(), says=("No GPU was found.",)),
+    "WSL2 whose card is no NVIDIA": Case((WSL,), nvml=(), says=("No graphics card (GPU) was found.",)),
     "Windows": Case(
         (WINDOWS,), cards=(card("RTX 4060", 8),), system="Windows", device="cuda", profile="light",
         says=("RTX 4060 with 7 GB",),
@@ -115,7 +115,7 @@ MACHINES = {
         (AMD,), HIP, (card("Radeon RX 7900 XTX", 25),), (), device="cuda", profile="klein", says=("Radeon RX 7900",),
     ),
     "AMD card, torch without ROCm": Case((AMD,), amd=24 * GB, says=("AMD GPU with 22 GB", "ROCm")),
-    "AMD inside the processor": Case((AMD,), amd=GB // 2, says=("No GPU was found.",)),
+    "AMD inside the processor": Case((AMD,), amd=GB // 2, says=("No graphics card (GPU) was found.",)),
     "MPS": Case(
         (), CPU_BUILD, (card("Apple", 128),), (), "Darwin", {"recommended": 23 * GB}, device="mps", profile="klein",
         says=("Apple GPU with", "GB shared with the processor"),
@@ -196,7 +196,7 @@ def test_each_machine_gets_its_profile_and_reason(machine: Machine, case: Case) 
     assert (machine.torch_device, profile.id) == (case.device, case.profile), machine
     for words in case.says:
         assert words in profile.reason
-    is_refused = case.device == "cpu" and machine.reason != "No GPU was found."
+    is_refused = case.device == "cpu" and machine.reason != "No graphics card (GPU) was found."
     assert machine.is_refused == profile.is_fallback == is_refused
     assert escape(profile.reason) in render_about(profile, None)
     if is_refused:

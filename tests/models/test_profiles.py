@@ -22,7 +22,7 @@ from pipelines.models.registry import all_specs, get_spec
 from ui.home_tab.cards import render_banner
 
 GB = 10**9
-CPU = Machine("cpu", 16 * GB, "No GPU was found.")
+CPU = Machine("cpu", 16 * GB, "No graphics card (GPU) was found.")
 
 
 def make_gpu(size: int) -> Machine:
@@ -44,7 +44,7 @@ def fail_if_called(*_: ModelSpec) -> bool:
 def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
     profile, device = choose_profile(None, CPU, cached=fail_if_called, reachable=fail_if_called)
     assert (profile.id, device) == ("embedded", "cpu")
-    assert "No GPU" in profile.reason
+    assert "No graphics card" in profile.reason
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_card_that_is_short_gets_the_lighter_twin(memory: int, model: str):
 def test_the_download_is_told_with_size_and_licence_before_it_begins():
     for memory in (16, 24):
         profile, _ = choose_profile("klein", make_gpu(memory), cached=never_cached, reachable=always)
-        assert "16 GB of weights (Apache-2.0)" in profile.reason
+        assert "16 GB (Apache-2.0)" in profile.reason
     rows = {row.profile.id: row for row in profiles.list_offers(make_gpu(24), commercial=False)}
     assert {row.id for row in PROFILES} == set(rows)
     assert rows["klein"].bytes == pytest.approx(16e9, rel=0.05)
@@ -119,10 +119,10 @@ def test_the_download_is_told_with_size_and_licence_before_it_begins():
 
 def test_only_what_the_next_job_needs_is_promised_with_it():
     profile, _ = choose_profile("quality", make_gpu(80), cached=never_cached, reachable=always)
-    assert "16 GB of weights (Apache-2.0) come from the hub with the first job." in profile.reason
-    assert "58 GB of weights (Apache-2.0) come from the hub with the first that needs 'edit'." in profile.reason
+    assert "With the first job, 16 GB (Apache-2.0) are downloaded." in profile.reason
+    assert "With the first that needs 'edit', 58 GB (Apache-2.0) are downloaded." in profile.reason
     half, _ = choose_profile("quality", make_gpu(80), cached=lambda row: row.id == "klein", reachable=always)
-    assert "with the first job" not in half.reason
+    assert "With the first job" not in half.reason
     assert "58 GB" in half.reason
 
 

@@ -243,7 +243,7 @@ def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(studio: C
         events = list(studio.jobs.submit_and_watch(studio.make_style_job(photo=source, follow=follow)))
         shown = [event for event in events if isinstance(event, Step) and event.preview]
         if follow != "nothing":
-            assert shown[0].stage == "The map that the drawing follows"
+            assert shown[0].stage == "What the drawing follows"
         result: Any = events[-1]
         pictures.append(studio.files.open_image(result.files[0].id))
         models = [row["id"] for row in result.receipt["models"]]

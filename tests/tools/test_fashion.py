@@ -299,7 +299,7 @@ def test_an_edit_model_gets_both_pictures_and_words_for_the_kind() -> None:
     for part in ("dress or suit of the second picture", "face, hair, hands, pose", "fully clothed"):
         assert part in words
         assert part in render.prompt or part == "face, hair, hands, pose"
-    assert any("includes the look's grading" in notice for notice in draft.notices)
+    assert any("includes the look's colours" in notice for notice in draft.notices)
     assert dressing.WORN_NOTICE not in draft.notices
 
 

@@ -92,7 +92,7 @@ def test_seven_placements_stand_on_their_lines_and_inside(placement: str, preset
 
 def test_several_products_stand_on_one_line_at_one_height_and_keep_every_pixel_of_their_cores() -> None:
     draft = run_product(beside=("b", "c"), ratio="16:9", size=640)
-    assert any("pixels changed in their cores: 0" in note for note in draft.notices)
+    assert any("pixels changed inside them: 0" in note for note in draft.notices)
     (alpha,) = draft.alphas
     columns = (alpha > 0.5).any(axis=0).astype(int)
     starts, ends = np.nonzero(np.diff(columns) == 1)[0] + 1, np.nonzero(np.diff(columns) == -1)[0] + 1
@@ -117,9 +117,7 @@ def test_a_changed_pixel_in_any_products_core_would_be_counted() -> None:
     image = draft.images[0].copy()
     rows, columns = np.nonzero(core_mask(group[1].alpha) & core_mask(alpha))
     image[rows[len(rows) // 2], columns[len(rows) // 2]] ^= 1
-    assert product._check_cores([image], taken, group) == [
-        "2 products at one height; pixels changed in their cores: 1."
-    ]
+    assert product._check_cores([image], taken, group) == ["2 products at one height; pixels changed inside them: 1."]
 
 
 # ---------------------------------------------------------------- rules

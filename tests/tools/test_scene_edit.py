@@ -175,7 +175,7 @@ def test_products_together_keep_every_pixel_before_what_the_model_drew(studio: E
     assert read_undone_move(result) == (pytest.approx(shift, abs=0.5), pytest.approx(zoom, abs=0.003))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     notices = result.receipt["notices"]
-    assert not any("pixels changed in their cores" in note for note in notices), "no praise beside a doubtful cut-out"
+    assert not any("pixels changed inside them" in note for note in notices), "no praise beside a doubtful cut-out"
     assert background.scene_edit.DRAWN_NOTICE in notices
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"]
 

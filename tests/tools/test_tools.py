@@ -168,7 +168,7 @@ def test_every_file_says_what_it_is(studio: RealStudio, format: str) -> None:
     assert inside["inputs"] == [
         {"param": "photo", "id": studio.photos["hopper"], "sha256": inside["inputs"][0]["sha256"]}
     ]
-    assert any("lossy" in notice for notice in result.receipt["notices"]) == (format != "png")
+    assert any("is compressed" in notice for notice in result.receipt["notices"]) == (format != "png")
 
 
 def test_what_was_written_as_avif_is_taken_as_a_photo(studio: RealStudio) -> None:

@@ -36,6 +36,11 @@ def test_bars_are_as_long_as_their_share_and_idle_stages_are_left_out() -> None:
     assert "Getting ready" not in html
 
 
+def test_models_are_named_once_by_what_they_do() -> None:
+    html = text.render_pipeline("data:1", "data:2", ["u2netp", "u2net", "backdrops", "klein"], "told")
+    assert re.findall(r"<li>(.*?)</li>", html) == ["Cut-out, quick", "Scenes", "klein"]
+
+
 def test_the_last_of_the_steps_is_in_front_and_each_says_what_it_is() -> None:
     html = text.render_steps([Frame("Drawing", n, 3, n / 2, f"data:{n}") for n in (1, 2, 3)])
     assert html.count(" hidden>") == 2

@@ -33,6 +33,7 @@ from tests.ui.test_api_tab import make_request
 from ui import settings_tab
 from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import KeyStore
+from ui.components.model_names import MODEL_TITLES
 from ui.i18n import is_translated
 from ui.page import PAGE_TABS
 from ui.server import factory
@@ -172,7 +173,7 @@ def test_who_administers_sees_models_with_sizes_and_unloads_them(tmp_path: Path)
 
 
 def test_models_that_ship_are_named_by_what_they_do_and_technical_words_are_folded() -> None:
-    assert {each.id for each in nets.specs} <= set(settings_tab.MODEL_TITLES)
+    assert {each.id for each in nets.specs} <= set(MODEL_TITLES)
     shown = settings_tab.render_about(EMBEDDED, ModelCache(()))
     before, folded = shown.split("<details>")
     assert "<code>" not in before

@@ -210,7 +210,7 @@ def test_every_promised_tick_is_on_its_card(tool: Tool) -> None:
 
 def test_nothing_that_needs_a_model_is_said_to_be_here() -> None:
     text = home_tab_cards.render_cards(TOOLS, Profile("embedded", {}, "Embedded"))
-    assert "<li class=gpu>Model variety<em>GPU</em></li>" in text
+    assert "<li class=gpu>Model variety<em>graphics card</em></li>" in text
     here = re.findall(r"<li>([^<]*)<em>here</em></li>", text)
     assert len(here) > 60
     assert [feature for feature in here if re.search(r"\b(GPU|model)\b", feature, re.I)] == []

@@ -61,7 +61,7 @@ def test_a_signed_file_is_known_and_its_upload_is_gone(tmp_path: Path) -> None:
         path.write_bytes(sign(plain, "image/png", made, door.seal.load_key()))
         _, html = verify_tab.verify_upload(door, str(path))
         assert 'data-standing="ours"' in html
-        assert "no generative model drew" in html
+        assert "no AI drew" in html
         assert "<img" not in html
         assert not path.exists()
         path.write_bytes(b"<svg onload=alert(1)>")

@@ -24,16 +24,16 @@ from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.updates import Updates
 
 TITLE = "API Access"
-INTRO_TEXT = "Every tool over HTTP, in the shape that OpenAI's clients already speak."
+INTRO_TEXT = "For programmers: every tool from a program of your own, in the form that OpenAI's clients already speak."
 EXAMPLE_PROMPT = "forest in the morning"
 """Prompt of the examples, which run as they are."""
-SHOWN_ONCE_TEXT = "Copy it now: it is shown only once. Only its hash is stored."
+SHOWN_ONCE_TEXT = "Copy it now: it is shown only once. The studio keeps no copy of it."
 ADMIN_ONLY_TEXT = "Keys are made by whoever runs this studio: python app.py key new NAME"
 NAME_MISSING_TEXT = "Give the key a name first."
 KEY_GONE_TEXT = "Choose a key that still works."
 SCOPE_MISSING_TEXT = "Choose at least one permission."
 SCOPE_LABELS = {"read": "Read", "create": "Create", "admin": "Administer"}
-SCOPE_INFO = "Read: own jobs and files. Create: make and stop them. Administer: keys and figures."
+SCOPE_INFO = "Read: own jobs and files. Create: make and stop them. Administer: keys and statistics."
 SAMPLE_TOOL = "background"
 """Tool of the examples; if it is missing, the first tool is used."""
 
@@ -56,7 +56,7 @@ def render_about(base: str, needs_key: bool) -> str:
         f'<div class="dbx-facts"><p>Base address <code id="api-base">{escape(base)}/v1</code></p><p>{key}</p>'
         "<p>No usage limits but those that you give a key. "
         '<a href="v1/docs" target="_blank" rel="noopener">All routes and error codes</a></p>'
-        f"<p>For agents, the same tools over MCP: <code>{escape(base)}/mcp</code>, with the same keys.</p></div>"
+        f"<p>For AI assistants, the same tools over MCP: <code>{escape(base)}/mcp</code>, with the same keys.</p></div>"
     )
 
 

@@ -99,7 +99,7 @@ class BatchTab:
                     [("Same for all", "same"), ("Different for each", "row")],
                     value="same",
                     label="Variation",
-                    info="Same keeps one look: all pictures get one seed.",
+                    info="Same keeps one look: all pictures start from one number, the seed.",
                     elem_id="batch-seeds",
                     elem_classes=["dbx-segments"],
                 )

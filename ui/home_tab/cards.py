@@ -16,8 +16,8 @@ INTRO_TEXT = (
     "What makes your subject yours stays pixel for pixel."
 )
 EMBEDDED_BANNER = (
-    "This studio runs without a GPU: cut-outs, backdrops, crops, light, styles and layouts in seconds. New outfits, "
-    "expressions, poses and invented scenes need one. Your photo goes to no outside service."
+    "This studio runs without a graphics card: cut-outs, backdrops, crops, light, styles and layouts in seconds. New "
+    "outfits, expressions, poses and invented scenes need one. Your photo goes to no outside service."
 )
 PAIRS: tuple[tuple[str, str, str], ...] = (
     ("headshot", "astronaut", "A headshot from a photo you have"),
@@ -115,7 +115,7 @@ def _render_api_card() -> str:
         _render_image("api/thumb", "A request, and the picture that it is answered with"),
         "api",
         "API Access",
-        "Every tool over HTTP, with the shape OpenAI's clients already speak: address, keys and working code.",
+        "For programmers: every tool from a program of your own. Address, keys and code that runs.",
         _render_features(API_FEATURES, (), API_LIMITS),
     )
 
@@ -148,14 +148,15 @@ def _render_limits(limits: Sequence[str]) -> str:
 
 
 def _render_ticks(strengths: Sequence[str], model_features: Sequence[tuple[str, bool]]) -> str:
-    """Render each feature with where it is available: here, or only with a GPU."""
+    """Render each feature with where it is available: here, or only with a graphics card."""
     ticks = [(words, True) for words in strengths] + list(model_features)
     rows = "".join(_render_tick(words, available) for words, available in ticks)
     return f'<ul class="dbx-ticks" aria-label="What it does">{rows}</ul>'
 
 
 def _render_tick(words: str, available: bool) -> str:
-    return f"<li>{escape(words)}<em>here</em></li>" if available else f"<li class=gpu>{escape(words)}<em>GPU</em></li>"
+    where, css_class = ("here", "") if available else ("graphics card", " class=gpu")
+    return f"<li{css_class}>{escape(words)}<em>{where}</em></li>"
 
 
 def _find_card_image(tool: Tool) -> str:

@@ -217,7 +217,7 @@ class LearnTab:
         before = (
             encode_data_url(encode_page_jpeg(self.service.files.open_image(photo), PICTURE_SIDE_PX)) if photo else after
         )
-        models = [str(row["id"]) for row in result.receipt["models"]] or ["arithmetic alone"]
+        models = [str(row["id"]) for row in result.receipt["models"]] or ["calculation alone, no model"]
         title = self.service.find_tool(job.tool).title
         return text.render_pipeline(before, after, models, f"{title}, in {result.seconds:.1f} s.")
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ui.components.model_names import name_model
+
 TITLE = "What is inference?"
 INTRO_TEXT = (
-    "A trained model meets a picture it has never seen and answers. Answering is inference, and you can watch it."
+    "A trained model is shown a picture that it has never seen, and answers. Answering is called inference, and you "
+    "can watch it here."
 )
 EXAMPLE_NOTE = (
     "Make a picture with any tool, then come back: this page shows that very one. Until then it is an example."
@@ -27,8 +30,8 @@ FASTER_CARDS = (
     ("Fewer steps", "Models that were taught to get there in 4 steps instead of 40 cost a tenth."),
     ("Smaller numbers", "16 bits instead of 32: half to read, and newer processors take more at once. Measured above."),
     ("Together", "A graphics card answers several pictures in one go; two cores are busy with one. Measured above."),
-    ("Better hardware", "The same steps on a card with a thousand times the arithmetic. Computed above."),
-    ("Stay loaded", "Reading a model takes longer than one answer, so it stays in memory between two pictures."),
+    ("Better hardware", "The same steps on a card that calculates a thousand times as fast. Computed above."),
+    ("Stay loaded", "Loading a model takes longer than one answer, so it stays in memory between two pictures."),
 )
 
 
@@ -70,7 +73,7 @@ def render_header() -> str:
 
 def render_pipeline(before: str, after: str, models: Sequence[str], told: str) -> str:
     """Render input, model and output; the pictures are data URLs."""
-    names = "".join(f"<li>{escape(name)}</li>" for name in models)
+    names = "".join(f"<li>{escape(name)}</li>" for name in dict.fromkeys(map(name_model, models)))
     arrow = '<svg class="dbx-arrow" viewBox="0 0 48 24" aria-hidden="true"><path d="M2 12h40m-9-8 9 8-9 8"/></svg>'
     return (
         f'<figure class="dbx-way"><div class="dbx-stop"><b>Input</b><img src="{before}" alt="The picture that went in">'
@@ -170,8 +173,8 @@ def render_devices(steps: int = STEPS) -> str:
         f'aria-label="Seconds for a picture on four devices">{marks}{rows}</svg>'
         f'<label><span>Steps</span><input type="range" min="1" max="50" '
         f'value="{steps}" aria-label="Steps of the drawing"><output>{steps}</output></label>'
-        "<figcaption><b>Computed, not measured here:</b> steps × arithmetic of one step of FLUX.2 klein 4B at 512 px "
-        f"(10.2 TFLOP) ÷ what the device reaches.</figcaption><ul>{sources}</ul></figure>"
+        "<figcaption><b>Computed, not measured here:</b> steps × calculations in one step of FLUX.2 klein 4B at 512 px "
+        f"(10.2 TFLOP: 10.2 trillion) ÷ what the device does in a second.</figcaption><ul>{sources}</ul></figure>"
     )
 
 

@@ -234,6 +234,6 @@ def _build_zerogpu_engine(cache: ModelCache, files: FileIndex, profile: Profile)
     except (ModelUnavailable, OutOfMemory) as error:
         log.warning("profile %s cannot be placed: %s", profile.id, error.message)
         instead = replace(
-            profiles.EMBEDDED, reason=f"{error.message} The embedded models serve instead.", is_fallback=True
+            profiles.EMBEDDED, reason=f"{error.message} What ships with the studio serves instead.", is_fallback=True
         )
         return zerogpu.ZeroGpuEngine(cache, files), instead

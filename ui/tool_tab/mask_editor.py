@@ -148,7 +148,7 @@ class MaskEditorEvents:
                     return next(file.id for file in event.files if file.role == "matte")
         finally:
             stream.close()
-        raise BadInput("The cut-out ended without a matte.", param="photo")
+        raise BadInput("The cut-out came to nothing. Please try again.", param="photo")
 
     def _render_opening(self, form: dict[str, Any], matte_id: str | None) -> str:
         files = self.events.service.files

@@ -41,7 +41,7 @@ NOTHING_PAINTED_TEXT = "Nothing is painted yet."
 PAINT_HINT = "Paint over all of it, its shadow too."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
 STOPPED_TEXT = "Stopped. Nothing was written."
-CREDENTIALS_NOTE = "The file carries content credentials; platforms may show a badge."
+CREDENTIALS_NOTE = "The file carries content credentials, a signed note of how it was made; platforms may show a badge."
 MARKED_PLACE_COUNT = 3
 MARKED_PLACE_RATIO = 0.7
 """Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""

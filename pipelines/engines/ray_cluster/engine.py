@@ -34,7 +34,7 @@ from pipelines.jobs.workers import BUG_MESSAGE
 from pipelines.security.audit_log import AuditLog
 from pipelines.storage.file_index import FileIndex
 
-LOST_STAGE = "Worker lost, starting again"
+LOST_STAGE = "A machine dropped out, starting again"
 MAX_TRY_COUNT = 5  # Times that a job is started. One that loses so many workers may be what they die of.
 DIED_MESSAGE = f"The worker of this job was lost {MAX_TRY_COUNT} times. The job may need more memory than a worker has."
 

@@ -144,7 +144,7 @@ class DiffusionModel:
             return unchanged
         _check_request(render, self.spec)
         if render.adapters and not self.takes_lora:
-            raise BadInput("The model of this profile takes no LoRA.", param="adapter")
+            raise BadInput("The model in use takes no style file (LoRA).", param="adapter")
         with self._draw_lock, self._lora_slots.applied(self.pipe, render.adapters):
             (drawn,) = self._run_pipeline([render], lambda steps: on_step(steps[0]))
         return self._finish_images(render, drawn)
@@ -302,7 +302,7 @@ class DiffusionModel:
         return (
             f"Model {self.spec.id} computed no picture on {self._device}: the numbers left the range of "
             f"{self.spec.dtype} {'while the picture was decoded' if came_whole else 'while it was drawn'}. "
-            "Choose another profile, or report this with the name of the GPU."
+            "Choose another set of models, or report this with the name of the graphics card."
         )
 
     def _finish_images(self, render: RenderRequest, drawn: Sequence[Image]) -> RenderedImages:
@@ -346,7 +346,7 @@ class DiffusionModel:
     def _unread_prompt_notice(self, render: RenderRequest) -> tuple[str, ...]:
         if not render.negative_prompt or self.is_guided(render):
             return ()
-        return ("This model draws without guidance: what the picture should not show was not read.",)
+        return ("This model cannot be told what to leave out: what the picture should not show was not read.",)
 
 
 def _move_embeds(embeds: PromptEmbeds, device: str) -> PromptEmbeds:
@@ -473,7 +473,7 @@ def _check_request(render: RenderRequest, spec: ModelSpec) -> None:
     if render.verb == "inpaint" and render.mask is None:
         raise BadInput("Nothing is marked: paint over what is to be drawn anew.", param="mask")
     if render.verb == "control" and render.control is None:
-        raise BadInput("This needs a map to follow, such as edges or a pose.")
+        raise BadInput("This needs something to follow, such as edges or a pose.")
 
 
 def _restore_outside_mask(drawn: Image, render: RenderRequest) -> Image:

@@ -87,7 +87,7 @@ class LongCatModel(DiffusionModel):
         """See `DiffusionModel.model_notices`."""
         notices = ("This model reads one picture: the other ones had no effect.",) if len(render.images) > 1 else ()
         if self._fit_words(prompt_text(render)) != prompt_text(render):
-            notices += ("The model reads the first 512 tokens of a prompt; the words after them had no effect.",)
+            notices += ("Too many words: the model reads the first 512 word parts and no further.",)
         return notices
 
     def _embed_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> Mapping[str, Any]:

@@ -169,7 +169,7 @@ class StableDiffusionModel(DiffusionModel):
         max_tokens = self.pipe.tokenizer.model_max_length
         if len(self.pipe.tokenizer(prompt_text(render), verbose=False).input_ids) <= max_tokens:
             return ()
-        return (f"The model reads the first {max_tokens - 2} tokens of a prompt; the words after them had no effect.",)
+        return (f"Too many words: the model reads the first {max_tokens - 2} word parts and no further.",)
 
 
 class StableDiffusionFamily(CheckpointFamily):

@@ -116,9 +116,7 @@ class WanModel(DiffusionModel):
         count = len(self.pipe.tokenizer(_clean_words(prompt_text(render)))["input_ids"])
         if count <= _MAX_WORD_TOKENS:
             return ()
-        return (
-            f"The model reads the first {_MAX_WORD_TOKENS} tokens of a prompt; the words after them had no effect.",
-        )
+        return (f"Too many words: the model reads the first {_MAX_WORD_TOKENS} word parts and no further.",)
 
     def _run_pipeline(
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]

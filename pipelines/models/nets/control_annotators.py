@@ -34,7 +34,7 @@ from pipelines.models.nets.transformers_net import TransformersNet
 MIB = 2**20
 MAP_SIDE_PX = 512
 """Shorter side, in pixels, at which maps are computed and bodies drawn, as in the training of ControlNets."""
-NO_BODY_MESSAGE = "Nobody was found whose pose could be followed: choose another map, or a photo that shows a body."
+NO_BODY_MESSAGE = "Nobody's pose was found: follow something else, or take a photo that shows a body."
 _MIN_JOINT_COUNT = 4  # with fewer joints there is no pose to follow
 _MODEL_FILES_OPTION = ("files", "config.json,preprocessor_config.json,model.safetensors")
 

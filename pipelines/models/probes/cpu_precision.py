@@ -110,13 +110,13 @@ class CpuPrecision:
     def describe_choice(self) -> str:
         """Return what was chosen and why, in a sentence; what will be done where nothing was measured yet."""
         rows = [row for row in self._rows if row.processor == processor_name()]
-        return _describe_times(rows[-1]) if rows else "The first model from the hub measures which type is faster here."
+        return _describe_times(rows[-1]) if rows else "The first downloaded model measures which type is faster here."
 
 
 def _describe_times(row: PrecisionTimes) -> str:
     other = "float32" if row.dtype == "bfloat16" else "bfloat16"
     ratio = row.speed_ratio if row.dtype == "bfloat16" else 1 / row.speed_ratio
-    return f"Models from the hub compute in {row.dtype}: measured, {ratio:.1f} times as fast as {other} here."
+    return f"Downloaded models compute in {row.dtype}: measured, {ratio:.1f} times as fast as {other} here."
 
 
 def measure_layers() -> tuple[float, float]:

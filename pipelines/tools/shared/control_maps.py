@@ -60,7 +60,7 @@ def make_control_map(
 
     key = ("map", control.id, subject.photo, subject.matte, subject.pick, size)
     control_map = context.memoize(key, annotate)
-    emit("The map that the drawing follows", 1, 1, control_map)
+    emit("What the drawing follows", 1, 1, control_map)
     return control_map
 
 

@@ -40,8 +40,8 @@ PARTS_KEPT_NOTICE = (
     "shown, hands among them where they did not change."
 )
 ONE_PICTURE_MESSAGE = (
-    "The edit model of this profile reads one picture and cannot see a garment beside the person: choose another "
-    "profile, such as fashn, klein or quality."
+    "The model that changes pictures here reads one picture and cannot see a garment beside the person: choose another "
+    "set of models in Settings, such as FASHN VTON or FLUX.2 klein."
 )
 
 

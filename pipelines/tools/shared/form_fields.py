@@ -28,7 +28,7 @@ LORA_VERBS: tuple[Verb, ...] = ("image",)  # served by every checkpoint that tak
 MIN_SIDE_PX = 256
 LARGE_SIDE_PX = 3072
 """Longer side where the subject is the photo's own; scenes are drawn at `MAX_SIDE` and enlarged."""
-FORMAT_LABELS = {"png": "PNG (lossless)", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
+FORMAT_LABELS = {"png": "PNG (keeps every pixel)", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
 ASPECT_RATIOS: dict[str, tuple[int, int]] = {
     "1:1": (1, 1), "4:5": (4, 5), "4:3": (4, 3), "2:3": (2, 3), "3:2": (3, 2), "16:9": (16, 9), "9:16": (9, 16),
 }  # fmt: skip
@@ -84,7 +84,7 @@ def blur_field() -> Any:
     """Diameter of the blur disc, `float`, 0 to 15 percent of the height; 0 takes the scene's own."""
     return number_field(
         "Background blur",
-        "Disc of light in percent of the height; 0: the scene's own.",
+        "How large a point of light becomes, in percent of the height; 0: as in the scene.",
         0.0,
         ge=0,
         le=15,
@@ -138,12 +138,12 @@ def pick_field() -> Any:
 
 def format_field() -> Any:
     """`png`, `jpeg`, `webp` or `avif`."""
-    return choice_field("File", "PNG keeps every pixel. Each says 300 dpi.", "png", labels=FORMAT_LABELS, advanced=True)
+    return choice_field("File", "For print, each is marked with 300 dpi.", "png", labels=FORMAT_LABELS, advanced=True)
 
 
 def quality_field() -> Any:
     """Quality of the file, `int`, 50 to 100; WebP is lossless at 100."""
-    return number_field("Quality", "For JPEG, WebP and AVIF; WebP at 100 is lossless.", 95, ge=50, le=100)
+    return number_field("Quality", "For JPEG, WebP and AVIF; WebP at 100 keeps every pixel.", 95, ge=50, le=100)
 
 
 def master_field(*, deep: bool = False) -> Any:
@@ -158,7 +158,7 @@ def master_profile_field() -> Any:
     """The master file's colours, `ColorSpace`."""
     return choice_field(
         "Colours of the master file",
-        "Display P3 keeps those that your photo has outside sRGB.",
+        "sRGB suits every screen; Display P3 keeps stronger colours, where your photo has them.",
         "srgb",
         labels={"srgb": "sRGB", "p3": "Display P3"},
         advanced=True,
@@ -168,8 +168,8 @@ def master_profile_field() -> Any:
 def adapter_field() -> Any:
     """The LoRA's name, `str`; it is resolved into `adapters` when the job is made."""
     return prompt_field(
-        "LoRA",
-        "A file in the studio's loras folder, or a hub id (owner/name). Only where a model draws.",
+        "Style file (LoRA)",
+        "It teaches a model a style: a file in the studio's loras folder, or its name on Hugging Face (owner/name).",
         max_length=200,
         advanced=True,
         needs=LORA_VERBS,
@@ -178,12 +178,14 @@ def adapter_field() -> Any:
 
 def adapter_weight_field() -> Any:
     """The LoRA's weight, `float`, 0 to 2."""
-    return number_field("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05, needs=LORA_VERBS)
+    return number_field(
+        "Strength of the style file", "1 is its usual strength.", 1.0, ge=0, le=2, step=0.05, needs=LORA_VERBS
+    )
 
 
 def layers_field() -> Any:
     """Whether the picture also comes as separate layers, `bool`."""
-    return flag_field("Layers", "Also as OpenRaster and PNG layers: backdrop, shadow, subject, light.")
+    return flag_field("Layers", "For image editors, as OpenRaster and PNG: backdrop, shadow, subject and light apart.")
 
 
 def consent_field(*, is_of_several: bool = False) -> Any:

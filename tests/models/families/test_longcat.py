@@ -114,7 +114,7 @@ def test_real_sizes_are_kept_by_the_pipeline() -> None:
 def test_words_are_cut_where_the_pipeline_would_end_with_an_error(model: LongCatModel) -> None:
     long = ("a red cup " * 80).strip()
     drawn = model.draw(make_request("edit", 1, prompt=long), lambda _: None)
-    assert "first 512 tokens" in drawn.notices[-1]
+    assert "first 512 word parts" in drawn.notices[-1]
     cut = long[:513].rsplit(" ", 1)[0]  # the tokenizer of the test makes a token of each letter
     assert are_identical(list(drawn.images), draw_pictures(model, make_request("edit", 1, prompt=cut)))
     assert model.draw(make_request("edit", 1), lambda _: None).notices == ()

@@ -168,7 +168,7 @@ def test_the_last_preview_is_of_what_is_decoded(model: WanModel) -> None:
 
 def test_long_words_are_cut_and_said(model: WanModel) -> None:
     drawn = model.draw(make_clip_request(1, prompt="x" * 600), lambda _: None)
-    assert "first 512 tokens" in drawn.notices[-1]
+    assert "first 512 word parts" in drawn.notices[-1]
     assert model.draw(make_clip_request(1), lambda _: None).notices == ()
 
 

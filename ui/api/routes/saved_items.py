@@ -171,7 +171,7 @@ def import_passport(passport: dict[str, Any], owner: str, service: StudioService
     """Save the character of a passport, checked like a tool's form. Raises `BadInput`, `InvalidParams`."""
     name, params = passport.get("name"), passport.get("params")
     if not isinstance(name, str) or not isinstance(params, dict):
-        raise BadInput("This is no passport of a character.", param="passport")
+        raise BadInput("This is no file of a character.", param="passport")
     pictures = {}
     for field in ("picture", "reference"):
         if (text := passport.get(field)) is None:

@@ -95,7 +95,7 @@ class TryOnModel:
         if render.verb not in self.spec.verbs:
             raise ModelUnavailable(f"Model {self.spec.id} cannot serve '{render.verb}'.")
         if render.adapters:
-            raise BadInput("The model of this profile takes no LoRA.", param="adapter")
+            raise BadInput("The model in use takes no style file (LoRA).", param="adapter")
         if len(render.images) != 2 or render.control is None or render.garment_kind not in KIND_NUMBERS:
             raise BadInput("This needs a person, the person's pose, a garment and its kind.")
         with torch.inference_mode():
@@ -150,8 +150,8 @@ class TryOnModel:
             if not clean.isfinite().all():
                 raise ModelUnavailable(
                     f"Model {self.spec.id} computed no picture on {self._device}: the numbers left the range of "
-                    f"{self.spec.dtype} while it was drawn. Choose another profile, or report this with the name of "
-                    "the GPU."
+                    f"{self.spec.dtype} while it was drawn. Choose another set of models, or report this with the "
+                    "name of the graphics card."
                 )
             tell(index + 1, clean)
             picture = picture + (next_time - time) * velocity
