@@ -323,11 +323,34 @@ def _open_strip_picture(studio: RealStudio, file_id: str) -> PIL.Image.Image:
 
 def _save_tile(studio: RealStudio, tool: str, values: dict[str, object], path: Path) -> None:
     result = studio.make(tool, **values)
+    files = [file for file in result.files if file.format == result.files[0].format]
+    if tool == "kit" and len(files) > 1:
+        square = _lay_out_formats([PIL.Image.open(studio.files.local_path(file.id)) for file in files])
+        square.save(path, quality=82, method=6)
+        print(path.relative_to(ASSETS), path.stat().st_size)
+        return
     with PIL.Image.open(studio.files.local_path(result.files[0].id)) as picture:
         shape = _fit_square if tool in UNCROPPED_TOOLS else _crop_square
         square = shape(picture.convert("RGBA"))
         square.resize((TILE_PX, TILE_PX), PIL.Image.Resampling.LANCZOS).save(path, quality=82, method=6)
     print(path.relative_to(ASSETS), path.stat().st_size)
+
+
+def _lay_out_formats(pictures: list[PIL.Image.Image]) -> PIL.Image.Image:
+    """Return several formats on one light grey square, in rows of two or three."""
+    columns = 2 if len(pictures) < 5 else 3
+    rows = -(-len(pictures) // columns)
+    wide, tall = TILE_PX // columns, TILE_PX // rows
+    ground = PIL.Image.new("RGB", (TILE_PX, TILE_PX), "#eef1f0")
+    for n, picture in enumerate(pictures):
+        picture = picture.convert("RGB")
+        picture.thumbnail((wide - 8, tall - 8), PIL.Image.Resampling.LANCZOS)
+        row, column = divmod(n, columns)
+        width = TILE_PX // min(columns, len(pictures) - row * columns)
+        ground.paste(
+            picture, (column * width + (width - picture.width) // 2, row * tall + (tall - picture.height) // 2)
+        )
+    return ground
 
 
 def _crop_square(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -144,9 +144,12 @@ class Crop:
 
     `box` is that part as ratios of the photo, `placed_box` its place as ratios of the picture; each is left, top,
     right, bottom, 0 to 1. `visible_ratio` is how much of a face or product is inside the box, 0 to 1, for the one that
-    is cut most; None where the photo shows none.
+    is cut most; None where the photo shows none. `words` is where a headline stands to the photo, "" without one, and
+    `words_contrast` its WCAG contrast with the least favourable ground under it, 1 to 21.
     """
 
     box: tuple[float, float, float, float]
     placed_box: tuple[float, float, float, float]
     visible_ratio: float | None = None
+    words: Literal["", "over", "beside", "below"] = ""
+    words_contrast: float | None = None

@@ -148,11 +148,17 @@ def choice_field(
     tiles: bool = False,
     needs: tuple[Verb, ...] = (),
     needs_any: bool = False,
+    start: str = "",
 ) -> Any:
-    """Declare one value of the `Literal` that annotates the field. `labels` are shown; `tiles` adds pictures."""
+    """Declare one value of the `Literal` that annotates the field. `labels` are shown; `tiles` adds pictures.
+
+    `start` is what the page has chosen at first, where that is not the default of the API.
+    """
     extra: dict[str, object] = {"x-labels": dict(labels or {})}
     if tiles:
         extra["x-tiles"] = True
+    if start:
+        extra["x-start"] = start
     return _build_field("choice", label, help, default, advanced, needs, needs_any, extra)
 
 

@@ -92,13 +92,15 @@ def find_crop_window(
     ratio: float,
     *,
     offset: float = 0.0,
+    centre_line: float | None = None,
     focus: CropFocus = AUTOMATIC_FOCUS,
     keep_whole: bool = True,
 ) -> Window | None:
     """Find the largest window of this width : height that holds `protected`; None if there is none.
 
-    `offset` of -0.5 to 0.5 asks for `protected` left or right of the middle, where there is room. A manual `focus` is
-    in the middle as far as the photo goes, whatever that cuts. Without `keep_whole` there is always a window.
+    `offset` of -0.5 to 0.5 asks for `protected` left or right of the middle, where there is room, and `centre_line` for
+    its middle at that share of the height. A manual `focus` is in the middle as far as the photo goes, whatever that
+    cuts. Without `keep_whole` there is always a window.
     """
     rows, columns = shape[:2]
     width, height = largest_window(shape, ratio)
@@ -107,7 +109,7 @@ def find_crop_window(
         return None
     width, height = max(1, round(width / focus.zoom)), max(1, round(height / focus.zoom))
     # Put a head's centre at about two fifths of the height, a product's in the middle.
-    centre_line = 0.42 if protected.has_face else 0.5
+    centre_line = (0.42 if protected.has_face else 0.5) if centre_line is None else centre_line
     if focus.x is None:
         x = _window_start((protected.left, protected.right), width, 0.5 + offset)
     else:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
-import numpy as np
-
-from pipelines.core.geometry import Size, Window
+from pipelines.core.geometry import Float32Array, Mask, Size, Window
 from pipelines.framing.crop import (
     AUTOMATIC_FOCUS,
     CropFocus,
@@ -18,42 +16,71 @@ from pipelines.framing.crop import (
     largest_window,
     project_area,
 )
-from pipelines.imaging.text import Box
+from pipelines.framing.words_on_photo import (
+    LARGE_LETTERS_RATIO,
+    LAYOUT_MARGIN_RATIO,
+    MAX_LETTER_RATIO,
+    TRIM_RATIO,
+    PhotoView,
+    TextSide,
+    WordsPlace,
+    find_words_place,
+    typical_side,
+)
+from pipelines.imaging.text import Box, choose_line_break
 
-LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
 _LOGO_HEIGHT_RATIO = 0.13  # of the shorter side
 _STICKER_RATIOS = (0.3, 0.22, 0.16)  # of the shorter side; the largest that has room is used
 _PANEL_RATIOS = (0.30, 0.38, 0.46)  # of a format's width or height, of a panel on which text stands
-_LARGE_LETTERS_RATIO = 0.7  # of the largest letters that any layout has
-_BARE_LETTERS_RATIO = 0.45  # the same, where no panel is needed
+_WHOLE_PANEL_RATIOS = (0.16, 0.5)  # the same, of one beside the whole photo
 _WIDE_RATIO = 2.2  # width over height; above it nothing stands under the photo
-_ASIDE_SHARES = {"left": 0.18, "right": -0.18, "auto": 0.0}  # of the width: how far the subject moves for text
-TextSide = Literal["auto", "left", "right"]
+_ASIDE_OFFSETS = {"left": (0.18, 0.3, 0.0), "right": (-0.18, -0.3, 0.0), "auto": (0.0, 0.18, -0.18, 0.3, -0.3)}
+"""Shares of the width by which the subject stands beside the middle, to make room for words; the first is preferred."""
+_CENTRE_LINES = (None, 0.34, 0.62)  # of the height, where the subject's middle may stand; None is its usual line
+_MOVED_SCORE = 0.95  # of a place for words for which the subject leaves its usual place
+_TINY_RATIO = 0.035  # of the typical side: smaller letters are read by nobody, so that words rather cover something
+_GAP_SCORE = 0.5  # of a layout that shows the photo as a card, with panels on three sides
+_THIN_SCORE = 0.3  # of a layout with one short word a line
+LayoutId = Literal["auto", "over", "beside", "below"]
+Cover = Literal["", "end", "part"]
 
 
 @dataclass(frozen=True)
 class LayoutRequest:
-    """What a layout needs room for besides the photo, on which side the text stands, and the manual crop."""
+    """What a layout needs room for besides the photo, where its words should stand, and the manual crop."""
 
-    has_text: bool = False
+    headline: str = ""
     has_logo: bool = False
     side: TextSide = "auto"
     focus: CropFocus = AUTOMATIC_FOCUS
+    layout: LayoutId = "auto"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A format of `size`: which window of the photo lies where in it, the protected area, and the free panel if any."""
+    """A format of `size`: which window of the photo lies where in it, the protected area, and the free panel if any.
+
+    `words` is the place of the headline where it stands on the photo. It `covers` nothing, the lower end of a subject
+    that the photo cuts there, or a part of the subject. Then `taken` (h x w, of the format) is what nothing else may
+    cover, and `unshaded` (h x w, 0 to 1) on what no shade may lie.
+    """
 
     size: Size
     protected: ProtectedArea
     photo_window: Window
     photo_position: Window
     panel: Box | None = None
+    words: WordsPlace | None = None
+    covers: Cover = ""
+    taken: Mask | None = None
+    unshaded: Float32Array | None = None
 
-
-MeasureText = Callable[[Box], float]
-"""Returns how large the letters of the text can be in a box, in pixels."""
+    @property
+    def words_side(self) -> Literal["over", "beside", "below"]:
+        """Where the headline stands to the photo."""
+        if self.panel is None:
+            return "over"
+        return "below" if self.panel.y > 0 else "beside"
 
 
 def plan_layout(
@@ -61,47 +88,185 @@ def plan_layout(
     protected: ProtectedArea,
     size: Size,
     request: LayoutRequest,
-    measure_text: MeasureText | None = None,
+    view: PhotoView | None = None,
+    *,
+    is_cut_below: bool = False,
 ) -> Layout:
-    """Plan a crop that fills the format and holds the protected area and room for text; else photo and panel.
+    """Plan a crop that fills the format and holds the protected area; else photo and panel.
 
-    Text stands on the photo, beside it or under it: where `measure_text` finds large letters and most is seen of the
-    photo. Without it the panel is as small as it may be.
+    A headline stands on the photo where `view` has a place on which it can be read and which covers nothing. Where
+    the subject `is_cut_below` by the photo, that place may be on its lower end. Else it stands beside the photo or
+    under it: where it is large and most is seen of the photo.
     """
-    offset = _ASIDE_SHARES[request.side] if request.has_text else 0.0
-    photo_window = find_crop_window(shape, protected, size[0] / size[1], offset=offset, focus=request.focus)
-    if photo_window is None:  # then the margin gives way, and still nothing is cut
-        bare = protected.without_margin()
-        photo_window = find_crop_window(shape, bare, size[0] / size[1], offset=offset, focus=request.focus)
-    layouts: list[Layout] = []
-    if photo_window is not None:
-        layout = Layout(size, project_area(protected, photo_window, size), photo_window, (0, 0, *size))
-        if not request.has_text:
-            return layout
-        layouts += [layout] if find_text_band(layout, request.side) else []
-        if layouts and measure_text is None:
-            return layout
-    is_wide = size[0] / size[1] > shape[1] / shape[0]
-    place = partial(_place_beside_panel, shape, protected, size, request)
-    if not request.has_text or measure_text is None:
-        return place(_PANEL_RATIOS[0] if request.has_text else 0.0, is_wide=is_wide)
-    is_free = request.side == "auto" and size[0] <= _WIDE_RATIO * size[1] and not request.focus.is_manual
-    directions = (is_wide, not is_wide) if is_free else (is_wide,)
-    layouts += [place(ratio, is_wide=each) for each in directions for ratio in _PANEL_RATIOS]
-    return _choose_layout(layouts, request.side, measure_text)
+    if not request.headline or view is None:
+        return _fill_format(shape, protected, size, request) or _place_beside_panel(
+            shape, protected, size, request, 0.0, is_wide=_is_wider(size, shape)
+        )
+    if request.layout in ("auto", "over"):
+        best = _put_words_on_photo(shape, protected, size, request, view)
+        if best is not None and best.words and best.words.is_legible(size):
+            return best
+        if is_cut_below and not request.focus.is_manual:
+            trimmed = _trim_lower_end(protected)
+            ending = _put_words_on_photo(shape, trimmed, size, request, view.without_lower_end())
+            if ending is not None and ending.words and ending.words.is_legible(size):
+                return replace(ending, covers="end")
+        if request.layout == "over":
+            is_read = best is not None and best.words and best.words.letters > _TINY_RATIO * typical_side(size)
+            covering = None if is_read else _cover_subject(shape, protected, size, request, view, is_cut_below)
+            if best := covering or best:
+                return best
+    else:
+        best = None
+    return _choose_layout([*([best] if best else []), *_list_panels(shape, protected, size, request)], request)
 
 
-def _choose_layout(layouts: Sequence[Layout], side: TextSide, measure_text: MeasureText) -> Layout:
-    """Choose the layout that shows most of the photo of those whose letters are nearly as large as the largest.
+def _is_wider(size: Size, shape: tuple[int, ...]) -> bool:
+    return size[0] / size[1] > shape[1] / shape[0]
 
-    Words on the photo itself, without a panel, may be smaller.
-    """
-    boxes = [layout.panel or find_text_band(layout, side) for layout in layouts]
-    letters = [measure_text(box) if box else 0.0 for box in boxes]
-    large = [
-        layout for layout, each in zip(layouts, letters, strict=True) if each >= _LARGE_LETTERS_RATIO * max(letters)
+
+def _fill_format(shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest) -> Layout | None:
+    """Let the photo fill the format, with its subject where it usually stands; None where that would cut it."""
+    for area in (protected, protected.without_margin()):  # the margin gives way, and still nothing is cut
+        window = find_crop_window(shape, area, size[0] / size[1], focus=request.focus)
+        if window is not None:
+            return Layout(size, project_area(protected, window, size), window, (0, 0, *size))
+    return None
+
+
+def _list_windows(
+    shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest
+) -> Iterator[Window]:
+    """Yield different windows that hold the subject, its usual place first, or the one that was cropped by hand."""
+    seen: set[Window] = set()
+    lines = (None,) if request.focus.is_manual else _CENTRE_LINES
+    offsets = (0.0,) if request.focus.is_manual else _ASIDE_OFFSETS[request.side]
+    for line in lines:
+        for offset in offsets:
+            for area in (protected, protected.without_margin()):
+                window = find_crop_window(
+                    shape,
+                    area,
+                    size[0] / size[1],
+                    offset=offset,
+                    centre_line=line,
+                    focus=request.focus,
+                    keep_whole=bool(protected.boxes),  # a view without a subject has nothing to keep whole
+                )
+                if window is not None:
+                    break
+            if window is not None and window not in seen:
+                seen.add(window)
+                yield window
+
+
+def _put_words_on_photo(
+    shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest, view: PhotoView
+) -> Layout | None:
+    """Let the photo fill the format and put the headline on it, where that is best and covers nothing; else None."""
+    best: Layout | None = None
+    best_score = (False, 0.0)
+    for number, window in enumerate(_list_windows(shape, protected, size, request)):
+        words = find_words_place(view.crop(window, shape, size), size, request.headline, request.side)
+        if words is None:
+            continue
+        score = words.is_legible(size), words.score * (_MOVED_SCORE if number else 1.0)
+        if score > best_score:
+            best_score = score
+            best = Layout(size, project_area(protected, window, size), window, (0, 0, *size), words=words)
+    return best and _add_view(best, view, shape)
+
+
+def _add_view(layout: Layout, view: PhotoView, shape: tuple[int, ...]) -> Layout:
+    """Return the layout with what may not be covered or shaded of the photo, which fills it."""
+    window = layout.photo_window
+    return replace(
+        layout, taken=view.crop(window, shape, layout.size).taken, unshaded=view.crop_unshaded(window, shape)
+    )
+
+
+def _cover_subject(
+    shape: tuple[int, ...],
+    protected: ProtectedArea,
+    size: Size,
+    request: LayoutRequest,
+    view: PhotoView,
+    is_cut_below: bool,
+) -> Layout | None:
+    """Let the photo fill the format and put the headline where it covers the least of the subject."""
+    ratio = size[0] / size[1]
+    line = 0.5 * protected.height / largest_window(shape, ratio)[1] if is_cut_below else None  # its top is whole
+    window = find_crop_window(shape, protected, ratio, centre_line=line, focus=request.focus, keep_whole=False)
+    assert window is not None, "only a whole thing may find no window"
+    words = find_words_place(view.crop(window, shape, size), size, request.headline, request.side, covers=True)
+    if words is None:
+        return None
+    return Layout(size, project_area(protected, window, size), window, (0, 0, *size), words=words, covers="part")
+
+
+def _trim_lower_end(protected: ProtectedArea) -> ProtectedArea:
+    """Return the area without the lower end of what the photo cuts there."""
+    bottom = protected.bottom - TRIM_RATIO * protected.height
+    boxes = tuple((left, top, right, min(low, bottom)) for left, top, right, low in protected.boxes)
+    return replace(protected, bottom=bottom, boxes=boxes)
+
+
+def _list_panels(shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest) -> list[Layout]:
+    """List layouts with the headline on a panel beside the photo or under it, as the request allows."""
+    is_wide = _is_wider(size, shape)
+    directions = (is_wide, not is_wide)
+    if request.layout in ("beside", "below"):
+        directions = (request.layout == "beside",)
+    elif request.side != "auto" or size[0] > _WIDE_RATIO * size[1] or request.focus.is_manual:
+        directions = (is_wide,)
+    return [
+        _place_beside_panel(shape, protected, size, request, ratio, is_wide=each)
+        for each in directions
+        for ratio in (*_PANEL_RATIOS, *_find_whole_panel(shape, size, is_wide=each))
     ]
-    return max(large, key=lambda layout: _measure_area(layout.photo_position))
+
+
+def _find_whole_panel(shape: tuple[int, ...], size: Size, *, is_wide: bool) -> tuple[float, ...]:
+    """Return the share of a panel beside which all of the photo is seen, from edge to edge; none of a useful size."""
+    ratio = size[0] * shape[0] / (size[1] * shape[1])
+    share = 1 - (1 / ratio if is_wide else ratio)
+    return (share,) if _WHOLE_PANEL_RATIOS[0] <= share <= _WHOLE_PANEL_RATIOS[1] else ()
+
+
+def _choose_layout(layouts: Sequence[Layout], request: LayoutRequest) -> Layout:
+    """Choose the layout with large words that shows much of the photo, and not as a card on a ground."""
+    return max(layouts, key=lambda layout: _rate_layout(layout, request))
+
+
+def _rate_layout(layout: Layout, request: LayoutRequest) -> float:
+    size = layout.size
+    if layout.words is not None:
+        letters, is_thin, share = layout.words.letters, layout.words.is_thin, 1.0
+    elif layout.panel is not None:
+        inner = find_panel_room(layout, find_logo_corner(layout, None) if request.has_logo else None)
+        chosen = choose_line_break(request.headline, inner.width, inner.height)
+        letters, is_thin = (min(chosen[1], MAX_LETTER_RATIO * min(size)), chosen[0].is_thin) if chosen else (0.0, True)
+        share = _measure_area(layout.photo_position) / (size[0] * size[1])
+    else:
+        return 0.0
+    left, top, right, bottom = layout.photo_position
+    is_card = right - left < size[0] and bottom - top < size[1]
+    large = min(1.0, letters / (LARGE_LETTERS_RATIO * typical_side(size)))
+    return large * (0.4 + 0.6 * share) * (_GAP_SCORE if is_card else 1.0) * (_THIN_SCORE if is_thin else 1.0)
+
+
+def find_panel_room(layout: Layout, logo_box: Box | None) -> Box:
+    """Return the part of the panel in which words may stand, above or below a logo."""
+    panel, margin = layout.panel, round(LAYOUT_MARGIN_RATIO * min(layout.size))
+    assert panel is not None, "a page without room for words has a panel"
+    width, height = max(16, panel.width - 2 * margin), max(16, panel.height - 2 * margin)
+    inner = Box(panel.x + margin, panel.y + margin, width, height)
+    if logo_box is None or not logo_box.overlaps(panel.x, inner.y, panel.x + panel.width, inner.y + height):
+        return inner
+    if logo_box.y + logo_box.height / 2 > panel.y + panel.height / 2:
+        return replace(inner, height=max(16, logo_box.y - margin - inner.y))
+    top = logo_box.y + logo_box.height + margin
+    return replace(inner, y=top, height=max(16, inner.y + height - top))
 
 
 def _measure_area(window: Window) -> int:
@@ -130,7 +295,7 @@ def _place_beside_panel(
         part, photo_window = _zoom_photo_part(shape, protected, request.focus, scale, max_size)
     photo_is_left = is_wide and request.side == "right"
     x, y = (size[0] - part[0]) // 2, (size[1] - part[1]) // 2
-    if request.has_text or request.has_logo:  # else the photo stays in the middle
+    if request.headline or request.has_logo:  # else the photo stays in the middle
         x, y = (0 if photo_is_left else size[0] - part[0], y) if is_wide else (x, 0)
     return Layout(
         size,
@@ -178,26 +343,6 @@ def _free_panel(size: Size, part: Size, is_wide: bool, photo_is_left: bool) -> B
     return panel if panel.width and panel.height else None
 
 
-def find_text_band(layout: Layout, side: TextSide) -> Box | None:
-    """Find the largest band beside, under or over what is protected, if it has room for text."""
-    width, height = layout.size
-    protected = layout.protected
-    bands = {
-        "left": Box(0, 0, int(protected.left), height),
-        "right": Box(int(np.ceil(protected.right)), 0, width - int(np.ceil(protected.right)), height),
-        "below": Box(0, int(np.ceil(protected.bottom)), width, height - int(np.ceil(protected.bottom))),
-        "above": Box(0, 0, width, int(protected.top)),
-    }
-    candidates = [bands[name] for name in (("left", "right") if side == "auto" else (side,)) + ("below", "above")]
-    # Text beside the subject needs a column, text under or over it a line.
-    roomy = [b for b in candidates if b.width >= 0.34 * width and b.height >= 0.20 * height]
-    best = max(roomy, key=lambda b: min(b.width / width, 1.6 * b.height / height), default=None)
-    if best is None or best.height <= 0.45 * height:
-        return best
-    # Use the lower part of a tall band: the eye reads the picture first, then the text.
-    return Box(best.x, best.y + best.height // 2, best.width, best.height - best.height // 2)
-
-
 def find_logo_corner(layout: Layout, text_box: Box | None) -> Box | None:
     """Find the first free corner for the logo: of the panel, where there is one, else of the picture."""
     area, side = layout.panel or Box(0, 0, *layout.size), round(_LOGO_HEIGHT_RATIO * min(layout.size))
@@ -219,9 +364,18 @@ def _find_free_corner(layout: Layout, area: Box, size: Size, taken: tuple[Box | 
     left, top = area.x + margin, area.y + margin
     for x, y in ((left, top), (right, top), (right, bottom), (left, bottom)):
         box = Box(x, y, width, height)
-        protected = layout.protected
-        if width < height or box.overlaps(protected.left, protected.top, protected.right, protected.bottom):
+        if width < height or _hides_subject(box, layout):
             continue
         if not any(other.overlaps(x, y, x + width, y + height) for other in taken if other is not None):
             return box
     return None
+
+
+def _hides_subject(box: Box, layout: Layout) -> bool:
+    """Tell whether a box lies on what is protected: by its outline where that is known."""
+    if layout.taken is None:
+        area = layout.protected
+        return box.overlaps(area.left, area.top, area.right, area.bottom)
+    y, x = layout.taken.shape[0] / layout.size[1], layout.taken.shape[1] / layout.size[0]
+    rows = slice(int(box.y * y), math.ceil((box.y + box.height) * y))
+    return bool(layout.taken[rows, int(box.x * x) : math.ceil((box.x + box.width) * x)].any())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -15,12 +16,29 @@ import PIL.ImageDraw
 from pipelines.core.geometry import Colour, Float32Array, Image
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, to_linear
 from pipelines.imaging.fonts import FontWeight, draw_line, measure_line
+from pipelines.imaging.resize import resize_map, size_within
 
 MIN_TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3 (AA) for text of any size
 _MIN_LOGO_CONTRAST = 3.0  # WCAG 2.2, 1.4.11 for graphics that are not text
 _LINE_HEIGHT_RATIO = 1.12  # of the font size
+_MIN_LINE_SIGN_COUNT = 9  # of a headline's lines on average: one long word is as much as two short ones
+_MEASURED_SIZE_PX = 100  # at which words are measured once for all sizes
+_MAX_LINE_COUNT = 8  # of a headline
+_MIN_LETTERS_PX = 8
 _STICKER_BORDER_RATIO = 0.03  # of a sticker's longer side: its white border
-_INK_COLOURS: tuple[Colour, ...] = ((255, 255, 255), (0, 0, 0))  # one of these always reaches a contrast of 4.58
+WHITE_INK: Colour = (255, 255, 255)
+BLACK_INK: Colour = (0, 0, 0)
+_INK_COLOURS = (WHITE_INK, BLACK_INK)  # one of these always reaches a contrast of 4.58
+_DARK_GROUND_LEVELS, _LIGHT_GROUND_LEVELS = 118.0, 117.0  # greys on which white and black ink reach 4.5
+_MAX_BLACK_SHADE = 0.25  # from more fog, ink is white
+_MIN_BLACK_GAIN = 0.2  # by so much less shade, ink is black
+_WORST_SHARE = 0.01  # of the ground under words, the least favourable, that counts
+_SCRIM_SIDE_PX = 256  # longer side of the copy on which a gradient is drawn
+_SCRIM_REACH_LINES, _SCRIM_REACH_RATIO = 0.8, 0.22  # of the words' height and of the shorter side: how far it goes
+_SCRIM_WIDTH_RATIO = 0.3  # of the width: how far it goes to the side at least
+_UNSHADED_GAIN = 1.5  # so that a subject's edge, half of which is blurred away, is not shaded
+_WIDE_WORDS_RATIO = 0.5  # of the width
+_FEWER_LINES_RATIO = 0.9  # of the largest letters: with so many fewer lines are better
 Align = Literal["left", "centre"]
 
 
@@ -53,12 +71,96 @@ def contrast_ratio(one: Colour, other: Colour) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def worst_contrast(ink: Colour, background: Image) -> float:
-    """Return the contrast of `ink` with the least favourable 2 % of `background`."""
+def worst_contrast(ink: Colour, background: Image, share: float = 0.02) -> float:
+    """Return the contrast of `ink` with the least favourable `share` of `background`."""
     light = to_linear(background) @ LUMINANCE_WEIGHTS
     own = relative_luminance(ink)
-    dark, bright = (float(np.quantile(light, q)) for q in (0.02, 0.98))
+    dark, bright = (float(np.quantile(light, q)) for q in (share, 1 - share))
     return min((max(own, other) + 0.05) / (min(own, other) + 0.05) for other in (dark, bright))
+
+
+def shade_needs(light: np.ndarray) -> dict[Colour, float]:
+    """Return about how much ground of that lightness (0 to 255) must be darkened or lightened for each ink, 0 to 1."""
+    dark, bright = (float(np.quantile(light, q)) for q in (0.02, 0.98))
+    return {
+        WHITE_INK: max(0.0, 1 - _DARK_GROUND_LEVELS / max(bright, 1.0)),
+        BLACK_INK: max(0.0, (_LIGHT_GROUND_LEVELS - dark) / (255 - dark)) if dark < 255 else 0.0,
+    }
+
+
+def draw_scrim_and_choose_ink(image: Image, words: Box, unshaded: Float32Array | None) -> Colour:
+    """Darken or lighten `image` in place under the box of `words`, as little as they need; return the ink.
+
+    It is a soft gradient that leaves out what is `unshaded` (h x w of any size, 0 to 1). White ink is taken unless
+    black needs nearly no shade: a darkened photo looks like one, a lightened one like fog.
+    """
+    needs = shade_needs(cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY))
+    is_black = needs[BLACK_INK] < min(_MAX_BLACK_SHADE, needs[WHITE_INK] - _MIN_BLACK_GAIN)
+    ink = BLACK_INK if is_black else WHITE_INK
+    towards = np.float32(255 if is_black else 0)
+    under = words.view(image).astype(np.float32)
+    share = next(
+        (
+            share
+            for share in np.arange(0.0, 1.0, 0.04).astype(np.float32)
+            if measure_contrast(ink, _blend(under, towards, share)) >= MIN_TEXT_CONTRAST
+        ),
+        np.float32(1.0),
+    )
+    if share > 0:
+        image[...] = _blend(image.astype(np.float32), towards, share * _scrim_mask(words, unshaded, image.shape))
+    return ink
+
+
+def measure_contrast(ink: Colour, background: Image) -> float:
+    """Return the contrast of words with the least favourable ground under them."""
+    return worst_contrast(ink, background, _WORST_SHARE)
+
+
+def _blend(image: np.ndarray, towards: np.float32, share: np.ndarray | np.float32) -> Image:
+    return np.asarray(image + share * (towards - image) + 0.5, np.uint8)
+
+
+def _scrim_mask(words: Box, unshaded: Float32Array | None, shape: tuple[int, ...]) -> Float32Array:
+    """Return 1 under the words, falling to 0 around them and before what is `unshaded`; H x W x 1.
+
+    The image's edge is no place to fall where the words are near it, and a wide line's gradient goes from side to side.
+    """
+    height, width = shape[:2]
+    grid = size_within(shape, _SCRIM_SIDE_PX)
+    scale = grid[0] / width
+    along = scale * max(_SCRIM_REACH_LINES * words.height, _SCRIM_REACH_RATIO * min(height, width))
+    across = max(along, _SCRIM_WIDTH_RATIO * grid[0])
+    y = _distances(scale * words.y, scale * (words.y + words.height), grid[1], along)
+    x = _distances(scale * words.x, scale * (words.x + words.width), grid[0], across)
+    if words.width > _WIDE_WORDS_RATIO * width and width < height:
+        x = np.zeros_like(x)
+    ramp = _ease(1 - np.hypot(y[:, None], x))
+    if unshaded is not None:
+        soft = cv2.GaussianBlur(resize_map(unshaded, grid), (0, 0), 1.0)
+        ramp = ramp * (1 - np.clip(_UNSHADED_GAIN * soft, 0, 1))
+    core = np.zeros(grid[::-1], np.float32)
+    top, left = int(scale * words.y), int(scale * words.x)
+    bottom, right = (int(scale * end) + 1 for end in (words.y + words.height, words.x + words.width))
+    core[max(0, top - 1) : bottom + 1, max(0, left - 1) : right + 1] = 1
+    mask = np.maximum(ramp, cv2.GaussianBlur(core, (0, 0), 0.7)).astype(np.float32)
+    mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    mask[words.y : words.y + words.height, words.x : words.x + words.width] = 1
+    return np.clip(mask, 0, 1)[..., None]
+
+
+def _distances(first: float, last: float, length: int, reach: float) -> np.ndarray:
+    """Return how far each cell is from a span, in reaches; 0 also between the span and an edge that is near it."""
+    place = np.arange(length) + 0.5
+    before = first - place if first > reach else np.zeros(length)
+    after = place - last if length - last > reach else np.zeros(length)
+    return np.maximum(np.maximum(before, after), 0) / reach
+
+
+def _ease(values: np.ndarray) -> np.ndarray:
+    """Return values of 0 to 1 so that they rise softly at both ends."""
+    values = np.clip(values, 0, 1)
+    return values * values * (3 - 2 * values)
 
 
 def shade_and_choose_ink(image: Image, box: Box) -> Colour:
@@ -112,13 +214,102 @@ class TextBlock:
 
 def fit_text(text: str, width: int, height: int, largest: int, weight: FontWeight = "Bold") -> TextBlock:
     """Wrap `text` at the largest size that fits `width` x `height` pixels; at least 8 pixels, cut with an ellipsis."""
-    low, high = 8, max(8, largest)
+    low, high = _MIN_LETTERS_PX, max(_MIN_LETTERS_PX, largest)
     while low < high:
         size = (low + high + 1) // 2
         low, high = (size, high) if _fits_box(_wrap_text(text, width, size, weight), width, height) else (low, size - 1)
     block = _wrap_text(text, width, low, weight)
     while len(block.lines) > 1 and block.height > height:
         block = TextBlock((*block.lines[:-2], block.lines[-2].rstrip(" …") + " …"), low, weight)
+    return block
+
+
+@dataclass(frozen=True)
+class LineBreak:
+    """One way to break a headline into lines; `width_ratio` is that of the longest line, times the letters' size."""
+
+    lines: tuple[str, ...]
+    width_ratio: float
+    is_thin: bool
+    """Whether it has one short word a line."""
+
+    def letters_in(self, width: float, height: float) -> float:
+        """Return how large its letters can be in a box, in pixels."""
+        return min(width / max(self.width_ratio, 1e-6), height / self.height_of(1.0))
+
+    def height_of(self, letters: float) -> float:
+        """Return the height of all lines with letters of that size, in pixels."""
+        return _LINE_HEIGHT_RATIO * letters * len(self.lines)
+
+
+@lru_cache(maxsize=64)
+def list_line_breaks(text: str, weight: FontWeight = "Bold") -> tuple[LineBreak, ...]:
+    """List the most even breaks of a headline into 1, 2, ... lines."""
+    words = list(_split_words(text))
+    if not words:
+        return ()
+    ends = np.cumsum([0.0] + [_measure_share(f"{gap}{word}", weight) for gap, word in words])
+    gaps = [_measure_share(gap, weight) if gap else 0.0 for gap, _ in words]
+
+    def measure(first: int, last: int) -> float:
+        return float(ends[last] - ends[first] - gaps[first])
+
+    # The narrowest width of the first n words in so many lines, and where its last line begins.
+    best: list[dict[int, tuple[float, int]]] = [{last: (measure(0, last), 0) for last in range(1, len(words) + 1)}]
+    for count in range(1, min(len(words), _MAX_LINE_COUNT)):
+        best.append(
+            {
+                last: min((max(best[-1][first][0], measure(first, last)), first) for first in range(count, last))
+                for last in range(count + 1, len(words) + 1)
+            }
+        )
+    sign_count = sum(len(word) for _, word in words)
+    breaks: list[LineBreak] = []
+    for count in range(1, len(best) + 1):
+        lines: list[str] = []
+        last = len(words)
+        for row in reversed(best[:count]):
+            lines.insert(0, _join_words(words[row[last][1] : last]))
+            last = row[last][1]
+        is_thin = count > max(-(-len(words) // 2), sign_count // _MIN_LINE_SIGN_COUNT)
+        breaks.append(LineBreak(tuple(lines), best[count - 1][len(words)][0], is_thin and count > 1))
+    return tuple(breaks)
+
+
+def _measure_share(text: str, weight: FontWeight) -> float:
+    """Return the width of `text` times the size of its letters."""
+    return measure_line(text, _MEASURED_SIZE_PX, weight) / _MEASURED_SIZE_PX
+
+
+def _join_words(words: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{gap if number else ''}{word}" for number, (gap, word) in enumerate(words))
+
+
+def choose_line_break(
+    text: str, width: float, height: float, weight: FontWeight = "Bold", smallest: float = 0.0
+) -> tuple[LineBreak, float] | None:
+    """Choose the break with the largest letters in a box, and their size in pixels; None for no text.
+
+    One short word a line only where the letters would else be smaller than `smallest`.
+    """
+    sized = [(each, each.letters_in(width, height)) for each in list_line_breaks(text, weight)]
+    wide = [row for row in sized if not row[0].is_thin]
+    if not sized or max(row[1] for row in wide) < smallest:
+        wide = sized
+    largest = max((row[1] for row in wide), default=0.0)
+    return next((row for row in wide if row[1] >= _FEWER_LINES_RATIO * largest), None)
+
+
+def fit_headline(
+    text: str, width: int, height: int, largest: int, weight: FontWeight = "Bold", smallest: float = 0.0
+) -> TextBlock:
+    """Break a headline into even lines at the largest size that fits, with two words a line or more where it can."""
+    chosen = choose_line_break(text, width, height, weight, smallest)
+    if chosen is None or chosen[1] < _MIN_LETTERS_PX:
+        return fit_text(text, width, height, largest, weight)
+    block = TextBlock(chosen[0].lines, min(largest, int(chosen[1])), weight)
+    while block.size > _MIN_LETTERS_PX and not _fits_box(block, width, height):  # hinting makes small letters wider
+        block = replace(block, size=block.size - 1)
     return block
 
 

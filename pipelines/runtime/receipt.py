@@ -141,8 +141,11 @@ def _placement_row(placed: PlacedSubject | None) -> dict[str, Any]:
     }
 
 
-def _crop_row(crop: Crop) -> dict[str, list[float]]:
-    return {"box": _round_box(crop.box), "at": _round_box(crop.placed_box)}
+def _crop_row(crop: Crop) -> dict[str, Any]:
+    row: dict[str, Any] = {"box": _round_box(crop.box), "at": _round_box(crop.placed_box)}
+    if crop.words_contrast is not None:
+        row |= {"words": crop.words, "words_contrast": round(crop.words_contrast, 2)}
+    return row
 
 
 def _round_box(box: Box) -> list[float]:

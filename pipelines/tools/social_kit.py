@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -39,30 +38,49 @@ from pipelines.framing.crop import (
     find_protected_area,
 )
 from pipelines.framing.social_layout import (
-    LAYOUT_MARGIN_RATIO,
     Layout,
+    LayoutId,
     LayoutRequest,
-    TextSide,
     find_logo_corner,
+    find_panel_room,
     find_sticker_corner,
-    find_text_band,
     plan_layout,
 )
+from pipelines.framing.words_on_photo import MAX_LETTER_RATIO, TextSide, is_cut_below, view_photo
 from pipelines.imaging.resize import resize_map
-from pipelines.imaging.text import Box, draw_layer, draw_logo, draw_text, fit_text, make_sticker, shade_and_choose_ink
+from pipelines.imaging.text import (
+    Box,
+    draw_layer,
+    draw_logo,
+    draw_scrim_and_choose_ink,
+    draw_text,
+    fit_headline,
+    make_sticker,
+    measure_contrast,
+    shade_and_choose_ink,
+)
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import to_rgba
 
-PresetId = Literal["all", "post", "story", "linkedin", "banner", "x", "facebook", "youtube", "pin"]
+PresetId = Literal["usual", "all", "post", "story", "linkedin", "banner", "x", "facebook", "youtube", "pin"]
+# One upright, one full-screen and one wide picture, for the two networks on which most people post; the story is also
+# TikTok's and WhatsApp's, and LinkedIn and X show Facebook's shape nearly whole.
+USUAL_FORMATS = ("post", "story", "facebook")
 FIGURE_MODEL_ID = "mini"  # the built-in model, which draws figures without a background
 STICKER_SIDE_PX = 512
 STICKER_SEED = 1  # always the same, so that a draft and its result have the same sticker
-_MAX_LETTER_RATIO = 0.15  # of the shorter side, height of a headline's letters
+_MIN_PANEL_LETTERS_RATIO = 0.3  # of the largest letters: smaller ones on a panel are broken at every word
+LOWER_END_NOTICE = "The words lie on the lower end of the subject, where your photo cuts it off: {}."
+COVERED_NOTICE = (
+    "The words cover a part of the subject, or the format cuts it; beside or below the photo neither happens: {}."
+)
 _MAX_ENLARGEMENT = 1.6  # times the photo, above which a notice asks for a larger one
 _EDGE_RATIO = 0.08  # of the photo's part, at the panel: how it looks there decides whether its ground goes on
 _CALM_STD = 12.0  # of 255, along the way to the panel; walls, skies, water and lawns out of focus have less
 _SEAM_BLUR_RATIO = 0.02  # of the seam's length, sigma of the ground at the seam
+_CARD_BLUR_RATIO = 0.05  # the same beside a photo whose ground need not be calm
+_MAX_CARD_GAP_RATIO = 0.35  # of the photo's width: ground that is no calm one goes on as far and no farther
 _FAR_BLUR_RATIO = 0.2  # of the seam's length, sigma of the ground at the panel's end: no bands go through all of it
 _FADE_EDGE_COUNT = 3  # edges of `_EDGE_RATIO` within which the photo goes over into the ground that goes on
 _NOISE_SEED = 1  # always the same, so that the same job makes the same picture
@@ -87,6 +105,8 @@ FORMATS: dict[str, Format] = {
     "youtube": Format("YouTube", (1280, 720)),
     "pin": Format("Pin 2:3", (1000, 1500)),
 }
+
+FORMAT_SETS: dict[str, tuple[str, ...]] = {"usual": USUAL_FORMATS, "all": tuple(FORMATS)}
 
 PLATFORM_FORMATS: dict[str, tuple[str, ...]] = {
     "instagram post": ("post",), "instagram story": ("story",), "instagram reel": ("story",),
@@ -131,10 +151,11 @@ class Kit(Params):
     )
     preset: PresetId = choice_field(
         "Platform",
-        "One size, or all eight as files. The Instagram story is for TikTok too, Pin for Pinterest.",
+        "The usual three are Instagram post, story and Facebook. The story is for TikTok too, Pin for Pinterest.",
         "all",
-        labels={"all": "All eight", **{key: row.title for key, row in FORMATS.items()}},
+        labels={"usual": "Usual three", "all": "All eight", **{key: row.title for key, row in FORMATS.items()}},
         tiles=True,
+        start="usual",
     )
     formats: str = prompt_field(
         "Several platforms",
@@ -150,6 +171,12 @@ class Kit(Params):
         max_length=80,
         advanced=True,
         needs=("text",),
+    )
+    layout: LayoutId = choice_field(
+        "Headline stands",
+        "By the photo: on it where it can be read and covers no face or product, else beside or below it.",
+        "auto",
+        labels={"auto": "By the photo", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
     )
     colour: str | None = colour_field("Brand colour", "Panels beside a picture that does not fill a format.")
     text_side: TextSide = choice_field(
@@ -178,21 +205,25 @@ class Kit(Params):
 
 def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Find what must stay whole; for each format crop or put beside a panel; then add words, logo and sticker."""
-    names = find_formats(params.formats) or (tuple(FORMATS) if params.preset == "all" else (params.preset,))
+    names = find_formats(params.formats) or FORMAT_SETS.get(params.preset, (params.preset,))
     photo = context.open_image(params.photo)
     faces = context.detect_faces(params.photo)
-    protected = find_protected_area(photo.shape, faces, None if faces else _find_subject(params, context))
+    subject = None if faces and not params.headline else _find_subject(params, context)
+    protected = find_protected_area(photo.shape, faces, None if faces else subject)
     emit("Reading the photo", 1, 1)
-    all_layouts = _plan_layouts(photo, protected, params, names, draft=context.draft)
+    all_layouts = _plan_layouts(photo, protected, subject, params, names, draft=context.draft)
     sticker = None
     if params.sticker:  # cached, so that a crop that is dragged does not draw it again
         sticker = context.memoize(("sticker", params.sticker), lambda: _draw_sticker(params, context, emit))
     layouts = dict(list(all_layouts.items())[:1]) if context.draft else all_layouts
     images: list[Image] = []
-    notices = _cut_notices(protected, all_layouts, params)
+    contrasts: list[float | None] = []
+    notices = [*_cut_notices(protected, all_layouts, params), *_cover_notices(all_layouts)]
     for name, layout in layouts.items():
         image = _lay_out_photo(photo, layout, form_fields.parse_rgb(params.colour))
-        notices += _add_overlays(image, layout, params, context, sticker, FORMATS[name].title)
+        contrast, missing = _add_overlays(image, layout, params, context, sticker, FORMATS[name].title)
+        notices += missing
+        contrasts.append(contrast)
         images.append(image)
         if layout.panel is not None and params.colour is None:
             notices.append("Where the photo does not fill a format, it goes on out of focus.")
@@ -209,41 +240,46 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         keeps_words=True,
         archive_name="" if len(layouts) < 2 else "all" if len(layouts) == len(FORMATS) else "formats",
         crops=tuple(
-            describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size)
-            for layout in layouts.values()
+            replace(
+                describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size),
+                words=layout.words_side if params.headline else "",
+                words_contrast=contrast,
+            )
+            for layout, contrast in zip(layouts.values(), contrasts, strict=True)
         ),
         draft_part="first" if len(layouts) < len(all_layouts) else None,
     )
 
 
 def _plan_layouts(
-    photo: Image, protected: ProtectedArea, params: Kit, names: Sequence[str], *, draft: bool
+    photo: Image, protected: ProtectedArea, subject: Alpha | None, params: Kit, names: Sequence[str], *, draft: bool
 ) -> dict[str, Layout]:
     """Plan every format that was asked for, also where a draft shows only the first."""
-    request = LayoutRequest(bool(params.headline), params.logo is not None, params.text_side, _focus_of(params))
+    request = LayoutRequest(
+        params.headline, params.logo is not None, params.text_side, _focus_of(params), params.layout
+    )
+    view = view_photo(photo, protected.boxes if protected.has_face else (), subject) if params.headline else None
+    is_cut = subject is not None and not protected.has_face and is_cut_below(subject)
     sizes = {name: _scale_size(FORMATS[name].size, form_fields.DRAFT_SIDE_PX if draft else 0) for name in names}
     return {
-        name: plan_layout(photo.shape, protected, size, request, partial(_measure_letters, params.headline, size))
+        name: plan_layout(photo.shape, protected, size, request, view, is_cut_below=is_cut)
         for name, size in sizes.items()
     }
-
-
-def _measure_letters(headline: str, size: Size, box: Box) -> float:
-    """Return how large the headline's letters can be in a box of a format of `size`, in pixels."""
-    inner = _inside_margin(box, size)
-    return float(fit_text(headline, inner.width, inner.height, round(_MAX_LETTER_RATIO * min(size))).size)
-
-
-def _inside_margin(box: Box, size: Size) -> Box:
-    """Return the part of the box in which words may stand."""
-    margin = round(LAYOUT_MARGIN_RATIO * min(size))
-    return Box(box.x + margin, box.y + margin, max(16, box.width - 2 * margin), max(16, box.height - 2 * margin))
 
 
 def _cut_notices(protected: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
     """Say what a crop by hand cuts; the automatic one cuts nothing."""
     windows = {FORMATS[name].title: row.photo_window for name, row in layouts.items()}
     return crop_notices(protected, windows) if _focus_of(params).is_manual else []
+
+
+def _cover_notices(layouts: Mapping[str, Layout]) -> list[str]:
+    """Say in which formats words lie on the subject."""
+    sentences = (("end", LOWER_END_NOTICE), ("part", COVERED_NOTICE))
+    titles = {
+        kind: [FORMATS[name].title for name, row in layouts.items() if row.covers == kind] for kind, _ in sentences
+    }
+    return [sentence.format(", ".join(titles[kind])) for kind, sentence in sentences if titles[kind]]
 
 
 def _focus_of(params: Kit) -> CropFocus:
@@ -289,38 +325,46 @@ def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None) -> Image
 
 
 def _continue_calm_ground(image: Image, layout: Layout) -> None:
-    """Continue the photo's ground out of focus over a panel along one whole side, where it is calm there.
+    """Continue the photo's ground out of focus over the panels beside it, where it is calm there; under it last.
 
     So there is no strip beside it. Changes `image`.
     """
     x, y, right, bottom = layout.photo_position
-    width, height = layout.size
-    protected = layout.protected
-    if right - x == width and y == 0:
+    height, width = image.shape[:2]
+    protected, rows = layout.protected, image[y:bottom]
+    is_card = x > 0 and right < width
+    is_left = x == 0 or _continue_ground_left(rows[:, :right], x, protected.left - x, is_card=is_card)
+    rows = rows[:, (0 if is_left else x) :][:, ::-1]
+    is_right = right == width or _continue_ground_left(rows, width - right, right - protected.right, is_card=is_card)
+    if y == 0 and is_left and is_right and bottom < height:
         turned = image.transpose(1, 0, 2)[:, ::-1]  # the panel below becomes one at the left
-        start, room = height - bottom, bottom - protected.bottom
-    elif y == 0 and bottom == height and right == width:
-        turned, start, room = image, x, protected.left - x
-    elif y == 0 and bottom == height and x == 0:
-        turned, start, room = image[:, ::-1], width - right, right - protected.right
-    else:
-        return
+        _continue_ground_left(turned, height - bottom, bottom - protected.bottom)
+
+
+def _continue_ground_left(turned: Image, start: int, room: float, *, is_card: bool = False) -> bool:
+    """Continue the ground of a picture's right part over its first `start` columns, if it is calm at the seam.
+
+    `room` is how many columns after the seam are free. Beside a photo that has narrow panels on both sides (`is_card`)
+    it is always done: no words lie there. Changes `turned`.
+    """
     edge = turned[:, start : start + max(4, round(_EDGE_RATIO * (turned.shape[1] - start)))].astype(np.float32)
+    edge = edge[:, : max(4, int(room))] if is_card else edge
     mean = edge.mean(axis=1, keepdims=True)
-    if room < edge.shape[1] or float((edge - mean).std()) > _CALM_STD:
-        return
+    if not is_card and (room < edge.shape[1] or float((edge - mean).std()) > _CALM_STD):
+        return False
     near, far = (
         cv2.GaussianBlur(mean, (0, 0), sigmaX=1, sigmaY=ratio * len(mean), borderType=cv2.BORDER_REPLICATE)
-        for ratio in (_SEAM_BLUR_RATIO, _FAR_BLUR_RATIO)
+        for ratio in (_CARD_BLUR_RATIO if is_card else _SEAM_BLUR_RATIO, _FAR_BLUR_RATIO)
     )
     # Into the photo as far as its ground goes, so that it ends in no line.
-    seam = turned[:, start : start + min(int(room), _FADE_EDGE_COUNT * edge.shape[1])]
+    seam = turned[:, start : start + max(1, min(int(room), _FADE_EDGE_COUNT * edge.shape[1]))]
     fade = np.linspace(0, 1, seam.shape[1], dtype=np.float32)[None, :, None]
     seam[:] = near + fade * fade * (3 - 2 * fade) * (seam - near) + np.float32(0.5)
     fade = np.linspace(0, 1, start, dtype=np.float32)[None, :, None]
     # Noise of one level in place of steps that are seen as bands.
     noise = np.random.default_rng(_NOISE_SEED).random((*turned[:, :start].shape[:2], 1), np.float32)
     turned[:, :start] = far + fade * (near - far) + noise
+    return True
 
 
 def _draw_sticker(params: Kit, context: ToolContext, emit: ProgressCallback) -> Image:
@@ -338,40 +382,41 @@ def _draw_sticker(params: Kit, context: ToolContext, emit: ProgressCallback) -> 
 
 def _add_overlays(
     image: Image, layout: Layout, params: Kit, context: ToolContext, sticker: Image | None, title: str
-) -> list[str]:
-    """Add logo, headline and sticker; the notices say what found no place. Changes `image`."""
-    text_band = None if layout.panel else find_text_band(layout, params.text_side) if params.headline else None
+) -> tuple[float | None, list[str]]:
+    """Add logo, headline and sticker; the words' contrast, and notices of what found no place. Changes `image`."""
+    words_box = layout.words.box if layout.words else None
     notices: list[str] = []
-    logo_box = find_logo_corner(layout, text_band) if params.logo is not None else None
-    if params.logo is not None:
-        if logo_box is None:
-            notices.append(f"{title}: no corner is free for the logo, so it was left out.")
-        else:
-            draw_logo(image, context.open_image_with_alpha(params.logo), logo_box)
-    if params.headline:
-        _write_headline(image, layout, params.headline, text_band, logo_box)
+    logo_box = find_logo_corner(layout, words_box) if params.logo is not None else None
+    if params.logo is not None and logo_box is None:
+        notices.append(f"{title}: no corner is free for the logo, so it was left out.")
+    contrast = _write_headline(image, layout, params.headline, logo_box) if params.headline else None
+    if params.logo is not None and logo_box is not None:  # after the shade under the words, which lies on it else
+        draw_logo(image, context.open_image_with_alpha(params.logo), logo_box)
     if sticker is not None:
-        sticker_box = find_sticker_corner(layout, logo_box, text_band, layout.panel if params.headline else None)
+        sticker_box = find_sticker_corner(layout, logo_box, words_box, layout.panel if params.headline else None)
         if sticker_box is None:
             notices.append(f"{title}: no corner is free for the sticker, so it was left out.")
         else:
             draw_layer(image, sticker, sticker_box)
-    return notices
+    return contrast, notices
 
 
-def _write_headline(image: Image, layout: Layout, text: str, text_band: Box | None, logo_box: Box | None) -> None:
-    """Write the headline on the panel or in the band, above or below the logo. Changes `image`."""
-    margin = round(LAYOUT_MARGIN_RATIO * min(layout.size))
-    box = layout.panel or text_band
-    assert box is not None, "a page without room for words has a panel"
-    top, bottom = box.y + margin, box.y + box.height - margin
-    if logo_box is not None and logo_box.overlaps(box.x, top, box.x + box.width, bottom):
-        is_logo_low = logo_box.y + logo_box.height / 2 > box.y + box.height / 2
-        top, bottom = (top, logo_box.y - margin) if is_logo_low else (logo_box.y + logo_box.height + margin, bottom)
-    inner = Box(box.x + margin, top, max(16, box.width - 2 * margin), max(16, bottom - top))
-    block = fit_text(text, inner.width, inner.height, round(_MAX_LETTER_RATIO * min(layout.size)))
-    text_box = Box(inner.x, inner.y + (inner.height - block.height) // 2, min(inner.width, block.width), block.height)
-    draw_text(image, block, text_box, shade_and_choose_ink(image, text_box))
+def _write_headline(image: Image, layout: Layout, text: str, logo_box: Box | None) -> float:
+    """Write the headline in its place on the photo or on the panel; its contrast. Changes `image`."""
+    largest = round(MAX_LETTER_RATIO * min(layout.size))
+    if layout.words is not None:
+        box = layout.words.box
+        block = fit_headline(text, box.width, box.height, largest)
+        ink = draw_scrim_and_choose_ink(image, box, layout.unshaded)
+    else:
+        inner = find_panel_room(layout, logo_box)
+        block = fit_headline(text, inner.width, inner.height, largest, smallest=_MIN_PANEL_LETTERS_RATIO * largest)
+        y = inner.y + (inner.height - block.height) // 2
+        box = Box(inner.x, y, min(inner.width, block.width), block.height)
+        ink = shade_and_choose_ink(image, box)
+    contrast = measure_contrast(ink, box.view(image))
+    draw_text(image, block, box, ink)
+    return contrast
 
 
 TOOL = Tool(

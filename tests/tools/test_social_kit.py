@@ -27,6 +27,7 @@ from pipelines.framing.crop import (
     project_area,
 )
 from pipelines.framing.social_layout import LayoutRequest, plan_layout
+from pipelines.framing.words_on_photo import MIN_LETTERS_RATIO, PhotoView, typical_side, view_photo
 from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
     MIN_TEXT_CONTRAST,
@@ -34,8 +35,11 @@ from pipelines.imaging.text import (
     contrast_ratio,
     draw_layer,
     draw_logo,
+    draw_scrim_and_choose_ink,
     draw_text,
+    fit_headline,
     fit_text,
+    measure_contrast,
     shade_and_choose_ink,
     worst_contrast,
 )
@@ -337,6 +341,14 @@ def test_formats_are_found_by_their_platforms_names(words: str, names: tuple[str
     assert social_kit.find_formats(words) == names
 
 
+def test_the_usual_formats_are_three_shapes_that_the_page_chooses_and_the_api_only_when_asked() -> None:
+    made = make_kit(KitContext(head=False), preset="usual")
+    assert made.names == ("post", "story", "facebook")
+    assert made.archive_name == "formats"
+    assert social_kit.Kit(photo="x").preset == "all", "old requests get what they got"
+    assert social_kit.Kit.schema_extra("preset")["x-start"] == "usual"
+
+
 def test_several_platforms_take_the_place_of_the_preset() -> None:
     made = make_kit(KitContext(head=False), preset="x", formats="Facebook, YouTube")
     assert (made.names, made.archive_name) == (("facebook", "youtube"), "formats")
@@ -386,22 +398,156 @@ def test_a_draft_says_of_every_format_what_a_crop_by_hand_cuts() -> None:
     assert all(row.title in draft.notices[0] for row in social_kit.FORMATS.values())
 
 
+def see(photo: Image, keep: ProtectedArea) -> PhotoView:
+    """How a photo is seen whose subject fills the area."""
+    alpha = np.zeros(photo.shape[:2], np.float32)
+    for left, top, right, bottom in keep.boxes:
+        alpha[int(top) : int(bottom), int(left) : int(right)] = 1
+    return view_photo(photo, keep.boxes if keep.has_face else (), alpha)
+
+
 def test_words_beside_a_tall_subject_stand_where_they_are_large() -> None:
-    tall = ProtectedArea(120, 55, 450, 761, boxes=((140, 85, 430, 761),))
-    measured: list[float] = []
-
-    def measure(box: Box) -> float:
-        block = fit_text("Slow mornings", max(16, box.width - 118), max(16, box.height - 118), 162)
-        measured.append(block.size)
-        return block.size
-
-    layout = plan_layout((761, 550), tall, (1080, 1350), LayoutRequest(has_text=True), measure)
+    tall = ProtectedArea(20, 55, 530, 761, boxes=((40, 85, 510, 761),))
+    photo = make_noise(761, 550, 120, 5)
+    layout = plan_layout(photo.shape, tall, (1080, 1350), LayoutRequest("Slow mornings"), see(photo, tall))
     assert layout.panel is not None
-    assert measure(layout.panel) >= 0.7 * max(measured)
-    assert measure(layout.panel) > 90, "it was 40 in a panel at the side"
+    block = fit_headline("Slow mornings", layout.panel.width - 118, layout.panel.height - 118, 162)
+    assert block.lines == ("Slow mornings",)
+    assert block.size > 90, "it was 40 in a panel at the side"
     shown = layout.photo_window
     assert shown[1] <= 85
     assert shown[3] == 761
+
+
+HEADLINES = (
+    "Open day",
+    "Meet our new flight director",
+    "Barcelona in three days: what to see and where to eat",
+    "Weihnachtsmarkteröffnung",
+    "Frühlingsspaziergang im Naturschutzgebiet",
+)
+
+
+@pytest.mark.parametrize("headline", HEADLINES)
+@pytest.mark.parametrize("name", social_kit.FORMATS)
+def test_a_tall_photo_fills_its_post_and_no_words_stand_on_what_is_kept(name: str, headline: str) -> None:
+    photo, size = make_noise(1600, 1200, 120, 30), social_kit.FORMATS[name].size
+    for keep in (
+        find_protected_area(photo.shape, (make_face(600, 480, 170),), None),
+        ProtectedArea(100, 700, 500, 1350, boxes=((120, 720, 480, 1330),)),
+    ):
+        layout = plan_layout(photo.shape, keep, size, LayoutRequest(headline), see(photo, keep))
+        if layout.words is None:
+            assert size[0] > 1.5 * size[1] or not keep.has_face, "only a wide format has no room for a tall photo"
+            continue
+        assert layout.photo_position == (0, 0, *size)
+        seen = project_area(keep.without_margin(), layout.photo_window, size)
+        box = layout.words.box
+        assert not box.overlaps(seen.left, seen.top, seen.right, seen.bottom)
+        assert 0 < box.x < box.x + box.width < size[0]
+        assert 0 < box.y < box.y + box.height < size[1]
+        assert layout.words.letters >= MIN_LETTERS_RATIO * typical_side(size)
+        assert not layout.words.is_thin
+    assert keep.boxes
+
+
+@pytest.mark.parametrize("headline", HEADLINES)
+def test_lines_of_a_headline_have_two_words_or_one_long_one(headline: str) -> None:
+    for width, height in ((960, 300), (420, 900), (300, 120)):
+        block = fit_headline(headline, width, height, 160)
+        assert block.width <= width
+        assert block.height <= height
+        words = headline.split()
+        assert " ".join(block.lines) == headline
+        assert len(block.lines) <= max(-(-len(words) // 2), len(headline) // 9, 1)
+        greedy = fit_text(headline, width, height, 160)
+        assert block.size >= 0.85 * greedy.size or len(block.lines) < len(greedy.lines)
+
+
+def test_one_word_a_line_is_left_for_where_words_would_be_too_small_else() -> None:
+    assert fit_headline("Big sale today", 200, 400, 100).lines == ("Big sale", "today")
+    assert fit_headline("Big sale", 120, 400, 100, smallest=45).lines == ("Big", "sale")
+
+
+@pytest.mark.parametrize("level", [0, 60, 128, 200, 255])
+@pytest.mark.parametrize("sigma", [0, 20, 60])
+def test_words_on_a_photo_reach_the_contrast_with_a_shade_that_leaves_the_subject_alone(level: int, sigma: int) -> None:
+    image = make_noise(500, 400, level, sigma).copy()
+    before, words = image.copy(), Box(22, 380, 250, 98)
+    unshaded = np.zeros((50, 40), np.float32)
+    unshaded[10:25, 10:30] = 1
+    ink = draw_scrim_and_choose_ink(image, words, unshaded)
+    assert measure_contrast(ink, words.view(image)) >= MIN_TEXT_CONTRAST
+    assert (image[110:240, 110:290] == before[110:240, 110:290]).all()
+    assert (image[:60] == before[:60]).all()
+    if sigma == 0 and level in (0, 255):
+        assert (image == before).all(), "what has the contrast needs no shade"
+    jumps = np.abs(np.diff(cv2.blur(image.astype(np.float32) - before, (9, 9)).mean(axis=2), axis=0))
+    assert jumps.max() < 12, "a gradient and no plate"
+
+
+def tall_context(*, head: bool) -> KitContext:
+    """A photo of 3:4 with calm ground, and its subject on the left."""
+    context = KitContext(head=head)
+    context.image = make_noise(800, 600, 150, 12).copy()
+    context.image[240:430, 60:250] = (255, 0, 0)
+    context.alpha = (context.image == (255, 0, 0)).all(axis=-1).astype(np.float32)
+    context.faces = (make_face(155, 335, 95),) if head else ()
+    return context
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_a_layout_is_chosen_by_the_photo_or_by_its_name_and_told(head: bool) -> None:
+    formats = "Instagram, Pinterest, Facebook"
+    made = {
+        name: make_kit(tall_context(head=head), headline="Meet our new flight director", formats=formats, layout=name)
+        for name in ("auto", "over", "beside", "below")
+    }
+    for name, output in made.items():
+        told = {crop.words for crop in output.crops}
+        assert told <= ({name} if name != "auto" else {"over", "beside"})
+        assert all((crop.words_contrast or 0) >= MIN_TEXT_CONTRAST for crop in output.crops)
+    assert {crop.words for crop in made["auto"].crops[:3]} == {"over"}, "post, story, pin"
+    for output in made.values():
+        for image, crop in zip(output.images, output.crops, strict=True):
+            red = red_pixels(image)
+            ys, xs = np.nonzero(red)
+            assert crop.visible_ratio == 1
+            assert red[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean() > 0.98
+    assert {crop.words for crop in make_kit(tall_context(head=head), formats=formats).crops} == {""}
+
+
+def test_words_lie_on_the_end_of_what_the_photo_cuts_before_the_photo_becomes_a_card_and_that_is_said() -> None:
+    context = tall_context(head=False)
+    context.image[80:, 20:580] = (255, 0, 0)
+    context.alpha = (context.image == (255, 0, 0)).all(axis=-1).astype(np.float32)
+    made = make_kit(context, headline="Open day", preset="post")
+    assert made.notices[0] == social_kit.LOWER_END_NOTICE.format("Instagram post")
+    assert made.crops[0].words == "over"
+    assert made.crops[0].placed_box == (0, 0, 1, 1)
+    is_ink = (made.images[0] > 250).all(axis=2)
+    assert np.nonzero(is_ink)[0].min() > 0.7 * 1350, "only its lower end is covered"
+    context.alpha = np.zeros((800, 600), np.float32)
+    context.alpha[80:760, 20:580] = 1
+    assert make_kit(context, headline="Open day", preset="post").crops[0].words != "over", "the photo shows all of it"
+
+
+def test_words_that_were_asked_for_on_the_photo_cover_the_least_and_that_is_said() -> None:
+    context = KitContext(head=False, at=(300, 200), half=190)
+    made = make_kit(context, headline="Open day", preset="story", layout="over")
+    assert made.notices[0] == social_kit.COVERED_NOTICE.format("Instagram story")
+    assert made.crops[0].placed_box == (0, 0, 1, 1)
+
+
+def test_the_whole_photo_is_no_card_where_its_ground_is_continued() -> None:
+    photo = make_noise(575, 500, 200, 3)
+    keep = find_protected_area(photo.shape, (make_face(250, 280, 240),), None)
+    layout = plan_layout(photo.shape, keep, (1080, 1350), LayoutRequest("Now hiring: project leads"), see(photo, keep))
+    x, _, right, bottom = layout.photo_position
+    assert 0 < x < right < 1080
+    image = social_kit._lay_out_photo(photo, layout, None).astype(float)
+    assert np.abs(image[: bottom - 8, :x].mean() - photo.mean()) < 4
+    assert np.abs(image[: bottom - 8, right:].mean() - photo.mean()) < 4
 
 
 def test_a_subject_that_fills_its_format_needs_no_strip_for_its_margin() -> None:
@@ -412,7 +558,9 @@ def test_a_subject_that_fills_its_format_needs_no_strip_for_its_margin() -> None
 @pytest.mark.parametrize("size", [(900, 300), (300, 450)], ids=["side", "below"])
 def test_calm_ground_goes_on_without_a_strip_and_busy_ground_does_not(size: tuple[int, int]) -> None:
     calm = np.full((300, 300, 3), (120, 150, 180), np.uint8)
-    layout = plan_layout(calm.shape, ProtectedArea(30, 30, 270, 270), size, LayoutRequest(has_text=True))
+    keep = ProtectedArea(30, 30, 270, 270, boxes=((40, 40, 260, 260),))
+    request = LayoutRequest("Words", layout="below" if size[1] > size[0] else "beside")
+    layout = plan_layout(calm.shape, keep, size, request, see(calm, keep))
     assert layout.panel is not None
     image = social_kit._lay_out_photo(calm, layout, None)
     assert np.ptp(image.reshape(-1, 3), axis=0).max() <= 1
@@ -428,7 +576,8 @@ def test_calm_ground_goes_on_without_a_strip_and_busy_ground_does_not(size: tupl
 def test_stripes_that_run_into_the_panel_fade_in_it() -> None:
     stripes = np.zeros((300, 300, 3), np.uint8)
     stripes[:] = (120 + 40 * np.sin(np.arange(300) / 6))[None, :, None]
-    layout = plan_layout(stripes.shape, ProtectedArea(30, 30, 270, 200), (300, 450), LayoutRequest(has_text=True))
+    keep = ProtectedArea(30, 30, 270, 200, boxes=((40, 40, 260, 190),))
+    layout = plan_layout(stripes.shape, keep, (300, 450), LayoutRequest("Words", layout="below"), see(stripes, keep))
     image = social_kit._lay_out_photo(stripes, layout, None).astype(float)
     seam = int(layout.photo_position[3])
     at_seam, at_end = image[seam + 2].std(), image[-1].std()

@@ -143,7 +143,7 @@ class ToolTabEvents:
             self.draft_events.append(emptied)
         for write in list_change_events(written):
             write(
-                lambda words, choice: None if words.strip() else choice or chosen.field.default,
+                lambda words, choice: None if words.strip() else choice or chosen.field.start,
                 [written.value, chosen.value],
                 [chosen.value],
                 **options,

@@ -25,13 +25,14 @@ MAX_SEGMENT_COUNT = 5
 
 @dataclass(frozen=True)
 class FormField:
-    """What a Params field declares about its form control."""
+    """What a Params field declares about its form control. An empty form has `start`; elsewhere none is `default`."""
 
     name: str
     kind: FieldKind
     label: str
     help: str
     default: Any
+    start: Any
     required: bool
     is_advanced: bool
     has_tiles: bool
@@ -83,6 +84,7 @@ def _read_field(params: type[Params], name: str, info: FieldInfo) -> FormField:
         label=info.title or name,
         help=info.description or "",
         default=None if info.is_required() else info.default,
+        start=None if info.is_required() else extra.get("x-start", info.default),
         required=info.is_required(),
         is_advanced=bool(extra.get("x-more")),
         has_tiles=bool(extra.get("x-tiles")),
@@ -224,9 +226,9 @@ def _build_choice(field: FormField, elem_id: str, lock_reason: str) -> Component
     common = _common_arguments(field, elem_id, lock_reason)
     options: list[Any] = list(field.options)
     if not field.has_tiles and len(options) > MAX_RADIO_OPTION_COUNT:
-        return gr.Dropdown(options, value=field.default, **common)
+        return gr.Dropdown(options, value=field.start, **common)
     css_class = "dbx-tiles" if field.has_tiles else "dbx-segments"
-    return gr.Radio(options, value=field.default, elem_classes=[css_class], **common)
+    return gr.Radio(options, value=field.start, elem_classes=[css_class], **common)
 
 
 def _build_colour(field: FormField, elem_id: str, lock_reason: str) -> Component:

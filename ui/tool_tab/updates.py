@@ -186,15 +186,15 @@ class TabView:
         return self._set_fields(values)
 
     def fill_new_form(self, params: Mapping[str, Any], seed: int) -> Updates:
-        """Fill a form that was just opened with a job's settings, without those that are the form's defaults.
+        """Fill a form that was just opened with a job's settings, without those that an empty form has.
 
         They are there already; what the visitor has typed into such a field meanwhile stays. A consent does not: it
         was for another photo.
         """
         values = self.list_form_values(params, seed)
-        defaults = {name: control.field.default for name, control in self.tab.controls.items()}
+        starts = {name: control.field.start for name, control in self.tab.controls.items()}
         return self._set_fields(
-            {name: value for name, value in values.items() if value != defaults[name] or name == CONSENT_FIELD}
+            {name: value for name, value in values.items() if value != starts[name] or name == CONSENT_FIELD}
         )
 
     def list_form_values(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -203,14 +203,14 @@ class TabView:
         return {row.name: seed if row.kind == "seed" else params.get(row.name, row.default) for row in fields}
 
     def empty_fields(self, names: Iterable[str]) -> Updates:
-        """Give each of these fields its default."""
-        return self._set_fields({name: self.tab.controls[name].field.default for name in names})
+        """Give each of these fields what an empty form has."""
+        return self._set_fields({name: self.tab.controls[name].field.start for name in names})
 
     def _set_fields(self, values: Mapping[str, Any]) -> Updates:
         filled: Updates = {}
         for name, value in values.items():
             control = self.tab.controls[name]
-            value = control.field.default if control.lock_reason else value
+            value = control.field.start if control.lock_reason else value
             set_field = self._set_value if control.display is control.value else self.set_picture
             filled |= set_field(control, value)
         return filled | self._unselect_overridden(filled)

@@ -217,7 +217,7 @@ class UploadHandlers:
         return not (self.tab.photo_control.field.is_advanced or self.tab.photo_control.lock_reason)
 
     def _empty_old_fields(self, state: TabState, values: tuple[Any, ...], *, all_of_them: bool = False) -> Updates:
-        """Give fields their defaults again that are of another photo: nobody has filled them in for a new one.
+        """Give fields what they had at first that are of another photo: nobody has filled them in for a new one.
 
         Those are the fields of a job that the page showed by itself, or, with `all_of_them`, every field.
         """
@@ -225,7 +225,7 @@ class UploadHandlers:
         state.restored_form = {}
         if all_of_them and (form[photo.name] or state.last_request):
             restored = form
-        changed = [name for name, control in self.tab.controls.items() if form[name] != control.field.default]
+        changed = [name for name, control in self.tab.controls.items() if form[name] != control.field.start]
         return self.view.empty_fields(
             name
             for name in changed

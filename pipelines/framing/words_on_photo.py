@@ -1,0 +1,225 @@
+"""Find where a headline can stand on a photo: beside, under or over what may not be covered, where it is calm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size, Window
+from pipelines.imaging.resize import dilate_mask, resize_map, size_within
+from pipelines.imaging.text import Box, choose_line_break, shade_needs
+
+LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
+MIN_LETTERS_RATIO = 0.05  # of `typical_side`: smaller words are not read in passing
+MAX_LETTER_RATIO = 0.15  # of the shorter side, height of a headline's letters
+LARGE_LETTERS_RATIO = 0.105  # of `typical_side`: larger words are no better
+VIEW_SIDE_PX = 256  # longer side of the copy on which the subject and calm places are looked for
+TAKEN_ALPHA = 0.25  # of a coarse matte: what is less opaque may be covered
+TAKEN_REACH_RATIO = 0.015  # of the longer side: distance that words keep from what may not be covered
+TRIM_RATIO = 0.25  # of a subject's height: as much of its end may be cut, or lie under words, where the photo cuts it
+_TRIM_WIDTH_RATIO = 0.4  # of a subject's width that reaches the photo's lower edge, from which the photo cuts it there
+_TAKEN_CELL_RATIO = 0.01  # of a cell, from which all of it is taken
+_CELL_COUNT = 96  # along the longer side of a format, of the grid on which places are looked for
+_WIDTH_SHARES = (0.8, 0.7, 0.6, 0.52, 0.45, 0.38)  # of a format's width, of a column for words
+_COVERED_MIDDLE_RATIO = 0.2  # of the height: where words must lie on a subject, they leave out its middle
+_MIN_AREA_RATIO = 0.1  # of a format's height: a lower place has no room for a line
+_TALL_RATIO = 1.6  # height over width, from which a format is shown full screen
+_TALL_MARGIN_RATIOS = (0.12, 0.16)  # of the height, above and below: there a platform's own buttons lie
+_BUSY_LEVELS = 64.0  # deviation of lightness that is as busy as a place can be
+_RIGHT_SCORE = 0.97  # of a place at the right: what is as good at the left is usual
+_BODY_SCORE_LOSSES = 2.5, 0.55  # of a place, times the share of a body under it, and at most
+_CENTRED_RATIO = 1.2  # width over height, from which words in a whole column stand at half its height
+TextSide = Literal["auto", "left", "right"]
+
+
+def typical_side(size: Size) -> float:
+    """Return the side of a square as large as the format: how large letters look depends on it."""
+    return math.sqrt(size[0] * size[1])
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """A small copy of the photo (h x w each): its lightness, 0 to 255, what may not be covered, the subject's alpha.
+
+    A body may be covered, but it is better free.
+    """
+
+    light: Float32Array
+    taken: Mask
+    subject: Float32Array
+
+    def crop(self, window: Window, shape: tuple[int, ...], size: Size) -> PhotoView:
+        """Return what a format of `size` shows of a photo of `shape` through `window`, as a grid."""
+        part, grid = self._find_part(window, shape), size_within((size[1], size[0]), _CELL_COUNT)
+        light, taken, subject = (
+            np.asarray(cv2.resize(each[part].astype(np.float32), grid, interpolation=cv2.INTER_AREA), np.float32)
+            for each in (self.light, self.taken, self.subject)
+        )
+        return PhotoView(light, taken > _TAKEN_CELL_RATIO, subject)
+
+    def crop_unshaded(self, window: Window, shape: tuple[int, ...]) -> Float32Array:
+        """Return on what of that part no shade may lie, 0 to 1: a head, or all of a subject that may not be covered."""
+        part = self._find_part(window, shape)
+        taken, subject = self.taken[part].astype(np.float32), self.subject[part]
+        return taken * subject if (taken * subject).any() else taken
+
+    def _find_part(self, window: Window, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        y, x = self.light.shape[0] / shape[0], self.light.shape[1] / shape[1]
+        left, top = int(window[0] * x), int(window[1] * y)
+        return slice(top, max(top + 1, math.ceil(window[3] * y))), slice(left, max(left + 1, math.ceil(window[2] * x)))
+
+    def without_lower_end(self) -> PhotoView:
+        """Return the view in which the lower end of the subject may be covered, and shaded as far again above it."""
+        rows = np.flatnonzero(self.taken.any(axis=1))
+        if not len(rows):
+            return self
+        end = TRIM_RATIO * float(rows[-1] + 1 - rows[0])
+        above = rows[-1] + 1 - end - np.arange(len(self.taken), dtype=np.float32)[:, None]
+        return replace(self, taken=self.taken & (above > 0), subject=self.subject * np.clip(above / end, 0, 1))
+
+
+def view_photo(photo: Image, heads: Sequence[tuple[float, float, float, float]], alpha: Alpha | None) -> PhotoView:
+    """View a photo (H x W x 3) in which the `heads`, boxes in pixels, may not be covered, else the subject `alpha`."""
+    size = size_within(photo.shape[:2], VIEW_SIDE_PX)
+    light = cv2.cvtColor(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    reach = max(1, round(TAKEN_REACH_RATIO * max(size)))
+    subject = np.zeros(size[::-1], np.float32) if alpha is None else resize_map(alpha, size)
+    taken = subject > TAKEN_ALPHA
+    if heads:
+        taken, scale = np.zeros_like(taken), size[0] / photo.shape[1]
+        for left, top, right, bottom in heads:
+            taken[int(top * scale) : math.ceil(bottom * scale), int(left * scale) : math.ceil(right * scale)] = True
+    return PhotoView(np.asarray(light, np.float32), dilate_mask(taken, reach), subject)
+
+
+def is_cut_below(alpha: Alpha) -> bool:
+    """Tell whether the photo cuts its subject (H x W) at the lower edge, on a good part of its width."""
+    solid = alpha > 0.5
+    columns = np.flatnonzero(solid.any(axis=0))
+    if not len(columns):
+        return False
+    edge = solid[-max(1, round(0.01 * len(solid))) :].any(axis=0)
+    return float(edge.sum()) > _TRIM_WIDTH_RATIO * (columns[-1] + 1 - columns[0])
+
+
+@dataclass(frozen=True)
+class WordsPlace:
+    """A place for words on the photo: its `box`, how large the letters are, and how good it is."""
+
+    box: Box
+    letters: float
+    is_thin: bool
+    score: float
+
+    def is_legible(self, size: Size) -> bool:
+        """Whether the letters are large enough for a format of `size`, in lines of more than one short word."""
+        return not self.is_thin and self.letters >= MIN_LETTERS_RATIO * typical_side(size)
+
+
+def find_words_place(
+    view: PhotoView, size: Size, headline: str, side: TextSide, *, covers: bool = False
+) -> WordsPlace | None:
+    """Find the best place for the headline on a format of `size`, seen in `view`; None where nothing is free.
+
+    With `covers` a place may lie on the subject, the less the better.
+    """
+    places = (
+        _place_words(view, size, headline, area, anchor) for area, anchor in _list_areas(view, size, side, covers)
+    )
+    found = (place for place in places if place is not None)
+    return max(found, key=lambda place: (place.is_legible(size), place.score), default=None)
+
+
+_Across = Literal["left", "right", "all"]
+_Along = Literal["top", "bottom", "all", "none"]
+_Anchor = tuple[_Across, _Along]
+
+
+def _list_areas(view: PhotoView, size: Size, side: TextSide, covers: bool) -> Iterator[tuple[Box, _Anchor]]:
+    """Yield the areas at an edge of the format on which nothing is taken, and the edges that they touch."""
+    rows, columns = view.taken.shape
+    widths = [round(share * columns) for share in _WIDTH_SHARES]
+    spans: list[tuple[int, int, _Across]] = [(0, columns, "all")]
+    if side != "right":
+        spans.extend((0, width, "left") for width in widths)
+    if side != "left":
+        spans.extend((columns - width, columns, "right") for width in widths)
+    for first, last, across in spans:
+        free: Mask = np.asarray(~view.taken[:, first:last].any(axis=1))
+        if covers:
+            free = np.abs(np.arange(rows) + 0.5 - rows / 2) > _COVERED_MIDDLE_RATIO * rows / 2
+        for top, bottom in _list_runs(free):
+            if bottom - top < _MIN_AREA_RATIO * rows:
+                continue
+            along: _Along = "top" if top == 0 else "bottom" if bottom == rows else "none"
+            along = "all" if (top, bottom) == (0, rows) else along
+            yield _scale_box(first, top, last, bottom, (columns, rows), size), (across, along)
+
+
+def _list_runs(free: Mask) -> list[tuple[int, int]]:
+    """List first and last + 1 of each run of True."""
+    steps = np.diff(np.concatenate([[0], free.astype(np.int8), [0]]))
+    firsts, ends = np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist()
+    return list(zip(firsts, ends, strict=True))
+
+
+def _scale_box(left: int, top: int, right: int, bottom: int, grid: Size, size: Size) -> Box:
+    x, y = math.ceil(left * size[0] / grid[0]), math.ceil(top * size[1] / grid[1])
+    return Box(x, y, int(right * size[0] / grid[0]) - x, int(bottom * size[1] / grid[1]) - y)
+
+
+def _place_words(view: PhotoView, size: Size, headline: str, area: Box, anchor: _Anchor) -> WordsPlace | None:
+    """Place the headline at the area's edges and say how good that is."""
+    inner = _inner_box(area, size)
+    if inner.width < 16 or inner.height < 16:
+        return None
+    smallest = MIN_LETTERS_RATIO * typical_side(size)
+    chosen = choose_line_break(headline, inner.width, inner.height, smallest=smallest)
+    if chosen is None:
+        return None
+    line_break, letters = chosen
+    letters = min(letters, MAX_LETTER_RATIO * min(size))
+    width, height = math.ceil(line_break.width_ratio * letters), math.ceil(line_break.height_of(letters))
+    x = inner.x + inner.width - width if anchor[0] == "right" else inner.x
+    y = inner.y if anchor[1] == "top" else inner.y + inner.height - height
+    if anchor[1] == "none" or (anchor[1] == "all" and size[0] > _CENTRED_RATIO * size[1]):
+        y = inner.y + (inner.height - height) // 2
+    box = Box(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
+    score = _rate(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if anchor[0] == "right" else 1.0)
+    return WordsPlace(box, letters, line_break.is_thin, score)
+
+
+def _inner_box(area: Box, size: Size) -> Box:
+    """Return where in an area words may stand: with a margin, wider where a platform's buttons lie."""
+    margin = round(LAYOUT_MARGIN_RATIO * min(size))
+    above, below = margin, margin
+    if size[1] > _TALL_RATIO * size[0]:
+        above, below = (round(share * size[1]) for share in _TALL_MARGIN_RATIOS)
+    left, right = max(area.x, 0) + margin // (1 if area.x == 0 else 2), area.x + area.width
+    right -= margin // (1 if right >= size[0] else 2)
+    top = area.y + (above if area.y == 0 else margin // 2)
+    bottom = area.y + area.height
+    bottom -= below if bottom >= size[1] else margin // 2
+    return Box(left, top, right - left, bottom - top)
+
+
+def _rate(view: PhotoView, size: Size, box: Box, letters: float, is_thin: bool) -> float:
+    """Rate a place, 0 to 1: large letters on calm ground that needs little shade, nothing under them."""
+    y, x = view.light.shape[0] / size[1], view.light.shape[1] / size[0]
+    part = (
+        slice(int(box.y * y), max(int(box.y * y) + 1, math.ceil((box.y + box.height) * y))),
+        slice(int(box.x * x), max(int(box.x * x) + 1, math.ceil((box.x + box.width) * x))),
+    )
+    light = view.light[part]
+    size_score = min(1.0, letters / (LARGE_LETTERS_RATIO * typical_side(size))) ** 0.9
+    calm = 1 - 0.35 * min(float(light.std()) / _BUSY_LEVELS, 1.0)
+    shade = 1 - 0.3 * min(shade_needs(light).values())
+    low = 1.0 if box.y + box.height / 2 > size[1] / 2 else 0.95  # the eye reads the picture first, then the words
+    free = (1 - float(view.taken[part].mean())) ** 4
+    body = 1 - min(_BODY_SCORE_LOSSES[0] * float(view.subject[part].mean()), _BODY_SCORE_LOSSES[1])
+    return size_score * calm * shade * low * free * body * (0.4 if is_thin else 1.0)
