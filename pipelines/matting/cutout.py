@@ -26,6 +26,7 @@ from pipelines.matting.net_agreement import (
     reconcile_mattes,
     remove_unseen_patches,
 )
+from pipelines.matting.seen_detail import restore_seen_detail
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
     remove_specks,
@@ -121,6 +122,7 @@ def cut_out_subject(
         selected = remove_unconfirmed_fragments(selected, seen.first)
     alpha = refine_alpha(image, selected)
     if reconciled is not None and not is_pointed:
+        alpha = restore_seen_detail(image, alpha, selected, seen.first, _find_wide_edges(alpha))
         alpha = remove_unseen_patches(alpha, selected, seen.first)
     alpha = suppress_colour_spill(image, alpha)
     if redraw is not None:

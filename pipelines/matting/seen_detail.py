@@ -1,0 +1,56 @@
+"""Give back what colours took from a subject although its nets see it: silver on a black lamp before a grey wall.
+
+Colours tell a pixel of two sides. A part of a third colour, such as a chain or a spring, lies between both and was
+taken for a mixture, so that it was bleached or gone on a white ground.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipelines.core.geometry import Alpha, Image, Mask
+from pipelines.imaging.resize import dilate_mask, outline_band
+from pipelines.matting.edge_colors import measure_mixture_distance
+
+SEEN_ALPHA = 0.5  # of both nets, from which a pixel is seen
+MIN_LOSS = 0.25  # of alpha: less is what edges lose
+UNLIKE_DISTANCE = 16.0  # squared, in deviations, from which a pixel is no mixture of subject and background
+MIN_NEIGHBOUR_COUNT = 3  # of nine pixels, from which those of a third colour are a part and no grain
+GAP_RATIO = 0.006  # of the longer side: narrower gaps in a part, where it is as grey as the wall, are closed
+MIN_PART_RATIO = 0.0001  # of the longer side's square: a smaller part is not looked for
+KNOWN_ALPHA_MARGIN = 0.02  # alpha within this of 0 or 1 is known
+FEATHER_SIGMA_PX, FEATHER_GAIN = 0.6, 1.3  # of the parts' outline
+
+
+def restore_seen_detail(image: Image, refined: Alpha, selected: Alpha, other: Alpha, hairy: Mask) -> Alpha:
+    """Return `refined` with what colours took from it where `selected` and `other` see it (H x W each).
+
+    Nothing of the edges that are `hairy` (H x W): before patterned ground their strands have many colours.
+
+    Only what has a third colour comes back, which is neither that of the ground beside it nor a mixture with it: a gap
+    between two bars stays one, and so do the tips of fur.
+    """
+    lost = (np.minimum(selected, other) > SEEN_ALPHA) & (refined < selected - MIN_LOSS) & ~hairy
+    longer = max(selected.shape)
+    if lost.sum() < MIN_PART_RATIO * longer**2:
+        return refined
+    unknown = (selected > KNOWN_ALPHA_MARGIN) & (selected < 1 - KNOWN_ALPHA_MARGIN) | lost
+    unknown |= outline_band(selected, max(1, round(0.5 * GAP_RATIO * longer)), cv2.MORPH_RECT)
+    parts = _find_parts(measure_mixture_distance(image, selected, unknown) > UNLIKE_DISTANCE, lost, refined)
+    weight = FEATHER_GAIN * cv2.GaussianBlur(parts.astype(np.float32), (0, 0), FEATHER_SIGMA_PX)
+    return np.maximum(refined, np.where(lost, np.minimum(weight, 1) * selected, np.float32(0))).astype(np.float32)
+
+
+def _find_parts(unlike: Mask, lost: Mask, refined: Alpha) -> Mask:
+    """Return the parts that pixels of a third colour (`unlike`) make of what was lost, with gaps closed, no grain."""
+    near = cv2.boxFilter((unlike & lost).astype(np.float32), -1, (3, 3), normalize=False)
+    dense = unlike & lost & (near >= MIN_NEIGHBOUR_COUNT - 0.5)
+    longer = max(lost.shape)
+    side = max(3, round(GAP_RATIO * longer)) | 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    closed = (cv2.morphologyEx(dense.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0) & lost
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(closed.astype(np.uint8))
+    large = stats[:, cv2.CC_STAT_AREA] >= MIN_PART_RATIO * longer**2
+    large[0] = False
+    return np.asarray(large[np.asarray(labels)]) | (dilate_mask(large[np.asarray(labels)], 1) & (refined > SEEN_ALPHA))
