@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
+
 from pipelines.compositing.shadows import Shadow
-from pipelines.core.geometry import Alpha, Size
+from pipelines.core.geometry import Alpha, PlacedSubject, Size
 from pipelines.framing.placement import find_bounds, find_cut_sides
 
+WHITE_EDGE_NOTICE = (
+    "Along {} of its outline the product is as white as the ground: it is all there, but that edge is hardly seen. A "
+    "grey ground such as Shopify's shows it."
+)
+_SOLID_ALPHA = 0.9
+_RIM_RATIO = 0.003  # of the longer side: width of the outline that is compared with the ground
+_WHITE_LEVEL = 247  # of every channel, from which nobody tells it from white
+_WHITE_EDGE_RATIO = 0.1  # of the outline, from which it is told
 _SOFT_SHADOW, _FULL_SHADOW = Shadow(contact=0.52, cast=0.13), Shadow()
 
 
@@ -34,7 +45,7 @@ class ProductPreset:
     @property
     def label(self) -> str:
         """What the form calls it: whoever wants a product on white looks for that word."""
-        return f"White · {self.title}" if self.scene == "pure-white" else self.title
+        return f"White · {self.title}" if self.scene == "pure-white" and self.min_fill_ratio else self.title
 
 
 PRODUCT_PRESETS: dict[str, ProductPreset] = {
@@ -45,6 +56,7 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
     "ebay": ProductPreset(
         "eBay", "pure-white", 0.85, 1600, shadow=_SOFT_SHADOW, min_fill_ratio=0.80, max_fill_ratio=0.90
     ),
+    "white": ProductPreset("White", "pure-white", 0.82, 2048, shadow=_SOFT_SHADOW, pure_white=True),
     "etsy": ProductPreset("Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL_SHADOW, on_surface=True),
     "shopify": ProductPreset(
         "Shopify", "studio-light", 0.80, 2048, shadow=_FULL_SHADOW, prompt_words="light grey studio background"
@@ -67,6 +79,18 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
     ),
     "transparent": ProductPreset("Transparent", "", 0.90, 1024),
 }
+
+
+def white_edge_notices(placed: PlacedSubject) -> tuple[str, ...]:
+    """Tell that a good part of the outline is as white as a white ground: nothing is cut off, but no edge is seen."""
+    solid = (placed.alpha >= _SOLID_ALPHA).astype(np.uint8)
+    depth = max(1, round(_RIM_RATIO * max(placed.frame.size)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * depth + 1, 2 * depth + 1))
+    rim = (solid > 0) & (cv2.erode(solid, disc, borderType=cv2.BORDER_CONSTANT, borderValue=1) == 0)
+    if not rim.any():
+        return ()
+    share = float((placed.colour[rim].min(axis=1) >= _WHITE_LEVEL).mean())
+    return (WHITE_EDGE_NOTICE.format(f"{share:.0%}"),) if share > _WHITE_EDGE_RATIO else ()
 
 
 def marketplace_notices(

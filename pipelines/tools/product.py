@@ -41,7 +41,7 @@ from pipelines.framing.product_placement import (
 )
 from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import flatten_on_white
-from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices
+from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices, white_edge_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
 from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
@@ -50,8 +50,8 @@ from pipelines.tools.shared.pictures import merge_most_opaque, shrink_to_side, t
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
-    "amazon", "google", "ebay", "etsy", "shopify", "marble", "oak", "concrete", "linen", "podium", "brand-colour",
-    "transparent",
+    "amazon", "google", "ebay", "white", "etsy", "shopify", "marble", "oak", "concrete", "linen", "podium",
+    "brand-colour", "transparent",
 ]  # fmt: skip
 RatioId = Literal["auto", "1:1", "4:5", "4:3", "16:9", "9:16"]
 _SURFACE_FLOOR_RATIO = 0.84  # of the height, where products touch a surface
@@ -255,6 +255,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     notices += marketplace_notices(
         preset, placed.alpha, size, longer_px=longer_px, plain=is_plain, doubtful=is_doubtful
     )
+    notices += white_edge_notices(placed) if preset.pure_white and is_plain else ()
     notices += _check_cores(images, sources, group) if len(group) > 1 and not is_doubtful and not is_redrawn else []
     output = ToolOutput(
         images=images,

@@ -193,8 +193,31 @@ def test_what_the_photos_own_cuts_do_not_allow_is_said(wish: dict[str, Any], nam
 def test_a_look_on_white_says_so_in_its_name() -> None:
     labels = {key: preset.label for key, preset in PRODUCT_PRESETS.items()}
     white = {name for name, preset in PRODUCT_PRESETS.items() if preset.scene == "pure-white"}
-    assert white == {"amazon", "google", "ebay"}
-    assert white == {name for name, label in labels.items() if label.startswith("White · ")}
+    assert white == {"amazon", "google", "ebay", "white"}
+    assert white == {name for name, label in labels.items() if label.startswith("White")}
+    assert labels["white"] == "White", "for whoever sells in no shop"
+
+
+def test_plain_white_is_white_around_the_product_with_a_soft_shadow_and_no_shops_rule() -> None:
+    output = run_product(preset="white")
+    assert not any("rule" in notice for notice in output.notices)
+    assert output.images[0][0, 0].tolist() == [255, 255, 255]
+    assert output.source is not None
+    core = core_mask(output.source.alpha)
+    assert (output.images[0][core] == output.source.colour[core]).all()
+
+
+@pytest.mark.parametrize(("level", "is_told"), [(254, True), (251, True), (200, False)])
+def test_a_white_product_on_white_is_kept_and_that_its_edge_is_hardly_seen_is_said(level: int, is_told: bool) -> None:
+    context = ProductContext()
+    context.open_image = lambda file_id: np.full((300, 400, 3), level, np.uint8)  # pyright: ignore[reportAttributeAccessIssue]
+    for preset in ("white", "amazon"):
+        output = run_product(context, preset=preset)
+        assert any("as white as the ground" in notice for notice in output.notices) is is_told
+        assert output.source is not None
+        core = core_mask(output.source.alpha)
+        assert (output.images[0][core] == level).all()
+    assert not any("as white" in notice for notice in run_product(context, preset="shopify").notices)
 
 
 def test_no_shop_no_sentence() -> None:
