@@ -109,7 +109,8 @@ class Frame:
     its rotation in degrees. `is_native_scale`: the transform shifts by whole pixels, so nothing is resampled.
     `box` is the rectangle of the photo in frame pixels: left, top, right, bottom. `notices` are sentences for the user;
     `doubts` those of them that say what of the framing should be looked at; `better_shape` is the aspect ratio that
-    would not cut the subject as this one does, "" where none is known.
+    would not cut the subject as this one does, "" where none is known. `own_enlargement` is how many times the photo
+    itself was enlarged before, 1 where it has fine detail of its own.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -122,6 +123,7 @@ class Frame:
     notices: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     better_shape: str = ""
+    own_enlargement: int = 1
 
 
 @dataclass(frozen=True)

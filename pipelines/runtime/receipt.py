@@ -136,7 +136,7 @@ def _placement_row(placed: PlacedSubject | None) -> dict[str, Any]:
         "scale": round(frame.scale, 5) if frame else None,
         "roll": round(frame.roll, 3) if frame else None,
         "resampling": describe_resampling(frame) if frame else "none",
-        "enlarged_too_far": is_enlarged_too_far(frame.scale, max(frame.size)) if frame else False,
+        "enlarged_too_far": bool(frame) and is_enlarged_too_far(frame.scale * frame.own_enlargement, max(frame.size)),
         **({"doubts": doubts} if doubts else {}),
     }
 

@@ -30,6 +30,7 @@ from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderReque
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
+from pipelines.framing.placement import find_bounds
 from pipelines.framing.product_placement import (
     ASIDE_FILL_RATIO,
     CENTRED_FLOOR,
@@ -43,6 +44,7 @@ from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import flatten_on_white
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices, white_edge_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
+from pipelines.quality.softness import tell_softness
 from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.clothes_edit import CLOTHES_LABELS, ClothesId, draw_clothes
@@ -240,6 +242,10 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     frames = list(_arrange_sources(params, sources, size, preset, viewpoint))
     if len(sources) == 1:
         frames[0] = _add_cut_notices(params, first, frames[0], preset, viewpoint, shape)
+    frames = [
+        tell_softness(frame, each.photo, find_bounds(each.cutout.alpha))
+        for each, frame in zip(sources, frames, strict=True)
+    ]
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     placed = PlacedSubject(*merge_most_opaque((each.colour, each.alpha) for each in group), group[0].frame)
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))

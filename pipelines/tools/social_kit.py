@@ -60,6 +60,7 @@ from pipelines.imaging.text import (
     shade_and_choose_ink,
 )
 from pipelines.matting.cutout import cut_out_subject
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, measure_own_enlargement
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import to_rgba
 
@@ -75,6 +76,7 @@ LOWER_END_NOTICE = "The words lie on the lower end of the subject, where your ph
 COVERED_NOTICE = (
     "The words cover a part of the subject, or the format cuts it; beside or below the photo neither happens: {}."
 )
+FEW_PIXELS_NOTICE = "The photo has fewer pixels than these formats: a larger one would be sharper."
 _MAX_ENLARGEMENT = 1.6  # times the photo, above which a notice asks for a larger one
 _EDGE_RATIO = 0.08  # of the photo's part, at the panel: how it looks there decides whether its ground goes on
 _CALM_STD = 12.0  # of 255, along the way to the panel; walls, skies, water and lawns out of focus have less
@@ -219,6 +221,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     images: list[Image] = []
     contrasts: list[float | None] = []
     notices = [*_cut_notices(protected, all_layouts, params), *_cover_notices(all_layouts)]
+    own = 1 if context.draft else measure_own_enlargement(photo, _soft_box(protected, photo))
     for name, layout in layouts.items():
         image = _lay_out_photo(photo, layout, form_fields.parse_rgb(params.colour))
         contrast, missing = _add_overlays(image, layout, params, context, sticker, FORMATS[name].title)
@@ -229,8 +232,8 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
             notices.append("Where the photo does not fill a format, it goes on out of focus.")
         emit("Laying out", len(images), len(layouts), image)
         enlargement = min(layout.size[0] / photo.shape[1], layout.size[1] / photo.shape[0]) * params.zoom
-        if enlargement > _MAX_ENLARGEMENT and not context.draft:
-            notices.append("The photo has fewer pixels than these formats: a larger one would be sharper.")
+        if own * enlargement > _MAX_ENLARGEMENT and not context.draft:
+            notices.append(FEW_PIXELS_NOTICE if enlargement > _MAX_ENLARGEMENT else ENLARGED_BEFORE_NOTICE)
     return ToolOutput(
         images=tuple(images),
         exact=False,
@@ -248,6 +251,16 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
             for layout, contrast in zip(layouts.values(), contrasts, strict=True)
         ),
         draft_part="first" if len(layouts) < len(all_layouts) else None,
+    )
+
+
+def _soft_box(protected: ProtectedArea, photo: Image) -> tuple[float, float, float, float]:
+    """Return what is looked at in the photo: heads or the subject, else all of it."""
+    whole = protected.without_margin()
+    return (
+        (whole.left, whole.top, whole.right, whole.bottom)
+        if protected.boxes
+        else (0, 0, photo.shape[1], photo.shape[0])
     )
 
 

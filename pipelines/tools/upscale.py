@@ -18,6 +18,7 @@ from pipelines.imaging.wide_gamut import to_eight_bits, to_sixteen_bits
 from pipelines.tools.shared import form_fields
 
 UPSCALER_SPEC_ID = "realesr-x4"
+SOFT_FACES_NOTICE = "Faces are soft: they were enlarged almost plainly, so that nothing is invented in them."
 MAX_OUTPUT_PX = 4096  # longer side; beyond, two cores take minutes
 _FACE_BICUBIC_RATIO = 0.75  # share of bicubic inside faces, where a net this small invents skin and lashes
 
@@ -55,13 +56,14 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
         enlarged = net.enlarge(source, factor, lambda index, total: emit("Enlarging", index, total), deep=deep)
     if params.protect_faces and not context.draft:
         enlarged = _blend_bicubic_faces(enlarged, photo, factor, params, context)
+    has_faces = params.protect_faces and not context.draft and bool(context.detect_faces(params.photo))
     image = to_eight_bits(enlarged)
     emit("Enlarging", 1, 1, image)
     return ToolOutput(
         images=(image,),
         exact=False,
         is_enhanced=True,
-        notices=("Detail was added by a model; it was not in the photo.",),
+        notices=("Detail was added by a model; it was not in the photo.", *((SOFT_FACES_NOTICE,) if has_faces else ())),
         deep=(to_sixteen_bits(enlarged),) if deep else (),
         keeps_colours=True,
         keeps_words=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,10 +16,13 @@ from pipelines.quality.subject_checks import (
     check_scenery,
     count_people,
     fills_photo,
+    is_beyond_enlarging,
     loses_face,
 )
+from tests.support.examples import load_example, make_noise
 
 SHAPE = (400, 300)
+PHOTO = make_noise(400, 300, 120, 30)
 
 
 def make_face(x: float = 150, y: float = 150, eyes: float = 40) -> Face:
@@ -30,27 +34,44 @@ def make_face(x: float = 150, y: float = 150, eyes: float = 40) -> Face:
 
 
 def test_a_whole_face_of_some_size_passes() -> None:
-    check_face(make_face(), SHAPE)
+    check_face(make_face(), PHOTO)
 
 
 @pytest.mark.parametrize("place", [(10, 150), (150, 390), (150, -5)])
 def test_a_face_whose_eyes_or_chin_the_photo_cuts_is_refused(place: tuple[int, int]) -> None:
     with pytest.raises(BadInput, match="Take one that shows the whole head") as refused:
-        check_face(make_face(*place), SHAPE)
+        check_face(make_face(*place), PHOTO)
     assert (refused.value.code, refused.value.param) == ("no_face", "photo")
 
 
-def test_a_tiny_face_is_refused_with_a_size_that_works() -> None:
-    with pytest.raises(BadInput, match="one of 900 pixels or more") as refused:
-        check_face(make_face(eyes=11), SHAPE)
+@pytest.mark.parametrize(("eyes", "can_enlarge"), [(11, False), (19, False), (20, True), (23, True)])
+def test_a_tiny_face_is_refused_with_a_size_that_works_and_whether_enlarging_helps(
+    eyes: int, can_enlarge: bool
+) -> None:
+    size = -(-round(400 * 24 / eyes) // 100) * 100
+    with pytest.raises(BadInput, match=f"one of {size} pixels or more") as refused:
+        check_face(make_face(eyes=eyes), PHOTO)
     assert refused.value.code == "no_face"
+    assert ("Enlarge it 2 times" in refused.value.message) is can_enlarge
+    assert ("does not help" in refused.value.message) is not can_enlarge
+    assert is_beyond_enlarging(refused.value) is not can_enlarge
+
+
+def test_an_enlarged_face_counts_as_small_as_it_was() -> None:
+    small = cv2.resize(load_example("hopper"), (75, 100), interpolation=cv2.INTER_AREA)
+    large = np.asarray(cv2.resize(small, (300, 400), interpolation=cv2.INTER_LANCZOS4), np.uint8)
+    with pytest.raises(BadInput, match="than one with 10 pixels between the eyes") as refused:
+        check_face(make_face(eyes=40), large)
+    assert refused.value.code == "no_face"
+    assert is_beyond_enlarging(refused.value)
+    check_face(make_face(eyes=56), large)
 
 
 def test_a_face_in_profile_is_refused_with_what_to_do() -> None:
     face = make_face(eyes=60)
     turned = replace(face, left_eye=(145, 150), right_eye=(155, 150))
     with pytest.raises(BadInput, match=r"from the side\. Take a photo in which it is seen from the front") as refused:
-        check_face(turned, SHAPE)
+        check_face(turned, PHOTO)
     assert (refused.value.code, refused.value.param) == ("no_face", "photo")
 
 

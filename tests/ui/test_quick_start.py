@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from pipelines.core.errors import BadInput
 from pipelines.core.job import Result
+from pipelines.quality.subject_checks import ENLARGE_ADVICE, NO_ENLARGING_ADVICE, is_beyond_enlarging
 from pipelines.tools import TOOLS, headshot
-from ui.home_tab.quick_start import DRAFT_COUNT, select_best_drafts, spread_looks, suggest_tool
+from ui.home_tab.quick_start import DRAFT_COUNT, render_other_tools, select_best_drafts, spread_looks, suggest_tool
 from ui.tool_tab.look_choice import OUTLINE_CHECK, TriedDraft, measure_edge_visibility
 
 UNKNOWN = float("inf")
@@ -48,3 +50,12 @@ def test_a_photo_in_which_a_person_is_said_to_be_is_no_product(faces: int, has_c
     suggestion = suggest_tool(faces, has_consent, TOOLS)
     assert suggestion is not None
     assert suggestion.tool == tool
+
+
+def test_enlarging_is_not_offered_beside_a_face_that_it_does_not_help() -> None:
+    refused = BadInput(f"The face is too small. {NO_ENLARGING_ADVICE.format(900)}", code="no_face", param="photo")
+    helped = BadInput(f"The face is too small. {ENLARGE_ADVICE.format(500)}", code="no_face", param="photo")
+    assert is_beyond_enlarging(refused)
+    assert not is_beyond_enlarging(helped)
+    assert 'href="#upscale"' in render_other_tools(TOOLS)
+    assert 'href="#upscale"' not in render_other_tools(TOOLS, without=("upscale",))

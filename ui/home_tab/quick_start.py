@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result
 from pipelines.core.tools import Tool
+from pipelines.quality.subject_checks import is_beyond_enlarging
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
@@ -93,9 +94,11 @@ def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> S
     return next((row for row in rows if row.min_faces <= face_count <= row.max_faces), None)
 
 
-def render_other_tools(tools: Sequence[Tool], suggestion: Suggestion | None = None) -> str:
-    """Render links to tools that open with the photo, beside the three drafts of `suggestion`."""
-    ids = {tool.id for tool in tools}
+def render_other_tools(
+    tools: Sequence[Tool], suggestion: Suggestion | None = None, *, without: Collection[str] = ()
+) -> str:
+    """Render links to tools that open with the photo, beside the three drafts of `suggestion`, `without` some ids."""
+    ids = {tool.id for tool in tools if tool.id not in without}
     offered = (ONE_OF_SEVERAL, *OTHER_TOOLS) if suggestion and suggestion.tool == "business" else OTHER_TOOLS
     rows = "".join(f'<li><a href="#{tool}">{title}</a></li>' for tool, title in offered if tool in ids)
     return f'<div class="dbx-also"><p>This photo in another tool:</p><ul>{rows}</ul></div>' if rows else ""
@@ -214,7 +217,7 @@ class QuickStart:
             **({self.photo: picture} if state.request_number == number else {}),
             **(self._show_waiting() if is_example else self._hide_drafts()),
             self.consent: gr.update(visible=not is_example, value=None),
-            self.other_tools: gr.update(visible=True),
+            self.other_tools: gr.update(value=render_other_tools(self.service.tools), visible=True),
             self.alerts: text.render_notice(notices, "home-photo"),
         }
         if is_example:
@@ -227,7 +230,8 @@ class QuickStart:
             number = self._begin_request(state)
             self._take_photo(state, file_id)
             picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
-            hidden, shown = gr.update(visible=False), gr.update(visible=True)
+            hidden = gr.update(visible=False)
+            shown = gr.update(value=render_other_tools(self.service.tools), visible=True)
             yield {
                 **self._show_waiting(),
                 self.photo: picture,
@@ -331,7 +335,9 @@ class QuickStart:
             return
         if not best:  # such as a face that is too small: no empty boxes without a word
             alert = text.render_error(refusal, "home-photo") if refusal is not None else ""
-            yield {**self._hide_drafts(), self.alerts: alert}
+            without = ("upscale",) if refusal is not None and is_beyond_enlarging(refusal) else ()
+            others = gr.update(value=render_other_tools(self.service.tools, suggestion, without=without))
+            yield {**self._hide_drafts(), self.alerts: alert, self.other_tools: others}
             return
         state.settings = [{**consent, **each.settings} for each in best]
         buttons = [button for _, button in self.drafts]

@@ -36,7 +36,7 @@ def run(params: PortraitCheck, context: ToolContext, emit: ProgressCallback) -> 
         raise BadInput(NO_FACE_MESSAGE, code="no_face", param="photo")
     if (count := len(find_front_people(faces))) > 1:
         raise BadInput(SEVERAL_FACES_MESSAGE.format(count=count), param="photo")
-    check_face(faces[0], photo.shape)
+    check_face(faces[0], photo)
     return ToolOutput(images=(np.zeros((8, 8, 3), np.uint8),), exact=False)
 
 

@@ -1,0 +1,80 @@
+"""A picture says that it is soft where its photo is enlarged much, or was enlarged before."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.core.geometry import Frame, Image
+from pipelines.quality.softness import (
+    ENLARGED_BEFORE_NOTICE,
+    SOFT_NOTICE,
+    measure_own_enlargement,
+    tell_softness,
+)
+from pipelines.tools.upscale import SOFT_FACES_NOTICE
+from tests.support.examples import load_example
+from tests.support.real_studio import RealStudio
+
+
+def whole(photo: Image) -> tuple[float, float, float, float]:
+    return 0, 0, photo.shape[1], photo.shape[0]
+
+
+def enlarge(photo: Image, factor: float, resampling: int = cv2.INTER_CUBIC) -> Image:
+    return np.asarray(cv2.resize(photo, None, fx=factor, fy=factor, interpolation=resampling), np.uint8)
+
+
+def make_frame(photo: Image, scale: float, notices: tuple[str, ...] = ()) -> Frame:
+    matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
+    return Frame(matrix, (1024, 1024), scale, 0.0, False, (0, 0, 1024, 1024), notices=notices)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "hopper", "coffee", "chelsea"])
+def test_a_photo_is_told_from_its_enlargement(name: str) -> None:
+    photo = load_example(name)
+    assert measure_own_enlargement(photo, whole(photo)) == 1
+    for resampling in (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4):
+        twice, four_times = enlarge(photo, 2, resampling), enlarge(photo, 4, resampling)
+        assert measure_own_enlargement(twice, whole(twice)) == 2
+        assert measure_own_enlargement(four_times, whole(four_times)) == 4
+    half = enlarge(photo, 0.5, cv2.INTER_AREA)
+    assert measure_own_enlargement(half, whole(half)) == 1
+
+
+def test_a_plain_wall_and_a_speck_are_no_enlargements() -> None:
+    wall = np.full((200, 200, 3), 140, np.uint8)
+    assert measure_own_enlargement(wall, whole(wall)) == 1
+    photo = enlarge(load_example("hopper"), 2)
+    assert measure_own_enlargement(photo, (100, 100, 130, 130)) == 1
+
+
+def test_one_plain_sentence_takes_the_place_of_the_technical_one() -> None:
+    photo = load_example("hopper")
+    soft = tell_softness(
+        make_frame(photo, 3.4, ("Enlarged 3.4 times: a larger photo would be sharper.",)), photo, whole(photo)
+    )
+    assert soft.notices == soft.doubts == (SOFT_NOTICE.format("3.4"),)
+    for scale in (0.8, 2.5):
+        frame = make_frame(photo, scale, ("Other.",))
+        assert tell_softness(frame, photo, whole(photo)).notices == ("Other.",)
+    large = enlarge(photo, 4)
+    assert tell_softness(make_frame(large, 0.8), large, whole(large)).doubts == (ENLARGED_BEFORE_NOTICE,)
+    shrunk = tell_softness(make_frame(large, 0.4), large, whole(large))
+    assert shrunk.doubts == (), "what is shrunk again is sharp"
+
+
+def test_headshot_kit_and_upscale_say_that_an_enlarged_face_is_soft(tmp_path) -> None:
+    with RealStudio(tmp_path) as studio:
+        photo = load_example("hopper")
+        large = studio.add_image(enlarge(enlarge(photo, 0.5, cv2.INTER_AREA), 4))
+        receipt = studio.make("headshot", photo=large, consent=True, size=1024).receipt
+        assert receipt["framing_doubts"] == [ENLARGED_BEFORE_NOTICE]
+        assert ENLARGED_BEFORE_NOTICE in receipt["notices"]
+        assert receipt["placement"]["enlarged_too_far"] is True
+        kit = studio.make("kit", photo=large, consent=True, preset="post").receipt
+        assert ENLARGED_BEFORE_NOTICE in kit["notices"]
+        small = studio.add_image(np.asarray(PIL.Image.fromarray(photo).resize((256, 300))))
+        assert SOFT_FACES_NOTICE in studio.make("upscale", photo=small, consent=True).receipt["notices"]
