@@ -18,6 +18,7 @@ from pipelines.imaging.text import (
     contrast_ratio,
     draw_logo,
     draw_text,
+    fit_headline,
     fit_layer,
     fit_text,
 )
@@ -202,8 +203,10 @@ def draw_speaker_card(portrait: Image, label: Label, brand: Brand, width: int) -
     margin = round(0.09 * height)
     room = split - 2 * margin
     _draw_brand(image, brand, margin, room)
-    name = fit_text(label.name, room, round(0.36 * height), round(0.125 * height)) if label.name else None
-    role = fit_text(label.role, room, round(0.20 * height), round(0.062 * height), "Regular") if label.role else None
+    name = fit_headline(label.name, room, round(0.36 * height), round(0.125 * height)) if label.name else None
+    role = (
+        fit_headline(label.role, room, round(0.20 * height), round(0.062 * height), "Regular") if label.role else None
+    )
     rows = [(name, text_colour_on(background)), (role, secondary_text_colour(background))]
     _draw_from_bottom(image, rows, Box(margin, margin, room, height - 2 * margin))
     return image

@@ -151,6 +151,12 @@ class Kit(Params):
         max_length=120,
         is_drawn=True,
     )
+    layout: LayoutId = choice_field(
+        "Headline stands",
+        "By the photo: on it where it can be read and covers no face or product, else beside or below it.",
+        "auto",
+        labels={"auto": "By the photo", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
+    )
     preset: PresetId = choice_field(
         "Platform",
         "The usual three are Instagram post, story and Facebook. The story is for TikTok too, Pin for Pinterest.",
@@ -173,12 +179,6 @@ class Kit(Params):
         max_length=80,
         advanced=True,
         needs=("text",),
-    )
-    layout: LayoutId = choice_field(
-        "Headline stands",
-        "By the photo: on it where it can be read and covers no face or product, else beside or below it.",
-        "auto",
-        labels={"auto": "By the photo", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
     )
     colour: str | None = colour_field("Brand colour", "Panels beside a picture that does not fill a format.")
     text_side: TextSide = choice_field(

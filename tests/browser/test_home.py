@@ -342,4 +342,6 @@ def test_a_face_that_is_too_small_is_said_in_place_of_empty_boxes(
     drop_photo(page, studio, tmp_path / "far.png")
     page.locator("#home-consent label").first.click()
     expect(page.locator("#home-photo [role=alert]")).to_contain_text("The face is too small")
+    expect(page.locator("#home-photo [role=alert]")).to_contain_text("Enlarging it does not help")
     expect(page.locator("#home-open-1")).to_be_hidden()
+    assert "Enlarge it" not in page.locator("#home-also a").all_inner_texts()
