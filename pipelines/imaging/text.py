@@ -32,7 +32,7 @@ _INK_COLOURS = (WHITE_INK, BLACK_INK)  # one of these always reaches a contrast 
 _DARK_GROUND_LEVELS, _LIGHT_GROUND_LEVELS = 118.0, 117.0  # greys on which white and black ink reach 4.5
 _MAX_BLACK_SHADE = 0.25  # from more fog, ink is white
 _MIN_BLACK_GAIN = 0.2  # by so much less shade, ink is black
-_WORST_SHARE = 0.01  # of the ground under words, the least favourable, that counts
+WORST_SHARE = 0.01  # of the ground under words, the least favourable, that counts
 _SCRIM_SIDE_PX = 256  # longer side of the copy on which a gradient is drawn
 _SCRIM_REACH_LINES, _SCRIM_REACH_RATIO = 0.8, 0.22  # of the words' height and of the shorter side: how far it goes
 _SCRIM_WIDTH_RATIO = 0.3  # of the width: how far it goes to the side at least
@@ -114,7 +114,7 @@ def draw_scrim_and_choose_ink(image: Image, words: Box, unshaded: Float32Array |
 
 def measure_contrast(ink: Colour, background: Image) -> float:
     """Return the contrast of words with the least favourable ground under them."""
-    return worst_contrast(ink, background, _WORST_SHARE)
+    return worst_contrast(ink, background, WORST_SHARE)
 
 
 def _blend(image: np.ndarray, towards: np.float32, share: np.ndarray | np.float32) -> Image:
@@ -163,17 +163,20 @@ def _ease(values: np.ndarray) -> np.ndarray:
     return values * values * (3 - 2 * values)
 
 
-def shade_and_choose_ink(image: Image, box: Box) -> Colour:
-    """Shade or lighten `image` under `box` in place, as little as text needs, fading out around it; return the ink."""
-    ink = max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image)))
-    if worst_contrast(ink, box.view(image)) >= MIN_TEXT_CONTRAST:
+def shade_and_choose_ink(image: Image, box: Box, share: float = 0.02) -> Colour:
+    """Shade or lighten `image` under `box` in place, as little as text needs, fading out around it; return the ink.
+
+    The least favourable `share` of the ground has the contrast that text needs.
+    """
+    ink = max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image), share))
+    if worst_contrast(ink, box.view(image), share) >= MIN_TEXT_CONTRAST:
         return ink
     towards = np.float32(0 if ink == _INK_COLOURS[0] else 255)
     mask = _shade_mask(box, image.shape)
     original = image.astype(np.float32)
-    for share in np.arange(0.1, 1.0, 0.05):
-        image[...] = np.asarray(original + np.float32(share) * mask * (towards - original) + 0.5, np.uint8)
-        if worst_contrast(ink, box.view(image)) >= MIN_TEXT_CONTRAST:
+    for shade in np.arange(0.1, 1.0, 0.05):
+        image[...] = np.asarray(original + np.float32(shade) * mask * (towards - original) + 0.5, np.uint8)
+        if worst_contrast(ink, box.view(image), share) >= MIN_TEXT_CONTRAST:
             break
     return ink
 

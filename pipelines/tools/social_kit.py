@@ -49,6 +49,7 @@ from pipelines.framing.social_layout import (
 from pipelines.framing.words_on_photo import MAX_LETTER_RATIO, TextSide, is_cut_below, view_photo
 from pipelines.imaging.resize import resize_map
 from pipelines.imaging.text import (
+    WORST_SHARE,
     Box,
     draw_layer,
     draw_logo,
@@ -426,7 +427,7 @@ def _write_headline(image: Image, layout: Layout, text: str, logo_box: Box | Non
         block = fit_headline(text, inner.width, inner.height, largest, smallest=_MIN_PANEL_LETTERS_RATIO * largest)
         y = inner.y + (inner.height - block.height) // 2
         box = Box(inner.x, y, min(inner.width, block.width), block.height)
-        ink = shade_and_choose_ink(image, box)
+        ink = shade_and_choose_ink(image, box, WORST_SHARE)
     contrast = measure_contrast(ink, box.view(image))
     draw_text(image, block, box, ink)
     return contrast
