@@ -95,22 +95,25 @@ def estimate_mixture(image: Image, alpha: Alpha, where: Mask) -> MixtureEstimate
     return MixtureEstimate(share, separation)
 
 
-def measure_mixture_distance(image: Image, alpha: Alpha, where: Mask) -> Float32Array:
-    """Return how far the pixels `where` are from every mixture of the colours beside them, squared, in deviations.
+def measure_colour_distances(image: Image, alpha: Alpha, where: Mask) -> tuple[Float32Array, Float32Array]:
+    """Return how far the pixels `where` are from the background, and from every mixture of the colours beside them.
 
-    H x W, 0 elsewhere.
+    Both squared, in deviations; H x W, 0 elsewhere.
     """
     subject, background = estimate_side_colours(image, alpha, where)
     pixels = image[where].astype(np.float32) - background.mean
     difference = subject.mean - background.mean
     length = np.maximum((difference**2).sum(axis=1), 1e-6)
     share = np.clip((pixels * difference).sum(axis=1) / length, 0, 1)[:, None]
+    mixed = (1 - share) ** 2 * background.covariance + share**2 * subject.covariance
     residual = np.asarray(pixels - share * difference, np.float32)
-    covariance = (1 - share) ** 2 * background.covariance + share**2 * subject.covariance
-    covariance[:, (0, 3, 5)] += NOISE_LEVELS**2
-    result = np.zeros(alpha.shape, np.float32)
-    result[where] = np.maximum((_solve_symmetric(covariance, residual) * residual).sum(axis=1), 0)
-    return result
+    maps: list[Float32Array] = []
+    for covariance, offset in ((background.covariance.copy(), pixels), (mixed, residual)):
+        covariance[:, (0, 3, 5)] += NOISE_LEVELS**2
+        distance = np.zeros(alpha.shape, np.float32)
+        distance[where] = np.maximum((_solve_symmetric(covariance, offset) * offset).sum(axis=1), 0)
+        maps.append(distance)
+    return maps[0], maps[1]
 
 
 def estimate_side_colours(

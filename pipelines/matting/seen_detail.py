@@ -11,11 +11,13 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Image, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
-from pipelines.matting.edge_colors import measure_mixture_distance
+from pipelines.matting.edge_colors import measure_colour_distances
 
 SEEN_ALPHA = 0.5  # of both nets, from which a pixel is seen
 MIN_LOSS = 0.25  # of alpha: less is what edges lose
-UNLIKE_DISTANCE = 16.0  # squared, in deviations, from which a pixel is no mixture of subject and background
+UNLIKE_DISTANCE = 12.0  # squared, in deviations, from which a pixel is not of the background's colour
+THIRD_DISTANCE = 16.0  # the same, from which it is no mixture of subject and background
+THIRD_SHARE = 0.3  # of a part's pixels: with fewer of a third colour it is an edge or the tips of fur
 MIN_NEIGHBOUR_COUNT = 3  # of nine pixels, from which those of a third colour are a part and no grain
 GAP_RATIO = 0.006  # of the longer side: narrower gaps in a part, where it is as grey as the wall, are closed
 MIN_PART_RATIO = 0.0001  # of the longer side's square: a smaller part is not looked for
@@ -37,20 +39,28 @@ def restore_seen_detail(image: Image, refined: Alpha, selected: Alpha, other: Al
         return refined
     unknown = (selected > KNOWN_ALPHA_MARGIN) & (selected < 1 - KNOWN_ALPHA_MARGIN) | lost
     unknown |= outline_band(selected, max(1, round(0.5 * GAP_RATIO * longer)), cv2.MORPH_RECT)
-    parts = _find_parts(measure_mixture_distance(image, selected, unknown) > UNLIKE_DISTANCE, lost, refined)
+    unlike, third = measure_colour_distances(image, selected, unknown)
+    parts = _find_parts(unlike > UNLIKE_DISTANCE, third > THIRD_DISTANCE, lost, refined)
     weight = FEATHER_GAIN * cv2.GaussianBlur(parts.astype(np.float32), (0, 0), FEATHER_SIGMA_PX)
-    return np.maximum(refined, np.where(lost, np.minimum(weight, 1) * selected, np.float32(0))).astype(np.float32)
+    return np.maximum(refined, np.where(lost, np.minimum(weight, 1), np.float32(0))).astype(np.float32)
 
 
-def _find_parts(unlike: Mask, lost: Mask, refined: Alpha) -> Mask:
-    """Return the parts that pixels of a third colour (`unlike`) make of what was lost, with gaps closed, no grain."""
+def _find_parts(unlike: Mask, third: Mask, lost: Mask, refined: Alpha) -> Mask:
+    """Return the parts of what was lost that pixels `unlike` the ground make, with gaps closed and no grain.
+
+    Some of each part's pixels have a `third` colour.
+    """
     near = cv2.boxFilter((unlike & lost).astype(np.float32), -1, (3, 3), normalize=False)
     dense = unlike & lost & (near >= MIN_NEIGHBOUR_COUNT - 0.5)
     longer = max(lost.shape)
     side = max(3, round(GAP_RATIO * longer)) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     closed = (cv2.morphologyEx(dense.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0) & lost
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(closed.astype(np.uint8))
-    large = stats[:, cv2.CC_STAT_AREA] >= MIN_PART_RATIO * longer**2
-    large[0] = False
-    return np.asarray(large[np.asarray(labels)]) | (dilate_mask(large[np.asarray(labels)], 1) & (refined > SEEN_ALPHA))
+    count, numbered, stats, _ = cv2.connectedComponentsWithStats(closed.astype(np.uint8))
+    labels = np.asarray(numbered, np.int32)
+    third_counts = np.bincount(labels[third & lost], minlength=count)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    chosen = (areas >= MIN_PART_RATIO * longer**2) & (third_counts >= THIRD_SHARE * areas)
+    chosen[0] = False
+    part = np.asarray(chosen[labels])
+    return part | (dilate_mask(part, 1) & (refined > SEEN_ALPHA))

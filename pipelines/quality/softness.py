@@ -7,14 +7,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Box, Float32Array, Frame, Image
+from pipelines.core.geometry import Alpha, Box, Float32Array, Frame, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
 from pipelines.framing.placement import enlargement_notices
+from pipelines.framing.resample import resample
 
 MUCH_ENLARGED_FACTOR = 3.0  # from which no picture looks sharp
 FINE_DETAIL_RATIO = 0.5  # of an octave to the next coarser one: photos have 0.55 to 1.3, enlarged twice 0.2 to 0.47
 MIN_MEASURED_PX = 48  # shorter side: less tells nothing
 MIN_DETAIL_LEVELS = 0.4  # of the coarser octave: a plain wall has no detail at any size
+_SEEN_ALPHA, _GONE_ALPHA = 0.6, 0.25
+_THIN_LENGTH_RATIO = 0.02  # of the longer side, from which a part that is gone is missed
+THIN_PART_NOTICE = (
+    "A thin part, such as a chain or a cable, is lost at this size: look at it, and take a larger photo, or a smaller "
+    "size."
+)
 SOFT_NOTICE = (
     "This picture is soft: your photo is enlarged {} times. A larger one, or one taken from nearer, would be sharper."
 )
@@ -50,6 +57,17 @@ def _split_octave(light: Float32Array) -> tuple[float, Float32Array]:
     half = cv2.resize(light, (max(2, width // 2), max(2, height // 2)), interpolation=cv2.INTER_AREA)
     fine = light - cv2.resize(half, (width, height), interpolation=cv2.INTER_CUBIC)
     return float(fine[2:-2, 2:-2].std()), np.asarray(half, np.float32)
+
+
+def thin_part_notices(alpha: Alpha, placed: PlacedSubject) -> tuple[str, ...]:
+    """Tell that a thin part of the cut-out `alpha` (H x W) is gone where the picture softens its enlarged edges."""
+    if placed.frame.scale <= 1:
+        return ()
+    lost = (resample(alpha, placed.frame) > _SEEN_ALPHA) & (placed.alpha < _GONE_ALPHA)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(lost.astype(np.uint8))
+    lengths = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1, initial=0)
+    longest = int(lengths.max(initial=0))
+    return (THIN_PART_NOTICE,) if longest > _THIN_LENGTH_RATIO * max(placed.frame.size) else ()
 
 
 def tell_softness(frame: Frame, photo: Image, box: Box) -> Frame:

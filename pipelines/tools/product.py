@@ -44,7 +44,7 @@ from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import flatten_on_white
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices, white_edge_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
-from pipelines.quality.softness import tell_softness
+from pipelines.quality.softness import tell_softness, thin_part_notices
 from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.clothes_edit import CLOTHES_LABELS, ClothesId, draw_clothes
@@ -261,6 +261,11 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     notices += marketplace_notices(
         preset, placed.alpha, size, longer_px=longer_px, plain=is_plain, doubtful=is_doubtful
     )
+    notices += [
+        notice
+        for each, alone in zip(sources, group, strict=True)
+        for notice in thin_part_notices(each.cutout.alpha, alone)
+    ]
     notices += white_edge_notices(placed) if preset.pure_white and is_plain else ()
     notices += _check_cores(images, sources, group) if len(group) > 1 and not is_doubtful and not is_redrawn else []
     output = ToolOutput(

@@ -8,14 +8,17 @@ import PIL.Image
 import pytest
 
 from pipelines.core.geometry import Frame, Image
+from pipelines.framing.resample import place_subject
 from pipelines.quality.softness import (
     ENLARGED_BEFORE_NOTICE,
     SOFT_NOTICE,
+    THIN_PART_NOTICE,
     measure_own_enlargement,
     tell_softness,
+    thin_part_notices,
 )
 from pipelines.tools.upscale import SOFT_FACES_NOTICE
-from tests.support.examples import load_example
+from tests.support.examples import load_example, make_cutout, make_noise
 from tests.support.real_studio import RealStudio
 
 
@@ -64,6 +67,18 @@ def test_one_plain_sentence_takes_the_place_of_the_technical_one() -> None:
     assert tell_softness(make_frame(large, 0.8), large, whole(large)).doubts == (ENLARGED_BEFORE_NOTICE,)
     shrunk = tell_softness(make_frame(large, 0.4), large, whole(large))
     assert shrunk.doubts == (), "what is shrunk again is sharp"
+
+
+def test_a_chain_that_is_lost_in_a_large_picture_is_told() -> None:
+    photo, alpha = make_noise(200, 200, 90, 8), np.zeros((200, 200), np.float32)
+    alpha[40:100, 40:160] = 1
+    for width, is_told in ((1, True), (12, False)):
+        chained = alpha.copy()
+        chained[100:160, 100 : 100 + width] = 0.75
+        placed = place_subject(photo, make_cutout(photo, chained), make_frame(photo, 4.0))
+        assert (thin_part_notices(chained, placed) == (THIN_PART_NOTICE,)) is is_told
+        as_it_is = place_subject(photo, make_cutout(photo, chained), make_frame(photo, 1.0))
+        assert thin_part_notices(chained, as_it_is) == ()
 
 
 def test_headshot_kit_and_upscale_say_that_an_enlarged_face_is_soft(tmp_path) -> None:
