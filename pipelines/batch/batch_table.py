@@ -254,10 +254,9 @@ class BatchTable:
 
     def approve_row(self, batch_id: str, row: int) -> None:
         """Note that somebody found the row's picture right."""
-        with self.transaction():
-            self.withdraw_approval(batch_id, row)
-            entry = {"batch": batch_id, "row": row, "approved": time.time()}
-            self._db.execute(insert(ROW_APPROVALS).values(entry))
+        now = time.time()
+        approval = self._db.insert(ROW_APPROVALS).values(batch=batch_id, row=row, approved=now)
+        self._db.execute(approval.on_conflict_do_update(index_elements=[_A.batch, _A.row], set_={"approved": now}))
 
     def withdraw_approval(self, batch_id: str, row: int) -> None:
         """Forget that somebody found the row's picture right."""

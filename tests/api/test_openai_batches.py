@@ -170,6 +170,7 @@ def test_a_better_job_takes_a_rows_place_in_the_output_file(here: ServedApp, cli
         refused = [
             (row_url, {}, 422, "job_id"),
             (row_url, {"approved": "maybe"}, 422, "approved"),
+            (row_url, {"approved": ""}, 422, "approved"),
             (row_url, {"approved": {}}, 422, "approved"),
             (row_url, {"approved": True, "job_id": better}, 422, "approved"),
             (f"/v1/batches/{done.id}/rows/2", {"approved": True}, 400, None),

@@ -132,14 +132,14 @@ class BatchTabEvents:
         """Attach the buttons of rows, here and in tools: open a row in its tool with its settings, or approve it."""
 
         def follow_order(request: gr.Request, shown_id: str, state: BatchTabState, order: str | None) -> Updates:
-            updates: Updates = {field: ""}  # so that the same button can be pressed again
+            updates: Updates = {}
             wanted = parse_order(order)
             batch = self._find_own_batch(wanted.batch_id or shown_id, request) if wanted else None
             if wanted is None or batch is None:
                 return updates
             action, row, _ = wanted
             if action in ("approve", "approve-next", "doubt"):
-                with contextlib.suppress(StudioError):  # its picture was deleted meanwhile, which the sheet shows
+                with contextlib.suppress(NotFound, BadInput):  # deleted meanwhile, which the sheet shows
                     self.batches.approve_row(batch.id, row, batch.owner, is_approved=action != "doubt")
                 state.sent_sheet = ""
                 updates |= self._show_batch(batch.id, state) if batch.id == shown_id else {}
@@ -156,8 +156,8 @@ class BatchTabEvents:
         field.change(
             follow_order,
             [self.tab.batch_id, self.tab.state, field],
-            [field, tabs, *self.tab.list_components(), *recall_states.values()],
-            **PRIVATE_EVENT,
+            [tabs, *self.tab.list_components(), *recall_states.values()],
+            **{**PRIVATE_EVENT, "trigger_mode": "multiple"},  # one picture after the other is found right
         )
 
     def _find_row_job(self, batch_id: str, row: int) -> Job | None:
@@ -167,7 +167,7 @@ class BatchTabEvents:
 
     def _find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
         """Return the next row after `row` that is to be checked, going on from the first; 0 where none is."""
-        doubts = self._read_doubts(batch_id, self.batches.get_progress(batch_id).done, self._stamp_looks(batch_id))
+        doubts = self._list_open_doubts(batch_id, self.batches.get_progress(batch_id).done)
         rows = [each.row for each in doubts if each.has_doubt or each.uncertainty > set_aside]
         others = [each for each in rows if each != row]
         return next((each for each in others if each > row), others[0] if others else 0)
@@ -491,7 +491,7 @@ class BatchTabEvents:
         stamp = self._stamp_looks(batch_id)
         counts = text.DoubtCounts()
         if not is_going and progress.done:
-            doubts = self._read_doubts(batch_id, progress.done, stamp)
+            doubts = self._list_open_doubts(batch_id, progress.done)
             aside = [each.has_doubt for each in doubts if each.uncertainty > state.set_aside]
             counts = text.DoubtCounts(sum(each.has_doubt for each in doubts) - sum(aside), len(aside))
         updates: Updates = {
@@ -555,21 +555,23 @@ class BatchTabEvents:
 
     def _stamp_looks(self, batch_id: str) -> float:
         """Return a number that changes when a row of the batch is replaced or approved, or that is undone."""
+        return self._stamp_replacements(batch_id) + sum(self.batches.table.list_approvals(batch_id).values())
+
+    def _stamp_replacements(self, batch_id: str) -> float:
         rows = self.batches.table.list_replacements(batch_id).values()
-        return sum(entry.replaced_at for row in rows for entry in row) + sum(
-            self.batches.table.list_approvals(batch_id).values()
-        )
+        return sum(entry.replaced_at for row in rows for entry in row)
+
+    def _list_open_doubts(self, batch_id: str, done_count: int) -> list[RowDoubt]:
+        """List what is doubted of each picture that nobody has replaced or approved."""
+        seen = self.batches.table.list_seen_rows(batch_id)
+        doubts = self._read_doubts(batch_id, done_count, self._stamp_replacements(batch_id))
+        return [each for each in doubts if each.row not in seen]
 
     def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[RowDoubt, ...]:
-        """List what is doubted of each picture that nobody has replaced or approved.
-
-        The other arguments say when what was read before no longer holds.
-        """
-        seen = self.batches.table.list_seen_rows(batch_id)
+        """List what is doubted of each picture; the other arguments say when what was read before no longer holds."""
         return tuple(
             RowDoubt(row, bool(tool_tab_text.list_doubts(receipt)), receipt.get("cutout_uncertainty") or 0.0)
             for row, receipt in self.batches.table.iter_receipts(batch_id)
-            if row not in seen
         )
 
     def _read_thumbnails(

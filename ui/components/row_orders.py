@@ -8,10 +8,15 @@ from typing import Literal, NamedTuple
 import gradio as gr
 
 ORDER_FIELD_ID = "batch-open"
-"""The hidden field into which page.js writes the order of the button that was pressed."""
+"""The hidden field into which page.js writes the order of the button that was pressed, and when.
+
+Without the time Gradio would not send the same order twice.
+"""
 APPROVE_LABEL, NEXT_LABEL, APPROVED_LABEL = "It is fine", "Next to check", "Found right"
 RowAction = Literal["open", "next", "approve", "approve-next", "doubt"]
-_ORDER_PATTERN = re.compile(r"(open|next|approve|approve-next|doubt) ([0-9]{1,9})(?: ([\w-]{1,64}))?", re.ASCII)
+_ORDER_PATTERN = re.compile(
+    r"(open|next|approve|approve-next|doubt) ([0-9]{1,9})(?: ([\w-]{1,64}))?(?: @[0-9]{1,16})?", re.ASCII
+)
 
 
 def build_order_field() -> gr.Textbox:

@@ -381,7 +381,7 @@
   on("click", (event) => {
     const pick = event.target.closest?.("[data-words]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
     if (!words) return;
-    enter(words, pick.dataset.words);
+    enter(words, pick.dataset.words + (pick.dataset.field === "batch-open" ? ` @${Date.now()}` : "")); // the same button may be pressed again
     document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();
   });
 

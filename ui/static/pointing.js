@@ -48,9 +48,10 @@
     Object.assign(area.style, { width: `${(right - left) * 100}%`, height: `${(bottom - top) * 100}%` });
   };
   const draw = (box) => {
-    const layer = layerOf(box), { marks } = stateOf(box);
+    const layer = layerOf(box), { marks, corner } = stateOf(box);
     layer.replaceChildren();
     if (marks.box) addArea(layer, marks.box);
+    if (corner) addMark(layer, "keep", ...corner);
     for (const kind of ["keep", "drop"]) for (const [x, y] of marks[kind]) addMark(layer, kind, x, y);
     const told = part(box, "point-places")?.querySelector("[data-places]");
     JSON.parse(told?.dataset.places || "[]").forEach(([x, y], pick) => {
@@ -70,7 +71,7 @@
     part(box, "point-look").click();
   };
   const setMarks = (box, marks) => {
-    stateOf(box).marks = marks;
+    Object.assign(stateOf(box), { marks, corner: null });
     for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
     draw(box);
   };
@@ -205,8 +206,8 @@
     const areas = [points, ...(corner ? [[corner, points[0]]] : [])].map(toArea);
     const area = areas.find(([left, top, right, bottom]) => right - left > 0.02 && bottom - top > 0.02);
     if (area) return change(box, { ...marks, box: area });
+    [state.corner] = points; // two taps are two corners
     draw(box);
-    addMark(layerOf(box), "keep", ...(state.corner = points[0])); // two taps are two corners
   }, true);
 
   // Before and after: the line is dragged on the picture, never beside it, or moved by arrow keys.

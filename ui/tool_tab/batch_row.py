@@ -69,7 +69,10 @@ class BatchRowLine:
     def _render_buttons(self, batch: Batch, row: RowState, *, is_placed: bool) -> str:
         """Render what may be said of a picture that nobody placed, and the way to the next that is to be checked."""
         job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
-        has_doubt = job is not None and job.result is not None and bool(text.list_doubts(job.result.receipt))
+        receipt = job.result.receipt if job is not None and job.result is not None else {}
+        has_doubt = (
+            bool(text.list_doubts(receipt)) or (receipt.get("cutout_uncertainty") or 0.0) > 0
+        )  # set aside above 0
         said: list[tuple[str, RowAction]] = []
         if row.row in self.batches.table.list_approvals(batch.id):
             said = [(DOUBT_LABEL, "doubt")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -83,9 +83,9 @@ class JobFollower:
             yield self.view.show_error(BadInput(text.PAINT_FIRST_TEXT, param="mask"))
         elif not state.job_id:
             state.generate_clicked_at = time.monotonic()
-            async for updates in self.run_job(
-                request, state, state.with_last_seed(self.tab.read_form(values), self.tab.tool.blend_only_fields)
-            ):
+            form = self.tab.read_form(values)
+            seeded = state.with_last_seed(form, self.tab.tool.blend_only_fields)
+            async for updates in self.run_job(request, state, seeded, form):
                 yield updates
         yield self.view.no_change()
 
@@ -123,7 +123,10 @@ class JobFollower:
         is_idle = not (state.job_id or state.draft_id)
         return {**updates, self.tab.result.status: text.render_status(text.STOPPED_TEXT)} if is_idle else updates
 
-    async def run_job(self, request: gr.Request, state: TabState, values: dict[str, Any]) -> AsyncIterator[Updates]:
+    async def run_job(
+        self, request: gr.Request, state: TabState, values: dict[str, Any], form: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Updates]:
+        """Order a picture of `values` at full size and follow it; `form` is what the form has, the seed not chosen."""
         number = self.begin_request(state)
         state.job_id = ORDERING_ID
         yield {**self.view.show_started(), **self.show_batch_row(state, request)}
@@ -137,6 +140,7 @@ class JobFollower:
         else:
             state.job_id = order.job_id
             state.record_request(values, order.seed, draft=False)
+            state.generated = None if form is None else (order.job_id, form)
             if state.home_photo is not None and state.home_photo.photo_id in self._list_photos(values):
                 state.use_home_photo()
             async for updates in self._follow_job(order, state, request):
@@ -153,8 +157,9 @@ class JobFollower:
             yield self.view.no_change()
             return
         form = self.tab.read_form(values)
-        if state.shows_picture_of(form):  # the page says late that somebody left a field, after Generate was pressed
-            yield self.view.no_change()
+        if state.shows_picture_of(form) and self.find_own_job(state.shown_job_id, request) is not None:
+            # The page says late that somebody left a field, after Generate was pressed; or the same photo came again.
+            yield self.show_status_again(request, state)
             return
         number = self.begin_request(state)
         state.shown_job_id = ""  # an earlier picture does not come back, not even if this form is refused

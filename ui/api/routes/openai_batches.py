@@ -81,7 +81,7 @@ _ROW_BODY: dict[str, Any] = {
                         "description": "In place of job_id: the picture is right, or (false) it is in doubt again.",
                     },
                 },
-                "minProperties": 1,
+                "oneOf": [{"required": ["job_id"]}, {"required": ["approved"]}],
             },
             "example": {"job_id": "job-…"},
         }
@@ -167,14 +167,15 @@ async def replace_row(
     """
     async with request_parsing.read_form(request) as form:
         answer, is_approved = form.get_one("approved"), request_parsing.read_flag(form, "approved")
-        job_id = "" if answer is not None and form.get_one("job_id") is None else _require_text(form, "job_id")
-    if answer is not None and job_id:
-        raise InvalidParams("Send either 'job_id' or 'approved': one after the other.", param="approved")
-    if answer is None:
-        await to_thread.run_sync(batches.replace_row, batch_id, row, job_id, owner)
-    else:
-        approve = partial(batches.approve_row, batch_id, row, owner, is_approved=is_approved)
-        await to_thread.run_sync(approve)
+        if answer is not None and form.get_one("job_id") is not None:
+            raise InvalidParams("Send either 'job_id' or 'approved': one after the other.", param="approved")
+        if answer == "":  # no word for either
+            raise InvalidParams("'approved' is true or false.", param="approved")
+        if answer is None:
+            change = partial(batches.replace_row, batch_id, row, _require_text(form, "job_id"), owner)
+        else:
+            change = partial(batches.approve_row, batch_id, row, owner, is_approved=is_approved)
+    await to_thread.run_sync(change)
     return await to_thread.run_sync(_make_row_object, batches, batch_id, row, owner)
 
 
