@@ -207,7 +207,7 @@ def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
 
 def test_no_word_of_retouch_is_mask(phone: Page) -> None:
     words = phone.locator("#tab-retouch").inner_text()
-    assert "Noch ist nichts gemalt" in words
+    assert "Übermale alles davon" in words
     assert not re.search(r"\bMask", words, re.IGNORECASE)
 
 

@@ -186,7 +186,7 @@ def _render_cell(picture: SheetPicture) -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Check"
     # The reason is read with the button's name, also of a picture that somebody put back with a doubt.
-    badge = f"<small>{why}</small>" if why or picture.is_aside else ""
+    badge = f"<small>{why}</small>" if (why or picture.is_aside) and not picture.approved else ""
     is_open = bool(badge) and not (picture.replaced or picture.approved)
     badge = f"<b>{word}</b>{badge}" if is_open else badge
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
