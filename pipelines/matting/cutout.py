@@ -24,6 +24,7 @@ from pipelines.matting.net_agreement import (
     SeePeople,
     measure_doubt,
     reconcile_mattes,
+    remove_unseen_ghosts,
     remove_unseen_patches,
 )
 from pipelines.matting.seen_detail import restore_seen_detail
@@ -124,6 +125,7 @@ def cut_out_subject(
     if reconciled is not None and not is_pointed:
         alpha = restore_seen_detail(image, alpha, selected, seen.first, _find_wide_edges(alpha))
         alpha = remove_unseen_patches(alpha, selected, seen.first)
+        alpha = remove_unseen_ghosts(alpha, selected, seen.first)
     alpha = suppress_colour_spill(image, alpha)
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions

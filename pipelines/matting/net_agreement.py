@@ -44,6 +44,7 @@ DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
 """Of the logistic model of doubt. The weights are those of unsettled, differing, half transparent, edge."""
 FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this much
 MIN_FREE_RIM_RATIO = 0.35  # of the rim of a patch that no net saw: less lies free where it fills a gap in the subject
+GHOST_ALPHA = 0.05  # of a faint part beside the subject, from which it is looked at
 UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw
 
 SeePeople = Callable[[Area], Alpha]
@@ -156,6 +157,25 @@ def remove_unseen_patches(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:
     patch = dilate_mask(scraps, EDGE_WIDTH_PX // 2 + 1) & unseen
     weight = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), UNSEEN_FEATHER_PX)
     return alpha * (1 - resize_map(np.asarray(np.clip(2 * weight, 0, 1), np.float32), alpha.shape[::-1]))
+
+
+def remove_unseen_ghosts(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:
+    """Remove faint parts of `alpha` that lie by themselves where neither `selected` nor `other` sees anything.
+
+    All H x W. The colours make them in a net's wide soft edge: a dark fold of a curtain beside a dark head.
+    """
+    size = size_within(alpha.shape, WORK_SIDE_PX)
+    refined, seen, seen_too = (resize_map(each, size) for each in (alpha, selected, other))
+    count, labels = cv2.connectedComponents((refined > GHOST_ALPHA).astype(np.uint8))
+    if count <= 2:
+        return alpha
+    most_seen = ndimage.maximum(np.maximum(seen, seen_too), labels, np.arange(count))
+    is_ghost = np.asarray(most_seen) < UNSEEN_ALPHA
+    is_ghost[0] = False
+    if not is_ghost.any():
+        return alpha
+    ghosts = dilate_mask(np.asarray(is_ghost[np.asarray(labels)]), 1).astype(np.float32)
+    return alpha * (1 - resize_map(ghosts, alpha.shape[::-1]))
 
 
 def measure_doubt(selected: Alpha, reconciled: ReconciledMatte, *, is_pointed: bool = False) -> Doubt:

@@ -156,7 +156,7 @@ class Kit(Params):
         "Headline stands",
         "By the photo: on it where it can be read and covers no face or product, else beside or below it.",
         "auto",
-        labels={"auto": "By the photo", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
+        labels={"auto": "Automatic", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
     )
     preset: PresetId = choice_field(
         "Platform",

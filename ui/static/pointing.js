@@ -259,8 +259,8 @@
       const use = line.querySelector("[data-do=shape]");
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
-    // The picture leaves room for the words: what they speak of must be seen.
-    const below = told && line.offsetHeight ? line.offsetHeight + 20 : 0;
+    // The picture leaves room for the words: what they speak of must be seen, and in the kit the headline itself.
+    const below = (told || box.id === "kit-box") && line.offsetHeight ? line.offsetHeight + 20 : 0;
     box.style.setProperty("--strip", `${Math.min(below, box.clientHeight * 0.4)}px`);
     place(box, ring);
     if (!box.classList.contains("pointing")) return;
