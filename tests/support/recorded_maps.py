@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 MAPS_FOLDER = Path(__file__).parents[1] / "data" / "net_maps"
 RECORDING_VARIABLE = "DESIGNERBOX_RECORD_MAPS"
+"""The folder to write to, in a run that records: such a run reads no map."""
 RECORDED_LEVELS = 1023
 """Levels between 0 and 1, four to a level of a picture: files of a quarter of the size of those with exact numbers."""
 _RECORDED_NETS = ("isnet", "u2netp")
@@ -33,7 +34,8 @@ class RecordedMaps:
 
     def find_map(self, inputs: Iterable[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32] | None:
         """Read the map of these inputs (1 x 1 x H x W, 0 to 1), or None where it was not recorded."""
-        path = _list_recorded().get(self._make_key(inputs)) if self._weights else None
+        is_read = self._weights and RECORDING_VARIABLE not in os.environ
+        path = _list_recorded().get(self._make_key(inputs)) if is_read else None
         if path is None:
             return None
         levels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -44,7 +46,8 @@ class RecordedMaps:
         if self._weights and RECORDING_VARIABLE in os.environ:
             levels = np.round(found.reshape(found.shape[-2:]) * RECORDED_LEVELS).astype(np.uint16)
             packed = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
-            (MAPS_FOLDER / f"{self._net}-{self._make_key(inputs)}.png").write_bytes(packed)
+            folder = Path(os.environ[RECORDING_VARIABLE])
+            (folder / f"{self._net}-{self._make_key(inputs)}.png").write_bytes(packed)
 
     def _make_key(self, inputs: Iterable[npt.NDArray[np.float32]]) -> str:
         digest = hashlib.blake2b(self._weights, digest_size=10)
