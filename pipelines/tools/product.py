@@ -242,10 +242,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     frames = list(_arrange_sources(params, sources, size, preset, viewpoint))
     if len(sources) == 1:
         frames[0] = _add_cut_notices(params, first, frames[0], preset, viewpoint, shape)
-    frames = [
-        tell_softness(frame, each.photo, find_bounds(each.cutout.alpha))
-        for each, frame in zip(sources, frames, strict=True)
-    ]
+    frames = _tell_softness_of_each(frames, sources)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     placed = PlacedSubject(*merge_most_opaque((each.colour, each.alpha) for each in group), group[0].frame)
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
@@ -340,6 +337,19 @@ def _arrange_sources(
     default_fill = preset.fill_ratio if is_centred else min(preset.fill_ratio, ASIDE_FILL_RATIO)
     alphas = [source.cutout.alpha for source in sources]
     return arrange_products(alphas, size, params.fill / 100 or default_fill, params.placement, floor, params)
+
+
+def _tell_softness_of_each(frames: Sequence[Frame], sources: Sequence[SourcePhoto]) -> list[Frame]:
+    """Return the frames with what is soft; the first one, which stands for the picture, says it of all."""
+    first, *others = (
+        tell_softness(frame, each.photo, find_bounds(each.cutout.alpha))
+        for each, frame in zip(sources, frames, strict=True)
+    )
+    said = [
+        doubt for before, frame in zip(frames[1:], others, strict=True) for doubt in frame.doubts[len(before.doubts) :]
+    ]
+    new = tuple(doubt for doubt in dict.fromkeys(said) if doubt not in first.notices)
+    return [replace(first, notices=(*first.notices, *new), doubts=(*first.doubts, *new)), *others]
 
 
 def _add_cut_notices(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from pipelines.framing.product_placement import PLACEMENTS, PRODUCT_MARGIN_RATIO
 from pipelines.matting.cutout import core_mask
 from pipelines.models.families.scenes.keyword_search import choose_scene
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, marketplace_notices
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE
 from pipelines.tools import product
 from pipelines.tools.shared.clothes_edit import COLOUR_NOTICE, DRAWN_NOTICE, MOVED_NOTICE
 from tests.support.examples import Recorder, make_blob, make_noise
@@ -100,6 +102,29 @@ def test_several_products_stand_on_one_line_at_one_height_and_keep_every_pixel_o
     boxes = [find_bounds(np.ascontiguousarray(alpha[:, a:b])) for a, b in zip(starts, ends, strict=True)]
     assert np.ptp([box[3] for box in boxes]) <= 1
     assert np.ptp([box[3] - box[1] for box in boxes]) <= 2
+
+
+class BlurredContext(ProductContext):
+    """A context in which one of the photos is blurred."""
+
+    def __init__(self, blurred: str) -> None:
+        self.blurred = blurred
+        super().__init__()
+
+    def open_image(self, file_id: str) -> Image:
+        photo = super().open_image(file_id)
+        if file_id != self.blurred:
+            return photo
+        return np.asarray(cv2.GaussianBlur(make_noise(*photo.shape[:2], sigma=60), (0, 0), 2), np.uint8)
+
+
+@pytest.mark.parametrize(("blurred", "times"), [("a", 1), ("b", 1), ("none", 0)])
+def test_it_is_said_once_that_one_of_several_products_is_soft(blurred: str, times: int) -> None:
+    draft = run_product(BlurredContext(blurred), beside=("b",), ratio="16:9", size=640)
+    assert draft.source is not None
+    assert (
+        draft.notices.count(ENLARGED_BEFORE_NOTICE) == draft.source.frame.doubts.count(ENLARGED_BEFORE_NOTICE) == times
+    )
 
 
 def test_a_changed_pixel_in_any_products_core_would_be_counted() -> None:
