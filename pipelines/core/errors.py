@@ -33,16 +33,21 @@ STATUS_BY_CODE: Mapping[str, int] = {
 class StudioError(Exception):
     """A failure with a message that users may read. `code` is part of the public API; `param` names a form field.
 
+    `useless_tool` is the id of a tool that is offered next to a photo and does not help here, "" for none.
+
     Raises `ValueError` for a code that is not in `STATUS_BY_CODE`.
     """
 
     code = "internal_error"
 
-    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, useless_tool: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or type(self).code
         self.param = param
+        self.useless_tool = useless_tool
         if self.code not in STATUS_BY_CODE:
             raise ValueError(f"unknown error code {self.code!r}")
 
@@ -97,12 +102,15 @@ class JobCancelled(Exception):
 
 
 def error_to_json(error: StudioError) -> dict[str, Any]:
-    """Return the error as `code`, `message` and `param`."""
-    return {"code": error.code, "message": error.message, "param": error.param}
+    """Return the error as `code`, `message` and `param`, and `useless_tool` where there is one."""
+    useless = {"useless_tool": error.useless_tool} if error.useless_tool else {}
+    return {"code": error.code, "message": error.message, "param": error.param, **useless}
 
 
 def error_from_json(data: Mapping[str, Any]) -> StudioError:
     """Rebuild the error that `error_to_json` wrote, or a table row that also says `invalid`."""
     if data.get("invalid"):
         return InvalidParams(data["message"], param=data.get("param"))
-    return StudioError(data["message"], code=data["code"], param=data.get("param"))
+    return StudioError(
+        data["message"], code=data["code"], param=data.get("param"), useless_tool=data.get("useless_tool", "")
+    )

@@ -110,7 +110,7 @@ class Frame:
     `box` is the rectangle of the photo in frame pixels: left, top, right, bottom. `notices` are sentences for the user;
     `doubts` those of them that say what of the framing should be looked at; `better_shape` is the aspect ratio that
     would not cut the subject as this one does, "" where none is known. `own_enlargement` is how many times the photo
-    itself was enlarged before, 1 where it has fine detail of its own.
+    itself looks enlarged, since it was or since it is blurred; 1 where it has fine detail of its own.
     """
 
     matrix: npt.NDArray[np.float64]

@@ -7,21 +7,15 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.framing.placement import find_cut_sides
-from pipelines.quality.softness import measure_own_enlargement
 
 MIN_FACE_ALPHA = 0.6  # mean alpha inside the face's outline; whole heads have 0.97 to 1.0
 MIN_EYE_DISTANCE_PX = 24  # in the photo: from less no portrait can be made
 ENLARGEABLE_EYES_PX = 20  # in the photo: from here Upscale makes one that is nearly as good as the least
-MIN_ENLARGED_EYES_PX = 12  # of an enlarged photo, before it was: from less there is no face to be made
 ENLARGE_ADVICE = "Enlarge it 2 times with Upscale and use that, or take one of {} pixels or more."
 NO_ENLARGING_ADVICE = "Enlarging it does not help: take the photo from nearer, or one of {} pixels or more."
-ENLARGED_FACE_MESSAGE = (
-    "This photo was enlarged: its face has no more detail than one with {} pixels between the eyes. Take the photo "
-    "from nearer, or use a larger original."
-)
 MIN_PHOTO_SIDE_PX = 128  # longer side: from less nothing is cut out
 MAX_CHIN_TO_EYES_RATIO = 2.5  # eyes to chin over the eyes' distance; 1.2 to 1.9 from the front, more from the side
 USEFUL_PHOTO_SIDE_PX = 512
@@ -56,10 +50,7 @@ def check_photo_size(photo: Image) -> None:
 
 
 def check_face(face: Face, photo: Image) -> None:
-    """Raise `BadInput` (`no_face`) for a face that the photo cuts or shows too small or from the side.
-
-    One that was enlarged before counts as small as it was.
-    """
+    """Raise `BadInput` (`no_face`) for a face that the photo cuts or shows too small or from the side."""
     height, width = photo.shape[:2]
     points = face.left_eye, face.right_eye, face.chin
     if not all(0 <= x < width and 0 <= y < height for x, y in points):
@@ -70,10 +61,7 @@ def check_face(face: Face, photo: Image) -> None:
         )
     eyes = face.eye_distance
     if eyes >= MIN_EYE_DISTANCE_PX:
-        own = measure_own_enlargement(photo, face.box) if eyes < MIN_ENLARGED_EYES_PX * 4 else 1
-        if eyes / own >= MIN_ENLARGED_EYES_PX:
-            return
-        raise BadInput(ENLARGED_FACE_MESSAGE.format(f"{eyes / own:.0f}"), code="no_face", param="photo")
+        return
     if float(np.hypot(*np.subtract(face.chin, face.eye_midpoint))) > MAX_CHIN_TO_EYES_RATIO * eyes:
         raise BadInput(
             "The face is seen from the side. Take a photo in which it is seen from the front.",
@@ -81,20 +69,15 @@ def check_face(face: Face, photo: Image) -> None:
             param="photo",
         )
     useful_px = -(-round(max(width, height) * MIN_EYE_DISTANCE_PX / max(eyes, 1.0)) // 100) * 100
-    is_nearly = eyes / measure_own_enlargement(photo, face.box) >= ENLARGEABLE_EYES_PX
+    is_nearly = eyes >= ENLARGEABLE_EYES_PX
     advice = ENLARGE_ADVICE if is_nearly else NO_ENLARGING_ADVICE
     raise BadInput(
         f"The face is too small: {eyes:.0f} pixels between the eyes, and {MIN_EYE_DISTANCE_PX} are needed. "
         + advice.format(useful_px),
         code="no_face",
         param="photo",
+        useless_tool="" if is_nearly else "upscale",
     )
-
-
-def is_beyond_enlarging(refusal: StudioError) -> bool:
-    """Say whether a photo was refused for a face that no enlargement makes good enough."""
-    advice, enlarged = (message.partition("{}")[0] for message in (NO_ENLARGING_ADVICE, ENLARGED_FACE_MESSAGE))
-    return advice in refusal.message or refusal.message.startswith(enlarged)
 
 
 def loses_face(alpha: Alpha, face: Face) -> bool:

@@ -61,7 +61,7 @@ from pipelines.imaging.text import (
     shade_and_choose_ink,
 )
 from pipelines.matting.cutout import cut_out_subject
-from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, measure_own_enlargement
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.pictures import to_rgba
 
@@ -148,13 +148,14 @@ class Kit(Params):
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
     headline: str = prompt_field(
         "Headline",
-        "A few words, placed where they cover no face or product, in black or white, whichever is easier to read.",
+        "A few words, in black or white, whichever is easier to read.",
         max_length=120,
         is_drawn=True,
     )
     layout: LayoutId = choice_field(
         "Headline stands",
-        "By the photo: on it where it can be read and covers no face or product, else beside or below it.",
+        "By the photo: on it where it can be read and covers no face, and of a product at most a lower end that the "
+        "photo cuts; else beside or below it. On the photo: it may cover a part of the subject.",
         "auto",
         labels={"auto": "Automatic", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
     )
@@ -222,7 +223,6 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     images: list[Image] = []
     contrasts: list[float | None] = []
     notices = [*_cut_notices(protected, all_layouts, params), *_cover_notices(all_layouts)]
-    own = 1 if context.draft else measure_own_enlargement(photo, _soft_box(protected, photo))
     for name, layout in layouts.items():
         image = _lay_out_photo(photo, layout, form_fields.parse_rgb(params.colour))
         contrast, missing = _add_overlays(image, layout, params, context, sticker, FORMATS[name].title)
@@ -232,9 +232,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         if layout.panel is not None and params.colour is None:
             notices.append("Where the photo does not fill a format, it goes on out of focus.")
         emit("Laying out", len(images), len(layouts), image)
-        enlargement = min(layout.size[0] / photo.shape[1], layout.size[1] / photo.shape[0]) * params.zoom
-        if own * enlargement > _MAX_ENLARGEMENT and not context.draft:
-            notices.append(FEW_PIXELS_NOTICE if enlargement > _MAX_ENLARGEMENT else ENLARGED_BEFORE_NOTICE)
+    notices += [] if context.draft else _softness_notices(photo, protected, list(layouts.values()), params.zoom)
     return ToolOutput(
         images=tuple(images),
         exact=False,
@@ -253,6 +251,20 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         ),
         draft_part="first" if len(layouts) < len(all_layouts) else None,
     )
+
+
+def _softness_notices(
+    photo: Image, protected: ProtectedArea, layouts: Sequence[Layout], zoom: float
+) -> tuple[str, ...]:
+    """Say that the photo is too small for a format, or soft in one; it is looked at only where that may be."""
+    height, width = photo.shape[:2]
+    scales = [min(layout.size[0] / width, layout.size[1] / height) * zoom for layout in layouts]
+    few = (FEW_PIXELS_NOTICE,) if max(scales) > _MAX_ENLARGEMENT else ()
+    largest = max((scale for scale in scales if scale <= _MAX_ENLARGEMENT), default=0.0)
+    if largest * MAX_OWN_ENLARGEMENT <= _MAX_ENLARGEMENT:
+        return few
+    is_soft = measure_own_enlargement(photo, _soft_box(protected, photo)) * largest > _MAX_ENLARGEMENT
+    return (*few, ENLARGED_BEFORE_NOTICE) if is_soft else few
 
 
 def _soft_box(protected: ProtectedArea, photo: Image) -> tuple[float, float, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
@@ -9,15 +10,17 @@ import numpy as np
 
 from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Image, PixelArray
+from pipelines.core.geometry import Face, Image, PixelArray
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, choice_field, flag_field, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
+from pipelines.framing.framings import MIN_EYE_DISTANCE_PX
 from pipelines.imaging.wide_gamut import to_eight_bits, to_sixteen_bits
 from pipelines.tools.shared import form_fields
 
 UPSCALER_SPEC_ID = "realesr-x4"
+DETAIL_NOTICE = "Detail was added by a model; it was not in the photo."
 SOFT_FACES_NOTICE = "Faces are soft: they were enlarged almost plainly, so that nothing is invented in them."
 MAX_OUTPUT_PX = 4096  # longer side; beyond, two cores take minutes
 _FACE_BICUBIC_RATIO = 0.75  # share of bicubic inside faces, where a net this small invents skin and lashes
@@ -54,16 +57,16 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
     with context.borrow_model(UPSCALER_SPEC_ID) as net:
         deep = not context.draft and params.master in ("png16", "tiff16")
         enlarged = net.enlarge(source, factor, lambda index, total: emit("Enlarging", index, total), deep=deep)
-    if params.protect_faces and not context.draft:
-        enlarged = _blend_bicubic_faces(enlarged, photo, factor, params, context)
-    has_faces = params.protect_faces and not context.draft and bool(context.detect_faces(params.photo))
+    faces = context.detect_faces(params.photo) if params.protect_faces and not context.draft else ()
+    enlarged = _blend_bicubic_faces(enlarged, photo, faces) if faces else enlarged
+    has_soft_faces = any(face.eye_distance < MIN_EYE_DISTANCE_PX for face in faces)
     image = to_eight_bits(enlarged)
     emit("Enlarging", 1, 1, image)
     return ToolOutput(
         images=(image,),
         exact=False,
         is_enhanced=True,
-        notices=("Detail was added by a model; it was not in the photo.", *((SOFT_FACES_NOTICE,) if has_faces else ())),
+        notices=(DETAIL_NOTICE, SOFT_FACES_NOTICE) if has_soft_faces else (DETAIL_NOTICE,),
         deep=(to_sixteen_bits(enlarged),) if deep else (),
         keeps_colours=True,
         keeps_words=True,
@@ -78,12 +81,7 @@ def _crop_centre(photo: Image, factor: int) -> Image:
     return np.ascontiguousarray(photo[top : top + side, left : left + side])
 
 
-def _blend_bicubic_faces(
-    image: PixelArray, photo: Image, factor: int, params: Upscale, context: ToolContext
-) -> PixelArray:
-    faces = context.detect_faces(params.photo)
-    if not faces:
-        return image
+def _blend_bicubic_faces(image: PixelArray, photo: Image, faces: Sequence[Face]) -> PixelArray:
     weight = np.zeros(photo.shape[:2], np.float32)
     for face in faces:
         hull = cv2.convexHull(face.landmarks.astype(np.int32))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import cv2
 import numpy as np
-import PIL.Image
 import pytest
 
+from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Frame, Image
 from pipelines.framing.resample import place_subject
 from pipelines.quality.softness import (
     ENLARGED_BEFORE_NOTICE,
+    SAMPLE_PX,
     SOFT_NOTICE,
     THIN_PART_NOTICE,
     measure_own_enlargement,
@@ -54,6 +58,19 @@ def test_a_plain_wall_and_a_speck_are_no_enlargements() -> None:
     assert measure_own_enlargement(photo, (100, 100, 130, 130)) == 1
 
 
+def test_of_a_large_photo_pieces_are_measured_in_little_memory() -> None:
+    photo = np.tile(load_example("coffee"), (6, 6, 1))
+    twice = enlarge(photo[: photo.shape[0] // 2, : photo.shape[1] // 2], 2)
+    for picture, own in ((photo, 1), (twice, 2)):
+        assert min(picture.shape[:2]) > 3 * SAMPLE_PX
+        tracemalloc.start()
+        try:
+            assert measure_own_enlargement(picture, whole(picture)) == own
+            assert tracemalloc.get_traced_memory()[1] < 24 * SAMPLE_PX**2
+        finally:
+            tracemalloc.stop()
+
+
 def test_one_plain_sentence_takes_the_place_of_the_technical_one() -> None:
     photo = load_example("hopper")
     soft = tell_softness(
@@ -91,5 +108,24 @@ def test_headshot_kit_and_upscale_say_that_an_enlarged_face_is_soft(tmp_path) ->
         assert receipt["placement"]["enlarged_too_far"] is True
         kit = studio.make("kit", photo=large, consent=True, preset="post").receipt
         assert ENLARGED_BEFORE_NOTICE in kit["notices"]
-        small = studio.add_image(np.asarray(PIL.Image.fromarray(photo).resize((256, 300))))
+
+
+def test_upscale_says_of_small_faces_alone_that_they_are_soft(tmp_path: Path) -> None:
+    with RealStudio(tmp_path) as studio:
+        photo = load_example("hopper")
+        small = studio.add_image(enlarge(photo, 0.5, cv2.INTER_AREA))
         assert SOFT_FACES_NOTICE in studio.make("upscale", photo=small, consent=True).receipt["notices"]
+        large = studio.add_image(np.ascontiguousarray(photo[:320, 100:420]))
+        receipt = studio.make("upscale", photo=large, consent=True).receipt
+        assert receipt["notices"]
+        assert SOFT_FACES_NOTICE not in receipt["notices"]
+
+
+def test_a_face_that_upscale_is_advised_for_is_taken_once_it_is_enlarged(tmp_path: Path) -> None:
+    with RealStudio(tmp_path) as studio:
+        small = studio.add_image(enlarge(load_example("hopper"), 0.24, cv2.INTER_AREA))
+        with pytest.raises(BadInput, match="Enlarge it 2 times with Upscale"):
+            studio.make("headshot", photo=small, consent=True, draft=True)
+        large = studio.add_image(studio.open_result(studio.make("upscale", photo=small, consent=True)))
+        receipt = studio.make("headshot", photo=large, consent=True, draft=True).receipt
+        assert receipt["framing_doubts"] == [ENLARGED_BEFORE_NOTICE]

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Face
+from pipelines.core.geometry import Face, Frame
+from pipelines.models import nets
+from pipelines.models.nets.face_mesh import FaceMesh
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, tell_softness
 from pipelines.quality.subject_checks import (
     check_face,
     check_photo_size,
     check_scenery,
     count_people,
     fills_photo,
-    is_beyond_enlarging,
     loses_face,
 )
 from tests.support.examples import load_example, make_noise
@@ -54,17 +56,23 @@ def test_a_tiny_face_is_refused_with_a_size_that_works_and_whether_enlarging_hel
     assert refused.value.code == "no_face"
     assert ("Enlarge it 2 times" in refused.value.message) is can_enlarge
     assert ("does not help" in refused.value.message) is not can_enlarge
-    assert is_beyond_enlarging(refused.value) is not can_enlarge
+    assert (refused.value.useless_tool == "upscale") is not can_enlarge
 
 
-def test_an_enlarged_face_counts_as_small_as_it_was() -> None:
-    small = cv2.resize(load_example("hopper"), (75, 100), interpolation=cv2.INTER_AREA)
-    large = np.asarray(cv2.resize(small, (300, 400), interpolation=cv2.INTER_LANCZOS4), np.uint8)
-    with pytest.raises(BadInput, match="than one with 10 pixels between the eyes") as refused:
-        check_face(make_face(eyes=40), large)
-    assert refused.value.code == "no_face"
-    assert is_beyond_enlarging(refused.value)
-    check_face(make_face(eyes=56), large)
+@pytest.mark.parametrize(
+    ("name", "scale", "blur"), [("astronaut", 0.75, 0.8), ("astronaut", 0.6, 1.0), ("hopper", 0.5, 1.6)]
+)
+def test_a_blurred_face_is_not_refused_and_its_picture_is_called_soft(name: str, scale: float, blur: float) -> None:
+    small = cv2.resize(load_example(name), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    photo = np.asarray(cv2.GaussianBlur(small, (0, 0), blur), np.uint8)
+    mesh = nets.load(nets.FACE_MESH, "cpu")
+    assert isinstance(mesh, FaceMesh)
+    (face, *_) = mesh.find_faces(photo)
+    mesh.close()
+    assert face.eye_distance < 48
+    check_face(face, photo)
+    frame = Frame(np.eye(2, 3) * 2.5, (1024, 1024), 2.5, 0.0, False, (0, 0, 1024, 1024))
+    assert tell_softness(frame, photo, face.box).doubts == (ENLARGED_BEFORE_NOTICE,)
 
 
 def test_a_face_in_profile_is_refused_with_what_to_do() -> None:

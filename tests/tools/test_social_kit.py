@@ -43,6 +43,7 @@ from pipelines.imaging.text import (
     shade_and_choose_ink,
     worst_contrast,
 )
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE
 from pipelines.tools import social_kit
 from tests.support.examples import Recorder, make_noise
 from tests.support.fake_context import FakeContext
@@ -515,6 +516,32 @@ def test_a_layout_is_chosen_by_the_photo_or_by_its_name_and_told(head: bool) -> 
             assert crop.visible_ratio == 1
             assert red[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean() > 0.98
     assert {crop.words for crop in make_kit(tall_context(head=head), formats=formats).crops} == {""}
+
+
+@pytest.mark.parametrize(
+    ("side", "values", "is_measured", "own", "notices"),
+    [
+        (4000, {}, False, 4, set()),
+        (4000, {"zoom": 2.0}, True, 4, {ENLARGED_BEFORE_NOTICE}),
+        (1200, {}, True, 4, {ENLARGED_BEFORE_NOTICE}),
+        (1200, {}, True, 1, set()),
+        (600, {}, False, 4, {social_kit.FEW_PIXELS_NOTICE}),
+    ],
+)
+def test_a_photo_is_looked_at_for_softness_only_where_that_can_be_seen(
+    monkeypatch: pytest.MonkeyPatch,
+    side: int,
+    values: dict[str, float],
+    is_measured: bool,
+    own: int,
+    notices: set[str],
+) -> None:
+    context, looked = KitContext(head=False), []
+    context.image, context.alpha = np.full((side, side, 3), 90, np.uint8), np.zeros((side, side), np.float32)
+    monkeypatch.setattr(social_kit, "measure_own_enlargement", lambda photo, box: looked.append(box) or own)
+    made = make_kit(context, preset="post", **values)
+    assert bool(looked) is is_measured
+    assert set(made.notices) & {ENLARGED_BEFORE_NOTICE, social_kit.FEW_PIXELS_NOTICE} == notices
 
 
 def test_words_lie_on_the_end_of_what_the_photo_cuts_before_the_photo_becomes_a_card_and_that_is_said() -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.errors import BadInput
+from pipelines.core.errors import BadInput, error_from_json, error_to_json
 from pipelines.core.job import Result
-from pipelines.quality.subject_checks import ENLARGE_ADVICE, NO_ENLARGING_ADVICE, is_beyond_enlarging
 from pipelines.tools import TOOLS, headshot
 from ui.home_tab.quick_start import DRAFT_COUNT, render_other_tools, select_best_drafts, spread_looks, suggest_tool
 from ui.tool_tab.look_choice import OUTLINE_CHECK, TriedDraft, measure_edge_visibility
@@ -53,9 +52,9 @@ def test_a_photo_in_which_a_person_is_said_to_be_is_no_product(faces: int, has_c
 
 
 def test_enlarging_is_not_offered_beside_a_face_that_it_does_not_help() -> None:
-    refused = BadInput(f"The face is too small. {NO_ENLARGING_ADVICE.format(900)}", code="no_face", param="photo")
-    helped = BadInput(f"The face is too small. {ENLARGE_ADVICE.format(500)}", code="no_face", param="photo")
-    assert is_beyond_enlarging(refused)
-    assert not is_beyond_enlarging(helped)
+    refused = BadInput("The face is too small.", code="no_face", param="photo", useless_tool="upscale")
+    helped = BadInput("The face is too small.", code="no_face", param="photo")
+    assert error_from_json(error_to_json(refused)).useless_tool == "upscale"
+    assert error_from_json(error_to_json(helped)).useless_tool == ""
     assert 'href="#upscale"' in render_other_tools(TOOLS)
     assert 'href="#upscale"' not in render_other_tools(TOOLS, without=("upscale",))

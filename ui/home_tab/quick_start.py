@@ -13,7 +13,6 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result
 from pipelines.core.tools import Tool
-from pipelines.quality.subject_checks import is_beyond_enlarging
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
@@ -335,7 +334,7 @@ class QuickStart:
             return
         if not best:  # such as a face that is too small: no empty boxes without a word
             alert = text.render_error(refusal, "home-photo") if refusal is not None else ""
-            without = ("upscale",) if refusal is not None and is_beyond_enlarging(refusal) else ()
+            without = (refusal.useless_tool,) if refusal is not None else ()
             others = gr.update(value=render_other_tools(self.service.tools, suggestion, without=without))
             yield {**self._hide_drafts(), self.alerts: alert, self.other_tools: others}
             return
