@@ -154,7 +154,7 @@ class Kit(Params):
     )
     layout: LayoutId = choice_field(
         "Headline stands",
-        "By the photo: on it where it can be read and covers no face, and of a product at most a lower end that the "
+        "Automatic: on it where it can be read and covers no face, and of a product at most a lower end that the "
         "photo cuts; else beside or below it. On the photo: it may cover a part of the subject.",
         "auto",
         labels={"auto": "Automatic", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
