@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import Alpha, Area, Face, Image
-from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes
+from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes, remove_unseen_ghosts
 from pipelines.matting.subject_selection import select_subject
 from tests.support.examples import make_blob
 
@@ -165,3 +165,19 @@ def test_gaps_and_loose_leaves_stay_as_the_net_saw_them() -> None:
     assert np.abs(kept - alpha).max() < 0.05
     far = np.maximum(make_blob(400, 400, (60, 330), (40, 40)), leaf)
     assert not select_subject(far, 0, None)[110:130, 300:340].any()
+
+
+def test_a_faint_part_by_itself_that_no_net_saw_is_removed_and_a_seen_or_joined_one_stays() -> None:
+    subject = make_blob(300, 300, (150, 150), (60, 80))
+    ghost, wisp, joined = (
+        0.6 * make_blob(300, 300, place, radii)
+        for place, radii in (((30, 40), (12, 6)), ((260, 40), (12, 6)), ((215, 150), (12, 6)))
+    )
+    alpha = np.asarray(np.maximum.reduce([subject, ghost, wisp, joined]), np.float32)
+    for net in (0, 1):  # either net's word is enough
+        seen = [subject, subject]
+        seen[net] = np.asarray(np.maximum(subject, 0.4 * (wisp > 0.1)), np.float32)
+        left = remove_unseen_ghosts(alpha, seen[0], seen[1])
+        assert left[ghost > 0.05].max() < 0.01
+        np.testing.assert_array_equal(left[(ghost == 0)], alpha[ghost == 0])
+    assert remove_unseen_ghosts(subject, subject, subject) is subject

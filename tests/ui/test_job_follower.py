@@ -160,9 +160,14 @@ def test_a_late_draft_of_the_form_that_was_made_leaves_the_finished_picture_alon
     late = asyncio.run(follow(follower.draw_draft, photo))
     assert not any(tab.result.picture in update for update in late)
     assert state.shown_job_id == shown
-    for other_job in (make_picture(studio), "job-gone"):  # opened since, or deleted since
-        state.shown_job_id = other_job
-        state.generated = state.generated and (shown if other_job != "job-gone" else other_job, state.generated[1])
+    assert state.generated is not None
+    _, form, photo_number = state.generated
+    for other_job, generated in (
+        (make_picture(studio), (shown, form, photo_number)),  # another one was opened
+        ("job-gone", ("job-gone", form, photo_number)),  # it was deleted
+        (shown, (shown, form, photo_number - 1)),  # the same photo was put in again
+    ):
+        state.shown_job_id, state.generated = other_job, generated
         assert any(tab.result.picture in update for update in asyncio.run(follow(follower.draw_draft, photo)))
     asyncio.run(follow(follower.generate, photo))
     other = studio.service.files.add_image(make_noise(40, 60), "local", "upload")

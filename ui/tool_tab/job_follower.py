@@ -140,7 +140,7 @@ class JobFollower:
         else:
             state.job_id = order.job_id
             state.record_request(values, order.seed, draft=False)
-            state.generated = None if form is None else (order.job_id, form)
+            state.generated = None if form is None else (order.job_id, form, state.photo_number)
             if state.home_photo is not None and state.home_photo.photo_id in self._list_photos(values):
                 state.use_home_photo()
             async for updates in self._follow_job(order, state, request):
@@ -158,7 +158,7 @@ class JobFollower:
             return
         form = self.tab.read_form(values)
         if state.shows_picture_of(form) and self.find_own_job(state.shown_job_id, request) is not None:
-            # The page says late that somebody left a field, after Generate was pressed; or the same photo came again.
+            # The page says late that somebody left a field, after Generate was pressed.
             yield self.show_status_again(request, state)
             return
         number = self.begin_request(state)

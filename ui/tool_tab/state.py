@@ -20,10 +20,10 @@ class TabState:
     tab was visible, `skips_draft` where a mask was not changed, or the error of its upload should stay on the page.
     `generate_clicked_at` is on the monotonic clock. `last_request` are form values and seed of the last picture:
     if `last_was_draft`, Generate makes that same one at full size. `generated` are the last job that Generate ordered
-    here and the form of then. `drafted_form` are the form values of the last draft that was tried. `batch_row` is
-    the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on the monotonic
-    clock. `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form
-    of then.
+    here, the form of then, and `photo_number`. `drafted_form` are the form values of the last draft that was tried.
+    `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
+    the monotonic clock. `before_marks` are the finished job that was shown when somebody began to point at the subject,
+    and the form of then.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock. `removal_counts` say how often a field of
@@ -41,7 +41,7 @@ class TabState:
     generate_clicked_at: float = 0.0
     last_request: Mapping[str, Any] = field(default_factory=dict[str, Any])
     last_was_draft: bool = False
-    generated: tuple[str, Mapping[str, Any]] | None = None
+    generated: tuple[str, Mapping[str, Any], int] | None = None
     drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch_row: tuple[str, int] | None = None
     row_changed_at: float = 0.0
@@ -73,8 +73,8 @@ class TabState:
         self.last_was_draft = draft
 
     def shows_picture_of(self, values: Mapping[str, Any]) -> bool:
-        """Whether Generate made the finished picture that is shown of these form values."""
-        return bool(self.shown_job_id) and self.generated == (self.shown_job_id, values)
+        """Whether Generate made the finished picture that is shown of these form values; not if a photo came since."""
+        return bool(self.shown_job_id) and self.generated == (self.shown_job_id, values, self.photo_number)
 
     def with_last_seed(self, values: dict[str, Any], reblends: Collection[str] = ()) -> dict[str, Any]:
         """Return `values` with the last picture's seed where the form has no seed and repeats that picture.
