@@ -166,15 +166,16 @@ def remove_unseen_ghosts(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:
     """
     size = size_within(alpha.shape, WORK_SIDE_PX)
     refined, seen, seen_too = (resize_map(each, size) for each in (alpha, selected, other))
-    count, labels = cv2.connectedComponents((refined > GHOST_ALPHA).astype(np.uint8))
+    count, numbered = cv2.connectedComponents((refined > GHOST_ALPHA).astype(np.uint8))
     if count <= 2:
         return alpha
+    labels = np.asarray(numbered, np.int32)
     most_seen = ndimage.maximum(np.maximum(seen, seen_too), labels, np.arange(count))
     is_ghost = np.asarray(most_seen) < UNSEEN_ALPHA
     is_ghost[0] = False
     if not is_ghost.any():
         return alpha
-    ghosts = dilate_mask(np.asarray(is_ghost[np.asarray(labels)]), 1).astype(np.float32)
+    ghosts = dilate_mask(np.asarray(is_ghost[labels]), 1).astype(np.float32)
     return alpha * (1 - resize_map(ghosts, alpha.shape[::-1]))
 
 
