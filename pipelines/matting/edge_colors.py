@@ -105,7 +105,7 @@ def measure_colour_distances(image: Image, alpha: Alpha, where: Mask) -> tuple[F
     difference = subject.mean - background.mean
     length = np.maximum((difference**2).sum(axis=1), 1e-6)
     share = np.clip((pixels * difference).sum(axis=1) / length, 0, 1)[:, None]
-    mixed = (1 - share) ** 2 * background.covariance + share**2 * subject.covariance
+    mixed = np.asarray((1 - share) ** 2 * background.covariance + share**2 * subject.covariance, np.float32)
     residual = np.asarray(pixels - share * difference, np.float32)
     maps: list[Float32Array] = []
     for covariance, offset in ((background.covariance.copy(), pixels), (mixed, residual)):

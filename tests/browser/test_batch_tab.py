@@ -324,6 +324,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     assert old_ids <= {row.job.id for row in studio.service.jobs.list_jobs("local", 9)}  # in the Library
 
     page.locator("#batch-sheet li > button:first-child").first.click()
+    expect(line).to_contain_text("row 1")
     put.click()
     expect(put).to_have_text("Put it into the batch")
     line.locator("a").click()
@@ -349,6 +350,7 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
         line.locator("a").click()
         expect(page.locator("#batch-stage")).to_contain_text(f"{n + 1} to check")
     tiles.nth(0).locator("img").click()
+    expect(line).to_contain_text("row 1")
     line.get_by_role("button", name="Next to check").click()
     expect(line).to_contain_text("row 2")
     line.get_by_role("button", name="It is fine").click()

@@ -345,6 +345,7 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     headline.blur()
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
     expect(page.locator("#kit-headline [role=alert]")).to_have_count(0)
+    page.locator("#kit-preset label", has_text="All eight").click()
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
     expect(page.locator("#kit-save-all")).to_have_text("All 8 (ZIP)")

@@ -157,7 +157,8 @@ class BatchTabEvents:
             follow_order,
             [self.tab.batch_id, self.tab.state, field],
             [tabs, *self.tab.list_components(), *recall_states.values()],
-            **{**PRIVATE_EVENT, "trigger_mode": "multiple"},  # one picture after the other is found right
+            # One picture after the other is found right: the answers come in the order of the presses.
+            **{**PRIVATE_EVENT, "trigger_mode": "multiple", "concurrency_limit": 1},
         )
 
     def _find_row_job(self, batch_id: str, row: int) -> Job | None:
