@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.geometry import Alpha, Box, Cutout, Face, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, Subject, Verb
 from pipelines.core.rendering import Caption, RenderedImages, RenderRequest, ToolOutput
@@ -39,6 +39,13 @@ class ToolContext(Protocol):
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
 
         `together` as for `cut_out_subject`. Raises `no_subject`.
+        """
+        ...
+
+    def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
+        """Return where the cut-out may be wrong that a job has made already, by notice: boxes in ratios of the photo.
+
+        Empty where none was made. It depends on what was made before, so it is only for looking at.
         """
         ...
 

@@ -5,7 +5,7 @@ Places of parts are told by the subject's own box, as a tool may move the subjec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ WIDE_PATCH_RATIO = 0.08  # of the subject's height: one as wide is no edge
 NAMED_REGION_RATIO = 0.01  # of the subject's pixels: a smaller region is not told
 RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this stands out as well
 UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
+MARKED_PLACE_COUNT = 3
+MARKED_PLACE_RATIO = 0.7
+"""Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 
 WHOLE_PHOTO: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -39,6 +42,16 @@ def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, t
             return border | region
     notices = border | soft_patch_notices(alpha, heads)
     return _name_edge(doubt.differing, taken) if is_doubtful and not notices else notices
+
+
+def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:
+    """Choose which places of doubt are marked on the picture: left, top, right, bottom, ratios of it, largest first.
+
+    None of a notice that speaks of the whole photo, and none that is nearly all of the picture.
+    """
+    boxes = [box for notice, each in boxes_by_notice.items() if notice != UNSETTLED_NOTICE for box in each]
+    marked = [list(box) for box in boxes if min(box[2] - box[0], box[3] - box[1]) < MARKED_PLACE_RATIO]
+    return marked[:MARKED_PLACE_COUNT]
 
 
 def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:

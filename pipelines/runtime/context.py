@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Area, Cutout, Face, Float32Array, Image, Mask, Size
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Area, Box, Cutout, Face, Float32Array, Image, Mask, Size
 from pipelines.core.job import Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
@@ -307,10 +307,8 @@ class JobContext:
             lambda: _shrink(self.open_image(params.photo), side_px),
             lambda image: image.nbytes,
         )
-        for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None) if as_made else ():
-            key = self._cutout_key(params, self._list_nets_at_hand(params.photo), edge_spec_id, together=together)
-            if known := self.resources.results.get(key):
-                return photo, resize_map(known[0].alpha, photo.shape[1::-1])
+        if as_made and (made := self._find_made_cutout(params, together=together)):
+            return photo, resize_map(made.alpha, photo.shape[1::-1])
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
@@ -323,6 +321,22 @@ class JobContext:
         seen = self._see_quickly(params.photo, photo, faces, params.pick, as_made=as_made)
         chosen = partial(_select_people, photo, faces, params.pick, together)
         return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
+
+    def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
+        """Return where the cut-out may be wrong that a job has made already, by notice: boxes in ratios of the photo.
+
+        Empty where none was made. It depends on what was made before, so it is only for looking at.
+        """
+        made = self._find_made_cutout(params, together=together)
+        return made.doubt_boxes if made else {}
+
+    def _find_made_cutout(self, params: Subject, *, together: bool) -> Cutout | None:
+        """Find the cut-out of these marks that a job has made already and that is still in the cache."""
+        for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
+            key = self._cutout_key(params, self._list_nets_at_hand(params.photo), edge_spec_id, together=together)
+            if known := self.resources.results.get(key):
+                return known[0]
+        return None
 
     def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int, *, as_made: bool) -> Alpha:
         """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it.

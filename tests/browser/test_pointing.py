@@ -150,3 +150,76 @@ def test_repair_without_a_change_and_cancel_leave_the_finished_picture_as_it_was
             point_at(page, 0.6, 0.45)
             press(page, "done")
             expect(line).not_to_have_text(said)  # the finished picture is made anew at full size
+
+
+def test_a_mark_that_changes_nothing_says_so_and_the_next_one_takes_the_words_away(
+    page: Page, studio: ServedPage
+) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    unchanged = page.locator("#cutout-box .dbx-point-unchanged")
+    point_at(page, 0.5, 0.5)  # of the cup: it is kept already
+    expect(unchanged).to_be_visible()
+    expect(unchanged).to_have_text("Hardly anything changed. Mark more of it, or come closer.")
+    press(page, "drop")
+    point_at(page, 0.6, 0.45)
+    expect(unchanged).to_be_hidden()
+
+
+def test_come_closer_and_the_mark_lies_where_it_was_put_in_the_photo(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    layer, live = page.locator("#cutout-box .dbx-point-layer"), page.locator("#cutout-live")
+    before, frame = layer.bounding_box(), live.bounding_box()
+    assert before is not None
+    assert frame is not None
+    expect(page.locator("#cutout-box [data-do=farther]")).to_be_disabled()
+    press(page, "closer")
+    press(page, "closer")
+    after = layer.bounding_box()
+    assert after is not None
+    assert after["width"] == pytest.approx(1.6**2 * before["width"], rel=0.01)
+    place = frame["x"] + 0.3 * frame["width"], frame["y"] + 0.4 * frame["height"]
+    page.mouse.click(*place)
+    await_look(page)
+    ((x, y),) = json.loads(field(page, "keep").input_value())
+    assert x == pytest.approx((place[0] - after["x"]) / after["width"], abs=0.01)
+    assert y == pytest.approx((place[1] - after["y"]) / after["height"], abs=0.01)
+    page.mouse.wheel(40, 0)  # moves what is looked at closely
+    wait_until(lambda: (layer.bounding_box() or after)["x"] < after["x"] - 30, 10)
+    press(page, "farther")
+    press(page, "farther")
+    assert layer.bounding_box() == pytest.approx(before, abs=1)
+    press(page, "done")
+    expect(page.locator("#cutout-box .dbx-point-zoom")).to_be_hidden()
+
+
+def test_two_fingers_bring_the_picture_closer_and_mark_nothing(browser: Browser, studio: ServedPage) -> None:
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#cutout")
+        page.locator("#cutout-example-coffee").click()
+        expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
+        wait_until(studio.is_idle, 60)
+        page.locator("#cutout-box [data-do=start]").tap()
+        await_look(page)
+        layer = page.locator("#cutout-box .dbx-point-layer")
+        layer.scroll_into_view_if_needed()
+        before = layer.bounding_box()
+        assert before is not None
+        middle = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+        session = page.context.new_cdp_session(page)
+
+        def touch(kind: str, apart: float) -> None:
+            ends = [{"x": middle[0] + side * apart / 2, "y": middle[1], "id": side + 1} for side in (-1, 1)]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [] if kind == "touchEnd" else ends})
+
+        touch("touchStart", 60)
+        for apart in (80, 100, 120):
+            touch("touchMove", apart)
+        touch("touchEnd", 0)
+        wait_until(lambda: (layer.bounding_box() or before)["width"] > 1.8 * before["width"], 10)
+        expect(field(page, "keep")).to_have_value("")
+        expect(page.locator("#cutout-box .dbx-point-layer i.keep")).to_have_count(0)

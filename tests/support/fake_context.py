@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.geometry import Alpha, Box, Cutout, Face, Image
 from pipelines.core.job import Preview, ProgressCallback
 from pipelines.core.params import Subject
 from pipelines.core.rendering import RenderedImages, RenderRequest
@@ -56,6 +56,9 @@ class FakeContext:
         self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
     ) -> tuple[Image, Alpha]:
         return self.image, self.cut_out_subject(params, _ignore_progress).alpha
+
+    def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
+        return {}
 
     def detect_faces(self, file_id: str) -> tuple[Face, ...]:
         return self.faces

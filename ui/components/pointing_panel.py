@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -16,6 +17,11 @@ PANEL_HTML = """<div class="dbx-point">
 <button type="button" data-do="start">Repair</button></div>
 <div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
+<p class="dbx-point-unchanged" role="status" hidden>Hardly anything changed. Mark more of it, or come closer.</p>
+<div class="dbx-point-zoom" hidden>
+<button type="button" data-do="closer" title="Come closer" aria-label="Come closer">+</button>
+<button type="button" data-do="farther" title="Go farther away" aria-label="Go farther away">−</button>
+</div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
 <button type="button" data-do="drop" aria-pressed="false" title="Does not belong">Drop</button>
@@ -59,6 +65,11 @@ def build_pointing_panel(tool: Tool) -> PointingPanel | None:
     return PointingPanel(places, look, done)
 
 
-def render_people_positions(places: Any, number: int) -> str:
-    """Render, for pointing.js, that look `number` ended, and where people are whom a click can choose (shares)."""
-    return f'<i hidden data-look="{number}" data-places="{escape(json.dumps(places))}"></i>'
+def render_look(params: Mapping[str, Any], number: int, *, is_unchanged: bool = False) -> str:
+    """Render, for pointing.js, that look `number` ended and what its job's receipt says of the photo, in shares of it.
+
+    `places` are where people are whom a click can choose, `doubts` boxes where the cut-out may be wrong.
+    `is_unchanged`: it shows the same as the look before.
+    """
+    told = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
+    return f'<i hidden data-look="{number}"{told}{" data-unchanged" * is_unchanged}></i>'

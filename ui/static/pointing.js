@@ -2,12 +2,13 @@
 // and the picture shows what they make of the cut-out. A click is a point, dragging is a stroke, or a box.
 (() => {
   const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke
+  const MAX_ZOOM = 6, ZOOM_STEP = 1.6;
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
   const empty = () => ({ keep: [], drop: [], box: null });
   const states = new WeakMap(); // by box: the mode, the marks, those before each change, and what there was at first
   const stateOf = (box) => {
-    if (!states.has(box)) states.set(box, { mode: "keep", marks: empty(), before: [] });
+    if (!states.has(box)) states.set(box, { mode: "keep", marks: empty(), before: [], zoom: 1, x: 0, y: 0 });
     return states.get(box);
   };
   const read = (box) => {
@@ -43,18 +44,19 @@
     layer.append(dot);
     return dot;
   };
-  const addArea = (layer, [left, top, right, bottom]) => {
-    const area = addMark(layer, "area", left, top);
+  const addArea = (layer, [left, top, right, bottom], kind = "") => {
+    const area = addMark(layer, `area ${kind}`, left, top);
     Object.assign(area.style, { width: `${(right - left) * 100}%`, height: `${(bottom - top) * 100}%` });
   };
+  const readLook = (box) => part(box, "point-places")?.querySelector("[data-look]")?.dataset ?? {};
   const draw = (box) => {
-    const layer = layerOf(box), { marks, corner } = stateOf(box);
+    const layer = layerOf(box), { marks, corner, doubts = [] } = stateOf(box);
     layer.replaceChildren();
+    for (const each of doubts) addArea(layer, each, "doubt");
     if (marks.box) addArea(layer, marks.box);
     if (corner) addMark(layer, "keep", ...corner);
     for (const kind of ["keep", "drop"]) for (const [x, y] of marks[kind]) addMark(layer, kind, x, y);
-    const told = part(box, "point-places")?.querySelector("[data-places]");
-    JSON.parse(told?.dataset.places || "[]").forEach(([x, y], pick) => {
+    JSON.parse(readLook(box).places || "[]").forEach(([x, y], pick) => {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.pick = pick;
@@ -66,8 +68,10 @@
     place(box);
   };
   const bar = (box) => box.querySelector(".dbx-point-bar");
+  const setUnchanged = (box, isUnchanged) => { box.querySelector(".dbx-point-unchanged").hidden = !isUnchanged; };
   const look = (box) => {
     bar(box).setAttribute("aria-busy", "true");
+    setUnchanged(box, false);
     part(box, "point-look").click();
   };
   const setMarks = (box, marks) => {
@@ -78,13 +82,37 @@
   const change = (box, marks) => {
     const state = stateOf(box);
     state.before.push(state.marks);
+    state.isMarked = true; // what comes of it is compared with what was there
     setMarks(box, marks);
     look(box);
+  };
+  // The picture is looked at closely and moved; never so far that its box is empty beside it.
+  const moveView = (box, zoom, x, y) => {
+    const image = box.querySelector(".dbx-live img"), bound = (value, side) => Math.min(0, Math.max(side * (1 - zoom), value));
+    if (!image) return;
+    Object.assign(stateOf(box), { zoom, x: bound(x, image.offsetWidth), y: bound(y, image.offsetHeight) });
+    box.style.setProperty("--view", zoom === 1 ? "none" : `translate(${stateOf(box).x}px, ${stateOf(box).y}px) scale(${zoom})`);
+    const [farther, closer] = ["farther", "closer"].map((each) => box.querySelector(`.dbx-point-zoom [data-do=${each}]`));
+    [farther.disabled, closer.disabled] = [zoom <= 1, zoom >= MAX_ZOOM];
+    place(box);
+  };
+  const setZoom = (box, zoom, clientX, clientY) => { // what is at this place of the window stays there
+    const image = box.querySelector(".dbx-live img"), state = stateOf(box), to = Math.min(MAX_ZOOM, Math.max(1, zoom));
+    if (!image) return;
+    const { left, top } = image.getBoundingClientRect(), factor = to / state.zoom;
+    moveView(box, to, state.x + (clientX - left) * (1 - factor), state.y + (clientY - top) * (1 - factor));
+  };
+  const zoomMiddle = (box, factor) => {
+    const { left, top, width, height } = box.querySelector(".dbx-live img").getBoundingClientRect(), frame = box.getBoundingClientRect();
+    const { zoom } = stateOf(box), middle = (start, side, from, whole) => (zoom === 1 ? start + side / 2 : from + whole / 2);
+    setZoom(box, zoom * factor, middle(left, width, frame.left, frame.width), middle(top, height, frame.top, frame.height));
   };
   const open = (box, isOpen) => {
     box.classList.toggle("pointing", isOpen);
     box.classList.remove("near");
-    layerOf(box).hidden = bar(box).hidden = !isOpen;
+    layerOf(box).hidden = bar(box).hidden = box.querySelector(".dbx-point-zoom").hidden = !isOpen;
+    setUnchanged(box, false);
+    moveView(box, 1, 0, 0);
   };
   const setMode = (box, mode) => {
     Object.assign(stateOf(box), { mode, corner: null });
@@ -93,7 +121,7 @@
   const actions = {
     start: (box) => {
       const marks = read(box);
-      states.set(box, { mode: "keep", marks, before: [], first: marks });
+      states.set(box, { mode: "keep", marks, before: [], first: marks, zoom: 1, x: 0, y: 0 });
       open(box, true);
       setMode(box, "keep");
       draw(box);
@@ -114,6 +142,8 @@
       part(box, "point-done").click();
     },
     done: (box) => { open(box, false); part(box, "point-done").click(); },
+    closer: (box) => zoomMiddle(box, ZOOM_STEP),
+    farther: (box) => zoomMiddle(box, 1 / ZOOM_STEP),
     shape: (box, { value }) => [...part(box, "ratio").querySelectorAll("label")].find((label) => label.textContent.trim() === value)?.querySelector("input").click(),
   };
 
@@ -168,6 +198,23 @@
 
   // The window hears of pointers before the page does, whose own dragging would move the subject.
   let held = null; // the stroke or box under the pointer
+  const fingers = new Map(); // two of them move the picture and bring it closer
+  const spanOf = ([a, b]) => ({ x: (a.clientX + b.clientX) / 2, y: (a.clientY + b.clientY) / 2, apart: Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) });
+  const pinch = (box, event) => {
+    const before = spanOf([...fingers.values()]);
+    fingers.set(event.pointerId, event);
+    const after = spanOf([...fingers.values()]), { zoom, x, y } = stateOf(box);
+    moveView(box, zoom, x + after.x - before.x, y + after.y - before.y);
+    setZoom(box, zoom * after.apart / Math.max(before.apart, 1), after.x, after.y);
+  };
+  window.addEventListener("wheel", (event) => {
+    const box = event.target.closest?.(".dbx-point-layer")?.closest(".dbx-box"), { zoom, x, y } = box ? stateOf(box) : {};
+    if (!box || !(event.ctrlKey || zoom > 1)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.ctrlKey) setZoom(box, zoom * Math.exp(-event.deltaY / 200), event.clientX, event.clientY);
+    else moveView(box, zoom, x - event.deltaX, y - event.deltaY);
+  }, { passive: false, capture: true });
   const shareOf = (layer, event) => {
     const frame = layer.getBoundingClientRect(), bound = (share) => Math.round(Math.min(1, Math.max(0, share)) * 1e4) / 1e4;
     return [bound((event.clientX - frame.left) / frame.width), bound((event.clientY - frame.top) / frame.height)];
@@ -178,17 +225,26 @@
     event.stopPropagation();
     event.preventDefault();
     const box = layer.closest(".dbx-box"), { mode } = stateOf(box);
-    held = { box, layer, mode, id: event.pointerId, points: [shareOf(layer, event)] };
     layer.setPointerCapture(event.pointerId);
+    fingers.set(event.pointerId, event);
+    if (fingers.size > 1) { // the first finger's mark was none
+      held = null;
+      return draw(box);
+    }
+    held = { box, layer, mode, id: event.pointerId, points: [shareOf(layer, event)] };
     if (mode !== "area") addMark(layer, mode, ...held.points[0]);
   }, true);
   window.addEventListener("pointermove", (event) => {
+    if (fingers.size === 2 && fingers.has(event.pointerId)) {
+      event.stopPropagation();
+      return pinch(event.target.closest(".dbx-box"), event);
+    }
     if (held?.id !== event.pointerId) return;
     event.stopPropagation();
     const at = shareOf(held.layer, event), last = held.points.at(-1);
     if (held.mode === "area") {
       held.points[1] = at;
-      held.layer.querySelectorAll("i.area").forEach((area) => area.remove());
+      held.layer.querySelectorAll("i.area:not(.doubt)").forEach((area) => area.remove());
       addArea(held.layer, toArea(held.points));
     } else if (Math.hypot(at[0] - last[0], at[1] - last[1]) > STROKE_STEP && held.points.length < MAX_STROKE) {
       held.points.push(at);
@@ -197,6 +253,7 @@
   }, true);
   const toArea = ([[x0, y0], [x1, y1] = [x0, y0]]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
   for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, (event) => {
+    fingers.delete(event.pointerId);
     if (held?.id !== event.pointerId) return;
     event.stopPropagation();
     const { box, mode, points } = held, state = stateOf(box), { marks, corner } = state;
@@ -264,10 +321,13 @@
     box.style.setProperty("--strip", `${Math.min(below, box.clientHeight * 0.4)}px`);
     place(box, ring);
     if (!box.classList.contains("pointing")) return;
-    const { look: ended = "", places = "" } = part(box, "point-places")?.querySelector("[data-places]")?.dataset ?? {};
+    const { look: ended = "", places = "", doubts = "[]", unchanged } = readLook(box), state = stateOf(box);
     if (ended !== box.pointLook) {
       box.pointLook = ended;
       bar(box).removeAttribute("aria-busy");
+      setUnchanged(box, unchanged !== undefined && state.isMarked);
+      state.isMarked = false;
+      if (!state.doubts) { state.doubts = JSON.parse(doubts); draw(box); } // those of the picture that is repaired
     }
     if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
     place(box);

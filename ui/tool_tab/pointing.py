@@ -9,13 +9,15 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import cv2
 import gradio as gr
+import numpy as np
 from gradio.components import Component
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result, Step
-from ui.components.pointing_panel import PointingPanel, render_people_positions
+from ui.components.pointing_panel import PointingPanel, render_look
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates
@@ -25,8 +27,22 @@ PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "consent")
 """The fields of a tool's form that say what the subject is."""
 MARK_FIELDS = ("pick", "keep", "drop", "box")
 """Those of them that pointing changes."""
+CHANGED_LEVEL = 48  # of 255: a pixel that turned grey or came back differs by more
+CHANGED_WIDTH_PX = 5  # of a picture of 512 px; what is narrower is the edge, which every mark moves a little
+UNCHANGED_PX = 40  # this many of them are not seen
 TOGETHER_TOOLS = ("background",)
 """Tools that keep people together where nobody is chosen."""
+
+
+def show_same_cutout(before: bytes, shown: bytes) -> bool:
+    """Whether two JPEGs of one photo show nearly the same cut-out."""
+    one, other = (
+        cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR) if each else None for each in (before, shown)
+    )
+    if one is None or other is None or one.shape != other.shape:
+        return False
+    changed = (cv2.absdiff(one, other).max(axis=2) > CHANGED_LEVEL).astype(np.uint8)
+    return int(cv2.erode(changed, np.ones((CHANGED_WIDTH_PX, CHANGED_WIDTH_PX), np.uint8)).sum()) < UNCHANGED_PX
 
 
 class PointingEvents:
@@ -58,6 +74,7 @@ class PointingEvents:
         chosen["together"] = events.tab.tool.id in TOGETHER_TOOLS
         owner = events.access.identify_visitor(request)
         ended: Updates = events.view.no_change()
+        before, shown = state.last_look, b""
         try:
             job = await run_in_threadpool(
                 events.service.create_helper_job, PREVIEW_TOOL, chosen, owner, for_tool=events.tab.tool.id
@@ -69,17 +86,17 @@ class PointingEvents:
                     if state.request_number != number:
                         break
                     if isinstance(event, Step) and event.preview is not None:
+                        shown = event.preview
                         yield {events.tab.result.picture: event.preview, events.tab.result.comparison: ""}
                     elif isinstance(event, Result):
-                        ended = {
-                            self.panel.places: render_people_positions(
-                                event.receipt["params"].get("places", ()), number
-                            )
-                        }
+                        state.last_look = shown
+                        is_unchanged = await run_in_threadpool(show_same_cutout, before, shown)
+                        look = render_look(event.receipt["params"], number, is_unchanged=is_unchanged)
+                        ended = {self.panel.places: look}
             finally:
                 stream.close()
         except StudioError as error:
-            ended = {**events.view.show_error(error, "photo"), self.panel.places: render_people_positions((), number)}
+            ended = {**events.view.show_error(error, "photo"), self.panel.places: render_look({}, number)}
         yield ended
 
     async def end_marks(
@@ -91,7 +108,7 @@ class PointingEvents:
         meanwhile, nobody asked for it at full size.
         """
         follower, form = self.events.follower, self.events.tab.read_form(values)
-        before, state.before_marks = state.before_marks, None
+        before, state.before_marks, state.last_look = state.before_marks, None, b""
         row = None
         if before is not None and not state.job_id and self._without_marks(form) == self._without_marks(before[1]):
             row = follower.find_own_job(before[0], request)

@@ -23,7 +23,7 @@ class TabState:
     here, the form of then, and `photo_number`. `drafted_form` are the form values of the last draft that was tried.
     `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
     the monotonic clock. `before_marks` are the finished job that was shown when somebody began to point at the subject,
-    and the form of then.
+    and the form of then; `last_look` is the picture of what the marks made of the cut-out last, b"" at first.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock. `removal_counts` say how often a field of
@@ -46,6 +46,7 @@ class TabState:
     batch_row: tuple[str, int] | None = None
     row_changed_at: float = 0.0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
+    last_look: bytes = b""
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
     photo_number: int = 0

@@ -11,7 +11,7 @@ from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
-from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
+from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_marked_boxes
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
@@ -42,9 +42,6 @@ PAINT_HINT = "Paint over all of it, its shadow too."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
 STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials, a signed note of how it was made; platforms may show a badge."
-MARKED_PLACE_COUNT = 3
-MARKED_PLACE_RATIO = 0.7
-"""Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 MIN_SHOWN_SECONDS = 2
 """Shortest remaining time that is shown."""
 FIRST_LOOK_MARK = '<i hidden class="dbx-first-look"></i>'
@@ -132,12 +129,9 @@ def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float
     Nothing where the picture does not show it or no place is known, and no box that is nearly all of the picture.
     """
     told, placements = next(iter(receipt.get("cutout_doubts", ())), ""), receipt.get("placements")
-    if told == UNSETTLED_NOTICE:  # somewhere in the photo
-        return []
     placed = placements[number] if placements and number < len(placements) else receipt.get("placement")
-    boxes = [box for row in (placed or {}).get("doubts", ()) if row["doubt"] == told for box in row["boxes"]]
-    marked = [box for box in boxes if min(box[2] - box[0], box[3] - box[1]) < MARKED_PLACE_RATIO]
-    return marked[:MARKED_PLACE_COUNT]
+    rows = (placed or {}).get("doubts", ())
+    return choose_marked_boxes({row["doubt"]: row["boxes"] for row in rows if row["doubt"] == told})
 
 
 def list_doubts(receipt: Mapping[str, Any]) -> list[str]:

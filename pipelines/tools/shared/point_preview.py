@@ -23,6 +23,7 @@ from pipelines.core.params import (
 )
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
+from pipelines.matting.cutout_notices import choose_marked_boxes
 from pipelines.tools.shared import form_fields
 
 OUTLINE_COLOUR = (0, 150, 130)
@@ -43,12 +44,15 @@ class PointPreview(Params):
 
 
 def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Show the photo with everything greyed that is not the subject; `places` are people to choose by a click."""
+    """Show the photo with everything greyed that is not the subject; `places` are people to choose by a click.
+
+    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo.
+    """
     photo, alpha = _make_coarse_matte(params, context)
     emit("Pointing", 1, 1)
-    return ToolOutput(
-        images=(grey_out(photo, alpha),), exact=False, resolved_params={"places": _list_places(params, context)}
-    )
+    doubts = choose_marked_boxes(context.list_known_doubts(subject_of(params), together=params.together))
+    shown = {"places": _list_places(params, context), "doubts": doubts}
+    return ToolOutput(images=(grey_out(photo, alpha),), exact=False, resolved_params=shown)
 
 
 def _make_coarse_matte(params: PointPreview, context: ToolContext) -> tuple[Image, Alpha]:
