@@ -125,6 +125,7 @@
       open(box, true);
       setMode(box, "keep");
       draw(box);
+      box.pointLook = readLook(box).look ?? ""; // of the last time
       look(box);
       if (innerWidth < 900) box.scrollIntoView({ behavior: "smooth", block: "center" }); // all of it, to be marked
       bar(box).querySelector("button").focus({ preventScroll: true });
@@ -327,7 +328,7 @@
       bar(box).removeAttribute("aria-busy");
       setUnchanged(box, unchanged !== undefined && state.isMarked);
       state.isMarked = false;
-      if (!state.doubts) { state.doubts = JSON.parse(doubts); draw(box); } // those of the picture that is repaired
+      if (ended && !state.doubts) { state.doubts = JSON.parse(doubts); draw(box); } // those of the picture that is repaired
     }
     if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
     place(box);
