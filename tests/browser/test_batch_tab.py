@@ -258,6 +258,7 @@ def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio:
         expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(translate(told[1]))
         page.locator("#product-box .dbx-doubt [data-do=start]").tap()
         expect(page.locator("#product-box .dbx-point-bar")).to_be_visible()
+        expect(page.locator("#product-box .dbx-point-layer i.doubt").first).to_be_visible()  # where to mark
         page.locator("#product-box [data-do=done]").tap()
 
 
