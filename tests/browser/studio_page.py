@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+from unittest import mock
 
 import numpy as np
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
@@ -32,6 +33,7 @@ from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
 from tests.support.served_app import launch_page, run_studio
+from ui.tool_tab import job_follower
 
 HEADLESS_SHELL = shutil.which("chromium-headless-shell")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or HEADLESS_SHELL or ""
@@ -134,12 +136,18 @@ class ServedPage:
 
 @contextmanager
 def serve_browser_page(
-    root: Path, *more: Tool, gates: bool = True, shut: bool = False, only: Collection[str] | None = None
+    root: Path,
+    *more: Tool,
+    gates: bool = True,
+    shut: bool = False,
+    only: Collection[str] | None = None,
+    look_tiles: bool = False,
 ) -> Iterator[ServedPage]:
     """The page on a free port, with `more` tools beside ours, closed again whatever happened inside.
 
     With `gates` every tool waits at the gate, `shut` from the beginning, and the tests' own tools are there. `only` are
-    the ids of our tools that the page has: without the others it is built and loaded in half of the time.
+    the ids of our tools that the page has: without the others it is built and loaded in half of the time. Without
+    `look_tiles` the looks' tiles stay examples: the drafts for them would run beside what most tests wait for.
     """
     gate = Gate()
     if shut:
@@ -148,7 +156,11 @@ def serve_browser_page(
     rows = (*(add_gate(tool, gate) for tool in ours), make_slow_tool(gate), ALBUM, *more) if gates else (*ours, *more)
     settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
     profile = profiles.choose_profile("embedded")[0]
-    with run_studio(settings, rows, profile) as studio, launch_page(studio) as url:
+    with ExitStack() as stack:
+        if not look_tiles:
+            stack.enter_context(mock.patch.object(job_follower, "list_looks_of_photo", return_value=[]))
+        studio = stack.enter_context(run_studio(settings, rows, profile))
+        url = stack.enter_context(launch_page(studio))
         page = ServedPage(url, studio.service, gate)
         try:
             yield page

@@ -468,7 +468,7 @@ def write_walks() -> None:
         tempfile.TemporaryDirectory() as data,
         _change_folder(Path(data)),  # so that no picture shows where a machine keeps its temporary files
         sync_playwright() as playwright,
-        serve_browser_page(Path("data"), gates=False) as studio,
+        serve_browser_page(Path("data"), gates=False, look_tiles=True) as studio,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         folder, walks = DOCS / "walks", []

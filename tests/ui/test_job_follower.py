@@ -28,6 +28,7 @@ from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.server.factory import RunningStudio
+from ui.tool_tab import job_follower
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab, build_tool_tab
 from ui.tool_tab.look_choice import LOOK_COUNT
@@ -182,6 +183,8 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
     seen = np.asarray(cv2.resize(make_blob(300, 300, (150, 150), (60, 60)), (320, 320)), np.float32)
     for net in (U2Net, IsNet):
         monkeypatch.setattr(net, "predict_map", lambda _net, _image: seen)
+    monkeypatch.setattr(job_follower, "LOOK_TILES_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(job_follower, "MAX_TILE_SECONDS", 60)
     with run_studio(Settings(data=tmp_path), [background.TOOL], EMBEDDED) as studio:
         tab = build_tab(studio, background.TOOL)
         follower = ToolTabEvents(tab, studio.service, studio.access).follower
@@ -191,8 +194,10 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
             values = [{"photo": photo, **form}.get(name, row.value.value) for name, row in tab.controls.items()]
             drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
             last = {key: value for each in drawn for key, value in each.items()}
+            tiles.append(last.get(tab.result.look_tiles, ""))
             return f"{last[tab.result.status]}{last[tab.result.suggested_looks]}"
 
+        tiles: list[str] = []  # what the tab was last told of them, of each draft
         state = TabState()
         offered = asyncio.run(read_last_status(state))
         assert "Draft, 512 px" in offered
@@ -201,11 +206,14 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
         )
         places = [background.SCENES[look].title for look in background.TOOL.place_looks]
         assert len({label for _, label in labels} & set(places)) == LOOK_COUNT
-        tiles = [title.title for title in background.SCENES.values()]
+        titles = [scene.title for scene in background.SCENES.values()]
         assert labels == [
-            (f"#background-preset label:nth-of-type({tiles.index(label) + 1}) input", label) for _, label in labels
+            (f"#background-preset label:nth-of-type({titles.index(label) + 1}) input", label) for _, label in labels
         ]
         assert state.draft_id == ""
+        assert state.look_tiles.keys() == background.SCENES.keys() - {"my-backdrop"}  # there is none yet
+        assert tiles[-1].count("background-image:url(data:image/jpeg") == len(state.look_tiles)
+        monkeypatch.setattr(job_follower, "list_looks_of_photo", lambda *_: [])
         for chosen in ({"preset": "forest"}, {"prompt": "library"}, {"photo": None}):
             assert "dbx-closest" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -24,15 +25,21 @@ from ui.tool_tab.layout import CONSENT_FIELD, ToolTab
 from ui.tool_tab.look_choice import (
     EXTRA_LOOKS_SECONDS,
     LOOK_COUNT,
+    LOOK_TILES_PAUSE_SECONDS,
+    MAX_TILE_SECONDS,
     TriedDraft,
+    find_tile_field,
+    list_looks_of_photo,
     list_places_to_try,
     measure_edge_visibility,
+    render_look_tiles,
     render_suggested_looks,
     select_least_visible,
+    shrink_to_tile,
     wait_for_draft,
 )
 from ui.tool_tab.progress_times import Estimate, ProgressTimes
-from ui.tool_tab.state import TabState
+from ui.tool_tab.state import MARK_FIELDS, TabState
 from ui.tool_tab.updates import TabView, Updates
 
 ORDERING_ID = "ordering"
@@ -185,6 +192,8 @@ class JobFollower:
                 yield updates
             async for updates in self._suggest_places(order, form, state, number, request):
                 yield updates
+            async for updates in self._draw_look_tiles(order, form, state, number, request):
+                yield updates
         yield self.view.no_change()
 
     async def _look_closer(
@@ -211,25 +220,60 @@ class JobFollower:
         for look in list_places_to_try(self.tab.tool, form) if shown is not None else ():
             if state.request_number != number or (len(tried) >= LOOK_COUNT and time.monotonic() > deadline):
                 break
-            place = await self._order_job(request, {**form, **look, "seed": order.seed}, draft=True)
-            if isinstance(place, StudioError):
-                break
-            if state.request_number != number:
-                self._cancel_order(place)
-                break
-            state.draft_id = place.job_id
-            try:
-                draft = await wait_for_draft(place.stream)
-            finally:
-                self.service.jobs.cancel(place.job_id)  # nobody waits for it if the visitor has left
-                self._clear_job(place.job_id, state)
-            if not isinstance(draft, tuple):  # the tab says why
+            draft = await self._draw_look(request, {**form, **look, "seed": order.seed}, state, number)
+            if draft is None:
                 break
             deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
             tried.append(TriedDraft(draft[0], look, measure_edge_visibility(draft[1])))
         if shown is not None and len(tried) >= LOOK_COUNT and state.request_number == number:
             best = select_least_visible(tried, LOOK_COUNT)
             yield {self.tab.result.suggested_looks: render_suggested_looks(self.tab.tool, best)}
+
+    async def _draw_look_tiles(
+        self, order: OrderedJob, form: dict[str, Any], state: TabState, number: int, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Draw the looks' tiles of the visitor's own photo, one after the other, while the visitor does nothing."""
+        tool, panel = self.tab.tool, self.tab.result
+        shown_of = tuple(
+            str(form.get(name)) for name in (*tool.params.fields_of_kind("picture", "pictures", "mask"), *MARK_FIELDS)
+        )
+        if state.look_tiles_of != shown_of:
+            state.look_tiles, state.look_tiles_of = {}, shown_of
+            yield {panel.look_tiles: ""}
+        looks, field = list_looks_of_photo(tool, form), find_tile_field(tool)
+        missing = [look for look in looks if look not in state.look_tiles]
+        if field is None or not missing or state.request_number != number:
+            return
+        await asyncio.sleep(LOOK_TILES_PAUSE_SECONDS)
+        for look in missing:
+            if state.request_number != number:
+                return
+            begun = time.monotonic()
+            draft = await self._draw_look(request, {**form, field.name: look, "seed": order.seed}, state, number)
+            if time.monotonic() - begun > MAX_TILE_SECONDS or state.request_number != number:
+                return
+            if draft is None or draft[0] is None:  # this look needs what the form does not have
+                continue
+            state.look_tiles[look] = await run_in_threadpool(shrink_to_tile, draft[0])
+            yield {panel.look_tiles: render_look_tiles(tool, state.look_tiles)}
+
+    async def _draw_look(
+        self, request: gr.Request, form: dict[str, Any], state: TabState, number: int
+    ) -> tuple[bytes | None, Result] | None:
+        """Draw a draft beside the one that is shown: its last preview and its end; None if there is none."""
+        order = await self._order_job(request, form, draft=True)
+        if isinstance(order, StudioError):
+            return None
+        if state.request_number != number:
+            self._cancel_order(order)
+            return None
+        state.draft_id = order.job_id
+        try:
+            draft = await wait_for_draft(order.stream)
+        finally:
+            self.service.jobs.cancel(order.job_id)  # nobody waits for it if the visitor has left
+            self._clear_job(order.job_id, state)
+        return draft if isinstance(draft, tuple) else None  # of the present form the tab says why
 
     def begin_request(self, state: TabState) -> int:
         """Cancel the running draft and return the number of the new request; handlers of older requests give way."""
@@ -386,7 +430,7 @@ class JobFollower:
             return
         is_old = is_last and row.finished is not None
         state.restored_form = self.view.list_form_values(params, row.job.seed) if is_old else {}
-        yield {**filled, **self.show_batch_row(state, request)}
+        yield {**filled, **self.show_batch_row(state, request), self.tab.result.look_tiles: ""}
         if state.request_number != number:  # the visitor made a newer request
             yield self.view.no_change()
             return

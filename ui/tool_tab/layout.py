@@ -58,6 +58,7 @@ class ResultPanel:
     picture: gr.Image
     comparison: gr.HTML
     suggested_looks: gr.HTML
+    look_tiles: gr.HTML
     variation_tiles: gr.HTML
     variation: gr.Radio
     compare_with: gr.Radio
@@ -336,6 +337,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
         pointing = build_pointing_panel(tool)
     suggested_looks = gr.HTML("", elem_classes=["dbx-suggested"])
+    look_tiles = gr.HTML("", elem_classes=["dbx-styles"])
     variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])
     variation = gr.Radio(
         [], label="Variations", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-tiles", "pictured"]
@@ -362,6 +364,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         picture,
         comparison,
         suggested_looks,
+        look_tiles,
         variation_tiles,
         variation,
         compare_with,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import numpy as np
+import PIL.Image
+
 from pipelines.core.errors import JobCancelled, StudioError
 from pipelines.core.job import Result, Step
 from pipelines.core.stream import Stream
 from pipelines.core.tools import Tool
-from ui.components.pictures import encode_data_url
+from ui.components.pictures import encode_data_url, encode_page_jpeg
 from ui.tool_tab.form_controls import FormField, list_form_fields
 
 LOOK_COUNT = 3
+LOOK_TILES_PAUSE_SECONDS = 1.5
+"""How long a visitor does nothing before the tiles are drawn of the own photo, so that they keep nobody waiting."""
+MAX_TILE_SECONDS = 2.0
+"""A draft that takes longer is drawn by a slow model or waits for others: the tiles stay examples then."""
+TILE_SIDE_PX = 160
 EXTRA_LOOKS_SECONDS = 1.0
 """Time for trying further looks after the first three; a model that draws scenes is slow."""
 OUTLINE_CHECK = "outline_delta_e"
@@ -85,6 +94,37 @@ def list_places_to_try(tool: Tool, form: Mapping[str, Any], locked: Collection[s
         return []
     places = tool.place_looks if field.default not in tool.place_looks else ()
     return [{field.name: places[n]} for n in spread_indices(len(places))]
+
+
+def list_looks_of_photo(tool: Tool, form: Mapping[str, Any]) -> list[str]:
+    """List the looks whose tiles can show the form's photo; none where the form says itself what stands behind it."""
+    field, pictures = find_tile_field(tool), tool.params.fields_of_kind("picture", "pictures")
+    if field is None or field.kind != "choice" or not pictures or not form.get(pictures[0]):
+        return []
+    others = [name for name in _SCENE_FIELDS if name != field.name and name in form]
+    defaults = {each.name: each.default for each in list_form_fields(tool.params)}
+    if any(form[name] not in (None, "", defaults.get(name)) for name in others):
+        return []
+    return [value for _, value in field.options]
+
+
+def shrink_to_tile(draft: bytes) -> bytes:
+    """Shrink a draft (JPEG, or WebP where it is transparent) to the size of a look's tile, as JPEG."""
+    picture = np.asarray(PIL.Image.open(io.BytesIO(draft)).convert("RGBA"))
+    return encode_page_jpeg(picture, TILE_SIDE_PX, shows_transparency=True)
+
+
+def render_look_tiles(tool: Tool, tiles: Mapping[str, bytes]) -> str:
+    """Render CSS that shows, on the looks' tiles, the visitor's own photo (JPEG by look) in place of the example."""
+    field = find_tile_field(tool)
+    if field is None or not tiles:
+        return ""
+    rules = ""
+    for number, (_, value) in enumerate(field.options, 1):
+        if value in tiles:
+            selector = f"#{tool.id}-{field.name} label:nth-of-type({number})::before"
+            rules += f"{selector}{{background-image:url({encode_data_url(tiles[value])})}}"
+    return f"<style>{rules}</style>"
 
 
 def render_suggested_looks(tool: Tool, drafts: Sequence[TriedDraft]) -> str:

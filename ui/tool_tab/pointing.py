@@ -19,14 +19,12 @@ from pipelines.core.errors import StudioError
 from pipelines.core.job import Result, Step
 from ui.components.pointing_panel import PointingPanel, render_look
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.state import TabState
+from ui.tool_tab.state import MARK_FIELDS, TabState
 from ui.tool_tab.updates import Updates
 
 PREVIEW_TOOL = "point"
 PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "consent")
 """The fields of a tool's form that say what the subject is."""
-MARK_FIELDS = ("pick", "keep", "drop", "box")
-"""Those of them that pointing changes."""
 CHANGED_LEVEL = 48  # of 255: a pixel that turned grey or came back differs by more
 CHANGED_WIDTH_PX = 5  # of a picture of 512 px; what is narrower is the edge, which every mark moves a little
 UNCHANGED_PX = 40  # this many of them are not seen

@@ -8,6 +8,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+MARK_FIELDS = ("pick", "keep", "drop", "box")
+"""The fields of a form that pointing changes."""
+
 
 @dataclass
 class TabState:
@@ -24,6 +27,7 @@ class TabState:
     `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
     the monotonic clock. `before_marks` are the finished job that was shown when somebody began to point at the subject,
     and the form of then; `last_look` is the picture of what the marks made of the cut-out last, b"" at first.
+    `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock. `removal_counts` say how often a field of
@@ -47,6 +51,8 @@ class TabState:
     row_changed_at: float = 0.0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
     last_look: bytes = b""
+    look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    look_tiles_of: tuple[str, ...] = ()
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
     photo_number: int = 0
@@ -55,7 +61,8 @@ class TabState:
     home_photo: GivenPhoto | None = None
 
     def note_photo(self) -> int:
-        """Note that the photo's field gets another content; return the number of this change."""
+        """Note that the photo's field gets another content, and forget its tiles; return the number of this change."""
+        self.look_tiles = {}
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
 

@@ -168,6 +168,7 @@ class TabView:
             **self.show_no_picture(),
             self.tab.alerts: "",
             self.tab.result.status: line,
+            self.tab.result.look_tiles: "",
         }
 
     def field_element_id(self, name: str) -> str:

@@ -54,6 +54,7 @@ class UploadHandlers:
                     state.note_photo()
                     state.shown_job_id = ""
                     emptied |= {**self._withdraw_consent(control), **self.view.show_no_picture()}
+                    emptied[self.tab.result.look_tiles] = ""
                 yield {**emptied, **self.view.show_error(error, name)}
                 return
             if is_photo:
@@ -96,7 +97,7 @@ class UploadHandlers:
             self.follower.begin_request(state)
             left: Updates = {}
             if control is self.tab.photo_control:
-                left = self.follower.leave_batch_row(state, request)
+                left = {**self.follower.leave_batch_row(state, request), self.tab.result.look_tiles: ""}
                 if not (state.shown_job_id or state.job_id):  # a draft goes with its photo, a finished picture stays
                     left |= {
                         **self.view.show_no_picture(),
@@ -183,6 +184,8 @@ class UploadHandlers:
             return
         emptied = self._empty_old_fields(state, values) if is_photo else {}
         changed = {**emptied, **shown, **self._clear_mattes(control)}
+        if is_photo:
+            changed[self.tab.result.look_tiles] = ""
         if is_photo and self._shows_others(control, file_id, values):
             changed |= self.follower.leave_batch_row(state, request)
         if is_photo and not self.follower.draws_drafts:

@@ -175,7 +175,7 @@ def _measure_phone(browser: Browser) -> Iterator[Row]:
     """A phone's width and a real tool: nothing of the page may jump while its draft and its full size are made."""
     with (
         tempfile.TemporaryDirectory() as data,
-        serve_browser_page(Path(data), gates=False) as studio,
+        serve_browser_page(Path(data), gates=False, look_tiles=True) as studio,
         open_browser_page(browser, studio, width=PHONE_WIDTH_PX, height=844) as page,
     ):
         open_tool(page, studio, "headshot")
