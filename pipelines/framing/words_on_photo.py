@@ -190,7 +190,7 @@ def _place_words(view: PhotoView, size: Size, headline: str, area: Box, anchor: 
     if anchor[1] == "none" or (anchor[1] == "all" and size[0] > _CENTRED_RATIO * size[1]):
         y = inner.y + (inner.height - height) // 2
     box = Box(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
-    score = _rate(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if anchor[0] == "right" else 1.0)
+    score = _score_place(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if anchor[0] == "right" else 1.0)
     return WordsPlace(box, letters, line_break.is_thin, score)
 
 
@@ -208,7 +208,7 @@ def _inner_box(area: Box, size: Size) -> Box:
     return Box(left, top, right - left, bottom - top)
 
 
-def _rate(view: PhotoView, size: Size, box: Box, letters: float, is_thin: bool) -> float:
+def _score_place(view: PhotoView, size: Size, box: Box, letters: float, is_thin: bool) -> float:
     """Rate a place, 0 to 1: large letters on calm ground that needs little shade, nothing under them."""
     y, x = view.light.shape[0] / size[1], view.light.shape[1] / size[0]
     part = (

@@ -103,12 +103,12 @@ def draw_scrim_and_choose_ink(image: Image, words: Box, unshaded: Float32Array |
         (
             share
             for share in np.arange(0.0, 1.0, 0.04).astype(np.float32)
-            if measure_contrast(ink, _blend(under, towards, share)) >= MIN_TEXT_CONTRAST
+            if measure_contrast(ink, _blend_towards(under, towards, share)) >= MIN_TEXT_CONTRAST
         ),
         np.float32(1.0),
     )
     if share > 0:
-        image[...] = _blend(image.astype(np.float32), towards, share * _scrim_mask(words, unshaded, image.shape))
+        image[...] = _blend_towards(image.astype(np.float32), towards, share * _scrim_mask(words, unshaded, image.shape))
     return ink
 
 
@@ -117,7 +117,7 @@ def measure_contrast(ink: Colour, background: Image) -> float:
     return worst_contrast(ink, background, WORST_SHARE)
 
 
-def _blend(image: np.ndarray, towards: np.float32, share: np.ndarray | np.float32) -> Image:
+def _blend_towards(image: np.ndarray, towards: np.float32, share: np.ndarray | np.float32) -> Image:
     return np.asarray(image + share * (towards - image) + 0.5, np.uint8)
 
 
@@ -131,11 +131,11 @@ def _scrim_mask(words: Box, unshaded: Float32Array | None, shape: tuple[int, ...
     scale = grid[0] / width
     along = scale * max(_SCRIM_REACH_LINES * words.height, _SCRIM_REACH_RATIO * min(height, width))
     across = max(along, _SCRIM_WIDTH_RATIO * grid[0])
-    y = _distances(scale * words.y, scale * (words.y + words.height), grid[1], along)
-    x = _distances(scale * words.x, scale * (words.x + words.width), grid[0], across)
+    y = _measure_distances(scale * words.y, scale * (words.y + words.height), grid[1], along)
+    x = _measure_distances(scale * words.x, scale * (words.x + words.width), grid[0], across)
     if words.width > _WIDE_WORDS_RATIO * width and width < height:
         x = np.zeros_like(x)
-    ramp = _ease(1 - np.hypot(y[:, None], x))
+    ramp = _apply_smoothstep(1 - np.hypot(y[:, None], x))
     if unshaded is not None:
         soft = cv2.GaussianBlur(resize_map(unshaded, grid), (0, 0), 1.0)
         ramp = ramp * (1 - np.clip(_UNSHADED_GAIN * soft, 0, 1))
@@ -149,7 +149,7 @@ def _scrim_mask(words: Box, unshaded: Float32Array | None, shape: tuple[int, ...
     return np.clip(mask, 0, 1)[..., None]
 
 
-def _distances(first: float, last: float, length: int, reach: float) -> np.ndarray:
+def _measure_distances(first: float, last: float, length: int, reach: float) -> np.ndarray:
     """Return how far each cell is from a span, in reaches; 0 also between the span and an edge that is near it."""
     place = np.arange(length) + 0.5
     before = first - place if first > reach else np.zeros(length)
@@ -157,7 +157,7 @@ def _distances(first: float, last: float, length: int, reach: float) -> np.ndarr
     return np.maximum(np.maximum(before, after), 0) / reach
 
 
-def _ease(values: np.ndarray) -> np.ndarray:
+def _apply_smoothstep(values: np.ndarray) -> np.ndarray:
     """Return values of 0 to 1 so that they rise softly at both ends."""
     values = np.clip(values, 0, 1)
     return values * values * (3 - 2 * values)

@@ -31,7 +31,7 @@ SHIPPED = (
     nets.U2NETP,
     nets.ISNET,
     nets.FACE_MESH,
-    nets.SELFIE,
+    nets.PERSON_NET,
     control_annotators.POSE_LITE,
     nets.REALESR_X4,
     nets.OPEN_NSFW,
@@ -119,7 +119,7 @@ def test_the_fetch_script_knows_every_net() -> None:
 
 
 def test_a_person_is_seen_and_what_stands_around_is_not() -> None:
-    net = nets.load(nets.SELFIE, "cpu")
+    net = nets.load(nets.PERSON_NET, "cpu")
     assert isinstance(net, PersonNet)
     astronaut = net.predict_map(load_example("astronaut"))
     net.close()

@@ -65,7 +65,7 @@ FACE_MESH = ModelSpec(
     ),
     bytes=30 * MIB,
 )
-SELFIE = ModelSpec(
+PERSON_NET = ModelSpec(
     id="selfie",
     family="nets",
     verbs=(),
@@ -107,7 +107,7 @@ OPEN_NSFW = ModelSpec(
     bytes=70 * MIB,
 )
 
-specs = (U2NETP, U2NET, ISNET, FACE_MESH, SELFIE, REALESR_X4, OPEN_NSFW)
+specs = (U2NETP, U2NET, ISNET, FACE_MESH, PERSON_NET, REALESR_X4, OPEN_NSFW)
 
 
 def load(spec: ModelSpec, device: str) -> U2Net | IsNet | FaceMesh | PersonNet | RealEsrgan | OpenNsfw:
