@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -38,6 +38,8 @@ _SCRIM_REACH_LINES, _SCRIM_REACH_RATIO = 0.8, 0.22  # of the words' height and o
 _SCRIM_WIDTH_RATIO = 0.3  # of the width: how far it goes to the side at least
 _UNSHADED_GAIN = 1.5  # so that a subject's edge, half of which is blurred away, is not shaded
 _WIDE_WORDS_RATIO = 0.5  # of the width
+_SCRIM_SHADES = np.arange(0.0, 1.0, 0.04).astype(np.float32)  # of a photo, tried one after the other
+_PLATE_SHADES = np.append(0.0, np.arange(0.1, 1.0, 0.05)).astype(np.float32)  # the same under words on a panel
 _FEWER_LINES_RATIO = 0.9  # of the largest letters: with so many fewer lines are better
 Align = Literal["left", "centre"]
 
@@ -97,18 +99,7 @@ def draw_scrim_and_choose_ink(image: Image, words: Box, unshaded: Float32Array |
     needs = shade_needs(cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY))
     is_black = needs[BLACK_INK] < min(_MAX_BLACK_SHADE, needs[WHITE_INK] - _MIN_BLACK_GAIN)
     ink = BLACK_INK if is_black else WHITE_INK
-    towards = np.float32(255 if is_black else 0)
-    under = words.view(image).astype(np.float32)
-    share = next(
-        (
-            share
-            for share in np.arange(0.0, 1.0, 0.04).astype(np.float32)
-            if measure_contrast(ink, _blend_towards(under, towards, share)) >= MIN_TEXT_CONTRAST
-        ),
-        np.float32(1.0),
-    )
-    if share > 0:
-        image[...] = _blend_towards(image.astype(np.float32), towards, share * _scrim_mask(words, unshaded, image.shape))
+    _draw_shade(image, words, ink, _SCRIM_SHADES, WORST_SHARE, lambda: _scrim_mask(words, unshaded, image.shape))
     return ink
 
 
@@ -169,19 +160,29 @@ def shade_and_choose_ink(image: Image, box: Box, share: float = 0.02) -> Colour:
     The least favourable `share` of the ground has the contrast that text needs.
     """
     ink = max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image), share))
-    if worst_contrast(ink, box.view(image), share) >= MIN_TEXT_CONTRAST:
-        return ink
-    towards = np.float32(0 if ink == _INK_COLOURS[0] else 255)
-    mask = _shade_mask(box, image.shape)
-    original = image.astype(np.float32)
-    for shade in np.arange(0.1, 1.0, 0.05):
-        image[...] = np.asarray(original + np.float32(shade) * mask * (towards - original) + 0.5, np.uint8)
-        if worst_contrast(ink, box.view(image), share) >= MIN_TEXT_CONTRAST:
-            break
+    _draw_shade(image, box, ink, _PLATE_SHADES, share, lambda: _plate_mask(box, image.shape))
     return ink
 
 
-def _shade_mask(box: Box, shape: tuple[int, ...]) -> np.ndarray:
+def _draw_shade(
+    image: Image, box: Box, ink: Colour, shades: np.ndarray, share: float, make_mask: Callable[[], np.ndarray]
+) -> None:
+    """Darken or lighten `image` in place by the least of `shades` with which `ink` is legible on the box.
+
+    The least favourable `share` of the ground counts. The mask, H x W x 1 and 1 on the box, is made only where a shade
+    is needed.
+    """
+    towards = np.float32(0 if ink == WHITE_INK else 255)
+    under = box.view(image).astype(np.float32)
+    is_legible = (
+        worst_contrast(ink, _blend_towards(under, towards, each), share) >= MIN_TEXT_CONTRAST for each in shades
+    )
+    shade = next((each for each, enough in zip(shades, is_legible, strict=True) if enough), np.float32(1.0))
+    if shade > 0:
+        image[...] = _blend_towards(image.astype(np.float32), towards, shade * make_mask())
+
+
+def _plate_mask(box: Box, shape: tuple[int, ...]) -> np.ndarray:
     """Return 1 on the box, falling to 0 around it; H x W x 1."""
     mask = np.zeros(shape[:2], np.float32)
     reach = max(4, round(0.25 * box.height))
