@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text, update
 
 from pipelines.batch.batch_service import BatchOptions, BatchService
+from pipelines.batch.batch_table import RowState
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
@@ -359,6 +360,35 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
     line.get_by_role("button", name="Next to check").click()  # nothing else is to be checked
     expect(tiles.nth(1).locator("em")).to_have_text("Found right")
     expect(page.locator("#batch-stage")).to_contain_text("1 to check")
+
+
+def test_presses_while_one_is_answered_are_all_followed_and_keep_no_other_visitor_waiting(
+    browser: Browser, page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_doubted_batch(page, studio)
+    approve, entered, released = BatchService.approve_row, threading.Event(), threading.Event()
+    held_rows: list[int] = []
+
+    def approve_slowly(self: BatchService, batch_id: str, row: int, *args: str, is_approved: bool = True) -> RowState:
+        held_rows.append(row)
+        if len(held_rows) == 1:
+            entered.set()
+            assert released.wait(30)
+        return approve(self, batch_id, row, *args, is_approved=is_approved)
+
+    monkeypatch.setattr(BatchService, "approve_row", approve_slowly)
+    tiles = page.locator("#batch-sheet li")
+    tiles.nth(0).get_by_role("button", name="It is fine").click()
+    wait_until(entered.is_set, 20)
+    tiles.nth(1).get_by_role("button", name="It is fine").click()
+    with open_browser_page(browser, studio) as other:
+        other.goto(f"{studio.url}/#batch")
+        other.locator("#batch-sheet li").nth(1).get_by_role("button", name="It is fine").click()
+        expect(other.locator("#batch-sheet em")).to_have_text("Found right")
+    assert held_rows == [1, 2]
+    released.set()
+    expect(tiles.locator("em")).to_have_text(["Found right", "Found right"])
+    wait_until(lambda: held_rows == [1, 2, 2], 20)  # the other page's and this one's second
 
 
 def test_the_line_of_a_row_goes_with_its_photo_and_with_new(page: Page, studio: ServedPage) -> None:

@@ -50,7 +50,7 @@ from ui.batch_tab.layout import (
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
-from ui.components.row_orders import parse_order
+from ui.components.row_orders import RowOrder, parse_orders
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 
@@ -59,6 +59,7 @@ SHEET_PICTURE_COUNT = 48
 SHEET_REFRESH_SECONDS = 8.0
 """Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
 THUMBNAIL_SIDE_PX = 192
+_JUDGEMENTS = ("approve", "approve-next", "doubt")
 Updates = dict[Any, Any]
 
 
@@ -131,20 +132,19 @@ class BatchTabEvents:
     def wire_row_orders(self, field: gr.Textbox, tabs: gr.Tabs, recall_states: Mapping[str, gr.State]) -> None:
         """Attach the buttons of rows, here and in tools: open a row in its tool with its settings, or approve it."""
 
-        def follow_order(request: gr.Request, shown_id: str, state: BatchTabState, order: str | None) -> Updates:
+        def follow_orders(request: gr.Request, shown_id: str, state: BatchTabState, sent: str | None) -> Updates:
             updates: Updates = {}
-            wanted = parse_order(order)
+            orders = parse_orders(sent, state.last_order_at)
+            state.last_order_at = orders[-1].pressed_at if orders else state.last_order_at
+            judged = {self._judge_row(order, shown_id, request) for order in orders if order.action in _JUDGEMENTS}
+            if shown_id and shown_id in judged:
+                state.sent_sheet = ""
+                updates |= self._show_batch(shown_id, state)
+            wanted = next((order for order in reversed(orders) if order.action != "approve"), None)
             batch = self._find_own_batch(wanted.batch_id or shown_id, request) if wanted else None
             if wanted is None or batch is None:
                 return updates
-            action, row, _ = wanted
-            if action in ("approve", "approve-next", "doubt"):
-                with contextlib.suppress(NotFound, BadInput):  # deleted meanwhile, which the sheet shows
-                    self.batches.approve_row(batch.id, row, batch.owner, is_approved=action != "doubt")
-                state.sent_sheet = ""
-                updates |= self._show_batch(batch.id, state) if batch.id == shown_id else {}
-            if action == "approve":
-                return updates
+            action, row = wanted.action, wanted.row
             if action in ("next", "approve-next"):
                 row = self._find_next_doubt(batch.id, row, state.set_aside)
             job = self._find_row_job(batch.id, row) if row else None
@@ -154,12 +154,21 @@ class BatchTabEvents:
             return {**updates, tabs: gr.Tabs(selected=job.tool), recall_states[job.tool]: request_key}
 
         field.change(
-            follow_order,
+            follow_orders,
             [self.tab.batch_id, self.tab.state, field],
             [tabs, *self.tab.list_components(), *recall_states.values()],
-            # One picture after the other is found right: the answers come in the order of the presses.
-            **{**PRIVATE_EVENT, "trigger_mode": "multiple", "concurrency_limit": 1},
+            # What is pressed before the last answer came is sent after it, all at once: no visitor waits for another.
+            **{**PRIVATE_EVENT, "trigger_mode": "always_last"},
         )
+
+    def _judge_row(self, order: RowOrder, shown_id: str, request: gr.Request) -> str:
+        """Note that a row's picture was found right, or forget it; return the batch's id, "" where it is not there."""
+        batch = self._find_own_batch(order.batch_id or shown_id, request)
+        if batch is None:
+            return ""
+        with contextlib.suppress(NotFound, BadInput):  # deleted meanwhile, which the sheet shows
+            self.batches.approve_row(batch.id, order.row, batch.owner, is_approved=order.action != "doubt")
+        return batch.id
 
     def _find_row_job(self, batch_id: str, row: int) -> Job | None:
         rows = self.batches.table.list_rows(batch_id, row - 1, limit=1)

@@ -67,7 +67,8 @@ class BatchTabState:
 
     `first_picture` is the index of the contact sheet's first picture; `sent_sheet` identifies the sheet that was sent
     last, at the monotonic time `sent_at`; `zip_label` is the label that the download's button was sent last. Cut-outs
-    that are more uncertain than `set_aside` (0 to 1) are set aside.
+    that are more uncertain than `set_aside` (0 to 1) are set aside. `last_order_at` is when the last order
+    that was followed was given, in milliseconds on the browser's clock.
     """
 
     first_picture: int = 0
@@ -75,6 +76,7 @@ class BatchTabState:
     sent_at: float = 0.0
     set_aside: float = DEFAULT_SET_ASIDE
     zip_label: str = text.DOWNLOAD_LABEL
+    last_order_at: int = 0
 
 
 class BatchTab:

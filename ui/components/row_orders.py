@@ -8,15 +8,18 @@ from typing import Literal, NamedTuple
 import gradio as gr
 
 ORDER_FIELD_ID = "batch-open"
-"""The hidden field into which page.js writes the order of the button that was pressed, and when.
+"""The hidden field into which page.js writes the orders of the buttons that were pressed, and when, the last one last.
 
-Without the time Gradio would not send the same order twice.
+The last orders stay there, because the page sends what is in the field when the one before is answered: so none is
+lost, and the answers come in the order of the presses.
 """
 APPROVE_LABEL, NEXT_LABEL, APPROVED_LABEL = "It is fine", "Next to check", "Found right"
 RowAction = Literal["open", "next", "approve", "approve-next", "doubt"]
 _ORDER_PATTERN = re.compile(
-    r"(open|next|approve|approve-next|doubt) ([0-9]{1,9})(?: ([\w-]{1,64}))?(?: @[0-9]{1,16})?", re.ASCII
+    r"(open|next|approve|approve-next|doubt) ([0-9]{1,9})(?: ([\w-]{1,64}))? @([0-9]{1,15})", re.ASCII
 )
+_MAX_ORDER_COUNT = 100  # of presses while one is answered; page.js keeps as many
+_MAX_ORDER_AGE_MS = 60_000  # before the newest: where the session was lost, no older ones are followed again
 
 
 def build_order_field() -> gr.Textbox:
@@ -25,17 +28,23 @@ def build_order_field() -> gr.Textbox:
 
 
 class RowOrder(NamedTuple):
-    """What is to be done with a row; `batch_id` is "" for the batch that is shown."""
+    """What is to be done with a row, and when its button was pressed; `batch_id` is "" for the batch that is shown.
+
+    `pressed_at` is in milliseconds on the browser's clock, and differs from press to press.
+    """
 
     action: str
     row: int
-    batch_id: str = ""
+    batch_id: str
+    pressed_at: int
 
 
-def parse_order(sent: str | None) -> RowOrder | None:
-    """Read what a button wrote; None for anything else."""
-    found = _ORDER_PATTERN.fullmatch(sent or "")
-    return RowOrder(found[1], int(found[2]), found[3] or "") if found else None
+def parse_orders(sent: str | None, since: int = 0) -> list[RowOrder]:
+    """Read the orders of the presses after `since`, the oldest first; anything else is left out."""
+    found = map(_ORDER_PATTERN.fullmatch, (sent or "").split(";")[-_MAX_ORDER_COUNT:])
+    orders = [RowOrder(each[1], int(each[2]), each[3] or "", int(each[4])) for each in found if each]
+    first = max([since + 1, *(each.pressed_at - _MAX_ORDER_AGE_MS for each in orders[-1:])])
+    return [each for each in orders if each.pressed_at >= first]
 
 
 def write_order(action: RowAction, row: int, batch_id: str = "") -> str:

@@ -377,11 +377,13 @@
   });
   on("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
 
+  let pressedAt = 0;
   // A click on a close scene writes it into the field of the wish and generates anew, on a batch's picture its row.
   on("click", (event) => {
     const pick = event.target.closest?.("[data-words]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
     if (!words) return;
-    enter(words, pick.dataset.words + (pick.dataset.field === "batch-open" ? ` @${Date.now()}` : "")); // the same button may be pressed again
+    if (pick.dataset.field !== "batch-open") enter(words, pick.dataset.words);
+    else enter(words, [...words.value.split(";").slice(-99), `${pick.dataset.words} @${pressedAt = Math.max(pressedAt + 1, Date.now())}`].join(";")); // orders may wait for an answer
     document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();
   });
 
