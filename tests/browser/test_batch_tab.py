@@ -439,9 +439,19 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
     threshold.blur()
     expect(stage).to_contain_text("3 set aside")
     assert sorted(name.split("/")[0] for name in download_rows(page)[0]) == ["set-aside"] * 3
+    tile, line = page.locator("#batch-sheet li img").first, page.locator(".dbx-from-batch:visible")
+    fine, to_next = (line.get_by_role("button", name=name) for name in ("It is fine", "Next to check"))
+    tile.click()
+    expect(to_next).to_be_visible()
+    expect(fine).to_be_visible()  # as on the sheet
+    line.locator("a").click()
     threshold.fill("1")
     threshold.blur()
     expect(stage).not_to_contain_text("set aside")
+    tile.click()
+    expect(fine).to_have_count(0)
+    expect(to_next).to_be_visible()
+    line.locator("a").click()
     expect(page.locator("#batch-aside")).to_have_text(re.compile("Press a picture to mend it"))
 
 

@@ -50,7 +50,7 @@ from ui.batch_tab.layout import (
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
-from ui.components.row_orders import RowOrder, parse_orders
+from ui.components.row_orders import RecallRequest, RowOrder, parse_orders
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 
@@ -150,7 +150,7 @@ class BatchTabEvents:
             job = self._find_row_job(batch.id, row) if row else None
             if job is None or job.tool not in recall_states:
                 return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates
-            request_key = (job.id, secrets.token_hex(4))
+            request_key = RecallRequest(job.id, secrets.token_hex(4), state.set_aside)
             return {**updates, tabs: gr.Tabs(selected=job.tool), recall_states[job.tool]: request_key}
 
         field.change(

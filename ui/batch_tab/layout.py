@@ -14,6 +14,7 @@ from gradio.data_classes import FileData, ListFiles
 from pipelines.service.orders import StudioService
 from ui.batch_tab import text
 from ui.components.pictures import make_component
+from ui.components.row_orders import DEFAULT_SET_ASIDE
 from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
@@ -56,9 +57,6 @@ class _NoRowsAtFirst:
 
 
 CutoutTable = make_component("CutoutTable", _NoRowsAtFirst, gr.Dataframe)
-
-DEFAULT_SET_ASIDE = 0.5
-"""Uncertainty of a cut-out from which it is more likely wrong than right."""
 
 
 @dataclass

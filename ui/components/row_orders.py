@@ -22,6 +22,21 @@ _MAX_ORDER_COUNT = 100  # of presses while one is answered; page.js keeps as man
 _MAX_ORDER_AGE_MS = 60_000  # before the newest: where the session was lost, no older ones are followed again
 
 
+DEFAULT_SET_ASIDE = 0.5
+"""Uncertainty of a cut-out from which it is more likely wrong than right."""
+
+
+class RecallRequest(NamedTuple):
+    """What a tool's tab is to show: a job with its settings; `token` makes the same one another request.
+
+    `set_aside` is from which uncertainty of its cut-out the sheet of batches sets a picture aside.
+    """
+
+    job_id: str
+    token: str
+    set_aside: float = DEFAULT_SET_ASIDE
+
+
 def build_order_field() -> gr.Textbox:
     """Build the field, hidden by style, outside of all tabs: the tab of batches may not have been opened."""
     return gr.Textbox(elem_id=ORDER_FIELD_ID, show_label=False)

@@ -21,6 +21,7 @@ from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import NamedFile, encode_data_url, encode_page_jpeg, publish_file
+from ui.components.row_orders import RecallRequest
 from ui.components.zip_downloads import SWEEP_SECONDS, ZipDownloads, download_carried_file
 from ui.library_tab import layout
 from ui.library_tab.layout import LibraryState, LibraryTab
@@ -81,7 +82,7 @@ class LibraryTabEvents:
     def wire_reuse(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> dict[str, gr.State]:
         """Attach "Reuse settings": open the picked job's tool with its settings.
 
-        Returns a state for each tool: a tuple of a job's id and a new token in it fills the tool's tab from the job.
+        Returns a state for each tool: a `RecallRequest` in it fills the tool's tab from the job.
         """
         recall_states: dict[str, gr.State] = {tool_events.tab.tool.id: gr.State(None) for tool_events in events}
         for tool_events in events:
@@ -95,7 +96,7 @@ class LibraryTabEvents:
                 return {self.tab.facts: gr.skip()}
             return {
                 tabs: gr.Tabs(selected=row.job.tool),
-                recall_states[row.job.tool]: (row.job.id, secrets.token_hex(4)),
+                recall_states[row.job.tool]: RecallRequest(row.job.id, secrets.token_hex(4)),
             }
 
         self._listen(self.tab.reuse.click, reuse, [self.tab.state], [tabs, *recall_states.values()])
@@ -119,12 +120,11 @@ class LibraryTabEvents:
         self._listen(self.tab.send_to.input, send_to, [self.tab.state, self.tab.send_to], [tabs, *handoffs.values()])
 
     def _make_recall_handler(self, events: ToolTabEvents) -> Callable[..., AsyncIterator[Updates]]:
-        async def recall(
-            request: gr.Request, request_key: tuple[str, str] | None, state: TabState
-        ) -> AsyncIterator[Updates]:
-            row = None if request_key is None else self._find_own_job(request_key[0], request)
+        async def recall(request: gr.Request, wanted: RecallRequest | None, state: TabState) -> AsyncIterator[Updates]:
+            row = None if wanted is None else self._find_own_job(wanted.job_id, request)
             state.was_opened = True
-            if row is not None:
+            if wanted is not None and row is not None:
+                state.batch_set_aside = wanted.set_aside
                 async for updates in events.follower.attach_job(row, state, request):
                     yield updates
             yield events.view.no_change()

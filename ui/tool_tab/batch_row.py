@@ -56,7 +56,7 @@ class BatchRowLine:
         can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
         can_put = job_id not in ("", row.job_id) and self._fits(job_id, row, owner)
         note = PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
-        buttons = self._render_buttons(batch, row, is_placed=can_undo) if job_id == row.job_id else ""
+        buttons = self._render_buttons(batch, row, state.batch_set_aside) if job_id == row.job_id else ""
         return {
             panel.batch_row: render_line(batch, row, note, buttons, is_placed=can_undo),
             panel.put_in_batch: gr.Button(
@@ -66,17 +66,16 @@ class BatchRowLine:
             ),
         }
 
-    def _render_buttons(self, batch: Batch, row: RowState, *, is_placed: bool) -> str:
+    def _render_buttons(self, batch: Batch, row: RowState, set_aside: float) -> str:
         """Render what may be said of a picture that nobody placed, and the way to the next that is to be checked."""
         job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
         receipt = job.result.receipt if job is not None and job.result is not None else {}
-        has_doubt = (
-            bool(text.list_doubts(receipt)) or (receipt.get("cutout_uncertainty") or 0.0) > 0
-        )  # set aside above 0
+        # As on the batch's sheet, which marks a row for a doubt or because its cut-out is set aside.
+        has_doubt = bool(text.list_doubts(receipt)) or (receipt.get("cutout_uncertainty") or 0.0) > set_aside
         said: list[tuple[str, RowAction]] = []
         if row.row in self.batches.table.list_approvals(batch.id):
             said = [(DOUBT_LABEL, "doubt")]
-        elif has_doubt and not is_placed:
+        elif has_doubt and row.row not in self.batches.table.list_seen_rows(batch.id):
             said = [(APPROVE_LABEL, "approve-next")]
         rows = [*said, (NEXT_LABEL, "next")]
         return "".join(render_order_button(label, action, row.row, batch.id) for label, action in rows)

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ui.components.row_orders import DEFAULT_SET_ASIDE
+
 MARK_FIELDS = ("pick", "keep", "drop", "box")
 """The fields of a form that pointing changes."""
 
@@ -25,8 +27,9 @@ class TabState:
     if `last_was_draft`, Generate makes that same one at full size. `generated` are the last job that Generate ordered
     here, the form of then, and `photo_number`. `drafted_form` are the form values of the last draft that was tried.
     `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
-    the monotonic clock. `before_marks` are the finished job that was shown when somebody began to point at the subject,
-    and the form of then; `last_look` is the picture of what the marks made of the cut-out last, b"" at first.
+    the monotonic clock. `batch_set_aside` is the uncertainty of a cut-out from which the batch's sheet sets it aside.
+    `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
+    then; `last_look` is the picture of what the marks made of the cut-out last, b"" at first.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
@@ -48,6 +51,7 @@ class TabState:
     generated: tuple[str, Mapping[str, Any], int] | None = None
     drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch_row: tuple[str, int] | None = None
+    batch_set_aside: float = DEFAULT_SET_ASIDE
     row_changed_at: float = 0.0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
     last_look: bytes = b""
