@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipelines.batch.batch_service import BatchService
-from pipelines.batch.batch_table import Replacement, RowState
+from pipelines.batch.batch_table import Batch, Replacement, RowState
 from pipelines.codecs.encode import FILE_EXTENSIONS
 from pipelines.core.job import File
 from pipelines.core.params import JSON
@@ -76,6 +76,15 @@ def row_label(row: int, key: str, cells: Mapping[str, JSON]) -> str:
 def result_files(job: JobRow | None) -> list[File]:
     """Return the files of a finished job, without cut-outs."""
     return [file for file in job.result.files if file.role != "matte"] if job is not None and job.result else []
+
+
+def name_zip(batch: Batch, title: str) -> str:
+    """Return the file name of a batch's ZIP, in safe characters, such as `product-photos-2026-11-30.zip`.
+
+    `title` is its tool's, "" where each row has a tool of its own. The day is the one on which it was made, in UTC.
+    """
+    label = _UNSAFE_CHARS.sub("-", title.lower()).strip("-.")[:60] or batch.tool or "batch"
+    return f"{label}-{datetime.fromtimestamp(batch.created, UTC):%Y-%m-%d}.zip"
 
 
 def write_manifest(batches: BatchService, batch_id: str, out: IO[str]) -> None:

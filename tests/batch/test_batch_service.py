@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -26,7 +27,7 @@ from pipelines.batch.batch_service import DISK_FULL_NOTE, STORE_AWAY_NOTE, Batch
 from pipelines.batch.batch_table import Batch
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import ParsedRow, csv_template, read_jobs_file
-from pipelines.batch.manifest import MANIFEST_NAME, export_pictures, list_cutouts, save_manifest, save_zip
+from pipelines.batch.manifest import MANIFEST_NAME, export_pictures, list_cutouts, name_zip, save_manifest, save_zip
 from pipelines.batch.picture_source import FolderSource, ZipSource, check_name
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
@@ -696,6 +697,23 @@ def test_a_zip_of_pictures_with_or_without_a_table_is_a_batch(here: BatchStudio,
     here.batches.start(batch.id)
     here.wait_for_batch(batch)
     assert here.batches.get_progress(batch.id).done == (1 if table else 2)
+
+
+@pytest.mark.parametrize(
+    ("tool", "title", "name"),
+    [
+        ("product", "Product Photos", "product-photos-2026-11-30.zip"),
+        ("cutout", "Cut-out", "cut-out-2026-11-30.zip"),
+        ("kit", "../a\r\nb/ü.exe", "a-b-.exe-2026-11-30.zip"),
+        ("mine", "写真", "mine-2026-11-30.zip"),
+        ("", "", "batch-2026-11-30.zip"),
+    ],
+)
+def test_a_zip_is_called_by_tool_and_day(here: BatchStudio, tmp_path: Path, tool: str, title: str, name: str) -> None:
+    write_picture(tmp_path / "in" / "a.png")
+    batch = here.create_batch(tmp_path / "in")
+    last_second = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC).timestamp()
+    assert name_zip(replace(batch, tool=tool, created=last_second), title) == name
 
 
 def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: BatchStudio, tmp_path: Path) -> None:

@@ -279,6 +279,7 @@ def download_rows(page: Page) -> tuple[dict[str, bytes], list[dict[str, str]]]:
     """The pictures of the ZIP by name, and the manifest's rows."""
     with page.expect_download() as caught:
         page.locator("#batch-save").click()
+    assert re.fullmatch(r"[a-z-]+-20\d\d-\d\d-\d\d\.zip", caught.value.suggested_filename)
     with zipfile.ZipFile(caught.value.path()) as out:
         rows = csv.DictReader(io.StringIO(out.read("manifest.csv").decode("utf-8-sig")))
         return {name: out.read(name) for name in out.namelist() if name.endswith(".png")}, list(rows)

@@ -27,6 +27,7 @@ from pipelines.batch.manifest import (
     format_time,
     link_or_copy,
     list_cutouts,
+    name_zip,
     result_files,
     row_label,
     save_zip,
@@ -463,7 +464,7 @@ class BatchTabEvents:
             with translate_disk_full():
                 path = zips.create_zip(
                     batch_id,
-                    "results.zip",
+                    name_zip(batch, next((tool.title for tool in self.service.tools if tool.id == batch.tool), "")),
                     lambda part: save_zip(
                         self.batches, batch_id, part, NEVER_SET_ASIDE if set_aside is None else set_aside
                     ),
