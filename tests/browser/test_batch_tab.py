@@ -8,6 +8,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, Page, expect
@@ -205,7 +206,7 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPag
 DOUBTED = ("astronaut", "chelsea")  # by the small nets, both with less than half of the subject unsettled
 
 
-def run_doubted_batch(page: Page, studio: ServedPage) -> list[str]:
+def run_doubted_batch(page: Page, studio: ServedPage, side: int = 512) -> list[str]:
     """Two rows of the first tool, whose cut-outs are doubted, done and on the sheet; returns what is said of each."""
     page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
@@ -213,7 +214,7 @@ def run_doubted_batch(page: Page, studio: ServedPage) -> list[str]:
     page.locator("#batch-files input[type=file]").first.set_input_files([EXAMPLES / f"{name}.jpg" for name in DOUBTED])
     expect(page.locator("#batch-files")).to_contain_text(DOUBTED[1])
     page.locator("#batch-tool .dbx-more > button").first.click()
-    page.locator("#batch-more textarea").fill("size = 512")
+    page.locator("#batch-more textarea").fill(f"size = {side}")
     page.locator("#batch-start").click()
     expect(page.locator("#batch-sheet li > button:first-child")).to_have_count(2)
     wait_until(studio.is_idle, 60)
@@ -408,6 +409,13 @@ def test_the_line_of_a_row_goes_with_its_photo_and_with_new(page: Page, studio: 
 
 def test_each_check_says_why_to_eyes_and_ears(page: Page, studio: ServedPage) -> None:
     told = run_doubted_batch(page, studio)
+    expect(page.locator("#batch-sheet li p")).to_have_text([re.compile(r"^\d+ × 512 px|^512 × \d+ px")] * 2)
+    expect(page.locator("#batch-aside")).not_to_contain_text("write size")  # the photos have no more
+    for width, height in ((1280, 800), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        for words in page.locator("#batch-sheet small").all():
+            assert words.evaluate("e => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth"), "whole"
+    page.set_viewport_size({"width": 1280, "height": 800})
     for n, button in enumerate(page.locator("#batch-sheet li > button:first-child").all()):
         expect(button.locator("small")).to_contain_text(told[n])
         expect(button).to_have_attribute("title", re.compile(re.escape(told[n])))
@@ -416,6 +424,13 @@ def test_each_check_says_why_to_eyes_and_ears(page: Page, studio: ServedPage) ->
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
         expect(page.locator("#batch-sheet b").first).to_have_css("color", "rgb(61, 42, 0)")  # on yellow
+
+
+def test_pictures_that_are_smaller_than_their_photos_say_how_to_get_more(page: Page, studio: ServedPage) -> None:
+    run_doubted_batch(page, studio, 256)
+    expect(page.locator("#batch-sheet li p")).to_have_text(["256 × 256 px"] * 2)
+    larger = max(max(PIL.Image.open(EXAMPLES / f"{name}.jpg").size) for name in DOUBTED)
+    expect(page.locator("#batch-aside")).to_contain_text(f"write size = {larger} under More settings for all")
 
 
 def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio: ServedPage, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from ui import page as ui_page
 from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import SCOPES, ApiKey, KeyLimits, KeyStore
 from ui.api_tab import page as api_tab_page
+from ui.batch_tab.text import MORE_PIXELS_TEXT
 from ui.i18n import GERMAN, is_translated
 from ui.tool_tab.text import list_doubts
 
@@ -100,6 +101,11 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
         ("{}–{} of {}", "{}–{} von {}"),
         (", models may take up to {}.", ", Modelle dürfen bis zu {} nehmen."),
         ("in the middle", "in der Mitte"),
+        (
+            MORE_PIXELS_TEXT,
+            "Manche Fotos sind größer als ihre Bilder. Für mehr Pixel schreibe size = {} unter „Weitere Einstellungen "
+            "für alle“, bevor du auf „Starten“ drückst.",
+        ),
         ("Seed", "Startzahl"),
         ("Seed {}.", "Startzahl {}."),
         (

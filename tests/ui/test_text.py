@@ -256,7 +256,9 @@ def test_every_scene_has_a_picture_to_click() -> None:
 
 def test_a_batch_marks_every_picture_that_is_doubted_and_says_why() -> None:
     why = ("Check the edge at the <top>: it may be wrong.", "Another.")
-    sheet = render_sheet([SheetPicture(1, "1 a<b", b"x"), SheetPicture(2, "2 cup", b"y", why)])
+    sheet = render_sheet([SheetPicture(1, "1 a<b", b"x"), SheetPicture(2, "2 cup", b"y", why, size=(640, 480))])
+    assert sheet.count(" px") == 1
+    assert sheet.index('title="2 cup"') < sheet.index("640 × 480 px")
     assert sheet.count("<b>Check</b>") == 1
     assert sheet.index("Row 1 a&lt;b") < sheet.index("<b>Check</b>") < sheet.index('title="2 cup"')
     assert 'data-words="open 2"' in sheet

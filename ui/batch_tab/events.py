@@ -33,7 +33,7 @@ from pipelines.batch.manifest import (
     save_zip,
 )
 from pipelines.batch.picture_source import check_name
-from pipelines.batch.row_values import BatchPlan
+from pipelines.batch.row_values import PHOTO_FIELD, BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.job import Job
 from pipelines.core.params import JSON
@@ -54,6 +54,7 @@ from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
 from ui.components.row_orders import RecallRequest, RowOrder, parse_orders
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
+from ui.tool_tab.form_controls import list_form_fields
 
 SHEET_PICTURE_COUNT = 48
 """Pictures on one page of the contact sheet."""
@@ -89,6 +90,7 @@ class BatchTabEvents:
         self.batches = BatchService(service)
         self._reading = threading.BoundedSemaphore(2)
         self._read_doubts = lru_cache(maxsize=16)(self._list_doubts)
+        self._read_larger_side = lru_cache(maxsize=16)(self._find_larger_side)
         self._thumbnail = lru_cache(maxsize=1024)(self._encode_thumbnail)  # a few kilobytes each
 
     def wire(self, gradio_tab: gr.Tab) -> None:
@@ -500,14 +502,16 @@ class BatchTabEvents:
         progress = self.batches.get_progress(batch_id)
         is_going = batch.state in ("running", "paused")
         stamp = self._stamp_looks(batch_id)
-        counts = text.DoubtCounts()
+        counts, larger_side = text.DoubtCounts(), 0
         if not is_going and progress.done:
             doubts = self._list_open_doubts(batch_id, progress.done)
             aside = [each.has_doubt for each in doubts if each.uncertainty > state.set_aside]
             counts = text.DoubtCounts(sum(each.has_doubt for each in doubts) - sum(aside), len(aside))
+            replaced = self._stamp_replacements(batch_id)
+            larger_side = self._read_larger_side(batch_id, batch.tool, progress.done, replaced)
         updates: Updates = {
             tab.status: text.render_status(batch, progress, counts),
-            tab.aside: text.render_aside(counts),
+            tab.aside: text.render_aside(counts, larger_side),
             tab.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=is_going),
             tab.cancel: gr.Button(interactive=is_going or batch.state == "ready"),
             tab.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
@@ -585,6 +589,26 @@ class BatchTabEvents:
             for row, receipt in self.batches.table.iter_receipts(batch_id)
         )
 
+    def _find_larger_side(self, batch_id: str, tool_id: str, done_count: int, stamp: float) -> int:
+        """Find the longer side that the tool can give to photos whose pictures are smaller, in the first rows.
+
+        It is 0 where they are not, or where the tool has no field for the size. `done_count` and `stamp` say when what
+        was found before no longer holds.
+        """
+        tool = next((tool for tool in self.service.tools if tool.id == tool_id), None)
+        fields = list_form_fields(tool.params) if tool is not None else ()
+        largest = next((int(field.maximum) for field in fields if field.name == "size"), 0)
+        found = 0
+        for row in self.batches.table.list_rows(batch_id, limit=SHEET_PICTURE_COUNT if largest else 0, status="done"):
+            job = self.service.jobs.get_job(row.job_id) if row.job_id else None
+            photo, files = None if job is None else job.job.params.get(PHOTO_FIELD), result_files(job)
+            if isinstance(photo, str) and files:
+                with contextlib.suppress(NotFound):  # the photo was deleted
+                    info = self.service.files.get_info(photo)
+                    side = min(largest, max(info.width, info.height))
+                    found = max(found, side if side > max(files[0].width, files[0].height) else 0)
+        return found
+
     def _read_thumbnails(
         self, batch_id: str, rows: Iterable[RowState], set_aside: float
     ) -> Iterator[text.SheetPicture]:
@@ -599,7 +623,8 @@ class BatchTabEvents:
             approved = format_time(approvals.get(row.row))
             is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
             jpeg = self._thumbnail(files[0].id)
-            yield text.SheetPicture(row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved)
+            size = (files[0].width, files[0].height)
+            yield text.SheetPicture(row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved, size)
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX, shows_transparency=True)

@@ -27,6 +27,10 @@ ASIDE_TEXT = (
     "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to mend it, or say that it is fine."
 )
 CHECK_TEXT = "Press a picture to mend it and put it back, or say that it is fine."
+MORE_PIXELS_TEXT = (
+    "Some photos are larger than their pictures. For more pixels, write size = {} under More settings for all before "
+    "you press Start."
+)
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
 SHOWN_FAULT_COUNT = 100
@@ -62,10 +66,9 @@ STYLE_HTML = """<style>
 .dbx-sheet i { display: block; aspect-ratio: 1; border-radius: 6px; border: 1.5px dashed var(--input-border-color); }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
-.dbx-sheet small { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden;
-  margin-top: 4px; font-size: 12px; font-weight: 400; line-height: 1.3; text-align: left;
-  color: var(--body-text-color); }
-@media (max-width: 899px) { .dbx-sheet small { display: block; } }
+.dbx-sheet small { display: block; overflow-wrap: anywhere; margin-top: 4px; font-size: 12px; font-weight: 400;
+  line-height: 1.3; text-align: left; color: var(--body-text-color); }
+.gradio-container .dbx-sheet p { font-size: 12px; margin: 0; color: var(--body-text-color-subdued); }
 .gradio-container .dbx-sheet em { font-size: 12px; font-style: normal; font-weight: 600; color: var(--dbx-on); }
 .dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); display: block; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; }
@@ -107,10 +110,14 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | N
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
 
 
-def render_aside(counts: DoubtCounts) -> str:
-    """Say where the pictures are that were set aside, or how one is mended; "" where there is no doubt."""
+def render_aside(counts: DoubtCounts, larger_side: int = 0) -> str:
+    """Say where the pictures are that were set aside, or how one is mended; "" where there is no doubt.
+
+    `larger_side` is the longer side in pixels that photos have to give, 0 where their pictures have it.
+    """
     line = f"{counts.set_aside} set aside. {ASIDE_TEXT}" if counts.set_aside else CHECK_TEXT if counts.to_check else ""
-    return f'<p class="dbx-measured">{line}</p>' if line else ""
+    lines = [line, MORE_PIXELS_TEXT.format(larger_side) if larger_side else ""]
+    return "".join(f'<p class="dbx-measured">{each}</p>' for each in lines if each)
 
 
 def render_report(report: DryRunReport) -> str:
@@ -159,7 +166,7 @@ class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
     `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
-    did. `is_aside`: the ZIP sets it aside.
+    did. `is_aside`: the ZIP sets it aside. `size`: width and height of the picture in pixels.
     """
 
     row: int
@@ -169,6 +176,7 @@ class SheetPicture(NamedTuple):
     replaced: str = ""
     is_aside: bool = False
     approved: str = ""
+    size: tuple[int, int] = (0, 0)
 
 
 def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = ()) -> str:
@@ -191,11 +199,12 @@ def _render_cell(picture: SheetPicture) -> str:
     badge = f"<b>{word}</b>{badge}" if is_open else badge
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
+    size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
     fine = render_order_button(APPROVE_LABEL, "approve", picture.row) if is_open else ""
     return (
         f'<li><button type="button" {write_order("open", picture.row)} title="{why}">'
         f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{badge}</button>'
-        f'<span title="{name}">{name}</span>{marks}{fine}</li>'
+        f'<span title="{name}">{name}</span>{size}{marks}{fine}</li>'
     )
 
 
