@@ -6,11 +6,14 @@ import re
 from dataclasses import replace
 from functools import cache
 from html import unescape
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.engines.local import LocalEngine
+from pipelines.framing.placement import find_cut_sides
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
 from pipelines.models import profiles
@@ -143,6 +146,13 @@ def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
 def list_shapes() -> list[re.Pattern[str]]:
     """What each key of the German fits, in their order."""
     return [re.compile(re.escape(key).replace(r"\{\}", "(.+?)")) for key in GERMAN]
+
+
+def test_the_sides_of_a_cut_are_german_together() -> None:
+    sides = find_cut_sides(np.ones((4, 4), np.float32))
+    assert len(sides) == 4
+    for count in range(1, 5):
+        assert all(", ".join(some) in GERMAN for some in combinations(sides, count))
 
 
 @pytest.mark.parametrize(
