@@ -99,6 +99,10 @@ def test_what_is_painted_is_seen_until_the_first_picture_comes(page: Page, studi
     expect(page.locator("#retouch-box img").first).to_be_visible()
     expect(page.locator("#retouch-editor")).to_be_hidden()
     expect(page.locator("#retouch-save")).to_be_enabled()
+    page.locator("#retouch-box").get_by_role("button", name="Paint more").click()  # on what is painted already
+    expect(layer).to_be_visible()
+    wait_until(lambda: count_paint(page) == pytest.approx(painted, rel=0.1), 30)
+    page.locator("#retouch-brush-cancel").click()
     page.locator("#retouch-mask").get_by_role("button", name="Start over").click()
     expect(layer).to_be_visible()  # the next one is painted
     assert count_paint(page) == 0

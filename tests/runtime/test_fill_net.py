@@ -11,7 +11,7 @@ import pytest
 from pipelines.core.errors import ModelUnavailable
 from pipelines.models.families.hub_nets import LAMA
 from pipelines.models.nets import matting_choice
-from pipelines.tools.retouch import LARGE_AREA_NOTICE, NET_NOTICE
+from pipelines.tools.retouch import CONTINUED_NOTICE, NET_NOTICE
 from tests.models.support import tiny_fill_nets
 from tests.provenance.conftest import SignedStudio
 from tests.support.examples import make_blob, make_noise
@@ -34,7 +34,7 @@ def test_retouch_takes_it_by_itself_and_receipt_and_file_say_so(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(matting_choice, "total_host_bytes", lambda: 10**12)
     without = studio.make("retouch", photo=photo, mask=mask)
-    assert LARGE_AREA_NOTICE in without.receipt["notices"]
+    assert CONTINUED_NOTICE in without.receipt["notices"]
     path = tiny_fill_nets.put_into_cache(LAMA, tmp_path, monkeypatch)
     assert "fill" not in studio.create_job("cutout", photo=photo).specs
     made = studio.make("retouch", photo=photo, mask=mask)

@@ -229,14 +229,14 @@ def encode_upload(image: Image) -> tuple[str, bytes]:
     return "a.png", buffer.getvalue()
 
 
-@pytest.mark.parametrize(("radius", "is_told"), [(3, False), (6, False), (30, True)])
-def test_a_large_fill_before_a_busy_place_is_told(radius: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("radius", "is_told"), [(3, False), (6, True), (30, True)])
+def test_a_fill_that_continues_texture_before_a_busy_place_is_told(radius: int, is_told: bool) -> None:
     """What stood behind it is not known; a plain wall is continued at any size."""
     busy = np.kron(make_noise(15, 20, 128, 60), np.ones((10, 10, 1), np.uint8))
     context = FakeContext(busy, make_spot(busy, (100, 75), radius))
     output = run_retouch(context, mask="m")
-    assert (retouch.LARGE_AREA_NOTICE in output.notices) is is_told
-    assert output.fill_doubts == ((retouch.LARGE_AREA_DOUBT,) if is_told else ())
+    assert (retouch.CONTINUED_NOTICE in output.notices) is is_told
+    assert output.fill_doubts == ((retouch.CONTINUED_DOUBT,) if is_told else ())
     wall = np.full_like(busy, 150)
     assert run_retouch(FakeContext(wall, make_spot(wall, (100, 75), radius)), mask="m").notices == ()
 

@@ -145,6 +145,7 @@
     done: (box) => { open(box, false); part(box, "point-done").click(); },
     closer: (box) => zoomMiddle(box, ZOOM_STEP),
     farther: (box) => zoomMiddle(box, 1 / ZOOM_STEP),
+    brush: (box) => part(box, "brush")?.click(),
     shape: (box, { value }) => [...part(box, "ratio").querySelectorAll("label")].find((label) => label.textContent.trim() === value)?.querySelector("input").click(),
   };
 

@@ -237,7 +237,9 @@ def _build_form(
     if consent:
         with gr.Column(elem_classes=["dbx-consent"]):
             add(consent)
-    rest = [field for field in first if field.name not in controls]
+    locked = [field for field in first if field.name not in controls and _lock_reason(service, tool.params, field.name)]
+    advanced = [*advanced, *locked]  # what cannot be used here is no part of the first look
+    rest = [field for field in first if field.name not in controls and field not in locked]
     paired = [field for field in rest if field.name in PAIRED_FIELDS]
     last = [field for field in rest if field.name in WORDS_FOR_FEW]
     add(field for field in rest if field not in (*paired, *last))
