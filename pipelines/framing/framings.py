@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipelines.core.geometry import Size
 
-FramingId = Literal["tight", "classic", "wide", "actor", "badge"]
+FramingId = Literal["tight", "square", "classic", "wide", "actor", "badge"]
 VerticalAnchor = Literal["floor", "centre"]
 
 MIN_EYE_DISTANCE_PX = 60  # in the photo: a face with less is small
@@ -37,6 +37,7 @@ class Framing:
 
 FRAMINGS: tuple[Framing, ...] = (
     Framing("tight", (1, 1), 0.58, 0.40),
+    Framing("square", (1, 1), 0.44, 0.37),
     Framing("classic", (4, 5), 0.42, 0.36),
     Framing("wide", (3, 2), 0.26, 0.30),
     Framing("actor", (4, 5), 0.55, 0.35),

@@ -34,7 +34,7 @@ PresetId = Literal[
     "linkedin", "corporate-grey", "executive-dark", "lobby", "creative-colour", "academic", "medical-white", "actor",
     "park", "black-and-white", "nude-tones", "badge",
 ]  # fmt: skip
-FramingId = Literal["auto", "tight", "classic", "wide", "actor", "badge"]
+FramingId = Literal["auto", "tight", "square", "classic", "wide", "actor", "badge"]
 SetId = Literal["one", "four", "all"]
 DRESSED_PROMPT = "fully clothed, shoulders covered"  # added to every prompt that draws on a person
 SEAM_RATIO = 0.012  # of the longer side, width of the blend between the photo and what is drawn beside it
@@ -98,6 +98,7 @@ class Headshot(Subject):
         labels={
             "auto": "As the look",
             "tight": "Tight 1:1",
+            "square": "Square 1:1",
             "classic": "Classic 4:5",
             "wide": "Wide 3:2",
             "actor": "Actor 8x10",

@@ -31,7 +31,7 @@ class SampleForm(Params):
     team: tuple[str, ...] = core_params.pictures_field("Team", "Some pictures.", min_count=2, max_count=12)
     matte: str | None = core_params.mask_field("Cut-out", "White keeps.")
     look: Literal["a", "b"] = core_params.choice_field("Look", "One.", "a", labels={"a": "Plain"}, tiles=True)
-    many: Literal["1", "2", "3", "4", "5", "6", "7"] = core_params.choice_field("Many", "One of seven.", "3")
+    many: Literal["1", "2", "3", "4", "5", "6", "7", "8"] = core_params.choice_field("Many", "One of eight.", "3")
     note: str = core_params.prompt_field("Note", "Words.", max_length=40)
     count: int = core_params.number_field("Count", "Few.", 1, ge=1, le=4)
     blur: float = core_params.number_field("Blur", "Much.", 0.5, ge=0, le=15, step=0.1, unit="%")

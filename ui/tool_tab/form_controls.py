@@ -17,7 +17,7 @@ from pipelines.core.params import FieldKind, Params, Subject
 from ui.components.pictures import PhotosUpload, build_photo_upload
 from ui.tool_tab import text
 
-MAX_RADIO_OPTION_COUNT = 6
+MAX_RADIO_OPTION_COUNT = 7
 """Choices in a radio; a field with more choices and no tiles becomes a dropdown."""
 MAX_SEGMENT_COUNT = 5
 """Values of a whole number that are shown as a row of segments; more become a slider."""
