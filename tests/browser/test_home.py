@@ -345,3 +345,15 @@ def test_a_face_that_is_too_small_is_said_in_place_of_empty_boxes(
     expect(page.locator("#home-photo [role=alert]")).to_contain_text("Enlarging it does not help")
     expect(page.locator("#home-open-1")).to_be_hidden()
     assert "Enlarge it" not in page.locator("#home-also a").all_inner_texts()
+
+
+def test_a_view_without_a_subject_is_offered_styles_of_the_whole_photo(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    PIL.Image.new("RGB", (640, 480), (120, 150, 190)).save(tmp_path / "sky.png")
+    drop_photo(page, studio, tmp_path / "sky.png")
+    page.locator("#home-consent label").last.click()
+    expect(page.locator("#home-stage")).to_contain_text("No single subject stands out.")
+    expect(page.locator("#home-open-3")).to_be_enabled()
+    page.locator("#home-open-1").click()
+    expect(page).to_have_url(re.compile("#style$"))

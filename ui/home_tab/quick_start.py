@@ -74,6 +74,9 @@ SUGGESTIONS: tuple[Suggestion, ...] = (
     Suggestion("product", 0, 0, "Nobody in it. Three product photos to start from:"),
 )
 
+SCENERY_SUGGESTION = Suggestion("style", 0, 99, "No single subject stands out. Three styles of the whole photo:")
+"""For a landscape or a pattern, of which the suggested tool finds nothing to cut out."""
+
 
 @dataclass
 class QuickStartState(GivenPhoto):
@@ -174,7 +177,8 @@ class QuickStart:
         photo.clear(self.clear_photo, [self.state], outputs, **options)
         consent.input(self.change_consent, [self.state, self.consent], outputs, **options)
         home_tab.select(None, [self.visited_at], [self.visited_at], js=NOTE_VISIT_JS, api_visibility="private")
-        targets = {row.tool: handoffs[row.tool] for row in SUGGESTIONS if row.tool in handoffs}
+        suggestions = (*SUGGESTIONS, SCENERY_SUGGESTION)
+        targets = {row.tool: handoffs[row.tool] for row in suggestions if row.tool in handoffs}
         for number, (_, button) in enumerate(self.drafts):
             button.click(
                 self._make_open_handler(number, tabs, targets), [self.state], [tabs, *targets.values()], **options
@@ -294,13 +298,14 @@ class QuickStart:
         if state.request_number != number:
             return
         state.face_count = draft[1].receipt.get("faces", 0) if isinstance(draft, tuple) else 0
-        async for updates in self._draw_suggestion(owner, state, has_consent, number):
+        suggestion = suggest_tool(state.face_count, has_consent, self.service.tools)
+        async for updates in self._draw_suggestion(owner, state, has_consent, number, suggestion):
             yield updates
 
     async def _draw_suggestion(
-        self, owner: str, state: QuickStartState, has_consent: bool, number: int
+        self, owner: str, state: QuickStartState, has_consent: bool, number: int, suggestion: Suggestion | None
     ) -> AsyncIterator[Updates]:
-        suggestion = suggest_tool(state.face_count, has_consent, self.service.tools)
+        """Draw three drafts of the suggested tool; of the whole photo where that tool finds no subject in it."""
         if suggestion is None:
             yield self._show_empty()
             return
@@ -331,6 +336,17 @@ class QuickStart:
             if changed:
                 yield changed
         if state.request_number != number:
+            return
+        has_styles = any(each.id == SCENERY_SUGGESTION.tool for each in self.service.tools)
+        if (
+            not best
+            and refusal is not None
+            and refusal.code == "no_subject"
+            and suggestion is not SCENERY_SUGGESTION
+            and has_styles
+        ):
+            async for updates in self._draw_suggestion(owner, state, has_consent, number, SCENERY_SUGGESTION):
+                yield updates
             return
         if not best:  # such as a face that is too small: no empty boxes without a word
             alert = text.render_error(refusal, "home-photo") if refusal is not None else ""
