@@ -132,6 +132,8 @@ def _defer_import(name: str) -> None:
         return
     stand_in = ModuleType(name)
     stand_in.__spec__ = spec
+    # `inspect` asks every module for its file when torch looks for the source of a function.
+    stand_in.__file__ = spec.origin
 
     def load_attribute(attribute: str) -> Any:
         if sys.modules.get(name) is stand_in:
