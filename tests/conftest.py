@@ -183,6 +183,14 @@ def _shared_decoders() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _stopped_fork_server() -> Iterator[None]:
+    """End what `tests/support/forks.py` started, if a test did."""
+    yield
+    if "tests.support.forks" in sys.modules:
+        sys.modules["tests.support.forks"].stop_fork_server()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_folder() -> Iterator[None]:
     """Two runs on one machine would take each other's files: they lie there by their content."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

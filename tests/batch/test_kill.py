@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from functools import partial
-from multiprocessing import forkserver
 from pathlib import Path
 
 import httpx
 import numpy as np
 import PIL.Image
-import pytest
 
 from tests.support.batch_rows import OWNER, BatchStudio, run_batch_process, write_picture
+from tests.support.forks import FORKS
 from tests.support.kill_loop import KillTrigger, fork_server, log_done_rows, run_with_kills
 from tests.support.served_app import wait_until
 
-FORKS = multiprocessing.get_context("forkserver")  # its server imports the studio once for all lives
-FORKS.set_forkserver_preload(["tests.support.kill_loop", "tests.support.batch_rows"])
 ROWS, KILLS, PAUSE = 36, 10, 0.05
 SERVED_ROWS, SERVED_KILLS = 18, (3, 9)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stopped_fork_server() -> Iterator[None]:
-    yield
-    forkserver._forkserver._stop()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def table(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import inspect
 import sys
 
 import gradio as gr
@@ -10,28 +10,32 @@ import pytest
 from gradio.blocks import Blocks
 from gradio.routes import App
 
+from tests.support.forks import call_forked
+from tests.support.started_studio import list_imported
+from ui.gradio_patches import light_start
 from ui.gradio_patches.light_start import build_without_app, launch_with_one_config
 
-START_CODE = """
-import inspect, sys
-from ui.gradio_patches.light_start import import_gradio
-find_file = inspect.getfile
-import_gradio()
-assert inspect.getfile is find_file
-assert "gradio" in sys.modules and "pandas.core" not in sys.modules, "pandas was imported"
-assert "mcp" not in sys.modules, "mcp was imported"
-import ui.server.serve, ui.api.routes.mcp
-assert not any(name.startswith("mcp") for name in sys.modules), "mcp is loaded before somebody asks"
-import mcp
-import pandas.api.types
-from gradio import caching
-assert caching.pd.DataFrame is sys.modules["pandas"].DataFrame
-"""
+
+def test_neither_pandas_nor_mcp_comes_with_gradio_or_the_studio() -> None:
+    is_inspect_whole, after_gradio, after_studio = call_forked(list_imported)
+    assert is_inspect_whole
+    assert "gradio" in after_gradio
+    assert not {"pandas.core", "mcp"} & after_gradio
+    assert {"ui.server.serve", "ui.page", "ui.api.routes.mcp"} <= after_studio
+    assert not [name for name in after_studio if name.startswith(("pandas.", "mcp"))], "loaded before somebody asks"
 
 
-def test_pandas_comes_when_it_is_asked_for_and_not_with_gradio_nor_mcp_with_the_studio() -> None:
-    run = subprocess.run([sys.executable, "-c", START_CODE], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+def test_a_deferred_package_comes_when_something_of_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("wsgiref", "colorsys")]:
+        monkeypatch.delitem(sys.modules, name)
+    stand_ins = [light_start._defer_import(name) or sys.modules[name] for name in ("wsgiref", "colorsys")]
+    inspect.getmodule(test_a_page_built_without_app_gets_its_app_and_config_when_asked, "of-nobody.py")
+    assert [sys.modules["wsgiref"], sys.modules["colorsys"]] == stand_ins, "torch asks every module for its file so"
+    import wsgiref.headers
+
+    assert wsgiref.headers.Headers().items() == []
+    assert stand_ins[1].rgb_to_hsv is sys.modules["colorsys"].rgb_to_hsv
+    assert sys.modules["colorsys"] is not stand_ins[1]
 
 
 def test_a_page_built_without_app_gets_its_app_and_config_when_asked() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +12,11 @@ import httpx
 import pytest
 
 from tests.support.app_process import find_free_port, is_healthy
+from tests.support.forks import FORKS
 from tests.support.page_client import list_events
 from tests.support.served_app import wait_until
+from tests.support.started_studio import run_app
 
-ROOT = Path(__file__).parents[2]
 WORDS = "the-plans-of-bob"
 PICTURE = "holiday-of-bob.png"
 KEY = "sk-dbx-0123456789abcdef"
@@ -40,18 +39,17 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> StudioOutput:
     for name, age in (("old.png", 86400 + 60), ("new.png", 60)):
         (left := root / "data" / "page" / "of-yesterday" / name).touch()
         os.utime(left, (time.time() - age, time.time() - age))
-    env = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "app.py", "--port", str(port), "--data", str(root / "data"), "--log", "json"]
-    with open(root / "out", "wb") as out, open(root / "err", "wb") as err:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=err)
-        try:
-            wait_until(lambda: is_healthy(url), 120)
-            with httpx.Client(base_url=url, timeout=60) as browser:
-                _send_nonsense(browser)
-        finally:
-            process.terminate()
-            process.wait(60)
+    process = FORKS.Process(target=run_app, args=(root, "--port", str(port), "--data", str(root / "data")))
+    process.start()
+    try:
+        wait_until(lambda: is_healthy(url), 120)
+        with httpx.Client(base_url=url, timeout=60) as browser:
+            _send_nonsense(browser)
+    finally:
+        process.terminate()
+        process.join(60)
+        process.close()
     return StudioOutput((root / "out").read_text("utf-8"), (root / "err").read_text("utf-8"), root / "data" / "page")
 
 
