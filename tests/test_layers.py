@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import gc
-import subprocess
+import importlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
+
+from tests.support.forks import call_forked
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "controlnet_aux", "spaces", "ray"}
@@ -203,35 +206,32 @@ def test_heavy_libraries_are_imported_by_models_and_engines_only() -> None:
     assert [s.location(n) for s in outside for n in s.imports if heavy(n, s)] == []
 
 
-IMPORT_CODE = """
-import asyncio, importlib, os, psutil, sys
+def import_without_posix(names: list[str]) -> tuple[list[str], int]:
+    """Import the modules, and once more as on Windows; the heavy ones that came, and how many of the second time.
 
-for name in NAMES:
-    importlib.import_module(name)
-print(sorted(HEAVY & set(sys.modules)))
-for name in [name for name in sys.modules if name.split(".")[0] == "pipelines"]:
-    del sys.modules[name]
-for name in ("fcntl", "resource", "pwd", "grp", "termios", "pty", "readline"):
-    sys.modules[name] = None
-for name in ("sysconf", "getuid", "geteuid", "fork", "statvfs", "sched_getaffinity"):
-    delattr(os, name)
-for name in NAMES:
-    if ".ray_cluster" not in name:
+    asyncio and psutil have a way of their own for each system, as have libraries that were imported the first time.
+    """
+    for name in names:
         importlib.import_module(name)
-print(len([name for name in sys.modules if name.startswith("pipelines.")]))
-"""
-"""asyncio and psutil have a way of their own for each system."""
+    heavy_names = sorted(HEAVY & set(sys.modules))
+    for name in [name for name in sys.modules if name.split(".")[0] == "pipelines"]:
+        del sys.modules[name]
+    for name in ("fcntl", "resource", "pwd", "grp", "termios", "pty", "readline"):
+        sys.modules[name] = None  # pyright: ignore[reportArgumentType]  to import it is an ImportError now
+    for name in ("sysconf", "getuid", "geteuid", "fork", "statvfs", "sched_getaffinity"):
+        delattr(os, name)
+    for name in names:
+        if ".ray_cluster" not in name:
+            importlib.import_module(name)
+    return heavy_names, len([name for name in sys.modules if name.startswith("pipelines.")])
 
 
 def test_every_module_is_imported_without_torch_and_without_what_only_posix_has() -> None:
-    """As on Windows and macOS the second time; libraries that are loaded by then have ways of their own too."""
+    """In a process that has imported the page too."""
     names = [s.name for s in sources() if s.name.startswith("pipelines")]
-    code = f"NAMES, HEAVY = {names!r}, {HEAVY!r}\n{IMPORT_CODE}"
-    command = [sys.executable, "-W", "ignore", "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    heavy_loaded, count = done.stdout.splitlines()
-    assert heavy_loaded == "[]"
-    assert int(count) > 150
+    heavy_names, count = call_forked(import_without_posix, names)
+    assert heavy_names == []
+    assert count > 150
 
 
 def test_threads_and_processes_start_in_these_packages_only() -> None:
