@@ -166,6 +166,14 @@ def _unsynced_disk() -> None:
 
 
 @pytest.fixture
+def repeated_pixels() -> Iterator[None]:
+    """Enlarged pictures repeat their pixels, where it does not matter what the net draws."""
+    use_upscaling_net(False)
+    yield
+    use_upscaling_net(True)
+
+
+@pytest.fixture
 def synced_disk() -> Iterator[None]:
     """Where a test looks at what waits for the disk."""
     sync_to_disk(True)

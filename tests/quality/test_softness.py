@@ -110,6 +110,7 @@ def test_headshot_kit_and_upscale_say_that_an_enlarged_face_is_soft(tmp_path) ->
         assert ENLARGED_BEFORE_NOTICE in kit["notices"]
 
 
+@pytest.mark.usefixtures("repeated_pixels")
 def test_upscale_says_of_small_faces_alone_that_they_are_soft(tmp_path: Path) -> None:
     with RealStudio(tmp_path) as studio:
         photo = load_example("hopper")

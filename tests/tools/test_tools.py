@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -30,7 +29,6 @@ from pipelines.runtime.receipt import FACES_NOT_SEARCHED_NOTICE
 from pipelines.tools import TOOLS
 from tests.support.examples import load_example, make_blob, make_cutout, make_noise
 from tests.support.real_studio import RealStudio
-from tests.support.shared_resources import use_upscaling_net
 from ui.api.documentation.openapi_docs import build_examples
 
 # Fields that keep a picture small where its size does not matter, by tool.
@@ -175,14 +173,6 @@ def test_what_was_written_as_avif_is_taken_as_a_photo(studio: RealStudio) -> Non
     made = studio.make("headshot", photo=studio.photos["hopper"], format="avif", size=256, seed=3).files[0]
     again = studio.make("style", photo=made.id, preset="halftone", format="avif", size=256).files[0]
     assert studio.files.open_image(again.id).shape == (made.height, made.width, 3)
-
-
-@pytest.fixture
-def repeated_pixels() -> Iterator[None]:
-    """Enlarged pictures repeat their pixels, where it does not matter what the net draws."""
-    use_upscaling_net(False)
-    yield
-    use_upscaling_net(True)
 
 
 @pytest.mark.usefixtures("repeated_pixels")
