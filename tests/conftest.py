@@ -33,10 +33,12 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from uvicorn.config import LOGGING_CONFIG
 
+from pipelines.core.malloc import M_ARENA_MAX
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
 from tests.support.shared_resources import use_content_filter, use_upscaling_net
@@ -45,6 +47,8 @@ from tests.support.unsynced_disk import sync_to_disk
 if sys.platform.startswith("linux") and hasattr(_libc := ctypes.CDLL(None), "malloc_trim"):
     _libc.mallopt(-1, int(os.environ["MALLOC_TRIM_THRESHOLD_"]))  # M_TRIM_THRESHOLD
     _libc.mallopt(-3, int(os.environ["MALLOC_MMAP_THRESHOLD_"]))  # M_MMAP_THRESHOLD; glibc takes 32 MiB at most
+    # One heap for each of a hundred threads keeps what the others could take.
+    _libc.mallopt(M_ARENA_MAX, 2)
 ssl.create_default_context = functools.cache(ssl.create_default_context)
 # A tenth of the processor time went into collections: the objects of torch and Gradio outlive each of them.
 gc.set_threshold(400_000, 50, 100)
@@ -111,6 +115,37 @@ class _LoadedModule(importlib.abc.Loader):
 sys.meta_path.insert(0, _QuickGradioFinder())
 
 
+class _QuickManager:
+    """The root logger's manager, whose loggers are those that hand nothing on: others reach the root logger's handlers.
+
+    Pytest looks for them among all loggers six times for each test, and torch, Ray and transformers bring a thousand.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, logging.Logger | logging.PlaceHolder] = {}
+        self._looked_at_count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(logging.Logger.manager, name)
+
+    @property
+    def loggerDict(self) -> dict[str, logging.Logger | logging.PlaceHolder]:  # noqa: N802
+        """What pytest looks through, found anew when there are more loggers or another file of tests begins."""
+        loggers = logging.Logger.manager.loggerDict
+        if len(loggers) != self._looked_at_count:
+            self._looked_at_count = len(loggers)
+            self._found = {name: each for name, each in loggers.items() if not getattr(each, "propagate", True)}
+        return self._found
+
+    def look_again(self) -> None:
+        """Look through all loggers the next time: one that is old may hand nothing on now."""
+        self._looked_at_count = 0
+
+
+_quick_manager = _QuickManager()
+logging.root.manager = _quick_manager  # pyright: ignore[reportAttributeAccessIssue]
+
+
 @pytest.fixture(autouse=True)
 def _freeze_imports() -> None:
     """Take what was imported out of garbage collections: with torch and Gradio each of them takes half a second."""
@@ -126,6 +161,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Between two files only what all tests share is alive: take that out of garbage collections too, now and then."""
     if item.path not in _seen_files:
         _seen_files.append(item.path)
+        _quick_manager.look_again()
         use_content_filter(item.path.parent.name not in _UNFILTERED_FOLDERS or item.path.name in _FILTERED_FILES)
         use_upscaling_net(item.path.parent.name != "browser")  # the page shows what came, whatever drew it
         if len(_seen_files) % _FREEZE_FILE_COUNT == 0:
