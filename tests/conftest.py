@@ -56,13 +56,11 @@ atexit.register(gc.unfreeze)  # the interpreter frees everything when it ends
 
 _FREEZE_MODULE_COUNT = 200
 """Modules imported since the last freeze that make another one worth it."""
-_UNFILTERED_FOLDERS = (
-    "api", "avatars", "batch", "browser", "docs", "documentation", "engines", "examples", "jobs", "quality", "runtime",
-    "server", "service", "styles", "tools", "ui",
-)  # fmt: skip
-"""Folders of tests in which the content filter's net lets every picture pass: it would look at 700 pictures."""
-_FILTERED_FILES = ("test_tools.py",)
-"""Files in those in which the net looks at all the same: what every tool makes of the example photos passes it."""
+_FILTERED_FILES = ("test_content_filter.py", "test_every_door.py", "test_tools.py")
+"""Files of tests in which the content filter's net looks at pictures: elsewhere it would look at a thousand.
+
+What every tool makes of the example photos passes it, which `test_tools.py` says.
+"""
 _FREEZE_FILE_COUNT = 20
 """Files of tests between two collections after which what is left is frozen."""
 
@@ -162,7 +160,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.path not in _seen_files:
         _seen_files.append(item.path)
         _quick_manager.look_again()
-        use_content_filter(item.path.parent.name not in _UNFILTERED_FOLDERS or item.path.name in _FILTERED_FILES)
+        use_content_filter(item.path.name in _FILTERED_FILES)
         use_upscaling_net(item.path.parent.name != "browser")  # the page shows what came, whatever drew it
         if len(_seen_files) % _FREEZE_FILE_COUNT == 0:
             gc.collect()
