@@ -194,6 +194,14 @@ def _quick_nets() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _stored_pngs() -> None:
+    """Packing the pictures that jobs make took a fiftieth of the time; unpacked they have the same pixels."""
+    from pipelines.codecs import encode
+
+    encode.PNG_COMPRESSION_LEVEL = 0
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _unsynced_disk() -> None:
     """A third of the time of studios that write much went by in waiting for the disk."""
     sync_to_disk(False)
