@@ -19,7 +19,6 @@ os.environ.setdefault("DESIGNERBOX_MATTING", "small")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 30))
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
 
-import atexit
 import ctypes
 import functools
 import gc
@@ -50,9 +49,10 @@ if sys.platform.startswith("linux") and hasattr(_libc := ctypes.CDLL(None), "mal
     # One heap for each of a hundred threads keeps what the others could take.
     _libc.mallopt(M_ARENA_MAX, 2)
 ssl.create_default_context = functools.cache(ssl.create_default_context)
-# A tenth of the processor time went into collections: the objects of torch and Gradio outlive each of them.
+# A tenth of the processor time went into collections: the objects of torch and Gradio outlive each of them. What is
+# frozen below stays so when the interpreter ends: it would look through three million objects before the system takes
+# all memory back.
 gc.set_threshold(400_000, 50, 100)
-atexit.register(gc.unfreeze)  # the interpreter frees everything when it ends
 
 _FREEZE_MODULE_COUNT = 200
 """Modules imported since the last freeze that make another one worth it."""
