@@ -45,7 +45,9 @@ def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, t
 
 
 def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:
-    """Choose which places of doubt are marked on the picture: left, top, right, bottom, ratios of it, largest first.
+    """Choose which places of doubt are marked on the picture: left, top, right, bottom, ratios of it.
+
+    In the order of the notices, of each the largest first.
 
     None of a notice that speaks of the whole photo, and none that is nearly all of the picture.
     """

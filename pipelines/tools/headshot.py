@@ -98,7 +98,7 @@ class Headshot(Subject):
         labels={
             "auto": "As the look",
             "tight": "Tight 1:1",
-            "square": "Square 1:1",
+            "square": "Shoulders 1:1",
             "classic": "Classic 4:5",
             "wide": "Wide 3:2",
             "actor": "Actor 8x10",

@@ -106,8 +106,8 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
         ("in the middle", "in der Mitte"),
         (
             MORE_PIXELS_TEXT,
-            "Manche Fotos sind größer als ihre Bilder. Für mehr Pixel schreibe size = {} unter „Weitere Einstellungen "
-            "für alle“, bevor du auf „Starten“ drückst.",
+            "Manche Fotos haben mehr Pixel, als ihre Bilder zeigen. Dafür schreibe size = {} unter „Weitere "
+            "Einstellungen für alle“, bevor du auf „Starten“ drückst.",
         ),
         ("Seed", "Startzahl"),
         ("Seed {}.", "Startzahl {}."),

@@ -22,13 +22,13 @@ from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from pipelines.models.profiles import EMBEDDED
 from pipelines.settings import Settings
-from pipelines.tools import background, cutout, retouch
+from pipelines.tools import background, cutout, retouch, style
 from tests.examples import sepia
 from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.server.factory import RunningStudio
-from ui.tool_tab import job_follower
+from ui.tool_tab import job_follower, look_choice
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab, build_tool_tab
 from ui.tool_tab.look_choice import LOOK_COUNT
@@ -183,8 +183,6 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
     seen = np.asarray(cv2.resize(make_blob(300, 300, (150, 150), (60, 60)), (320, 320)), np.float32)
     for net in (U2Net, IsNet):
         monkeypatch.setattr(net, "predict_map", lambda _net, _image: seen)
-    monkeypatch.setattr(job_follower, "LOOK_TILES_PAUSE_SECONDS", 0)
-    monkeypatch.setattr(job_follower, "MAX_TILE_SECONDS", 60)
     with run_studio(Settings(data=tmp_path), [background.TOOL], EMBEDDED) as studio:
         tab = build_tab(studio, background.TOOL)
         follower = ToolTabEvents(tab, studio.service, studio.access).follower
@@ -194,10 +192,8 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
             values = [{"photo": photo, **form}.get(name, row.value.value) for name, row in tab.controls.items()]
             drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
             last = {key: value for each in drawn for key, value in each.items()}
-            tiles.append(last.get(tab.result.look_tiles, ""))
             return f"{last[tab.result.status]}{last[tab.result.suggested_looks]}"
 
-        tiles: list[str] = []  # what the tab was last told of them, of each draft
         state = TabState()
         offered = asyncio.run(read_last_status(state))
         assert "Draft, 512 px" in offered
@@ -211,11 +207,69 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
             (f"#background-preset label:nth-of-type({titles.index(label) + 1}) input", label) for _, label in labels
         ]
         assert state.draft_id == ""
-        assert state.look_tiles.keys() == background.SCENES.keys() - {"my-backdrop"}  # there is none yet
-        assert tiles[-1].count("background-image:url(data:image/jpeg") == len(state.look_tiles)
-        monkeypatch.setattr(job_follower, "list_looks_of_photo", lambda *_: [])
         for chosen in ({"preset": "forest"}, {"prompt": "library"}, {"photo": None}):
             assert "dbx-closest" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen
+
+
+def test_the_looks_tiles_are_drawn_of_the_photo_until_it_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_follower, "LOOK_TILES_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(job_follower, "MAX_TILE_SECONDS", 60)
+    with run_studio(Settings(data=tmp_path), [style.TOOL], EMBEDDED) as studio:
+        tab = build_tab(studio, style.TOOL)
+        follower = ToolTabEvents(tab, studio.service, studio.access).follower
+        photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
+        looks = [value for _, value in tab.controls["preset"].field.options]
+        state = TabState()
+
+        async def read(handler: Any, given: str | None = photo) -> list[dict[Any, Any]]:
+            values = [given if name == "photo" else row.value.value for name, row in tab.controls.items()]
+            return [each async for each in handler(LOCAL, state, *values)]
+
+        def read_tiles(told: list[dict[Any, Any]]) -> list[int]:
+            shown = [each[tab.result.look_tiles] for each in told if tab.result.look_tiles in each]
+            return [each.count("url(data:image/jpeg") for each in shown if isinstance(each, str)]
+
+        (due,) = (
+            each[tab.result.tiles_due]
+            for each in asyncio.run(read(follower.draw_draft))
+            if tab.result.tiles_due in each
+        )
+        assert due == state.request_number
+        assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [3, 6, 9, 12]
+        assert list(state.look_tiles) == looks
+        assert not any(tab.result.tiles_due in each for each in asyncio.run(read(follower.draw_draft)))  # all are there
+        assert read_tiles(asyncio.run(read(follower.draw_draft, None))) == [0]
+        assert state.look_tiles == {}
+
+        asyncio.run(read(follower.draw_draft))
+
+        def shrink_while_it_is_taken_away(draft: bytes) -> bytes:
+            follower.begin_request(state)
+            state.note_photo()
+            return look_choice.shrink_to_tile(draft)
+
+        monkeypatch.setattr(job_follower, "shrink_to_tile", shrink_while_it_is_taken_away)
+        assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == []
+        assert state.look_tiles == {}
+
+
+def test_no_tile_is_tried_of_a_photo_whose_draft_failed(tmp_path: Path) -> None:
+    with run_studio(Settings(data=tmp_path), [background.TOOL], EMBEDDED) as studio:
+        tab = build_tab(studio, background.TOOL)
+        follower = ToolTabEvents(tab, studio.service, studio.access).follower
+        plain = studio.service.files.add_image(np.full((512, 512, 3), 128, np.uint8), "local", "upload")
+        state = TabState(look_tiles={"park": b"jpeg"})
+
+        async def draw() -> list[dict[Any, Any]]:
+            values = [plain if name == "photo" else row.value.value for name, row in tab.controls.items()]
+            return [each async for each in follower.draw_draft(LOCAL, state, *values)]
+
+        told = asyncio.run(draw())
+        assert any("Nothing stands out" in str(each) for each in told)
+        assert not any(tab.result.tiles_due in each for each in told)
+        assert state.look_tiles == {}
 
 
 def test_a_job_leaves_a_greyed_field_empty(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from pipelines.batch.manifest import (
     save_zip,
 )
 from pipelines.batch.picture_source import check_name
-from pipelines.batch.row_values import PHOTO_FIELD, BatchPlan
+from pipelines.batch.row_values import BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.job import Job
 from pipelines.core.params import JSON
@@ -561,7 +561,9 @@ class BatchTabEvents:
         waiting = self.batches.table.list_unfinished_rows(batch.id, room) if room else ()
         return {
             tab.sheet: text.render_sheet(
-                self._read_thumbnails(batch.id, rows, state.set_aside), [_label_row(row) for row in waiting]
+                self._read_thumbnails(batch.id, rows, state.set_aside),
+                [_label_row(row) for row in waiting],
+                batch.id,
             ),
             tab.position: text.render_position(state.first_picture, len(rows), done_count, newest=newest_first),
             tab.previous: gr.Button(visible=has_pages, interactive=state.first_picture > 0),
@@ -590,10 +592,10 @@ class BatchTabEvents:
         )
 
     def _find_larger_side(self, batch_id: str, tool_id: str, done_count: int, stamp: float) -> int:
-        """Find the longer side that the tool can give to photos whose pictures are smaller, in the first rows.
+        """Find the longer side up to which the first rows' pictures would have more of their photos' own pixels.
 
-        It is 0 where they are not, or where the tool has no field for the size. `done_count` and `stamp` say when what
-        was found before no longer holds.
+        It is 0 where none would, where the tool has no field for the size, or where rows say a size of their own.
+        `done_count` and `stamp` say when what was found before no longer holds.
         """
         tool = next((tool for tool in self.service.tools if tool.id == tool_id), None)
         fields = list_form_fields(tool.params) if tool is not None else ()
@@ -601,12 +603,11 @@ class BatchTabEvents:
         found = 0
         for row in self.batches.table.list_rows(batch_id, limit=SHEET_PICTURE_COUNT if largest else 0, status="done"):
             job = self.service.jobs.get_job(row.job_id) if row.job_id else None
-            photo, files = None if job is None else job.job.params.get(PHOTO_FIELD), result_files(job)
-            if isinstance(photo, str) and files:
-                with contextlib.suppress(NotFound):  # the photo was deleted
-                    info = self.service.files.get_info(photo)
-                    side = min(largest, max(info.width, info.height))
-                    found = max(found, side if side > max(files[0].width, files[0].height) else 0)
+            files = result_files(job)
+            placement = (job.result.receipt.get("placement") or {}) if job is not None and job.result else {}
+            scale = placement.get("scale")  # of the photo's pixels in the picture, which may show a part of it
+            if files and scale and scale < 1 and not row.cells.get("size"):
+                found = max(found, min(largest, round(max(files[0].width, files[0].height) / scale)))
         return found
 
     def _read_thumbnails(

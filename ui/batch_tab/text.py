@@ -28,8 +28,8 @@ ASIDE_TEXT = (
 )
 CHECK_TEXT = "Press a picture to mend it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = (
-    "Some photos are larger than their pictures. For more pixels, write size = {} under More settings for all before "
-    "you press Start."
+    "Some photos have more pixels than their pictures show. For these, write size = {} under More settings for all "
+    "before you press Start."
 )
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
@@ -179,18 +179,18 @@ class SheetPicture(NamedTuple):
     size: tuple[int, int] = (0, 0)
 
 
-def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = ()) -> str:
-    """Render the contact sheet: a button with each row's thumbnail, which opens the row, and a word on doubtful ones.
+def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = (), batch_id: str = "") -> str:
+    """Render the contact sheet of a batch: a button with each row's thumbnail, which opens the row.
 
-    The names of rows that are still `waiting` follow. page.js writes the number of a row into the field
-    `ORDER_FIELD_ID`.
+    Doubtful ones have a word for it. The names of rows that are still `waiting` follow. page.js writes what the
+    buttons say into the field `ORDER_FIELD_ID`.
     """
-    cells = "".join(map(_render_cell, pictures))
+    cells = "".join(_render_cell(picture, batch_id) for picture in pictures)
     cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
     return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
 
 
-def _render_cell(picture: SheetPicture) -> str:
+def _render_cell(picture: SheetPicture, batch_id: str) -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Check"
     # The reason is read with the button's name, also of a picture that somebody put back with a doubt.
@@ -200,9 +200,9 @@ def _render_cell(picture: SheetPicture) -> str:
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
-    fine = render_order_button(APPROVE_LABEL, "approve", picture.row) if is_open else ""
+    fine = render_order_button(APPROVE_LABEL, "approve", picture.row, batch_id) if is_open else ""
     return (
-        f'<li><button type="button" {write_order("open", picture.row)} title="{why}">'
+        f'<li><button type="button" {write_order("open", picture.row, batch_id)} title="{why}">'
         f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{badge}</button>'
         f'<span title="{name}">{name}</span>{size}{marks}{fine}</li>'
     )

@@ -17,9 +17,11 @@ PANEL_HTML = """<div class="dbx-point">
 <button type="button" data-do="start">Repair</button></div>
 <div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
-<p class="dbx-point-unchanged" role="status" hidden>Hardly anything changed. Mark more of it, or come closer.</p>
+<p class="dbx-point-unchanged" role="status">
+<span hidden>Hardly anything changed. Mark more of it, or come closer.</span></p>
 <div class="dbx-point-zoom" hidden>
-<button type="button" data-do="closer" title="Come closer" aria-label="Come closer">+</button>
+<button type="button" data-do="closer" title="Come closer; arrow keys, the wheel or two fingers move it"
+aria-label="Come closer">+</button>
 <button type="button" data-do="farther" title="Go farther away" aria-label="Go farther away">−</button>
 </div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
@@ -72,5 +74,5 @@ def render_look(params: Mapping[str, Any], number: int, *, is_unchanged: bool = 
     `places` are where people are whom a click can choose, `doubts` boxes where the cut-out may be wrong.
     `is_unchanged`: it shows the same as the look before.
     """
-    told = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
-    return f'<i hidden data-look="{number}"{told}{" data-unchanged" * is_unchanged}></i>'
+    values = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
+    return f'<i hidden data-look="{number}"{values}{" data-unchanged" * is_unchanged}></i>'

@@ -68,7 +68,11 @@
     place(box);
   };
   const bar = (box) => box.querySelector(".dbx-point-bar");
-  const setUnchanged = (box, isUnchanged) => { box.querySelector(".dbx-point-unchanged").hidden = !isUnchanged; };
+  const setUnchanged = (box, isUnchanged) => { // a reader of the screen hears words that come
+    const line = box.querySelector(".dbx-point-unchanged");
+    line.firstElementChild.hidden = !isUnchanged;
+    line.classList.toggle("told", isUnchanged);
+  };
   const look = (box) => {
     bar(box).setAttribute("aria-busy", "true");
     setUnchanged(box, false);
@@ -79,25 +83,33 @@
     for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
     draw(box);
   };
-  const change = (box, marks) => {
+  const change = (box, marks, isMarked = true) => { // what comes of a mark is compared with what was there
     const state = stateOf(box);
     state.before.push(state.marks);
-    state.isMarked = true; // what comes of it is compared with what was there
+    state.isMarked = isMarked;
     setMarks(box, marks);
     look(box);
   };
   // The picture is looked at closely and moved; never so far that its box is empty beside it.
   const moveView = (box, zoom, x, y) => {
-    const image = box.querySelector(".dbx-live img"), bound = (value, side) => Math.min(0, Math.max(side * (1 - zoom), value));
-    if (!image) return;
-    Object.assign(stateOf(box), { zoom, x: bound(x, image.offsetWidth), y: bound(y, image.offsetHeight) });
+    const image = box.querySelector(".dbx-live img");
+    if (!image?.naturalWidth) return;
+    const { offsetWidth: width, offsetHeight: height, naturalWidth, naturalHeight } = image;
+    const fit = Math.min(width / naturalWidth, height / naturalHeight);
+    // The shown part fills the box, or lies in its middle where it is smaller than the box.
+    const bound = (value, whole, shown) => {
+      const beside = (whole - shown) / 2, room = whole - shown * zoom;
+      return room >= 0 ? room / 2 - beside * zoom : Math.min(-beside * zoom, Math.max(room - beside * zoom, value));
+    };
+    const at = { x: bound(x, width, naturalWidth * fit), y: bound(y, height, naturalHeight * fit) };
+    Object.assign(stateOf(box), { zoom, width, ...at });
     box.style.setProperty("--view", zoom === 1 ? "none" : `translate(${stateOf(box).x}px, ${stateOf(box).y}px) scale(${zoom})`);
     const [farther, closer] = ["farther", "closer"].map((each) => box.querySelector(`.dbx-point-zoom [data-do=${each}]`));
     [farther.disabled, closer.disabled] = [zoom <= 1, zoom >= MAX_ZOOM];
     place(box);
   };
   const setZoom = (box, zoom, clientX, clientY) => { // what is at this place of the window stays there
-    const image = box.querySelector(".dbx-live img"), state = stateOf(box), to = Math.min(MAX_ZOOM, Math.max(1, zoom));
+    const image = box.querySelector(".dbx-live img"), state = stateOf(box), to = zoom < 1.001 ? 1 : Math.min(MAX_ZOOM, zoom); // back is 1, not nearly
     if (!image) return;
     const { left, top } = image.getBoundingClientRect(), factor = to / state.zoom;
     moveView(box, to, state.x + (clientX - left) * (1 - factor), state.y + (clientY - top) * (1 - factor));
@@ -134,7 +146,7 @@
       const state = stateOf(box);
       if (state.before.length) { setMarks(box, state.before.pop()); look(box); }
     },
-    clear: (box) => change(box, empty()),
+    clear: (box) => change(box, empty(), false),
     cancel: async (box) => {
       const { first, pick } = stateOf(box);
       setMarks(box, first);
@@ -165,7 +177,7 @@
     if (!input) return;
     stateOf(box).pick ??= input.value;
     await setPick(input, pick);
-    change(box, empty());
+    change(box, empty(), false);
   };
 
   document.addEventListener("click", (event) => {
@@ -191,7 +203,14 @@
     else if (button.hasAttribute("aria-pressed")) setMode(box, button.dataset.do);
     else actions[button.dataset.do]?.(box, button);
   });
-  document.addEventListener("keydown", (event) => {
+  const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }, ARROW_PX = 60;
+  document.addEventListener("keydown", (event) => { // on + and −, arrow keys move what is looked at
+    const near = ARROWS[event.key] && event.target.closest?.(".dbx-point-zoom")?.closest(".dbx-box");
+    if (near) {
+      const { zoom, x, y } = stateOf(near), [right, down] = ARROWS[event.key];
+      event.preventDefault();
+      return moveView(near, zoom, x + right * ARROW_PX, y + down * ARROW_PX);
+    }
     const box = event.key === "Escape" && document.querySelector(".dbx-box.pointing");
     if (!box) return;
     event.stopImmediatePropagation();
@@ -199,7 +218,7 @@
   }, true);
 
   // The window hears of pointers before the page does, whose own dragging would move the subject.
-  let held = null; // the stroke or box under the pointer
+  let held = null, grip = null; // the stroke or box under the pointer; the picture that it moves
   const fingers = new Map(); // two of them move the picture and bring it closer
   const spanOf = ([a, b]) => ({ x: (a.clientX + b.clientX) / 2, y: (a.clientY + b.clientY) / 2, apart: Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) });
   const pinch = (box, event) => {
@@ -223,11 +242,15 @@
   };
   window.addEventListener("pointerdown", (event) => {
     const layer = event.target.closest?.(".dbx-point-layer");
-    if (!layer || event.button || event.target.closest("button")) return;
+    if (!layer || event.button > 1 || event.target.closest("button")) return;
     event.stopPropagation();
     event.preventDefault();
     const box = layer.closest(".dbx-box"), { mode } = stateOf(box);
     layer.setPointerCapture(event.pointerId);
+    if (event.button) { // the middle one moves the picture
+      grip = { box, id: event.pointerId, x: event.clientX, y: event.clientY };
+      return;
+    }
     fingers.set(event.pointerId, event);
     if (fingers.size > 1) { // the first finger's mark was none
       held = null;
@@ -237,9 +260,19 @@
     if (mode !== "area") addMark(layer, mode, ...held.points[0]);
   }, true);
   window.addEventListener("pointermove", (event) => {
-    if (fingers.size === 2 && fingers.has(event.pointerId)) {
+    if (grip?.id === event.pointerId) {
       event.stopPropagation();
-      return pinch(event.target.closest(".dbx-box"), event);
+      const { zoom, x, y } = stateOf(grip.box);
+      moveView(grip.box, zoom, x + event.clientX - grip.x, y + event.clientY - grip.y);
+      Object.assign(grip, { x: event.clientX, y: event.clientY });
+      return;
+    }
+    const isFinger = fingers.has(event.pointerId), box = event.target.closest?.(".dbx-box");
+    if (isFinger && fingers.size > 1) {
+      event.stopPropagation();
+      if (fingers.size === 2 && box) pinch(box, event);
+      else fingers.set(event.pointerId, event);
+      return;
     }
     if (held?.id !== event.pointerId) return;
     event.stopPropagation();
@@ -256,6 +289,7 @@
   const toArea = ([[x0, y0], [x1, y1] = [x0, y0]]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
   for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, (event) => {
     fingers.delete(event.pointerId);
+    if (grip?.id === event.pointerId) grip = null;
     if (held?.id !== event.pointerId) return;
     event.stopPropagation();
     const { box, mode, points } = held, state = stateOf(box), { marks, corner } = state;
@@ -329,10 +363,11 @@
       bar(box).removeAttribute("aria-busy");
       setUnchanged(box, unchanged !== undefined && state.isMarked);
       state.isMarked = false;
-      if (ended && !state.doubts) { state.doubts = JSON.parse(doubts); draw(box); } // those of the picture that is repaired
+      if (ended && !state.doubts?.length) { state.doubts = JSON.parse(doubts); draw(box); } // those of the picture that is repaired
     }
     if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
-    place(box);
+    const { zoom, x, y, width } = state, share = box.querySelector(".dbx-live img").offsetWidth / width || 1; // another window
+    moveView(box, zoom, x * share, y * share);
   });
   const update = () => {
     updateBoxes();

@@ -19,7 +19,8 @@ from ui.tool_tab import text
 from ui.tool_tab.batch_row import BatchRowLine
 from ui.tool_tab.form_controls import Control, list_change_events
 from ui.tool_tab.job_follower import JobFollower
-from ui.tool_tab.layout import CONSENT_FIELD, ToolTab
+from ui.tool_tab.layout import CONSENT_FIELD, ToolTab, takes_picture
+from ui.tool_tab.look_choice import find_tile_field
 from ui.tool_tab.result_actions import ResultActions
 from ui.tool_tab.state import GivenPhoto, TabHandoff, TabState
 from ui.tool_tab.updates import TabView, Updates
@@ -79,6 +80,9 @@ class ToolTabEvents:
         if self.follower.draws_drafts and (changes := self.list_form_changes()):
             # One listener for all fields: Gradio's page goes through every listener once for each component.
             self.draft_events.append(self.listen(partial(gr.on, changes), self.follower.draw_draft, form_inputs))
+        if self.follower.draws_drafts and find_tile_field(tab.tool) is not None and takes_picture(tab.tool):
+            due: Any = tab.result.tiles_due  # not in the draft's own event: what follows a draft would wait for them
+            due.change(self.follower.draw_look_tiles, form_inputs, [tab.result.look_tiles], **PRIVATE_EVENT, queue=True)
         for written, chosen in tab.list_overrides():
             self._wire_override(written, chosen, form_inputs)
         for example, button in tab.examples:

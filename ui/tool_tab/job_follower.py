@@ -27,6 +27,7 @@ from ui.tool_tab.look_choice import (
     LOOK_COUNT,
     LOOK_TILES_PAUSE_SECONDS,
     MAX_TILE_SECONDS,
+    TILES_AT_ONCE_COUNT,
     TriedDraft,
     find_tile_field,
     list_looks_of_photo,
@@ -42,6 +43,7 @@ from ui.tool_tab.progress_times import Estimate, ProgressTimes
 from ui.tool_tab.state import MARK_FIELDS, TabState
 from ui.tool_tab.updates import TabView, Updates
 
+QUIET_POLL_SECONDS = 0.3
 ORDERING_ID = "ordering"
 """Placeholder for the job id while the job is being ordered."""
 
@@ -160,10 +162,13 @@ class JobFollower:
         is the one that Generate makes.
         """
         state.was_opened = True
+        form = self.tab.read_form(values)
+        if state.look_tiles_of != self._key_of_tiles(form):
+            state.look_tiles_of = self._key_of_tiles(form)
+            yield self.forget_look_tiles(state)
         if state.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
             yield self.view.no_change()
             return
-        form = self.tab.read_form(values)
         if state.shows_picture_of(form) and self.find_own_job(state.shown_job_id, request) is not None:
             # The page says late that somebody left a field, after Generate was pressed.
             yield self.show_status_again(request, state)
@@ -180,7 +185,8 @@ class JobFollower:
         # A change of a blend-only field keeps the last picture's seed; any other change draws another picture.
         order = await self._order_job(request, state.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True)
         if isinstance(order, StudioError):
-            yield self.view.show_draft_error(order) if state.request_number == number else self.view.no_change()
+            failed = {**self.view.show_draft_error(order), **self.forget_look_tiles(state)}
+            yield failed if state.request_number == number else self.view.no_change()
         elif state.request_number != number:
             self._cancel_order(order)
         else:
@@ -192,8 +198,10 @@ class JobFollower:
                 yield updates
             async for updates in self._suggest_places(order, form, state, number, request):
                 yield updates
-            async for updates in self._draw_look_tiles(order, form, state, number, request):
-                yield updates
+            if self._find_draft_result(order) is None:
+                yield self.forget_look_tiles(state)  # such as a photo of somebody whose consent is gone
+            elif state.request_number == number and self._list_missing_tiles(form, state):
+                yield {self.tab.result.tiles_due: number}
         yield self.view.no_change()
 
     async def _look_closer(
@@ -209,19 +217,23 @@ class JobFollower:
         async for updates in self._follow_job(OrderedJob(job.id, stream), state, request, draft=True, closer=True):
             yield updates
 
+    def _find_draft_result(self, order: OrderedJob) -> Result | None:
+        """Find what the draft or the closer one after it has made; None where both failed or were cancelled."""
+        rows = (self.service.jobs.get_job(job_id) for job_id in (_closer_id(order.job_id), order.job_id))
+        return next((row.result for row in rows if row is not None and row.result is not None), None)
+
     async def _suggest_places(
         self, order: OrderedJob, form: dict[str, Any], state: TabState, number: int, request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Beside a draft on a plain ground, offer the places in which least of the cut shows on this photo."""
-        rows = (self.service.jobs.get_job(job_id) for job_id in (_closer_id(order.job_id), order.job_id))
-        shown = next((row.result for row in rows if row is not None and row.result is not None), None)
+        shown = self._find_draft_result(order)
         tried: list[TriedDraft] = []
         deadline = float("inf")
         for look in list_places_to_try(self.tab.tool, form) if shown is not None else ():
             if state.request_number != number or (len(tried) >= LOOK_COUNT and time.monotonic() > deadline):
                 break
             draft = await self._draw_look(request, {**form, **look, "seed": order.seed}, state, number)
-            if draft is None:
+            if not isinstance(draft, tuple):
                 break
             deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
             tried.append(TriedDraft(draft[0], look, measure_edge_visibility(draft[1])))
@@ -229,41 +241,68 @@ class JobFollower:
             best = select_least_visible(tried, LOOK_COUNT)
             yield {self.tab.result.suggested_looks: render_suggested_looks(self.tab.tool, best)}
 
-    async def _draw_look_tiles(
-        self, order: OrderedJob, form: dict[str, Any], state: TabState, number: int, request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        """Draw the looks' tiles of the visitor's own photo, one after the other, while the visitor does nothing."""
-        tool, panel = self.tab.tool, self.tab.result
-        shown_of = tuple(
-            str(form.get(name)) for name in (*tool.params.fields_of_kind("picture", "pictures", "mask"), *MARK_FIELDS)
-        )
-        if state.look_tiles_of != shown_of:
-            state.look_tiles, state.look_tiles_of = {}, shown_of
-            yield {panel.look_tiles: ""}
-        looks, field = list_looks_of_photo(tool, form), find_tile_field(tool)
-        missing = [look for look in looks if look not in state.look_tiles]
-        if field is None or not missing or state.request_number != number:
-            return
-        await asyncio.sleep(LOOK_TILES_PAUSE_SECONDS)
+    def _key_of_tiles(self, form: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what of the form makes the looks' tiles other ones: the photo and the marks on it."""
+        pictures = self.tab.tool.params.fields_of_kind("picture", "pictures", "mask")
+        return tuple(str(form.get(name)) for name in (*pictures, *MARK_FIELDS))
+
+    def forget_look_tiles(self, state: TabState) -> Updates:
+        """Show the examples on the looks' tiles again."""
+        state.look_tiles = {}
+        return {self.tab.result.look_tiles: ""}
+
+    def _list_missing_tiles(self, form: Mapping[str, Any], state: TabState) -> list[str]:
+        looks = [] if state.are_tiles_slow else list_looks_of_photo(self.tab.tool, form)
+        return [look for look in looks if look not in state.look_tiles]
+
+    async def draw_look_tiles(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+        """Draw the looks' tiles of the visitor's own photo, while the visitor does nothing and nobody's job waits.
+
+        Ordered by a draft that has ended; a newer request ends it.
+        """
+        number, tool, field = state.request_number, self.tab.tool, find_tile_field(self.tab.tool)
+        form = self.tab.read_form(values)
+        missing = self._list_missing_tiles(form, state)
+        if state.job_id or field is None or self._key_of_tiles(form) != state.look_tiles_of:
+            missing = []
+        seed = {"seed": state.last_request.get("seed")} if "seed" in form else {}
+        drawn: dict[str, bytes] = {}
+        if missing:
+            await asyncio.sleep(LOOK_TILES_PAUSE_SECONDS)
         for look in missing:
-            if state.request_number != number:
-                return
+            await self._wait_for_quiet(state, number)
+            if field is None or state.request_number != number:
+                break
             begun = time.monotonic()
-            draft = await self._draw_look(request, {**form, field.name: look, "seed": order.seed}, state, number)
-            if time.monotonic() - begun > MAX_TILE_SECONDS or state.request_number != number:
-                return
-            if draft is None or draft[0] is None:  # this look needs what the form does not have
+            draft = await self._draw_look(request, {**form, field.name: look, **seed}, state, number)
+            if isinstance(draft, StudioError):  # this look needs what the form does not have
                 continue
-            state.look_tiles[look] = await run_in_threadpool(shrink_to_tile, draft[0])
-            yield {panel.look_tiles: render_look_tiles(tool, state.look_tiles)}
+            if draft is None or draft[0] is None:
+                break
+            drawn[look] = await run_in_threadpool(shrink_to_tile, draft[0])
+            state.are_tiles_slow = time.monotonic() - begun > MAX_TILE_SECONDS
+            if state.request_number != number or state.are_tiles_slow:
+                break
+            if len(drawn) == TILES_AT_ONCE_COUNT or look == missing[-1]:
+                state.look_tiles, drawn = {**state.look_tiles, **drawn}, {}
+                yield {self.tab.result.look_tiles: render_look_tiles(tool, state.look_tiles)}
+        yield {self.tab.result.look_tiles: gr.skip()}
+
+    async def _wait_for_quiet(self, state: TabState, number: int) -> None:
+        """Wait until no job of anybody runs or waits, or until the request `number` is the newest no more."""
+        while state.request_number == number and any(self.service.jobs.count_jobs()):
+            await asyncio.sleep(QUIET_POLL_SECONDS)
 
     async def _draw_look(
         self, request: gr.Request, form: dict[str, Any], state: TabState, number: int
-    ) -> tuple[bytes | None, Result] | None:
-        """Draw a draft beside the one that is shown: its last preview and its end; None if there is none."""
+    ) -> tuple[bytes | None, Result] | StudioError | None:
+        """Draw a draft beside the one that is shown.
+
+        Returns its last preview and its end; why the form was refused; None if it failed or is needed no more.
+        """
         order = await self._order_job(request, form, draft=True)
         if isinstance(order, StudioError):
-            return None
+            return order
         if state.request_number != number:
             self._cancel_order(order)
             return None

@@ -59,6 +59,7 @@ class ResultPanel:
     comparison: gr.HTML
     suggested_looks: gr.HTML
     look_tiles: gr.HTML
+    tiles_due: gr.State
     variation_tiles: gr.HTML
     variation: gr.Radio
     compare_with: gr.Radio
@@ -367,6 +368,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         comparison,
         suggested_looks,
         look_tiles,
+        gr.State(0),
         variation_tiles,
         variation,
         compare_with,

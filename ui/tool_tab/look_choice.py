@@ -20,10 +20,12 @@ from ui.tool_tab.form_controls import FormField, list_form_fields
 
 LOOK_COUNT = 3
 LOOK_TILES_PAUSE_SECONDS = 1.5
-"""How long a visitor does nothing before the tiles are drawn of the own photo, so that they keep nobody waiting."""
+"""How long a visitor does nothing before the tiles are drawn of the own photo."""
 MAX_TILE_SECONDS = 2.0
-"""A draft that takes longer is drawn by a slow model or waits for others: the tiles stay examples then."""
+"""Where a draft takes longer, the tiles stay examples."""
 TILE_SIDE_PX = 160
+TILES_AT_ONCE_COUNT = 3
+"""Tiles that the page is told of together: it is told of all again each time."""
 EXTRA_LOOKS_SECONDS = 1.0
 """Time for trying further looks after the first three; a model that draws scenes is slow."""
 OUTLINE_CHECK = "outline_delta_e"

@@ -135,7 +135,8 @@ class MultiUploadEvents:
         if any(path for path, _ in pictures) or remaining == present:
             yield self.events.view.no_change()
             return
-        yield {self.control.value: remaining, self.events.tab.alerts: ""}
+        forgotten = self.events.follower.forget_look_tiles(state)
+        yield {self.control.value: remaining, self.events.tab.alerts: "", **forgotten}
         components = self.events.tab.value_components()
         new_values = [remaining if c is self.control.value else old for c, old in zip(components, values, strict=True)]
         # A removal and a click on Generate right after it may arrive in any order.

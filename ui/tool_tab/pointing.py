@@ -25,22 +25,23 @@ from ui.tool_tab.updates import Updates
 PREVIEW_TOOL = "point"
 PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "consent")
 """The fields of a tool's form that say what the subject is."""
-CHANGED_LEVEL = 48  # of 255: a pixel that turned grey or came back differs by more
+CHANGED_LEVEL_8BIT = 48  # of 255: a pixel that turned grey or came back differs by more
 CHANGED_WIDTH_PX = 5  # of a picture of 512 px; what is narrower is the edge, which every mark moves a little
-UNCHANGED_PX = 40  # this many of them are not seen
+UNCHANGED_PIXEL_COUNT = 40  # so few of them are not seen
 TOGETHER_TOOLS = ("background",)
 """Tools that keep people together where nobody is chosen."""
 
 
-def show_same_cutout(before: bytes, shown: bytes) -> bool:
+def is_same_cutout(before: bytes, shown: bytes) -> bool:
     """Whether two JPEGs of one photo show nearly the same cut-out."""
     one, other = (
         cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR) if each else None for each in (before, shown)
     )
     if one is None or other is None or one.shape != other.shape:
         return False
-    changed = (cv2.absdiff(one, other).max(axis=2) > CHANGED_LEVEL).astype(np.uint8)
-    return int(cv2.erode(changed, np.ones((CHANGED_WIDTH_PX, CHANGED_WIDTH_PX), np.uint8)).sum()) < UNCHANGED_PX
+    changed = (cv2.absdiff(one, other).max(axis=2) > CHANGED_LEVEL_8BIT).astype(np.uint8)
+    wide = cv2.erode(changed, np.ones((CHANGED_WIDTH_PX, CHANGED_WIDTH_PX), np.uint8))
+    return int(wide.sum()) < UNCHANGED_PIXEL_COUNT
 
 
 class PointingEvents:
@@ -88,7 +89,7 @@ class PointingEvents:
                         yield {events.tab.result.picture: event.preview, events.tab.result.comparison: ""}
                     elif isinstance(event, Result):
                         state.last_look = shown
-                        is_unchanged = await run_in_threadpool(show_same_cutout, before, shown)
+                        is_unchanged = await run_in_threadpool(is_same_cutout, before, shown)
                         look = render_look(event.receipt["params"], number, is_unchanged=is_unchanged)
                         ended = {self.panel.places: look}
             finally:

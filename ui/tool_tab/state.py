@@ -30,7 +30,8 @@ class TabState:
     the monotonic clock. `batch_set_aside` is the uncertainty of a cut-out from which the batch's sheet sets it aside.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
     then; `last_look` is the picture of what the marks made of the cut-out last, b"" at first.
-    `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it.
+    `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it;
+    `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock. `removal_counts` say how often a field of
@@ -57,6 +58,7 @@ class TabState:
     last_look: bytes = b""
     look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
     look_tiles_of: tuple[str, ...] = ()
+    are_tiles_slow: bool = False
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
     photo_number: int = 0
@@ -66,7 +68,7 @@ class TabState:
 
     def note_photo(self) -> int:
         """Note that the photo's field gets another content, and forget its tiles; return the number of this change."""
-        self.look_tiles = {}
+        self.look_tiles, self.last_look = {}, b""
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
 
