@@ -70,7 +70,8 @@ def _cast_shadow_on_ground(
     ground = shadow.ground
     shaded = scene * (light[..., None] if ground is None else tint_shadow(ground, light))
     if not clean:
-        shaded = shaded + scene * bounce_light(placed)
+        # Where hardly any light comes in, hardly any comes off the subject either: the contact stays dark.
+        shaded = shaded + shaded * bounce_light(placed)
     if ground is not None and ground.reflection and (placed.alpha > 0.5).any():
         mirrored, share = ground_reflection(placed, ground)
         shaded = shaded + share[..., None] * (mirrored - shaded)

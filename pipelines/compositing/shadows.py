@@ -28,9 +28,11 @@ _MAX_THICKNESS_RATIO = 0.5  # of its height: what is low and wide is a car or se
 _SHADOW_BANDS = 6  # bands of height whose shadows are blurred each as much as it is high
 _REFLECTION_DEPTH_RATIO = 0.45  # of the subject's width: depth at which a reflection has faded to a third
 _MAX_CUT_RATIO = 0.1  # of the subject's width, on the picture's bottom edge: more means that the picture cuts it there
-_MAX_FOOT_SLOPE = 0.25  # rise over run between two feet: a steeper one is no ground line, but a part that hangs
+_MAX_FOOT_SLOPE = 0.35  # rise over run between two feet: a steeper one is no ground line, but a part that hangs
 _FOOT_DISTANCE_RATIO = 0.25  # of the subject's width: feet nearer to each other are one
 _FOOT_GAP_RATIO = 0.02  # of the subject's width: how far the outline rises between two feet
+_LEG_BAND_RATIO = 0.2  # of the subject's height: its lowest part, in which legs stand apart from one another
+_MAX_LEG_GAP_RATIO = 0.15  # of its height: what ends higher above the ground line hangs
 _EDGE_LENGTH_RATIO = 0.3  # of the subject's width: length from which a straight lower edge lies on the ground
 _EDGE_BEND_RATIO = 0.012  # of the subject's width, the most that such an edge is bent: a bowl's rim is round
 _UNDERSIDE_FACTOR = 1.3  # over `contact`: under a low thing it is darker than beside what touches the ground
@@ -111,11 +113,12 @@ def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.ND
     feet = _find_feet(mask, width_px)
     # Each column is moved down until its foot stands on the base; afterwards the shadows are moved up again.
     drops = np.interp(np.arange(small.shape[1]), feet[:, 0], base - feet[:, 1]).astype(np.float32)
+    ground = base - _find_leg_gaps(mask, drops, base)
     small = _move_columns(small, drops)
     size_px = max(width_px, _SLENDER_RATIO * float(base - used_rows[0] + 1))
     contact = 1 - (
-        (1 - shadow.contact * _contact_shadow(small, size_px, base))
-        * (1 - _AMBIENT_FACTOR * shadow.contact * _ambient_shadow(small, size_px, base))
+        (1 - shadow.contact * _contact_shadow(small, size_px, ground))
+        * (1 - _AMBIENT_FACTOR * shadow.contact * _ambient_shadow(small, size_px, ground))
         * (1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(small, feet, width_px, base))
     )
     if shadow.ground is not None:
@@ -168,6 +171,26 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> npt.NDArray[np.f
     return np.array(sorted(map(tuple, feet)), np.float32)
 
 
+def _find_leg_gaps(mask: npt.NDArray[np.bool_], drops: npt.NDArray[np.float32], base: int) -> npt.NDArray[np.float32]:
+    """Return for each column how far above the ground line its leg stands, 0 elsewhere.
+
+    A chair's legs, and people who stand farther back, end a little above the line between the lowest feet. A leg is a
+    part of the subject's lowest fifth that comes down from above and stands by itself.
+    """
+    tall = base - int(np.argmax(mask.any(axis=1))) + 1
+    first = base - round(_LEG_BAND_RATIO * tall)
+    count, labels = cv2.connectedComponents(mask[first : base + 1].astype(np.uint8))
+    gaps = np.zeros(mask.shape[1], np.float32)
+    for leg in range(1, count):
+        is_leg = labels == leg
+        columns = np.flatnonzero(is_leg.any(axis=0))
+        lowest = base - np.argmax(is_leg[::-1, columns], axis=0)
+        gap = float((base - drops[columns] - lowest).min())
+        if is_leg[0].any() and 1 <= gap <= _MAX_LEG_GAP_RATIO * tall:
+            gaps[columns] = gap
+    return gaps
+
+
 def _move_columns(values: Alpha, rows: npt.NDArray[np.float32]) -> Alpha:
     """Move each column of a map down by so many rows; what comes in from outside is 0."""
     if not rows.any():
@@ -201,24 +224,27 @@ def bounce_light(placed: PlacedSubject) -> LinearImage:
     return np.float32(BOUNCE_RATIO) * blur_quickly(lit, radius)
 
 
-def _contact_shadow(alpha: Alpha, size_px: float, base: int) -> npt.NDArray[np.float32]:
+def _contact_shadow(alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return a band under the lowest points of the outline, blurred by 2 % of the subject's size."""
     # Parts above the ground do not touch it: contact fades over 6 % of the size.
-    return _band_below(alpha, base, 0.02 * size_px, 0.06 * size_px)
+    return _band_below(alpha, ground, 0.02 * size_px, 0.06 * size_px)
 
 
-def _ambient_shadow(alpha: Alpha, size_px: float, base: int) -> npt.NDArray[np.float32]:
+def _ambient_shadow(alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the soft shadow beside the foot, where the subject hides light that comes from everywhere, 0 to 1."""
-    return _band_below(alpha, base, _AMBIENT_REACH_RATIO * size_px, _AMBIENT_GAP_RATIO * size_px)
+    return _band_below(alpha, ground, _AMBIENT_REACH_RATIO * size_px, _AMBIENT_GAP_RATIO * size_px)
 
 
-def _band_below(alpha: Alpha, base: int, sigma: float, gap: float) -> npt.NDArray[np.float32]:
-    """Return a band of width `sigma` along the lower outline that fades where it rises over the ground by `gap`."""
+def _band_below(alpha: Alpha, ground: npt.NDArray[np.float32], sigma: float, gap: float) -> npt.NDArray[np.float32]:
+    """Return a band of width `sigma` along the lower outline that fades where it rises over the ground by `gap`.
+
+    `ground` is the row of the ground in each column.
+    """
     height = alpha.shape[0]
     rows = np.arange(height, dtype=np.float32)[:, None]
     mask = alpha > 0.5
     lowest = np.where(mask.any(axis=0), height - 1 - np.argmax(mask[::-1], axis=0), -height).astype(np.float32)
-    nearness = np.exp(-((np.maximum(base - lowest, 0) / gap) ** 2)).astype(np.float32)
+    nearness = np.exp(-((np.maximum(ground - lowest, 0) / gap) ** 2)).astype(np.float32)
     sigma = max(0.8, sigma)
     band = np.exp(-(((rows - lowest[None]) / sigma) ** 2)) * nearness[None]
     band = cv2.GaussianBlur(band.astype(np.float32), (0, 0), sigmaX=sigma, sigmaY=0.35 * sigma)

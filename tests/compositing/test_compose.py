@@ -105,6 +105,26 @@ def test_a_car_on_a_slope_touches_the_ground_with_both_wheels(rise: int) -> None
     assert light[147:158, 25:33].min() > 0.85, "the coupling hangs"
 
 
+def test_a_car_close_by_stands_on_a_steep_line_in_the_picture() -> None:
+    alpha = make_car(0)
+    alpha[90:212, 60:85] = 1
+    light = compute_ground_light(alpha, Shadow(cast=0), "left")
+    assert light[213, 65:80].min() < 0.6
+    assert light[171, 185:200].min() < 0.6
+
+
+def test_a_leg_farther_back_has_its_own_contact_and_what_hangs_has_none() -> None:
+    table = np.zeros((256, 256), np.float32)
+    table[60:80, 40:216] = 1
+    for left, foot in ((40, 220), (120, 200), (200, 220), (160, 170)):
+        table[80:foot, left : left + 12] = 1
+    light = compute_ground_light(table, Shadow(cast=0), "left")
+    assert light[221, 42:50].min() < 0.6
+    assert light[201, 122:130].min() < 0.6, "the leg farther back"
+    assert light[171:176, 162:170].min() > 0.95, "what hangs"
+    assert light[201, 80:100].min() > 0.95, "between legs"
+
+
 def test_around_the_foot_light_from_everywhere_is_hidden_and_farther_away_it_is_not() -> None:
     alpha = np.zeros((256, 256), np.float32)
     alpha[100:180, 78:178] = 1  # a box 100 px wide
@@ -187,6 +207,19 @@ def test_a_red_thing_reddens_the_ground_right_beside_it_and_white_that_must_stay
         beside, far = (made[246:266, at].mean(axis=(0, 1)) for at in (np.s_[118:134], np.s_[4:40]))
         assert abs(far[0] - far[1]) < 1
         assert (beside[0] - beside[1] > 1.5) == (not clean)
+
+
+def test_what_a_white_thing_reflects_leaves_its_contact_dark() -> None:
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[60:180, 78:178] = 1
+    scene = np.full((256, 256, 3), 140, np.uint8)
+    contact = []
+    for level in (10, 245):
+        colour = np.full((256, 256, 3), level, np.uint8)
+        placed = PlacedSubject(colour, alpha, Frame(np.eye(2, 3), (256, 256), 1.0, 0.0, True, (0, 0, 256, 256)))
+        made = composite_subject(placed, scene, seed=1, shadow=Shadow(cast=0))
+        contact.append(float(to_linear(made[180:182, 100:156]).mean()))
+    assert contact[0] < contact[1] < 1.25 * contact[0]
 
 
 def test_relit_moves_lightness_by_at_most_four() -> None:
