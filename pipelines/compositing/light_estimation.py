@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
 from pipelines.core.rendering import Backdrop
+from pipelines.framing.resample import resample
 from pipelines.imaging.color import estimate_white_point, measure_lightness, to_linear
 from pipelines.imaging.resize import resize_image, resize_map, size_within
 
@@ -131,7 +132,8 @@ def with_photo_constraints(
         backdrop,
         white_point_mired=estimate_white_point(photo, alpha),
         outline_colour=measure_outline_colour(placed.colour, placed.alpha),
-        original_background=measure_background_colour(placed.colour, placed.alpha),
+        # From the photo itself: a cut-out's colours are the subject's own as far as its matte has faint traces.
+        original_background=measure_background_colour(resample(photo, placed.frame), placed.alpha),
         shadow_lightness=black,
         subject_lightness=mean,
         subject_lights=lights,

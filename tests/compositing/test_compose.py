@@ -7,16 +7,21 @@ import numpy as np
 import pytest
 
 from pipelines.compositing.compose import composite_subject
-from pipelines.compositing.light_estimation import estimate_shadow_direction, measure_background_colour
+from pipelines.compositing.light_estimation import (
+    estimate_shadow_direction,
+    measure_background_colour,
+    with_photo_constraints,
+)
 from pipelines.compositing.shadows import Shadow, compute_ground_light, ground_reflection, tint_shadow
-from pipelines.core.geometry import Alpha, Frame, PlacedSubject, Side
+from pipelines.core.geometry import Alpha, Cutout, Frame, PlacedSubject, Side
 from pipelines.core.params import Subject
-from pipelines.core.rendering import SceneGround
+from pipelines.core.rendering import Backdrop, SceneGround
 from pipelines.framing.placement import frame_photo
 from pipelines.framing.resample import place_subject
 from pipelines.imaging.color import D65_MIRED, estimate_white_point, measure_lightness, to_linear, to_srgb
 from pipelines.imaging.film_grain import measure_noise
 from pipelines.matting.cutout import core_mask
+from pipelines.matting.foreground_estimation import estimate_foreground
 from tests.support.examples import load_example, make_blob, make_cutout, make_noise
 
 
@@ -292,6 +297,16 @@ def test_the_background_colour_is_measured_beside_the_subject() -> None:
     photo[alpha > 0.01] = (250, 250, 250)
     assert measure_background_colour(photo, alpha) == (120, 60, 30)
     assert measure_background_colour(photo, np.ones_like(alpha)) is None
+
+
+def test_the_background_colour_is_the_photos_where_the_matte_has_faint_traces() -> None:
+    photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
+    alpha = np.maximum(make_blob(200, 200, (100, 100), (50, 50)), np.float32(0.01))
+    photo[alpha > 0.02] = (250, 250, 250)
+    cutout = Cutout(estimate_foreground(photo, alpha), alpha)
+    assert cutout.colour[100, 30].min() > 200, "the cut-out has the subject's own colour there"
+    placed = place_subject(photo, cutout, frame_photo(alpha, (200, 200), Subject(photo="x")))
+    assert with_photo_constraints(Backdrop(), photo, placed).original_background == (120, 60, 30)
 
 
 def test_white_point_follows_the_light() -> None:

@@ -7,6 +7,7 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -407,6 +408,21 @@ def test_a_studio_is_exposed_towards_the_photos_own_ground_and_keeps_its_name(mo
         assert plain + 3 < pale < plain + subject_matching.MAX_LIGHTNESS_SHIFT + 1
     assert tone("studio-dark", 250) == tone("studio-dark", None), "a dark look stays dark"
     assert tone("studio-white", 20) > 90, "a white one white"
+
+
+def test_a_place_comes_a_little_nearer_to_the_photos_own_background_and_a_sunset_does_not(model):
+    def tone(
+        scene_id: str, behind: int | None, subject: Literal["person", "any"] = "any", lightness: float = 40.0
+    ) -> float:
+        ground = None if behind is None else (behind, behind, behind)
+        asked = replace(ASKED, subject=subject, original_background=ground, subject_lightness=lightness)
+        return float(measure_lightness(one(model, scene_id, asked)).mean())
+
+    most = subject_matching.MAX_PLACE_LIGHTNESS_SHIFT + 1
+    assert 3 < tone("lobby", 250, "person") - tone("lobby", None, "person") < most
+    assert 3 < tone("park", None) - tone("park", 20) < most
+    assert tone("park", 20, lightness=70.0) == tone("park", None), "a light subject stood in more light"
+    assert tone("sunset", 20) == tone("sunset", None)
 
 
 # ---------------------------------------------------------------- my backdrop

@@ -40,6 +40,7 @@ MIN_PLATE_GAIN = 0.65
 MAX_PRODUCT_LIGHTNESS_SHIFT = 5.0  # L* that a scene moves at most under a product, since shops want a light background
 MAX_LIGHTNESS_SHIFT = 9.0  # L* that a scene moves at most behind a person, so that light grey stays light grey
 LIGHTNESS_SHIFT_RATIO = 0.5  # share of the way to the lightness of the photo's own background that a scene moves
+PLACE_SHIFT_RATIO, MAX_PLACE_LIGHTNESS_SHIFT = 0.35, 8.0  # the same for a place, which has a light of its own
 DARK_SCENE_LIGHTNESS = 50.0  # L* up to which a scene is a dark look and is not made lighter
 WHITE_SCENE_LIGHTNESS = 90.0
 """L* from which a scene is a white look and is made darker by at most `MAX_WHITE_LIGHTNESS_SHIFT`."""
@@ -114,7 +115,7 @@ def match_monochrome(light: LinearLight, request: Backdrop) -> LinearLight:
 def exposure_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
     """The factor to expose `light` by; 1.0 if nothing is known.
 
-    Behind a person a place is about a stop darker than the face, for which the light is set up. Every other scene moves
+    Behind a person a place is about a stop darker than the face, for which the light is set up. Every scene moves
     towards the lightness of the photo's own background: remains of that in hair and at edges are then least visible,
     and a cup from a dim bar does not stand in the sun.
     """
@@ -123,8 +124,10 @@ def exposure_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
         is_plate = isinstance(scene.look, Plate)
         mean, least = (PLATE_MEAN_LUMINANCE, MIN_PLATE_GAIN) if is_plate else (PLACE_MEAN_LUMINANCE, MIN_PLACE_GAIN)
         gain = float(np.clip(mean / max(seen, 1e-4), least, 1.0))
-        return 1.0 if scene.keeps_white_point else gain
-    if scene.kind == "place" or request.original_background is None:
+        return 1.0 if scene.keeps_white_point else gain * _follow_background(gain * seen, request)
+    if scene.kind == "place":
+        return 1.0 if scene.keeps_white_point else _follow_background(seen, request)
+    if request.original_background is None:
         return 1.0
     own, old = float(cie_lightness(seen)), _colour_lightness(request.original_background)
     # A dark look stays dark and a white one white; tables and places are never made lighter.
@@ -132,6 +135,18 @@ def exposure_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
     most = max_shift if scene.kind == "studio" and own > DARK_SCENE_LIGHTNESS else 0.0
     least = max_shift if own < WHITE_SCENE_LIGHTNESS else MAX_WHITE_LIGHTNESS_SHIFT
     shift = float(np.clip(LIGHTNESS_SHIFT_RATIO * (old - own), -least, most))
+    return lightness_to_luminance(own + shift) / max(seen, 1e-4)
+
+
+def _follow_background(seen: float, request: Backdrop) -> float:
+    """The factor that brings a place of mean luminance `seen` a little nearer to the photo's own background."""
+    if request.original_background is None:
+        return 1.0
+    own = float(cie_lightness(seen))
+    shift = PLACE_SHIFT_RATIO * (_colour_lightness(request.original_background) - own)
+    # A light subject before a dark background stood in more light than that: a darker place suits it less.
+    is_light = request.subject_lightness is not None and request.subject_lightness >= FLASH_SUBJECT_LIGHTNESS
+    shift = float(np.clip(shift, 0.0 if is_light else -MAX_PLACE_LIGHTNESS_SHIFT, MAX_PLACE_LIGHTNESS_SHIFT))
     return lightness_to_luminance(own + shift) / max(seen, 1e-4)
 
 
