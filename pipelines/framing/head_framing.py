@@ -261,9 +261,14 @@ def _find_head_sides(alpha: Alpha, face: Face) -> Float64Array:
 
 
 def shows_whole_figure(alpha: Alpha, face: Face) -> bool:
-    """Whether a person is seen down to the feet: nothing cuts the body, four heads and more below the chin."""
+    """Whether a person is seen down to the feet: no cut below, four heads and more below the chin.
+
+    Who is cut at a side, or has somebody beside him who is, stands on the ground all the same.
+    """
     head = 2 * max(face.chin[1] - face.eye_midpoint[1], 1.0)
-    return not find_cut_sides(alpha) and bool(find_bounds(alpha)[3] - face.chin[1] > STANDING_HEAD_COUNT * head)
+    return "bottom" not in find_cut_sides(alpha) and bool(
+        find_bounds(alpha)[3] - face.chin[1] > STANDING_HEAD_COUNT * head
+    )
 
 
 def find_body_end(alpha: Alpha, face: Face) -> float | None:

@@ -314,6 +314,9 @@ def test_in_a_place_a_thing_comes_down_to_the_ground_by_whole_pixels() -> None:
 def test_a_whole_figure_is_told_from_a_bust() -> None:
     figure, small = _make_torn_body(feet=True)
     assert shows_whole_figure(figure.alpha, small)
+    beside = figure.alpha.copy()
+    beside[100:140, : beside.shape[1] // 2] = 1
+    assert shows_whole_figure(beside, small), "what the photo cuts at a side stands all the same"
     bust, face = _make_person()
     assert not shows_whole_figure(bust.alpha, face), "the photo cuts it"
     torn, face = _make_torn_body()

@@ -136,6 +136,24 @@ def test_a_figure_stands_on_a_room_s_ground_and_a_bust_does_not(model):
     assert drawn(model, replace(PERSON, floor_ratio=0.92), "night-bridge").grounds == (None,), "nothing is known of it"
 
 
+@pytest.mark.parametrize("scene", [look.id for look in LOOKS if not look.has_ground])
+def test_feet_stand_on_a_terrace_where_a_photograph_shows_no_ground(model, scene):
+    asked = replace(PERSON, floor_ratio=0.9)
+    view, terrace = (drawn(model, each, scene, (320, 320)) for each in (PERSON, asked))
+    assert (view.scenery, terrace.scenery) == ("photographed", "mixed")
+    changed = np.abs(view.images[0].astype(int) - terrace.images[0]).max(axis=(1, 2)) > 12
+    assert changed[280:].all(), "under the feet"
+    above, seen = (each.images[0][:240].ravel().astype(float) for each in (view, terrace))
+    assert np.corrcoef(above, seen)[0, 1] > 0.99, "the view is as it was, but for its exposure"
+    paving = terrace.images[0][280:].astype(int)
+    assert np.ptp(paving.mean(axis=(0, 1))) < 40, "stone, a little tinted by the view's light"
+
+
+def test_whoever_stands_in_the_sand_stands_on_the_photograph_s_own(model):
+    view, standing = (drawn(model, replace(PERSON, floor_ratio=floor), "sand-dunes").images[0] for floor in (None, 0.9))
+    assert np.array_equal(view, standing)
+
+
 def test_a_room_s_black_comes_nearer_to_the_subject_s_and_bright_sand_keeps_its_own(model):
     def black(scene: str, shadow: float | None) -> float:
         (image,) = drawn(model, replace(PERSON, shadow_lightness=shadow), scene).images

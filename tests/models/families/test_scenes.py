@@ -17,7 +17,15 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, estimate_white_point, measure_lightness, to_linear
-from pipelines.models.families.scenes import lens_blur, panorama, plates, podium, subject_matching, tone_mapping
+from pipelines.models.families.scenes import (
+    lens_blur,
+    panorama,
+    place_ground,
+    plates,
+    podium,
+    subject_matching,
+    tone_mapping,
+)
 from pipelines.models.families.scenes import model as scenes_model
 from pipelines.models.families.scenes.keyword_search import (
     SCENES,
@@ -423,6 +431,40 @@ def test_a_place_comes_a_little_nearer_to_the_photos_own_background_and_a_sunset
     assert 3 < tone("park", None) - tone("park", 20) < most
     assert tone("park", 20, lightness=70.0) == tone("park", None), "a light subject stood in more light"
     assert tone("sunset", 20) == tone("sunset", None)
+
+
+# ---------------------------------------------------------------- ground of a place
+
+
+@pytest.mark.parametrize("scene_id", ["park", "forest", "venice"])
+def test_the_ground_of_a_place_is_sharp_at_the_feet_and_blurred_far_away(model, scene_id):
+    def detail(image: Image) -> np.ndarray:
+        light = to_linear(image).mean(axis=2)
+        return np.abs(np.diff(light, axis=1)).mean(axis=1) / light.mean(axis=1)
+
+    size = (512, 512)
+    bust, standing = (detail(one(model, scene_id, replace(ASKED, floor_ratio=floor), size)) for floor in (None, 0.9))
+    feet, far = slice(440, 480), slice(240, 280)
+    assert standing[feet].mean() > 1.3 * bust[feet].mean()
+    assert standing[feet].mean() > 1.3 * standing[far].mean()
+    assert np.allclose(standing[:180], bust[:180], atol=0.02), "walls, trees and the sky have no ground's texture"
+
+
+def test_blades_of_grass_stand_upright_and_do_not_run_to_the_vanishing_point():
+    ground = place_ground.project_ground(
+        replace(ASKED, floor_ratio=0.9, blur_ratio=0.06), (512, 512), place_ground.Camera(0.38, 1.45)
+    )
+    grass = place_ground.TEXTURES["grass"](ground, 3)[-120:]
+
+    def likeness(down: int, right: int) -> float:
+        """Of the texture at the picture's left side with itself, moved."""
+        part = grass[20:-20, 20:120]
+        moved = grass[20 + down : len(grass) - 20 + down, 20 + right : 120 + right]
+        return float(np.corrcoef(part.ravel(), moved.ravel())[0, 1])
+
+    assert likeness(8, 0) > likeness(8, 6) + 0.05
+    assert likeness(8, 0) > likeness(8, -6) + 0.05
+    assert likeness(6, 0) > likeness(0, 6) + 0.1, "blades are narrow and high"
 
 
 # ---------------------------------------------------------------- my backdrop

@@ -17,7 +17,15 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image, Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest, SceneGround, Scenery
-from pipelines.models.families.scenes import panorama, plates, podium, studio_backdrops, tabletop, user_backdrop
+from pipelines.models.families.scenes import (
+    panorama,
+    place_ground,
+    plates,
+    podium,
+    studio_backdrops,
+    tabletop,
+    user_backdrop,
+)
 from pipelines.models.families.scenes.keyword_search import (
     PAPER_SCENE_ID,
     SCENES,
@@ -175,7 +183,8 @@ class SceneModel:
     def _render_plate_scene(
         self, row: Scene, look: Plate, request: Backdrop, size: Size, variant: int, seed: int
     ) -> tuple[LinearLight, SceneGround | None, list[str]]:
-        """A place behind a person as it is, behind a product with a table; a set's own table under a product."""
+        """A place behind a person as it is, under feet with a terrace where it has no ground, behind a product with a
+        table; a set's own table under a product."""
         notices: list[str] = []
         if look.stands and request.subject == "product" and not plates.agrees_with_camera(look, request):
             notices.append(f"{PITCH_NOTICE_START} {row.title} {PITCH_NOTICE_END}")
@@ -183,6 +192,9 @@ class SceneModel:
             view = self._render_plate(look, request, size, variant)
             if view.enlargement > plates.MAX_ENLARGEMENT_RATIO:
                 notices.append(f"{row.title} is smaller than the picture and looks soft.")
+            if not look.has_ground and _stands_in_place(request):
+                camera = place_ground.Camera(view.horizon, plates.ROOM_FOCAL_HEIGHTS)
+                return place_ground.lay_terrace(view.light, request, camera, seed), view.ground, notices
             return view.light, view.ground if _has_table(request) or _stands_in_place(request) else None, notices
         wall = self._render_plate(
             look, replace(request, blur_ratio=max(request.blur_ratio, TABLE_BLUR_RATIO)), size, variant
@@ -190,8 +202,12 @@ class SceneModel:
         return tabletop.render_tabletop(look.table, wall.light, request, size, variant, seed), None, notices
 
     def _render_place(self, look: PanoramaPlace, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
-        """Render a place: behind a person as it is, behind a product with a table that its light falls on."""
+        """Render a place: behind a bust as it is, under feet with detail, behind a product with a table in it."""
         view = panorama.render_place(look, self._load_panorama(look.file), request, size, variant, seed)
+        if _stands_in_place(request):
+            lens = panorama.choose_lens(look, request, size, variant)
+            camera = place_ground.Camera(lens.horizon, lens.focal_length)
+            return place_ground.add_ground_texture(view, look.ground, request, size, camera, seed)
         if not _has_table(request):
             return view
         return tabletop.render_tabletop(look.table, view, request, size, variant, seed)
@@ -224,10 +240,12 @@ def _surface_for_camera(row: Scene, request: Backdrop) -> Scene | None:
 def _classify_scenery(row: Scene, request: Backdrop) -> Scenery | None:
     if request.picture is not None:  # nothing has to be said about the user's own picture
         return None
+    has_computed_ground = _has_table(request) or _stands_in_place(request)
     if isinstance(row.look, PanoramaPlace):
-        return "mixed" if _has_table(request) or row.look.has_street_lamps else "photographed"
+        return "mixed" if has_computed_ground or row.look.has_street_lamps else "photographed"
     if isinstance(row.look, Plate) and row.look.source == "photo":
-        return "mixed" if _has_table(request) else "photographed"
+        is_whole = row.look.has_ground and not _has_table(request)
+        return "mixed" if has_computed_ground and not is_whole else "photographed"
     return "plain" if isinstance(row.look, StudioPaper) and row.look.flat else "computed"
 
 

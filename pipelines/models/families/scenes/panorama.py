@@ -184,19 +184,24 @@ def _splat_point(work: LinearLight, x: float, y: float, energy: npt.NDArray[np.f
     work[row : row + 2, column : column + 2] += share[..., None] * energy
 
 
+def choose_lens(look: PanoramaPlace, request: Backdrop, size: Size, variant: int) -> Lens:
+    """The lens through which variation `variant` of a place is seen."""
+    yaw = look.yaws[variant % len(look.yaws)]
+    return Lens(yaw, FIELD_OF_VIEW_DEGREES[request.subject], size, request.horizon_ratio, request.blur_ratio)
+
+
 def render_place(
     look: PanoramaPlace, panorama: LinearLight, request: Backdrop, size: Size, variant: int, seed: int
 ) -> LinearLight:
     """Render a place out of focus in linear light, mirrored if its key light would come from the wrong side."""
-    yaw = look.yaws[variant % len(look.yaws)]
-    lens = Lens(yaw, FIELD_OF_VIEW_DEGREES[request.subject], size, request.horizon_ratio, request.blur_ratio)
+    lens = choose_lens(look, request, size, variant)
     light = np.minimum(panorama * np.float32(look.exposure), np.float32(look.brightest))
     if look.night:
         light = _darken_to_night(light, look.night)
     seen = render_view(
         light, lens, street_lamps(variant, seed) if look.has_street_lamps else (), points=look.has_point_lights
     )
-    return np.ascontiguousarray(seen[:, ::-1]) if is_mirrored(panorama, yaw, request) else seen
+    return np.ascontiguousarray(seen[:, ::-1]) if is_mirrored(panorama, lens.yaw, request) else seen
 
 
 def is_mirrored(panorama: LinearLight, yaw: float, request: Backdrop) -> bool:

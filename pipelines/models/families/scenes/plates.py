@@ -71,11 +71,13 @@ class PlateTruth:
 
 @dataclass(frozen=True)
 class PlateView:
-    """A plate as it is seen behind the subject: linear light of the picture's size, and its ground."""
+    """A plate as it is seen behind the subject: linear light of the picture's size, its ground, and the row of its
+    horizon in picture heights."""
 
     light: LinearLight
     ground: SceneGround | None
     enlargement: float
+    horizon: float
 
 
 @lru_cache(maxsize=4)
@@ -175,7 +177,9 @@ def render_plate(look: Plate, pixels: Image, request: Backdrop, size: Size, vari
     if pitch is not None:
         key = (-right if mirrored else right, away, up)
         ground = SceneGround(key, truth.diameter, truth.ambient, truth.reflection, pitch)
-    return PlateView(np.ascontiguousarray(light[:, ::-1]) if mirrored else light, ground, scale)
+    return PlateView(
+        np.ascontiguousarray(light[:, ::-1]) if mirrored else light, ground, scale, (truth.horizon - top) / height
+    )
 
 
 def _find_ground_pitch(look: Plate, truth: PlateTruth, request: Backdrop, top: float, height: float) -> float | None:

@@ -9,6 +9,7 @@ from typing import Literal
 from pipelines.core.geometry import Colour
 
 SceneKind = Literal["studio", "surface", "place"]
+GroundCover = Literal["grass", "earth", "stone", "floor"]
 Material = Literal["oak", "walnut", "marble", "slate", "concrete", "linen", "plaster", "podium", "blocks"]
 
 
@@ -45,7 +46,7 @@ class PanoramaPlace:
     `table`: the material of the table that products stand on. `brightest`: radiance at which highlights are clamped, 1
     being white; lower where the edge of a lamp would show its few pixels. `night`: how far daylight is darkened towards
     blue, 0 to 1. `has_street_lamps`: lights of a street are drawn. `has_point_lights`: its small bright places are
-    lamps and become discs; sunlit leaves and stones are not.
+    lamps and become discs; sunlit leaves and stones are not. `ground`: what whoever stands there stands on.
     """
 
     file: str
@@ -56,6 +57,7 @@ class PanoramaPlace:
     night: float = 0.0
     has_street_lamps: bool = False
     has_point_lights: bool = True
+    ground: GroundCover = "floor"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Plate:
 
     `stands`: a product stands on its ground; else it is a place behind a person, and `table` is the material of the
     table that products stand on before it. A place that people know is not mirrored. `surface` is the computed
-    surface that stands in where the photo's camera looks down otherwise than the set's.
+    surface that stands in where the photo's camera looks down otherwise than the set's. Without `has_ground` it shows
+    water, roofs or a wall where feet would stand.
     """
 
     id: str
@@ -73,6 +76,7 @@ class Plate:
     table: Material = "oak"
     may_mirror: bool = True
     surface: str = ""
+    has_ground: bool = True
 
 
 @dataclass(frozen=True)

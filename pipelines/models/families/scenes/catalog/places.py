@@ -40,7 +40,8 @@ PLACES: tuple[Scene, ...] = (
         mired=172,
     ),
     Scene(
-        "warehouse", "Warehouse", PanoramaPlace("warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete"),
+        "warehouse", "Warehouse",
+        PanoramaPlace("warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete", ground="stone"),
         "warehouse storage logistics depot abandoned empty hall shipping delivery hangar industrial grunge",
         "lager lagerhalle lagerhaus logistik speicher leer verlassen versand lieferung hangar industriehalle depot",
         mired=162,
@@ -68,7 +69,7 @@ PLACES: tuple[Scene, ...] = (
         mired=148,
     ),
     Scene(
-        "city", "City", PanoramaPlace("city.exr", (68, 25, -175, 135), 2.6, table="concrete"),
+        "city", "City", PanoramaPlace("city.exr", (68, 25, -175, 135), 2.6, table="concrete", ground="stone"),
         "city street urban downtown town road building skyscraper berlin london new york paris square avenue sidewalk"
         " fashion alley",
         "stadt straße urban innenstadt city gebäude hochhaus berlin london new york paris platz allee gehweg"
@@ -77,7 +78,9 @@ PLACES: tuple[Scene, ...] = (
     ),
     Scene(
         "night", "Night",
-        PanoramaPlace("city.exr", (60, 15, 135, -165), 1.6, table="walnut", night=1.0, has_street_lamps=True),
+        PanoramaPlace(
+            "city.exr", (60, 15, 135, -165), 1.6, table="walnut", night=1.0, has_street_lamps=True, ground="stone"
+        ),
         "night tokyo alley neon lights nightlife evening dark street midnight hongkong shanghai vegas cinema bokeh city"
         " lamps traffic cyberpunk",
         "nacht nachts tokio tokyo gasse neon lichter nachtleben abends dunkle straße mitternacht großstadt kino bokeh"
@@ -85,39 +88,41 @@ PLACES: tuple[Scene, ...] = (
         blur=0.07, mired=160,
     ),
     Scene(
-        "dusk", "Dusk", PanoramaPlace("night.exr", (-62, -165, 0, 60), 1.0),
+        "dusk", "Dusk", PanoramaPlace("night.exr", (-62, -165, 0, 60), 1.0, ground="grass"),
         "dusk twilight savanna safari africa afterglow campfire wild steppe bush nightfall silhouette camping",
         "dämmerung abenddämmerung savanne safari afrika abendrot lagerfeuer wildnis steppe busch zelten dämmerlicht",
         mired=170, keeps_white_point=True,
     ),
     Scene(
-        "forest", "Forest", PanoramaPlace("forest.exr", (0, 115, 35, -150), 2.1, has_point_lights=False),
+        "forest", "Forest",
+        PanoramaPlace("forest.exr", (0, 115, 35, -150), 2.1, has_point_lights=False, ground="earth"),
         "forest wood woods woodland tree trees nature jungle hiking green outdoor pine trail fairy wilderness",
         "wald wälder baum bäume natur dschungel wandern grün draußen kiefer pfad märchenwald wildnis"
         " waldweg tannen",
         mired=166,
     ),
     Scene(
-        "park", "Park", PanoramaPlace("park.exr", (-60, 112, -175, -128), 1.45, has_point_lights=False),
+        "park", "Park", PanoramaPlace("park.exr", (-60, 112, -175, -128), 1.45, has_point_lights=False, ground="grass"),
         "park meadow grass lawn summer picnic green field sunny outdoor countryside nature",
         "park wiese gras rasen sommer picknick grün feld sonnig draußen freien land natur"
         " stadtpark",
         mired=137,
     ),
     Scene(
-        "sunrise", "Golden Morning", PanoramaPlace("sunrise.exr", (-68, 95, 0, -150), 1.6, has_point_lights=False),
+        "sunrise", "Golden Morning",
+        PanoramaPlace("sunrise.exr", (-68, 95, 0, -150), 1.6, has_point_lights=False, ground="grass"),
         "sunrise morning golden hour field fog mist meadow country harvest",
         "sonnenaufgang morgen morgens goldene stunde feld nebel wiese land ernte acker",
         mired=160, keeps_white_point=True,
     ),
     Scene(
-        "sunset", "Sunset", PanoramaPlace("sunset.exr", (28, 75, -25, -170), 0.75, table="concrete"),
+        "sunset", "Sunset", PanoramaPlace("sunset.exr", (28, 75, -25, -170), 0.75, table="concrete", ground="earth"),
         "sunset evening dusk golden romantic sundown warm sky horizon",
         "sonnenuntergang abend golden romantisch abendsonne warm abendhimmel horizont abendstimmung",
         mired=172, keeps_white_point=True,
     ),
     Scene(
-        "venice", "Venice", PanoramaPlace("venice.exr", (160, -100, -8, 128), 0.9, table="marble"),
+        "venice", "Venice", PanoramaPlace("venice.exr", (160, -100, -8, 128), 0.9, table="marble", ground="stone"),
         "venice italy italian europe old town historic lagoon waterfront harbour blue hour palace mediterranean"
         " vacation",
         "venedig italien italienisch europa altstadt historisch lagune ufer hafen blaue stunde palast mittelmeer"
@@ -126,7 +131,7 @@ PLACES: tuple[Scene, ...] = (
     ),
     Scene(
         "dawn", "Desert Dawn",
-        PanoramaPlace("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", has_point_lights=False),
+        PanoramaPlace("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", has_point_lights=False, ground="earth"),
         "desert dawn canyon rock rocks arizona morocco hills landscape adventure",
         "wüste morgengrauen schlucht fels felsen marokko hügel landschaft abenteuer",
         mired=142,

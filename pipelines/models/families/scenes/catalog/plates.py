@@ -6,13 +6,14 @@ from pipelines.models.families.scenes.scene_types import Plate, Scene
 
 PHOTOGRAPHS: tuple[Scene, ...] = (
     Scene(
-        "mountain-lake", "Mountain Lake", Plate("mountain-lake", "photo", table="concrete", may_mirror=False),
+        "mountain-lake", "Mountain Lake",
+        Plate("mountain-lake", "photo", table="concrete", may_mirror=False, has_ground=False),
         "mountain lake mountains alpine alps peak peaks summit rocky water shore nature landscape national park scenic",
         "bergsee see gebirgssee berg berge gebirge alpen gipfel wasser ufer natur landschaft verschneit verschneite",
         blur=0.012, mired=150,
     ),
     Scene(
-        "city-sunset", "City at Sunset", Plate("city-sunset", "photo", table="walnut"),
+        "city-sunset", "City at Sunset", Plate("city-sunset", "photo", table="walnut", has_ground=False),
         "city sunset rooftops roofs street buildings skyline evening golden dusk urban brick sun roof",
         "stadt sonnenuntergang dächer straße gebäude abend golden abendrot häuser dach über den dächern",
         blur=0.012, mired=190, keeps_white_point=True, is_dim=True,
@@ -24,13 +25,14 @@ PHOTOGRAPHS: tuple[Scene, ...] = (
         blur=0.010, mired=155,
     ),
     Scene(
-        "colosseum", "Roman Ruins", Plate("colosseum", "photo", table="concrete", may_mirror=False),
+        "colosseum", "Roman Ruins", Plate("colosseum", "photo", table="concrete", may_mirror=False, has_ground=False),
         "colosseum rome roman ruins ancient ruin italy arena arches antique history stone monument",
         "kolosseum rom römisch ruinen ruine antike antik italien arena bögen geschichte stein denkmal",
         blur=0.012, mired=160,
     ),
     Scene(
-        "skyline-night", "Skyline at Night", Plate("skyline-night", "photo", table="slate", may_mirror=False),
+        "skyline-night", "Skyline at Night",
+        Plate("skyline-night", "photo", table="slate", may_mirror=False, has_ground=False),
         "skyline night city dusk manhattan singapore harbor harbour river reflection reflections skyscrapers skyscraper"
         " lights water downtown waterfront blue hour",
         "skyline nacht stadt großstadt abend wolkenkratzer hochhäuser hafen fluss spiegelung lichter"
@@ -38,19 +40,19 @@ PHOTOGRAPHS: tuple[Scene, ...] = (
         blur=0.012, mired=165, keeps_white_point=True, is_dim=True,
     ),
     Scene(
-        "tea-hills", "Green Hills", Plate("tea-hills", "photo", table="oak"),
+        "tea-hills", "Green Hills", Plate("tea-hills", "photo", table="oak", has_ground=False),
         "green hills hill tea plantation fields field misty valley lush countryside nature landscape highlands fog",
         "grüne hügel hügel grün tee teeplantage plantage teefelder felder tal nebel natur landschaft hochland",
         blur=0.010, mired=150,
     ),
     Scene(
-        "night-bridge", "Bridge at Night", Plate("night-bridge", "photo", table="slate"),
+        "night-bridge", "Bridge at Night", Plate("night-bridge", "photo", table="slate", has_ground=False),
         "bridge night footbridge trail steel blue teal modern lights dark path futuristic walkway",
         "brücke nacht fußgängerbrücke steg stahl blau petrol modern lichter dunkel weg futuristisch nachts",
         blur=0.010, mired=130, keeps_white_point=True, is_dim=True,
     ),
     Scene(
-        "blue-flowers", "Blue Flowers", Plate("blue-flowers", "photo", table="oak"),
+        "blue-flowers", "Blue Flowers", Plate("blue-flowers", "photo", table="oak", has_ground=False),
         "blue flowers flower blossoms forget-me-not plants garden leaves macro bokeh botanical spring",
         "blaue blumen blume blüten vergissmeinnicht pflanzen garten blätter makro botanisch frühling",
         blur=0.012, mired=150,
