@@ -117,11 +117,14 @@ def measure_colour_distances(image: Image, alpha: Alpha, where: Mask) -> tuple[F
 
 
 def estimate_side_colours(
-    image: Image, alpha: Alpha, where: Mask, colour_only: bool = False
+    image: Image, alpha: Alpha, where: Mask, *, unknown: Mask | None = None, colour_only: bool = False
 ) -> tuple[ColourModel, ColourModel]:
-    """Estimate subject and background at the pixels `where` (H x W), spread from the sure pixels around."""
+    """Estimate subject and background at the pixels `where` (H x W), spread from the sure pixels around.
+
+    All are sure but the `unknown` ones, which are those `where` unless given.
+    """
     size = size_within(alpha.shape, min(WORK_SIDE_PX, max(alpha.shape) / 2))
-    sure = np.where(where, np.float32(0), np.float32(1))
+    sure = np.where(where if unknown is None else unknown, np.float32(0), np.float32(1))
     subject_weight = sure * (alpha >= 0.5)
     weights = _resize_channels(np.dstack((subject_weight, sure - subject_weight)), size, cv2.INTER_AREA)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)

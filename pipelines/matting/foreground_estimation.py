@@ -11,6 +11,7 @@ from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_side_colours
 MIN_HUE_DISTANCE_LEVELS = 25.0  # between subject and background: spill of a nearer hue does no harm
 SPILL_RATIO = 0.08  # of the way from the subject's hue to the background's: more is visible
 LUMA_WEIGHTS = np.array((0.299, 0.587, 0.114), np.float32)  # Rec. 601
+FAINT_ALPHA = 0.02  # alpha up to which a pixel is background
 OUTSIDE_BAND_PX = 3  # band outside the matte for which the subject's colour is estimated as well
 
 
@@ -24,7 +25,9 @@ def estimate_foreground(image: Image, alpha: Alpha) -> Image:
     result = image.copy()
     if not mixed.any():
         return result
-    subject, background = estimate_side_colours(image, alpha, mixed, colour_only=True)
+    # Faint traces lie over a third of some photos: what is there is background, and the nearest of it counts.
+    unknown = mixed & dilate_mask(alpha > FAINT_ALPHA, OUTSIDE_BAND_PX)
+    subject, background = estimate_side_colours(image, alpha, mixed, unknown=unknown, colour_only=True)
     weight = alpha[mixed][:, None]
     residual = image[mixed].astype(np.float32) - weight * subject.mean - (1 - weight) * background.mean
     colour = np.asarray(subject.mean + weight * residual, np.float32)

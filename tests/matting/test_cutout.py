@@ -361,6 +361,17 @@ def test_the_subjects_colour_is_estimated_under_a_soft_edge() -> None:
     assert np.array_equal(estimate_foreground(mixed, alpha)[alpha == 1], mixed[alpha == 1])
 
 
+def test_faint_traces_of_the_matte_do_not_hide_the_background_beside_the_subject():
+    hair, wall = np.array((130, 92, 88), np.float32), np.array((60, 125, 200), np.float32)
+    alpha = cv2.GaussianBlur(make_blob(256, 256, (128, 128), (60, 60)), (0, 0), 3)
+    mixed = (alpha[..., None] * hair + (1 - alpha[..., None]) * wall).astype(np.uint8)
+    mixed[:24] = hair  # far away, and the only ground without traces
+    traced = np.maximum(alpha, np.float32(0.015))
+    traced[:24] = 0
+    edge = (alpha > 0.2) & (alpha < 0.8)
+    assert np.abs(estimate_foreground(mixed, traced)[edge] - hair).max() < 8
+
+
 def test_background_hue_that_bled_into_the_edge_is_removed() -> None:
     photo, alpha = disc_before((14, 14, 16), np.full((400, 400, 3), (80, 120, 190), np.uint8))
     half = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb), (200, 200), interpolation=cv2.INTER_AREA)
