@@ -236,6 +236,28 @@ def _wire_send_to(tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
             **PRIVATE_EVENT,
         )
 
+        if source.tab.result.continue_here is not None:
+            source.tab.result.continue_here.click(
+                _make_continue_handler(source), [source.tab.state], [source.tab.handoff], **PRIVATE_EVENT
+            )
+
+
+def _make_continue_handler(events: ToolTabEvents) -> Callable[..., dict[Any, Any]]:
+    def continue_with_result(request: gr.Request, state: TabState) -> dict[Any, Any]:
+        """Make the finished picture that is shown the photo of the same tool."""
+        file_id = events.results.find_shown_file(state, 0, request)
+        if file_id is None:
+            return {events.tab.handoff: gr.skip()}
+        return {events.tab.handoff: TabHandoff(file_id, time.time(), _keep_consent(events, state, request))}
+
+    return continue_with_result
+
+
+def _keep_consent(events: ToolTabEvents, state: TabState, request: gr.Request) -> dict[str, Any]:
+    """Return the consent that the shown picture was made with, as a form's value."""
+    job = events.follower.find_own_job(state.shown_job_id, request)
+    return {CONSENT_FIELD: True} if job is not None and job.job.consent is not None else {}
+
 
 def _wire_apply_to_folder(tabs: gr.Tabs, events: Sequence[ToolTabEvents], batch: BatchTabEvents) -> None:
     """Attach "Apply to a folder": the batch tab opens with the shown picture's tool and settings."""
@@ -265,8 +287,7 @@ def _make_send_handler(
         file_id = events.results.find_shown_file(state, int(variation or 1) - 1, request)
         if tool_id not in handoffs or file_id is None:
             return {events.tab.result.send_to: ""}
-        job = events.follower.find_own_job(state.shown_job_id, request)
-        consent = {CONSENT_FIELD: True} if job is not None and job.job.consent is not None else {}
+        consent = _keep_consent(events, state, request)
         return {
             tabs: gr.Tabs(selected=tool_id),
             events.tab.result.send_to: "",

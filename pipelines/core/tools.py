@@ -101,6 +101,7 @@ class Tool:
     of these alone draws nothing anew. `caption` says what the form asks a model to draw, without looking at a picture.
     `place_looks` are those options of the first choice with tiles that show a place; where the default is a plain
     ground, the page suggests some.
+    `has_photo_tiles`: its looks' tiles may show the visitor's photo; not where a look is a format, which they show.
     `fills_holes`: it borrows the model of `FILL_ROLE`, where one is here.
     """
 
@@ -119,4 +120,5 @@ class Tool:
     blend_only_fields: tuple[str, ...] = ()
     caption: Callable[[Any], Caption] | None = None
     place_looks: tuple[str, ...] = ()
+    has_photo_tiles: bool = True
     fills_holes: bool = False

@@ -6,11 +6,12 @@ Places of parts are told by the subject's own box, as a tool may move the subjec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Face, Mask
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, open_mask
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
@@ -21,6 +22,7 @@ NAMED_REGION_RATIO = 0.01  # of the subject's pixels: a smaller region is not to
 RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this stands out as well
 UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
 MARKED_PLACE_COUNT = 3
+MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
 MARKED_PLACE_RATIO = 0.7
 """Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 
@@ -54,6 +56,26 @@ def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]
     boxes = [box for notice, each in boxes_by_notice.items() if notice != UNSETTLED_NOTICE for box in each]
     marked = [list(box) for box in boxes if min(box[2] - box[0], box[3] - box[1]) < MARKED_PLACE_RATIO]
     return marked[:MARKED_PLACE_COUNT]
+
+
+def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> Cutout:
+    """Return the cut-out without doubts of places that have a mark: whoever put it there has looked at them.
+
+    `marks` are points (x, y), ratios of the photo. A notice goes with the last of its places; one that speaks of the
+    whole photo stays.
+    """
+
+    def is_marked(box: Box) -> bool:
+        left, top, right, bottom = box
+        margin = MARK_MARGIN_RATIO
+        return any(left - margin <= x <= right + margin and top - margin <= y <= bottom + margin for x, y in marks)
+
+    kept = {
+        notice: boxes if notice == UNSETTLED_NOTICE else tuple(box for box in boxes if not is_marked(box))
+        for notice, boxes in cutout.doubt_boxes.items()
+    }
+    notices = tuple(notice for notice in cutout.notices if kept.get(notice, True))
+    return replace(cutout, notices=notices, doubt_boxes={notice: boxes for notice, boxes in kept.items() if boxes})
 
 
 def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:

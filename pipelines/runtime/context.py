@@ -23,6 +23,7 @@ from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha, see_subjects
+from pipelines.matting.cutout_notices import drop_marked_doubts
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import (
@@ -244,6 +245,7 @@ class JobContext:
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )
+        cutout = drop_marked_doubts(cutout, (*params.keep, *params.drop))
         for seen in all_seen:
             small = resize_map(seen, size_within(seen.shape, SEEN_SIDE_PX))
             key = _seen_key(params.photo, spec_ids, len(faces), params.pick)

@@ -52,7 +52,7 @@ from pipelines.tools.shared.pictures import merge_most_opaque, shrink_to_side, t
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
-    "amazon", "google", "ebay", "white", "etsy", "shopify", "marble", "oak", "concrete", "linen", "podium",
+    "white", "amazon", "google", "ebay", "etsy", "shopify", "marble", "oak", "concrete", "linen", "podium",
     "brand-colour", "transparent",
 ]  # fmt: skip
 RatioId = Literal["auto", "1:1", "4:5", "4:3", "16:9", "9:16"]

@@ -464,4 +464,5 @@ TOOL = Tool(
         "A crop by hand cuts what you cut, and says so",
     ),
     examples=("astronaut", "coffee", "hopper", "chelsea"),
+    has_photo_tiles=False,
 )

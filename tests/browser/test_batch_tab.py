@@ -342,7 +342,7 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
     tiles, line = page.locator("#batch-sheet li"), page.locator("#product-batch-row")
     for n in (0, 1):  # the second before the first was answered
         tiles.nth(n).get_by_role("button", name="It is fine").click()
-    expect(tiles.locator("em")).to_have_text(["Found right", "Found right"])
+    expect(tiles.locator("em")).to_have_text(["Marked as fine", "Marked as fine"])
     expect(page.locator("#batch-stage")).not_to_contain_text("to check")
     assert [bool(row["approved"]) for row in download_rows(page)[1]] == [True, True]
     for n in (0, 1):
@@ -359,7 +359,7 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
     line.get_by_role("button", name="It is fine").click()
     expect(line).to_contain_text("row 1")
     line.get_by_role("button", name="Next to check").click()  # nothing else is to be checked
-    expect(tiles.nth(1).locator("em")).to_have_text("Found right")
+    expect(tiles.nth(1).locator("em")).to_have_text("Marked as fine")
     expect(page.locator("#batch-stage")).to_contain_text("1 to check")
 
 
@@ -385,10 +385,10 @@ def test_presses_while_one_is_answered_are_all_followed_and_keep_no_other_visito
     with open_browser_page(browser, studio) as other:
         other.goto(f"{studio.url}/#batch")
         other.locator("#batch-sheet li").nth(1).get_by_role("button", name="It is fine").click()
-        expect(other.locator("#batch-sheet em")).to_have_text("Found right")
+        expect(other.locator("#batch-sheet em")).to_have_text("Marked as fine")
     assert held_rows == [1, 2]
     released.set()
-    expect(tiles.locator("em")).to_have_text(["Found right", "Found right"])
+    expect(tiles.locator("em")).to_have_text(["Marked as fine", "Marked as fine"])
     wait_until(lambda: held_rows == [1, 2, 2], 20)  # the other page's and this one's second
 
 

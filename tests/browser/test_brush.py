@@ -99,13 +99,25 @@ def test_what_is_painted_is_seen_until_the_first_picture_comes(page: Page, studi
     expect(page.locator("#retouch-box img").first).to_be_visible()
     expect(page.locator("#retouch-editor")).to_be_hidden()
     expect(page.locator("#retouch-save")).to_be_enabled()
-    page.locator("#retouch-box").get_by_role("button", name="Paint more").click()  # on what is painted already
-    expect(layer).to_be_visible()
-    wait_until(lambda: count_paint(page) == pytest.approx(painted, rel=0.1), 30)
-    page.locator("#retouch-brush-cancel").click()
     page.locator("#retouch-mask").get_by_role("button", name="Start over").click()
     expect(layer).to_be_visible()  # the next one is painted
     assert count_paint(page) == 0
+
+
+def test_what_was_erased_is_the_photo_of_which_more_is_erased(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    draw_stroke(page, layer, ((0.4, 0.4), (0.5, 0.4)))
+    generate(page, studio)
+    (first,) = studio.service.jobs.list_jobs("local", 1, tool="retouch")
+    page.locator("#retouch-box").get_by_role("button", name="Erase more").click()
+    expect(layer).to_be_visible()
+    expect(page.locator("#retouch-mask")).not_to_contain_text("in use")
+    assert count_paint(page) == 0
+    draw_stroke(page, layer, ((0.6, 0.6), (0.7, 0.6)))
+    generate(page, studio)
+    (second,) = studio.service.jobs.list_jobs("local", 1, tool="retouch")
+    assert first.result is not None
+    assert second.job.params["photo"] == first.result.files[0].id
 
 
 def test_painting_a_large_photo_sends_lines_and_no_picture(page: Page, studio: ServedPage, tmp_path: Path) -> None:

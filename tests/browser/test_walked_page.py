@@ -769,7 +769,7 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
         page.locator("#kit-example-coffee").tap()
         expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
         wait_until(studio.is_idle, 60)
-        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("What must stay")
+        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Keep in the frame")
         words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
         expect(words).to_have_attribute("data-count", "2")
         expect(one).to_be_hidden()

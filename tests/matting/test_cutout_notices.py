@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Face, Mask
-from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, name_doubts, name_rivals
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Mask
+from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, drop_marked_doubts, name_doubts, name_rivals
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, measure_doubt, reconcile_mattes
 from tests.support.examples import make_blob, make_noise
 
@@ -107,3 +107,19 @@ def test_people_are_no_further_things() -> None:
     face = Face(points, (225, 55, 255, 95), (232, 70), (248, 70), (240, 90), 0.0, 1.0)
     seen = seen_together(make_blob(*SHAPE, (240, 100), (30, 50)))
     assert name_rivals(seen, seen_together(), (face,)) == ()
+
+
+def test_a_place_that_somebody_marked_is_no_longer_doubted() -> None:
+    edge, part = "Check this edge.", "A part may be missing."
+    boxes: dict[str, tuple[Box, ...]] = {
+        edge: ((0.1, 0.1, 0.3, 0.3), (0.6, 0.6, 0.9, 0.9)),
+        part: ((0.4, 0.4, 0.5, 0.5),),
+        UNSETTLED_NOTICE: ((0.0, 0.0, 1.0, 1.0),),
+    }
+    picture = np.zeros((4, 4, 3), np.uint8)
+    cutout = Cutout(picture, np.ones((4, 4), np.float32), ("Two people.", *boxes), 0.3, boxes)
+    once = drop_marked_doubts(cutout, ((0.2, 0.2), (0.51, 0.39)))  # in the first, and just beside the third
+    assert once.notices == ("Two people.", edge, UNSETTLED_NOTICE)
+    assert once.doubt_boxes == {edge: ((0.6, 0.6, 0.9, 0.9),), UNSETTLED_NOTICE: boxes[UNSETTLED_NOTICE]}
+    assert drop_marked_doubts(once, ((0.7, 0.7),)).notices == ("Two people.", UNSETTLED_NOTICE)
+    assert drop_marked_doubts(cutout, ()).notices == cutout.notices

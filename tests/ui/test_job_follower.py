@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from ui.tool_tab import job_follower, look_choice
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab, build_tool_tab
 from ui.tool_tab.look_choice import LOOK_COUNT
-from ui.tool_tab.state import TabState
+from ui.tool_tab.state import GivenPhoto, TabHandoff, TabState
 
 LOCAL: Any = None
 """No request: the visitor is the owner of this machine."""
@@ -253,6 +254,26 @@ def test_the_looks_tiles_are_drawn_of_the_photo_until_it_is_taken_away(
         monkeypatch.setattr(job_follower, "shrink_to_tile", shrink_while_it_is_taken_away)
         assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == []
         assert state.look_tiles == {}
+
+
+def test_the_look_that_was_chosen_on_home_stays_when_the_tab_opens_after_it(tmp_path: Path) -> None:
+    """The tab's own opening knows the form of before: it would bring Home's photo once more, in the usual look."""
+    with run_studio(Settings(data=tmp_path), [style.TOOL], EMBEDDED) as studio:
+        tab = build_tab(studio, style.TOOL)
+        events = ToolTabEvents(tab, studio.service, studio.access)
+        photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
+        chosen = next(value for _, value in tab.controls["preset"].field.options[1:])
+        before = [row.value.value for row in tab.controls.values()]
+        state, given = TabState(), GivenPhoto(photo, time.monotonic())
+        handoff = TabHandoff(photo, time.time(), {"preset": chosen}, is_new=True)
+
+        async def open_both() -> None:
+            _ = [each async for each in events.uploads.receive_handoff(LOCAL, handoff, state, *before)]
+            _ = [each async for each in events.open_tab(LOCAL, given, 5.0, state, *before)]
+
+        asyncio.run(open_both())
+        assert state.drafted_form["preset"] == chosen
+        assert state.drafted_form["photo"] == photo
 
 
 def test_no_tile_is_tried_of_a_photo_whose_draft_failed(tmp_path: Path) -> None:

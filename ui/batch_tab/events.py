@@ -506,7 +506,8 @@ class BatchTabEvents:
         if not is_going and progress.done:
             doubts = self._list_open_doubts(batch_id, progress.done)
             aside = [each.has_doubt for each in doubts if each.uncertainty > state.set_aside]
-            counts = text.DoubtCounts(sum(each.has_doubt for each in doubts) - sum(aside), len(aside))
+            looked_at = len(self.batches.table.list_seen_rows(batch_id))
+            counts = text.DoubtCounts(sum(each.has_doubt for each in doubts) - sum(aside), len(aside), looked_at)
             replaced = self._stamp_replacements(batch_id)
             larger_side = self._read_larger_side(batch_id, batch.tool, progress.done, replaced)
         updates: Updates = {

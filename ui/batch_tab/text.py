@@ -87,10 +87,11 @@ _STATES = {
 
 
 class DoubtCounts(NamedTuple):
-    """How many pictures of a batch are to be checked, and how many others the ZIP sets aside."""
+    """How many pictures of a batch are to be checked, how many others the ZIP sets aside, how many were looked at."""
 
     to_check: int = 0
     set_aside: int = 0
+    looked_at: int = 0
 
 
 def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | None = None) -> str:
@@ -105,6 +106,7 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | N
         parts.append(f"{progress.per_minute:g} a minute, {format_duration(progress.seconds_left)} left")
     parts += [f"{counts.to_check} to check"] if counts.to_check else []
     parts += [f"{counts.set_aside} set aside"] if counts.set_aside else []
+    parts += ["all looked at"] if counts.looked_at and not (counts.to_check or counts.set_aside) else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
@@ -193,10 +195,9 @@ def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = (), 
 def _render_cell(picture: SheetPicture, batch_id: str) -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Check"
-    # The reason is read with the button's name, also of a picture that somebody put back with a doubt.
-    badge = f"<small>{why}</small>" if (why or picture.is_aside) and not picture.approved else ""
-    is_open = bool(badge) and not (picture.replaced or picture.approved)
-    badge = f"<b>{word}</b>{badge}" if is_open else badge
+    # The reason is read with the button's name; of a picture that somebody has looked at there is nothing to say.
+    is_open = bool(why or picture.is_aside) and not (picture.replaced or picture.approved)
+    badge = f"<b>{word}</b><small>{why}</small>" if is_open else ""
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""

@@ -35,8 +35,10 @@ aria-label="Come closer">+</button>
 </div></div>"""
 
 
-KEEP_IN_CROP_LABEL = "What must stay"
-PAINT_MORE_BUTTON = '<button type="button" data-do="brush">Paint more</button>'
+ERASED_FIELD = "mask"
+"""The field of a tool that erases what is painted: its finished picture can be the next photo."""
+KEEP_IN_CROP_LABEL = "Keep in the frame"
+ERASE_MORE_BUTTON = '<button type="button" data-do="more">Erase more</button>'
 DOUBT_HTML = (
     '<div class="dbx-point"><div class="dbx-doubt"><p></p>{}</div><div class="dbx-doubt-place" hidden></div></div>'
 )
@@ -55,7 +57,9 @@ class PointingPanel:
 def build_pointing_panel(tool: Tool) -> PointingPanel | None:
     """Build the panel over the picture inside the open Gradio layout; None, and doubts alone, without a cut-out."""
     can_repair = {"keep", "matte"} <= tool.params.model_fields.keys()
-    html = PANEL_HTML if can_repair else DOUBT_HTML.format(PAINT_MORE_BUTTON * ("mask" in tool.params.model_fields))
+    html = (
+        PANEL_HTML if can_repair else DOUBT_HTML.format(ERASE_MORE_BUTTON * (ERASED_FIELD in tool.params.model_fields))
+    )
     if "focus_x" in tool.params.model_fields:  # a crop: nothing is cut out, the marks say what no crop may cut
         html = html.replace(">Repair<", f">{KEEP_IN_CROP_LABEL}<")
     gr.HTML(html, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")

@@ -99,6 +99,7 @@
       if (!isOver) return;
       clearInterval(timer);
       closePanel(panel);
+      if (innerWidth < 900) toolOf(panel).querySelector(".dbx-bar").scrollIntoView({ block: "start" }); // the page moved up
     }, 100);
   };
   const answer = (panel) => {

@@ -106,6 +106,7 @@
     box.style.setProperty("--view", zoom === 1 ? "none" : `translate(${stateOf(box).x}px, ${stateOf(box).y}px) scale(${zoom})`);
     const [farther, closer] = ["farther", "closer"].map((each) => box.querySelector(`.dbx-point-zoom [data-do=${each}]`));
     [farther.disabled, closer.disabled] = [zoom <= 1, zoom >= MAX_ZOOM];
+    box.classList.toggle("closer", zoom > 1);
     place(box);
   };
   const setZoom = (box, zoom, clientX, clientY) => { // what is at this place of the window stays there
@@ -114,10 +115,12 @@
     const { left, top } = image.getBoundingClientRect(), factor = to / state.zoom;
     moveView(box, to, state.x + (clientX - left) * (1 - factor), state.y + (clientY - top) * (1 - factor));
   };
-  const zoomMiddle = (box, factor) => {
-    const { left, top, width, height } = box.querySelector(".dbx-live img").getBoundingClientRect(), frame = box.getBoundingClientRect();
-    const { zoom } = stateOf(box), middle = (start, side, from, whole) => (zoom === 1 ? start + side / 2 : from + whole / 2);
-    setZoom(box, zoom * factor, middle(left, width, frame.left, frame.width), middle(top, height, frame.top, frame.height));
+  const zoomTo = (box, factor) => { // from afar to the last mark, or to what is doubted first; else to the middle
+    const frame = box.querySelector(".dbx-live").getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect();
+    const { zoom, marks, doubts = [] } = stateOf(box), [doubt] = doubts;
+    const mark = [...marks.keep, ...marks.drop].at(-1) ?? (doubt && [(doubt[0] + doubt[2]) / 2, (doubt[1] + doubt[3]) / 2]);
+    const isFar = zoom === 1 && mark, middle = [frame.left + frame.width / 2, frame.top + frame.height / 2];
+    setZoom(box, zoom * factor, ...(isFar ? [layer.left + mark[0] * layer.width, layer.top + mark[1] * layer.height] : middle));
   };
   const open = (box, isOpen) => {
     box.classList.toggle("pointing", isOpen);
@@ -155,9 +158,10 @@
       part(box, "point-done").click();
     },
     done: (box) => { open(box, false); part(box, "point-done").click(); },
-    closer: (box) => zoomMiddle(box, ZOOM_STEP),
-    farther: (box) => zoomMiddle(box, 1 / ZOOM_STEP),
-    brush: (box) => part(box, "brush")?.click(),
+    closer: (box) => zoomTo(box, ZOOM_STEP),
+    farther: (box) => zoomTo(box, 1 / ZOOM_STEP),
+    // What is finished is the next photo; of a draft the paint is changed.
+    more: (box) => part(box, box.closest(".dbx-tool").querySelector(".dbx-finish") ? "brush" : "continue").click(),
     shape: (box, { value }) => [...part(box, "ratio").querySelectorAll("label")].find((label) => label.textContent.trim() === value)?.querySelector("input").click(),
   };
 
@@ -336,7 +340,7 @@
 
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const { doubt: told = "", shape = "", boxes: where = "" } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
+    const { doubt: told = "", shape = "", boxes: where = "", other } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, isOther = other !== undefined;
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
     if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where) {
       line.dataset.told = told;
@@ -349,7 +353,8 @@
       ring.hidden = !where;
       ring.replaceChildren();
       for (const each of JSON.parse(where || "[]")) addArea(ring, each); // a new node is shown for some seconds
-      const use = line.querySelector("[data-do=shape]");
+      const use = line.querySelector("[data-do=shape]"), mend = line.querySelector("[data-do=start]");
+      if (mend && box.id !== "kit-box") mend.textContent = isOther ? "Repair the cut-out" : "Repair"; // it mends nothing else
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
     // The picture leaves room for the words: what they speak of must be seen, and in the kit the headline itself.

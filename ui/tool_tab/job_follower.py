@@ -456,7 +456,7 @@ class JobFollower:
         `is_last` says that nobody asked for it: the page was opened and this was the last one.
         """
         number = self.begin_request(state)
-        state.note_photo()
+        state.note_photo(has_photo=bool(row.job.params.get(self.tab.photo_control.field.name)))
         state.job_id = ""
         state.batch_row = row.slot or row.job.for_row
         params = row.job.params

@@ -21,7 +21,7 @@ from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
 from ui.components.brush_panel import BrushPanel, build_brush_panel
 from ui.components.pictures import build_live_picture
-from ui.components.pointing_panel import PointingPanel, build_pointing_panel
+from ui.components.pointing_panel import ERASED_FIELD, PointingPanel, build_pointing_panel
 from ui.components.team_panel import TeamPanel, build_team_panel
 from ui.tool_tab import code_panel, text
 from ui.tool_tab.code_panel import CodePanel
@@ -77,6 +77,7 @@ class ResultPanel:
     look_name: gr.Textbox
     save_look: gr.Button
     pointing: PointingPanel | None
+    continue_here: gr.Button | None
     batch_row: gr.HTML
     put_in_batch: gr.Button
 
@@ -339,6 +340,9 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
         comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
         pointing = build_pointing_panel(tool)
+        continue_here = None
+        if ERASED_FIELD in tool.params.model_fields:
+            continue_here = gr.Button("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-continue")
     suggested_looks = gr.HTML("", elem_classes=["dbx-suggested"])
     look_tiles = gr.HTML("", elem_classes=["dbx-styles"])
     variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])
@@ -386,6 +390,7 @@ def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
         look_name,
         save_look,
         pointing,
+        continue_here,
         batch_row,
         put_in_batch,
     )

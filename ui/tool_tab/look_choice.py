@@ -101,7 +101,7 @@ def list_places_to_try(tool: Tool, form: Mapping[str, Any], locked: Collection[s
 def list_looks_of_photo(tool: Tool, form: Mapping[str, Any]) -> list[str]:
     """List the looks whose tiles can show the form's photo; none where the form says itself what stands behind it."""
     field, pictures = find_tile_field(tool), tool.params.fields_of_kind("picture", "pictures")
-    if field is None or field.kind != "choice" or not pictures or not form.get(pictures[0]):
+    if field is None or not tool.has_photo_tiles or not pictures or not form.get(pictures[0]):
         return []
     others = [name for name in _SCENE_FIELDS if name != field.name and name in form]
     defaults = {each.name: each.default for each in list_form_fields(tool.params)}

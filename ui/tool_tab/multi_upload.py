@@ -136,6 +136,8 @@ class MultiUploadEvents:
             yield self.events.view.no_change()
             return
         forgotten = self.events.follower.forget_look_tiles(state)
+        if not remaining and self.control is self.events.tab.photo_control:
+            state.note_photo()
         yield {self.control.value: remaining, self.events.tab.alerts: "", **forgotten}
         components = self.events.tab.value_components()
         new_values = [remaining if c is self.control.value else old for c, old in zip(components, values, strict=True)]

@@ -34,7 +34,8 @@ class TabState:
     `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
-    `photo_changed_at` is when the last one came, on the monotonic clock. `removal_counts` say how often a field of
+    `photo_changed_at` is when the last one came, on the monotonic clock, `has_photo` whether it brought one: the page
+    may not have heard of it yet. `removal_counts` say how often a field of
     one picture was emptied. `home_photo` is what the home tab was given.
     """
 
@@ -62,12 +63,14 @@ class TabState:
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
     photo_number: int = 0
+    has_photo: bool = False
     removal_counts: Counter[str] = field(default_factory=Counter[str])
     photo_changed_at: float = 0.0
     home_photo: GivenPhoto | None = None
 
-    def note_photo(self) -> int:
+    def note_photo(self, *, has_photo: bool = False) -> int:
         """Note that the photo's field gets another content, and forget its tiles; return the number of this change."""
+        self.has_photo = has_photo
         self.look_tiles, self.last_look = {}, b""
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number

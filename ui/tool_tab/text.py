@@ -120,7 +120,8 @@ def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     shape, boxes = receipt.get("better_shape"), list_doubt_boxes(receipt, number)
     offered = f' data-shape="{escape(shape)}"' if shape else ""
     placed = f' data-boxes="{json.dumps(boxes)}"' if boxes else ""
-    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}></i>' if lines else ""
+    other = "" if describe_doubt(receipt) else " data-other"  # nothing of it is the cut-out's
+    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}></i>' if lines else ""
 
 
 def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float]]:

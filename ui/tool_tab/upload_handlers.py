@@ -177,7 +177,7 @@ class UploadHandlers:
         state.was_opened = True
         self.follower.begin_request(state)  # a restored job that is still being filled in gives way
         is_photo = control is self.tab.photo_control
-        number = state.note_photo() if is_photo else 0
+        number = state.note_photo(has_photo=bool(file_id)) if is_photo else 0
         shown = await run_in_threadpool(self.view.set_picture, control, file_id)
         if is_photo and state.photo_number != number:  # another photo came meanwhile
             yield self.view.no_change()
@@ -210,7 +210,7 @@ class UploadHandlers:
 
     def awaits_photo(self, given: GivenPhoto, state: TabState, values: tuple[Any, ...]) -> bool:
         """Whether the home tab has a photo for this tab: given, or seen while this is empty, after its last change."""
-        is_empty = not self.tab.read_form(values)[self.tab.photo_control.field.name]
+        is_empty = not (state.has_photo or self.tab.read_form(values)[self.tab.photo_control.field.name])
         offered_at = max(given.given_at, given.seen_at if is_empty else 0.0)
         is_new = offered_at > state.photo_changed_at
         return bool(given.photo_id) and given.awaits_tool and is_new and self.takes_photo() and not state.job_id
