@@ -102,7 +102,7 @@ class Headshot(Subject):
             "classic": "Classic 4:5",
             "wide": "Wide 3:2",
             "actor": "Actor 8x10",
-            "badge": "Badge 1:1",
+            "badge": "Badge",
         },
     )
     photos: tuple[str, ...] = pictures_field(
