@@ -42,6 +42,7 @@ from ui.navigation import NavigationLink, render_navigation
 from ui.saved_tab import TITLE as SAVED_TITLE
 from ui.saved_tab import SavedTab
 from ui.theme import FAVICON, FONT_PATH, build_theme, render_head, send_font
+from ui.tool_tab import text
 from ui.tool_tab.code_panel import CodePanelEvents
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import CONSENT_FIELD, TILES_FOLDER, build_tool_tab, render_example_css, render_tile_css
@@ -51,6 +52,7 @@ from ui.tool_tab.pointing import PointingEvents
 from ui.tool_tab.state import TabHandoff, TabState
 from ui.tool_tab.team_portraits import TeamPanelEvents
 
+GONE_TEXT = "That picture is no longer here."
 TITLE = "DesignerBox"
 UPLOAD_LIMIT = "64mb"
 """Gradio's upload limit, above that of ingest, so that a file that is too large gets ingest's error."""
@@ -238,7 +240,10 @@ def _wire_send_to(tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
 
         if source.tab.result.continue_here is not None:
             source.tab.result.continue_here.click(
-                _make_continue_handler(source), [source.tab.state], [source.tab.handoff], **PRIVATE_EVENT
+                _make_continue_handler(source),
+                [source.tab.state],
+                [source.tab.handoff, source.tab.alerts],
+                **PRIVATE_EVENT,
             )
 
 
@@ -247,7 +252,7 @@ def _make_continue_handler(events: ToolTabEvents) -> Callable[..., dict[Any, Any
         """Make the finished picture that is shown the photo of the same tool."""
         file_id = events.results.find_shown_file(state, 0, request)
         if file_id is None:
-            return {events.tab.handoff: gr.skip()}
+            return {events.tab.alerts: text.render_alert(GONE_TEXT), events.tab.handoff: gr.skip()}
         return {events.tab.handoff: TabHandoff(file_id, time.time(), _keep_consent(events, state, request))}
 
     return continue_with_result

@@ -23,6 +23,7 @@ RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this st
 UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
 MARKED_PLACE_COUNT = 3
 MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
+MAX_JUDGED_PLACE_RATIO = 0.25  # of the photo's sides: a mark judges no larger place
 MARKED_PLACE_RATIO = 0.7
 """Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 
@@ -59,23 +60,25 @@ def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]
 
 
 def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> Cutout:
-    """Return the cut-out without doubts of places that have a mark: whoever put it there has looked at them.
+    """Return the cut-out without doubts of small places that have a mark: whoever put it there has looked at them.
 
-    `marks` are points (x, y), ratios of the photo. A notice goes with the last of its places; one that speaks of the
-    whole photo stays.
+    `marks` are points (x, y), ratios of the photo. A notice goes with the last of its places. A wide place stays:
+    a mark in it may be about anything. Where the cut-out is uncertain, a doubt of the whole takes the last one's place.
     """
 
     def is_marked(box: Box) -> bool:
         left, top, right, bottom = box
-        margin = MARK_MARGIN_RATIO
-        return any(left - margin <= x <= right + margin and top - margin <= y <= bottom + margin for x, y in marks)
+        margin, is_small = MARK_MARGIN_RATIO, max(right - left, bottom - top) <= MAX_JUDGED_PLACE_RATIO
+        return is_small and any(
+            left - margin <= x <= right + margin and top - margin <= y <= bottom + margin for x, y in marks
+        )
 
-    kept = {
-        notice: boxes if notice == UNSETTLED_NOTICE else tuple(box for box in boxes if not is_marked(box))
-        for notice, boxes in cutout.doubt_boxes.items()
-    }
-    notices = tuple(notice for notice in cutout.notices if kept.get(notice, True))
-    return replace(cutout, notices=notices, doubt_boxes={notice: boxes for notice, boxes in kept.items() if boxes})
+    judged = {notice: tuple(box for box in boxes if not is_marked(box)) for notice, boxes in cutout.doubt_boxes.items()}
+    left = {notice: boxes for notice, boxes in judged.items() if boxes}
+    notices = tuple(notice for notice in cutout.notices if judged.get(notice, True))
+    if cutout.doubt_boxes and not left and cutout.uncertainty > DOUBTFUL_UNCERTAINTY:
+        notices, left = (*notices, UNSETTLED_NOTICE), {UNSETTLED_NOTICE: (WHOLE_PHOTO,)}
+    return replace(cutout, notices=notices, doubt_boxes=left)
 
 
 def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:

@@ -109,17 +109,24 @@ def test_people_are_no_further_things() -> None:
     assert name_rivals(seen, seen_together(), (face,)) == ()
 
 
-def test_a_place_that_somebody_marked_is_no_longer_doubted() -> None:
-    edge, part = "Check this edge.", "A part may be missing."
+def test_a_small_place_that_somebody_marked_is_no_longer_doubted() -> None:
+    edge, part, border = "Check this edge.", "A part may be missing.", "Check the border."
     boxes: dict[str, tuple[Box, ...]] = {
-        edge: ((0.1, 0.1, 0.3, 0.3), (0.6, 0.6, 0.9, 0.9)),
+        edge: ((0.1, 0.1, 0.3, 0.3), (0.7, 0.7, 0.9, 0.9)),
         part: ((0.4, 0.4, 0.5, 0.5),),
-        UNSETTLED_NOTICE: ((0.0, 0.0, 1.0, 1.0),),
+        border: ((0.1, 0.1, 0.8, 0.9),),  # around nearly all: a mark in it may be about anything
     }
     picture = np.zeros((4, 4, 3), np.uint8)
-    cutout = Cutout(picture, np.ones((4, 4), np.float32), ("Two people.", *boxes), 0.3, boxes)
+    cutout = Cutout(picture, np.ones((4, 4), np.float32), ("Two people.", *boxes), 0.1, boxes)
     once = drop_marked_doubts(cutout, ((0.2, 0.2), (0.51, 0.39)))  # in the first, and just beside the third
-    assert once.notices == ("Two people.", edge, UNSETTLED_NOTICE)
-    assert once.doubt_boxes == {edge: ((0.6, 0.6, 0.9, 0.9),), UNSETTLED_NOTICE: boxes[UNSETTLED_NOTICE]}
-    assert drop_marked_doubts(once, ((0.7, 0.7),)).notices == ("Two people.", UNSETTLED_NOTICE)
+    assert once.notices == ("Two people.", edge, border)
+    assert once.doubt_boxes == {edge: ((0.7, 0.7, 0.9, 0.9),), border: boxes[border]}
+    assert drop_marked_doubts(once, ((0.8, 0.8),)).notices == ("Two people.", border)
     assert drop_marked_doubts(cutout, ()).notices == cutout.notices
+
+
+@pytest.mark.parametrize(("uncertainty", "left"), [(0.1, ()), (0.5, (UNSETTLED_NOTICE,))])
+def test_an_uncertain_cut_out_stays_doubted_whatever_is_marked(uncertainty: float, left: tuple[str, ...]) -> None:
+    boxes: dict[str, tuple[Box, ...]] = {"Check this edge.": ((0.1, 0.1, 0.3, 0.3),)}
+    cutout = Cutout(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), np.float32), tuple(boxes), uncertainty, boxes)
+    assert drop_marked_doubts(cutout, ((0.2, 0.2),)).notices == left

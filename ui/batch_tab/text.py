@@ -106,7 +106,7 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | N
         parts.append(f"{progress.per_minute:g} a minute, {format_duration(progress.seconds_left)} left")
     parts += [f"{counts.to_check} to check"] if counts.to_check else []
     parts += [f"{counts.set_aside} set aside"] if counts.set_aside else []
-    parts += ["all looked at"] if counts.looked_at and not (counts.to_check or counts.set_aside) else []
+    parts += ["nothing left to check"] if counts.looked_at and not (counts.to_check or counts.set_aside) else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
@@ -203,7 +203,7 @@ def _render_cell(picture: SheetPicture, batch_id: str) -> str:
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
     fine = render_order_button(APPROVE_LABEL, "approve", picture.row, batch_id) if is_open else ""
     return (
-        f'<li><button type="button" {write_order("open", picture.row, batch_id)} title="{why}">'
+        f'<li><button type="button" {write_order("open", picture.row, batch_id)} title="{why if is_open else ""}">'
         f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{badge}</button>'
         f'<span title="{name}">{name}</span>{size}{marks}{fine}</li>'
     )

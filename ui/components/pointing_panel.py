@@ -61,7 +61,7 @@ def build_pointing_panel(tool: Tool) -> PointingPanel | None:
         PANEL_HTML if can_repair else DOUBT_HTML.format(ERASE_MORE_BUTTON * (ERASED_FIELD in tool.params.model_fields))
     )
     if "focus_x" in tool.params.model_fields:  # a crop: nothing is cut out, the marks say what no crop may cut
-        html = html.replace(">Repair<", f">{KEEP_IN_CROP_LABEL}<")
+        html = html.replace(' data-do="start">Repair<', f' class="in-crop" data-do="start">{KEEP_IN_CROP_LABEL}<')
     gr.HTML(html, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")
     if not can_repair:
         return None

@@ -93,7 +93,7 @@
   // The picture is looked at closely and moved; never so far that its box is empty beside it.
   const moveView = (box, zoom, x, y) => {
     const image = box.querySelector(".dbx-live img");
-    if (!image?.naturalWidth) return;
+    if (!image?.naturalWidth || !image.offsetWidth) return; // another tab is shown
     const { offsetWidth: width, offsetHeight: height, naturalWidth, naturalHeight } = image;
     const fit = Math.min(width / naturalWidth, height / naturalHeight);
     // The shown part fills the box, or lies in its middle where it is smaller than the box.
@@ -354,7 +354,7 @@
       ring.replaceChildren();
       for (const each of JSON.parse(where || "[]")) addArea(ring, each); // a new node is shown for some seconds
       const use = line.querySelector("[data-do=shape]"), mend = line.querySelector("[data-do=start]");
-      if (mend && box.id !== "kit-box") mend.textContent = isOther ? "Repair the cut-out" : "Repair"; // it mends nothing else
+      if (mend && !mend.matches(".in-crop")) mend.textContent = isOther ? "Repair the cut-out" : "Repair"; // it mends nothing else
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
     // The picture leaves room for the words: what they speak of must be seen, and in the kit the headline itself.
@@ -371,7 +371,9 @@
       if (ended && !state.doubts?.length) { state.doubts = JSON.parse(doubts); draw(box); } // those of the picture that is repaired
     }
     if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
-    const { zoom, x, y, width } = state, share = box.querySelector(".dbx-live img").offsetWidth / width || 1; // another window
+    const image = box.querySelector(".dbx-live img");
+    if (!image) return open(box, false); // its photo was taken away
+    const { zoom, x, y, width } = state, share = width ? image.offsetWidth / width : 1; // another window
     moveView(box, zoom, x * share, y * share);
   });
   const update = () => {

@@ -283,9 +283,12 @@ class JobFollower:
             state.are_tiles_slow = time.monotonic() - begun > MAX_TILE_SECONDS
             if state.request_number != number or state.are_tiles_slow:
                 break
-            if len(drawn) == TILES_AT_ONCE_COUNT or look == missing[-1]:
+            if len(drawn) == TILES_AT_ONCE_COUNT:
                 state.look_tiles, drawn = {**state.look_tiles, **drawn}, {}
                 yield {self.tab.result.look_tiles: render_look_tiles(tool, state.look_tiles)}
+        if drawn and state.request_number == number:
+            state.look_tiles |= drawn
+            yield {self.tab.result.look_tiles: render_look_tiles(tool, state.look_tiles)}
         yield {self.tab.result.look_tiles: gr.skip()}
 
     async def _wait_for_quiet(self, state: TabState, number: int) -> None:
@@ -456,7 +459,7 @@ class JobFollower:
         `is_last` says that nobody asked for it: the page was opened and this was the last one.
         """
         number = self.begin_request(state)
-        state.note_photo(has_photo=bool(row.job.params.get(self.tab.photo_control.field.name)))
+        state.note_photo()
         state.job_id = ""
         state.batch_row = row.slot or row.job.for_row
         params = row.job.params
@@ -469,6 +472,8 @@ class JobFollower:
             return
         is_old = is_last and row.finished is not None
         state.restored_form = self.view.list_form_values(params, row.job.seed) if is_old else {}
+        pictures = [each for each in self.tab.controls.values() if each.field.kind in ("picture", "pictures")]
+        state.has_photo = any(filled.get(each.value) for each in pictures[:1])
         yield {**filled, **self.show_batch_row(state, request), self.tab.result.look_tiles: ""}
         if state.request_number != number:  # the visitor made a newer request
             yield self.view.no_change()

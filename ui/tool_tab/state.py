@@ -71,7 +71,7 @@ class TabState:
     def note_photo(self, *, has_photo: bool = False) -> int:
         """Note that the photo's field gets another content, and forget its tiles; return the number of this change."""
         self.has_photo = has_photo
-        self.look_tiles, self.last_look = {}, b""
+        self.look_tiles, self.last_look, self.are_tiles_slow = {}, b"", False
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
 
