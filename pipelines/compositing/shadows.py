@@ -32,7 +32,8 @@ _MAX_FOOT_SLOPE = 0.35  # rise over run between two feet: a steeper one is no gr
 _FOOT_DISTANCE_RATIO = 0.25  # of the subject's width: feet nearer to each other are one
 _FOOT_GAP_RATIO = 0.02  # of the subject's width: how far the outline rises between two feet
 _LEG_BAND_RATIO = 0.2  # of the subject's height: its lowest part, in which legs stand apart from one another
-_MAX_LEG_GAP_RATIO = 0.15  # of its height: what ends higher above the ground line hangs
+_MAX_LEG_GAP_RATIO = 0.15  # of its height: what ends higher above the ground line, between two feet, hangs
+_MAX_OUTER_GAP_RATIO = 0.05  # of its height, the same beside the feet: a foot farther back, but no bag or raised foot
 _EDGE_LENGTH_RATIO = 0.3  # of the subject's width: length from which a straight lower edge lies on the ground
 _EDGE_BEND_RATIO = 0.012  # of the subject's width, the most that such an edge is bent: a bowl's rim is round
 _UNDERSIDE_FACTOR = 1.3  # over `contact`: under a low thing it is darker than beside what touches the ground
@@ -113,7 +114,7 @@ def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.ND
     feet = _find_feet(mask, width_px)
     # Each column is moved down until its foot stands on the base; afterwards the shadows are moved up again.
     drops = np.interp(np.arange(small.shape[1]), feet[:, 0], base - feet[:, 1]).astype(np.float32)
-    ground = base - _find_leg_gaps(mask, drops, base)
+    ground = base - _find_leg_gaps(mask, feet, drops, base)
     small = _move_columns(small, drops)
     size_px = max(width_px, _SLENDER_RATIO * float(base - used_rows[0] + 1))
     contact = 1 - (
@@ -171,11 +172,14 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> npt.NDArray[np.f
     return np.array(sorted(map(tuple, feet)), np.float32)
 
 
-def _find_leg_gaps(mask: npt.NDArray[np.bool_], drops: npt.NDArray[np.float32], base: int) -> npt.NDArray[np.float32]:
+def _find_leg_gaps(
+    mask: npt.NDArray[np.bool_], feet: npt.NDArray[np.float32], drops: npt.NDArray[np.float32], base: int
+) -> npt.NDArray[np.float32]:
     """Return for each column how far above the ground line its leg stands, 0 elsewhere.
 
     A chair's legs, and people who stand farther back, end a little above the line between the lowest feet. A leg is a
-    part of the subject's lowest fifth that comes down from above and stands by itself.
+    part of the subject's lowest fifth that comes down from above and stands by itself. What stands far back is seen
+    between two feet; beside them, a high end is a bag or a raised foot.
     """
     tall = base - int(np.argmax(mask.any(axis=1))) + 1
     first = base - round(_LEG_BAND_RATIO * tall)
@@ -186,7 +190,9 @@ def _find_leg_gaps(mask: npt.NDArray[np.bool_], drops: npt.NDArray[np.float32], 
         columns = np.flatnonzero(is_leg.any(axis=0))
         lowest = base - np.argmax(is_leg[::-1, columns], axis=0)
         gap = float((base - drops[columns] - lowest).min())
-        if is_leg[0].any() and 1 <= gap <= _MAX_LEG_GAP_RATIO * tall:
+        is_between = feet[0, 0] < columns[0] and columns[-1] < feet[-1, 0]
+        highest = (_MAX_LEG_GAP_RATIO if is_between else _MAX_OUTER_GAP_RATIO) * tall
+        if is_leg[0].any() and 1 <= gap <= highest:
             gaps[columns] = gap
     return gaps
 

@@ -130,6 +130,26 @@ def test_a_leg_farther_back_has_its_own_contact_and_what_hangs_has_none() -> Non
     assert light[201, 80:100].min() > 0.95, "between legs"
 
 
+def make_figure(right_foot: int = 260) -> Alpha:
+    """Somebody 220 px tall whose left foot stands at row 260."""
+    figure = np.zeros((300, 300), np.float32)
+    figure[40:200, 120:160] = figure[40:100, 100:180] = 1
+    figure[200:260, 120:134] = figure[200:right_foot, 146:160] = 1
+    return figure
+
+
+def test_a_bag_and_a_raised_foot_have_no_contact_and_a_foot_a_little_farther_back_has() -> None:
+    bag = make_figure()
+    bag[60:180, 180:185] = bag[60:65, 160:185] = bag[180:232, 170:200] = 1
+    under_bag = compute_ground_light(bag, Shadow(cast=0), "left")
+    assert under_bag[261, 124:130].min() < 0.6
+    assert under_bag[233:239, 178:192].min() > 0.95, "the bag"
+    raised = compute_ground_light(make_figure(235), Shadow(cast=0), "left")
+    assert raised[236:242, 148:158].min() > 0.95, "the raised foot"
+    behind = compute_ground_light(make_figure(252), Shadow(cast=0), "left")
+    assert behind[253, 148:158].min() < 0.6, "the foot farther back"
+
+
 def test_around_the_foot_light_from_everywhere_is_hidden_and_farther_away_it_is_not() -> None:
     alpha = np.zeros((256, 256), np.float32)
     alpha[100:180, 78:178] = 1  # a box 100 px wide
