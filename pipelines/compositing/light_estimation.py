@@ -26,7 +26,8 @@ _BLACK_QUANTILE = 0.01  # quantile of the subject's lightness that is its black
 _LIGHTS_QUANTILE = 0.95  # quantile of the subject's lightness that is its lights: what lies higher are reflections
 _MAX_GREY_CHROMA = 2.5  # chroma of Lab: JPEG's rounding makes as much of grey, and it is not visible
 _BACKGROUND_RING_RATIOS = (0.01, 0.05)  # of the height, outside the outline: there the background is measured
-_MIN_BACKGROUND_RATIO = 0.02  # of the photo's pixels must lie in that ring
+_MIN_BACKGROUND_RATIO = 0.02  # of the frame's pixels must lie in that ring
+_MIN_PHOTO_COVERAGE_RATIO = 0.99  # of a frame's pixel that the photo covers: less is its border
 
 
 def estimate_key_side(image: Image, face: Face) -> Side:
@@ -109,10 +110,17 @@ def is_monochrome(image: Image) -> bool:
     return float(np.quantile(np.hypot(lab[..., 1], lab[..., 2]), 0.99)) < _MAX_GREY_CHROMA
 
 
-def measure_background_colour(image: Image, alpha: Alpha) -> Colour | None:
-    """Return the typical colour of the photo in a ring of 1 to 5 % of the height outside the outline, or None."""
+def measure_background_colour(photo: Image, placed: PlacedSubject) -> Colour | None:
+    """Return the typical colour of the photo in a ring of 1 to 5 % of the height outside the outline, or None.
+
+    A frame may be larger than the photo, and a photo that came with its own transparency shows no background.
+    """
+    if not placed.has_background:
+        return None
+    image, alpha = resample(photo, placed.frame), placed.alpha
+    is_photo = resample(np.ones(photo.shape[:2], np.float32), placed.frame) > _MIN_PHOTO_COVERAGE_RATIO
     distance = cv2.distanceTransform((alpha < 0.02).astype(np.uint8), cv2.DIST_L2, 5) / image.shape[0]
-    ring = (distance > _BACKGROUND_RING_RATIOS[0]) & (distance < _BACKGROUND_RING_RATIOS[1])
+    ring = (distance > _BACKGROUND_RING_RATIOS[0]) & (distance < _BACKGROUND_RING_RATIOS[1]) & is_photo
     if ring.mean() < _MIN_BACKGROUND_RATIO:
         return None
     r, g, b = np.median(image[ring], axis=0)
@@ -133,7 +141,7 @@ def with_photo_constraints(
         white_point_mired=estimate_white_point(photo, alpha),
         outline_colour=measure_outline_colour(placed.colour, placed.alpha),
         # From the photo itself: a cut-out's colours are the subject's own as far as its matte has faint traces.
-        original_background=measure_background_colour(resample(photo, placed.frame), placed.alpha),
+        original_background=measure_background_colour(photo, placed),
         shadow_lightness=black,
         subject_lightness=mean,
         subject_lights=lights,

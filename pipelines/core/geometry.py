@@ -86,7 +86,8 @@ class Cutout:
     `colour` is the estimated foreground, equal to the photo byte for byte where alpha >= 250/255. `alpha` is its
     opacity. `notices` are sentences for the user, such as "check this edge". `uncertainty` is the share of the subject
     that could not be settled, 0 to 1. `doubt_boxes` says, of notices that speak of places, where they lie, the largest
-    first: ratios of the photo, 0 to 1.
+    first: ratios of the photo, 0 to 1. `has_background`: the photo shows one; an upload with its own transparency does
+    not, it is only flattened on white.
     """
 
     colour: Image
@@ -94,6 +95,7 @@ class Cutout:
     notices: tuple[str, ...] = ()
     uncertainty: float = 0.0
     doubt_boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict[str, "tuple[Box, ...]"])
+    has_background: bool = True
 
     @property
     def is_doubtful(self) -> bool:
@@ -131,13 +133,14 @@ class PlacedSubject:
     """A cut-out resampled once into its frame: `colour` and `alpha` have the size of the frame.
 
     `doubt_boxes` says, of the cut-out's notices that speak of places, where they lie: ratios of the frame, 0 to 1;
-    none of those that lie outside.
+    none of those that lie outside. `has_background` is the cut-out's.
     """
 
     colour: Image
     alpha: Alpha
     frame: Frame
     doubt_boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict[str, "tuple[Box, ...]"])
+    has_background: bool = True
 
 
 @dataclass(frozen=True)

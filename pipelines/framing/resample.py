@@ -33,7 +33,7 @@ def place_subject(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:
         notice: tuple(filter(None, (_find_in_frame(frame, box, cutout.alpha.shape) for box in boxes)))
         for notice, boxes in cutout.doubt_boxes.items()
     }
-    return PlacedSubject(colour, alpha, frame, places)
+    return PlacedSubject(colour, alpha, frame, places, cutout.has_background)
 
 
 def _find_in_frame(frame: Frame, box: Box, shape: tuple[int, ...]) -> Box | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Face, Image, PlacedSubject
+from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
 from pipelines.framing.placement import find_bounds, find_cut_sides
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, LinearImage, to_linear, to_srgb
@@ -66,6 +66,14 @@ def fix_subject(placed: PlacedSubject, photo: Image, findings: Sequence[Finding]
     if "blur" in ids:
         colour = sharpen_lightness(colour)
     return placed if colour is placed.colour else replace(placed, colour=colour)
+
+
+def fix_background(colour: Colour, photo: Image, findings: Sequence[Finding]) -> Colour:
+    """Return a colour of the photo's background as exposed in `fix_subject`."""
+    if not any(finding.id == "dim" and finding.fixed_sentence for finding in findings):
+        return colour
+    r, g, b = lift_exposure(np.array([[colour]], np.uint8), _exposure_gain(photo))[0, 0]
+    return int(r), int(g), int(b)
 
 
 def measure_blur(image: Image, inside: np.ndarray) -> float:

@@ -254,7 +254,7 @@ class JobContext:
             colour, alpha = enlarge_cutout(cutout, photo, whole)
             cutout = replace(cutout, colour=colour, alpha=alpha)
         if matte is not None:
-            return cutout
+            return replace(cutout, has_background=not _is_transparent(self._open_original(params.photo)))
         if cutout.uncertainty > UNCLEAR_UNCERTAINTY:
             notice = STILL_UNCLEAR_NOTICE if pointing else UNCLEAR_NOTICE
             cutout = replace(cutout, notices=(notice, *cutout.notices))
@@ -406,7 +406,7 @@ class JobContext:
         """The user's own matte, or the transparency that the upload came with, where that is a real share of it."""
         if file_id is not None:
             return self.open_mask(file_id)
-        if original.shape[2] == 4 and (original[..., 3] < 128).mean() > MIN_TRANSPARENT_RATIO:
+        if _is_transparent(original):
             return np.asarray(original[..., 3] / np.float32(255), np.float32)
         return None
 
@@ -590,6 +590,11 @@ class _PhotoNet:
             return resize_net_map(self.context.predict_net_map(self.file_id, self.spec_id), image.shape)
         with self.context.borrow_model(self.spec_id) as net:
             return net.predict_alpha(image)
+
+
+def _is_transparent(original: Image) -> bool:
+    """Whether a real share of an upload is transparent: then it is a cut-out."""
+    return original.shape[2] == 4 and bool((original[..., 3] < 128).mean() > MIN_TRANSPARENT_RATIO)
 
 
 def _seen_key(file_id: str, spec_ids: tuple[str, ...], face_count: int, pick: int) -> tuple[object, ...]:

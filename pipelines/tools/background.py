@@ -34,7 +34,7 @@ from pipelines.framing.head_framing import find_body_end, shows_whole_figure
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_photo
 from pipelines.framing.resample import place_subject
 from pipelines.models.families.scenes.keyword_search import choose_scene, is_place, list_closest_scenes
-from pipelines.quality.photo_quality import assess_photo, fix_subject
+from pipelines.quality.photo_quality import assess_photo, fix_background, fix_subject
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
@@ -147,6 +147,8 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
 
     scene_notices: list[str] = []
     backdrop = _constrain_backdrop(subject, photo, cutout, key, is_person=bool(faces), is_standing=is_standing)
+    if is_fixed and backdrop.original_background is not None:
+        backdrop = replace(backdrop, original_background=fix_background(backdrop.original_background, photo, findings))
     if is_standing and backdrop.seen_from == "above" and _is_level_scene(params):
         backdrop = replace(backdrop, seen_from=DEFAULT_VIEW)
         scene_notices.append(CAMERA_ABOVE_NOTICE)

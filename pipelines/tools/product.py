@@ -244,7 +244,8 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
         frames[0] = _add_cut_notices(params, first, frames[0], preset, viewpoint, shape)
     frames = _tell_softness_of_each(frames, sources)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
-    placed = PlacedSubject(*merge_most_opaque((each.colour, each.alpha) for each in group), group[0].frame)
+    merged = merge_most_opaque((each.colour, each.alpha) for each in group)
+    placed = PlacedSubject(*merged, group[0].frame, has_background=group[0].has_background)
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
 
     ground = _draw_ground(params, context, emit, preset, placed, first, viewpoint)

@@ -13,7 +13,7 @@ from pipelines.compositing.light_estimation import (
     with_photo_constraints,
 )
 from pipelines.compositing.shadows import Shadow, compute_ground_light, ground_reflection, tint_shadow
-from pipelines.core.geometry import Alpha, Cutout, Frame, PlacedSubject, Side
+from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.params import Subject
 from pipelines.core.rendering import Backdrop, SceneGround
 from pipelines.framing.placement import frame_photo
@@ -315,8 +315,23 @@ def test_the_background_colour_is_measured_beside_the_subject() -> None:
     photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
     alpha = make_blob(200, 200, (100, 100), (50, 50))
     photo[alpha > 0.01] = (250, 250, 250)
-    assert measure_background_colour(photo, alpha) == (120, 60, 30)
-    assert measure_background_colour(photo, np.ones_like(alpha)) is None
+    assert measure_background_colour(photo, place_unmoved(photo, alpha)) == (120, 60, 30)
+    assert measure_background_colour(photo, place_unmoved(photo, np.ones_like(alpha))) is None
+
+
+def place_unmoved(photo: Image, alpha: Alpha, size: Size = (200, 200), *, has_background: bool = True) -> PlacedSubject:
+    """Place a subject without resampling at the upper left of a frame of `size`."""
+    frame = Frame(np.array([[1, 0, 0], [0, 1, 0]], np.float64), size, 1.0, 0.0, True, (0, 0, 200, 200))
+    return place_subject(photo, Cutout(photo, alpha, has_background=has_background), frame)
+
+
+def test_what_is_not_the_photo_is_not_measured_as_its_background() -> None:
+    photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
+    alpha = np.zeros((200, 200), np.float32)
+    alpha[20:, 20:] = 1  # most of the frame around it shows no photo
+    assert measure_background_colour(photo, place_unmoved(photo, alpha, (230, 230))) == (120, 60, 30)
+    own = place_unmoved(photo, alpha, (230, 230), has_background=False)
+    assert measure_background_colour(photo, own) is None, "an upload with its own transparency"
 
 
 def test_the_background_colour_is_the_photos_where_the_matte_has_faint_traces() -> None:

@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.compositing.light_estimation import is_monochrome
+from pipelines.compositing.light_estimation import is_monochrome, with_photo_constraints
 from pipelines.core.job import Result
 from pipelines.core.rendering import Backdrop
+from pipelines.imaging.color import to_linear
 from pipelines.tools import background
-from tests.support.examples import load_example, make_blob, make_noise
+from tests.support.examples import Recorder, load_example, make_blob, make_noise
+from tests.support.fake_context import FakeContext
 from tests.support.real_studio import RealStudio
 
 
@@ -108,6 +110,38 @@ def test_a_soft_photo_is_told_and_stays_as_it_is_until_mending_is_asked_for(stud
     mended = make_background(studio, photo=soft, mend=True)
     assert any("was sharpened a little" in note for note in mended.receipt["notices"])
     assert "core_changed_pixels" not in mended.receipt["checks"], "nobody claims that these pixels are the photo's"
+
+
+def test_a_mended_dim_photo_has_its_background_measured_as_mended() -> None:
+    photo = make_noise(200, 200, 12, 3)
+    context = FakeContext(photo, make_blob(200, 200, (100, 100), (50, 50)), seed=2)
+    behind: list[int] = []
+    for is_mended in (False, True):
+        background.run(background.Background(photo="x", size=256, mend=is_mended), context, Recorder())
+        measured = context.renders[-1].backdrop.original_background
+        assert measured is not None
+        behind.append(measured[0])
+    assert behind[0] == pytest.approx(12, abs=2)
+    assert to_linear(np.uint8(behind[1])) > 3 * to_linear(np.uint8(behind[0]))
+
+
+def test_an_upload_with_its_own_transparency_has_no_background(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Backdrop] = []
+
+    def record(*values: Any) -> Backdrop:
+        asked.append(with_photo_constraints(*values))
+        return asked[-1]
+
+    monkeypatch.setattr(background, "with_photo_constraints", record)
+    subject = make_blob(200, 200, (100, 110), (50, 60)) > 0.5
+    photo = make_noise(200, 200, 90, 20)
+    photo[~subject] = 255
+    matte = np.repeat(np.uint8(255 * subject)[..., None], 3, axis=2)
+    make_background(studio, photo=studio.add_image(np.dstack([photo, matte[..., :1]])))
+    make_background(studio, photo=studio.add_image(photo), matte=studio.add_image(matte))
+    assert [each.original_background for each in asked] == [None, (255, 255, 255)]
 
 
 def test_mending_leaves_a_good_photo_alone(studio: RealStudio, team: list[str], plain: Result) -> None:
