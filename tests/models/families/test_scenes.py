@@ -467,6 +467,14 @@ def test_blades_of_grass_stand_upright_and_do_not_run_to_the_vanishing_point():
     assert likeness(6, 0) > likeness(0, 6) + 0.1, "blades are narrow and high"
 
 
+@pytest.mark.parametrize("scene_id", ["park", "forest", "lobby", "venice"])
+def test_a_tiny_picture_and_feet_near_its_upper_edge_have_a_ground(model, scene_id):
+    tiny = one(model, scene_id, replace(ASKED, floor_ratio=0.9), (1, 1))
+    assert tiny.shape == (1, 1, 3)
+    high = one(model, scene_id, replace(ASKED, floor_ratio=0.1), (48, 48))
+    assert high[24:].mean() > 5, "it is not black"
+
+
 # ---------------------------------------------------------------- my backdrop
 
 

@@ -26,18 +26,18 @@ MIN_SEEN_DROP_RATIO = 0.02  # of the height, below the horizon: from there on th
 MIN_FOOT_DROP_RATIO = 0.2  # of the height, of the feet below the horizon: less is a camera that lies on the ground
 FOCUS_DEPTH_RATIO = 0.2  # of the way from the horizon to the feet, before and behind them, that is in focus
 DETAIL_BLUR_RATIO = 0.5  # of the blur disc's diameter: smaller detail is gone
-MAX_SHOWN_LIGHT = 4.0  # linear light: what is brighter is white at every exposure
+MAX_SHOWN_LINEAR_LIGHT = 4.0  # what is brighter is white at every exposure
 FLOOR_FADE_RATIOS = (1.1, 1.6)  # of the distance to the feet, over which the texture of a floor fades
 BLADE_METRES = 0.018  # width of a blade of grass
 COARSEST_BLADE_LEVEL, FINEST_BLADE_LEVEL = 8, -1  # binary logarithm of a blade's width in pixels, as far as it is drawn
 TERRACE_DEPTH_RATIO = 1.5  # of the distance to the feet: where the terrace ends
 SLAB_METRES = 0.8
-SLAB_SHIFT = 0.37  # of a slab: no joint runs to the middle of the picture
-SLAB_TONE = 0.06  # deviation between slabs, in natural logarithms of light
-JOINT_METRES = 0.004  # half the width of a joint
-JOINT_DARKNESS = 0.5
-PAVING_ALBEDO = 0.62  # over that of a grey card, since the ground faces the sky and walls do not
-MIN_PAVING_LIGHT = 0.02  # linear light: even at night some falls on the ground
+SLAB_SHIFT_RATIO = 0.37  # of a slab: no joint runs to the middle of the picture
+SLAB_TONE_DEVIATION = 0.06  # deviation between slabs, in natural logarithms of light
+JOINT_HALF_WIDTH_METRES = 0.004  # half the width of a joint
+JOINT_DARKNESS_RATIO = 0.5  # of the light beside it that a joint lacks
+PAVING_ALBEDO_RATIO = 0.62  # over that of a grey card, since the ground faces the sky and walls do not
+MIN_PAVING_LINEAR_LIGHT = 0.02  # even at night some falls on the ground
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,15 @@ def add_ground_texture(
     """Give the ground in `light` (of any size) the texture of its `cover`, sharp at the feet; returns it at `size`."""
     light = _enlarge(light, size)
     ground = project_ground(request, size, camera)
+    if not ground.away.size:
+        return light
     light[ground.first :] *= np.exp(TEXTURES[cover](ground, seed % 997))[..., None]
     return light
 
 
 def _enlarge(light: LinearLight, size: Size) -> LinearLight:
     """Resize linear light; square roots are interpolated, since a cubic would ring around every lamp."""
-    root = np.sqrt(np.minimum(light, np.float32(MAX_SHOWN_LIGHT)))
+    root = np.sqrt(np.minimum(light, np.float32(MAX_SHOWN_LINEAR_LIGHT)))
     return np.asarray(np.maximum(cv2.resize(root, size, interpolation=cv2.INTER_CUBIC), 0) ** 2, np.float32)
 
 
@@ -189,19 +191,21 @@ def lay_terrace(light: LinearLight, request: Backdrop, camera: Camera, seed: int
     """Lay a terrace of slabs before a view that has no ground for the subject's feet."""
     rows, columns = light.shape[:2]
     ground = project_ground(request, (columns, rows), camera)
+    if not ground.away.size:
+        return light
     edge = TERRACE_DEPTH_RATIO * ground.feet
     ground = ground.nearer_than(edge)
-    u = ground.right / np.float32(SLAB_METRES) + np.float32(SLAB_SHIFT)
+    u = ground.right / np.float32(SLAB_METRES) + np.float32(SLAB_SHIFT_RATIO)
     v = (ground.away - np.float32(edge)) / np.float32(SLAB_METRES)
     tones = np.random.default_rng(seed).standard_normal((64, 64)).astype(np.float32)
     slab_tone = tones[np.floor(v).astype(np.int64) & 63, np.floor(u).astype(np.int64) & 63]
     joints = np.maximum(_draw_joints(u, ground.across), _draw_joints(v, ground.along))
-    tone = _texture_stone(ground, seed % 997) + np.float32(SLAB_TONE) * slab_tone
-    view = np.minimum(light[: ground.first], 1.5).mean(axis=(0, 1))
-    lit = PAVING_ALBEDO * np.maximum(0.6 * view + 0.4 * relative_luminance(view), MIN_PAVING_LIGHT)
+    tone = _texture_stone(ground, seed % 997) + np.float32(SLAB_TONE_DEVIATION) * slab_tone
+    view = np.minimum(light[: max(1, ground.first)], 1.5).mean(axis=(0, 1))
+    lit = PAVING_ALBEDO_RATIO * np.maximum(0.6 * view + 0.4 * relative_luminance(view), MIN_PAVING_LINEAR_LIGHT)
     # The terrace is blurred with its coverage as a fourth channel, so that its far edge is as soft as it is far.
     layer = np.zeros((rows, columns, 4), np.float32)
-    layer[ground.first :, :, :3] = lit * (np.exp(tone) * (1 - JOINT_DARKNESS * joints))[..., None]
+    layer[ground.first :, :, :3] = lit * (np.exp(tone) * (1 - JOINT_DARKNESS_RATIO * joints))[..., None]
     layer[ground.first :, :, 3] = 1
     diameters = np.full(rows, ground.blur[0, 0], np.float32)
     diameters[ground.first :] = ground.blur[:, 0]
@@ -212,5 +216,5 @@ def lay_terrace(light: LinearLight, request: Backdrop, camera: Camera, seed: int
 def _draw_joints(at: Plane, pixel: Plane) -> Plane:
     """Return 1 in the joints, where `at` (in slabs) is a whole number; one narrower than a pixel is paler instead."""
     near = np.abs(at - np.round(at)) * np.float32(SLAB_METRES)
-    half = np.maximum(np.float32(JOINT_METRES), pixel * np.float32(0.8))
-    return np.asarray(np.clip(1.5 - near / half, 0, 1) * np.clip(JOINT_METRES / half, 0.1, 1), np.float32)
+    half = np.maximum(np.float32(JOINT_HALF_WIDTH_METRES), pixel * np.float32(0.8))
+    return np.asarray(np.clip(1.5 - near / half, 0, 1) * np.clip(JOINT_HALF_WIDTH_METRES / half, 0.1, 1), np.float32)

@@ -40,7 +40,8 @@ MIN_PLATE_GAIN = 0.65
 MAX_PRODUCT_LIGHTNESS_SHIFT = 5.0  # L* that a scene moves at most under a product, since shops want a light background
 MAX_LIGHTNESS_SHIFT = 9.0  # L* that a scene moves at most behind a person, so that light grey stays light grey
 LIGHTNESS_SHIFT_RATIO = 0.5  # share of the way to the lightness of the photo's own background that a scene moves
-PLACE_SHIFT_RATIO, MAX_PLACE_LIGHTNESS_SHIFT = 0.35, 8.0  # the same for a place, which has a light of its own
+PLACE_SHIFT_RATIO = 0.35  # share of that way that a place moves, which has a light of its own
+MAX_PLACE_LIGHTNESS_SHIFT = 8.0  # L* that a place moves at most
 DARK_SCENE_LIGHTNESS = 50.0  # L* up to which a scene is a dark look and is not made lighter
 WHITE_SCENE_LIGHTNESS = 90.0
 """L* from which a scene is a white look and is made darker by at most `MAX_WHITE_LIGHTNESS_SHIFT`."""
@@ -130,7 +131,7 @@ def exposure_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
     if request.original_background is None:
         return 1.0
     own, old = float(cie_lightness(seen)), _colour_lightness(request.original_background)
-    # A dark look stays dark and a white one white; tables and places are never made lighter.
+    # A dark look stays dark and a white one white; a table is never made lighter.
     max_shift = MAX_LIGHTNESS_SHIFT if request.subject == "person" else MAX_PRODUCT_LIGHTNESS_SHIFT
     most = max_shift if scene.kind == "studio" and own > DARK_SCENE_LIGHTNESS else 0.0
     least = max_shift if own < WHITE_SCENE_LIGHTNESS else MAX_WHITE_LIGHTNESS_SHIFT
