@@ -23,7 +23,7 @@ def disc_kernel(diameter: float) -> npt.NDArray[np.float32]:
 
 
 def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
-    """Blur `light`, H x W x 3 or 4, with a disc of `diameter` pixels and mirrored borders; large ones on a copy."""
+    """Blur `light`, H x W x 2 to 4, with a disc of `diameter` pixels and mirrored borders; large ones on a copy."""
     if diameter < 1.2:
         return light
     height, width = light.shape[:2]

@@ -57,12 +57,17 @@ def fractal_noise(
     power = 0.0
     for octave in range(octaves):
         frequency, height = np.float32(2.03**octave), fall**octave
+        power += height**2
+        visible = np.atleast_2d(detail_visibility(grain, float(frequency)))
+        shown = np.flatnonzero(np.broadcast_to(visible.any(axis=1), len(u)))
+        if not shown.size:
+            continue
+        rows = slice(int(shown[0]), int(shown[-1]) + 1)  # where all of it is too fine, nothing is computed
         # Each octave is rotated, so that the lattices do not line up.
         angle = 0.7 * octave
         c, s = np.float32(np.cos(angle) * frequency), np.float32(np.sin(angle) * frequency)
-        layer = sample_noise(u * c - v * s, u * s + v * c, seed * 31 + octave)
-        total += layer * (np.float32(height) * detail_visibility(grain, float(frequency)))
-        power += height**2
+        layer = sample_noise(u[rows] * c - v[rows] * s, u[rows] * s + v[rows] * c, seed * 31 + octave)
+        total[rows] += layer * (np.float32(height) * np.broadcast_to(visible, u.shape)[rows])
     return total / np.float32(np.sqrt(power))
 
 

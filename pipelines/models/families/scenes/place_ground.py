@@ -173,10 +173,15 @@ def _texture_stone(ground: GroundPlane, seed: int) -> Plane:
 
 def _texture_floor(ground: GroundPlane, seed: int) -> Plane:
     """A floor indoors: smooth, and worn. It ends soon behind the feet, where a wall may stand."""
-    tooth = _texture_flat(ground, seed + 1, 0.008, 0.045, fall=0.9, octaves=2)
-    worn = tooth + _texture_flat(ground, seed + 2, 0.4, 0.025, fall=0.75, octaves=6)
     nearest, farthest = FLOOR_FADE_RATIOS
-    return worn * np.clip((farthest - ground.away / ground.feet) / (farthest - nearest), 0, 1)
+    near = ground.nearer_than(farthest * ground.feet)
+    tooth = _texture_flat(near, seed + 1, 0.008, 0.045, fall=0.9, octaves=2)
+    worn = tooth + _texture_flat(near, seed + 2, 0.4, 0.025, fall=0.75, octaves=6)
+    texture = np.zeros_like(ground.away)
+    texture[near.first - ground.first :] = worn * np.clip(
+        (farthest - near.away / near.feet) / (farthest - nearest), 0, 1
+    )
+    return texture
 
 
 TEXTURES: Mapping[GroundCover, Callable[[GroundPlane, int], Plane]] = {
@@ -203,14 +208,17 @@ def lay_terrace(light: LinearLight, request: Backdrop, camera: Camera, seed: int
     tone = _texture_stone(ground, seed % 997) + np.float32(SLAB_TONE_DEVIATION) * slab_tone
     view = np.minimum(light[: max(1, ground.first)], 1.5).mean(axis=(0, 1))
     lit = PAVING_ALBEDO_RATIO * np.maximum(0.6 * view + 0.4 * relative_luminance(view), MIN_PAVING_LINEAR_LIGHT)
-    # The terrace is blurred with its coverage as a fourth channel, so that its far edge is as soft as it is far.
-    layer = np.zeros((rows, columns, 4), np.float32)
-    layer[ground.first :, :, :3] = lit * (np.exp(tone) * (1 - JOINT_DARKNESS_RATIO * joints))[..., None]
-    layer[ground.first :, :, 3] = 1
-    diameters = np.full(rows, ground.blur[0, 0], np.float32)
-    diameters[ground.first :] = ground.blur[:, 0]
+    # Brightness and coverage are blurred together, so that the terrace's far edge is as soft as it is far.
+    top = max(0, ground.first - int(np.ceil(ground.blur[0, 0])) - 2)
+    above = ground.first - top
+    layer = np.zeros((rows - top, columns, 2), np.float32)
+    layer[above:, :, 0] = np.exp(tone) * (1 - JOINT_DARKNESS_RATIO * joints)
+    layer[above:, :, 1] = 1
+    diameters = np.concatenate([np.full(above, ground.blur[0, 0], np.float32), ground.blur[:, 0]])
     layer = blur_rows(layer, diameters)
-    return layer[..., :3] + light * (1 - layer[..., 3:])
+    light = light.copy()
+    light[top:] = lit * layer[..., :1] + light[top:] * (1 - layer[..., 1:])
+    return light
 
 
 def _draw_joints(at: Plane, pixel: Plane) -> Plane:
