@@ -118,11 +118,13 @@ def test_a_mended_dim_photo_has_its_background_measured_as_mended() -> None:
     behind: list[int] = []
     for is_mended in (False, True):
         background.run(background.Background(photo="x", size=256, mend=is_mended), context, Recorder())
-        measured = context.renders[-1].backdrop.original_background
-        assert measured is not None
-        behind.append(measured[0])
+        backdrop = context.renders[-1].backdrop
+        assert backdrop is not None
+        assert backdrop.original_background is not None
+        behind.append(backdrop.original_background[0])
     assert behind[0] == pytest.approx(12, abs=2)
-    assert to_linear(np.uint8(behind[1])) > 3 * to_linear(np.uint8(behind[0]))
+    raw, mended = to_linear(np.array(behind, np.uint8))
+    assert mended > 3 * raw
 
 
 def test_an_upload_with_its_own_transparency_has_no_background(
@@ -135,11 +137,11 @@ def test_an_upload_with_its_own_transparency_has_no_background(
         return asked[-1]
 
     monkeypatch.setattr(background, "with_photo_constraints", record)
-    subject = make_blob(200, 200, (100, 110), (50, 60)) > 0.5
+    subject = np.asarray(make_blob(200, 200, (100, 110), (50, 60)) > 0.5)
     photo = make_noise(200, 200, 90, 20)
     photo[~subject] = 255
-    matte = np.repeat(np.uint8(255 * subject)[..., None], 3, axis=2)
-    make_background(studio, photo=studio.add_image(np.dstack([photo, matte[..., :1]])))
+    matte = np.repeat((255 * subject[..., None]).astype(np.uint8), 3, axis=2)
+    make_background(studio, photo=studio.add_image(np.dstack([photo, matte[..., 0]])))
     make_background(studio, photo=studio.add_image(photo), matte=studio.add_image(matte))
     assert [each.original_background for each in asked] == [None, (255, 255, 255)]
 
