@@ -468,6 +468,21 @@ def test_blades_of_grass_stand_upright_and_do_not_run_to_the_vanishing_point():
     assert likeness(6, 0) > likeness(0, 6) + 0.1, "blades are narrow and high"
 
 
+def test_a_terraces_far_edge_is_soft_and_mirrors_the_colours_of_the_place():
+    view = np.full((400, 320, 3), 0.02, np.float32)
+    view[:, :160, 0] = view[:, 160:, 2] = 0.4
+    asked, camera = replace(ASKED, floor_ratio=0.9, blur_ratio=0.05), place_ground.Camera(0.38, 1.45)
+    picture = place_ground.lay_terrace(view, asked, camera, 3)
+    edge = place_ground.project_ground(asked, (320, 400), camera)
+    row = edge.nearer_than(place_ground.TERRACE_DEPTH_RATIO * edge.feet).first
+    left, right = picture[row + 20, 20:100].mean(axis=0), picture[row + 20, 220:300].mean(axis=0)
+    assert left[0] / left[2] > 1.3 * right[0] / right[2]
+    near_left, near_right = picture[-8:, 20:100].mean(axis=(0, 1)), picture[-8:, 220:300].mean(axis=(0, 1))
+    assert near_left[0] / near_left[2] == pytest.approx(near_right[0] / near_right[2], rel=0.02), "not at the viewer"
+    green = picture[row - 40 : row + 40, 220:300, 1].mean(axis=1)
+    assert np.diff(green).max() < 0.25 * (green.max() - green.min()), "no ruled line"
+
+
 def test_noise_that_is_too_fine_in_some_rows_is_left_out_of_those_alone():
     v, u = np.mgrid[0:40, 0:30].astype(np.float32)
     grain = np.linspace(0.2, 1.4, 40, dtype=np.float32)[:, None]

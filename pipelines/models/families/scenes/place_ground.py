@@ -31,6 +31,7 @@ FLOOR_FADE_RATIOS = (1.1, 1.6)  # of the distance to the feet, over which the te
 BLADE_METRES = 0.018  # width of a blade of grass
 COARSEST_BLADE_LEVEL, FINEST_BLADE_LEVEL = 8, -1  # binary logarithm of a blade's width in pixels, as far as it is drawn
 TERRACE_DEPTH_RATIO = 1.5  # of the distance to the feet: where the terrace ends
+MIRROR_RATIO = 0.6  # of the light at the terrace's far edge that the place gives, mirrored
 SLAB_METRES = 0.8
 SLAB_SHIFT_RATIO = 0.37  # of a slab: no joint runs to the middle of the picture
 SLAB_TONE_DEVIATION = 0.06  # deviation between slabs, in natural logarithms of light
@@ -208,17 +209,36 @@ def lay_terrace(light: LinearLight, request: Backdrop, camera: Camera, seed: int
     tone = _texture_stone(ground, seed % 997) + np.float32(SLAB_TONE_DEVIATION) * slab_tone
     view = np.minimum(light[: max(1, ground.first)], 1.5).mean(axis=(0, 1))
     lit = PAVING_ALBEDO_RATIO * np.maximum(0.6 * view + 0.4 * relative_luminance(view), MIN_PAVING_LINEAR_LIGHT)
-    # Brightness and coverage are blurred together, so that the terrace's far edge is as soft as it is far.
-    top = max(0, ground.first - int(np.ceil(ground.blur[0, 0])) - 2)
+    # Brightness and coverage are blurred together, and the far edge as much as the place behind it: else it is ruled.
+    place_blur = (1 - FOCUS_DEPTH_RATIO) * request.blur_ratio * rows
+    top = max(0, ground.first - int(np.ceil(place_blur)) - 2)
     above = ground.first - top
     layer = np.zeros((rows - top, columns, 2), np.float32)
     layer[above:, :, 0] = np.exp(tone) * (1 - JOINT_DARKNESS_RATIO * joints)
     layer[above:, :, 1] = 1
-    diameters = np.concatenate([np.full(above, ground.blur[0, 0], np.float32), ground.blur[:, 0]])
+    below_edge = np.maximum(np.arange(rows - top, dtype=np.float32) - above, 0)
+    own_blur = np.concatenate([np.full(above, ground.blur[0, 0], np.float32), ground.blur[:, 0]])
+    diameters = np.maximum(own_blur, np.float32(place_blur) - 2 * below_edge)
     layer = blur_rows(layer, diameters)
     light = light.copy()
-    light[top:] = lit * layer[..., :1] + light[top:] * (1 - layer[..., 1:])
+    glow, share = _mirror_place(light, ground.first, top)
+    paved = (1 - share) * lit * layer[..., :1] + share * glow * layer[..., 1:]
+    light[top:] = paved + light[top:] * (1 - layer[..., 1:])
     return light
+
+
+def _mirror_place(light: LinearLight, edge: int, top: int) -> tuple[LinearLight, Plane]:
+    """Return the place above the row `edge` as stone mirrors it, strongly blurred, from the row `top` down, and its
+    share of the light there (H x 1 x 1), which falls towards the viewer."""
+    rows, columns = light.shape[:2]
+    below = np.clip((np.arange(top, rows, dtype=np.float32) - edge) / max(rows - edge, 1), 0, 1)[:, None, None]
+    share = np.float32(MIRROR_RATIO) * (1 - below) ** 2
+    if edge < 2:
+        return light[top:], 0 * share
+    small = cv2.resize(light[:edge], (24, 6), interpolation=cv2.INTER_AREA)[::-1]
+    small = cv2.GaussianBlur(np.minimum(small, 1.5), (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
+    glow = np.maximum(cv2.resize(small, (columns, rows - edge), interpolation=cv2.INTER_CUBIC), 0)
+    return np.asarray(np.concatenate([np.repeat(glow[:1], edge - top, axis=0), glow]), np.float32), share
 
 
 def _draw_joints(at: Plane, pixel: Plane) -> Plane:
