@@ -349,6 +349,7 @@
       words.dataset.count = words.childElementCount;
       words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
+      line.classList.toggle("other", Boolean(told) && isOther);
       ring.dataset.boxes = where;
       ring.hidden = !where;
       ring.replaceChildren();
