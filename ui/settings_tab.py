@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.batch.format_text import format_bytes, format_duration
+from pipelines.batch.format_amounts import format_bytes, format_duration
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels

@@ -19,9 +19,10 @@ from pipelines.batch.picture_source import NoPictures, PictureSource, ZipSource,
 from pipelines.batch.row_values import BatchPlan, check_rows, order_row, resolve_saved_items, rows_from_pictures
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.params import JSON, MAX_SEED
+from pipelines.jobs.failure_sentences import BUG_MESSAGE
 from pipelines.jobs.retention import DAY_SECONDS
 from pipelines.jobs.table import MAX_DEATH_COUNT
-from pipelines.jobs.workers import BATCH_PAUSING_CODES, BUG_MESSAGE
+from pipelines.jobs.workers import BATCH_PAUSING_CODES
 from pipelines.service.orders import StudioService
 from pipelines.storage.disk_space import ReservedSpace, translate_disk_full
 

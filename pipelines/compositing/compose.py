@@ -5,14 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from pipelines.compositing.shadow_colors import bounce_light, tint_shadow
 from pipelines.compositing.shadows import (
     Shadow,
     blur_quickly,
-    bounce_light,
     compute_ground_light,
     ground_reflection,
     soften_plate,
-    tint_shadow,
 )
 from pipelines.core.geometry import Alpha, Image, Mask, PlacedSubject, Side
 from pipelines.imaging.color import LinearImage, measure_lightness, to_linear, to_srgb

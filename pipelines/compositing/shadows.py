@@ -14,8 +14,6 @@ from pipelines.core.rendering import SceneGround
 from pipelines.framing.camera_pitch import View
 from pipelines.imaging.color import LinearImage, to_linear
 
-BOUNCE_RATIO = 0.25  # of the light that falls on the subject
-BOUNCE_RADIUS_RATIO = 0.05  # of the subject's width
 ENLARGED_BLUR_PX = 0.5  # blur sigma in pixels of an enlarged photo; the scene behind it gets the same
 _WORK_SIDE_PX = 512  # longer side, about, of the maps that shadows and reflections are made on: all of them are soft
 _LAYER_HEIGHTS = (0.4, 0.6, 0.8, 1.0)  # of `drop`: the heights whose outlines make up a shadow seen from above
@@ -220,16 +218,6 @@ def _underside_shadow(
     return np.asarray(cv2.GaussianBlur(under.astype(np.float32), (0, 0), sigma), np.float32)
 
 
-def bounce_light(placed: PlacedSubject) -> LinearImage:
-    """Return the subject's own colour reflected on the ground beside it, as shares of the ground's light; H x W x 3."""
-    columns = np.flatnonzero((placed.alpha > 0.5).any(axis=0))
-    if not len(columns):
-        return np.zeros_like(placed.colour, np.float32)
-    lit = to_linear(placed.colour) * placed.alpha[..., None]
-    radius = max(1.0, BOUNCE_RADIUS_RATIO * float(columns[-1] - columns[0] + 1))
-    return np.float32(BOUNCE_RATIO) * blur_quickly(lit, radius)
-
-
 def _contact_shadow(alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return a band under the lowest points of the outline, blurred by 2 % of the subject's size."""
     # Parts above the ground do not touch it: contact fades over 6 % of the size.
@@ -314,16 +302,6 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
         fallen = cv2.GaussianBlur(fallen, (0, 0), sigmaX=blur, sigmaY=flat)
         hidden = np.maximum(hidden, fallen) + 0.5 * np.minimum(hidden, fallen)
     return np.clip(hidden, 0, 1).astype(np.float32)
-
-
-def tint_shadow(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
-    """Return `compute_ground_light` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it."""
-    ambient = np.asarray(ground.ambient, np.float32)
-    mean = max(float(ambient.mean()), 1e-3)
-    kept = light[..., None]
-    # Down to the key's shadow its colour fades in; below it, in the contact, only the sky's light is dimmed further.
-    tinted = np.where(kept >= mean, 1 - (1 - kept) * (1 - ambient) / max(1 - mean, 1e-3), kept * ambient / mean)
-    return np.asarray(np.clip(tinted, 0, 1), np.float32)
 
 
 def ground_reflection(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:

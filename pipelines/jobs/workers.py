@@ -11,18 +11,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pipelines.core.errors import JobCancelled, StudioError, error_to_json
+from pipelines.core.errors import StudioError, error_to_json
 from pipelines.core.geometry import Image
-from pipelines.core.job import Job, JobStatus, Result
+from pipelines.core.job import Job, Result
 from pipelines.core.stream import Stream
+from pipelines.jobs.failure_sentences import describe_outcome
 from pipelines.jobs.subscribers import POSITION_SECONDS, Subscribers
 from pipelines.jobs.table import JobTable
-from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
+from pipelines.storage.database import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-BUG_MESSAGE = "Something broke inside the studio. Whoever runs it finds the cause in the log."
 HEARTBEAT_SECONDS = 5.0  # seconds between two renewals of a lease, and between two checks of an idle worker
 RECHECK_SECONDS = 0.5  # seconds between two checks while a job waits that the engine does not choose yet
 PEEK_COUNT = 32  # jobs at the head of the queue among which a scheduling engine chooses
@@ -261,7 +261,7 @@ class WorkerPool:
             stream.close()
 
     def _finish_job(self, job: Job, result: Result | None, error: BaseException | None) -> None:
-        status, shown = _convert_to_outcome(job.id, result, error)
+        status, shown = describe_outcome(job.id, result, error)
         with self._work_available:
             if self.is_closing and status == "cancelled" and not self._subscribers.get_or_add(job.id).cancelled:
                 self._skip_if_unavailable(lambda: self._table.requeue_job(job.id))
@@ -331,20 +331,3 @@ def _check_success(future: Future[Any]) -> bool:
     if error is not None:
         log.error("background work failed", exc_info=error)
     return error is None
-
-
-def _convert_to_outcome(
-    job_id: str, result: Result | None, error: BaseException | None
-) -> tuple[JobStatus, BaseException | None]:
-    """Return the status and the error that a person reads; a bug becomes a sentence, its trace goes to the log."""
-    if isinstance(error, JobCancelled):
-        return "cancelled", error
-    if isinstance(error, StudioError):
-        return "failed", error
-    if isinstance(error, DatabaseUnavailable):
-        log.error("job %s: %s", job_id, error)
-        return "failed", StudioError(UNAVAILABLE_MESSAGE, code="storage_unavailable")
-    if error is not None or result is None:
-        log.error("job %s failed", job_id, exc_info=error)
-        return "failed", StudioError(BUG_MESSAGE)
-    return "done", None

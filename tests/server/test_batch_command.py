@@ -17,7 +17,7 @@ import pytest
 
 from app import main
 from pipelines.batch.batch_service import DISK_FULL_NOTE, BatchProgress
-from pipelines.batch.format_text import format_bytes, format_duration
+from pipelines.batch.format_amounts import format_bytes, format_duration
 from pipelines.jobs.table import JobTable
 from pipelines.service.saved_items import SavedItemStore
 from pipelines.storage.file_index import FileIndex

@@ -13,7 +13,7 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from pipelines.batch.format_text import format_bytes, format_duration
+from pipelines.batch.format_amounts import format_bytes, format_duration
 from pipelines.core.errors import BadInput
 from pipelines.core.models import ModelSpec
 from pipelines.models import nets, profiles

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pipelines.batch.batch_service import BatchProgress
 from pipelines.batch.batch_table import Batch
 from pipelines.batch.dry_run import DryRunReport
-from pipelines.batch.format_text import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
+from pipelines.batch.format_amounts import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
 from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import Params
 from ui.components.pictures import encode_data_url

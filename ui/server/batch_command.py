@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.batch.format_text import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
+from pipelines.batch.format_amounts import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.params import JSON
 from pipelines.settings import Settings

@@ -30,7 +30,7 @@ from pipelines.engines.ray_cluster.transfer import (
 )
 from pipelines.engines.ray_cluster.worker import EngineBuilder, RayWorker
 from pipelines.engines.ray_cluster.worker_client import POLL_SECONDS, WorkerClient, lost_errors
-from pipelines.jobs.workers import BUG_MESSAGE
+from pipelines.jobs.failure_sentences import BUG_MESSAGE
 from pipelines.security.audit_log import AuditLog
 from pipelines.storage.file_index import FileIndex
 

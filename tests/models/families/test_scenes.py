@@ -18,10 +18,10 @@ from pipelines.core.geometry import Image
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, estimate_white_point, measure_lightness, to_linear
 from pipelines.models.families.scenes import (
+    ground_texture,
     lens_blur,
     noise,
     panorama,
-    place_ground,
     plates,
     podium,
     subject_matching,
@@ -452,10 +452,10 @@ def test_the_ground_of_a_place_is_sharp_at_the_feet_and_blurred_far_away(model, 
 
 
 def test_blades_of_grass_stand_upright_and_do_not_run_to_the_vanishing_point():
-    ground = place_ground.project_ground(
-        replace(ASKED, floor_ratio=0.9, blur_ratio=0.06), (512, 512), place_ground.Camera(0.38, 1.45)
+    ground = ground_texture.project_ground(
+        replace(ASKED, floor_ratio=0.9, blur_ratio=0.06), (512, 512), ground_texture.Camera(0.38, 1.45)
     )
-    grass = place_ground.TEXTURES["grass"](ground, 3)[-120:]
+    grass = ground_texture.TEXTURES["grass"](ground, 3)[-120:]
 
     def likeness(down: int, right: int) -> float:
         """Of the texture at the picture's left side with itself, moved."""
@@ -471,10 +471,10 @@ def test_blades_of_grass_stand_upright_and_do_not_run_to_the_vanishing_point():
 def test_a_terraces_far_edge_is_soft_and_mirrors_the_colours_of_the_place():
     view = np.full((400, 320, 3), 0.02, np.float32)
     view[:, :160, 0] = view[:, 160:, 2] = 0.4
-    asked, camera = replace(ASKED, floor_ratio=0.9, blur_ratio=0.05), place_ground.Camera(0.38, 1.45)
-    picture = place_ground.lay_terrace(view, asked, camera, 3)
-    edge = place_ground.project_ground(asked, (320, 400), camera)
-    row = edge.nearer_than(place_ground.TERRACE_DEPTH_RATIO * edge.feet).first
+    asked, camera = replace(ASKED, floor_ratio=0.9, blur_ratio=0.05), ground_texture.Camera(0.38, 1.45)
+    picture = ground_texture.lay_terrace(view, asked, camera, 3)
+    edge = ground_texture.project_ground(asked, (320, 400), camera)
+    row = edge.nearer_than(ground_texture.TERRACE_DEPTH_RATIO * edge.feet).first
     left, right = picture[row + 20, 20:100].mean(axis=0), picture[row + 20, 220:300].mean(axis=0)
     assert left[0] / left[2] > 1.3 * right[0] / right[2]
     near_left, near_right = picture[-8:, 20:100].mean(axis=(0, 1)), picture[-8:, 220:300].mean(axis=(0, 1))

@@ -18,8 +18,8 @@ from pipelines.core.geometry import Image, Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest, SceneGround, Scenery
 from pipelines.models.families.scenes import (
+    ground_texture,
     panorama,
-    place_ground,
     plates,
     podium,
     studio_backdrops,
@@ -193,8 +193,8 @@ class SceneModel:
             if view.enlargement > plates.MAX_ENLARGEMENT_RATIO:
                 notices.append(f"{row.title} is smaller than the picture and looks soft.")
             if not look.has_ground and _stands_in_place(request):
-                camera = place_ground.Camera(view.horizon, plates.ROOM_FOCAL_HEIGHTS)
-                return place_ground.lay_terrace(view.light, request, camera, seed), view.ground, notices
+                camera = ground_texture.Camera(view.horizon, plates.ROOM_FOCAL_HEIGHTS)
+                return ground_texture.lay_terrace(view.light, request, camera, seed), view.ground, notices
             return view.light, view.ground if _has_table(request) or _stands_in_place(request) else None, notices
         wall = self._render_plate(
             look, replace(request, blur_ratio=max(request.blur_ratio, TABLE_BLUR_RATIO)), size, variant
@@ -206,8 +206,8 @@ class SceneModel:
         view = panorama.render_place(look, self._load_panorama(look.file), request, size, variant, seed)
         if _stands_in_place(request):
             lens = panorama.choose_lens(look, request, size, variant)
-            camera = place_ground.Camera(lens.horizon, lens.focal_length)
-            return place_ground.add_ground_texture(view, look.ground, request, size, camera, seed)
+            camera = ground_texture.Camera(lens.horizon, lens.focal_length)
+            return ground_texture.add_ground_texture(view, look.ground, request, size, camera, seed)
         if not _has_table(request):
             return view
         return tabletop.render_tabletop(look.table, view, request, size, variant, seed)
