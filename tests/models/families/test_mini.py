@@ -80,9 +80,13 @@ def test_skin_follows_the_words(model: MiniModel) -> None:
 
 def test_previews_become_the_picture(model: MiniModel) -> None:
     frames: list[Image] = []
-    final = model.draw(
-        make_request(num_inference_steps=4), lambda step: frames.append(step.preview() if step.preview else None)
-    ).images[0]  # pyright: ignore[reportArgumentType]
+
+    def keep_preview(step: ModelStep) -> None:
+        preview = step.preview() if step.preview else None
+        assert preview is not None
+        frames.append(preview)
+
+    final = model.draw(make_request(num_inference_steps=4), keep_preview).images[0]
     away = [np.abs(frame.astype(int) - final).mean() for frame in frames]
     assert len(frames) == 4
     assert away[-1] < away[0] / 2
