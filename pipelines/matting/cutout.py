@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, Mask, Window
 from pipelines.imaging.resize import dilate_mask, outline_band
-from pipelines.matting.cutout_notices import name_doubts, name_rivals, soft_patch_notices
+from pipelines.matting.cutout_notices import name_doubts, name_openings, name_rivals, soft_patch_notices
 from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
@@ -140,7 +140,7 @@ def cut_out_subject(
         return Cutout(colour, alpha, (*rivals, *boxes), doubt_boxes=boxes)
     reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled)
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
-    boxes = name_doubts(alpha, doubt, heads)
+    boxes = name_doubts(alpha, doubt, heads) | ({} if is_pointed else name_openings(image, alpha))
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
 

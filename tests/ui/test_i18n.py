@@ -161,6 +161,7 @@ def test_the_sides_of_a_cut_are_german_together() -> None:
         "A part may be missing at the left. Point at it, or paint it in.",
         "A part may be missing at the top: the cut-out is half transparent there. Point at it, or paint it in.",
         "Background may be left at the bottom right. Point at it, or wipe it away.",
+        "Check the opening at the left: all in it counts as background.",
         "Check the border in the middle: the subject touches what is not taken.",
         "Check the edge at the right: it may be wrong.",
         "Check this edge: the cut-out is half transparent at the bottom. The brush mends it.",
