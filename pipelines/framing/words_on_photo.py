@@ -128,23 +128,21 @@ def find_words_place(
 
     With `covers` a place may lie on the subject, the less the better.
     """
-    places = (
-        _place_words(view, size, headline, area, anchor) for area, anchor in _list_areas(view, size, side, covers)
-    )
+    places = (_place_words(view, size, headline, area, edges) for area, edges in _list_areas(view, size, side, covers))
     found = (place for place in places if place is not None)
     return max(found, key=lambda place: (place.is_legible(size), place.score), default=None)
 
 
-_Across = Literal["left", "right", "all"]
-_Along = Literal["top", "bottom", "all", "none"]
-_Anchor = tuple[_Across, _Along]
+_TouchedSide = Literal["left", "right", "all"]
+_TouchedEnd = Literal["top", "bottom", "all", "none"]
+_TouchedEdges = tuple[_TouchedSide, _TouchedEnd]
 
 
-def _list_areas(view: PhotoView, size: Size, side: TextSide, covers: bool) -> Iterator[tuple[Box, _Anchor]]:
+def _list_areas(view: PhotoView, size: Size, side: TextSide, covers: bool) -> Iterator[tuple[Box, _TouchedEdges]]:
     """Yield the areas at an edge of the format on which nothing is taken, and the edges that they touch."""
     rows, columns = view.taken.shape
     widths = [round(share * columns) for share in _WIDTH_SHARES]
-    spans: list[tuple[int, int, _Across]] = [(0, columns, "all")]
+    spans: list[tuple[int, int, _TouchedSide]] = [(0, columns, "all")]
     if side != "right":
         spans.extend((0, width, "left") for width in widths)
     if side != "left":
@@ -156,7 +154,7 @@ def _list_areas(view: PhotoView, size: Size, side: TextSide, covers: bool) -> It
         for top, bottom in _list_runs(free):
             if bottom - top < _MIN_AREA_RATIO * rows:
                 continue
-            along: _Along = "top" if top == 0 else "bottom" if bottom == rows else "none"
+            along: _TouchedEnd = "top" if top == 0 else "bottom" if bottom == rows else "none"
             along = "all" if (top, bottom) == (0, rows) else along
             yield _scale_box(first, top, last, bottom, (columns, rows), size), (across, along)
 
@@ -173,7 +171,7 @@ def _scale_box(left: int, top: int, right: int, bottom: int, grid: Size, size: S
     return Box(x, y, int(right * size[0] / grid[0]) - x, int(bottom * size[1] / grid[1]) - y)
 
 
-def _place_words(view: PhotoView, size: Size, headline: str, area: Box, anchor: _Anchor) -> WordsPlace | None:
+def _place_words(view: PhotoView, size: Size, headline: str, area: Box, edges: _TouchedEdges) -> WordsPlace | None:
     """Place the headline at the area's edges and say how good that is."""
     inner = _inner_box(area, size)
     if inner.width < 16 or inner.height < 16:
@@ -185,12 +183,12 @@ def _place_words(view: PhotoView, size: Size, headline: str, area: Box, anchor: 
     line_break, letters = chosen
     letters = min(letters, MAX_LETTER_RATIO * min(size))
     width, height = math.ceil(line_break.width_ratio * letters), math.ceil(line_break.height_of(letters))
-    x = inner.x + inner.width - width if anchor[0] == "right" else inner.x
-    y = inner.y if anchor[1] == "top" else inner.y + inner.height - height
-    if anchor[1] == "none" or (anchor[1] == "all" and size[0] > _CENTRED_RATIO * size[1]):
+    x = inner.x + inner.width - width if edges[0] == "right" else inner.x
+    y = inner.y if edges[1] == "top" else inner.y + inner.height - height
+    if edges[1] == "none" or (edges[1] == "all" and size[0] > _CENTRED_RATIO * size[1]):
         y = inner.y + (inner.height - height) // 2
     box = Box(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
-    score = _score_place(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if anchor[0] == "right" else 1.0)
+    score = _score_place(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if edges[0] == "right" else 1.0)
     return WordsPlace(box, letters, line_break.is_thin, score)
 
 

@@ -39,7 +39,7 @@ _SCRIM_WIDTH_RATIO = 0.3  # of the width: how far it goes to the side at least
 _UNSHADED_GAIN = 1.5  # so that a subject's edge, half of which is blurred away, is not shaded
 _WIDE_WORDS_RATIO = 0.5  # of the width
 _SCRIM_SHADES = np.arange(0.0, 1.0, 0.04).astype(np.float32)  # of a photo, tried one after the other
-_PLATE_SHADES = np.append(0.0, np.arange(0.1, 1.0, 0.05)).astype(np.float32)  # the same under words on a panel
+_BOX_SHADES = np.append(0.0, np.arange(0.1, 1.0, 0.05)).astype(np.float32)  # the same under words on a panel
 _FEWER_LINES_RATIO = 0.9  # of the largest letters: with so many fewer lines are better
 Align = Literal["left", "centre"]
 
@@ -160,7 +160,7 @@ def shade_and_choose_ink(image: Image, box: Box, share: float = 0.02) -> Colour:
     The least favourable `share` of the ground has the contrast that text needs.
     """
     ink = max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image), share))
-    _draw_shade(image, box, ink, _PLATE_SHADES, share, lambda: _plate_mask(box, image.shape))
+    _draw_shade(image, box, ink, _BOX_SHADES, share, lambda: _box_shade_mask(box, image.shape))
     return ink
 
 
@@ -182,7 +182,7 @@ def _draw_shade(
         image[...] = _blend_towards(image.astype(np.float32), towards, shade * make_mask())
 
 
-def _plate_mask(box: Box, shape: tuple[int, ...]) -> np.ndarray:
+def _box_shade_mask(box: Box, shape: tuple[int, ...]) -> np.ndarray:
     """Return 1 on the box, falling to 0 around it; H x W x 1."""
     mask = np.zeros(shape[:2], np.float32)
     reach = max(4, round(0.25 * box.height))

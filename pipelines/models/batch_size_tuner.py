@@ -39,7 +39,7 @@ class BatchSizeTuner:
         self._failed_sizes: dict[CallKind, int] = {}
         self._record_count = 0
         self._query_counts = Counter[CallKind]()
-        for row in read_rows(file, _from_row) if file is not None else ():
+        for row in read_rows(file, _call_times_from_row) if file is not None else ():
             self._times[row[0], row[1]] = deque(row[2], TIMES_PER_SIZE_COUNT)
 
     def record_time(self, kind: CallKind, pictures: int, seconds: float) -> None:
@@ -53,7 +53,7 @@ class BatchSizeTuner:
             if self._file is not None and (
                 len(times) <= MIN_TIMES_COUNT or self._record_count % WRITE_PERIOD_COUNT == 0
             ):
-                write_rows(self._file, [_to_row(*each) for each in sorted(self._times.items())])
+                write_rows(self._file, [_call_times_to_row(*each) for each in sorted(self._times.items())])
 
     def slowest_seconds(self, kind: CallKind, pictures: int) -> float | None:
         """Return the longest time of such a call; None where none was measured."""
@@ -100,11 +100,11 @@ def _smallest_good_size(rates: Mapping[int, float]) -> int:
     return min((size for size, rate in rates.items() if rate >= GOOD_RATE_RATIO * best), default=1)
 
 
-def _to_row(key: tuple[CallKind, int], times: deque[float]) -> dict[str, object]:
+def _call_times_to_row(key: tuple[CallKind, int], times: deque[float]) -> dict[str, object]:
     (model, device, call), pictures = key
     return {"model": model, "device": device, "call": call, "pictures": pictures, "seconds": list(times)}
 
 
-def _from_row(row: Mapping[str, Any]) -> tuple[CallKind, int, list[float]]:
+def _call_times_from_row(row: Mapping[str, Any]) -> tuple[CallKind, int, list[float]]:
     kind = str(row["model"]), str(row["device"]), str(row["call"])
     return kind, int(row["pictures"]), [float(each) for each in row["seconds"]]

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def move_to_host(components: Iterable[object]) -> None:
+def move_to_host(pipeline_components: Iterable[object]) -> None:
     """Move every torch module to the host, from a GPU to pinned memory. Raises `RuntimeError` without room for it."""
     import torch
 
-    for module in select_modules(components):
+    for module in select_modules(pipeline_components):
         for tensor in (*module.parameters(), *module.buffers()):
             # Quantized weights are tensor subclasses, which cannot be pinned: `module.to` moves them.
             if tensor.is_cuda and type(tensor.data) is torch.Tensor:
@@ -25,18 +25,18 @@ def move_to_host(components: Iterable[object]) -> None:
         module.to("cpu")
 
 
-def move_to_device(components: Iterable[object], device: str) -> None:
-    """Move every torch module among `components` to `device`; the copy is complete on return."""
+def move_to_device(pipeline_components: Iterable[object], device: str) -> None:
+    """Move every torch module among `pipeline_components` to `device`; the copy is complete on return."""
     import torch
 
-    for module in select_modules(components):
+    for module in select_modules(pipeline_components):
         module.to(device, non_blocking=True)
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
 
 
-def select_modules(components: Iterable[object]) -> list[torch.nn.Module]:
-    """List the torch modules among `components`."""
+def select_modules(pipeline_components: Iterable[object]) -> list[torch.nn.Module]:
+    """List the torch modules among `pipeline_components`."""
     import torch
 
-    return [part for part in components if isinstance(part, torch.nn.Module)]
+    return [part for part in pipeline_components if isinstance(part, torch.nn.Module)]

@@ -32,7 +32,7 @@ class PeakMemory:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._lock = threading.Lock()
-        rows = read_rows(file, _from_row) if file is not None else []
+        rows = read_rows(file, _peak_from_row) if file is not None else []
         self._peaks = {key: taken for key, taken in rows if taken is not None}
         self._shortages = {key for key, taken in rows if taken is None}
 
@@ -62,7 +62,9 @@ class PeakMemory:
         if self._file is None:
             return
         lasting: list[DrawingKey] = sorted(key for key in self._shortages if not key.sparing)
-        rows = [_to_row(*each) for each in sorted(self._peaks.items())] + [_to_row(key, None) for key in lasting]
+        rows = [_peak_to_row(*each) for each in sorted(self._peaks.items())] + [
+            _peak_to_row(key, None) for key in lasting
+        ]
         write_rows(self._file, rows)
 
 
@@ -87,12 +89,12 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, object]]) -> None:
         log.warning("%s could not be written: %s", file, error)
 
 
-def _from_row(row: Mapping[str, Any]) -> tuple[DrawingKey, int | None]:
+def _peak_from_row(row: Mapping[str, Any]) -> tuple[DrawingKey, int | None]:
     references, pixels, batch = (int(row[name]) for name in ("references", "pixels", "batch"))
     key = DrawingKey(str(row["family"]), str(row["verb"]), references, pixels, batch, bool(row["sparing"]))
     return key, None if row["bytes"] is None else int(row["bytes"])
 
 
-def _to_row(key: DrawingKey, taken: int | None) -> dict[str, object]:
+def _peak_to_row(key: DrawingKey, taken: int | None) -> dict[str, object]:
     """Make a row of the file; `taken` None for a drawing that ran out of memory."""
     return {**key._asdict(), "bytes": taken}

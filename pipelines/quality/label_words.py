@@ -35,9 +35,9 @@ WHOLE_CROP = Crop((0, 0, 1, 1), (0, 0, 1, 1))
 class TextReader(Protocol):
     """Finds lines of text, and reads them."""
 
-    def find_lines(self, image: Image) -> npt.NDArray[np.float32]: ...
+    def find_text_lines(self, image: Image) -> npt.NDArray[np.float32]: ...
 
-    def read_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]: ...
+    def read_text_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_label(reader: TextReader, photo: Image, area: Mask) -> Label:
         return Label(photo, (), ())
     rows, columns = np.flatnonzero(area.any(axis=1)), np.flatnonzero(area.any(axis=0))
     corner = np.array([columns[0], rows[0]], np.float32)
-    found = reader.find_lines(photo[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    found = reader.find_text_lines(photo[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     quads = [quad + corner for quad in found if _ratio_inside(quad + corner, area) >= _MIN_INSIDE_RATIO]
     texts = [_read_surely(reader, _look_at_line(photo, quad)) for quad in quads]
     read = [(quad, text) for quad, text in zip(quads, texts, strict=True) if text]
@@ -133,7 +133,7 @@ def tell_changes(rows: Iterable[LabelWords]) -> str:
 
 def _read_surely(reader: TextReader, looks: Sequence[Image]) -> str:
     """Return the text of a line where every look gives the same and is sure of it, else ""."""
-    read = reader.read_lines(looks)
+    read = reader.read_text_lines(looks)
     texts = {_normalise(text) for text, _ in read}
     is_sure = len(texts) == 1 and len(*texts) >= MIN_SIGN_COUNT and min(score for _, score in read) >= SURE_SCORE
     return read[0][0] if is_sure else ""
@@ -141,7 +141,7 @@ def _read_surely(reader: TextReader, looks: Sequence[Image]) -> str:
 
 def _read_again(reader: TextReader, looks: Sequence[Image], expected: str) -> str:
     """Return `expected` where any look gives it, else the surest text, "" where none is sure."""
-    read = reader.read_lines(looks)
+    read = reader.read_text_lines(looks)
     if any(_normalise(text) == _normalise(expected) for text, _ in read):
         return expected
     text, score = max(read, key=lambda row: row[1])

@@ -120,7 +120,7 @@ class Finalizer:
 
     def _read_labels(self, rows: list[CheckInput]) -> list[CheckInput]:
         """Read the words of the photo and of each picture, where the tool keeps them and a reader is installed."""
-        keys = [self._label_key(row) for row in rows]
+        keys = [self._label_cache_key(row) for row in rows]
         if self._job.draft or not self._output.keeps_words or not any(keys) or not text_reader.is_installed():
             return rows
         self._context.progress("Reading the label", 1, 1)
@@ -138,7 +138,7 @@ class Finalizer:
             return rows
         return read
 
-    def _label_key(self, row: CheckInput) -> Hashable | None:
+    def _label_cache_key(self, row: CheckInput) -> Hashable | None:
         """What pictures share that show the photo at the same place; None for one that is not of the photo."""
         if row.output.source is not None:
             return id(row.output.source)

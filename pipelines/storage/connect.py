@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
-from pipelines.storage.database import UNAVAILABLE_MESSAGE, Database, DatabaseUnavailable, read_server_answer
+from pipelines.storage.database import UNAVAILABLE_MESSAGE, Database, DatabaseUnavailable, read_postgres_error_field
 
 _URL_FORM = "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 MISSING_PACKAGE = "needs pg8000: pip install -r requirements-postgres.txt"
@@ -70,7 +70,7 @@ def _connect_to_server(engine: Engine, schema: str) -> Connection:
         connection = engine.connect()
         connection.exec_driver_sql(f'SET search_path TO "{schema}"')
     except (DBAPIError, OSError) as error:  # the server's own words never have a password in them
-        reason = read_server_answer(error, "M")
+        reason = read_postgres_error_field(error, "M")
         message = f"The database refused the studio: {reason}." if reason else UNAVAILABLE_MESSAGE
         raise DatabaseUnavailable(message) from error
     return connection

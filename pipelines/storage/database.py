@@ -170,7 +170,7 @@ class Database:
         return self._open[0]
 
     def _raise_if_transient(self, error: DBAPIError | OSError) -> None:
-        sqlstate = read_server_answer(error, "C")
+        sqlstate = read_postgres_error_field(error, "C")
         is_broken = isinstance(error, (InterfaceError, OSError)) or sqlstate.startswith(("08", "57P"))
         if is_broken:
             _close_all(self._open)
@@ -196,7 +196,7 @@ def _compile_tables(tables: tuple[Table, ...], *, is_shared: bool) -> tuple[str,
     return tuple(str(statement.compile(dialect=dialects.dialect())) for statement in statements)
 
 
-def read_server_answer(error: DBAPIError | OSError, field: str) -> str:
+def read_postgres_error_field(error: DBAPIError | OSError, field: str) -> str:
     """Return a field of a Postgres server's answer, such as `C` (SQLSTATE) or `M` (message); empty without one."""
     arguments = error.orig.args if isinstance(error, DBAPIError) and error.orig is not None else ()
     return str(arguments[0].get(field, "")) if arguments and isinstance(arguments[0], dict) else ""

@@ -207,16 +207,16 @@ class Figure:
         """Its alpha, None where it has no transparency."""
         return np.asarray(self.image[..., 3] / 255, np.float32) if self.image.shape[2] == 4 else None
 
-    def composite_on(self, plate: Image) -> Image:
+    def composite_on_backdrop(self, backdrop: Image) -> Image:
         """Composite it on a picture of its size, H x W x 3."""
         if self.alpha is None:
             return self.image
-        background = plate.astype(np.float32)
+        background = backdrop.astype(np.float32)
         return (background + self.alpha[..., None] * (self.image[..., :3] - background) + 0.5).astype(np.uint8)
 
     def composite_on_colour(self, colour: Colour) -> Image:
         """Composite it on one colour, H x W x 3."""
-        return self.composite_on(np.full((*self.image.shape[:2], 3), colour, np.uint8))
+        return self.composite_on_backdrop(np.full((*self.image.shape[:2], 3), colour, np.uint8))
 
 
 def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
@@ -423,7 +423,7 @@ def _draw_portraits(
         figure, figure_notices = _draw_figure(params, context, member, member_scheme, side, emit)
         notices += figure_notices
         if params.backdrop:
-            picture = figure.composite_on(backdrop.images[0])
+            picture = figure.composite_on_backdrop(backdrop.images[0])
         else:
             picture = figure.composite_on_colour(member_scheme.ground)
         images.append(figure.image if is_transparent else picture)
@@ -511,7 +511,7 @@ def _export_layers(
     if plate is not None:
         opaque = np.full(plate.shape[:2], 255, np.uint8)
         layers = (Layer("backdrop", np.dstack([plate, opaque])), *layers)
-        merged = figure.composite_on(plate)
+        merged = figure.composite_on_backdrop(plate)
     frames = (merged,) if plate is None else (merged, plate)
     return (
         EncodedFile("layers", "ora", encode_openraster(layers, merged), frames, "layers"),

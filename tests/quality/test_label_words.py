@@ -47,7 +47,7 @@ class ColourReader:
         self.spec = spec
         self.read_count = 0
 
-    def find_lines(self, image: Image) -> npt.NDArray[np.float32]:
+    def find_text_lines(self, image: Image) -> npt.NDArray[np.float32]:
         quads: list[list[tuple[int, int]]] = []
         for colour in WORDS:
             shape = np.abs(image.astype(int) - colour).max(axis=2) < 60
@@ -57,7 +57,7 @@ class ColourReader:
                     quads.append([(left, top), (left + width, top), (left + width, top + height), (left, top + height)])
         return np.array(quads, np.float32).reshape(-1, 4, 2)
 
-    def read_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]:
+    def read_text_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]:
         self.read_count += len(lines)
         read: list[tuple[str, float]] = []
         for line in lines:
@@ -131,9 +131,9 @@ def test_a_line_that_stands_upright_is_read_lying() -> None:
     class Recorder(ColourReader):
         shapes: list[tuple[int, ...]] = []
 
-        def read_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]:
+        def read_text_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]:
             self.shapes += [line.shape for line in lines]
-            return super().read_lines(lines)
+            return super().read_text_lines(lines)
 
     photo = paint(RED, at=(60, 20), size=(20, 80))
     label = read_label(Recorder(), photo, np.ones(photo.shape[:2], bool))
@@ -226,14 +226,14 @@ def test_a_changed_word_is_told(
     values: dict[str, Any],
 ) -> None:
     """The reader is asked about the photo first; from then on it reads another word."""
-    own = reader.read_lines
+    own = reader.read_text_lines
 
     def read(lines: Sequence[Image]) -> list[tuple[str, float]]:
         is_photo = reader.read_count == 0
         told = own(lines)
         return told if is_photo else [("FRESH Oat Silk", 0.9) for _ in lines]
 
-    monkeypatch.setattr(reader, "read_lines", read)
+    monkeypatch.setattr(reader, "read_text_lines", read)
     cup = studio.files.open_image(labelled_cup(studio))
     photo = studio.add_image(cup[170:330, 190:360] if tool == "upscale" else cup)
     receipt = studio.make(tool, photo=photo, **values).receipt

@@ -57,12 +57,12 @@ def summarise_receipt(receipt: Mapping[str, Any], source_type: str, seconds: flo
 
 def _describe_use(models: Sequence[Mapping[str, str]], assets: Sequence[Mapping[str, str]]) -> str:
     """Say what the licences of models and assets allow; what is not known is named."""
-    limits = [_describe_limit(row) for row in models]
+    limits = [_describe_licence_limit(row) for row in models]
     limits += [f"the licence of {row['id']} is not known here" for row in assets if row["licence"] == "unknown"]
     return "; ".join(limit for limit in limits if limit) or "allowed by the licences of all models and assets"
 
 
-def _describe_limit(row: Mapping[str, str]) -> str:
+def _describe_licence_limit(row: Mapping[str, str]) -> str:
     try:
         spec = get_spec(row["id"])
     except ModelUnavailable:

@@ -51,7 +51,7 @@ from ui.batch_tab.layout import (
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
-from ui.components.row_orders import RecallRequest, RowOrder, parse_orders
+from ui.components.row_orders import JobToShow, RowOrder, parse_orders
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
@@ -61,7 +61,7 @@ SHEET_PICTURE_COUNT = 48
 SHEET_REFRESH_SECONDS = 8.0
 """Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
 THUMBNAIL_SIDE_PX = 192
-_JUDGEMENTS = ("approve", "approve-next", "doubt")
+_APPROVAL_ACTIONS = ("approve", "approve-next", "doubt")
 Updates = dict[Any, Any]
 
 
@@ -132,14 +132,18 @@ class BatchTabEvents:
     def _listen(self, listener: Any, handler: Any, inputs: list[Component], **options: Any) -> Any:
         return listener(handler, inputs, self.tab.list_components(), **{**PRIVATE_EVENT, **options})
 
-    def wire_row_orders(self, field: gr.Textbox, tabs: gr.Tabs, recall_states: Mapping[str, gr.State]) -> None:
+    def wire_row_orders(self, field: gr.Textbox, tabs: gr.Tabs, jobs_to_show: Mapping[str, gr.State]) -> None:
         """Attach the buttons of rows, here and in tools: open a row in its tool with its settings, or approve it."""
 
         def follow_orders(request: gr.Request, shown_id: str, state: BatchTabState, sent: str | None) -> Updates:
             updates: Updates = {}
             orders = parse_orders(sent, state.last_order_at)
             state.last_order_at = orders[-1].pressed_at if orders else state.last_order_at
-            judged = {self._judge_row(order, shown_id, request) for order in orders if order.action in _JUDGEMENTS}
+            judged = {
+                self._set_row_approval(order, shown_id, request)
+                for order in orders
+                if order.action in _APPROVAL_ACTIONS
+            }
             if shown_id and shown_id in judged:
                 state.sent_sheet = ""
                 updates |= self._show_batch(shown_id, state)
@@ -151,20 +155,20 @@ class BatchTabEvents:
             if action in ("next", "approve-next"):
                 row = self._find_next_doubt(batch.id, row, state.set_aside)
             job = self._find_row_job(batch.id, row) if row else None
-            if job is None or job.tool not in recall_states:
+            if job is None or job.tool not in jobs_to_show:
                 return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates
-            request_key = RecallRequest(job.id, secrets.token_hex(4), state.set_aside)
-            return {**updates, tabs: gr.Tabs(selected=job.tool), recall_states[job.tool]: request_key}
+            job_to_show = JobToShow(job.id, secrets.token_hex(4), state.set_aside)
+            return {**updates, tabs: gr.Tabs(selected=job.tool), jobs_to_show[job.tool]: job_to_show}
 
         field.change(
             follow_orders,
             [self.tab.batch_id, self.tab.state, field],
-            [tabs, *self.tab.list_components(), *recall_states.values()],
+            [tabs, *self.tab.list_components(), *jobs_to_show.values()],
             # What is pressed before the last answer came is sent after it, all at once: no visitor waits for another.
             **{**PRIVATE_EVENT, "trigger_mode": "always_last"},
         )
 
-    def _judge_row(self, order: RowOrder, shown_id: str, request: gr.Request) -> str:
+    def _set_row_approval(self, order: RowOrder, shown_id: str, request: gr.Request) -> str:
         """Note that a row's picture was found right, or forget it; return the batch's id, "" where it is not there."""
         batch = self._find_own_batch(order.batch_id or shown_id, request)
         if batch is None:

@@ -26,7 +26,7 @@ DEFAULT_SET_ASIDE = 0.5
 """Uncertainty of a cut-out from which it is more likely wrong than right."""
 
 
-class RecallRequest(NamedTuple):
+class JobToShow(NamedTuple):
     """What a tool's tab is to show: a job with its settings; `token` makes the same one another request.
 
     `set_aside` is from which uncertainty of its cut-out the sheet of batches sets a picture aside.

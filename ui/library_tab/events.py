@@ -21,7 +21,7 @@ from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import NamedFile, encode_data_url, encode_page_jpeg, publish_file
-from ui.components.row_orders import RecallRequest
+from ui.components.row_orders import JobToShow
 from ui.components.zip_downloads import SWEEP_SECONDS, ZipDownloads, download_carried_file
 from ui.library_tab import layout
 from ui.library_tab.layout import LibraryState, LibraryTab
@@ -82,25 +82,25 @@ class LibraryTabEvents:
     def wire_reuse(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> dict[str, gr.State]:
         """Attach "Reuse settings": open the picked job's tool with its settings.
 
-        Returns a state for each tool: a `RecallRequest` in it fills the tool's tab from the job.
+        Returns a state for each tool: a `JobToShow` in it fills the tool's tab from the job.
         """
-        recall_states: dict[str, gr.State] = {tool_events.tab.tool.id: gr.State(None) for tool_events in events}
+        jobs_to_show: dict[str, gr.State] = {tool_events.tab.tool.id: gr.State(None) for tool_events in events}
         for tool_events in events:
-            recall_state = recall_states[tool_events.tab.tool.id]
-            handler = self._make_recall_handler(tool_events)
-            tool_events.listen(recall_state.change, handler, [recall_state, tool_events.tab.state])
+            job_to_show = jobs_to_show[tool_events.tab.tool.id]
+            handler = self._make_show_job_handler(tool_events)
+            tool_events.listen(job_to_show.change, handler, [job_to_show, tool_events.tab.state])
 
         def reuse(request: gr.Request, state: LibraryState) -> dict[Any, Any]:
             row = self._find_own_job(state.picked_ids[0], request) if len(state.picked_ids) == 1 else None
-            if row is None or row.job.tool not in recall_states:
+            if row is None or row.job.tool not in jobs_to_show:
                 return {self.tab.facts: gr.skip()}
             return {
                 tabs: gr.Tabs(selected=row.job.tool),
-                recall_states[row.job.tool]: RecallRequest(row.job.id, secrets.token_hex(4)),
+                jobs_to_show[row.job.tool]: JobToShow(row.job.id, secrets.token_hex(4)),
             }
 
-        self._listen(self.tab.reuse.click, reuse, [self.tab.state], [tabs, *recall_states.values()])
-        return recall_states
+        self._listen(self.tab.reuse.click, reuse, [self.tab.state], [tabs, *jobs_to_show.values()])
+        return jobs_to_show
 
     def wire_send_to(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
         """Attach "Send to": the picked picture becomes the photo of a tool, which opens."""
@@ -119,8 +119,8 @@ class LibraryTabEvents:
 
         self._listen(self.tab.send_to.input, send_to, [self.tab.state, self.tab.send_to], [tabs, *handoffs.values()])
 
-    def _make_recall_handler(self, events: ToolTabEvents) -> Callable[..., AsyncIterator[Updates]]:
-        async def recall(request: gr.Request, wanted: RecallRequest | None, state: TabState) -> AsyncIterator[Updates]:
+    def _make_show_job_handler(self, events: ToolTabEvents) -> Callable[..., AsyncIterator[Updates]]:
+        async def show_job(request: gr.Request, wanted: JobToShow | None, state: TabState) -> AsyncIterator[Updates]:
             row = None if wanted is None else self._find_own_job(wanted.job_id, request)
             state.was_opened = True
             if wanted is not None and row is not None:
@@ -129,7 +129,7 @@ class LibraryTabEvents:
                     yield updates
             yield events.view.no_change()
 
-        return recall
+        return show_job
 
     # ------------------------------------------------------------ tiles
 

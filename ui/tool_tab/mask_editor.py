@@ -172,7 +172,9 @@ class MaskEditorEvents:
             if not paints_anything(strokes):
                 awaits_mask = self.events.tab.awaits_mask(values)
                 return {self.editor.panel.message: render_staying()} if awaits_mask else self._close_editor()
-            matte_id = self._store_painting(strokes, photo_id, base_id, self.events.access.identify_visitor(request))
+            matte_id = self._store_painted_matte(
+                strokes, photo_id, base_id, self.events.access.identify_visitor(request)
+            )
         except StudioError as error:  # too many strokes, or a photo that has been deleted meanwhile
             state.skips_draft = True
             return {**self.events.view.show_error(error), self.editor.panel.message: render_staying()}
@@ -202,7 +204,7 @@ class MaskEditorEvents:
         async for updates in self.events.follower.generate(request, state, *values):
             yield updates
 
-    def _store_painting(self, strokes: tuple[Stroke, ...], photo_id: str, base_id: str | None, owner: str) -> str:
+    def _store_painted_matte(self, strokes: tuple[Stroke, ...], photo_id: str, base_id: str | None, owner: str) -> str:
         files = self.events.service.files
         info = files.get_info(photo_id)
         size = fit_size((info.width, info.height), MASK_SIDE_PX)

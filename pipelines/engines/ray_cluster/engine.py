@@ -95,7 +95,7 @@ class RayEngine(ScheduledEngine):
                         raise JobCancelled
                 outcome = self._run_on_worker(self.workers[worker], job, stream)
                 if outcome is not None:
-                    self._accept_outcome(outcome, job)
+                    self._import_outcome(outcome, job)
                     if outcome.result is None:
                         raise outcome.error or JobCancelled()
                     return outcome.result
@@ -123,7 +123,7 @@ class RayEngine(ScheduledEngine):
             self._reservations.record_seconds(time.monotonic() - start)
         return outcome
 
-    def _accept_outcome(self, outcome: JobOutcome, job: Job) -> None:
+    def _import_outcome(self, outcome: JobOutcome, job: Job) -> None:
         """Import the files of `outcome` and log what it reports."""
         for refusal in outcome.refusals:
             self._audit.record_refusal(*refusal)
@@ -182,7 +182,7 @@ class RayDataEngine(RayEngine):
             job = jobs_by_id.pop(job_id, None)
             if job is None:  # Ray may process a row twice
                 continue
-            self._accept_outcome(outcome, job)
+            self._import_outcome(outcome, job)
             bug = None if outcome.error is None else StudioError(BUG_MESSAGE)
             finish_row(job, outcome.result, outcome.error if isinstance(outcome.error, StudioError) else bug)
             self._transport.delete_job(job.id)

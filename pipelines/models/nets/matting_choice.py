@@ -27,11 +27,11 @@ def choose_hub_nets(*, for_portrait: bool) -> dict[str, str]:
         "matte-edge": (VITMATTE,),
         "point": (SAM2,),
     }
-    found = {role: next(filter(_is_usable, specs), None) for role, specs in ranked.items()}
+    found = {role: next(filter(_is_cached_and_fits, specs), None) for role, specs in ranked.items()}
     return {role: spec.id for role, spec in found.items() if spec is not None}
 
 
-def _is_usable(spec: ModelSpec) -> bool:
+def _is_cached_and_fits(spec: ModelSpec) -> bool:
     return fits_memory(spec) and is_cached(spec)
 
 

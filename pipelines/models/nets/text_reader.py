@@ -51,14 +51,14 @@ class TextReader:
         self._reader: Any = rapidocr.RapidOCR(params=params)
         self._lock = threading.Lock()  # a call changes the reader's settings
 
-    def find_lines(self, image: Image) -> npt.NDArray[np.float32]:
+    def find_text_lines(self, image: Image) -> npt.NDArray[np.float32]:
         """Find lines of text: N x 4 x 2, the corners (x, y) in pixels from the line's top left, clockwise."""
         with self._lock:
             found = self._reader(_to_bgr(image), use_det=True, use_cls=False, use_rec=False)
         boxes = getattr(found, "boxes", None)
         return np.zeros((0, 4, 2), np.float32) if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4, 2)
 
-    def read_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]:
+    def read_text_lines(self, lines: Sequence[Image]) -> list[tuple[str, float]]:
         """Read pictures of one upright line each; the text and how sure it is, 0 to 1; ("", 0) where none is."""
         return [self._read_line(line) for line in lines]
 

@@ -85,7 +85,7 @@ class CpuPrecision:
     def remember_in(self, file: Path) -> None:
         """Read what was measured before a restart from `file`, and write there what will be measured."""
         with self._lock:
-            self._file, self._rows = file, read_rows(file, _from_row)
+            self._file, self._rows = file, read_rows(file, _times_from_row)
 
     def choose_dtype(self) -> str:
         """Return "bfloat16" or "float32"; see `measure_once`."""
@@ -194,7 +194,7 @@ def processor_name() -> str:
     return found.group(1) if found else platform.processor() or platform.machine()
 
 
-def _from_row(row: dict[str, Any]) -> PrecisionTimes:
+def _times_from_row(row: dict[str, Any]) -> PrecisionTimes:
     names = "float32_seconds", "bfloat16_seconds", "attention_ratio", "convolution_ratio"
     values = [float(row[name]) for name in names]
     assert min(values) > 0

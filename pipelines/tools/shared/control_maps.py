@@ -39,7 +39,7 @@ CONTROL_MAPS: tuple[ControlMap, ...] = (
 CONTROL_LABELS = {"nothing": "Nothing but the photo", **{row.id: row.title for row in CONTROL_MAPS}}
 
 
-def find_control(control_id: str) -> ControlMap:
+def find_control_map(control_id: str) -> ControlMap:
     """Find the row of `CONTROL_MAPS`."""
     return next(row for row in CONTROL_MAPS if row.id == control_id)
 

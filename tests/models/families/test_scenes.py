@@ -453,7 +453,7 @@ def test_the_ground_of_a_place_is_sharp_at_the_feet_and_blurred_far_away(model, 
 
 def test_blades_of_grass_stand_upright_and_do_not_run_to_the_vanishing_point():
     ground = ground_texture.project_ground(
-        replace(ASKED, floor_ratio=0.9, blur_ratio=0.06), (512, 512), ground_texture.Camera(0.38, 1.45)
+        replace(ASKED, floor_ratio=0.9, blur_ratio=0.06), (512, 512), ground_texture.GroundCamera(0.38, 1.45)
     )
     grass = ground_texture.TEXTURES["grass"](ground, 3)[-120:]
 
@@ -471,7 +471,7 @@ def test_blades_of_grass_stand_upright_and_do_not_run_to_the_vanishing_point():
 def test_a_terraces_far_edge_is_soft_and_mirrors_the_colours_of_the_place():
     view = np.full((400, 320, 3), 0.02, np.float32)
     view[:, :160, 0] = view[:, 160:, 2] = 0.4
-    asked, camera = replace(ASKED, floor_ratio=0.9, blur_ratio=0.05), ground_texture.Camera(0.38, 1.45)
+    asked, camera = replace(ASKED, floor_ratio=0.9, blur_ratio=0.05), ground_texture.GroundCamera(0.38, 1.45)
     picture = ground_texture.lay_terrace(view, asked, camera, 3)
     edge = ground_texture.project_ground(asked, (320, 400), camera)
     row = edge.nearer_than(ground_texture.TERRACE_DEPTH_RATIO * edge.feet).first

@@ -101,10 +101,10 @@ def _list_parts(request: SnippetRequest) -> Iterator[tuple[str, LocalFile | str]
     for name, value in request.values.items():
         is_marks = params.kind_of(name) in ("points", "box")
         for each in [json.dumps(value)] if is_marks else _as_list(value):
-            yield name, each if isinstance(each, LocalFile) else _to_text(each)
+            yield name, each if isinstance(each, LocalFile) else _write_form_value(each)
 
 
-def _to_text(value: Any) -> str:
+def _write_form_value(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 

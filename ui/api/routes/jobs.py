@@ -32,7 +32,7 @@ CANCEL_WAIT_SECONDS = 1.0
 """Seconds that a cancel request waits for the job to end."""
 
 
-def job_response(row: JobRow, placed: PlacedJob, *, status: int = 200) -> JSONResponse:
+def job_response(row: JobRow, submitted: SubmittedJob, *, status: int = 200) -> JSONResponse:
     """Answer with the job object. A failed job's answer has its error's status, and is an error envelope as well.
 
     `status` 202 stays, even when the job has failed by then: that client does not wait.
@@ -41,14 +41,14 @@ def job_response(row: JobRow, placed: PlacedJob, *, status: int = 200) -> JSONRe
     if row.error:
         body["error"] = describe_error_with_id(error_from_json(row.error))
         status = STATUS_BY_CODE[row.error["code"]] if status == 200 else status
-    return JSONResponse(body, status, placed.headers)
+    return JSONResponse(body, status, submitted.headers)
 
 
 # ---------------------------------------------------------------- submitting
 
 
 @dataclass(frozen=True)
-class PlacedJob:
+class SubmittedJob:
     """A submitted job. `stream`: its events from the first on, where the client asked for them.
 
     `replayed`: the same call was sent before (`Idempotency-Key`); its job must not be cancelled by this request.
@@ -70,38 +70,38 @@ class PlacedJob:
         return EventStreamResponse(events, service, self.stream, self.headers, None if self.replayed else self.job.id)
 
 
-async def place_job(
+async def submit_once(
     request: Request,
     service: StudioService,
     make_job: Callable[[], Job],
     values: Mapping[str, object],
     *,
     streamed: bool = False,
-) -> PlacedJob:
+) -> SubmittedJob:
     """Submit the job that `make_job` makes, or find the one that the same call made before.
 
     `values` are the submitted form as `StudioService.create_job` takes it; they identify the call, because the job
     itself has a random seed. `make_job` runs in the same thread as the rest, which saves a change of threads. Raises
     `QueueFull`, `RateLimited`, `InvalidParams`.
     """
-    return await to_thread.run_sync(_place_job, request, service, make_job, values, streamed)
+    return await to_thread.run_sync(_submit_call, request, service, make_job, values, streamed)
 
 
-def _place_job(
+def _submit_call(
     request: Request, service: StudioService, make_job: Callable[[], Job], values: Mapping[str, object], streamed: bool
-) -> PlacedJob:
+) -> SubmittedJob:
     job = make_job()
     webhook_url = find_webhook_url(request, job.owner)
     key = request.headers.get(IDEMPOTENCY_HEADER)
     if key is None:
-        placed = _submit_job(service, job, streamed)
+        submitted = _submit_job(service, job, streamed)
     else:
         access: AccessControl = request.app.state.access
-        placed = _place_once(access, service, job, key, fingerprint_call(job.tool, values), streamed)
-    if webhook_url is not None and not placed.replayed:
+        submitted = _submit_unless_repeated(access, service, job, key, fingerprint_call(job.tool, values), streamed)
+    if webhook_url is not None and not submitted.replayed:
         webhooks: Webhooks = request.app.state.webhooks
-        webhooks.add_delivery(job.owner, placed.job.id, webhook_url)
-    return placed
+        webhooks.add_delivery(job.owner, submitted.job.id, webhook_url)
+    return submitted
 
 
 def find_webhook_url(request: Request, owner: str, given: str | None = None) -> str | None:
@@ -114,30 +114,30 @@ def find_webhook_url(request: Request, owner: str, given: str | None = None) -> 
     return webhooks.check_url(url) if url else webhooks.default_url(owner)
 
 
-def _submit_job(service: StudioService, job: Job, streamed: bool) -> PlacedJob:
+def _submit_job(service: StudioService, job: Job, streamed: bool) -> SubmittedJob:
     if streamed:
-        return PlacedJob(job, stream=service.jobs.submit_and_watch(job))
+        return SubmittedJob(job, stream=service.jobs.submit_and_watch(job))
     service.jobs.submit(job)
-    return PlacedJob(job)
+    return SubmittedJob(job)
 
 
-def _place_once(
+def _submit_unless_repeated(
     access: AccessControl, service: StudioService, job: Job, key: str, call: str, streamed: bool
-) -> PlacedJob:
+) -> SubmittedJob:
     """Submit the job, unless a job of the same call is there. `call` is the call's fingerprint."""
     with access.idempotency.submit_lock:
         first_id = access.idempotency.claim_key(job.owner, key, call, job.id)
         row = service.jobs.get_job(first_id) if first_id != job.id else None
         if row is not None and _answers_repeat(row):
-            return PlacedJob(row.job, replayed=True, stream=service.jobs.watch(row.job.id) if streamed else None)
+            return SubmittedJob(row.job, replayed=True, stream=service.jobs.watch(row.job.id) if streamed else None)
         try:
-            placed = _submit_job(service, job, streamed)
+            submitted = _submit_job(service, job, streamed)
         except StudioError:
             access.idempotency.forget_key(job.owner, key)
             raise
         if first_id != job.id:
             access.idempotency.replace_job(job.owner, key, job.id)
-    return placed
+    return submitted
 
 
 def _answers_repeat(row: JobRow) -> bool:
@@ -148,14 +148,14 @@ def _answers_repeat(row: JobRow) -> bool:
 # ---------------------------------------------------------------- waiting
 
 
-async def wait_for_job(request: Request, service: StudioService, placed: PlacedJob) -> JobRow:
+async def wait_for_job(request: Request, service: StudioService, submitted: SubmittedJob) -> JobRow:
     """Wait for the job's end and return its row; the job is cancelled when the client leaves before."""
-    if placed.replayed:
-        await wait_for_end(service, placed.job.id)
+    if submitted.replayed:
+        await wait_for_end(service, submitted.job.id)
     else:
-        async with _cancel_on_disconnect(request, service, placed.job.id):
-            await wait_for_end(service, placed.job.id)
-    row = await find_job(service, placed.job.id, placed.job.owner)
+        async with _cancel_on_disconnect(request, service, submitted.job.id):
+            await wait_for_end(service, submitted.job.id)
+    row = await find_job(service, submitted.job.id, submitted.job.owner)
     if row.error is not None:
         record_error_code(request, row.error["code"])
     return row

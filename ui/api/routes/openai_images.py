@@ -26,7 +26,7 @@ from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import JOB_CODES, document_errors
 from ui.api.event_stream import KEEPALIVE_COMMENT, format_event, format_failure, pending_events
 from ui.api.job_object import api_notices, find_job
-from ui.api.routes.jobs import place_job, wait_for_job
+from ui.api.routes.jobs import submit_once, wait_for_job
 from ui.api.routes.openai_mapping import MAX_PARTIAL_COUNT, ImageCall, ImageRequest, to_openai_name, translate_request
 
 router = APIRouter(tags=["images"])
@@ -120,15 +120,15 @@ async def _run_call(request: Request, service: StudioService, owner: str, call: 
     # Links use the address that this call was made to, which may be that of a proxy.
     base = str(request.url).partition("/images/")[0]
     make_job = partial(_make_job, service, image_request, filled, owner)
-    placed = await place_job(request, service, make_job, filled.values, streamed=image_request.stream)
-    if placed.stream is not None:
-        events = _stream_image_events(request, service, placed.job, placed.stream, image_request, base)
-        return placed.stream_response(service, events)
-    row = await wait_for_job(request, service, placed)
+    submitted = await submit_once(request, service, make_job, filled.values, streamed=image_request.stream)
+    if submitted.stream is not None:
+        events = _stream_image_events(request, service, submitted.job, submitted.stream, image_request, base)
+        return submitted.stream_response(service, events)
+    row = await wait_for_job(request, service, submitted)
     if row.error is not None:
         raise error_from_json(row.error)
     return JSONResponse(
-        await to_thread.run_sync(_make_images_object, service, row, image_request, base), headers=placed.headers
+        await to_thread.run_sync(_make_images_object, service, row, image_request, base), headers=submitted.headers
     )
 
 

@@ -27,7 +27,7 @@ from ui.api.errors import BODY_CODES, JOB_CODES, READ_CODES, WRITE_CODES, docume
 from ui.api.job_object import find_job
 from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
 from ui.api.request_parsing import document_body, read_json_model
-from ui.api.routes.jobs import job_response, place_job, wait_for_job
+from ui.api.routes.jobs import job_response, submit_once, wait_for_job
 from ui.api.routes.share_links import read_base_url
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ async def make_team_page(
     def make_job() -> Job:
         return service.create_job(PAGE_TOOL_ID, values, owner).model_copy(update={"waited": wait})
 
-    placed = await place_job(request, service, make_job, values)
+    submitted = await submit_once(request, service, make_job, values)
     if wait:
-        return job_response(await wait_for_job(request, service, placed), placed)
-    return job_response(await find_job(service, placed.job.id, owner), placed, status=202)
+        return job_response(await wait_for_job(request, service, submitted), submitted)
+    return job_response(await find_job(service, submitted.job.id, owner), submitted, status=202)

@@ -17,7 +17,7 @@ from ui.api.errors import JOB_CODES, READ_CODES, document_errors
 from ui.api.event_stream import stream_job_events
 from ui.api.job_object import find_job
 from ui.api.pagination import make_page
-from ui.api.routes.jobs import job_response, place_job, wait_for_job
+from ui.api.routes.jobs import job_response, submit_once, wait_for_job
 
 
 def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
@@ -78,13 +78,13 @@ async def run_tool(
         job = service.create_job(tool.id, filled.values, owner)
         return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": stream or wait})
 
-    placed = await place_job(request, service, make_job, filled.values, streamed=stream)
-    if placed.stream is not None:
-        events = stream_job_events(request, service, placed.job, placed.stream, opening=True)
-        return placed.stream_response(service, events)
+    submitted = await submit_once(request, service, make_job, filled.values, streamed=stream)
+    if submitted.stream is not None:
+        events = stream_job_events(request, service, submitted.job, submitted.stream, opening=True)
+        return submitted.stream_response(service, events)
     if wait:
-        return job_response(await wait_for_job(request, service, placed), placed)
-    return job_response(await find_job(service, placed.job.id, owner), placed, status=202)
+        return job_response(await wait_for_job(request, service, submitted), submitted)
+    return job_response(await find_job(service, submitted.job.id, owner), submitted, status=202)
 
 
 def _make_endpoint(tool_id: str) -> Callable[..., Any]:

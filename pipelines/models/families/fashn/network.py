@@ -66,15 +66,15 @@ def build_network(layout: TryOnLayout) -> Any:
         def forward(self, noisy: torch.Tensor, time: float, inputs: TryOnInputs | None) -> torch.Tensor:
             return predict_velocity(self, layout, noisy, time, inputs)
 
-    def embed_patches(inputs: int) -> nn.Module:
+    def make_patch_embedder(inputs: int) -> nn.Module:
         return nn.ModuleDict({"proj": nn.Conv2d(inputs, channels, patch, patch)})
 
     network = TryOnNetwork(
         {
             "t_embedder": nn.ModuleDict({"mlp": _time_layers(channels)}),
             "y_embedder": nn.Embedding(len(KIND_NUMBERS) + 1, channels),
-            "x_embedder": embed_patches(3 + 3 + 1),
-            "garment_embedder": embed_patches(3 + 1),
+            "x_embedder": make_patch_embedder(3 + 3 + 1),
+            "garment_embedder": make_patch_embedder(3 + 1),
             "x_patch_mixer": nn.ModuleList(_single_block(layout) for _ in range(layout.mixer_depth)),
             "double_blocks": nn.ModuleList(_double_block(layout) for _ in range(layout.double_depth)),
             "single_blocks": nn.ModuleList(_single_block(layout) for _ in range(layout.single_depth)),

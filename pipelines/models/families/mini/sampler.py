@@ -34,7 +34,7 @@ class FigureSampler:
         self._defaults = defaults
         pipe = PRXPixelPipeline.from_pretrained(folder, dtype=torch.float32)
         # With guidance the pipeline passes two timesteps whatever the batch, which fits only a batch of one picture.
-        pipe.transformer.register_forward_pre_hook(_pass_one_timestep, with_kwargs=True)
+        pipe.transformer.register_forward_pre_hook(_keep_first_timestep, with_kwargs=True)
         # diffusers annotates its tensors more narrowly than it takes them.
         self._pipe: Any = pipe.to(self.device)
 
@@ -171,7 +171,7 @@ class StepRecorder:
         return mask * smooth + (1 - mask) * pixels
 
 
-def _pass_one_timestep(net: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _keep_first_timestep(net: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Keep the first timestep, which the denoiser broadcasts: all pictures of a batch have the same."""
     return args, {**kwargs, "timestep": kwargs["timestep"][:1]}
 

@@ -42,7 +42,7 @@ MIN_PAVING_LINEAR_LIGHT = 0.02  # even at night some falls on the ground
 
 
 @dataclass(frozen=True)
-class Camera:
+class GroundCamera:
     """The camera that sees a place: the row of its horizon and its focal length, in picture heights."""
 
     horizon: float
@@ -84,7 +84,7 @@ class GroundPlane:
         )
 
 
-def project_ground(request: Backdrop, size: Size, camera: Camera) -> GroundPlane:
+def project_ground(request: Backdrop, size: Size, camera: GroundCamera) -> GroundPlane:
     """Project the ground of a picture of `size` (width, height)."""
     columns, rows = size
     floor = DEFAULT_FLOOR_RATIO if request.floor_ratio is None else request.floor_ratio
@@ -107,10 +107,10 @@ def project_ground(request: Backdrop, size: Size, camera: Camera) -> GroundPlane
 
 
 def add_ground_texture(
-    light: LinearLight, cover: GroundCover, request: Backdrop, size: Size, camera: Camera, seed: int
+    light: LinearLight, cover: GroundCover, request: Backdrop, size: Size, camera: GroundCamera, seed: int
 ) -> LinearLight:
     """Give the ground in `light` (of any size) the texture of its `cover`, sharp at the feet; returns it at `size`."""
-    light = _enlarge(light, size)
+    light = _resize_linear_light(light, size)
     ground = project_ground(request, size, camera)
     if not ground.away.size:
         return light
@@ -118,7 +118,7 @@ def add_ground_texture(
     return light
 
 
-def _enlarge(light: LinearLight, size: Size) -> LinearLight:
+def _resize_linear_light(light: LinearLight, size: Size) -> LinearLight:
     """Resize linear light; square roots are interpolated, since a cubic would ring around every lamp."""
     root = np.sqrt(np.minimum(light, np.float32(MAX_SHOWN_LINEAR_LIGHT)))
     return np.asarray(np.maximum(cv2.resize(root, size, interpolation=cv2.INTER_CUBIC), 0) ** 2, np.float32)
@@ -193,7 +193,7 @@ TEXTURES: Mapping[GroundCover, Callable[[GroundPlane, int], Plane]] = {
 }
 
 
-def lay_terrace(light: LinearLight, request: Backdrop, camera: Camera, seed: int) -> LinearLight:
+def lay_terrace(light: LinearLight, request: Backdrop, camera: GroundCamera, seed: int) -> LinearLight:
     """Lay a terrace of slabs before a view that has no ground for the subject's feet."""
     rows, columns = light.shape[:2]
     ground = project_ground(request, (columns, rows), camera)

@@ -193,7 +193,7 @@ class SceneModel:
             if view.enlargement > plates.MAX_ENLARGEMENT_RATIO:
                 notices.append(f"{row.title} is smaller than the picture and looks soft.")
             if not look.has_ground and _stands_in_place(request):
-                camera = ground_texture.Camera(view.horizon, plates.ROOM_FOCAL_HEIGHTS)
+                camera = ground_texture.GroundCamera(view.horizon, plates.ROOM_FOCAL_HEIGHTS)
                 return ground_texture.lay_terrace(view.light, request, camera, seed), view.ground, notices
             return view.light, view.ground if _has_table(request) or _stands_in_place(request) else None, notices
         wall = self._render_plate(
@@ -206,7 +206,7 @@ class SceneModel:
         view = panorama.render_place(look, self._load_panorama(look.file), request, size, variant, seed)
         if _stands_in_place(request):
             lens = panorama.choose_lens(look, request, size, variant)
-            camera = ground_texture.Camera(lens.horizon, lens.focal_length)
+            camera = ground_texture.GroundCamera(lens.horizon, lens.focal_length)
             return ground_texture.add_ground_texture(view, look.ground, request, size, camera, seed)
         if not _has_table(request):
             return view

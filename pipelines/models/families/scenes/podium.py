@@ -87,10 +87,10 @@ def _draw_podium(
     down = np.clip((dy - block.half_width * block.top_aspect) / np.float32(0.45), 0, 1)
     skin = colour * (lamp * (1 - 0.28 * down))[..., None]
     _blend_over(scene, skin, body)
-    plate = (
+    top_light = (
         1.0 + 0.05 * np.float32(turn) * dx / np.float32(block.half_width) - 0.05 * dy / np.float32(block.half_width)
     ).clip(0.8, 1.08)
-    _blend_over(scene, colour * plate[..., None], top)
+    _blend_over(scene, colour * top_light[..., None], top)
     rim = np.clip(1 - np.abs(_rim_distance(dx, dy, block)) / (2.2 * soft), 0, 1) * body * 0.35
     _blend_over(scene, np.broadcast_to(np.minimum(colour * 1.25 + 0.03, 1.0), scene.shape), rim)
 
