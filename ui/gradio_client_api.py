@@ -23,7 +23,7 @@ from pipelines.core.tools import Tool
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
-from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
+from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, make_blocking_job
 from ui.api.job_object import make_job_object
 from ui.components.pictures import NamedFile, publish_file, read_upload
 
@@ -108,7 +108,7 @@ class ToolCall:
         """Run the job; yield each step, then its files and the job. The job is cancelled if the client cancels."""
         owner = self._access.identify_gradio_client(request)
         params = await run_in_threadpool(self._ingest_pictures, tool.params, values, owner)
-        job = await order_blocking_job(tool.id, params, self._service, owner)
+        job = await make_blocking_job(tool.id, params, self._service, owner)
         try:
             async with follow_or_cancel(self._service, job) as stream:
                 async for event in stream:

@@ -23,7 +23,7 @@ from ui.batch_tab import events as batch_tab_events
 from ui.batch_tab.events import BatchTabEvents
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import DELETE_CACHE_SECONDS
-from ui.components.row_orders import build_order_field
+from ui.components.row_commands import build_command_field
 from ui.gradio_patches import (
     assert_patched_names_exist,
     coalesce_updates,
@@ -91,7 +91,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         if service.settings.oauth:
             _add_sign_in()
         quota = gr.HTML(elem_id="dbx-gpu-left") if service.settings.oauth and is_zerogpu_space() else None
-        order_field = build_order_field()
+        order_field = build_command_field()
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home") as home_tab:
                 start = QuickStart(service, access, cards.render_header())
@@ -111,7 +111,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         start.wire(home_tab, tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         for each in events:
             each.offer_batch_rows(built["batch"].batches)
-        built["batch"].wire_row_orders(order_field, tabs, library.wire_reuse(tabs, events))
+        built["batch"].wire_row_commands(order_field, tabs, library.wire_reuse(tabs, events))
         library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         _wire_settings_link(page, tabs, events, service)
         if quota is not None:
@@ -280,7 +280,7 @@ def _make_apply_handler(events: ToolTabEvents, tabs: gr.Tabs, batch: BatchTabEve
         settings = events.results.read_shown_settings(state, request)
         if settings is None:
             return {tabs: gr.skip()}
-        return {tabs: gr.Tabs(selected="batch"), **batch.take_settings(events.tab.tool.id, *settings)}
+        return {tabs: gr.Tabs(selected="batch"), **batch.fill_from_job_settings(events.tab.tool.id, *settings)}
 
     return apply_to_folder
 

@@ -342,22 +342,22 @@ class SettingsTab:
             return {self.start_status: tool_tab_text.render_alert(error.message, "settings-start")}
         except OSError:
             return {self.start_status: tool_tab_text.render_alert(NOT_SAVED_TEXT, "settings-start")}
-        title = _name_start(profile_id)
+        title = _name_start_profile(profile_id)
         return {self.start_status: tool_tab_text.render_status(CHOSEN_TEXT.format(title))}
 
     # ------------------------------------------------------------ private
 
     async def _follow_download(self) -> AsyncIterator[Updates]:
         while (now := self.downloads.current) is not None and now.state == "running":
-            yield {self._panel_of(now).alerts: "", **self._show_progress(now)}
+            yield {self._find_download_panel(now).alerts: "", **self._show_progress(now)}
             await asyncio.sleep(POLL_SECONDS)
 
     def _show_progress(self, current: DownloadProgress | None) -> Updates:
-        panel, is_running = self._panel_of(current), current is not None and current.state == "running"
+        panel, is_running = self._find_download_panel(current), current is not None and current.state == "running"
         shown = render_progress(current, panel.start.elem_id or "")
         return {panel.progress: shown, panel.stop: gr.Button(interactive=is_running)}
 
-    def _panel_of(self, current: DownloadProgress | None) -> DownloadPanel:
+    def _find_download_panel(self, current: DownloadProgress | None) -> DownloadPanel:
         return self.net_panel if current is not None and current.spec_id in NET_TITLES else self.panel
 
     def _show_net(self, net_id: str, *, is_timed: bool = False) -> Updates:
@@ -546,7 +546,7 @@ def _find_profile(profile_id: str) -> Profile:
     return with_lighter_twins(found, detect_machine())
 
 
-def _name_start(profile_id: str) -> str:
+def _name_start_profile(profile_id: str) -> str:
     """Name what the studio will start with, as the list of choices does."""
     if not profile_id:
         return BEST_TITLE

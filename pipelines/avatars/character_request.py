@@ -130,8 +130,8 @@ class CharacterRequest:
 def read_character_request(text: str) -> CharacterRequest:
     """Read role, traits and colours from `text`, English or German, and list the words that mean none of these."""
     lowered = " ".join(text.lower().split())
-    ground, rest = _take_colour(_GROUND_PATTERN, lowered)
-    clothes, rest = _take_colour(_CLOTHES_PATTERN, rest)
+    ground, rest = _extract_colour(_GROUND_PATTERN, lowered)
+    clothes, rest = _extract_colour(_CLOTHES_PATTERN, rest)
     traits, rest = take_traits(_CLOTHES_WORDS.sub(" ", rest) if clothes else rest)
     role = role_word = ""
     unknown: list[str] = []
@@ -143,7 +143,7 @@ def read_character_request(text: str) -> CharacterRequest:
                 traits.setdefault("figure", figure)
         elif word not in _FILLER_WORDS and word not in unknown:
             unknown.append(word)
-    head = next((start for start in _list_heads(lowered) if set(_split_words(start)) - _FILLER_WORDS), lowered)
+    head = next((start for start in _list_text_starts(lowered) if set(_split_words(start)) - _FILLER_WORDS), lowered)
     words = [word for word in _split_words(head) if word not in _FILLER_WORDS]
     subject = " ".join(map(_translate_word, words)) if set(words) & set(unknown) else ""
     return CharacterRequest(
@@ -151,7 +151,7 @@ def read_character_request(text: str) -> CharacterRequest:
     )
 
 
-def _list_heads(text: str) -> list[str]:
+def _list_text_starts(text: str) -> list[str]:
     """List the starts of `text` that end before a word of its tail, the shortest first."""
     return [text[: found.start()] for found in _TAIL_PATTERN.finditer(text)]
 
@@ -160,7 +160,7 @@ def _split_words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text)
 
 
-def _take_colour(pattern: re.Pattern[str], text: str) -> tuple[Colour | None, str]:
+def _extract_colour(pattern: re.Pattern[str], text: str) -> tuple[Colour | None, str]:
     """Return the colour that `pattern` finds, and the text without it."""
     found = pattern.search(text)
     if found is None:

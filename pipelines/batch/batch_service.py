@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.batch.batch_table import Batch, BatchRow, BatchTable, RowState, SeedPolicy
 from pipelines.batch.jobs_file import MAX_ROW_COUNT, TABLE_SUFFIXES, ParsedRow, parse_jobs_file, read_jobs_file
 from pipelines.batch.picture_source import NoPictures, PictureSource, ZipSource, open_picture_source
-from pipelines.batch.row_values import BatchPlan, check_rows, order_row, resolve_saved_items, rows_from_pictures
+from pipelines.batch.row_values import BatchPlan, check_rows, make_row_job, resolve_saved_items, rows_from_pictures
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.params import JSON, MAX_SEED
 from pipelines.jobs.failure_sentences import BUG_MESSAGE
@@ -306,9 +306,9 @@ class BatchService:
             self._reserved_space.reserve()
             if tries > MAX_DEATH_COUNT:  # ten tries made neither a job nor an error, so the row crashes the studio
                 raise StudioError(BUG_MESSAGE)
-            job = order_row(self.service, batch, row, self._open_source(batch), self._picture_recorder(batch, row))
+            job = make_row_job(self.service, batch, row, self._open_source(batch), self._picture_recorder(batch, row))
         except StudioError as error:
-            self._refuse_row(batch, row, error)
+            self._fail_row_or_pause(batch, row, error)
             return True
         with self.table.lock:
             now = self.table.get_batch(batch.id)
@@ -316,7 +316,7 @@ class BatchService:
                 try:
                     self.jobs.submit(job, (batch.id, row.row))
                 except StudioError as error:  # a quota of the owner's key, or a full disk
-                    self._refuse_row(batch, row, error)
+                    self._fail_row_or_pause(batch, row, error)
                 else:
                     self.table.mark_submitted(batch.id, row.row)
             else:
@@ -329,14 +329,14 @@ class BatchService:
         is_upload = batch.source is not None and Path(batch.source).is_relative_to(self.root)
         return lambda file_ids: self.table.record_pictures(batch.id, row.row, file_ids) if is_upload else None
 
-    def _refuse_row(self, batch: Batch, row: BatchRow, error: StudioError) -> None:
+    def _fail_row_or_pause(self, batch: Batch, row: BatchRow, error: StudioError) -> None:
         if error.code in BATCH_PAUSING_CODES:
             self._pause_all(error)
             self.table.return_row(batch.id, row.row)
         else:
             self.table.mark_failed(batch.id, row.row, error)
 
-    def hold_row(self, job_id: str, error: StudioError) -> None:
+    def requeue_unstored_row(self, job_id: str, error: StudioError) -> None:
         """Requeue a row whose result could not be stored, and pause all batches."""
         self._reserved_space.release()
         with self.table.transaction():

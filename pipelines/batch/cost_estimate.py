@@ -18,7 +18,7 @@ from typing import Any
 from pipelines.batch.batch_service import BatchService
 from pipelines.batch.batch_table import Batch, BatchRow
 from pipelines.batch.picture_source import PictureSource
-from pipelines.batch.row_values import order_row
+from pipelines.batch.row_values import make_row_job
 from pipelines.core.errors import JobCancelled, NotFound, StudioError
 from pipelines.core.job import Result
 from pipelines.core.params import Params
@@ -156,7 +156,7 @@ def _run_sample(
 ) -> RowCost | None:
     jobs = batches.jobs
     try:
-        job = order_row(batches.service, batch, row, pictures).model_copy(update={"helper": True})
+        job = make_row_job(batches.service, batch, row, pictures).model_copy(update={"helper": True})
         jobs.submit(job)
     except StudioError:  # the dry run reports it for the row, or a quota is used up
         return None

@@ -126,11 +126,11 @@ def _manifest_row(batches: BatchService, row: RowState) -> list[object]:
         error.get("param"),
         error.get("message"),
         cutout_uncertainty(job),
-        _tell_label_changes(receipt),
+        _label_changes_cell(receipt),
     ]
 
 
-def _tell_label_changes(receipt: Mapping[str, Any]) -> str | None:
+def _label_changes_cell(receipt: Mapping[str, Any]) -> str | None:
     """Return the words of a label that are not kept, with what is read now; "" where all are, None where none is."""
     labels = [label for label in receipt.get("label", ()) if label is not None and label["before"]]
     changes = [f"{change['word']} > {change['reads'] or '-'}" for label in labels for change in label["changes"]]

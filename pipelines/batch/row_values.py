@@ -180,7 +180,7 @@ class PictureIngester:
         return file_id
 
 
-def order_row(
+def make_row_job(
     service: StudioService,
     batch: Batch,
     row: BatchRow,

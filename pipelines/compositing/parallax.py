@@ -71,7 +71,7 @@ def split_planes(photo: Image, cutout: Cutout, size: Size, seed: int) -> Planes:
     return Planes(to_linear(_inpaint_backdrop(small, alpha, seed)), to_linear(front), alpha)
 
 
-def take_whole(photo: Image, size: Size) -> Planes:
+def make_single_plane(photo: Image, size: Size) -> Planes:
     """Take the whole photo as one plane of `size`, which has its shape: a landscape, or what is not cut out surely."""
     plane = to_linear(resize_image(photo, size))
     return Planes(plane, plane, np.ones((size[1], size[0]), np.float32))

@@ -71,7 +71,7 @@ def shadow_for_view(shadow: Shadow, view: View) -> Shadow:
     return replace(shadow, squash=squash, tilt=tilt, drop=drop)
 
 
-def on_ground(shadow: Shadow, grounds: Sequence[SceneGround | None], n: int) -> Shadow:
+def with_scene_ground(shadow: Shadow, grounds: Sequence[SceneGround | None], n: int) -> Shadow:
     """Return `shadow` as it falls on the ground of picture `n`, where that is known."""
     return replace(shadow, ground=grounds[n]) if n < len(grounds) else shadow
 

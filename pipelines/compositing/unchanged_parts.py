@@ -31,7 +31,7 @@ def restore_unchanged(photo: Image, drawn: Image) -> tuple[Image, Mask]:
     cast = _measure_cast(difference)
     changed = np.asarray(np.abs(difference - cast).max(axis=2) > MIN_CHANGE_LEVELS, np.uint8)
     changed = cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((SPECK_PX, SPECK_PX), np.uint8))
-    small = _soften(np.asarray(changed, np.uint8))
+    small = _widen_and_feather(np.asarray(changed, np.uint8))
     weight = np.asarray(cv2.resize(small, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     mixed = photo + weight[..., None] * (drawn.astype(np.float32) - cast - photo)
     return np.asarray(np.clip(mixed + 0.5, 0, 255), np.uint8), weight == 0
@@ -45,7 +45,7 @@ def _measure_cast(difference: Float32Array) -> Float32Array:
     return np.asarray(np.median(difference[small], axis=0), np.float32)
 
 
-def _soften(changed: Uint8Array) -> Alpha:
+def _widen_and_feather(changed: Uint8Array) -> Alpha:
     """Widen a mask by the margin and soften its border: 1 within, 0 outside, H x W."""
     side = max(changed.shape)
     margin = round(MARGIN_RATIO * side)

@@ -33,7 +33,7 @@ class ToolContext(Protocol):
         """
         ...
 
-    def look_at_subject(
+    def cut_out_coarsely(
         self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
     ) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.

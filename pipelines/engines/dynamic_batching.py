@@ -179,7 +179,7 @@ class DynamicBatcher:
         members.append(head := waiting[0])
         borrowed = self._cache.borrow_for_verb(head.spec_id, head.render.verb, head.on_file)
         with enter_device(self._cache.device), ExitStack() as stack:
-            with loading_progress.listening(lambda done, total: self._report_loading(head.spec_id, done, total)):
+            with loading_progress.listen_to_parts(lambda done, total: self._report_loading(head.spec_id, done, total)):
                 model = stack.enter_context(borrowed)
             found = _batch_key(model, head.render)
             if found is None:

@@ -46,12 +46,14 @@ class QuotaReader:
         if account not in self._answers:
             quota = None
             with anyio.move_on_after(TIMEOUT_SECONDS):  # the hub's client has no limit of its own
-                quota = await anyio.to_thread.run_sync(_ask_hub, token, abandon_on_cancel=True, limiter=self._threads)
+                quota = await anyio.to_thread.run_sync(
+                    _fetch_quota, token, abandon_on_cancel=True, limiter=self._threads
+                )
             self._answers[account] = (self._clock(), quota)
         return self._answers[account][1]
 
 
-def _ask_hub(token: str) -> GpuQuota | None:
+def _fetch_quota(token: str) -> GpuQuota | None:
     import huggingface_hub
 
     ask = getattr(huggingface_hub, "get_zero_gpu_quota", None)  # huggingface_hub 1.x has none

@@ -48,7 +48,7 @@ class DeviceState:
         return job.models <= self.resident_bytes.keys()
 
 
-def copy_backlog_count(job_seconds: float) -> int:
+def required_backlog_count(job_seconds: float) -> int:
     """Jobs of `job_seconds` each that must wait for one device before another evicts something for them."""
     count = math.ceil(COPY_PAYOFF_RATIO * LOAD_SECONDS / max(job_seconds, 0.01))
     return min(max(count, MIN_BACKLOG_COUNT), MAX_BACKLOG_COUNT)
@@ -59,7 +59,7 @@ def choose_placement(
 ) -> tuple[WaitingJob, int] | None:
     """Choose a job of `queue`, oldest first, and the index of its device; None if it is better to wait.
 
-    `backlog_count` is what `copy_backlog_count` gives. Half of it is enough where nothing has to be evicted.
+    `backlog_count` is what `required_backlog_count` gives. Half of it is enough where nothing has to be evicted.
     """
     found = _place_on_idle(queue, devices, backlog_count) if any(device.is_idle for device in devices) else None
     return found or _place_on_busy(queue, devices)

@@ -11,8 +11,8 @@ from pipelines.engines.placement_policy import (
     DeviceState,
     WaitingJob,
     choose_placement,
-    copy_backlog_count,
     heavy_models,
+    required_backlog_count,
 )
 from pipelines.models.nets import specs as net_specs
 
@@ -36,7 +36,7 @@ class DeviceReservations:
     def reserve_next(self, queue: Sequence[Job]) -> str | None:
         """Reserve a device for the job of `queue` to run next, or None to wait; `release` it if the job is not run."""
         with self._lock:
-            backlog_count = copy_backlog_count(self._mean_seconds or ASSUMED_JOB_SECONDS)
+            backlog_count = required_backlog_count(self._mean_seconds or ASSUMED_JOB_SECONDS)
             found = choose_placement([_to_waiting_job(job) for job in queue], self._device_states(), backlog_count)
             if found is None:
                 return None

@@ -28,7 +28,7 @@ class VisitorTokens:
         self._lock = threading.Lock()
         self._tokens: dict[str, tuple[float, str]] = {}
 
-    def keep_current(self, job_id: str) -> None:
+    def store_request_token(self, job_id: str) -> None:
         """Keep the token of the request that is answered now for this job."""
         token = read_current_token()
         with self._lock:

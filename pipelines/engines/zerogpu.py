@@ -118,7 +118,7 @@ class ZeroGpuEngine(LocalEngine):
 
     def keep_visitor(self, job_id: str) -> None:
         """See `VisitorEngine.keep_visitor`."""
-        self._tokens.keep_current(job_id)
+        self._tokens.store_request_token(job_id)
 
     def run_blocking(self, job: Job, stream: Stream) -> Result:
         """See `LocalEngine.run_blocking`."""

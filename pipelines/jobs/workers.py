@@ -88,7 +88,7 @@ class RowSource(Protocol):
         """Submit the next row as a job; False when there is none."""
         ...
 
-    def hold_row(self, job_id: str, error: StudioError) -> None:
+    def requeue_unstored_row(self, job_id: str, error: StudioError) -> None:
         """Requeue a row whose result could not be stored, and pause all batches. Called under the queue's lock."""
         ...
 
@@ -286,7 +286,7 @@ class WorkerPool:
             return False
         if error.code in BATCH_PAUSING_CODES and not database_away and self._row_source is not None:
             row_source = self._row_source
-            self._retry_until_written(lambda: row_source.hold_row(job.id, error))
+            self._retry_until_written(lambda: row_source.requeue_unstored_row(job.id, error))
             return True
         if error.status < 500 or not self._retry_until_written(lambda: self._table.record_attempt(job.id)):
             return False

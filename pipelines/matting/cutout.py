@@ -20,8 +20,8 @@ from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.net_agreement import (
+    PredictPeople,
     ReconciledMatte,
-    SeePeople,
     measure_doubt,
     reconcile_mattes,
     remove_unseen_ghosts,
@@ -62,7 +62,7 @@ class MattingNet(Protocol):
 
 
 @dataclass(frozen=True)
-class SeenSubjects:
+class PredictedSubjects:
     """What nets see in a photo (H x W each): `first` the quick one, `alpha` all of them.
 
     `reconciled` tells where they differed, None of a quick net alone.
@@ -86,7 +86,7 @@ def cut_out_subject(
     settle: SettlePoints | None = None,
     settle_doubt: SettleDoubt | None = None,
     redraw: RedrawBand | None = None,
-    see_people: SeePeople | None = None,
+    predict_people: PredictPeople | None = None,
     is_pointed: bool = False,
     is_one_of_all: bool = False,
 ) -> Cutout:
@@ -99,8 +99,8 @@ def cut_out_subject(
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
     there over what the colours say; `settle_doubt` says what is no longer doubted. `redraw` draws the edges anew before
-    both. `see_people` helps to decide between the nets where there are `faces`. Other things that stand out are told,
-    unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
+    both. `predict_people` helps to decide between the nets where there are `faces`. Other things that stand out are
+    told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -116,7 +116,7 @@ def cut_out_subject(
         if on_first_alpha is not None:
             on_first_alpha(select(alpha, part, face))
 
-    seen = see_subjects(image, (net, *detail_nets), faces, face, show_first, see_people)
+    seen = predict_subjects(image, (net, *detail_nets), faces, face, show_first, predict_people)
     reconciled = seen.reconciled
     selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
@@ -144,14 +144,14 @@ def cut_out_subject(
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
 
-def see_subjects(
+def predict_subjects(
     image: Image,
     nets: Sequence[MattingNet],
     faces: Sequence[Face] = (),
     face: Face | None = None,
     on_first_alpha: Callable[[Alpha], None] | None = None,
-    see_people: SeePeople | None = None,
-) -> SeenSubjects:
+    predict_people: PredictPeople | None = None,
+) -> PredictedSubjects:
     """Ask `nets`, the quick one first, what stands out in `image`, and reconcile their answers.
 
     `face` is that of the subject, whose body the quick net looks at alone where it saw something else.
@@ -161,9 +161,9 @@ def see_subjects(
         on_first_alpha(first)
     reconciled = None
     for detail_net in nets[1:]:
-        reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), seen, faces, see_people)
+        reconciled = reconcile_mattes(image, detail_net.predict_alpha(image), seen, faces, predict_people)
         seen = reconciled.alpha
-    return SeenSubjects(first, seen, reconciled)
+    return PredictedSubjects(first, seen, reconciled)
 
 
 def refine_alpha(image: Image, alpha: Alpha) -> Alpha:

@@ -47,7 +47,7 @@ MIN_FREE_RIM_RATIO = 0.35  # of the rim of a patch that no net saw: less lies fr
 GHOST_ALPHA = 0.05  # of a faint part beside the subject, from which it is looked at
 UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw
 
-SeePeople = Callable[[Area], Alpha]
+PredictPeople = Callable[[Area], Alpha]
 """Returns the map of an area alone (H x W of any size, 0 to 1) by a net that knows people and nothing else."""
 
 
@@ -110,17 +110,17 @@ def reconcile_mattes(
     detailed: Alpha,
     quick: Alpha,
     faces: Sequence[Face] = (),
-    see_people: SeePeople | None = None,
+    predict_people: PredictPeople | None = None,
 ) -> ReconciledMatte:
     """Decide, region by region, between two mattes of `image`.
 
-    `see_people` is asked once, where there are `faces` and a region to decide.
+    `predict_people` is asked once, where there are `faces` and a region to decide.
     """
     size = size_within(detailed.shape, WORK_SIDE_PX)
     one, other = (resize_map(each, size) for each in (detailed, quick))
     subject = max(int(((one > 0.5) | (other > 0.5)).sum()), 1)
     uncertain, taken, doubt = np.zeros(one.shape, np.bool_), np.zeros(one.shape, np.float32), 0.0
-    for region in find_differing_regions(image, one, other, faces, see_people):
+    for region in find_differing_regions(image, one, other, faces, predict_people):
         if region.trust_probability < 0.5:
             taken[region.mask] = 1
         share = 1 - abs(2 * region.trust_probability - 1)
@@ -212,11 +212,11 @@ def doubt_features(small: Alpha, soft: Mask, reconciled: ReconciledMatte) -> Flo
 
 
 def find_differing_regions(
-    image: Image, one: Alpha, other: Alpha, faces: Sequence[Face], see_people: SeePeople | None = None
+    image: Image, one: Alpha, other: Alpha, faces: Sequence[Face], predict_people: PredictPeople | None = None
 ) -> Iterator[Region]:
     """Yield the regions in which two small mattes (h x w) of `image` differ, with what speaks for `one`.
 
-    `see_people` is asked once, where there are `faces` and such a region.
+    `predict_people` is asked once, where there are `faces` and such a region.
     """
     inside, beside = one > 0.5, other > 0.5
     masks = list(_find_differing_parts(inside, beside))
@@ -227,7 +227,7 @@ def find_differing_regions(
     subject, ground = inside & beside, ~inside & ~beside
     evidence, contrast = colour_evidence(lab, subject, ground), local_contrast(lab)
     scale = one.shape[1] / image.shape[1]
-    people = _look_for_people(see_people, inside, beside) if faces and see_people is not None else None
+    people = _predict_people_around(predict_people, inside, beside) if faces and predict_people is not None else None
     for mask, sign in masks:
         yield Region(
             mask,
@@ -277,11 +277,11 @@ def local_contrast(lab: Uint8Array | Float32Array) -> Float32Array:
     return np.sqrt((x**2 + y**2).sum(axis=2)).astype(np.float32)
 
 
-def _look_for_people(see_people: SeePeople, inside: Mask, beside: Mask) -> Alpha:
+def _predict_people_around(predict_people: PredictPeople, inside: Mask, beside: Mask) -> Alpha:
     """Return where people are in all that two mattes are `inside` of or `beside`, and around it; 0 elsewhere, h x w."""
     rows, columns = (_span_with_margin(np.asarray((inside | beside).any(axis=axis))) for axis in (1, 0))
     height, width = inside.shape
-    seen = see_people((columns.start / width, rows.start / height, columns.stop / width, rows.stop / height))
+    seen = predict_people((columns.start / width, rows.start / height, columns.stop / width, rows.stop / height))
     people = np.zeros(inside.shape, np.float32)
     people[rows, columns] = resize_map(seen, (columns.stop - columns.start, rows.stop - rows.start))
     return people

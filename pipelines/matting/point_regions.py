@@ -75,9 +75,9 @@ class PointRegions:
         edges alone give.
         """
         bounded = _walk_region(self._lab, alpha, point, 1.0) & near
-        region = _part_at(self._crop_at(point), point) | _part_near(self._seen, point)
+        region = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
         region &= ~self._find_ground(region, bounded | (alpha > 0.5)) | bounded
-        return self._limit(region, bounded, point, alpha <= 0.5)
+        return self._bound_region(region, bounded, point, alpha <= 0.5)
 
     def find_dropped(self, point: tuple[int, int], alpha: Alpha, near: Mask) -> Mask:
         """Return the region (H x W of the small copy) that a point (row, column) takes from `alpha`.
@@ -85,7 +85,7 @@ class PointRegions:
         Where its colours are those around the subject, or it lies on the outline, only what is reached from it without
         crossing an edge. Else the thing that a net sees there; never all that stands out, if a closer look sees less.
         """
-        part = _part_at(alpha, point)
+        part = _component_at_point(alpha, point)
         bounded = (_walk_region(self._lab, alpha, point, 0.0) | _flood_region(self._contrast, part, point)) & near
         if self._is_ground(point, bounded, part, alpha) or _is_at_outline(alpha, point):
             return bounded & ~self._draw_faces(point)[1]
@@ -93,14 +93,14 @@ class PointRegions:
         if not self._leaves_something(region, alpha, point):
             closer = self._thing_at(point, part, bounded, CLOSER_CROP_SIDE_RATIO)
             region = region if (region & ~closer).sum() < (1 - WHOLE_PART_SHARE) * region.sum() else closer | bounded
-        return self._limit(region, bounded, point, part)
+        return self._bound_region(region, bounded, point, part)
 
     def _thing_at(self, point: tuple[int, int], part: Mask, bounded: Mask, side_ratio: float) -> Mask:
         """Return what a net sees at a point of a part on a crop: all of it if most.
 
         Where the crop cuts it off, it is what is `bounded`, and what lies nearer to the point than to the part beyond.
         """
-        region = _part_at(self._crop_at(point, side_ratio), point) & part
+        region = _component_at_point(self._crop_at(point, side_ratio), point) & part
         if region.sum() > WHOLE_PART_SHARE * part.sum():
             return part
         beyond = part.copy()
@@ -109,10 +109,10 @@ class PointRegions:
         if cut.sum() <= MAX_CUT_PX:
             return region
         rows, columns = np.nonzero(cut)
-        beyond_levels = way_levels(self._lab, list(zip(rows.tolist(), columns.tolist(), strict=True)))
-        return bounded | (region & (way_levels(self._lab, [point]) <= beyond_levels))
+        beyond_levels = geodesic_distance(self._lab, list(zip(rows.tolist(), columns.tolist(), strict=True)))
+        return bounded | (region & (geodesic_distance(self._lab, [point]) <= beyond_levels))
 
-    def _limit(self, region: Mask, bounded: Mask, point: tuple[int, int], changing: Mask) -> Mask:
+    def _bound_region(self, region: Mask, bounded: Mask, point: tuple[int, int], changing: Mask) -> Mask:
         """Return `bounded` instead of a region that is next to nothing or would change (H x W) a face not pointed at.
 
         Where the point lies on somebody, the region is cut between that person and the others instead.
@@ -123,14 +123,14 @@ class PointRegions:
             region = bounded
         elif (others & region).any():
             own[point] = True
-            nearer = self._levels_from(own) <= self._levels_from(others)
+            nearer = self._distance_from(own) <= self._distance_from(others)
             region = bounded | (region & nearer) if own.sum() > 1 else bounded
         return region & ~others
 
-    def _levels_from(self, mask: Mask) -> Float32Array:
+    def _distance_from(self, mask: Mask) -> Float32Array:
         rows, columns = np.nonzero(mask)
         points = list(zip(rows.tolist(), columns.tolist(), strict=True))
-        return way_levels(self._lab, points, PERSON_STEP_LEVELS)
+        return geodesic_distance(self._lab, points, PERSON_STEP_LEVELS)
 
     def _find_ground(self, region: Mask, subject: Mask) -> Mask:
         """Return the patches of a region that the net's first map calls ground and that have the ground's colours."""
@@ -152,7 +152,7 @@ class PointRegions:
 
     def _leaves_something(self, region: Mask, alpha: Alpha, point: tuple[int, int]) -> bool:
         """Tell whether there is something else, also among what stands out apart from the point's own part."""
-        left = (alpha > 0.5) | ((self._seen > 0.5) & ~_part_at(self._seen, point))
+        left = (alpha > 0.5) | ((self._seen > 0.5) & ~_component_at_point(self._seen, point))
         return float((left & ~region).mean()) > MIN_REGION_RATIO
 
     def _draw_faces(self, point: tuple[int, int]) -> tuple[Mask, Mask]:
@@ -207,7 +207,7 @@ def disc_radius(shape: tuple[int, ...]) -> int:
     return max(2, round(POINT_RADIUS_RATIO * max(shape)))
 
 
-def _part_at(alpha: Alpha, point: tuple[int, int]) -> Mask:
+def _component_at_point(alpha: Alpha, point: tuple[int, int]) -> Mask:
     """Return the connected part of alpha > 0.5 at the point; empty where there is none."""
     _count, labels = cv2.connectedComponents((alpha > 0.5).astype(np.uint8))
     label = labels[point]
@@ -234,18 +234,20 @@ def _flood_region(contrast: Float32Array, part: Mask, point: tuple[int, int]) ->
     discs = [
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1)) for px in (EDGE_GAP_PX, EDGE_GAP_PX + 1)
     ]
-    core = _part_at(np.asarray(cv2.erode(even, discs[0]), np.float32), point)
+    core = _component_at_point(np.asarray(cv2.erode(even, discs[0]), np.float32), point)
     return part & (cv2.dilate(core.astype(np.uint8), discs[1]) > 0)
 
 
-def _part_near(alpha: Alpha, point: tuple[int, int]) -> Mask:
+def _components_near_point(alpha: Alpha, point: tuple[int, int]) -> Mask:
     """Return the connected parts of alpha > 0.5 in the disc of the point; empty where there are none."""
     _count, labels = cv2.connectedComponents((alpha > 0.5).astype(np.uint8))
     near = np.unique(np.asarray(labels)[draw_discs(alpha.shape, [point], disc_radius(alpha.shape))])
     return np.isin(labels, near[near > 0])
 
 
-def way_levels(lab: Float32Array, points: list[tuple[int, int]], step_levels: float = STEP_LEVELS) -> Float32Array:
+def geodesic_distance(
+    lab: Float32Array, points: list[tuple[int, int]], step_levels: float = STEP_LEVELS
+) -> Float32Array:
     """Return the Lab levels on the best way from the nearest point to each pixel: of its changes and its steps."""
     height, width = lab.shape[:2]
     index = np.arange(height * width).reshape(height, width)
@@ -263,14 +265,14 @@ def way_levels(lab: Float32Array, points: list[tuple[int, int]], step_levels: fl
 
 def _walk_region(lab: Float32Array, alpha: Alpha, point: tuple[int, int], value: float) -> Mask:
     """Return what a random walk with the matte as its prior gives to the point's side, connected to the point."""
-    near = np.exp(-((way_levels(lab, [point]) / REACH_LEVELS) ** 2))
+    near = np.exp(-((geodesic_distance(lab, [point]) / REACH_LEVELS) ** 2))
     own = (WALK_TRUST * (1 - near) + WALK_TRUST_NEAR * near).astype(np.float32)
     prior = alpha.astype(np.float32)
     disc = draw_discs(alpha.shape, [point], disc_radius(alpha.shape))
     own[disc], prior[disc] = POINT_WEIGHT, value
     walked = _solve_walk(lab, own, prior)
     side = walked if value else 1 - walked
-    return _part_at(side + np.float32(0.5 - MIN_WALK_SHARE), point) & ((alpha > 0.5) != (value > 0.5))
+    return _component_at_point(side + np.float32(0.5 - MIN_WALK_SHARE), point) & ((alpha > 0.5) != (value > 0.5))
 
 
 def _solve_walk(lab: Float32Array, own: Float32Array, prior: Alpha) -> Alpha:

@@ -23,7 +23,7 @@ from pipelines.matting.point_regions import (
     PredictCrop,
     disc_radius,
     draw_discs,
-    way_levels,
+    geodesic_distance,
 )
 from pipelines.matting.subject_selection import select_subject
 
@@ -57,7 +57,7 @@ def select_people(image: Image, seen: Alpha, face: Face | None, faces: Sequence[
         return select_subject(seen, pick, None)
     if face is None:
         return np.maximum.reduce(tuple(select_subject(seen, 0, each) for each in faces))
-    return keep_own_part(image, select_subject(seen, 0, face), face, faces)
+    return remove_other_people(image, select_subject(seen, 0, face), face, faces)
 
 
 def select_pointed(
@@ -79,7 +79,7 @@ def select_pointed(
     if box is not None and segmented is not None:
         return _cut_to_box(correct_by_points(image, segmented, segmented, pointing, predict, segment, faces), box)
     if box is not None:
-        seen = _look_into_box(seen, box, predict)
+        seen = _predict_inside_box(seen, box, predict)
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         pointing = pointing if pointing.keep else Pointing((middle,), pointing.drop, box)
     try:
@@ -95,7 +95,7 @@ def select_pointed(
     return corrected if box is None else _cut_to_box(corrected, box)
 
 
-def keep_own_part(image: Image, alpha: Alpha, face: Face, faces: Sequence[Face]) -> Alpha:
+def remove_other_people(image: Image, alpha: Alpha, face: Face, faces: Sequence[Face]) -> Alpha:
     """Remove from the matte of the person with `face` what is nearer to the other people in it, by place and colour."""
     size = size_within(image.shape, WORK_SIDE_PX)
     scale = size[0] / image.shape[1]
@@ -105,7 +105,7 @@ def keep_own_part(image: Image, alpha: Alpha, face: Face, faces: Sequence[Face])
     if not own or not any(small[point] > 0.5 for point in others):
         return alpha
     lab = np.asarray(cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB), np.float32)
-    nearer = way_levels(lab, own, PERSON_STEP_LEVELS) <= way_levels(lab, others, PERSON_STEP_LEVELS)
+    nearer = geodesic_distance(lab, own, PERSON_STEP_LEVELS) <= geodesic_distance(lab, others, PERSON_STEP_LEVELS)
     kept = cv2.GaussianBlur(nearer.astype(np.float32), (0, 0), 0.8)
     return np.asarray(alpha * resize_map(np.asarray(kept, np.float32), alpha.shape[::-1]), np.float32)
 
@@ -126,7 +126,7 @@ def _segment_box(segment: SegmentPointed, pointing: Pointing, box: Area, seen: A
     return segmented if is_there else None
 
 
-def _look_into_box(seen: Alpha, box: Area, predict: PredictCrop) -> Alpha:
+def _predict_inside_box(seen: Alpha, box: Area, predict: PredictCrop) -> Alpha:
     """Return the net's map of the box and a margin alone, cut to the box."""
     height, width = seen.shape
     margin = BOX_MARGIN_RATIO * max(box[2] - box[0], box[3] - box[1])
@@ -208,7 +208,7 @@ def correct_by_points(
     return np.clip(alpha + resize_map(np.asarray(change, np.float32), alpha.shape[::-1]), 0, 1).astype(np.float32)
 
 
-def settle_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:
+def restore_contradicted_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:
     """Return `refined` (H x W, 0 to 1) with `selected` in the discs of the points that it contradicts.
 
     `selected` is the corrected matte before its edges were estimated anew from the colours.
@@ -226,7 +226,7 @@ def settle_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:
     return np.asarray(refined + share * (selected - refined), np.float32)
 
 
-def settle_marked_regions(reconciled: ReconciledMatte, pointing: Pointing) -> ReconciledMatte:
+def exclude_marked_regions(reconciled: ReconciledMatte, pointing: Pointing) -> ReconciledMatte:
     """Return what nets differ in without the regions that somebody pointed at, and without all outside of a box.
 
     Whoever points at a region has decided it. The shares go down with the area that is left.
@@ -289,4 +289,4 @@ def _nearer_mask(lab: Float32Array, keep: list[tuple[int, int]], drop: list[tupl
     """Return where a kept point is nearer than every dropped one, along ways on which the colour changes little."""
     if not keep or not drop:
         return np.full(lab.shape[:2], bool(keep))
-    return way_levels(lab, keep) <= way_levels(lab, drop)
+    return geodesic_distance(lab, keep) <= geodesic_distance(lab, drop)

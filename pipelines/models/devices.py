@@ -71,7 +71,7 @@ def find_cuda_devices() -> tuple[Machine, ...]:
 @lru_cache(maxsize=1)
 def start_detection() -> gpu_probe.RunningProbe | None:
     """Start to look for GPUs in a process of its own, beside the caller; None where there is no sign of any."""
-    question = gpu_probe.choose_question(gpu_signs.find_signs(), gpu_signs.read_torch_build(), _is_gpu_hidden())
+    question = gpu_probe.choose_torch_question(gpu_signs.find_signs(), gpu_signs.read_torch_build(), _is_gpu_hidden())
     if not question:
         return None
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the probe's numbers are those of this process, too

@@ -13,7 +13,7 @@ _LISTENER: ContextVar[OnPart | None] = ContextVar("loading_listener", default=No
 
 
 @contextmanager
-def listening(on_part: OnPart) -> Iterator[None]:
+def listen_to_parts(on_part: OnPart) -> Iterator[None]:
     """Call `on_part` for each part of a model that this thread loads while the context is open."""
     token = _LISTENER.set(on_part)
     try:

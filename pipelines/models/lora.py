@@ -47,13 +47,13 @@ class LoraSlots:
         with self._exclusive_access():
             swaps, is_complete = self._is_compiled and len(files) == 1, False
             try:
-                self._hotswap_first(pipe, adapters[0], files[0]) if swaps else self._apply_all(pipe, adapters, files)
+                self._hotswap_first(pipe, adapters[0], files[0]) if swaps else self._load_all(pipe, adapters, files)
                 is_complete = True
                 yield
             finally:
                 self._remove_all(pipe, keep_slot=swaps and is_complete)
 
-    def _apply_all(self, pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
+    def _load_all(self, pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
         if self._has_slot:
             pipe.unload_lora_weights()
             self._has_slot = False

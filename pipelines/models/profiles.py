@@ -201,7 +201,7 @@ def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], 
     return [row for row in rows if _holds_profile(machine, row) and not _streams_all(row)], machine.reason + others
 
 
-def select_lanes(profile: Profile, cards: Sequence[Machine], count: int = 0) -> tuple[Machine, ...]:
+def select_cards(profile: Profile, cards: Sequence[Machine], count: int = 0) -> tuple[Machine, ...]:
     """Select the cards that hold every model of `profile`, at most `count` (0: all), else the one that it was made for.
 
     The profile is chosen for the card with most free memory; a smaller one beside it could not load its models.

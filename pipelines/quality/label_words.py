@@ -76,7 +76,7 @@ def read_label(reader: TextReader, photo: Image, area: Mask) -> Label:
     corner = np.array([columns[0], rows[0]], np.float32)
     found = reader.find_text_lines(photo[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     quads = [quad + corner for quad in found if _ratio_inside(quad + corner, area) >= _MIN_INSIDE_RATIO]
-    texts = [_read_surely(reader, _look_at_line(photo, quad)) for quad in quads]
+    texts = [_read_unanimous_text(reader, _crop_line_at_margins(photo, quad)) for quad in quads]
     read = [(quad, text) for quad, text in zip(quads, texts, strict=True) if text]
     return Label(photo, tuple(quad for quad, _ in read), tuple(text for _, text in read))
 
@@ -88,9 +88,9 @@ def compare_label(reader: TextReader, label: Label, picture: Image) -> LabelWord
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     after: list[str] = []
     for quad, text in zip(label.quads, label.texts, strict=True):
-        looks, again = _look_at_line(label.photo, quad), _look_at_line(picture, quad)
-        is_same = all(np.array_equal(one, other) for one, other in zip(looks, again, strict=True))
-        after.append(text if is_same else _read_again(reader, again, text))
+        crops, again = _crop_line_at_margins(label.photo, quad), _crop_line_at_margins(picture, quad)
+        is_same = all(np.array_equal(one, other) for one, other in zip(crops, again, strict=True))
+        after.append(text if is_same else _read_expected_text(reader, again, text))
     return LabelWords(label.texts, tuple(after))
 
 
@@ -105,7 +105,7 @@ def label_area(alpha: Alpha) -> Mask:
     return cv2.drawContours(np.zeros_like(solid), contours, -1, 1, cv2.FILLED) > 0
 
 
-def lay_photo(photo: Image, crop: Crop, shape: tuple[int, ...]) -> tuple[Image, Mask]:
+def place_photo_crop(photo: Image, crop: Crop, shape: tuple[int, ...]) -> tuple[Image, Mask]:
     """Lay the part of `photo` that a picture of `shape` shows at its place there; the picture and its area.
 
     Of a picture above `LABEL_SIDE_PX` a copy of that size is laid: letters that large are read as well.
@@ -121,7 +121,7 @@ def lay_photo(photo: Image, crop: Crop, shape: tuple[int, ...]) -> tuple[Image, 
     return laid, area
 
 
-def tell_changes(rows: Iterable[LabelWords]) -> str:
+def describe_label_changes(rows: Iterable[LabelWords]) -> str:
     """Return the sentence about words that are not kept in these pictures, "" where all are."""
     changes = list(dict.fromkeys(change for row in rows for change in row.list_changes()))
     told = [f"“{word}” reads “{now}”" if now else f"“{word}” is not read any more" for word, now in changes]
@@ -131,17 +131,17 @@ def tell_changes(rows: Iterable[LabelWords]) -> str:
     return f"Words on the label may have changed: {', '.join(told[:_MAX_LISTED_COUNT])}{more}. Look at them."
 
 
-def _read_surely(reader: TextReader, looks: Sequence[Image]) -> str:
+def _read_unanimous_text(reader: TextReader, crops: Sequence[Image]) -> str:
     """Return the text of a line where every look gives the same and is sure of it, else ""."""
-    read = reader.read_text_lines(looks)
+    read = reader.read_text_lines(crops)
     texts = {_normalise(text) for text, _ in read}
     is_sure = len(texts) == 1 and len(*texts) >= MIN_SIGN_COUNT and min(score for _, score in read) >= SURE_SCORE
     return read[0][0] if is_sure else ""
 
 
-def _read_again(reader: TextReader, looks: Sequence[Image], expected: str) -> str:
+def _read_expected_text(reader: TextReader, crops: Sequence[Image], expected: str) -> str:
     """Return `expected` where any look gives it, else the surest text, "" where none is sure."""
-    read = reader.read_text_lines(looks)
+    read = reader.read_text_lines(crops)
     if any(_normalise(text) == _normalise(expected) for text, _ in read):
         return expected
     text, score = max(read, key=lambda row: row[1])
@@ -177,7 +177,7 @@ def _ratio_inside(quad: Quad, area: Mask) -> float:
     return float(area[inside].mean()) if inside.any() else 0.0
 
 
-def _look_at_line(image: Image, quad: Quad) -> list[Image]:
+def _crop_line_at_margins(image: Image, quad: Quad) -> list[Image]:
     return [_crop_line(image, quad, margin) for margin in _MARGINS]
 
 

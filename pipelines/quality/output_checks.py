@@ -75,14 +75,14 @@ class Check:
     larger_is_worse: bool = False
 
 
-def _require(value: T | None) -> T:
+def _require_applicable(value: T | None) -> T:
     if value is None:
         raise ValueError("this check does not apply")
     return value
 
 
 def _source_of(inputs: CheckInput) -> PlacedSubject:
-    return _require(inputs.output.source)
+    return _require_applicable(inputs.output.source)
 
 
 def _has_outline(inputs: CheckInput) -> bool:
@@ -97,7 +97,7 @@ def _count_changed_core_pixels(inputs: CheckInput) -> float:
     """Count the core's pixels that differ from the user's photo, which is resampled again here."""
     source = _source_of(inputs)
     core = core_mask(source.alpha)
-    expected = resample(_require(inputs.photo), source.frame)
+    expected = resample(_require_applicable(inputs.photo), source.frame)
     return int(np.any(inputs.image[..., :3][core] != expected[core], axis=-1).sum())
 
 
@@ -153,7 +153,7 @@ def _has_crop_ratio(inputs: CheckInput) -> bool:
 
 def _crop_completeness(inputs: CheckInput) -> float:
     """Return the share (0 to 1) inside the crop of the face that is cut most, or of the subject."""
-    return round(_require(_require(inputs.crop).visible_ratio), 4)
+    return round(_require_applicable(_require_applicable(inputs.crop).visible_ratio), 4)
 
 
 def _has_drift(inputs: CheckInput) -> bool:
@@ -192,7 +192,7 @@ def _has_label(inputs: CheckInput) -> bool:
 
 def _label_words_kept(inputs: CheckInput) -> float:
     """Return the share (0 to 1) of the words surely read on the photo's label that are read in the picture, too."""
-    return round(_require(inputs.label).kept_ratio, 4)
+    return round(_require_applicable(inputs.label).kept_ratio, 4)
 
 
 CHECKS: tuple[Check, ...] = (

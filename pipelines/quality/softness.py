@@ -87,7 +87,7 @@ def thin_part_notices(alpha: Alpha, placed: PlacedSubject) -> tuple[str, ...]:
     return (THIN_PART_NOTICE,) if longest > _THIN_LENGTH_RATIO * max(placed.frame.size) else ()
 
 
-def tell_softness(frame: Frame, photo: Image, box: Box) -> Frame:
+def describe_softness(frame: Frame, photo: Image, box: Box) -> Frame:
     """Return the frame with the sentence that the picture is soft, where it is; `box` is what is looked at, in pixels.
 
     A photo that is shrunk so far that no enlargement before is seen is not looked at.

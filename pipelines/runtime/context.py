@@ -22,7 +22,7 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
-from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha, see_subjects
+from pipelines.matting.cutout import cut_out_subject, predict_subjects, rescale_net_alpha
 from pipelines.matting.cutout_notices import drop_marked_doubts
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
@@ -32,10 +32,10 @@ from pipelines.matting.pointing import (
     SegmentPointed,
     correct_by_points,
     crop_area,
+    exclude_marked_regions,
+    restore_contradicted_points,
     select_people,
     select_pointed,
-    settle_marked_regions,
-    settle_points,
 )
 from pipelines.models import oom_fallback
 from pipelines.models.diffusion.captions import has_style, write_caption
@@ -156,7 +156,7 @@ class JobContext:
         may_search = self.may_search_faces(params.photo)
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
         faces = self._detect_faces(params.photo) if may_search else ()
-        spec_ids = self._list_nets_at_hand(params.photo)
+        spec_ids = self._list_ready_net_ids(params.photo)
         cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
         if params.matte is None and not params.is_pointed and params.pick < len(faces):
             face = faces[params.pick]
@@ -238,10 +238,10 @@ class JobContext:
             faces=faces,
             on_first_alpha=on_first_alpha,
             select=select,
-            settle=partial(settle_points, pointing=pointing),
-            settle_doubt=partial(settle_marked_regions, pointing=pointing) if pointing else None,
+            settle=partial(restore_contradicted_points, pointing=pointing),
+            settle_doubt=partial(exclude_marked_regions, pointing=pointing) if pointing else None,
             redraw=redraw if self._edge_spec_id else None,
-            see_people=partial(self._see_people, params.photo),
+            predict_people=partial(self._predict_people, params.photo),
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )
@@ -276,7 +276,7 @@ class JobContext:
         """The net for edges of this job; a draft has none."""
         return None if self.draft else self.job.specs.get(EDGE_ROLE)
 
-    def _list_nets_at_hand(self, file_id: str) -> tuple[str, ...]:
+    def _list_ready_net_ids(self, file_id: str) -> tuple[str, ...]:
         """List the matting nets of this job; a draft waits for the small one alone, a closer one for two."""
         if not self.draft:
             return self._matting_spec_ids
@@ -296,7 +296,7 @@ class JobContext:
 
         return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
 
-    def look_at_subject(
+    def cut_out_coarsely(
         self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
     ) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
@@ -320,7 +320,7 @@ class JobContext:
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
             return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
-        seen = self._see_quickly(params.photo, photo, faces, params.pick, as_made=as_made)
+        seen = self._predict_coarse_alpha(params.photo, photo, faces, params.pick, as_made=as_made)
         chosen = partial(_select_people, photo, faces, params.pick, together)
         return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
 
@@ -335,27 +335,29 @@ class JobContext:
     def _find_made_cutout(self, params: Subject, *, together: bool) -> Cutout | None:
         """Find the cut-out of these marks that a job has made already and that is still in the cache."""
         for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
-            key = self._cutout_key(params, self._list_nets_at_hand(params.photo), edge_spec_id, together=together)
+            key = self._cutout_key(params, self._list_ready_net_ids(params.photo), edge_spec_id, together=together)
             if known := self.resources.results.get(key):
                 return known[0]
         return None
 
-    def _see_quickly(self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int, *, as_made: bool) -> Alpha:
+    def _predict_coarse_alpha(
+        self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int, *, as_made: bool
+    ) -> Alpha:
         """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it.
 
         A cut-out at full size may have settled otherwise what the nets differ in: with `as_made` what it saw comes
         first.
         """
-        spec_ids = self._list_nets_at_hand(file_id)
+        spec_ids = self._list_ready_net_ids(file_id)
         if as_made and (known := self.resources.results.get(_seen_key(file_id, spec_ids, len(faces), pick))):
             return resize_map(known[0], photo.shape[1::-1])
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
-        see_people = partial(self._see_people, file_id)
+        predict_people = partial(self._predict_people, file_id)
         return self._memoize(
             ("seen quickly", file_id, photo.shape, spec_ids, len(faces), pick),
             lambda: (
-                see_subjects(
-                    photo, nets, faces, faces[pick] if pick < len(faces) else None, see_people=see_people
+                predict_subjects(
+                    photo, nets, faces, faces[pick] if pick < len(faces) else None, predict_people=predict_people
                 ).alpha
             ),
             lambda alpha: alpha.nbytes,
@@ -371,7 +373,7 @@ class JobContext:
 
         return self._memoize(("net-crop", file_id, spec_id, area), predict, lambda values: values.nbytes)
 
-    def _see_people(self, file_id: str, area: Area) -> Alpha:
+    def _predict_people(self, file_id: str, area: Area) -> Alpha:
         """Return where people are in an area of a photo, as the net sees it that knows them; cached by both."""
 
         def predict() -> Alpha:
@@ -478,7 +480,7 @@ class JobContext:
         # The user's own backdrop is fitted and not drawn, whichever model the profile has.
         has_own_backdrop = render.backdrop is not None and render.backdrop.picture is not None
         spec_id = BACKDROP_SPEC_ID if has_own_backdrop else self.job.specs[render.verb]
-        render = self._write_words(render, spec_id)
+        render = self._write_caption_prompt(render, spec_id)
         render = replace(
             render,
             prompt=neutralize_prompt(render.prompt),
@@ -497,12 +499,12 @@ class JobContext:
                 scenery=scenery,
                 largest_batch=drawn.batch_size,
                 scene_match=drawn.scene_match,
-                scenes=_drawn_scenes(render, drawn),
+                scenes=_drawn_scene_ids(render, drawn),
             )
         )
         return images
 
-    def _write_words(self, render: RenderRequest, spec_id: str) -> RenderRequest:
+    def _write_caption_prompt(self, render: RenderRequest, spec_id: str) -> RenderRequest:
         """Write the caption in the way of the model's family, and record the words; nothing for the built-in scenes."""
         row, _ = self.resources.cache.resolve_spec(spec_id)
         if render.caption is None or not has_style(row.family):
@@ -614,7 +616,7 @@ def _select_people(image: Image, faces: tuple[Face, ...], pick: int, together: b
     return select_people(image, seen, faces[pick], faces)
 
 
-def _drawn_scenes(render: RenderRequest, drawn: RenderedImages) -> set[str]:
+def _drawn_scene_ids(render: RenderRequest, drawn: RenderedImages) -> set[str]:
     """Return the id of the built-in scene that was drawn, nothing for the user's own picture and for models."""
     if drawn.scenery is None or render.backdrop is None or render.backdrop.picture is not None:
         return set()

@@ -42,7 +42,7 @@ from pipelines.provenance.c2pa import (
     read_source_type,
     sign,
 )
-from pipelines.quality.label_words import WHOLE_CROP, Label, compare_label, label_area, lay_photo, read_label
+from pipelines.quality.label_words import WHOLE_CROP, Label, compare_label, label_area, place_photo_crop, read_label
 from pipelines.quality.output_checks import CheckInput, ModelEdit, run_checks, worst_results
 from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
 from pipelines.runtime.master_pictures import MasterWriter
@@ -130,7 +130,7 @@ class Finalizer:
             with self._context.borrow_model(TEXT_READER.id) as reader:
                 for key, row in zip(keys, rows, strict=True):
                     if key is not None and key not in known:
-                        known[key] = read_label(reader, *self._lay_photo(row))
+                        known[key] = read_label(reader, *self._place_source_photo(row))
                     label = None if key is None else compare_label(reader, known[key], row.image)
                     read.append(replace(row, label=label))
         except ModelUnavailable as error:
@@ -145,12 +145,14 @@ class Finalizer:
         is_of_photo = not self._output.sources and self._params.get("photo")
         return (row.crop, row.image.shape) if is_of_photo else None
 
-    def _lay_photo(self, row: CheckInput) -> tuple[Image, Mask]:
+    def _place_source_photo(self, row: CheckInput) -> tuple[Image, Mask]:
         """The photo as it lies in a picture, and where its words count."""
         placed = row.output.source
         if placed is not None and row.photo is not None:
             return resample(row.photo, placed.frame), label_area(placed.alpha)
-        return lay_photo(self._context.open_image(str(self._params["photo"])), row.crop or WHOLE_CROP, row.image.shape)
+        return place_photo_crop(
+            self._context.open_image(str(self._params["photo"])), row.crop or WHOLE_CROP, row.image.shape
+        )
 
     def _write_files(self, receipt: dict[str, Any]) -> list[File]:
         output = self._output

@@ -12,7 +12,7 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import SceneMatch, ToolOutput
 from pipelines.framing.placement import is_enlarged_too_far
 from pipelines.framing.resample import describe_resampling
-from pipelines.quality.label_words import LabelWords, tell_changes
+from pipelines.quality.label_words import LabelWords, describe_label_changes
 from pipelines.quality.output_checks import explain_checks
 from pipelines.runtime.context import JobContext
 from pipelines.runtime.why_picture import explain_picture, list_assets
@@ -75,7 +75,7 @@ def build_receipt(
     if usage.scene_match is not None:
         receipt["scene_match"] = _scene_match_row(usage.scene_match)
     told_labels = [label for label in labels if label is not None]
-    label_notice = tell_changes(told_labels)
+    label_notice = describe_label_changes(told_labels)
     if told_labels:
         receipt["label"] = [label and _label_row(label) for label in labels]
     if usage.words:

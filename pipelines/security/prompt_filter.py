@@ -65,14 +65,14 @@ _MINOR_PATTERN = _word_pattern(_MINOR_WORDS)
 _AGE_PATTERN = _word_pattern(_MINOR_AGE)
 
 
-def find_objection(text: str, *, people: bool) -> str | None:
+def find_refusal_message(text: str, *, people: bool) -> str | None:
     """Return the sentence that refuses `text`, or None if it is accepted.
 
     Nudity and sex are always refused. `people` means that the tool makes pictures of people: then revealing clothes and
     children are refused, too. "Nude" as the name of a colour ("nude tones") is accepted.
     """
     undress = _PEOPLE_PATTERN if people else _ANYWHERE_PATTERN
-    readings = list(_text_readings(text))
+    readings = list(_iter_deobfuscated(text))
     if any(undress.search(reading) for reading in readings):
         return UNDRESS_REFUSED
     if people and (
@@ -96,7 +96,7 @@ def fold_letters(text: str) -> str:
     return "".join(c for c in normalized if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
 
 
-def _text_readings(text: str) -> Iterator[str]:
+def _iter_deobfuscated(text: str) -> Iterator[str]:
     """Yield readings of `text`: as it is, digits as letters, without characters between letters, without repetition."""
     plain = fold_letters(text)
     for letters in (plain, plain.translate(_DIGIT_LETTERS)):

@@ -15,7 +15,7 @@ from pipelines.core.params import Params, Verb
 from pipelines.core.tools import Tool
 from pipelines.imaging.fonts import find_missing_signs
 from pipelines.security.audit_log import AuditLog
-from pipelines.security.prompt_filter import find_objection
+from pipelines.security.prompt_filter import find_refusal_message
 from pipelines.storage.file_index import FileIndex
 
 CONSENT_REQUIRED_MESSAGE = "Please confirm that you have this person's permission and that they are 18 or over."
@@ -69,7 +69,7 @@ class FormChecks:
     def check_prompts(self, tool: Tool, params: Params, owner: str) -> None:
         """Raise `PolicyRefusal` for words that the prompt filter refuses; the audit log notes it."""
         for name in params.fields_of_kind("prompt"):
-            objection = find_objection(getattr(params, name), people=tool.person)
+            objection = find_refusal_message(getattr(params, name), people=tool.person)
             if objection is not None:
                 self._audit_log.record_refusal("words", owner, [])
                 raise PolicyRefusal(objection, param=name)

@@ -22,7 +22,7 @@ from pipelines.imaging.fonts import find_missing_signs
 from pipelines.jobs.retention import remove_unreferenced
 from pipelines.jobs.table import JobTable
 from pipelines.security.audit_log import AuditLog
-from pipelines.security.prompt_filter import find_objection
+from pipelines.security.prompt_filter import find_refusal_message
 from pipelines.service.saved_items import SavedItemService, pick_look_values
 from pipelines.service.uploads import UploadService
 from pipelines.storage.database import Row
@@ -315,7 +315,7 @@ class TeamService:
         return member
 
     def _check_words(self, words: str, guest: str) -> None:
-        objection = find_objection(words, people=True)
+        objection = find_refusal_message(words, people=True)
         if objection is not None:
             self._audit_log.record_refusal("words", guest, [])
             raise PolicyRefusal(objection, param="name")

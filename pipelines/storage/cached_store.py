@@ -162,14 +162,14 @@ class CachedStore(LocalStore):
             log.info("%d files of this machine were brought to the store", len(ours))
         seen.write_text(remote_mark)
 
-    def _check_mark(self) -> None:
+    def _require_store_mark(self) -> None:
         """Raise `storage_unavailable` when the mark is missing, as in the empty folder of an unmounted share."""
         with self._translate_errors():
             self._fs.info(posixpath.join(self._root, _MARK_NAME))
 
     def _upload_file(self, name: str, data: bytes) -> None:
         if not writes_atomically(self._fs):
-            self._check_mark()
+            self._require_store_mark()
         with self._translate_errors():
             write_file(self._fs, self._remote_path(name), data, self._partial_path())
 
@@ -182,7 +182,7 @@ class CachedStore(LocalStore):
                     raise NotFound("The stored file can no longer be read.")
         except NotFound:
             if size is not None:  # the index says that the file exists
-                self._check_mark()
+                self._require_store_mark()
             raise
         self._evict_to_capacity(found)
 

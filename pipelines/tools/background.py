@@ -11,7 +11,7 @@ from pipelines.codecs.containers import encode_layers
 from pipelines.codecs.file_names import name_by_words
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_key_side, estimate_shadow_direction, with_photo_constraints
-from pipelines.compositing.shadows import Shadow, on_ground, shadow_for_view
+from pipelines.compositing.shadows import Shadow, shadow_for_view, with_scene_ground
 from pipelines.compositing.team_pages import Brand, Label, draw_sheet
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Cutout, Image, PlacedSubject, Side, Size
@@ -168,7 +168,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         scene_notices += [*scenes.notices, *_around_notices(plan.form, context, edits)]
         for n, edit in enumerate(edits):
             seed, name = context.seed + len(images), f"layers-{len(images) + 1}"
-            on = composer.on_ground(scenes.grounds, n)
+            on = composer.with_scene_ground(scenes.grounds, n)
             images.append(edit.image if edit else on.compose_on(scenes.images[n], seed))
             if params.layers and not context.draft and edit:
                 layers += scene_edit.export_layers(edit, subject, relit=composer.relit, name=name)
@@ -207,9 +207,9 @@ class SceneComposer:
         shadow = replace(shadow_for_view(Shadow(), backdrop.seen_from), toward=backdrop.shadow_direction)
         return cls(placed, backdrop.key_light_side, shadow if is_standing else None, relit)
 
-    def on_ground(self, grounds: Sequence[SceneGround | None], n: int) -> SceneComposer:
+    def with_scene_ground(self, grounds: Sequence[SceneGround | None], n: int) -> SceneComposer:
         """The composer for picture `n`, whose ground may be known."""
-        return self if self.shadow is None else replace(self, shadow=on_ground(self.shadow, grounds, n))
+        return self if self.shadow is None else replace(self, shadow=with_scene_ground(self.shadow, grounds, n))
 
     def compose_on(self, plate: Image, seed: int) -> Image:
         """Composite the finished picture."""

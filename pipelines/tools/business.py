@@ -43,7 +43,7 @@ from pipelines.framing.framings import get_framing, size_for_ratio
 from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import lightness_to_luminance, luminance_to_lightness
 from pipelines.models.families.scenes.keyword_search import is_place
-from pipelines.quality.softness import tell_softness
+from pipelines.quality.softness import describe_softness
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.scene_request import scene_caption, scene_prompt, with_form_scene
 
@@ -242,7 +242,7 @@ def _choose_standard(params: Business, members: Sequence[TeamMember], size: Size
 
 def _place_member(member: TeamMember, standard: TeamStandard, params: Business, size: Size) -> PlacedSubject:
     frame = frame_member(member, standard, get_framing(params.framing), size)
-    frame = tell_softness(frame, member.photo, member.face.box)
+    frame = describe_softness(frame, member.photo, member.face.box)
     return place_subject(member.photo, member.cutout, frame)
 
 

@@ -223,7 +223,7 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
     """Choose the traits that are not locked, draw the figures, composite them on their ground or lay out a sheet."""
     if params.art == "model" and not context.has_verb("text"):
         raise ModelUnavailable(NO_MODEL_MESSAGE, param="art")
-    params, word_notices = _follow_words(params, context)
+    params, word_notices = _fill_from_words(params, context)
     cast = _draw_cast(params, context)
     scheme = _choose_colours(params, context, cast[0].character)
     if params.layout == "sheet":
@@ -246,7 +246,7 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
     )
 
 
-def _follow_words(params: Creator, context: ToolContext) -> tuple[Creator, tuple[str, ...]]:
+def _fill_from_words(params: Creator, context: ToolContext) -> tuple[Creator, tuple[str, ...]]:
     """Let the words choose role, art and colours where the form leaves them at their defaults; say what they cannot."""
     asked = read_character_request(params.prompt)
     if not params.prompt.strip():
@@ -267,7 +267,7 @@ def _follow_words(params: Creator, context: ToolContext) -> tuple[Creator, tuple
     if art == "model":
         notices += [_SMALL_TAIL_NOTICE.format(asked.tail)] if is_small and asked.tail else []
     else:
-        notices += _name_unknown(asked, ART_PACKS[art])
+        notices += _unknown_word_notices(asked, ART_PACKS[art])
     changes = {
         "preset": role,
         "art": art,
@@ -281,7 +281,7 @@ def _to_hex(colour: Colour | None) -> str | None:
     return "#{:02x}{:02x}{:02x}".format(*colour) if colour else None
 
 
-def _name_unknown(asked: CharacterRequest, art: ArtPack) -> tuple[str, ...]:
+def _unknown_word_notices(asked: CharacterRequest, art: ArtPack) -> tuple[str, ...]:
     """Name the words that no part shows, and say whom the art draws where the figure itself is among them."""
     if not asked.unknown:
         return ()

@@ -24,7 +24,7 @@ from pipelines.framing.head_framing import find_body_end, frame_head
 from pipelines.framing.placement import missing_body_mask
 from pipelines.framing.resample import composite_on_grey, place_subject, resample
 from pipelines.quality.portrait_ranking import rank_portraits, ranking_notices
-from pipelines.quality.softness import tell_softness
+from pipelines.quality.softness import describe_softness
 from pipelines.quality.subject_checks import check_face, count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.dressing import EDITED_NOTICE, draw_with_head_kept
@@ -169,7 +169,7 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
     size = size_for_ratio(framing.ratio, form_fields.DRAFT_SIDE_PX if context.draft else params.size)
     completes = params.zoom_out and not context.draft
     frame = frame_head(cutout, face, framing, size, params, hide_cuts=not completes)
-    frame = tell_softness(frame, photo, face.box)
+    frame = describe_softness(frame, photo, face.box)
     placed = place_subject(photo, cutout, frame)
     missing = np.zeros(placed.alpha.shape, np.float32)
     if completes:

@@ -105,7 +105,7 @@ def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOut
     longer = _DRAFT_SIDE_PX if context.draft else min(params.size, MAX_SIZE_PX)
     size = size_for_ratio((photo.shape[1], photo.shape[0]), longer)
     if cutout is None:
-        seen = parallax.take_whole(photo, size)
+        seen = parallax.make_single_plane(photo, size)
     else:
         emit("Filling the backdrop", 1, 1)
         seen = parallax.split_planes(photo, cutout, size, context.seed)

@@ -12,7 +12,7 @@ from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_animation, encode_layers
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, with_photo_constraints
-from pipelines.compositing.shadows import Shadow, on_ground, shadow_for_view
+from pipelines.compositing.shadows import Shadow, shadow_for_view, with_scene_ground
 from pipelines.compositing.turntable import SetDeviation, match_exposure, match_frame, measure_deviation, measure_extent
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Cutout, Frame, Image, PlacedSubject, Side, Size
@@ -44,7 +44,7 @@ from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import flatten_on_white
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices, white_edge_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
-from pipelines.quality.softness import tell_softness, thin_part_notices
+from pipelines.quality.softness import describe_softness, thin_part_notices
 from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.clothes_edit import CLOTHES_LABELS, ClothesId, draw_clothes
@@ -242,7 +242,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     frames = list(_arrange_sources(params, sources, size, preset, viewpoint))
     if len(sources) == 1:
         frames[0] = _add_cut_notices(params, first, frames[0], preset, viewpoint, shape)
-    frames = _tell_softness_of_each(frames, sources)
+    frames = _describe_softness_of_each(frames, sources)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     merged = merge_most_opaque((each.colour, each.alpha) for each in group)
     placed = PlacedSubject(*merged, group[0].frame, has_background=group[0].has_background)
@@ -340,10 +340,10 @@ def _arrange_sources(
     return arrange_products(alphas, size, params.fill / 100 or default_fill, params.placement, floor, params)
 
 
-def _tell_softness_of_each(frames: Sequence[Frame], sources: Sequence[SourcePhoto]) -> list[Frame]:
+def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[SourcePhoto]) -> list[Frame]:
     """Return the frames with what is soft; the first one, which stands for the picture, says it of all."""
     first, *others = (
-        tell_softness(frame, each.photo, find_bounds(each.cutout.alpha))
+        describe_softness(frame, each.photo, find_bounds(each.cutout.alpha))
         for each, frame in zip(sources, frames, strict=True)
     )
     said = [
@@ -430,7 +430,7 @@ class Ground:
         return encode_layers(image, placed, plate, **self._composite_options(n), name=name)
 
     def _composite_options(self, n: int) -> dict[str, Any]:
-        shadow = None if self.shadow is None else on_ground(self.shadow, self.scene_grounds, n)
+        shadow = None if self.shadow is None else with_scene_ground(self.shadow, self.scene_grounds, n)
         light: dict[str, Any] = {"key_side": self.light_side, "shadow": shadow, "relit": self.relit}
         return {**light, "seed": self.seed + n, "clean": self.is_preset_ground and self.preset.scene == "pure-white"}
 

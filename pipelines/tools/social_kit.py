@@ -282,7 +282,7 @@ def _plan_layouts(
 ) -> dict[str, Layout]:
     """Plan every format that was asked for, also where a draft shows only the first."""
     request = LayoutRequest(
-        params.headline, params.logo is not None, params.text_side, _focus_of(params), params.layout
+        params.headline, params.logo is not None, params.text_side, _crop_focus(params), params.layout
     )
     view = view_photo(photo, protected.boxes if protected.has_face else (), subject) if params.headline else None
     is_cut = subject is not None and not protected.has_face and is_cut_below(subject)
@@ -296,7 +296,7 @@ def _plan_layouts(
 def _cut_notices(protected: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
     """Say what a crop by hand cuts; the automatic one cuts nothing."""
     windows = {FORMATS[name].title: row.photo_window for name, row in layouts.items()}
-    return crop_notices(protected, windows) if _focus_of(params).is_manual else []
+    return crop_notices(protected, windows) if _crop_focus(params).is_manual else []
 
 
 def _cover_notices(layouts: Mapping[str, Layout]) -> list[str]:
@@ -308,14 +308,14 @@ def _cover_notices(layouts: Mapping[str, Layout]) -> list[str]:
     return [sentence.format(", ".join(titles[kind])) for kind, sentence in sentences if titles[kind]]
 
 
-def _focus_of(params: Kit) -> CropFocus:
+def _crop_focus(params: Kit) -> CropFocus:
     return CropFocus(params.focus_x or None, params.focus_y or None, params.zoom)
 
 
 def _find_subject(params: Kit, context: ToolContext) -> Alpha | None:
     """Find where the product is, coarsely, as it is not cut out; None where there is no subject, as in a landscape."""
     try:
-        _, alpha = context.look_at_subject(subject_of(params), form_fields.DRAFT_SIDE_PX)
+        _, alpha = context.cut_out_coarsely(subject_of(params), form_fields.DRAFT_SIDE_PX)
     except BadInput as error:
         if error.code != "no_subject":
             raise

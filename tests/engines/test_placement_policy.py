@@ -14,8 +14,8 @@ from pipelines.engines.placement_policy import (
     DeviceState,
     WaitingJob,
     choose_placement,
-    copy_backlog_count,
     heavy_models,
+    required_backlog_count,
 )
 
 A, B, C = frozenset({"a"}), frozenset({"b"}), frozenset({"c"})
@@ -94,10 +94,10 @@ def test_small_nets_are_no_reason_to_go_anywhere() -> None:
 
 def test_short_jobs_wait_in_larger_numbers_than_long_ones() -> None:
     assert (
-        copy_backlog_count(0.1)
-        >= copy_backlog_count(2.0)
-        > copy_backlog_count(20.0)
-        > copy_backlog_count(600.0)
+        required_backlog_count(0.1)
+        >= required_backlog_count(2.0)
+        > required_backlog_count(20.0)
+        > required_backlog_count(600.0)
         == MIN_BACKLOG_COUNT
     )
 
@@ -136,7 +136,7 @@ def choose_in_order(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -
 
 
 def choose_by_affinity(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
-    return choose_placement(line[:32], places, copy_backlog_count(WORK))
+    return choose_placement(line[:32], places, required_backlog_count(WORK))
 
 
 def random_arrivals(seed: int, jobs: int, usage: float) -> Iterator[tuple[float, WaitingJob]]:

@@ -94,9 +94,9 @@ def test_a_token_that_nobody_took_is_forgotten() -> None:
     now = [0.0]
     tokens = VisitorTokens(lambda: now[0])
     reset = REQUEST_TOKEN.set("old")
-    tokens.keep_current("a")
+    tokens.store_request_token("a")
     now[0] = TOKEN_SECONDS + 1
-    tokens.keep_current("b")
+    tokens.store_request_token("b")
     REQUEST_TOKEN.reset(reset)
     assert (tokens.take_token("a"), tokens.take_token("b")) == ("", "old")
 
@@ -125,4 +125,4 @@ class NotingEngine(LocalEngine):
         self.tokens = VisitorTokens()
 
     def keep_visitor(self, job_id: str) -> None:
-        self.tokens.keep_current(job_id)
+        self.tokens.store_request_token(job_id)

@@ -444,7 +444,7 @@ def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: GatedStudio) -
             self.asked += 1
             return False
 
-        def hold_row(self, job_id: str, error: StudioError) -> None:
+        def requeue_unstored_row(self, job_id: str, error: StudioError) -> None:
             raise AssertionError
 
     row_source = EmptyRowSource()

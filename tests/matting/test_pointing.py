@@ -18,10 +18,10 @@ from pipelines.matting.pointing import (
     Pointing,
     correct_by_points,
     crop_area,
+    exclude_marked_regions,
+    restore_contradicted_points,
     select_people,
     select_pointed,
-    settle_marked_regions,
-    settle_points,
 )
 
 SIDE = 400
@@ -90,7 +90,9 @@ def test_a_point_that_the_colours_contradict_has_the_last_word() -> None:
     (column, row), pointing = DISCS[0], Pointing(keep=[share(DISCS[0]), share((70, 130))])
     plain = cut_out_subject(photo, GivenNet(), select=select).alpha
     assert plain[row, column] < 0.3
-    settled = cut_out_subject(photo, GivenNet(), select=select, settle=partial(settle_points, pointing=pointing)).alpha
+    settled = cut_out_subject(
+        photo, GivenNet(), select=select, settle=partial(restore_contradicted_points, pointing=pointing)
+    ).alpha
     assert settled[row, column] == pytest.approx(0.6, abs=0.05)
     assert np.array_equal(settled[:, :85], plain[:, :85]), "a point that the colours agree with changes nothing"
 
@@ -325,20 +327,22 @@ def test_what_was_pointed_at_is_doubted_no_more_and_the_rest_is() -> None:
     marked, other = np.zeros((64, 64), np.bool_), np.zeros((64, 64), np.bool_)
     marked[4:20, 4:20], other[40:56, 40:48] = True, True
     reconciled = ReconciledMatte(np.zeros((64, 64), np.float32), marked | other, marked | other, 0.3, 0.6)
-    left = settle_marked_regions(reconciled, Pointing(drop=((0.2, 0.2),)))
+    left = exclude_marked_regions(reconciled, Pointing(drop=((0.2, 0.2),)))
     assert np.array_equal(left.regions, other)
     assert left.unsettled == pytest.approx(0.1)
     assert left.differing == pytest.approx(0.2)
-    boxed = settle_marked_regions(reconciled, Pointing(box=(0.5, 0.5, 1.0, 1.0)))
+    boxed = exclude_marked_regions(reconciled, Pointing(box=(0.5, 0.5, 1.0, 1.0)))
     assert np.array_equal(boxed.differs, other), "all outside of the box is decided"
-    same = settle_marked_regions(reconciled, Pointing(keep=((0.9, 0.1),)))
+    same = exclude_marked_regions(reconciled, Pointing(keep=((0.9, 0.1),)))
     assert np.array_equal(same.regions, reconciled.regions)
     assert same.unsettled == reconciled.unsettled
     vague = ReconciledMatte(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.bool_), other, 0.3, 0.6)
-    assert settle_marked_regions(vague, Pointing(keep=((0.1, 0.1),))).unsettled == 0.3, "no region, so none was settled"
+    assert exclude_marked_regions(vague, Pointing(keep=((0.1, 0.1),))).unsettled == 0.3, (
+        "no region, so none was settled"
+    )
     rim = other.copy()
     rim[40, :48] = rim[4:40, 4] = True
     joined = ReconciledMatte(np.zeros((64, 64), np.float32), marked, marked | rim, 0.3, 0.6)
-    assert settle_marked_regions(joined, Pointing(drop=((0.2, 0.2),))).differs[42:54, 42:46].all(), (
+    assert exclude_marked_regions(joined, Pointing(drop=((0.2, 0.2),))).differs[42:54, 42:46].all(), (
         "only joined by a rim"
     )

@@ -21,7 +21,7 @@ from pipelines.models import devices, profiles
 from pipelines.models.devices import Machine, detect_machine, find_cuda_devices
 from pipelines.models.probes import gpu_child, gpu_probe, gpu_refusals, gpu_signs
 from pipelines.models.probes.gpu_signs import GpuSigns, TorchBuild
-from pipelines.models.profiles import KLEIN, choose_profile, select_lanes
+from pipelines.models.profiles import KLEIN, choose_profile, select_cards
 from ui import i18n
 from ui.home_tab.cards import render_banner
 from ui.settings_tab import render_about
@@ -208,8 +208,8 @@ def test_each_machine_gets_its_profile_and_reason(machine: Machine, case: Case) 
 
 @pytest.mark.parametrize("machine", [MACHINES["two equal"]], indirect=True)
 def test_each_of_two_equal_cards_is_a_lane(machine: Machine) -> None:
-    assert [lane.torch_device for lane in select_lanes(KLEIN, find_cuda_devices())] == ["cuda:0", "cuda:1"]
-    assert [lane.torch_device for lane in select_lanes(KLEIN, find_cuda_devices(), 1)] == ["cuda:0"]
+    assert [lane.torch_device for lane in select_cards(KLEIN, find_cuda_devices())] == ["cuda:0", "cuda:1"]
+    assert [lane.torch_device for lane in select_cards(KLEIN, find_cuda_devices(), 1)] == ["cuda:0"]
 
 
 @pytest.mark.parametrize("machine", [MACHINES["small first, large second"]], indirect=True)
@@ -219,9 +219,9 @@ def test_a_card_for_the_screen_is_no_lane_wherever_it_stands(machine: Machine) -
 
 def test_a_card_that_does_not_hold_the_profile_is_no_lane() -> None:
     cards = tuple(Machine("cuda", n * GB, free_bytes=n * GB, number=k) for k, n in enumerate((16, 24, 30)))
-    assert select_lanes(KLEIN, cards) == cards[1:]
-    assert select_lanes(KLEIN, cards[:1]) == cards[:1], "somebody asked for more than fits: the best tries"
-    assert select_lanes(KLEIN, ()) == ()
+    assert select_cards(KLEIN, cards) == cards[1:]
+    assert select_cards(KLEIN, cards[:1]) == cards[:1], "somebody asked for more than fits: the best tries"
+    assert select_cards(KLEIN, ()) == ()
 
 
 def test_memory_that_is_shared_holds_also_what_would_stay_in_main_memory() -> None:
@@ -285,11 +285,11 @@ def test_no_more_is_asked_than_can_be_used(
     signs: GpuSigns, build: Mapping[str, str | None], hidden: bool, question: str
 ) -> None:
     built = TorchBuild(is_installed=True, **{name: value or "" for name, value in build.items()})
-    assert gpu_probe.choose_question(signs, built, hidden) == question
+    assert gpu_probe.choose_torch_question(signs, built, hidden) == question
 
 
 def test_without_torch_nothing_is_asked() -> None:
-    assert gpu_probe.choose_question(GpuSigns(nvidia=True), TorchBuild(), hidden=False) == ""
+    assert gpu_probe.choose_torch_question(GpuSigns(nvidia=True), TorchBuild(), hidden=False) == ""
 
 
 def test_the_installed_torch_says_what_it_was_built_for_as_its_files_say() -> None:

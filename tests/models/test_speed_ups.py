@@ -288,7 +288,7 @@ def test_flags_reach_the_models_and_what_was_compiled_is_kept(tmp_path: Path, mo
 
 def test_loading_tells_its_parts_and_ends_where_nobody_waits(load: Load) -> None:
     seen: list[tuple[int, int]] = []
-    with loading_progress.listening(lambda done, total: seen.append((done, total))):
+    with loading_progress.listen_to_parts(lambda done, total: seen.append((done, total))):
         load("stable_diffusion")
     assert seen == [(n, 4) for n in range(4)]
 
@@ -296,7 +296,7 @@ def test_loading_tells_its_parts_and_ends_where_nobody_waits(load: Load) -> None
         if done == 2:
             raise JobCancelled
 
-    with loading_progress.listening(leave), pytest.raises(JobCancelled):
+    with loading_progress.listen_to_parts(leave), pytest.raises(JobCancelled):
         load("stable_diffusion")
     load("stable_diffusion")
     assert len(seen) == 4

@@ -19,10 +19,10 @@ from pipelines.quality import label_words
 from pipelines.quality.label_words import (
     LabelWords,
     compare_label,
+    describe_label_changes,
     label_area,
-    lay_photo,
+    place_photo_crop,
     read_label,
-    tell_changes,
 )
 from pipelines.quality.output_checks import explain_checks
 from tests.support.real_studio import RealStudio
@@ -99,7 +99,7 @@ def test_words_are_compared_one_by_one(
     assert words.before == ("FRESH Oat Milk",)
     assert words.list_changes() == changes
     assert words.kept_ratio == pytest.approx(kept)
-    assert bool(tell_changes([words])) == bool(changes)
+    assert bool(describe_label_changes([words])) == bool(changes)
 
 
 @pytest.mark.parametrize("colour", [PINK, CYAN])
@@ -143,12 +143,12 @@ def test_a_line_that_stands_upright_is_read_lying() -> None:
 
 def test_a_crop_of_the_photo_is_laid_where_the_picture_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     photo = paint(RED)
-    laid, area = lay_photo(photo, Crop((0, 0, 1, 1), (0.5, 0, 1, 0.5)), (240, 320, 3))
+    laid, area = place_photo_crop(photo, Crop((0, 0, 1, 1), (0.5, 0, 1, 0.5)), (240, 320, 3))
     assert (laid[:120, 160:] == photo).all()
     assert area.sum() == 120 * 160
     assert area[:120, 160:].all()
     monkeypatch.setattr(label_words, "LABEL_SIDE_PX", 1024)
-    large, _ = lay_photo(photo, Crop((0, 0, 1, 1), (0, 0, 1, 1)), (1500, 2000, 3))
+    large, _ = place_photo_crop(photo, Crop((0, 0, 1, 1), (0, 0, 1, 1)), (1500, 2000, 3))
     assert large.shape == (768, 1024, 3)
     enlarged = np.asarray(cv2.resize(paint(RED), (2000, 1500), interpolation=cv2.INTER_NEAREST), np.uint8)
     assert compare(large, enlarged).list_changes() == []
@@ -156,10 +156,10 @@ def test_a_crop_of_the_photo_is_laid_where_the_picture_shows_it(monkeypatch: pyt
 
 def test_the_sentence_names_at_most_five_words() -> None:
     words = LabelWords(("one two three four five six seven",), ("",))
-    told = tell_changes([words, words])
+    told = describe_label_changes([words, words])
     assert told.count("“") == 5
     assert "and 2 more" in told
-    assert tell_changes([LabelWords(("one",), ("0ne",))]) == (
+    assert describe_label_changes([LabelWords(("one",), ("0ne",))]) == (
         "Words on the label may have changed: “one” reads “0ne”. Look at them."
     )
 

@@ -17,8 +17,8 @@ from pipelines.quality.softness import (
     SAMPLE_PX,
     SOFT_NOTICE,
     THIN_PART_NOTICE,
+    describe_softness,
     measure_own_enlargement,
-    tell_softness,
     thin_part_notices,
 )
 from pipelines.tools.upscale import SOFT_FACES_NOTICE
@@ -73,16 +73,16 @@ def test_of_a_large_photo_pieces_are_measured_in_little_memory() -> None:
 
 def test_one_plain_sentence_takes_the_place_of_the_technical_one() -> None:
     photo = load_example("hopper")
-    soft = tell_softness(
+    soft = describe_softness(
         make_frame(photo, 3.4, ("Enlarged 3.4 times: a larger photo would be sharper.",)), photo, whole(photo)
     )
     assert soft.notices == soft.doubts == (SOFT_NOTICE.format("3.4"),)
     for scale in (0.8, 2.5):
         frame = make_frame(photo, scale, ("Other.",))
-        assert tell_softness(frame, photo, whole(photo)).notices == ("Other.",)
+        assert describe_softness(frame, photo, whole(photo)).notices == ("Other.",)
     large = enlarge(photo, 4)
-    assert tell_softness(make_frame(large, 0.8), large, whole(large)).doubts == (ENLARGED_BEFORE_NOTICE,)
-    shrunk = tell_softness(make_frame(large, 0.4), large, whole(large))
+    assert describe_softness(make_frame(large, 0.8), large, whole(large)).doubts == (ENLARGED_BEFORE_NOTICE,)
+    shrunk = describe_softness(make_frame(large, 0.4), large, whole(large))
     assert shrunk.doubts == (), "what is shrunk again is sharp"
 
 

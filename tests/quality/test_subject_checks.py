@@ -12,7 +12,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Face, Frame
 from pipelines.models import nets
 from pipelines.models.nets.face_mesh import FaceMesh
-from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, tell_softness
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, describe_softness
 from pipelines.quality.subject_checks import (
     check_face,
     check_photo_size,
@@ -72,7 +72,7 @@ def test_a_blurred_face_is_not_refused_and_its_picture_is_called_soft(name: str,
     assert face.eye_distance < 48
     check_face(face, photo)
     frame = Frame(np.eye(2, 3) * 2.5, (1024, 1024), 2.5, 0.0, False, (0, 0, 1024, 1024))
-    assert tell_softness(frame, photo, face.box).doubts == (ENLARGED_BEFORE_NOTICE,)
+    assert describe_softness(frame, photo, face.box).doubts == (ENLARGED_BEFORE_NOTICE,)
 
 
 def test_a_face_in_profile_is_refused_with_what_to_do() -> None:

@@ -36,7 +36,7 @@ from pipelines.security.content_filter import NSFW_SCORE_LIMIT
 from pipelines.security.prompt_filter import (
     MINORS_REFUSED,
     UNDRESS_REFUSED,
-    find_objection,
+    find_refusal_message,
     fold_letters,
     neutralize_prompt,
 )
@@ -375,8 +375,8 @@ def test_nobody_can_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )  # fmt: skip
 def test_words_of_undress_are_refused_however_they_are_spelt(text: str) -> None:
-    assert find_objection(text, people=False) == find_objection(text, people=True) == UNDRESS_REFUSED
-    assert find_objection(f"a portrait, {text}, in a park", people=True) == UNDRESS_REFUSED
+    assert find_refusal_message(text, people=False) == find_refusal_message(text, people=True) == UNDRESS_REFUSED
+    assert find_refusal_message(f"a portrait, {text}, in a park", people=True) == UNDRESS_REFUSED
 
 
 @pytest.mark.parametrize(
@@ -388,8 +388,8 @@ def test_words_of_undress_are_refused_however_they_are_spelt(text: str) -> None:
     ],
 )  # fmt: skip
 def test_words_of_minors_are_refused_where_people_are_made(text: str) -> None:
-    assert find_objection(text, people=True) == MINORS_REFUSED
-    assert find_objection(text, people=False) is None
+    assert find_refusal_message(text, people=True) == MINORS_REFUSED
+    assert find_refusal_message(text, people=False) is None
 
 
 @pytest.mark.parametrize(
@@ -402,15 +402,15 @@ def test_words_of_minors_are_refused_where_people_are_made(text: str) -> None:
     ],
 )  # fmt: skip
 def test_ordinary_words_pass(text: str) -> None:
-    assert find_objection(text, people=True) is None
+    assert find_refusal_message(text, people=True) is None
 
 
 def test_the_words_of_every_look_pass() -> None:
     for row in TOOLS:
         for name in row.params.fields_of_kind("choice"):
             for value, label in row.params.schema_extra(name).get("x-labels", {}).items():
-                assert find_objection(value.replace("-", " "), people=row.person) is None, label
-                assert find_objection(label, people=row.person) is None
+                assert find_refusal_message(value.replace("-", " "), people=row.person) is None, label
+                assert find_refusal_message(label, people=row.person) is None
 
 
 def test_the_desk_refuses_words_with_their_field_and_logs_no_word(tmp_path: Path) -> None:

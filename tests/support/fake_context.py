@@ -52,7 +52,7 @@ class FakeContext:
             raise BadInput("Nothing stands out in this photo.", code="no_subject", param="photo")
         return Cutout(self.image, self.alpha)
 
-    def look_at_subject(
+    def cut_out_coarsely(
         self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
     ) -> tuple[Image, Alpha]:
         return self.image, self.cut_out_subject(params, _ignore_progress).alpha

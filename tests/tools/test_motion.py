@@ -205,7 +205,7 @@ def test_what_is_not_cut_out_surely_moves_with_the_whole_photo_and_no_border_sho
     made, said = _draft(UnsureContext(image, alpha, uncertainty=0.6 if case == "unsure" else 0.1))
     assert ("moves as a whole" if case in ("from side to side", "nothing") else "The whole photo moves") in said
     size = made.shape[1], made.shape[0]
-    whole = parallax.take_whole(image, size)
+    whole = parallax.make_single_plane(image, size)
     assert np.array_equal(made, render_frame(whole, CAMERA_MOVES["drift"], 1.0, 0.25))
     # Without scale and shift it is the photo: no pixel was filled in or mirrored.
     assert (

@@ -25,7 +25,7 @@ async def fill_from_values(
     return await fill_form(form, service.find_tool(tool_id).params, service, owner)
 
 
-async def order_blocking_job(tool_id: str, values: Mapping[str, object], service: StudioService, owner: str) -> Job:
+async def make_blocking_job(tool_id: str, values: Mapping[str, object], service: StudioService, owner: str) -> Job:
     """Make a job that its caller waits for. Raises as `StudioService.create_job` does."""
     form = await fill_from_values(tool_id, values, service, owner)
     job = await to_thread.run_sync(service.create_job, tool_id, form.values, owner)

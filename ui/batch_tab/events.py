@@ -51,7 +51,7 @@ from ui.batch_tab.layout import (
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
-from ui.components.row_orders import JobToShow, RowOrder, parse_orders
+from ui.components.row_commands import JobToShow, RowCommand, parse_commands
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
@@ -132,22 +132,22 @@ class BatchTabEvents:
     def _listen(self, listener: Any, handler: Any, inputs: list[Component], **options: Any) -> Any:
         return listener(handler, inputs, self.tab.list_components(), **{**PRIVATE_EVENT, **options})
 
-    def wire_row_orders(self, field: gr.Textbox, tabs: gr.Tabs, jobs_to_show: Mapping[str, gr.State]) -> None:
+    def wire_row_commands(self, field: gr.Textbox, tabs: gr.Tabs, jobs_to_show: Mapping[str, gr.State]) -> None:
         """Attach the buttons of rows, here and in tools: open a row in its tool with its settings, or approve it."""
 
-        def follow_orders(request: gr.Request, shown_id: str, state: BatchTabState, sent: str | None) -> Updates:
+        def follow_commands(request: gr.Request, shown_id: str, state: BatchTabState, sent: str | None) -> Updates:
             updates: Updates = {}
-            orders = parse_orders(sent, state.last_order_at)
-            state.last_order_at = orders[-1].pressed_at if orders else state.last_order_at
+            commands = parse_commands(sent, state.last_command_at)
+            state.last_command_at = commands[-1].pressed_at if commands else state.last_command_at
             judged = {
-                self._set_row_approval(order, shown_id, request)
-                for order in orders
-                if order.action in _APPROVAL_ACTIONS
+                self._set_row_approval(command, shown_id, request)
+                for command in commands
+                if command.action in _APPROVAL_ACTIONS
             }
             if shown_id and shown_id in judged:
                 state.sent_sheet = ""
                 updates |= self._show_batch(shown_id, state)
-            wanted = next((order for order in reversed(orders) if order.action != "approve"), None)
+            wanted = next((command for command in reversed(commands) if command.action != "approve"), None)
             batch = self._find_own_batch(wanted.batch_id or shown_id, request) if wanted else None
             if wanted is None or batch is None:
                 return updates
@@ -161,20 +161,20 @@ class BatchTabEvents:
             return {**updates, tabs: gr.Tabs(selected=job.tool), jobs_to_show[job.tool]: job_to_show}
 
         field.change(
-            follow_orders,
+            follow_commands,
             [self.tab.batch_id, self.tab.state, field],
             [tabs, *self.tab.list_components(), *jobs_to_show.values()],
             # What is pressed before the last answer came is sent after it, all at once: no visitor waits for another.
             **{**PRIVATE_EVENT, "trigger_mode": "always_last"},
         )
 
-    def _set_row_approval(self, order: RowOrder, shown_id: str, request: gr.Request) -> str:
+    def _set_row_approval(self, command: RowCommand, shown_id: str, request: gr.Request) -> str:
         """Note that a row's picture was found right, or forget it; return the batch's id, "" where it is not there."""
-        batch = self._find_own_batch(order.batch_id or shown_id, request)
+        batch = self._find_own_batch(command.batch_id or shown_id, request)
         if batch is None:
             return ""
         with contextlib.suppress(NotFound, BadInput):  # deleted meanwhile, which the sheet shows
-            self.batches.approve_row(batch.id, order.row, batch.owner, is_approved=order.action != "doubt")
+            self.batches.approve_row(batch.id, command.row, batch.owner, is_approved=command.action != "doubt")
         return batch.id
 
     def _find_row_job(self, batch_id: str, row: int) -> Job | None:
@@ -229,7 +229,7 @@ class BatchTabEvents:
             self.tab.template: self._write_template(tool_id),
         }
 
-    def take_settings(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
+    def fill_from_job_settings(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
         """Fill the form with the settings of one finished picture, without its photo."""
         tool = self.service.find_tool(tool_id)
         values = {**params, "seed": seed} if "seed" in tool.params.model_fields else params
@@ -403,7 +403,9 @@ class BatchTabEvents:
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.timer: gr.update()}
-        return self._show_sheet(batch, self.batches.get_progress(batch.id), state, self._stamp_looks(batch.id))
+        return self._show_sheet(
+            batch, self.batches.get_progress(batch.id), state, self._compute_sheet_version(batch.id)
+        )
 
     def show_last_batch(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
         """When the tab is opened, show the visitor's last batch."""
@@ -505,14 +507,14 @@ class BatchTabEvents:
         batch = self.batches.get_batch(batch_id, batch.owner)
         progress = self.batches.get_progress(batch_id)
         is_going = batch.state in ("running", "paused")
-        stamp = self._stamp_looks(batch_id)
+        stamp = self._compute_sheet_version(batch_id)
         counts, larger_side = text.DoubtCounts(), 0
         if not is_going and progress.done:
             doubts = self._list_open_doubts(batch_id, progress.done)
             aside = [each.has_doubt for each in doubts if each.uncertainty > state.set_aside]
             looked_at = len(self.batches.table.list_seen_rows(batch_id))
             counts = text.DoubtCounts(sum(each.has_doubt for each in doubts) - sum(aside), len(aside), looked_at)
-            replaced = self._stamp_replacements(batch_id)
+            replaced = self._compute_replacements_version(batch_id)
             larger_side = self._read_larger_side(batch_id, batch.tool, progress.done, replaced)
         updates: Updates = {
             tab.status: text.render_status(batch, progress, counts),
@@ -575,18 +577,18 @@ class BatchTabEvents:
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
         }
 
-    def _stamp_looks(self, batch_id: str) -> float:
+    def _compute_sheet_version(self, batch_id: str) -> float:
         """Return a number that changes when a row of the batch is replaced or approved, or that is undone."""
-        return self._stamp_replacements(batch_id) + sum(self.batches.table.list_approvals(batch_id).values())
+        return self._compute_replacements_version(batch_id) + sum(self.batches.table.list_approvals(batch_id).values())
 
-    def _stamp_replacements(self, batch_id: str) -> float:
+    def _compute_replacements_version(self, batch_id: str) -> float:
         rows = self.batches.table.list_replacements(batch_id).values()
         return sum(entry.replaced_at for row in rows for entry in row)
 
     def _list_open_doubts(self, batch_id: str, done_count: int) -> list[RowDoubt]:
         """List what is doubted of each picture that nobody has replaced or approved."""
         seen = self.batches.table.list_seen_rows(batch_id)
-        doubts = self._read_doubts(batch_id, done_count, self._stamp_replacements(batch_id))
+        doubts = self._read_doubts(batch_id, done_count, self._compute_replacements_version(batch_id))
         return [each for each in doubts if each.row not in seen]
 
     def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[RowDoubt, ...]:

@@ -14,7 +14,7 @@ from gradio.data_classes import FileData, ListFiles
 from pipelines.service.orders import StudioService
 from ui.batch_tab import text
 from ui.components.pictures import make_component
-from ui.components.row_orders import DEFAULT_SET_ASIDE
+from ui.components.row_commands import DEFAULT_SET_ASIDE
 from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
@@ -65,7 +65,7 @@ class BatchTabState:
 
     `first_picture` is the index of the contact sheet's first picture; `sent_sheet` identifies the sheet that was sent
     last, at the monotonic time `sent_at`; `zip_label` is the label that the download's button was sent last. Cut-outs
-    that are more uncertain than `set_aside` (0 to 1) are set aside. `last_order_at` is when the last order
+    that are more uncertain than `set_aside` (0 to 1) are set aside. `last_command_at` is when the last command
     that was followed was given, in milliseconds on the browser's clock.
     """
 
@@ -74,7 +74,7 @@ class BatchTabState:
     sent_at: float = 0.0
     set_aside: float = DEFAULT_SET_ASIDE
     zip_label: str = text.DOWNLOAD_LABEL
-    last_order_at: int = 0
+    last_command_at: int = 0
 
 
 class BatchTab:

@@ -13,7 +13,7 @@ from pipelines.batch.format_amounts import NO_ROOM_NOTE, SCALED_COST_NOTE, forma
 from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import Params
 from ui.components.pictures import encode_data_url
-from ui.components.row_orders import APPROVE_LABEL, APPROVED_LABEL, render_order_button, write_order
+from ui.components.row_commands import APPROVE_LABEL, APPROVED_LABEL, command_attributes, render_command_button
 from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
@@ -185,7 +185,7 @@ def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = (), 
     """Render the contact sheet of a batch: a button with each row's thumbnail, which opens the row.
 
     Doubtful ones have a word for it. The names of rows that are still `waiting` follow. page.js writes what the
-    buttons say into the field `ORDER_FIELD_ID`.
+    buttons say into the field `COMMAND_FIELD_ID`.
     """
     cells = "".join(_render_cell(picture, batch_id) for picture in pictures)
     cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
@@ -201,9 +201,10 @@ def _render_cell(picture: SheetPicture, batch_id: str) -> str:
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
-    fine = render_order_button(APPROVE_LABEL, "approve", picture.row, batch_id) if is_open else ""
+    fine = render_command_button(APPROVE_LABEL, "approve", picture.row, batch_id) if is_open else ""
+    attributes = command_attributes("open", picture.row, batch_id)
     return (
-        f'<li><button type="button" {write_order("open", picture.row, batch_id)} title="{why if is_open else ""}">'
+        f'<li><button type="button" {attributes} title="{why if is_open else ""}">'
         f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{badge}</button>'
         f'<span title="{name}">{name}</span>{size}{marks}{fine}</li>'
     )

@@ -212,7 +212,7 @@ class QuickStart:
         if state.request_number != number:  # it was taken away meanwhile, or another one came
             yield self._no_change()
             return
-        self._take_photo(state, file_id)
+        self._remember_photo(state, file_id)
         is_example = self.service.files.is_example(file_id)
         # The upload itself is deleted, and a slow page may not have fetched it yet.
         picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
@@ -231,7 +231,7 @@ class QuickStart:
     def _make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
         async def use_example(request: gr.Request, state: QuickStartState) -> AsyncIterator[Updates]:
             number = self._begin_request(state)
-            self._take_photo(state, file_id)
+            self._remember_photo(state, file_id)
             picture = await run_in_threadpool(lambda: encode_page_jpeg(self.service.files.open_image(file_id)))
             hidden = gr.update(visible=False)
             shown = gr.update(value=render_other_tools(self.service.tools), visible=True)
@@ -268,7 +268,7 @@ class QuickStart:
         return {component: new for component, new in shown.items() if component is not self.photo}
 
     @staticmethod
-    def _take_photo(state: QuickStartState, file_id: str) -> None:
+    def _remember_photo(state: QuickStartState, file_id: str) -> None:
         """Keep the photo, also for the tools that are opened with it."""
         state.photo_id, state.given_at, state.has_consent, state.awaits_tool = file_id, time.monotonic(), False, True
 

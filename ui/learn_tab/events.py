@@ -106,7 +106,7 @@ class LearnTab:
             self.status: tool_tab_text.render_status(tool_tab_text.STARTED_TEXT, busy=True),
         }
         try:
-            job, stream = await run_in_threadpool(self._order_repeat, owner)
+            job, stream = await run_in_threadpool(self._submit_repeat, owner)
         except StudioError as error:
             yield self._show_end(error.message)
             return
@@ -152,7 +152,7 @@ class LearnTab:
 
     # ------------------------------------------------------------ jobs
 
-    def _order_repeat(self, owner: str) -> tuple[Job, Stream]:
+    def _submit_repeat(self, owner: str) -> tuple[Job, Stream]:
         row = self._find_last_row(owner)
         if row is None:
             tool, values, _ = EXAMPLE

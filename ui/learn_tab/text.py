@@ -137,13 +137,13 @@ def render_measurements(found: Mapping[str, Any]) -> str:
         (f"{row['bits']} bits, {row['batch']} at a time", row["seconds"], f"{row['seconds'] * 1000:.0f} ms each")
         for row in found["cases"]
     ]
-    return render_bars(rows) + f"<p>{escape(verdict(found))}</p>"
+    return render_bars(rows) + f"<p>{escape(describe_benchmark(found))}</p>"
 
 
-def verdict(found: Mapping[str, Any]) -> str:
+def describe_benchmark(found: Mapping[str, Any]) -> str:
     """What the numbers say, whichever way they fell."""
     took = {(row["bits"], row["batch"]): row["seconds"] for row in found["cases"]}
-    narrow, together = _beside(took[32, 1], took[16, 1]), _beside(took[32, 1], took[32, 4])
+    narrow, together = _compare_seconds(took[32, 1], took[16, 1]), _compare_seconds(took[32, 1], took[32, 4])
     why = " (a processor without arithmetic of that width works around it)" if took[16, 1] > 1.05 * took[32, 1] else ""
     return (
         f"A square of your photo, enlarged 4 times by Real-ESRGAN. 16 bits instead of 32: {narrow} here{why}, "
@@ -152,7 +152,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     )
 
 
-def _beside(before: float, after: float) -> str:
+def _compare_seconds(before: float, after: float) -> str:
     """`after` against `before`, in words."""
     if after < 0.95 * before:
         return f"{before / after:.1f} times as fast"

@@ -21,7 +21,7 @@ from pipelines.service.orders import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import NamedFile, encode_data_url, encode_page_jpeg, publish_file
-from ui.components.row_orders import JobToShow
+from ui.components.row_commands import JobToShow
 from ui.components.zip_downloads import SWEEP_SECONDS, ZipDownloads, download_carried_file
 from ui.library_tab import layout
 from ui.library_tab.layout import LibraryState, LibraryTab

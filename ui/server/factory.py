@@ -193,18 +193,18 @@ def _build_local_engine(
     cards = devices.find_cuda_devices() if device == "cuda" else ()
     if device == "cuda":
         pinned_memory.limit_rounding()
-    lanes = profiles.select_lanes(profile, cards, settings.devices) or (devices.detect_machine(),)
+    machines = profiles.select_cards(profile, cards, settings.devices) or (devices.detect_machine(),)
     cpu_precision.THIS_PROCESSOR.remember_in(settings.data / "precision.json")
     peaks, tuner = PeakMemory(settings.data / "peaks.json"), BatchSizeTuner(settings.data / "paces.json")
     _prepare_libraries(settings)
-    options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle, "among": len(lanes)}
+    options: dict[str, Any] = {"compile": settings.compile, "idle_seconds": settings.idle, "among": len(machines)}
     options["speed"] = settings.speed
     options["check_licence"] = LicenceConfirmations(settings.owner_data).require_confirmed
-    caches = [factory.make_cache(lane, lane.torch_device, peaks, tuner, **options) for lane in lanes]
+    caches = [factory.make_cache(machine, machine.torch_device, peaks, tuner, **options) for machine in machines]
     engines = [LocalEngine(cache, files, together=_max_batched_jobs(settings, device)) for cache in caches]
     if len(engines) == 1:
         return engines[0]
-    log.info("%d GPUs, a worker on each", len(lanes))
+    log.info("%d GPUs, a worker on each", len(machines))
     return MultiGpuEngine(engines)
 
 

@@ -14,7 +14,7 @@ from pipelines.batch.manifest import row_label
 from pipelines.core.errors import NotFound, StudioError
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
-from ui.components.row_orders import APPROVE_LABEL, NEXT_LABEL, RowAction, render_order_button
+from ui.components.row_commands import APPROVE_LABEL, NEXT_LABEL, RowAction, render_command_button
 from ui.tool_tab import text
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
@@ -45,16 +45,16 @@ class BatchRowLine:
         """Attach the button's listener."""
         panel = self.tab.result
         outputs: Any = [panel.batch_row, panel.put_in_batch, self.tab.alerts]
-        panel.put_in_batch.click(self.put, [self.tab.state], outputs, **PRIVATE_EVENT)
+        panel.put_in_batch.click(self.swap_picture, [self.tab.state], outputs, **PRIVATE_EVENT)
 
-    def show(self, state: TabState, owner: str, job_id: str) -> Updates:
+    def show_line(self, state: TabState, owner: str, job_id: str) -> Updates:
         """Show the line where the tab has a row of the owner's open; `job_id` is the shown finished job, or empty."""
         panel, found = self.tab.result, self._find_row(state, owner)
         if found is None:
             return {panel.batch_row: "", panel.put_in_batch: gr.update(visible=False)}
         batch, row = found
         can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
-        can_put = job_id not in ("", row.job_id) and self._fits(job_id, row, owner)
+        can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, row, owner)
         note = PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
         buttons = self._render_buttons(batch, row, state.batch_set_aside) if job_id == row.job_id else ""
         return {
@@ -78,9 +78,9 @@ class BatchRowLine:
         elif has_doubt and row.row not in self.batches.table.list_seen_rows(batch.id):
             said = [(APPROVE_LABEL, "approve-next")]
         rows = [*said, (NEXT_LABEL, "next")]
-        return "".join(render_order_button(label, action, row.row, batch.id) for label, action in rows)
+        return "".join(render_command_button(label, action, row.row, batch.id) for label, action in rows)
 
-    def put(self, request: gr.Request, state: TabState) -> Updates:
+    def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
         """Put the shown picture into the batch; where it is there already, put the one before back."""
         owner, job_id = self.access.identify_visitor(request), state.shown_job_id
         found = self._find_row(state, owner)
@@ -95,7 +95,7 @@ class BatchRowLine:
                     self.batches.replace_row(batch.id, row.row, chosen, owner)
             except StudioError as error:
                 alert = text.render_error(error)
-        return {**self.show(state, owner, job_id), self.tab.alerts: alert}
+        return {**self.show_line(state, owner, job_id), self.tab.alerts: alert}
 
     def _find_row(self, state: TabState, owner: str) -> tuple[Batch, RowState] | None:
         """Return the open row and its batch; None where there is none, or its picture was deleted."""
@@ -113,7 +113,7 @@ class BatchRowLine:
         earlier = self.batches.table.list_replacements(batch.id).get(row.row, [])
         return earlier[-1].job_id if earlier and self.batches.jobs.get_job(earlier[-1].job_id) is not None else ""
 
-    def _fits(self, job_id: str, row: RowState, owner: str) -> bool:
+    def _is_other_take(self, job_id: str, row: RowState, owner: str) -> bool:
         """Whether the job is a picture of the row's own photo, by its tool, and stands in no row."""
         job, old = (self.batches.jobs.get_job(each) for each in (job_id, row.job_id or ""))
         if job is None or old is None or job.job.owner != owner or job.job.tool != old.job.tool or job.slot is not None:

@@ -70,7 +70,7 @@ class ToolTabEvents:
             self.update_actions_after(
                 self.listen(choice.input, self.results.make_remake_handler(name), [tab.state, component])
             )
-        self.listen(tab.result.start_new.click, self.follower.start_new, [tab.state])
+        self.listen(tab.result.start_new.click, self.follower.clear_tab, [tab.state])
         self.listen(tab.result.reuse_settings.click, self.results.reuse_settings, form_inputs)
         self.listen(tab.result.save_look.click, self.results.save_look, [tab.result.look_name, *form_inputs])
         self.listen(tab.handoff.change, self.uploads.receive_handoff, [tab.handoff, *form_inputs])

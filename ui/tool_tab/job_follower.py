@@ -48,7 +48,7 @@ ORDERING_ID = "ordering"
 """Placeholder for the job id while the job is being ordered."""
 
 
-class OrderedJob(NamedTuple):
+class WatchedJob(NamedTuple):
     """A job in the queue, and the stream of its events."""
 
     job_id: str
@@ -78,7 +78,7 @@ class JobFollower:
         """Show of which batch's row the picture is; `job_id` is the finished job that is shown, empty for none."""
         if self.row_line is None:
             return {}
-        return self.row_line.show(state, self.access.identify_visitor(request), job_id)
+        return self.row_line.show_line(state, self.access.identify_visitor(request), job_id)
 
     def leave_batch_row(self, state: TabState, request: gr.Request) -> Updates:
         """Forget the row: what comes now has nothing to do with it."""
@@ -139,20 +139,20 @@ class JobFollower:
         number = self.begin_request(state)
         state.job_id = ORDERING_ID
         yield {**self.view.show_started(), **self.show_batch_row(state, request)}
-        order = await self._order_job(request, values, draft=False, for_row=state.batch_row)
-        if isinstance(order, StudioError):
+        submitted = await self._submit_in_thread(request, values, draft=False, for_row=state.batch_row)
+        if isinstance(submitted, StudioError):
             if state.request_number == number:
                 state.job_id = ""
-                yield self.view.show_error(order)
+                yield self.view.show_error(submitted)
         elif state.request_number != number:  # stopped before it was in the queue
-            self._cancel_order(order)
+            self._cancel_watched(submitted)
         else:
-            state.job_id = order.job_id
-            state.record_request(values, order.seed, draft=False)
-            state.generated = None if form is None else (order.job_id, form, state.photo_number)
+            state.job_id = submitted.job_id
+            state.record_request(values, submitted.seed, draft=False)
+            state.generated = None if form is None else (submitted.job_id, form, state.photo_number)
             if state.home_photo is not None and state.home_photo.photo_id in self._list_photos(values):
                 state.use_home_photo()
-            async for updates in self._follow_job(order, state, request):
+            async for updates in self._follow_job(submitted, state, request):
                 yield updates
 
     async def draw_draft(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
@@ -163,8 +163,8 @@ class JobFollower:
         """
         state.was_opened = True
         form = self.tab.read_form(values)
-        if state.look_tiles_of != self._key_of_tiles(form):
-            state.look_tiles_of = self._key_of_tiles(form)
+        if state.look_tiles_of != self._look_tiles_key(form):
+            state.look_tiles_of = self._look_tiles_key(form)
             yield self.forget_look_tiles(state)
         if state.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
             yield self.view.no_change()
@@ -183,56 +183,58 @@ class JobFollower:
             return
         yield {**self.view.show_draft_started(), **self.show_batch_row(state, request)}
         # A change of a blend-only field keeps the last picture's seed; any other change draws another picture.
-        order = await self._order_job(request, state.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True)
-        if isinstance(order, StudioError):
-            failed = {**self.view.show_draft_error(order), **self.forget_look_tiles(state)}
+        submitted = await self._submit_in_thread(
+            request, state.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True
+        )
+        if isinstance(submitted, StudioError):
+            failed = {**self.view.show_draft_error(submitted), **self.forget_look_tiles(state)}
             yield failed if state.request_number == number else self.view.no_change()
         elif state.request_number != number:
-            self._cancel_order(order)
+            self._cancel_watched(submitted)
         else:
-            state.draft_id = order.job_id
-            state.record_request(form, order.seed, draft=True)
-            async for updates in self._follow_job(order, state, request, draft=True):
+            state.draft_id = submitted.job_id
+            state.record_request(form, submitted.seed, draft=True)
+            async for updates in self._follow_job(submitted, state, request, draft=True):
                 yield updates
-            async for updates in self._look_closer(order, state, number, request):
+            async for updates in self._draw_closer_draft(submitted, state, number, request):
                 yield updates
-            async for updates in self._suggest_places(order, form, state, number, request):
+            async for updates in self._suggest_places(submitted, form, state, number, request):
                 yield updates
-            if self._find_draft_result(order) is None:
+            if self._find_draft_result(submitted) is None:
                 yield self.forget_look_tiles(state)  # such as a photo of somebody whose consent is gone
             elif state.request_number == number and self._list_missing_tiles(form, state):
                 yield {self.tab.result.tiles_due: number}
         yield self.view.no_change()
 
-    async def _look_closer(
-        self, order: OrderedJob, state: TabState, number: int, request: gr.Request
+    async def _draw_closer_draft(
+        self, submitted: WatchedJob, state: TabState, number: int, request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Draw a draft again whose cut-out only the small net has seen, unless there is a newer request."""
-        row = self.service.jobs.get_job(order.job_id)
+        row = self.service.jobs.get_job(submitted.job_id)
         if state.request_number != number or row is None or row.result is None or not is_rough(row.job, row.result):
             return
-        job = row.job.model_copy(update={"id": _closer_id(row.job.id), "closer": True})
+        job = row.job.model_copy(update={"id": _closer_draft_id(row.job.id), "closer": True})
         state.draft_id = job.id
         stream = await run_in_threadpool(self.service.jobs.submit_and_watch, job)
-        async for updates in self._follow_job(OrderedJob(job.id, stream), state, request, draft=True, closer=True):
+        async for updates in self._follow_job(WatchedJob(job.id, stream), state, request, draft=True, closer=True):
             yield updates
 
-    def _find_draft_result(self, order: OrderedJob) -> Result | None:
+    def _find_draft_result(self, submitted: WatchedJob) -> Result | None:
         """Find what the draft or the closer one after it has made; None where both failed or were cancelled."""
-        rows = (self.service.jobs.get_job(job_id) for job_id in (_closer_id(order.job_id), order.job_id))
+        rows = (self.service.jobs.get_job(job_id) for job_id in (_closer_draft_id(submitted.job_id), submitted.job_id))
         return next((row.result for row in rows if row is not None and row.result is not None), None)
 
     async def _suggest_places(
-        self, order: OrderedJob, form: dict[str, Any], state: TabState, number: int, request: gr.Request
+        self, submitted: WatchedJob, form: dict[str, Any], state: TabState, number: int, request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Beside a draft on a plain ground, offer the places in which least of the cut shows on this photo."""
-        shown = self._find_draft_result(order)
+        shown = self._find_draft_result(submitted)
         tried: list[TriedDraft] = []
         deadline = float("inf")
         for look in list_places_to_try(self.tab.tool, form) if shown is not None else ():
             if state.request_number != number or (len(tried) >= LOOK_COUNT and time.monotonic() > deadline):
                 break
-            draft = await self._draw_look(request, {**form, **look, "seed": order.seed}, state, number)
+            draft = await self._draw_look(request, {**form, **look, "seed": submitted.seed}, state, number)
             if not isinstance(draft, tuple):
                 break
             deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
@@ -241,7 +243,7 @@ class JobFollower:
             best = select_least_visible(tried, LOOK_COUNT)
             yield {self.tab.result.suggested_looks: render_suggested_looks(self.tab.tool, best)}
 
-    def _key_of_tiles(self, form: Mapping[str, Any]) -> tuple[str, ...]:
+    def _look_tiles_key(self, form: Mapping[str, Any]) -> tuple[str, ...]:
         """Return what of the form makes the looks' tiles other ones: the photo and the marks on it."""
         pictures = self.tab.tool.params.fields_of_kind("picture", "pictures", "mask")
         return tuple(str(form.get(name)) for name in (*pictures, *MARK_FIELDS))
@@ -263,7 +265,7 @@ class JobFollower:
         number, tool, field = state.request_number, self.tab.tool, find_tile_field(self.tab.tool)
         form = self.tab.read_form(values)
         missing = self._list_missing_tiles(form, state)
-        if state.job_id or field is None or self._key_of_tiles(form) != state.look_tiles_of:
+        if state.job_id or field is None or self._look_tiles_key(form) != state.look_tiles_of:
             missing = []
         seed = {"seed": state.last_request.get("seed")} if "seed" in form else {}
         drawn: dict[str, bytes] = {}
@@ -303,18 +305,18 @@ class JobFollower:
 
         Returns its last preview and its end; why the form was refused; None if it failed or is needed no more.
         """
-        order = await self._order_job(request, form, draft=True)
-        if isinstance(order, StudioError):
-            return order
+        submitted = await self._submit_in_thread(request, form, draft=True)
+        if isinstance(submitted, StudioError):
+            return submitted
         if state.request_number != number:
-            self._cancel_order(order)
+            self._cancel_watched(submitted)
             return None
-        state.draft_id = order.job_id
+        state.draft_id = submitted.job_id
         try:
-            draft = await wait_for_draft(order.stream)
+            draft = await wait_for_draft(submitted.stream)
         finally:
-            self.service.jobs.cancel(order.job_id)  # nobody waits for it if the visitor has left
-            self._clear_job(order.job_id, state)
+            self.service.jobs.cancel(submitted.job_id)  # nobody waits for it if the visitor has left
+            self._clear_job(submitted.job_id, state)
         return draft if isinstance(draft, tuple) else None  # of the present form the tab says why
 
     def begin_request(self, state: TabState) -> int:
@@ -323,7 +325,7 @@ class JobFollower:
         state.request_number += 1
         return state.request_number
 
-    def start_new(self, request: gr.Request, state: TabState) -> Updates:
+    def clear_tab(self, request: gr.Request, state: TabState) -> Updates:
         """Begin anew: an empty form and no picture. What was made stays in the Library."""
         if state.job_id:
             return self.view.no_change()
@@ -331,9 +333,9 @@ class JobFollower:
         state.note_removal(*self.tab.controls)
         state.note_photo()
         state.shown_job_id, state.last_request, state.restored_form = "", {}, {}
-        return {**self.view.show_new(), **self.leave_batch_row(state, request)}
+        return {**self.view.show_cleared_tab(), **self.leave_batch_row(state, request)}
 
-    async def restart(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+    async def cancel_and_generate(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Cancel the job and generate again: the form changed right after the click on Generate."""
         job_id, state.job_id = state.job_id, ""
         if self.find_own_job(job_id, request) is not None:
@@ -341,36 +343,36 @@ class JobFollower:
         async for updates in self.generate(request, state, *values):
             yield updates
 
-    async def _order_job(
+    async def _submit_in_thread(
         self, request: gr.Request, form: dict[str, Any], *, draft: bool, for_row: tuple[str, int] | None = None
-    ) -> OrderedJob | StudioError:
+    ) -> WatchedJob | StudioError:
         owner = self.access.identify_visitor(request)
         try:
             return await run_in_threadpool(self._submit_job, form, owner, draft, for_row)
         except StudioError as error:
             return error
 
-    def _submit_job(self, form: dict[str, Any], owner: str, draft: bool, for_row: tuple[str, int] | None) -> OrderedJob:
+    def _submit_job(self, form: dict[str, Any], owner: str, draft: bool, for_row: tuple[str, int] | None) -> WatchedJob:
         job = self.service.create_job(self.tab.tool.id, form, owner, draft=draft)
         if for_row is not None:
             job = job.model_copy(update={"for_row": for_row})
         stream = self.service.jobs.submit_and_watch(job)
         if not draft:
             self.service.on_order(owner, job.id)
-        return OrderedJob(job.id, stream, job.seed)
+        return WatchedJob(job.id, stream, job.seed)
 
-    def _cancel_order(self, order: OrderedJob) -> None:
-        order.stream.close()
-        self.service.jobs.cancel(order.job_id)
+    def _cancel_watched(self, submitted: WatchedJob) -> None:
+        submitted.stream.close()
+        self.service.jobs.cancel(submitted.job_id)
 
     async def _follow_job(
-        self, order: OrderedJob, state: TabState, request: gr.Request, *, draft: bool = False, closer: bool = False
+        self, submitted: WatchedJob, state: TabState, request: gr.Request, *, draft: bool = False, closer: bool = False
     ) -> AsyncIterator[Updates]:
         """Yield every event of the job as updates. A visitor who leaves only detaches; the job goes on.
 
         Of a `closer` draft only the last preview is shown, since the first draft stands there meanwhile.
         """
-        job_id, stream, _ = order
+        job_id, stream, _ = submitted
         last_preview: bytes | None = None
         progress = self.closer_times if closer else self.draft_times if draft else self.job_times
         times = progress.start_job()
@@ -488,7 +490,7 @@ class JobFollower:
             state.job_id = row.job.id
             yield self.view.show_started()
             async for updates in self._follow_job(
-                OrderedJob(row.job.id, self.service.jobs.watch(row.job.id)), state, request
+                WatchedJob(row.job.id, self.service.jobs.watch(row.job.id)), state, request
             ):
                 yield updates
         yield self.view.no_change()
@@ -522,7 +524,7 @@ class JobFollower:
         return row if row is not None and row.job.owner == self.access.identify_visitor(request) else None
 
 
-def _closer_id(job_id: str) -> str:
+def _closer_draft_id(job_id: str) -> str:
     return f"{job_id}-closer"
 
 

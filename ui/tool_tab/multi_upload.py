@@ -143,7 +143,9 @@ class MultiUploadEvents:
         new_values = [remaining if c is self.control.value else old for c, old in zip(components, values, strict=True)]
         # A removal and a click on Generate right after it may arrive in any order.
         generate_clicked = time.monotonic() - state.generate_clicked_at < SAME_CLICK_SECONDS
-        restart_or_draft = self.events.follower.restart if generate_clicked else self.events.follower.draw_draft
+        restart_or_draft = (
+            self.events.follower.cancel_and_generate if generate_clicked else self.events.follower.draw_draft
+        )
         async for updates in restart_or_draft(request, state, *new_values):
             yield updates
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ui.components.row_orders import DEFAULT_SET_ASIDE
+from ui.components.row_commands import DEFAULT_SET_ASIDE
 
 MARK_FIELDS = ("pick", "keep", "drop", "box")
 """The fields of a form that pointing changes."""

@@ -72,11 +72,13 @@ class TeamPanelEvents:
 
     async def show_team(self, request: gr.Request, team_id: str | None) -> Updates:
         """Show the chosen team, else the newest one, with its portraits."""
-        return await self._run(request, lambda owner: self._show(owner, request, team_id))
+        return await self._run_in_thread(request, lambda owner: self._show_team_portraits(owner, request, team_id))
 
     async def show_member(self, request: gr.Request, team_id: str | None, member_id: str | None) -> Updates:
         """Show the link of a colleague who was asked again."""
-        return await self._run(request, lambda owner: self._show(owner, request, team_id, member_id))
+        return await self._run_in_thread(
+            request, lambda owner: self._show_team_portraits(owner, request, team_id, member_id)
+        )
 
     async def create_team(self, request: gr.Request, name: str, days: float | None, *values: Any) -> Updates:
         """Make a team with a link; its page looks as the form says now."""
@@ -86,9 +88,9 @@ class TeamPanelEvents:
             team = self.teams.create_team(
                 owner, tab.tool, name, days=_clip_days(days), brand=None, settings=tab.read_form(values)
             )
-            return {**self._show(owner, request, team.id), self.panel.name: ""}
+            return {**self._show_team_portraits(owner, request, team.id), self.panel.name: ""}
 
-        return await self._run(request, create)
+        return await self._run_in_thread(request, create)
 
     def _make_decision_handler(self, action: MemberAction) -> Callable[..., Any]:
         async def decide(request: gr.Request, team_id: str | None, member_id: str | None, note: str) -> Updates:
@@ -97,9 +99,9 @@ class TeamPanelEvents:
 
             def change(owner: str) -> Updates:
                 self.teams.decide_member(owner, team_id, member_id, action, note[:200])
-                return {**self._show(owner, request, team_id, member_id), self.panel.note: ""}
+                return {**self._show_team_portraits(owner, request, team_id, member_id), self.panel.note: ""}
 
-            return await self._run(request, change)
+            return await self._run_in_thread(request, change)
 
         return decide
 
@@ -107,18 +109,20 @@ class TeamPanelEvents:
         """Make a new link, so that the old one ends."""
 
         def renew(owner: str) -> Updates:
-            return self._show(owner, request, self.teams.renew_invite(owner, team_id or "", _clip_days(days)).id)
+            return self._show_team_portraits(
+                owner, request, self.teams.renew_invite(owner, team_id or "", _clip_days(days)).id
+            )
 
-        return await self._run(request, renew) if team_id else self._ask_for_team()
+        return await self._run_in_thread(request, renew) if team_id else self._ask_for_team()
 
     async def delete_team(self, request: gr.Request, team_id: str | None) -> Updates:
         """Delete the team, its links and its photos."""
 
         def delete(owner: str) -> Updates:
             self.teams.delete_team(owner, team_id or "")
-            return self._show(owner, request, None)
+            return self._show_team_portraits(owner, request, None)
 
-        return await self._run(request, delete) if team_id else self._ask_for_team()
+        return await self._run_in_thread(request, delete) if team_id else self._ask_for_team()
 
     async def use_approved(
         self, request: gr.Request, team_id: str | None, state: TabState, *values: Any
@@ -149,7 +153,7 @@ class TeamPanelEvents:
     def _ask_for_team(self) -> Updates:
         return {self.panel.alerts: text.render_alert(CHOOSE_TEAM_TEXT, f"{PREFIX}-choice")}
 
-    async def _run(self, request: gr.Request, change: Callable[[str], Updates]) -> Updates:
+    async def _run_in_thread(self, request: gr.Request, change: Callable[[str], Updates]) -> Updates:
         """Run `change` for the request's owner in a thread; an error is shown in the fold."""
         try:
             return await run_in_threadpool(change, self.events.access.identify_visitor(request))
@@ -157,7 +161,9 @@ class TeamPanelEvents:
             field = error.param if error.param in ("name", "days") else "choice"
             return {self.panel.alerts: text.render_alert(error.message, f"{PREFIX}-{field}")}
 
-    def _show(self, owner: str, request: gr.Request, team_id: str | None, member_id: str | None = None) -> Updates:
+    def _show_team_portraits(
+        self, owner: str, request: gr.Request, team_id: str | None, member_id: str | None = None
+    ) -> Updates:
         panel, rows = self.panel, self.teams.list_teams(owner, MAX_SHOWN_TEAM_COUNT)
         team = next((row for row in rows if row.id == team_id), rows[0] if rows else None)
         members = self.teams.list_members(team.id) if team else []

@@ -159,7 +159,7 @@ class TabView:
             result.other_files: gr.update(value=None, visible=False),
         }
 
-    def show_new(self) -> Updates:
+    def show_cleared_tab(self) -> Updates:
         """Empty the form and the place of the picture."""
         line = text.render_status(describe_first_step(self.tab.tool))
         return {

@@ -118,13 +118,13 @@ class UploadHandlers:
         async def use_example(request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
             state.use_home_photo()
             async for updates in self.place_pictures(
-                self.tab.photo_control, self._with_photo(file_id, values), request, state, values
+                self.tab.photo_control, self._add_photo_to_value(file_id, values), request, state, values
             ):
                 yield updates
 
         return use_example
 
-    def _with_photo(self, file_id: str, values: tuple[Any, ...]) -> Any:
+    def _add_photo_to_value(self, file_id: str, values: tuple[Any, ...]) -> Any:
         """Return the photo field's new value: the file id, or for several pictures the present ids and this one."""
         field = self.tab.photo_control.field
         if field.kind == "picture":
@@ -151,7 +151,7 @@ class UploadHandlers:
         else:
             updates_of_draft = self.place_pictures(
                 self.tab.photo_control,
-                self._with_photo(handoff.photo, new_values),
+                self._add_photo_to_value(handoff.photo, new_values),
                 request,
                 state,
                 new_values,
@@ -186,12 +186,12 @@ class UploadHandlers:
         changed = {**emptied, **shown, **self._clear_mattes(control)}
         if is_photo:
             changed[self.tab.result.look_tiles] = ""
-        if is_photo and self._shows_others(control, file_id, values):
+        if is_photo and self._replaces_pictures(control, file_id, values):
             changed |= self.follower.leave_batch_row(state, request)
         if is_photo and not self.follower.draws_drafts:
             state.shown_job_id = ""  # where no draft takes its place, the picture of the photo before goes too
             changed |= self.view.show_no_picture()
-        if not has_consent and self._shows_others(control, file_id, values):
+        if not has_consent and self._replaces_pictures(control, file_id, values):
             changed |= self._withdraw_consent(control)
         new_values = [
             changed.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
@@ -235,7 +235,7 @@ class UploadHandlers:
             if form[name] == restored.get(name) and (name, photo.kind) != (photo.name, "picture")
         )
 
-    def _shows_others(self, control: Control, file_id: Any, values: tuple[Any, ...]) -> bool:
+    def _replaces_pictures(self, control: Control, file_id: Any, values: tuple[Any, ...]) -> bool:
         """Whether the field had pictures, and `file_id` (of several: any of them) is none of these."""
         before, after = (
             set(value) if isinstance(value, tuple) else {value} - {None}

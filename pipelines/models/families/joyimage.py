@@ -81,7 +81,7 @@ class JoyImageModel(DiffusionModel):
 
     def __init__(self, spec: ModelSpec, pipe: Any, device: str, **previews: Any) -> None:
         super().__init__(spec, pipe, device, **previews)
-        settle_encoding(pipe.vae)
+        use_mean_latents(pipe.vae)
 
     def pipeline_class(self, verb: Verb) -> str:
         """See `DiffusionModel.pipeline_class`."""
@@ -130,17 +130,17 @@ class JoyImageModel(DiffusionModel):
         return {f"{prefix}prompt_embeds": embeds, f"{prefix}prompt_embeds_mask": mask}
 
 
-def settle_encoding(vae: Any) -> None:
+def use_mean_latents(vae: Any) -> None:
     """Let what is sampled from the latents of a picture be their mean: the sampler would take torch's next numbers."""
     encode = vae.encode
 
-    def encode_settled(*args: Any, **arguments: Any) -> Any:
+    def encode_to_mean(*args: Any, **arguments: Any) -> Any:
         output = encode(*args, **arguments)
         latents = output.latent_dist
         latents.sample = lambda generator=None: latents.mode()
         return output
 
-    vae.encode = encode_settled
+    vae.encode = encode_to_mean
 
 
 class JoyImageFamily(CheckpointFamily):

@@ -113,7 +113,7 @@ class WanModel(DiffusionModel):
 
     def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
         """See `DiffusionModel.model_notices`."""
-        count = len(self.pipe.tokenizer(_clean_words(prompt_text(render)))["input_ids"])
+        count = len(self.pipe.tokenizer(_collapse_whitespace(prompt_text(render)))["input_ids"])
         if count <= _MAX_WORD_TOKENS:
             return ()
         return (f"Too many words: the model reads the first {_MAX_WORD_TOKENS} word parts and no further.",)
@@ -124,13 +124,13 @@ class WanModel(DiffusionModel):
         """See `DiffusionModel`. The last step is told again for each latent frame that is decoded: Stop works there."""
         last: list[ModelStep] = []
 
-        def tell_and_keep(steps: Sequence[ModelStep]) -> None:
+        def report_and_keep_steps(steps: Sequence[ModelStep]) -> None:
             last[:] = steps
             on_step(steps)
 
         hook = self.pipe.vae.decoder.register_forward_pre_hook(lambda *_: on_step(last))
         try:
-            return super()._run_pipeline(renders, tell_and_keep)
+            return super()._run_pipeline(renders, report_and_keep_steps)
         finally:
             hook.remove()
 
@@ -141,7 +141,7 @@ class WanModel(DiffusionModel):
     def _read_words(self, view: Any, words: str) -> Any:
         """Embed words as the pipeline does, without the package ftfy, which it takes for granted: 1 x 512 x C."""
         read = view.tokenizer(
-            [_clean_words(words)],
+            [_collapse_whitespace(words)],
             padding="max_length",
             max_length=_MAX_WORD_TOKENS,
             truncation=True,
@@ -153,7 +153,7 @@ class WanModel(DiffusionModel):
         return states * mask[..., None].to(states)  # zeros behind the words
 
 
-def _clean_words(words: str) -> str:
+def _collapse_whitespace(words: str) -> str:
     return " ".join(words.split())
 
 

@@ -97,7 +97,7 @@ def start_probe(ask_torch: str, seconds: float = PROBE_SECONDS) -> RunningProbe:
     return RunningProbe(process, output, time.monotonic() + seconds)
 
 
-def choose_question(signs: GpuSigns, build: TorchBuild, hidden: bool) -> str:
+def choose_torch_question(signs: GpuSigns, build: TorchBuild, hidden: bool) -> str:
     """Choose when the process asks torch, as in `gpu_child`; empty where nothing has to be asked at all."""
     if not build.is_installed:
         return ""

@@ -59,10 +59,10 @@ def _make_coarse_matte(params: PointPreview, context: ToolContext) -> tuple[Imag
     """Return the photo and the coarse matte; an empty one where nothing stands out, so that one can point at it."""
     subject = subject_of(params)
     try:
-        return context.look_at_subject(subject, form_fields.DRAFT_SIDE_PX, together=params.together, as_made=True)
+        return context.cut_out_coarsely(subject, form_fields.DRAFT_SIDE_PX, together=params.together, as_made=True)
     except BadInput:
         whole = subject.model_copy(update={"keep": (), "drop": (), "box": (0.0, 0.0, 1.0, 1.0), "pick": 0})
-        photo, alpha = context.look_at_subject(whole, form_fields.DRAFT_SIDE_PX)
+        photo, alpha = context.cut_out_coarsely(whole, form_fields.DRAFT_SIDE_PX)
         return photo, np.zeros_like(alpha)
 
 

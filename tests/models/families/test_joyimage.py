@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.rendering import Adapter, Caption
 from pipelines.models.diffusion.captions import write_caption
-from pipelines.models.families.joyimage import VERBS, JoyImageFamily, JoyImageModel, settle_encoding
+from pipelines.models.families.joyimage import VERBS, JoyImageFamily, JoyImageModel, use_mean_latents
 from tests.models.support import family_checks
 from tests.models.support.family_checks import SIZE, draw_pictures, make_request, noise_photo
 from tests.models.support.tiny_flow_checkpoints import tiny_joyimage
@@ -57,7 +57,7 @@ def test_a_watched_run_is_byte_equal_to_plain_diffusers(
     from diffusers.pipelines.joyimage.pipeline_joyimage_edit import JoyImageEditPipeline
 
     pipe = JoyImageEditPipeline.from_pretrained(family.specs[0].repo)
-    settle_encoding(pipe.vae)
+    use_mean_latents(pipe.vae)
     plain = family_checks.draw_with_diffusers(
         pipe, (5, 6), image=Pillow.fromarray(noise_photo(7)), prompt="a red cup", guidance_scale=guidance
     )

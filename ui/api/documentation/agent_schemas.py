@@ -55,19 +55,21 @@ def tool_input_schema(row: Tool, service: StudioService) -> dict[str, Any]:
 
 def _describe_field(params: type[Params], name: str, field: dict[str, Any]) -> dict[str, Any]:
     title, help, kind = field.get("title", ""), field.get("description", ""), params.kind_of(name)
-    parts = [help if _is_said_by(title, name) else f"{title}. {help}"]
+    parts = [help if _label_repeats_name(title, name) else f"{title}. {help}"]
     if kind in ("picture", "pictures", "mask"):
         parts.append(_PICTURE_HINT)
     labels, unit = field.get("x-labels"), field.get("x-unit")
     if labels:  # an agent sees no tiles: what each value is called tells what it does
-        parts.append("; ".join(f"{each}: {label}" for each, label in labels.items() if not _is_said_by(label, each)))
+        parts.append(
+            "; ".join(f"{each}: {label}" for each, label in labels.items() if not _label_repeats_name(label, each))
+        )
     if unit and not (unit == "%" and "percent" in help):
         parts.append(f"In {unit}.")
     shape = _MARK_SHAPES.get(kind) or _find_shape(field)
     return {**shape, "description": " ".join(part for part in parts if part)}
 
 
-def _is_said_by(label: str, name: str) -> bool:
+def _label_repeats_name(label: str, name: str) -> bool:
     """Whether a label has only the words of a name: `Brand kit` says more than `brand`, `Studio Grey` no more."""
     return label.lower().replace(" ", "-") == name.replace("_", "-")
 

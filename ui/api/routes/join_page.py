@@ -112,7 +112,7 @@ def _make_endpoint(service: StudioService, access: AccessControl) -> Callable[[R
                 return page.render(page.say(DELETED_SENTENCE), "")
         except StudioError as error:
             return page.render_error(request, error, error.status)
-        return await _receive(request, page, invitation, word, access)
+        return await _receive_form(request, page, invitation, word, access)
 
     return serve_join_page
 
@@ -135,7 +135,7 @@ def _check_sender(request: Request, access: AccessControl) -> None:
         raise RateLimited("Many portraits came from your address. Please try again in an hour.", state.reset)
 
 
-async def _receive(
+async def _receive_form(
     request: Request, page: _Page, invitation: Invitation, invite: str, access: AccessControl
 ) -> Response:
     """Take the form, and lead to the member's own page; the form again, as it was filled in, with what is wrong."""

@@ -37,7 +37,7 @@ from pipelines.service.orders import StudioService
 from pipelines.service.uploads import GENERATED_ROLES
 from pipelines.storage.file_index import FileInfo
 from ui.api.auth.access import AccessControl, Caller
-from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
+from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, make_blocking_job
 from ui.api.documentation import agent_docs
 from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
 from ui.api.errors import error_response, record_error_code, to_studio_error
@@ -172,18 +172,18 @@ class McpEndpoint:
             )
         server: Any = Server("designerbox", version="1", instructions=INSTRUCTIONS)
 
-        def adapt(handler: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+        def to_request_handler(handler: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
             async def handle(request: Any) -> Any:
                 return getattr(types, "ServerResult")(await handler(server.request_context, request.params))  # noqa: B009
 
             return handle
 
-        server.request_handlers[types.ListToolsRequest] = adapt(list_tools)
-        server.request_handlers[types.CallToolRequest] = adapt(call_tool)
-        server.request_handlers[types.ListPromptsRequest] = adapt(list_prompts)
-        server.request_handlers[types.GetPromptRequest] = adapt(get_prompt)
-        server.request_handlers[types.ListResourcesRequest] = adapt(list_resources)
-        server.request_handlers[types.ReadResourceRequest] = adapt(read_resource)
+        server.request_handlers[types.ListToolsRequest] = to_request_handler(list_tools)
+        server.request_handlers[types.CallToolRequest] = to_request_handler(call_tool)
+        server.request_handlers[types.ListPromptsRequest] = to_request_handler(list_prompts)
+        server.request_handlers[types.GetPromptRequest] = to_request_handler(get_prompt)
+        server.request_handlers[types.ListResourcesRequest] = to_request_handler(list_resources)
+        server.request_handlers[types.ReadResourceRequest] = to_request_handler(read_resource)
         return server
 
     # ------------------------------------------------------------ list of tools
@@ -272,7 +272,7 @@ class McpEndpoint:
             schema = self._find_input_schema(name) if error.param != "file_id" else None
             told = [hint_error_fields(error.message, error.param), advise_agent(error, schema)]
             return {
-                "content": [_text(f"{error.code}{where}: {' '.join(each for each in told if each)}")],
+                "content": [_text_content(f"{error.code}{where}: {' '.join(each for each in told if each)}")],
                 "isError": True,
             }
 
@@ -280,7 +280,7 @@ class McpEndpoint:
         self, tool_id: str, values: Mapping[str, object], caller: Caller, context: Any, base: str
     ) -> Answer:
         """Run a tool to its end and report its steps. The job is cancelled when the client leaves."""
-        job = await order_blocking_job(tool_id, values, self._service, caller.owner)
+        job = await make_blocking_job(tool_id, values, self._service, caller.owner)
         try:
             async with follow_or_cancel(self._service, job) as stream:
                 step_count = 0
@@ -309,12 +309,12 @@ class McpEndpoint:
         source_type = read_source_type(self._service.files.read_bytes(infos[0].id)) if infos else ""
         told = [*done, summarise_receipt(row.result.receipt, source_type, row.result.seconds)]
         told += ["Your pictures, for further calls:", *sent] if sent else []
-        content = [_text("\n".join([*told, describe_files(infos, base, is_keyed)]))]
+        content = [_text_content("\n".join([*told, describe_files(infos, base, is_keyed)]))]
         content += [self._image_content(info) for info in stills]
         content += [_file_link(info, base) for info in infos]
-        return {"content": content, "structuredContent": self._job_for_agents(row)}
+        return {"content": content, "structuredContent": self._make_agent_job_object(row)}
 
-    def _job_for_agents(self, row: JobRow) -> dict[str, Any]:
+    def _make_agent_job_object(self, row: JobRow) -> dict[str, Any]:
         """Build a job whose `receipt.params` are arguments: those that the tool lists, with a value."""
         job, schema = make_job_object(row), self._find_input_schema(row.job.tool)
         listed = schema["properties"] if schema else {}
@@ -330,7 +330,7 @@ class McpEndpoint:
         lines = [self._describe_picture(row) for row in found]
         lines += [f"{row.file_id}: example '{row.name}'" for row in examples]
         data = [make_file_object(row) for row in found]
-        return {"content": [_text("\n".join(lines))], "structuredContent": {"data": data}}
+        return {"content": [_text_content("\n".join(lines))], "structuredContent": {"data": data}}
 
     def _find_pictures(self, owner: str, limit: int) -> list[FileInfo]:
         """Find the owner's newest pictures, at most `limit`, among files of every kind."""
@@ -357,7 +357,7 @@ class McpEndpoint:
         file_id, notices = await ingest_value(values.get("picture"), "picture", self._service, owner)
         info = await to_thread.run_sync(self._service.files.get_info, file_id, owner)
         told = " ".join([f"{info.id}: {info.width} x {info.height} px.", *notices])
-        return {"content": [_text(told)], "structuredContent": make_file_object(info, notices)}
+        return {"content": [_text_content(told)], "structuredContent": make_file_object(info, notices)}
 
     async def _show_picture(self, values: Mapping[str, object], caller: Caller, base: str) -> Answer:
         if not (file_id := str(values.get("file_id") or "")):
@@ -370,7 +370,10 @@ class McpEndpoint:
         receipt = read_receipt(data) if info.role in GENERATED_ROLES else None
         text = describe_files([info], base, caller.key is not None)
         text = text if receipt is None else f"{summarise_receipt(receipt, read_source_type(data))}\n{text}"
-        return {"content": [image, _text(text), _file_link(info, base)], "structuredContent": make_file_object(info)}
+        return {
+            "content": [image, _text_content(text), _file_link(info, base)],
+            "structuredContent": make_file_object(info),
+        }
 
     # ------------------------------------------------------------ prompts and resources
 
@@ -505,7 +508,7 @@ def _file_link(info: FileInfo, base: str) -> dict[str, Any]:
     }
 
 
-def _text(text: str) -> dict[str, Any]:
+def _text_content(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 

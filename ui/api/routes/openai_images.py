@@ -111,7 +111,7 @@ async def edit(request: Request, owner: OwnerDep, service: ServiceDep) -> Respon
 async def _run_call(request: Request, service: StudioService, owner: str, call: ImageCall) -> Response:
     async with request_parsing.read_form(request) as form:
         image_request = translate_request(form, service, call)
-        with _use_openai_names(image_request):
+        with _errors_in_openai_names(image_request):
             filled = await request_parsing.fill_form(image_request.form, image_request.tool.params, service, owner)
             if call == "image_edit" and "mask" in filled.values:
                 filled.values["mask"] = await to_thread.run_sync(
@@ -135,14 +135,14 @@ async def _run_call(request: Request, service: StudioService, owner: str, call: 
 def _make_job(
     service: StudioService, image_request: ImageRequest, filled: request_parsing.FilledForm, owner: str
 ) -> Job:
-    with _use_openai_names(image_request):
+    with _errors_in_openai_names(image_request):
         job = service.create_job(image_request.tool.id, filled.values, owner)
     notices = (*job.notices, *filled.notices, *image_request.notices)
     return job.model_copy(update={"notices": notices, "waited": True})
 
 
 @contextmanager
-def _use_openai_names(image_request: ImageRequest) -> Iterator[None]:
+def _errors_in_openai_names(image_request: ImageRequest) -> Iterator[None]:
     """Make errors inside the block name the fields as OpenAI does."""
     try:
         yield

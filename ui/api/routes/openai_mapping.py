@@ -105,7 +105,7 @@ def translate_request(sent: RequestForm, service: StudioService, call: ImageCall
         stream=read_flag(sent, "stream"),
         partials=_read_number(sent, "partial_images", 0, MAX_PARTIAL_COUNT) or 0,
         size=str(sent.get_one("size") or "auto"),
-        quality=_answer_quality(_read_choice(sent, "quality", QUALITIES)),
+        quality=_openai_quality(_read_choice(sent, "quality", QUALITIES)),
         transparent=transparent,
         is_gif=is_gif,
         safety_identifier=_read_text(sent, "safety_identifier") or _read_text(sent, "user"),
@@ -113,7 +113,7 @@ def translate_request(sent: RequestForm, service: StudioService, call: ImageCall
     )
 
 
-def _answer_quality(asked: str) -> str:
+def _openai_quality(asked: str) -> str:
     return _QUALITY_ANSWERS.get(asked, asked)
 
 

@@ -116,7 +116,9 @@ def _make_team_object(team: Team, service: StudioService, access: AccessControl,
     }
 
 
-async def _describe(team: Team, request: Request, service: StudioService, access: AccessControl) -> dict[str, Any]:
+async def _make_team_object_in_thread(
+    team: Team, request: Request, service: StudioService, access: AccessControl
+) -> dict[str, Any]:
     return await to_thread.run_sync(_make_team_object, team, service, access, read_base_url(request))
 
 
@@ -131,7 +133,7 @@ async def create_team(request: Request, owner: OwnerDep, service: ServiceDep, ac
             owner, tool, form.name, days=form.days, brand=form.brand, settings=form.settings
         )
 
-    return await _describe(await to_thread.run_sync(create), request, service, access)
+    return await _make_team_object_in_thread(await to_thread.run_sync(create), request, service, access)
 
 
 @router.get("/teams", responses=document_errors(READ_CODES))
@@ -147,7 +149,7 @@ async def list_teams(
     if after is not None:
         await to_thread.run_sync(service.teams.get_team, owner, after)
     rows = await to_thread.run_sync(service.teams.list_teams, owner, limit + 1, after)
-    return make_page([await _describe(row, request, service, access) for row in rows], limit)
+    return make_page([await _make_team_object_in_thread(row, request, service, access) for row in rows], limit)
 
 
 @router.get("/teams/{team_id}", responses=document_errors(READ_CODES))
@@ -156,7 +158,7 @@ async def get_team(
 ) -> dict[str, Any]:
     """One team with its members; `/v1/files/{photo}/content` is a member's portrait."""
     team = await to_thread.run_sync(service.teams.get_team, owner, team_id)
-    return await _describe(team, request, service, access)
+    return await _make_team_object_in_thread(team, request, service, access)
 
 
 @router.delete("/teams/{team_id}", responses=document_errors(WRITE_CODES))
@@ -173,7 +175,7 @@ async def renew_invite(
     """Make a new link for the team; the old one ends."""
     form = await read_json_model(request, InviteForm)
     team = await to_thread.run_sync(service.teams.renew_invite, owner, team_id, form.days)
-    return await _describe(team, request, service, access)
+    return await _make_team_object_in_thread(team, request, service, access)
 
 
 @router.delete("/teams/{team_id}/invite", responses=document_errors(WRITE_CODES))
@@ -182,7 +184,7 @@ async def revoke_invites(
 ) -> dict[str, Any]:
     """Take back every link of the team, those of members who were asked again too."""
     team = await to_thread.run_sync(service.teams.revoke_invites, owner, team_id)
-    return await _describe(team, request, service, access)
+    return await _make_team_object_in_thread(team, request, service, access)
 
 
 @router.post(
