@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.compositing.shadow_colors import bounce_light, tint_shadow
+from pipelines.compositing.shadow_colors import reflect_subject_colour, tint_shadow
 from pipelines.compositing.shadows import (
     Shadow,
     blur_quickly,
@@ -70,7 +70,7 @@ def _cast_shadow_on_ground(
     shaded = scene * (light[..., None] if ground is None else tint_shadow(ground, light))
     if not clean:
         # Where hardly any light comes in, hardly any comes off the subject either: the contact stays dark.
-        shaded = shaded + shaded * bounce_light(placed)
+        shaded = shaded + shaded * reflect_subject_colour(placed)
     if ground is not None and ground.reflection and (placed.alpha > 0.5).any():
         mirrored, share = ground_reflection(placed, ground)
         shaded = shaded + share[..., None] * (mirrored - shaded)

@@ -30,7 +30,7 @@ def tint_shadow(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearIm
     return np.asarray(np.clip(tinted, 0, 1), np.float32)
 
 
-def bounce_light(placed: PlacedSubject) -> LinearImage:
+def reflect_subject_colour(placed: PlacedSubject) -> LinearImage:
     """Return the subject's own colour reflected on the ground beside it, as shares of the ground's light; H x W x 3."""
     columns = np.flatnonzero((placed.alpha > 0.5).any(axis=0))
     if not len(columns):

@@ -1,5 +1,6 @@
 """Subscribers of job events, and the last state for those that join late.
 
+A job goes on without subscribers, such as when the tab was closed that showed it; only its previews are not made.
 Nothing here locks: the caller holds the lock of the queue.
 """
 

@@ -53,7 +53,7 @@ from pipelines.core.rendering import (
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.palette import extract_main_colours, lightest_colour, most_colourful, name_colour
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.pictures import to_rgba
+from pipelines.tools.shared.picture_operations import to_rgba
 
 PresetId = Literal[
     "astronaut", "chef", "detective", "superhero", "mage", "firefighter", "farmer", "teacher", "artist", "pilot",

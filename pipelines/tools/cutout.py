@@ -19,7 +19,7 @@ from pipelines.framing.resample import place_subject
 from pipelines.imaging.wide_gamut import to_sixteen_bits
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.pictures import merge_most_opaque, to_rgba
+from pipelines.tools.shared.picture_operations import merge_most_opaque, to_rgba
 
 MAX_SUBJECT_COUNT = 8  # of one photo
 SAME_SUBJECT_OVERLAP_RATIO = 0.8  # intersection over union, from which two cut-outs are the same subject

@@ -34,7 +34,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.placement import find_bounds, find_cut_sides
 from pipelines.framing.resample import place_subject
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.pictures import shrink_to_side
+from pipelines.tools.shared.picture_operations import shrink_to_side
 
 PresetId = Literal["auto", "blur", "scene", "draw"]
 RatioId = Literal["1:1", "4:5", "3:2", "16:9", "9:16", "all-round"]

@@ -36,7 +36,7 @@ from pipelines.tools.shared.dressing import (
     lay_on_grey,
     open_garment,
 )
-from pipelines.tools.shared.model_casting import POSES, choose_cast, draw_pose_map
+from pipelines.tools.shared.people_casting import POSES, choose_cast, draw_pose_map
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[

@@ -48,7 +48,7 @@ from pipelines.quality.softness import describe_softness, thin_part_notices
 from pipelines.quality.subject_checks import check_scenery, count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.clothes_edit import CLOTHES_LABELS, ClothesId, draw_clothes
-from pipelines.tools.shared.pictures import merge_most_opaque, shrink_to_side, to_rgba
+from pipelines.tools.shared.picture_operations import merge_most_opaque, shrink_to_side, to_rgba
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[

@@ -30,7 +30,7 @@ from pipelines.imaging.fill_by_net import inpaint_by_net
 from pipelines.imaging.inpaint import inpaint
 from pipelines.imaging.patch_fill import continue_surroundings
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.pictures import shrink_to_side
+from pipelines.tools.shared.picture_operations import shrink_to_side
 
 _MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic cut-out: hair and shadows reach past it
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left

@@ -63,7 +63,7 @@ from pipelines.imaging.text import (
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.pictures import to_rgba
+from pipelines.tools.shared.picture_operations import to_rgba
 
 PresetId = Literal["usual", "all", "post", "story", "linkedin", "banner", "x", "facebook", "youtube", "pin"]
 # One upright, one full-screen and one wide picture, for the two networks on which most people post; the story is also

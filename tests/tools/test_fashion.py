@@ -24,7 +24,7 @@ from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.models.nets.pose_landmarks import PersonLocation
 from pipelines.tools import fashion
 from pipelines.tools.shared import dressing
-from pipelines.tools.shared.model_casting import CAST, POSES, Pose, choose_cast, compute_joint_positions, draw_pose_map
+from pipelines.tools.shared.people_casting import CAST, POSES, Pose, choose_cast, compute_joint_positions, draw_pose_map
 from tests.compositing.test_head_restoration import dress, drift, load_portrait
 from tests.support.examples import Recorder, make_blob, make_noise
 from tests.support.fake_context import FakeContext

@@ -1,4 +1,4 @@
-"""All model families, as an explicit tuple."""
+"""All model families, as an explicit tuple: a new one is a file here and a line in `FAMILIES`."""
 
 from __future__ import annotations
 
