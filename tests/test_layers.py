@@ -257,7 +257,7 @@ def written(name: str, code: str) -> Source:
         ("pipelines.tools.headshot", "from pipelines.engines import local"),
         ("pipelines.matting.cutout", "from pipelines.tools import TOOLS"),
         ("pipelines.models.model_cache", "def f():\n    import pipelines.ingest.decoder_pool"),
-        ("pipelines.ingest.decoder_pool", "from ..service import orders"),
+        ("pipelines.ingest.decoder_pool", "from ..service import studio_service"),
         ("pipelines.storage.file_index", "import ui.api.auth.access"),
         ("ui.api.errors", "from ui.api.auth import keys"),
         ("ui.home_tab.cards", "from ui import saved_tab"),

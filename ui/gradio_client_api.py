@@ -21,7 +21,7 @@ from pipelines.core.job import Result, Step
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from pipelines.jobs.queue import JobRow
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, make_blocking_job
 from ui.api.job_object import make_job_object

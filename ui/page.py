@@ -14,8 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 from pipelines.engines.gpu_quota import QUOTA_SCOPE, GpuQuota, QuotaReader
 from pipelines.engines.zerogpu import is_zerogpu_space
-from pipelines.service.orders import StudioService
 from pipelines.service.settings_link import parse_link
+from pipelines.service.studio_service import StudioService
 from ui import gradio_client_api, i18n, settings_tab, verify_tab
 from ui.api.auth.access import AccessControl
 from ui.api_tab import page as api_tab_page

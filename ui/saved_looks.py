@@ -15,8 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import SavedItem
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.routes.looks import LOOKS_FORMAT, import_looks, make_look_link, serialize_looks
 from ui.components.event_options import PRIVATE_EVENT

@@ -13,8 +13,8 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import CHARACTER_TOOL_ID, BrandKit, SavedItem
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.routes.saved_items import PASSPORT_FORMAT, import_passport, write_passport
 from ui.components.event_options import PRIVATE_EVENT

@@ -35,7 +35,7 @@ from pipelines.models.profiles import (
     save_choice,
     with_lighter_twins,
 )
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.model_names import name_model

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.provenance.c2pa import CredentialReport
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import build_photo_upload, encode_page_jpeg, read_upload

@@ -23,7 +23,7 @@ from pipelines.jobs.failure_sentences import BUG_MESSAGE
 from pipelines.jobs.retention import DAY_SECONDS
 from pipelines.jobs.table import MAX_DEATH_COUNT
 from pipelines.jobs.workers import BATCH_PAUSING_CODES
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.storage.disk_space import ReservedSpace, translate_disk_full
 
 log = logging.getLogger(__name__)

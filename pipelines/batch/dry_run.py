@@ -34,7 +34,7 @@ from pipelines.core.geometry import Image
 from pipelines.core.job import Job
 from pipelines.jobs.workers import SharedDeviceEngine
 from pipelines.service.form_filling import NOTICE_PREFIXES
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.storage.file_index import FileIndex, FileInfo, FileRole, pixels_sha256
 
 MAX_FAULT_COUNT = 500  # faults that are listed; any more are only counted

@@ -15,7 +15,7 @@ from pipelines.core.job import Job
 from pipelines.core.params import JSON, MAX_SEED, Params
 from pipelines.core.tools import Tool
 from pipelines.service.form_filling import SavedItemSnapshot, fill_form
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 
 PICTURE_SEPARATOR = "|"  # separates the names in a cell that takes several pictures
 MAX_KEY_CHARS = 64  # characters of a row's id at most

@@ -28,7 +28,7 @@ from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.jobs import retention
 from pipelines.models import profiles
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate

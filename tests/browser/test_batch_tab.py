@@ -19,7 +19,7 @@ from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.job import result_to_json
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.storage.schema import BATCH_ROWS, JOBS
 from tests.browser.studio_page import (
     ServedPage,

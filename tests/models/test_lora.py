@@ -24,7 +24,7 @@ from pipelines.models.families.flux2 import Flux2Family
 from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 from pipelines.models.families.z_image import ZImageFamily
 from pipelines.models.profiles import EMBEDDED
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from tests.models.support import family_checks, tiny_checkpoints, tiny_flow_checkpoints

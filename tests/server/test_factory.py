@@ -12,7 +12,7 @@ from pipelines.core.models import Profile
 from pipelines.engines.local import LocalEngine
 from pipelines.models.families.hub_nets import LITE, SAM2, VITMATTE
 from pipelines.models.profiles import EMBEDDED, KLEIN
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from ui.server import factory

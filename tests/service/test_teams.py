@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.jobs.retention import DAY_SECONDS, RetentionPolicy, apply_retention
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import Team, TeamMember
 from pipelines.settings import Settings
 from pipelines.storage.schema import FILES, JOBS, TEAMS

@@ -28,7 +28,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
 from pipelines.storage.file_index import FileIndex

@@ -19,7 +19,7 @@ from pipelines.jobs.queue import JobQueue
 from pipelines.models import profiles
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS

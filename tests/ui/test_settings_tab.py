@@ -24,7 +24,7 @@ from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets import matting_choice
 from pipelines.models.profiles import EMBEDDED, FASHN, KLEIN, PROFILES
 from pipelines.service.licence_caps import LicenceConfirmations
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from tests.models.support import tiny_birefnet
 from tests.models.test_residency import make_cache

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from pipelines.batch.batch_service import BatchService
 from pipelines.jobs.webhooks import Webhooks
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api import errors
 from ui.api.auth.access import AccessControl
 from ui.api.documentation import agent_docs, openapi_docs

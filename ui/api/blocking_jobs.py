@@ -12,7 +12,7 @@ from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Job
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.request_parsing import FilledForm, RequestForm, check_text, fill_form
 
 

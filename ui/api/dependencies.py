@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 
 from pipelines.batch.batch_service import BatchService
 from pipelines.jobs.webhooks import Webhooks
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl, Caller
 
 # Declared so that the documentation shows both ways to send a key; `AccessControl` reads the headers itself.

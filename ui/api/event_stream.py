@@ -16,7 +16,7 @@ from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Event, Job, QueuePosition, Step
 from pipelines.core.stream import Stream
 from pipelines.runtime.progress import encode_data_url
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.errors import describe_error_with_id, record_error_code, to_studio_error
 from ui.api.job_object import find_job, make_job_object
 

@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from pipelines.core.errors import NotFound, error_from_json
 from pipelines.jobs.queue import JobRow
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.errors import describe_error
 from ui.api.field_hints import hint_fields
 

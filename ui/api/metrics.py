@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import MultiGpuEngine
 from pipelines.engines.ray_cluster.engine import RayEngine
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 
 _LATENCY_BUCKETS_SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _KNOWN_METHODS = ("GET", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "PUT")

@@ -23,7 +23,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from pipelines.core.errors import BadInput, InvalidParams, StudioError
 from pipelines.core.params import Params
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.errors import to_invalid_params
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

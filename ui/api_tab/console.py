@@ -9,7 +9,7 @@ import json
 from html import escape
 
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.documentation.openapi_docs import build_examples
 
 

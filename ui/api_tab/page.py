@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from pipelines.core.errors import BadInput
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.auth.keys import DEFAULT_SCOPES, NAME_MAX_LENGTH, SCOPES, ApiKey, KeyLimits, ToolUsage, parse_scopes
 from ui.api.documentation.code_snippets import SNIPPET_LANGUAGES, make_snippet_request

@@ -37,7 +37,7 @@ from pipelines.batch.row_values import BatchPlan
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.job import Job
 from pipelines.core.params import JSON
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.storage.disk_space import translate_disk_full
 from ui.api.auth.access import AccessControl
 from ui.batch_tab import text

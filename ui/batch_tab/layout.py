@@ -11,7 +11,7 @@ from gradio import Timer
 from gradio.components.dataframe import DataframeData
 from gradio.data_classes import FileData, ListFiles
 
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.batch_tab import text
 from ui.components.pictures import make_component
 from ui.components.row_commands import DEFAULT_SET_ASIDE

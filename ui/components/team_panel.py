@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import DEFAULT_DAYS, MAX_DAYS, MAX_NAME_LENGTH
 
 TITLE = "Ask your team for portraits"

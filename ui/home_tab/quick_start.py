@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import build_live_picture, build_photo_upload, encode_page_jpeg, read_upload

@@ -17,7 +17,7 @@ from pipelines.core.errors import JobCancelled, NotFound, StudioError
 from pipelines.core.job import File, Result, Step
 from pipelines.jobs.queue import JobRow
 from pipelines.jobs.search import JobSearch
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import NamedFile, encode_data_url, encode_page_jpeg, publish_file

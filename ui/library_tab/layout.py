@@ -16,7 +16,7 @@ from gradio.components import Component
 
 from pipelines.jobs.queue import JobRow
 from pipelines.jobs.search import JobFilter, StateFilter
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.components.pictures import build_live_picture, encode_data_url, make_component
 from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text

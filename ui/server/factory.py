@@ -36,7 +36,7 @@ from pipelines.models.nets.matting_choice import SMALLEST_NETS, fits_memory
 from pipelines.models.peak_memory import PeakMemory
 from pipelines.models.probes import cpu_precision
 from pipelines.service.licence_caps import LicenceConfirmations
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
 from pipelines.storage.file_index import FileIndex

@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from pipelines.batch.batch_service import BatchService
 from pipelines.core.errors import BadInput
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.tool_tab import text

@@ -19,7 +19,7 @@ from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.runtime.context import CLOSER_DRAFT_ROLES
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
 from ui.tool_tab import text

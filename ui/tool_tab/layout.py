@@ -16,7 +16,7 @@ from pipelines.core.params import Params, Subject, Verb
 from pipelines.core.tools import Tool
 from pipelines.models.profiles import list_offers
 from pipelines.service.form_checks import verb_conjunction
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
 from ui.components.brush_panel import BrushPanel, build_brush_panel

@@ -13,8 +13,8 @@ from pipelines.codecs.encode import STILL_FORMATS
 from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.jobs.queue import JobRow
-from pipelines.service.orders import StudioService
 from pipelines.service.settings_link import build_link
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.pictures import (
     NamedFile,

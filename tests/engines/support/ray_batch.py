@@ -34,7 +34,7 @@ from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
 from pipelines.security.audit_log import AuditLog
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from tests.engines.support.ray_workers import check_no_process_left

@@ -33,7 +33,7 @@ from pipelines.runtime.receipt import build_receipt
 from pipelines.security.audit_log import AuditLog
 from pipelines.security.content_filter import ContentFilter
 from pipelines.service.licence_caps import LicenceConfirmations
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from tests.models.support import family_checks
@@ -141,7 +141,7 @@ def test_every_order_is_made_where_the_confirmation_is_asked_for() -> None:
         for path in (root / folder).rglob("*.py")
         if re.search(r"(?<![\w.])Job\(", path.read_text("utf-8").replace("class Job(", ""))
     }
-    assert makers == {"pipelines/service/orders.py"}
+    assert makers == {"pipelines/service/studio_service.py"}
 
 
 def test_no_studio_starts_with_it_before_and_a_choice_on_the_page_falls_back(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pipelines.core.errors import BadInput, NotFound
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.tools.shared.form_fields import CONSENT_HELP, OPTIONAL_CONSENT_HELP
 
 LLMS_PATH = "/llms.txt"

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.core.params import MAX_POINT_COUNT, Params, read_form_schema
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 
 JOB_OUTPUT: dict[str, Any] = {
     "type": "object",

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 
 from pipelines.core.errors import NotFound
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.errors import ERROR_SCHEMA
 from ui.api.response_models import (
     HEADERS,

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.security.abuse_reports import REASONS
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 
 if TYPE_CHECKING:
     from ui.api.auth.access import AccessControl

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from pipelines.codecs.file_names import drop_label
 from pipelines.core.errors import InvalidParams, StudioError
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.storage.file_index import FileInfo
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from pipelines.core.errors import StudioError
 from pipelines.core.models import ModelSpec
 from pipelines.models.registry import all_specs
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, answer_error, document_errors

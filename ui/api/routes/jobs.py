@@ -17,7 +17,7 @@ from pipelines.core.job import Job
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.jobs.webhooks import Webhooks
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, fingerprint_call
 from ui.api.dependencies import OwnerDep, ServiceDep

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal, StudioError
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.service.form_checks import CONSENT_REQUIRED_MESSAGE
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import (
     ENDED_MESSAGE,
     MAX_NAME_LENGTH,

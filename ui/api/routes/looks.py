@@ -13,9 +13,9 @@ from starlette.responses import Response
 from pipelines.core.errors import BadInput, InvalidParams
 from pipelines.core.geometry import Image
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import MAX_LOOK_PICTURE_CHARS, MAX_SAVED_COUNT, SavedItem
 from pipelines.service.settings_link import build_link
+from pipelines.service.studio_service import StudioService
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors

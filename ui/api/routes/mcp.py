@@ -33,7 +33,7 @@ from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.jobs.queue import JobRow
 from pipelines.provenance.c2pa import read_receipt, read_source_type
 from pipelines.runtime.progress import encode_preview
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.service.uploads import GENERATED_ROLES
 from pipelines.storage.file_index import FileInfo
 from ui.api.auth.access import AccessControl, Caller

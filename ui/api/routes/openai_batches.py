@@ -23,7 +23,7 @@ from pipelines.codecs.encode import STILL_FORMATS
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, StudioError, error_from_json
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.jobs.queue import JobRow
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.storage.local_store import write_atomically
 from ui.api import request_parsing
 from ui.api.auth.access import AccessControl

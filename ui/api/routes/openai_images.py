@@ -20,7 +20,7 @@ from pipelines.core.job import Job, QueuePosition, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.runtime.progress import encode_preview
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import JOB_CODES, document_errors

@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from pipelines.core.errors import BadInput, InvalidParams, NotFound
 from pipelines.core.params import Params, read_form_schema
 from pipelines.core.tools import Tool
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.request_parsing import RequestForm, read_flag, rename_steps
 
 ImageCall = Literal["image_generation", "image_edit"]

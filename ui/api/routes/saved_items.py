@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from pipelines.core.errors import BadInput, InvalidParams
-from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import BrandKit, SavedItem, SavedKind
+from pipelines.service.studio_service import StudioService
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors

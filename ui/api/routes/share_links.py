@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from pipelines.codecs.file_names import drop_label
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.auth.share_tokens import HOUR_SECONDS, MONTH_SECONDS, WEEK_SECONDS, ShareLink
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, answer_error, document_errors

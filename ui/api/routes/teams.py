@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.core.job import Job
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import (
     DEFAULT_DAYS,
     MAX_DAYS,

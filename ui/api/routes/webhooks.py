@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.batch.batch_service import BatchService
 from pipelines.core.errors import NotFound
 from pipelines.jobs.webhooks import Webhooks
-from pipelines.service.orders import StudioService
+from pipelines.service.studio_service import StudioService
 from ui.api.dependencies import CallerDep, OwnerDep, WebhooksDep
 from ui.api.errors import BODY_CODES, READ_CODES, document_errors
 from ui.api.job_object import make_job_object
