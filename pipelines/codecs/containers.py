@@ -23,7 +23,7 @@ from PIL import ImageCms, PdfParser
 from pipelines.codecs.color_profiles import ColorSpace, coated_paper_profile, get_profile, srgb_profile
 from pipelines.codecs.encode import build_zip, encode_png
 from pipelines.compositing.compose import add_background_grain, relight_subject
-from pipelines.compositing.shadows import Shadow, compute_ground_light
+from pipelines.compositing.shadows import Shadow, compute_ground_light_share
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import Alpha, Float32Array, Image, PlacedSubject, Side
 from pipelines.core.rendering import EncodedFile
@@ -149,7 +149,7 @@ def encode_layers(
     The files' `frames` include the backdrop: the content filter must see what is behind the subject, too.
     """
     subject = replace(placed, colour=relight_subject(placed, plate)) if relit else placed
-    light_share = None if shadow is None else compute_ground_light(placed.alpha, shadow, key_side)
+    light_share = None if shadow is None else compute_ground_light_share(placed.alpha, shadow, key_side)
     layers = split_layers(flat, add_background_grain(placed, plate, seed=seed, clean=clean), subject, light_share)
     return (
         EncodedFile("layers", "ora", encode_openraster(layers, flat), (flat, plate), name),

@@ -9,7 +9,7 @@ from pipelines.compositing.shadow_colors import reflect_subject_colour, tint_sha
 from pipelines.compositing.shadows import (
     Shadow,
     blur_quickly,
-    compute_ground_light,
+    compute_ground_light_share,
     ground_reflection,
     soften_plate,
 )
@@ -65,7 +65,7 @@ def _cast_shadow_on_ground(
     scene: LinearImage, placed: PlacedSubject, shadow: Shadow, key_side: Side, *, clean: bool
 ) -> LinearImage:
     """Darken the scene by the subject's shadow; without `clean`, add what the ground reflects of the subject."""
-    light = compute_ground_light(placed.alpha, shadow, key_side)
+    light = compute_ground_light_share(placed.alpha, shadow, key_side)
     ground = shadow.ground
     shaded = scene * (light[..., None] if ground is None else tint_shadow(ground, light))
     if not clean:

@@ -18,7 +18,7 @@ BOUNCE_RADIUS_RATIO = 0.05  # of the subject's width
 
 
 def tint_shadow(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
-    """Return `compute_ground_light` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it.
+    """Return `compute_ground_light_share` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it.
 
     `ground.ambient` is the colour of the light that reaches the shadow, measured where the set was rendered.
     """

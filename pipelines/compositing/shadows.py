@@ -91,7 +91,7 @@ def soften_plate(plate: Image, placed: PlacedSubject) -> Image:
     return plate if sigma < 0.3 else np.asarray(cv2.GaussianBlur(plate, (0, 0), sigma), np.uint8)
 
 
-def compute_ground_light(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.float32]:
+def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.float32]:
     """Return what the ground keeps of its light (H x W, 0 to 1) under a tight contact shadow and a soft cast shadow."""
     factor = max(1, round(max(alpha.shape) / _WORK_SIDE_PX))
     height, width = alpha.shape

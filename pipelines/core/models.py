@@ -117,7 +117,7 @@ class HostMemoryModel(Protocol):
 
 
 class ModelFamily(Protocol):
-    """One module of `models/families`: its model specs and how to load them."""
+    """A family of models, listed in `models/families`: its specs and how to load them."""
 
     specs: tuple[ModelSpec, ...]
 

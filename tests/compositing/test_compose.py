@@ -13,7 +13,7 @@ from pipelines.compositing.light_estimation import (
     with_photo_constraints,
 )
 from pipelines.compositing.shadow_colors import tint_shadow
-from pipelines.compositing.shadows import Shadow, compute_ground_light, ground_reflection
+from pipelines.compositing.shadows import Shadow, compute_ground_light_share, ground_reflection
 from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.params import Subject
 from pipelines.core.rendering import Backdrop, SceneGround
@@ -84,7 +84,7 @@ def test_a_window_wraps_light_around_the_edge_and_grey_paper_does_not() -> None:
 
 def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
     alpha = make_blob(512, 512, (256, 300), (110, 120))
-    kept = compute_ground_light(alpha, Shadow(), "left")
+    kept = compute_ground_light_share(alpha, Shadow(), "left")
     foot = 300 + 120
     under = kept[foot : foot + 4, 250:262]
     assert 0.35 <= 1 - under.max() <= 0.75
@@ -103,7 +103,7 @@ def make_car(rise: int) -> Alpha:
 
 @pytest.mark.parametrize("rise", [0, 12])
 def test_a_car_on_a_slope_touches_the_ground_with_both_wheels(rise: int) -> None:
-    light = compute_ground_light(make_car(rise), Shadow(cast=0), "left")
+    light = compute_ground_light_share(make_car(rise), Shadow(cast=0), "left")
     left, right = light[171, 65:80].min(), light[171 - rise, 185:200].min()
     assert right < 0.6
     assert left < 0.6
@@ -114,7 +114,7 @@ def test_a_car_on_a_slope_touches_the_ground_with_both_wheels(rise: int) -> None
 def test_a_car_close_by_stands_on_a_steep_line_in_the_picture() -> None:
     alpha = make_car(0)
     alpha[90:212, 60:85] = 1
-    light = compute_ground_light(alpha, Shadow(cast=0), "left")
+    light = compute_ground_light_share(alpha, Shadow(cast=0), "left")
     assert light[213, 65:80].min() < 0.6
     assert light[171, 185:200].min() < 0.6
 
@@ -124,7 +124,7 @@ def test_a_leg_farther_back_has_its_own_contact_and_what_hangs_has_none() -> Non
     table[60:80, 40:216] = 1
     for left, foot in ((40, 220), (120, 200), (200, 220), (160, 170)):
         table[80:foot, left : left + 12] = 1
-    light = compute_ground_light(table, Shadow(cast=0), "left")
+    light = compute_ground_light_share(table, Shadow(cast=0), "left")
     assert light[221, 42:50].min() < 0.6
     assert light[201, 122:130].min() < 0.6, "the leg farther back"
     assert light[171:176, 162:170].min() > 0.95, "what hangs"
@@ -142,19 +142,19 @@ def make_figure(right_foot: int = 260) -> Alpha:
 def test_a_bag_and_a_raised_foot_have_no_contact_and_a_foot_a_little_farther_back_has() -> None:
     bag = make_figure()
     bag[60:180, 180:185] = bag[60:65, 160:185] = bag[180:232, 170:200] = 1
-    under_bag = compute_ground_light(bag, Shadow(cast=0), "left")
+    under_bag = compute_ground_light_share(bag, Shadow(cast=0), "left")
     assert under_bag[261, 124:130].min() < 0.6
     assert under_bag[233:239, 178:192].min() > 0.95, "the bag"
-    raised = compute_ground_light(make_figure(235), Shadow(cast=0), "left")
+    raised = compute_ground_light_share(make_figure(235), Shadow(cast=0), "left")
     assert raised[236:242, 148:158].min() > 0.95, "the raised foot"
-    behind = compute_ground_light(make_figure(252), Shadow(cast=0), "left")
+    behind = compute_ground_light_share(make_figure(252), Shadow(cast=0), "left")
     assert behind[253, 148:158].min() < 0.6, "the foot farther back"
 
 
 def test_around_the_foot_light_from_everywhere_is_hidden_and_farther_away_it_is_not() -> None:
     alpha = np.zeros((256, 256), np.float32)
     alpha[100:180, 78:178] = 1  # a box 100 px wide
-    light = compute_ground_light(alpha, Shadow(cast=0), "left")
+    light = compute_ground_light_share(alpha, Shadow(cast=0), "left")
     assert 0.7 < light[186, 128] < 0.85, "beside the contact"
     assert light[178, 184] < 0.95, "beside its corner"
     assert light[215, 128] > 0.98
@@ -164,7 +164,7 @@ def test_a_standing_figure_has_a_contact_as_wide_as_its_height_asks_for() -> Non
     def darkness(height: int) -> float:
         alpha = np.zeros((256, 256), np.float32)
         alpha[230 - height : 230, 118:138] = 1
-        return float((1 - compute_ground_light(alpha, Shadow(cast=0), "left"))[230:].sum())
+        return float((1 - compute_ground_light_share(alpha, Shadow(cast=0), "left"))[230:].sum())
 
     assert darkness(200) > 2 * darkness(40)
 
@@ -172,19 +172,19 @@ def test_a_standing_figure_has_a_contact_as_wide_as_its_height_asks_for() -> Non
 def test_a_scrap_is_no_foot_and_throws_no_shadow() -> None:
     alpha = np.zeros((256, 256), np.float32)
     alpha[60:180, 78:178] = 1
-    clean = compute_ground_light(alpha, Shadow(), "left")
+    clean = compute_ground_light_share(alpha, Shadow(), "left")
     alpha[196:202, 100:106] = alpha[150:156, 20:26] = 1
-    assert np.array_equal(compute_ground_light(alpha, Shadow(), "left"), clean)
+    assert np.array_equal(compute_ground_light_share(alpha, Shadow(), "left"), clean)
 
 
 def test_a_box_seen_from_a_corner_stands_on_the_whole_edge_and_a_bowl_on_its_foot() -> None:
     box, bowl = np.zeros((2, 256, 256), np.float32)
     cv2.fillPoly(box, [np.array([(60, 90), (200, 90), (200, 180), (60, 152)])], (1.0,))
-    light = compute_ground_light(box, Shadow(cast=0), "left")
+    light = compute_ground_light_share(box, Shadow(cast=0), "left")
     assert light[182 - 9, 160] < 0.6
     assert light[155, 66] < 0.6, "the far end of the edge"
     cv2.ellipse(bowl, (128, 120), (70, 45), 0, 0, 360, (1.0,), -1)
-    light = compute_ground_light(bowl, Shadow(cast=0), "left")
+    light = compute_ground_light_share(bowl, Shadow(cast=0), "left")
     assert light[166, 128] < 0.6
     assert light[145, 72] > 0.9
 
@@ -192,13 +192,13 @@ def test_a_box_seen_from_a_corner_stands_on_the_whole_edge_and_a_bowl_on_its_foo
 def test_a_subject_that_the_picture_cuts_below_has_no_ground() -> None:
     alpha = np.zeros((256, 256), np.float32)
     alpha[60:, 80:180] = 1
-    assert (compute_ground_light(alpha, Shadow(), "left") == 1).all()
+    assert (compute_ground_light_share(alpha, Shadow(), "left") == 1).all()
 
 
 @pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
 def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
     alpha = make_blob(512, 512, (256, 300), (60, 120))
-    dark = 1 - compute_ground_light(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
+    dark = 1 - compute_ground_light_share(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
     dark[alpha > 0.02] = 0
     xs = np.arange(512)
     assert sign * ((dark.sum(axis=0) * xs).sum() / dark.sum() - 256) > 5
@@ -206,7 +206,7 @@ def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
 
 @pytest.mark.parametrize("key", ["left", "right"])
 def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_the_key(key: Side) -> None:
-    dark = 1 - compute_ground_light(make_blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
+    dark = 1 - compute_ground_light_share(make_blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
     sides = dark[256, 256 - 124], dark[256, 256 + 124]
     lit, shaded = sides if key == "left" else sides[::-1]
     assert lit < 0.03
@@ -217,7 +217,7 @@ def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_th
 
 
 def test_seen_from_above_it_is_darkest_right_under_the_edge() -> None:
-    dark = 1 - compute_ground_light(make_blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
+    dark = 1 - compute_ground_light_share(make_blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
     below = dark[256 + 160 : 256 + 200, 256]
     assert below[2] > 0.55
     assert below[2] > below[12] + 0.1 > below[30] + 0.1
@@ -288,7 +288,7 @@ def test_without_shadow_or_ground_there_is_no_shadow_direction() -> None:
 def test_seen_from_above_the_shadow_keeps_the_photos_direction() -> None:
     alpha = make_blob(512, 512, (256, 256), (120, 120))
     for right, down in ((0.0, 1.0), (-1.0, 0.0), (0.6, -0.8)):
-        dark = 1 - compute_ground_light(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
+        dark = 1 - compute_ground_light_share(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
         dark[alpha > 0.02] = 0
         y, x = np.indices(dark.shape) - 256
         centre = (dark * x).sum() / dark.sum(), (dark * y).sum() / dark.sum()
@@ -358,7 +358,7 @@ MARBLE_GROUND = SceneGround((-0.6, 0.3, 0.74), 6.0, (0.2, 0.25, 0.35), 0.15, 14.
 def test_the_key_light_of_a_set_casts_the_shadow_to_its_other_side(right, side):
     alpha = make_blob(512, 512, (256, 300), (60, 120))
     ground = replace(MARBLE_GROUND, key=(right, 0.3, 0.74))
-    dark = 1 - compute_ground_light(alpha, Shadow(contact=0.0, ground=ground), "none")
+    dark = 1 - compute_ground_light_share(alpha, Shadow(contact=0.0, ground=ground), "none")
     dark[alpha > 0.01] = 0
     left, beside = float(dark[:, :196].sum()), float(dark[:, 316:].sum())
     assert (beside - left) * side > 0
@@ -369,7 +369,7 @@ def test_a_larger_lamp_makes_a_softer_shadow():
     alpha = make_blob(512, 512, (256, 300), (60, 120))
     steep = []
     for diameter in (2.0, 40.0):
-        light = compute_ground_light(
+        light = compute_ground_light_share(
             alpha, Shadow(contact=0.0, ground=replace(MARBLE_GROUND, diameter=diameter)), "none"
         )
         light[alpha > 0.01] = 1

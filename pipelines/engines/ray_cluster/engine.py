@@ -30,7 +30,7 @@ from pipelines.engines.ray_cluster.transfer import (
 )
 from pipelines.engines.ray_cluster.worker import EngineBuilder, RayWorker
 from pipelines.engines.ray_cluster.worker_client import POLL_SECONDS, WorkerClient, lost_errors
-from pipelines.jobs.failure_sentences import BUG_MESSAGE
+from pipelines.jobs.failure_sentences import BUG_MESSAGE, describe_outcome
 from pipelines.security.audit_log import AuditLog
 from pipelines.storage.file_index import FileIndex
 
@@ -183,7 +183,9 @@ class RayDataEngine(RayEngine):
             if job is None:  # Ray may process a row twice
                 continue
             self._import_outcome(outcome, job)
-            bug = None if outcome.error is None else StudioError(BUG_MESSAGE)
-            finish_row(job, outcome.result, outcome.error if isinstance(outcome.error, StudioError) else bug)
+            _, error = describe_outcome(job.id, outcome.result, outcome.error)
+            # Nobody cancels a single row of a bulk run: if a worker was told to stop, the row failed.
+            failure = error if error is None or isinstance(error, StudioError) else StudioError(BUG_MESSAGE)
+            finish_row(job, outcome.result, failure)
             self._transport.delete_job(job.id)
             yield
