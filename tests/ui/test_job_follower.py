@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,6 +255,35 @@ def test_the_looks_tiles_are_drawn_of_the_photo_until_it_is_taken_away(
         monkeypatch.setattr(job_follower, "shrink_to_tile", shrink_while_it_is_taken_away)
         assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == []
         assert state.look_tiles == {}
+
+
+def test_the_looks_tiles_give_way_after_a_while_and_no_query_is_on_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("LOOK_TILES_PAUSE", 0), ("QUIET_POLL", 0.01), ("MAX_QUIET_WAIT", 0.1)):
+        monkeypatch.setattr(job_follower, f"{name}_SECONDS", seconds)
+    with run_studio(Settings(data=tmp_path), [style.TOOL], EMBEDDED) as studio:
+        tab = build_tab(studio, style.TOOL)
+        follower = ToolTabEvents(tab, studio.service, studio.access).follower
+        photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
+        values = [photo if name == "photo" else row.value.value for name, row in tab.controls.items()]
+        state, asked_by = TabState(), list[int]()
+
+        def count_others_jobs() -> tuple[int, int]:
+            asked_by.append(threading.get_ident())
+            return 1, 0
+
+        async def read(handler: Any) -> list[dict[Any, Any]]:
+            return [each async for each in handler(LOCAL, state, *values)]
+
+        asyncio.run(read(follower.draw_draft))
+        with monkeypatch.context() as while_others_work:
+            while_others_work.setattr(studio.service.jobs, "count_jobs", count_others_jobs)
+            asyncio.run(read(follower.draw_look_tiles))
+        assert len(asked_by) > 2
+        assert threading.get_ident() not in asked_by
+        assert state.look_tiles == {}
+        assert any(tab.result.tiles_due in each for each in asyncio.run(read(follower.draw_draft)))  # tried once more
 
 
 def test_the_look_that_was_chosen_on_home_stays_when_the_tab_opens_after_it(tmp_path: Path) -> None:

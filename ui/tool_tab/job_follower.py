@@ -46,7 +46,9 @@ from ui.tool_tab.progress_times import Estimate, ProgressTimes
 from ui.tool_tab.state import MARK_FIELDS, TabState
 from ui.tool_tab.updates import TabView, Updates
 
-QUIET_POLL_SECONDS = 0.3
+QUIET_POLL_SECONDS = 1.0
+MAX_QUIET_WAIT_SECONDS = 120.0
+"""How long a visitor's tiles wait for the jobs of others; then they are drawn after the visitor's next draft."""
 ORDERING_ID = "ordering"
 """Placeholder for the job id while the job is being ordered."""
 
@@ -275,8 +277,7 @@ class JobFollower:
         if missing:
             await asyncio.sleep(LOOK_TILES_PAUSE_SECONDS)
         for look in missing:
-            await self._wait_for_quiet(state, number)
-            if field is None or state.request_number != number:
+            if field is None or not await self._wait_for_quiet(state, number):
                 break
             begun = time.monotonic()
             draft = await self._draw_look(request, {**form, field.name: look, **seed}, state, number)
@@ -296,10 +297,14 @@ class JobFollower:
             yield {self.tab.result.look_tiles: render_look_tiles(tool, state.look_tiles)}
         yield {self.tab.result.look_tiles: gr.skip()}
 
-    async def _wait_for_quiet(self, state: TabState, number: int) -> None:
-        """Wait until no job of anybody runs or waits, or until the request `number` is the newest no more."""
-        while state.request_number == number and any(self.service.jobs.count_jobs()):
+    async def _wait_for_quiet(self, state: TabState, number: int) -> bool:
+        """Wait until no job of anybody runs or waits; False if that takes too long, or a newer request has come."""
+        deadline = time.monotonic() + MAX_QUIET_WAIT_SECONDS
+        while any(await run_in_threadpool(self.service.jobs.count_jobs)):
+            if state.request_number != number or time.monotonic() > deadline:
+                return False
             await asyncio.sleep(QUIET_POLL_SECONDS)
+        return state.request_number == number
 
     async def _draw_look(
         self, request: gr.Request, form: dict[str, Any], state: TabState, number: int
