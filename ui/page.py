@@ -110,7 +110,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         _wire_apply_to_folder(tabs, events, built["batch"])
         start.wire(home_tab, tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         for each in events:
-            each.offer_batch_rows(built["batch"].batches)
+            each.offer_batch_rows(built["batch"].batches, built["batch"].find_next_doubt)
         built["batch"].wire_row_commands(order_field, tabs, library.wire_reuse(tabs, events))
         library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         _wire_settings_link(page, tabs, events, service)
@@ -253,7 +253,8 @@ def _make_continue_handler(events: ToolTabEvents) -> Callable[..., dict[Any, Any
         file_id = events.results.find_shown_file(state, 0, request)
         if file_id is None:
             return {events.tab.alerts: text.render_alert(GONE_TEXT), events.tab.handoff: gr.skip()}
-        return {events.tab.handoff: TabHandoff(file_id, time.time(), _keep_consent(events, state, request))}
+        consent = _keep_consent(events, state, request)
+        return {events.tab.handoff: TabHandoff(file_id, time.time(), consent, stays_in_row=True)}
 
     return continue_with_result
 

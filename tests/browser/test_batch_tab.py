@@ -358,7 +358,9 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
     expect(line).to_contain_text("row 2")
     line.get_by_role("button", name="It is fine").click()
     expect(line).to_contain_text("row 1")
-    line.get_by_role("button", name="Next to check").click()  # nothing else is to be checked
+    expect(line.get_by_role("button", name="It is fine")).to_be_visible()
+    expect(line.get_by_role("button", name="Next to check")).to_have_count(0)  # nothing else is to be checked
+    line.locator("a").click()
     expect(tiles.nth(1).locator("em")).to_have_text("Marked as fine")
     expect(page.locator("#batch-stage")).to_contain_text("1 to check")
 

@@ -12,6 +12,10 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
+from pipelines.batch.batch_service import BatchOptions, BatchService
+from pipelines.batch.jobs_file import ParsedRow
+from pipelines.batch.row_values import BatchPlan
+from pipelines.core.params import JSON
 from pipelines.jobs.queue import JobRow
 from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, open_tool
 from tests.browser.walks import draw_stroke
@@ -117,6 +121,39 @@ def test_what_was_erased_is_the_photo_of_which_more_is_erased(page: Page, studio
     generate(page, studio)
     (second,) = studio.service.jobs.list_jobs("local", 1, tool="retouch")
     assert first.result is not None
+    assert second.job.params["photo"] == first.result.files[0].id
+
+
+def test_erasing_more_of_a_rows_picture_stays_in_its_row(page: Page, studio: ServedPage) -> None:
+    batches, jobs = BatchService(studio.service), studio.service.jobs
+    photo, _ = studio.service.uploads.ingest_picture((EXAMPLES / "coffee.jpg").read_bytes(), "local", "coffee.jpg")
+    mask = np.zeros((*studio.service.files.open_image(photo).shape[:2], 3), np.uint8)
+    mask[20:60, 20:60] = 255
+    values: dict[str, JSON] = {"photo": photo, "mask": studio.service.files.add_image(mask, "local", "upload")}
+    batch = batches.create_batch(BatchPlan("retouch", {}), iter([ParsedRow(1, values)]), "local", BatchOptions(seed=1))
+    batches.start(batch.id)
+    wait_until(lambda: batches.get_row(batch.id, 1, "local").status == "done", 60)
+    first = jobs.get_job(batches.get_row(batch.id, 1, "local").job_id or "")
+    assert first is not None
+    assert first.result is not None
+    page.goto(f"{studio.url}/#batch")
+    page.locator("#batch-sheet li > button:first-child").first.click()
+    line, put, layer = page.locator("#retouch-batch-row"), page.locator("#retouch-put"), find_layer(page)
+    expect(line).to_contain_text("From your batch, row 1")
+    page.locator("#retouch-box").get_by_role("button", name="Erase more").click()
+    expect(layer).to_be_visible()
+    expect(line).to_contain_text("From your batch, row 1")
+    expect(line.get_by_role("button")).to_have_count(0)  # they are about a picture that is not shown
+    draw_stroke(page, layer, ((0.6, 0.6), (0.7, 0.6)))
+    page.locator("#retouch-generate").click()
+    expect(put).to_have_text("Put it into the batch")
+    put.click()
+    expect(line).to_contain_text("Now in your batch, row 1")
+    page.locator("#retouch-box").get_by_role("button", name="Erase more").click()
+    expect(line).to_contain_text("From your batch, row 1")
+    expect(put).to_be_hidden()
+    second = jobs.get_job(batches.get_row(batch.id, 1, "local").job_id or "")
+    assert second is not None
     assert second.job.params["photo"] == first.result.files[0].id
 
 

@@ -153,7 +153,7 @@ class BatchTabEvents:
                 return updates
             action, row = wanted.action, wanted.row
             if action in ("next", "approve-next"):
-                row = self._find_next_doubt(batch.id, row, state.set_aside)
+                row = self.find_next_doubt(batch.id, row, state.set_aside)
             job = self._find_row_job(batch.id, row) if row else None
             if job is None or job.tool not in jobs_to_show:
                 return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates
@@ -182,7 +182,7 @@ class BatchTabEvents:
         found = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].row == row and rows[0].job_id else None
         return None if found is None else found.job
 
-    def _find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
+    def find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
         """Return the next row after `row` that is to be checked, going on from the first; 0 where none is."""
         doubts = self._list_open_doubts(batch_id, self.batches.get_progress(batch_id).done)
         rows = [each.row for each in doubts if each.has_doubt or each.uncertainty > set_aside]

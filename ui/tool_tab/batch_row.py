@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -33,13 +34,20 @@ NAME_LENGTH = 40
 """Longest name of a batch or a row that is shown, in characters."""
 
 
+NextDoubtFinder = Callable[[str, int, float], int]
+"""Finds, by a batch, a row and the uncertainty that sets a cut-out aside, the next row to be checked; 0 for none."""
+
+
 class BatchRowLine:
     """The line over a tool's picture, with one button: put the shown picture into the batch, or take that back."""
 
-    def __init__(self, tab: ToolTab, batches: BatchService, access: AccessControl) -> None:
+    def __init__(
+        self, tab: ToolTab, batches: BatchService, access: AccessControl, find_next_doubt: NextDoubtFinder
+    ) -> None:
         self.tab = tab
         self.batches = batches
         self.access = access
+        self.find_next_doubt = find_next_doubt
 
     def wire(self) -> None:
         """Attach the button's listener."""
@@ -54,7 +62,7 @@ class BatchRowLine:
             return {panel.batch_row: "", panel.put_in_batch: gr.update(visible=False)}
         batch, row = found
         can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
-        can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, row, owner)
+        can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, batch, row, owner)
         note = PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
         buttons = self._render_buttons(batch, row, state.batch_set_aside) if job_id == row.job_id else ""
         return {
@@ -77,8 +85,9 @@ class BatchRowLine:
             said = [(DOUBT_LABEL, "doubt")]
         elif has_doubt and row.row not in self.batches.table.list_seen_rows(batch.id):
             said = [(APPROVE_LABEL, "approve-next")]
-        rows = [*said, (NEXT_LABEL, "next")]
-        return "".join(render_command_button(label, action, row.row, batch.id) for label, action in rows)
+        if self.find_next_doubt(batch.id, row.row, set_aside):
+            said.append((NEXT_LABEL, "next"))
+        return "".join(render_command_button(label, action, row.row, batch.id) for label, action in said)
 
     def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
         """Put the shown picture into the batch; where it is there already, put the one before back."""
@@ -113,13 +122,14 @@ class BatchRowLine:
         earlier = self.batches.table.list_replacements(batch.id).get(row.row, [])
         return earlier[-1].job_id if earlier and self.batches.jobs.get_job(earlier[-1].job_id) is not None else ""
 
-    def _is_other_take(self, job_id: str, row: RowState, owner: str) -> bool:
-        """Whether the job is a picture of the row's own photo, by its tool, and stands in no row."""
+    def _is_other_take(self, job_id: str, batch: Batch, row: RowState, owner: str) -> bool:
+        """Whether the job is of the row's own photo, or goes on with what was made for the row, and is in no row."""
         job, old = (self.batches.jobs.get_job(each) for each in (job_id, row.job_id or ""))
         if job is None or old is None or job.job.owner != owner or job.job.tool != old.job.tool or job.slot is not None:
             return False
         names = self.tab.tool.params.fields_of_kind("picture", "pictures")[:1]
-        return all(job.job.params.get(name) == old.job.params.get(name) for name in names)
+        is_same_photo = all(job.job.params.get(name) == old.job.params.get(name) for name in names)
+        return is_same_photo or job.job.for_row == (batch.id, row.row)  # another photo has left the row
 
 
 def render_line(batch: Batch, row: RowState, note: str, buttons: str = "", *, is_placed: bool = False) -> str:

@@ -16,7 +16,7 @@ from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.tool_tab import text
-from ui.tool_tab.batch_row import BatchRowLine
+from ui.tool_tab.batch_row import BatchRowLine, NextDoubtFinder
 from ui.tool_tab.form_controls import Control, list_change_events
 from ui.tool_tab.job_follower import JobFollower
 from ui.tool_tab.layout import CONSENT_FIELD, ToolTab, takes_picture
@@ -45,9 +45,9 @@ class ToolTabEvents:
         self.generated: Any = None
         """The event after Generate, with the picture shown."""
 
-    def offer_batch_rows(self, batches: BatchService) -> None:
+    def offer_batch_rows(self, batches: BatchService, find_next_doubt: NextDoubtFinder) -> None:
         """Let a picture that was opened from a batch be replaced by a better one."""
-        self.follower.row_line = BatchRowLine(self.tab, batches, self.access)
+        self.follower.row_line = BatchRowLine(self.tab, batches, self.access, find_next_doubt)
         self.follower.row_line.wire()
 
     def wire(self) -> None:

@@ -183,7 +183,8 @@ class JobFollower:
         state.drafted_form = form
         if self.tab.awaits_mask(values):
             status = text.render_status(text.PAINT_FIRST_TEXT)
-            yield {**self.view.show_idle(status), **self.view.show_no_picture()}
+            row = self.show_batch_row(state, request)
+            yield {**self.view.show_idle(status), **self.view.show_no_picture(), **row}
             yield self.view.no_change()
             return
         yield {**self.view.show_draft_started(), **self.show_batch_row(state, request)}

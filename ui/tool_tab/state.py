@@ -134,10 +134,11 @@ class TabHandoff(NamedTuple):
 
     `photo` is a file id. `created_at` makes two equal hand-offs differ, so that Gradio reports a change. `values` are
     by field, as Params takes them, without pictures. `is_new` says that the form begins anew with this photo: what was
-    filled in for another one goes.
+    filled in for another one goes; `stays_in_row` that it is of the same row of a batch as the one before.
     """
 
     photo: str | None
     created_at: float
     values: Mapping[str, Any] = {}
     is_new: bool = False
+    stays_in_row: bool = False

@@ -156,6 +156,7 @@ class UploadHandlers:
                 state,
                 new_values,
                 has_consent=bool(handoff.values.get(CONSENT_FIELD)),
+                stays_in_row=handoff.stays_in_row,
             )
         async for updates in updates_of_draft:
             yield updates
@@ -169,10 +170,12 @@ class UploadHandlers:
         values: tuple[Any, ...],
         notice: str = "",
         has_consent: bool = False,
+        stays_in_row: bool = False,
     ) -> AsyncIterator[Updates]:
         """Show one or several pictures in their field, then draw a draft; `notice` stays beside the field.
 
-        Consent was given for the pictures that were there before: unless `has_consent`, it is asked for again.
+        Consent was given for the pictures that were there before: unless `has_consent`, it is asked for again. The row
+        of a batch was that of another photo, unless this one `stays_in_row`.
         """
         state.was_opened = True
         self.follower.begin_request(state)  # a restored job that is still being filled in gives way
@@ -186,7 +189,7 @@ class UploadHandlers:
         changed = {**emptied, **shown, **self._clear_mattes(control)}
         if is_photo:
             changed[self.tab.result.look_tiles] = ""
-        if is_photo and self._replaces_pictures(control, file_id, values):
+        if is_photo and not stays_in_row and self._replaces_pictures(control, file_id, values):
             changed |= self.follower.leave_batch_row(state, request)
         if is_photo and not self.follower.draws_drafts:
             state.shown_job_id = ""  # where no draft takes its place, the picture of the photo before goes too
