@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 
 STATIC = Path(__file__).parent / "static"
 STYLES = ("page.css", "pointing.css", "brush.css")
-SCRIPTS = ("page.js", "console.js", "learn.js", "find.js", "pointing.js", "brush.js", "result.js")
+SCRIPTS = ("page.js", "console.js", "learn.js", "find.js", "pointing.js", "brush.js", "result.js", "batch.js")
 FAVICON = STATIC / "favicon.png"
 FONT = STATIC / "inter.woff2"
 FONT_PATH = "/assets/inter.woff2"

@@ -365,6 +365,35 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
     expect(page.locator("#batch-stage")).to_contain_text("1 to check")
 
 
+PRESS_AND_TAKE_BACK_JS = """fine => {
+  fine.click();
+  fine.dataset.words = fine.dataset.words.replace("approve", "doubt");
+  fine.click();
+}"""
+"""Two presses at once: the page sends both before one is answered."""
+
+
+def test_a_press_changes_its_row_alone_and_the_later_of_two_holds(page: Page, studio: ServedPage) -> None:
+    run_doubted_batch(page, studio)
+    tiles, fine = page.locator("#batch-sheet li"), page.get_by_role("button", name="It is fine")
+    tiles.evaluate_all("all => all.forEach((cell) => { cell.seenBefore = true; })")
+    pictures = tiles.locator("img").evaluate_all("all => all.map((image) => image.src)")
+    fine.first.focus()
+    page.keyboard.press("Enter")
+    expect(tiles.nth(0).locator("em")).to_have_text("Marked as fine")
+    assert tiles.evaluate_all("all => all.map((cell) => Boolean(cell.seenBefore))") == [False, True]
+    expect(tiles.nth(0).locator("button").first).to_be_focused()
+    fine.evaluate(PRESS_AND_TAKE_BACK_JS)
+    wait_until(lambda: "doubt" in page.locator("#batch-open textarea").input_value(), 20)
+    expect(tiles.nth(1).locator("b")).to_have_text("Check")
+    page.wait_for_timeout(1000)
+    expect(tiles.nth(1).locator("b")).to_have_text("Check")
+    expect(page.locator("#batch-stage")).to_contain_text("1 to check")
+    fine.click()
+    expect(tiles.locator("em")).to_have_text(["Marked as fine", "Marked as fine"])
+    assert tiles.locator("img").evaluate_all("all => all.map((image) => image.src)") == pictures
+
+
 def test_presses_while_one_is_answered_are_all_followed_and_keep_no_other_visitor_waiting(
     browser: Browser, page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -61,6 +61,7 @@ SHEET_PICTURE_COUNT = 48
 SHEET_REFRESH_SECONDS = 8.0
 """Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
 THUMBNAIL_SIDE_PX = 192
+_OPEN_STATES = ("running", "paused")
 _APPROVAL_ACTIONS = ("approve", "approve-next", "doubt")
 Updates = dict[Any, Any]
 
@@ -136,18 +137,7 @@ class BatchTabEvents:
         """Attach the buttons of rows, here and in tools: open a row in its tool with its settings, or approve it."""
 
         def follow_commands(request: gr.Request, shown_id: str, state: BatchTabState, sent: str | None) -> Updates:
-            updates: Updates = {}
-            commands = parse_commands(sent, state.last_command_at)
-            state.last_command_at = commands[-1].pressed_at if commands else state.last_command_at
-            judged = {
-                self._set_row_approval(command, shown_id, request)
-                for command in commands
-                if command.action in _APPROVAL_ACTIONS
-            }
-            if shown_id and shown_id in judged:
-                state.sent_sheet = ""
-                updates |= self._show_batch(shown_id, state)
-            wanted = next((command for command in reversed(commands) if command.action != "approve"), None)
+            updates, wanted = self.take_commands(request, shown_id, state, sent)
             batch = self._find_own_batch(wanted.batch_id or shown_id, request) if wanted else None
             if wanted is None or batch is None:
                 return updates
@@ -157,7 +147,7 @@ class BatchTabEvents:
             job = self._find_row_job(batch.id, row) if row else None
             if job is None or job.tool not in jobs_to_show:
                 return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates
-            job_to_show = JobToShow(job.id, secrets.token_hex(4), state.set_aside)
+            job_to_show = JobToShow(job.id, secrets.token_hex(4), state.set_aside, wanted.pressed_at)
             return {**updates, tabs: gr.Tabs(selected=job.tool), jobs_to_show[job.tool]: job_to_show}
 
         field.change(
@@ -167,6 +157,54 @@ class BatchTabEvents:
             # What is pressed before the last answer came is sent after it, all at once: no visitor waits for another.
             **{**PRIVATE_EVENT, "trigger_mode": "always_last"},
         )
+
+    def take_commands(
+        self, request: gr.Request, shown_id: str, state: BatchTabState, sent: str | None
+    ) -> tuple[Updates, RowCommand | None]:
+        """Note what new commands say of pictures; return what changes, and the last command that opens a row, if any.
+
+        Two handlers of one page take theirs one after the other: what was pressed last holds.
+        """
+        with state.commands_lock:
+            commands = parse_commands(sent, state.last_command_at)
+            state.last_command_at = commands[-1].pressed_at if commands else state.last_command_at
+            updates = self._set_row_approvals(request, shown_id, state, commands)
+        return updates, next((command for command in reversed(commands) if command.action != "approve"), None)
+
+    def _set_row_approvals(
+        self, request: gr.Request, shown_id: str, state: BatchTabState, commands: Sequence[RowCommand]
+    ) -> Updates:
+        """Note what is said of pictures; show it on the sheet, whose other cells are not sent again."""
+        sheet_before = self._key_sheet(shown_id, state)
+        judged = [each for each in commands if each.action in _APPROVAL_ACTIONS]
+        rows = {each.row for each in judged if self._set_row_approval(each, shown_id, request) == shown_id}
+        if not (shown_id and rows):
+            return {}
+        if state.sent_sheet != sheet_before:  # there is more to show than these rows
+            state.sent_sheet = ""
+            return self._show_batch(shown_id, state)
+        state.sent_count += 1
+        state.changed_rows |= dict.fromkeys(rows, state.sent_count)
+        state.sent_sheet = self._key_sheet(shown_id, state)
+        return {**self._show_batch(shown_id, state), self.tab.changed_cells: self._render_changed_rows(shown_id, state)}
+
+    def _key_sheet(self, batch_id: str, state: BatchTabState) -> str:
+        """Say what the page of the sheet would show now that it was sent on; "" where there is no batch."""
+        batch = self.batches.table.get_batch(batch_id) if batch_id else None
+        if batch is None:
+            return ""
+        return self._write_keys(batch, self.batches.get_progress(batch_id), state, self._compute_sheet_version(batch_id))[1]
+
+    def _write_keys(self, batch: Batch, progress: BatchProgress, state: BatchTabState, stamp: float) -> tuple[str, str]:
+        """Return what identifies the page of the sheet, and what is on it."""
+        page_key = f"{batch.id} {batch.state in _OPEN_STATES} {state.first_picture}"
+        return page_key, f"{page_key} {progress.done} {progress.failed} {stamp}"
+
+    def _render_changed_rows(self, batch_id: str, state: BatchTabState) -> str:
+        """Render the rows that changed since the whole sheet was sent: the page may have missed one's last answer."""
+        found = [row for n in state.changed_rows for row in self.batches.table.list_rows(batch_id, n - 1, limit=1)]
+        pictures = self._read_thumbnails(batch_id, found, state.set_aside, are_sent=False)
+        return text.render_changed_cells(pictures, batch_id, state.changed_rows)
 
     def _set_row_approval(self, command: RowCommand, shown_id: str, request: gr.Request) -> str:
         """Note that a row's picture was found right, or forget it; return the batch's id, "" where it is not there."""
@@ -211,7 +249,7 @@ class BatchTabEvents:
         tab, locked = self.tab, gr.Button(interactive=False)
         return {
             **dict.fromkeys((tab.pause, tab.cancel, tab.retry, tab.make_zip), locked),
-            **dict.fromkeys((tab.batch_id, tab.aside, tab.sheet, tab.position), ""),
+            **dict.fromkeys((tab.batch_id, tab.aside, tab.sheet, tab.changed_cells, tab.position), ""),
             **{button: gr.Button(visible=False) for button in (tab.previous, tab.next)},
             tab.cutouts: gr.update(visible=False),
             tab.status: tool_tab_text.render_status(line),
@@ -547,19 +585,20 @@ class BatchTabEvents:
     def _show_sheet(self, batch: Batch, progress: BatchProgress, state: BatchTabState, stamp: float) -> Updates:
         """Show a page of the contact sheet, newest first while the batch runs; no update if nothing has changed."""
         done_count = progress.done
-        newest_first = batch.state in ("running", "paused")
+        newest_first = batch.state in _OPEN_STATES
         state.first_picture = min(
             state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
         )
-        page_key = f"{batch.id} {newest_first} {state.first_picture}"
-        sheet_key = f"{page_key} {done_count} {progress.failed} {stamp}"
+        page_key, sheet_key = self._write_keys(batch, progress, state, stamp)
         is_other_page = not state.sent_sheet.startswith(f"{page_key} ")
         is_recent = time.monotonic() - state.sent_at < SHEET_REFRESH_SECONDS * min(
             1.0, done_count / SHEET_PICTURE_COUNT
         )
         if state.sent_sheet == sheet_key or (not is_other_page and (is_recent or state.first_picture)):
             return {}  # later pages are not refreshed: their pictures would move while the visitor looks at them
-        state.sent_sheet, state.sent_at = sheet_key, time.monotonic()
+        state.sent_sheet, state.sent_at, state.changed_rows = sheet_key, time.monotonic(), {}
+        state.sent_count += 1
+        number = state.sent_count
         rows = self.batches.table.list_rows(
             batch.id, limit=SHEET_PICTURE_COUNT, status="done", newest=newest_first, skip=state.first_picture
         )
@@ -571,7 +610,9 @@ class BatchTabEvents:
                 self._read_thumbnails(batch.id, rows, state.set_aside),
                 [_label_row(row) for row in waiting],
                 batch.id,
+                number,
             ),
+            tab.changed_cells: "",
             tab.position: text.render_position(state.first_picture, len(rows), done_count, newest=newest_first),
             tab.previous: gr.Button(visible=has_pages, interactive=state.first_picture > 0),
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
@@ -618,7 +659,7 @@ class BatchTabEvents:
         return found
 
     def _read_thumbnails(
-        self, batch_id: str, rows: Iterable[RowState], set_aside: float
+        self, batch_id: str, rows: Iterable[RowState], set_aside: float, *, are_sent: bool = True
     ) -> Iterator[text.SheetPicture]:
         table = self.batches.table
         replacements, approvals = table.list_replacements(batch_id), table.list_approvals(batch_id)
@@ -630,7 +671,7 @@ class BatchTabEvents:
             doubts = tool_tab_text.list_doubts(job.result.receipt) if job.result else ()
             approved = format_time(approvals.get(row.row))
             is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
-            jpeg = self._thumbnail(files[0].id)
+            jpeg = self._thumbnail(files[0].id) if are_sent else b""
             size = (files[0].width, files[0].height)
             yield text.SheetPicture(row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved, size)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from gradio.data_classes import FileData, ListFiles
 from pipelines.service.studio_service import StudioService
 from ui.batch_tab import text
 from ui.components.pictures import make_component
-from ui.components.row_commands import DEFAULT_SET_ASIDE
+from ui.components.row_commands import DEFAULT_SET_ASIDE, SessionLock
 from ui.components.zip_downloads import build_file_carrier
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
@@ -65,8 +65,10 @@ class BatchTabState:
 
     `first_picture` is the index of the contact sheet's first picture; `sent_sheet` identifies the sheet that was sent
     last, at the monotonic time `sent_at`; `zip_label` is the label that the download's button was sent last. Cut-outs
-    that are more uncertain than `set_aside` (0 to 1) are set aside. `last_command_at` is when the last command
-    that was followed was given, in milliseconds on the browser's clock.
+    that are more uncertain than `set_aside` (0 to 1) are set aside. `last_command_at` is when the last order
+    that was followed was given, in milliseconds on the browser's clock; `commands_lock` is held by the handler that
+    follows some. `sent_count` counts what was sent of the sheet, `changed_rows` are the rows that were sent again since
+    the whole sheet was, with that count.
     """
 
     first_picture: int = 0
@@ -75,6 +77,9 @@ class BatchTabState:
     set_aside: float = DEFAULT_SET_ASIDE
     zip_label: str = text.DOWNLOAD_LABEL
     last_command_at: int = 0
+    commands_lock: SessionLock = field(default_factory=SessionLock)
+    sent_count: int = 0
+    changed_rows: dict[int, int] = field(default_factory=dict[int, int])
 
 
 class BatchTab:
@@ -138,6 +143,7 @@ class BatchTab:
                     self.position = gr.HTML("", elem_id="batch-where")
                     self.next = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
                 self.sheet = gr.HTML("", elem_id="batch-sheet")
+                self.changed_cells = gr.HTML("", elem_id="batch-cells", elem_classes=["dbx-unseen"])
                 with gr.Accordion("Uncertain cut-outs", open=False, elem_classes=["dbx-more"], elem_id="batch-doubts"):
                     self.set_aside = gr.Number(
                         DEFAULT_SET_ASIDE,

@@ -168,7 +168,8 @@ class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
     `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
-    did. `is_aside`: the ZIP sets it aside. `size`: width and height of the picture in pixels.
+    did. `is_aside`: the ZIP sets it aside. `size`: width and height of the picture in pixels. Without a `jpeg` the page
+    keeps the one that it has.
     """
 
     row: int
@@ -181,18 +182,26 @@ class SheetPicture(NamedTuple):
     size: tuple[int, int] = (0, 0)
 
 
-def render_sheet(pictures: Iterable[SheetPicture], waiting: Iterable[str] = (), batch_id: str = "") -> str:
+def render_sheet(
+    pictures: Iterable[SheetPicture], waiting: Iterable[str] = (), batch_id: str = "", number: int = 0
+) -> str:
     """Render the contact sheet of a batch: a button with each row's thumbnail, which opens the row.
 
     Doubtful ones have a word for it. The names of rows that are still `waiting` follow. page.js writes what the
-    buttons say into the field `COMMAND_FIELD_ID`.
+    buttons say into the field `ORDER_FIELD_ID`. `number` counts what was sent of the sheet: batch.js knows by it which
+    changed cells are newer.
     """
     cells = "".join(_render_cell(picture, batch_id) for picture in pictures)
     cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
-    return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
+    return f'<ul class="dbx-sheet" aria-label="Results" data-sent="{number}">{cells}</ul>' if cells else ""
 
 
-def _render_cell(picture: SheetPicture, batch_id: str) -> str:
+def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, numbers: Mapping[int, int]) -> str:
+    """Render cells that batch.js puts in place of the sheet's own, each with the number of when it was sent."""
+    return "".join(_render_cell(each, batch_id, f' data-sent="{numbers[each.row]}"') for each in pictures)
+
+
+def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Check"
     # The reason is read with the button's name; of a picture that somebody has looked at there is nothing to say.
@@ -202,10 +211,11 @@ def _render_cell(picture: SheetPicture, batch_id: str) -> str:
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
     fine = render_command_button(APPROVE_LABEL, "approve", picture.row, batch_id) if is_open else ""
-    attributes = command_attributes("open", picture.row, batch_id)
+    source = f'src="{encode_data_url(picture.jpeg)}" ' if picture.jpeg else ""
     return (
-        f'<li><button type="button" {attributes} title="{why if is_open else ""}">'
-        f'<img src="{encode_data_url(picture.jpeg)}" alt="Row {name}">{badge}</button>'
+        f'<li{attributes}><button type="button" {command_attributes("open", picture.row, batch_id)} '
+        f'title="{why if is_open else ""}">'
+        f'<img {source}alt="Row {name}">{badge}</button>'
         f'<span title="{name}">{name}</span>{size}{marks}{fine}</li>'
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+import threading
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
@@ -29,12 +30,33 @@ DEFAULT_SET_ASIDE = 0.5
 class JobToShow(NamedTuple):
     """What a tool's tab is to show: a job with its settings; `token` makes the same one another request.
 
-    `set_aside` is from which uncertainty of its cut-out the sheet of batches sets a picture aside.
+    `set_aside` is from which uncertainty of its cut-out the sheet of batches sets a picture aside. `pressed_at` is that
+    of the row's order, 0 where no row was pressed.
     """
 
     job_id: str
     token: str
     set_aside: float = DEFAULT_SET_ASIDE
+    pressed_at: int = 0
+
+
+class SessionLock:
+    """A lock in the state of a session. Gradio copies the first state for each session, and each gets its own lock.
+
+    Gradio's page sends two presses within some milliseconds at once, although it waits for answers otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __deepcopy__(self, _: dict[int, Any]) -> SessionLock:
+        return SessionLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def build_command_field() -> gr.Textbox:

@@ -27,7 +27,8 @@ class TabState:
     if `last_was_draft`, Generate makes that same one at full size. `generated` are the last job that Generate ordered
     here, the form of then, and `photo_number`. `drafted_form` are the form values of the last draft that was tried.
     `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
-    the monotonic clock. `batch_set_aside` is the uncertainty of a cut-out from which the batch's sheet sets it aside.
+    the monotonic clock, `row_pressed_at` when it was pressed, by the browser's. `batch_set_aside` is the uncertainty of
+    a cut-out from which the batch's sheet sets it aside.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
     then; `last_look` is the picture of what the marks made of the cut-out last, b"" at first.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it;
@@ -55,6 +56,7 @@ class TabState:
     batch_row: tuple[str, int] | None = None
     batch_set_aside: float = DEFAULT_SET_ASIDE
     row_changed_at: float = 0.0
+    row_pressed_at: int = 0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
     last_look: bytes = b""
     look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])

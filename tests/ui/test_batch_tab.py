@@ -1,0 +1,220 @@
+"""The sheet of a batch after a press, and the line of a row in its tool."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from sqlalchemy import update
+
+from pipelines.batch.batch_service import BatchOptions, BatchService, open_jobs_source
+from pipelines.batch.batch_table import RowState
+from pipelines.batch.row_values import BatchPlan
+from pipelines.core.job import result_to_json
+from pipelines.core.stream import wait_for_result
+from pipelines.settings import Settings
+from pipelines.storage.schema import JOBS
+from tests.support.batch_rows import OWNER, TintTool, write_picture
+from tests.support.gradio_loop import build_parts
+from tests.support.served_app import run_studio, wait_until
+from ui.batch_tab.events import BatchTabEvents
+from ui.batch_tab.layout import BatchTab, BatchTabState
+from ui.components.row_orders import RecallRequest
+from ui.library_tab.events import LibraryTabEvents
+from ui.server.factory import RunningStudio
+from ui.tool_tab.batch_row import PUT_LABEL, BatchRowLine
+from ui.tool_tab.events import ToolTabEvents
+from ui.tool_tab.layout import build_tool_tab
+from ui.tool_tab.state import TabState
+
+LOCAL: Any = None
+"""No request: the visitor is the owner of this machine."""
+ROW_COUNT = 4
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[RunningStudio]:
+    with run_studio(Settings(data=tmp_path / "data"), [TintTool().make_tool()]) as built:
+        yield built
+
+
+@pytest.fixture
+def events(studio: RunningStudio) -> BatchTabEvents:
+    def build() -> BatchTabEvents:
+        with gr.Blocks():
+            return BatchTabEvents(BatchTab(studio.service), studio.service, studio.access)
+
+    return build_parts(build)
+
+
+def run_doubted_batch(studio: RunningStudio, batches: BatchService, folder: Path) -> str:
+    """The id of a batch that is done, whose cut-outs are all said to be uncertain."""
+    for n in range(ROW_COUNT):
+        write_picture(folder / "in" / f"{n}.png", 40 + n)
+    jobs = open_jobs_source(folder / "in", studio.service, "tint")
+    batch = batches.create_batch(
+        BatchPlan("tint", {}), jobs.read_rows(), OWNER, BatchOptions(seed=7, source=jobs.pictures)
+    )
+    batches.start(batch.id)
+    wait_until(lambda: batches.get_batch(batch.id, OWNER).state == "done", 60)
+    for n in range(1, ROW_COUNT + 1):
+        job = studio.service.jobs.get_job(batches.get_row(batch.id, n, OWNER).job_id or "")
+        assert job is not None
+        assert job.result is not None
+        job.result.receipt["cutout_uncertainty"] = 0.9
+        told = {"result": json.dumps(result_to_json(job.result))}
+        studio.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
+    return batch.id
+
+
+def read_cells(cells: str) -> dict[int, bool]:
+    """Whether each row of the rendered cells is marked as fine."""
+    found = [(re.search(r'data-words="open (\d+) ', cell), cell) for cell in cells.split("<li")[1:]]
+    return {int(row[1]): "Marked as fine" in cell for row, cell in found if row}
+
+
+def test_a_press_sends_the_rows_that_changed_and_no_picture(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    tab, state = events.tab, BatchTabState()
+    whole = events.show_last_batch(LOCAL, "", state, "")
+    assert len(read_cells(whole[tab.sheet])) == ROW_COUNT
+    one, _ = events.take_orders(LOCAL, batch_id, state, "approve 2 @10")
+    assert tab.sheet not in one
+    assert read_cells(one[tab.changed_cells]) == {2: True}
+    assert "data:" not in one[tab.changed_cells]
+    assert f"{ROW_COUNT - 1} set aside" in one[tab.status]
+    both, _ = events.take_orders(LOCAL, batch_id, state, "approve 2 @10;approve 3 @20;doubt 2 @30")
+    assert read_cells(both[tab.changed_cells]) == {2: False, 3: True}  # the page may not have read the one before
+    assert tab.sheet not in events.refresh(LOCAL, batch_id, state)  # it is up to date
+
+    events.batches.approve_row(batch_id, 1, OWNER)  # in another window
+    anew, _ = events.take_orders(LOCAL, batch_id, state, "approve 4 @40")
+    assert read_cells(anew[tab.sheet]) == {1: True, 2: False, 3: True, 4: True}
+    assert anew[tab.changed_cells] == ""
+    numbers = [int(n) for each in (whole[tab.sheet], one[tab.changed_cells], anew[tab.sheet]) for n in _sent(each)]
+    assert numbers == sorted(set(numbers)), "the page keeps what was sent later"
+
+
+def _sent(html: str) -> list[str]:
+    return re.findall(r'data-sent="(\d+)"', html)
+
+
+def test_the_later_of_two_presses_that_come_at_once_holds(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    state = BatchTabState()
+    events.show_last_batch(LOCAL, "", state, "")
+    approve, entered, released = events.batches.approve_row, threading.Event(), threading.Event()
+
+    def approve_late(*args: Any, is_approved: bool = True) -> RowState:
+        if is_approved:
+            entered.set()
+            assert released.wait(30)
+        return approve(*args, is_approved=is_approved)
+
+    monkeypatch.setattr(events.batches, "approve_row", approve_late)
+    sent = ("approve 1 @10", "approve 1 @10;doubt 1 @11")
+    handlers = [threading.Thread(target=events.take_orders, args=(LOCAL, batch_id, state, each)) for each in sent]
+    handlers[0].start()
+    assert entered.wait(30)
+    handlers[1].start()
+    handlers[1].join(0.3)  # without the first's end it would be answered by now
+    released.set()
+    for handler in handlers:
+        handler.join(30)
+    assert events.batches.table.list_approvals(batch_id) == {}
+
+
+def test_each_session_has_a_lock_of_its_own() -> None:
+    first = BatchTabState()  # Gradio copies it for each session
+    locks = [copy.deepcopy(first).orders_lock for _ in range(2)]
+    assert len({id(lock) for lock in (first.orders_lock, *locks)}) == 3
+
+
+def show_line(studio: RunningStudio, events: BatchTabEvents, state: TabState, job_id: str) -> tuple[str, Any]:
+    """The line of the row that the tab has open, and its button."""
+
+    def build() -> BatchRowLine:
+        with gr.Blocks():
+            tab = build_tool_tab(studio.service.find_tool("tint"), studio.service)
+        return BatchRowLine(tab, events.batches, studio.access, events.find_next_doubt)
+
+    line = build_parts(build)
+    shown = line.show(state, OWNER, job_id)
+    return shown[line.tab.result.batch_row], shown[line.tab.result.put_in_batch]
+
+
+def test_next_to_check_is_offered_while_there_is_another_one(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    job_id = events.batches.get_row(batch_id, 1, OWNER).job_id
+    assert job_id is not None
+    for row, (is_offered, is_doubted) in (
+        (2, (True, True)),
+        (3, (True, True)),
+        (4, (False, True)),
+        (1, (False, False)),
+    ):
+        events.batches.approve_row(batch_id, row, OWNER)
+        line, _ = show_line(studio, events, TabState(batch_row=(batch_id, 1)), job_id)
+        assert ("Next to check" in line, "It is fine" in line) == (is_offered, is_doubted)
+
+
+def test_what_goes_on_with_a_rows_picture_can_take_its_place(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    photo = studio.service.files.add_image(
+        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
+    )
+    for for_row, can_put in (((batch_id, 1), True), ((batch_id, 2), False), (None, False)):
+        job = studio.service.create_job("tint", {"photo": photo}, OWNER).model_copy(update={"for_row": for_row})
+        wait_for_result(studio.service.jobs.submit_and_watch(job))
+        line, button = show_line(studio, events, TabState(batch_row=(batch_id, 1)), job.id)
+        assert "row 1" in line
+        assert (button.visible, button.value == PUT_LABEL) == (can_put, True)
+
+
+def test_of_two_rows_that_come_at_once_the_later_pressed_is_opened(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+
+    service, access = studio.service, studio.access
+
+    def build() -> Any:
+        with gr.Blocks():
+            tool_events = ToolTabEvents(build_tool_tab(service.find_tool("tint"), service), service, access)
+            return LibraryTabEvents(service, access).make_recall_handler(tool_events)
+
+    recall = build_parts(build)
+    state = TabState()
+
+    async def open_row(row: int, pressed_at: int) -> None:
+        job_id = events.batches.get_row(batch_id, row, OWNER).job_id or ""
+        wanted = RecallRequest(job_id, str(pressed_at), pressed_at=pressed_at)
+        _ = [each async for each in recall(gr.Request(), wanted, state)]
+
+    for row, pressed_at, opened in ((2, 20, 2), (1, 10, 2), (3, 30, 3), (4, 0, 4)):  # the last one from the Library
+        asyncio.run(open_row(row, pressed_at))
+        assert state.batch_row == (batch_id, opened)
+
+
+def _photo_of(studio: RunningStudio, events: BatchTabEvents, batch_id: str) -> str:
+    """The file of row 1's picture."""
+    job = studio.service.jobs.get_job(events.batches.get_row(batch_id, 1, OWNER).job_id or "")
+    assert job is not None
+    assert job.result is not None
+    return job.result.files[0].id
