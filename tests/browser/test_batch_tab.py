@@ -394,6 +394,46 @@ def test_a_press_changes_its_row_alone_and_the_later_of_two_holds(page: Page, st
     assert tiles.locator("img").evaluate_all("all => all.map((image) => image.src)") == pictures
 
 
+def test_chosen_files_are_shown_small_with_name_and_size_and_any_can_be_taken_out(
+    browser: Browser, studio: ServedPage, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("photo\na.png\n")
+    (tmp_path / "phone.heic").write_bytes(b"no browser shows it")
+    many = [write_picture(tmp_path / f"{n:03d}.png", 2 * n) for n in range(100)]
+    for width, is_phone in ((1280, False), (390, True)):
+        with open_browser_page(browser, studio, width=width, height=844, phone=is_phone) as page:
+            page.goto(f"{studio.url}/#batch")
+            page.locator("#batch-start").wait_for()
+            chooser, rows = page.locator("#batch-files input[type=file]").first, page.locator("#batch-files tr.file")
+            photos = [EXAMPLES / f"{name}.jpg" for name in DOUBTED]
+            chooser.set_input_files([*photos, tmp_path / "rows.csv", tmp_path / "phone.heic"])
+            shown = re.compile(r"--dbx-file: url\(.?data:image/jpeg")
+            for n in (0, 1):
+                expect(rows.nth(n).locator(".filename")).to_have_attribute("style", shown)
+                expect(rows.nth(n)).to_contain_text(re.compile(rf"{DOUBTED[n]}.*KB"))
+            first, second = (rows.nth(n).locator(".filename").get_attribute("style") for n in (0, 1))
+            assert first != second
+            for n in (2, 3):  # a plain sign
+                expect(rows.nth(n).locator(".filename")).not_to_have_attribute("style", shown)
+            for row in rows.all():
+                box, remove = row.bounding_box(), row.get_by_label("Remove this file").bounding_box()
+                assert box is not None
+                assert remove is not None
+                assert remove["x"] + remove["width"] <= box["x"] + box["width"] <= width
+            rows.nth(0).get_by_label("Remove this file").click()
+            expect(rows).to_have_count(3)
+            expect(page.locator("#batch-stage")).to_contain_text("3 files.")
+            expect(rows.nth(0).locator(".filename")).to_have_attribute("style", second or "")
+            page.locator("#batch-files").get_by_label("Clear").click()
+            chooser.set_input_files(many)
+            expect(rows).to_have_count(100)
+            expect(rows.nth(0).locator(".filename")).to_have_attribute("style", shown)
+            page.wait_for_timeout(1000)
+            assert page.locator("#batch-files td.filename[style]").count() < 30  # only what is in view is read
+            rows.nth(99).scroll_into_view_if_needed()
+            expect(rows.nth(99).locator(".filename")).to_have_attribute("style", shown)
+
+
 def test_presses_while_one_is_answered_are_all_followed_and_keep_no_other_visitor_waiting(
     browser: Browser, page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,7 +122,7 @@ class BatchTabEvents:
         )
         for listener in (tab.list_cutouts.click, tab.set_aside.change):
             self._listen(listener, self.list_uncertain_cutouts, [*shown, tab.set_aside])
-        for listener in (tab.files.upload, tab.files.clear):
+        for listener in (tab.files.upload, tab.files.clear, tab.files.delete):
             self._listen(listener, self.show_files, [*shown, tab.files, tab.tool])
         self._listen(tab.timer.tick, self.refresh, shown)
         self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])

@@ -46,7 +46,13 @@ STYLE_HTML = """<style>
   border-bottom: 1px solid var(--border-color-primary); }
 .gradio-container #batch-tool:not(:has(.file-preview)) #batch-start { background: var(--dbx-card);
   border-color: var(--input-border-color); color: var(--body-text-color); }
-#batch-files .file-preview-holder { max-height: 242px !important; }
+#batch-files .file-preview-holder { max-height: 270px !important; }
+.gradio-container #batch-files .file-preview td { height: 54px; padding-block: 5px; }
+#batch-files .filename::before { content: ""; flex: none; width: 44px; height: 44px; margin-right: 10px;
+  border-radius: 6px; background: var(--dbx-well) center / cover;
+  background-image: var(--dbx-file, url("data:image/svg+xml,\
+%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 44 44' fill='none' stroke='%23888' stroke-width='1.5'%3E\
+%3Cpath d='M15 11h9l5 5v17H15zM24 11v5h5'/%3E%3C/svg%3E")); }
 @media (max-width: 899px) {
   #batch-files { order: -4; }
   #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }

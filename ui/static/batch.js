@@ -1,5 +1,36 @@
-// The batch tab: the sheet's rows that have changed.
+// The batch tab: small pictures of the chosen files, and the sheet's rows that have changed.
 (() => {
+  const SIDE = 96;
+  const chosen = new Map(); // files by name, as the list shows them
+  const note = (files) => [...files].forEach((file) => chosen.set(file.name, file));
+  document.addEventListener("change", ({ target }) => { if (target.matches?.("#batch-files input[type=file]")) note(target.files); }, true);
+  document.addEventListener("drop", (event) => { if (event.target.closest?.("#batch-files")) note(event.dataTransfer.files); }, true);
+
+  const draw = async (file) => {
+    const image = await createImageBitmap(file, { resizeHeight: 2 * SIDE, resizeQuality: "medium" });
+    const canvas = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE }), pen = canvas.getContext("2d");
+    const scale = SIDE / Math.min(image.width, image.height), width = image.width * scale, height = image.height * scale;
+    pen.fillStyle = "#fff";
+    pen.fillRect(0, 0, SIDE, SIDE);
+    pen.drawImage(image, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+    image.close();
+    return canvas.toDataURL("image/jpeg", 0.8);
+  };
+  // One after the other: a hundred large photographs at once would fill the memory of a phone.
+  const drawn = new WeakMap();
+  let last = Promise.resolve();
+  const findPicture = (file) => {
+    if (!drawn.has(file)) drawn.set(file, last = last.then(() => draw(file)).catch(() => "")); // HEIC and others have the plain sign
+    return drawn.get(file);
+  };
+  const inView = new IntersectionObserver((cells) => cells.forEach(async ({ isIntersecting, target }) => {
+    const file = isIntersecting && chosen.get(target.ariaLabel);
+    if (!file || !file.type.startsWith("image/")) return;
+    inView.unobserve(target);
+    const picture = await findPicture(file);
+    if (picture) target.style.setProperty("--dbx-file", `url(${picture})`);
+  }));
+
   // A row's cell takes the place of the one on the sheet, with the picture that is there, unless that one is newer.
   const putCell = (cell) => {
     const { words } = cell.querySelector("button").dataset;
@@ -17,6 +48,7 @@
     requestAnimationFrame(() => {
       due = false;
       document.querySelectorAll("#batch-cells li").forEach(putCell);
+      document.querySelectorAll("#batch-files td.filename:not([data-told])").forEach((cell) => { cell.dataset.told = ""; inView.observe(cell); });
     });
   }).observe(document, { childList: true, subtree: true });
 })();
