@@ -90,6 +90,7 @@ class _DryRunFiles(FileIndex):
         return
 
     def find_label(self, file_id: str, owner: str) -> str:
+        """Return no name: a check writes nothing that would carry it."""
         return ""
 
     def get_info(self, file_id: str, owner: str | None = None) -> FileInfo:

@@ -88,7 +88,7 @@ def _place_on_busy(queue: Sequence[WaitingJob], devices: Sequence[DeviceState]) 
     return None
 
 
-def heavy_models(specs: Mapping[str, str], light: frozenset[str]) -> frozenset[str]:
+def list_slow_models(specs: Mapping[str, str], light: frozenset[str]) -> frozenset[str]:
     """The models of a job that take long to load: all but the `light` ones."""
     return frozenset(specs.values()) - light
 

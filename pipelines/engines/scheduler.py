@@ -11,7 +11,7 @@ from pipelines.engines.placement_policy import (
     DeviceState,
     WaitingJob,
     choose_placement,
-    heavy_models,
+    list_slow_models,
     required_backlog_count,
 )
 from pipelines.models.nets import specs as net_specs
@@ -88,4 +88,4 @@ class DeviceReservations:
 
 
 def _to_waiting_job(job: Job) -> WaitingJob:
-    return WaitingJob(job.id, heavy_models(job.specs, LIGHT_MODEL_IDS), job.batch)
+    return WaitingJob(job.id, list_slow_models(job.specs, LIGHT_MODEL_IDS), job.batch)

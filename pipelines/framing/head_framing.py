@@ -100,7 +100,7 @@ def frame_head(
     place_anchor = partial(_place_anchor, head=head, row=row, size=size, params=params, top_cut=top_cut)
     scale = wanted
     if hide_cuts:
-        cuts = head.rotation @ find_cut_points(alpha, find_body_end(alpha, face)) - head.anchor[:, None]
+        cuts = head.rotation @ find_cut_points(alpha, find_torn_matte_row(alpha, face)) - head.anchor[:, None]
         scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
         # A turned head lies beside its face: where that brings it to the edge, it is moved back.
         if not is_moved and not {*_SIDES} & {*cut_sides}:
@@ -271,7 +271,7 @@ def shows_whole_figure(alpha: Alpha, face: Face) -> bool:
     )
 
 
-def find_body_end(alpha: Alpha, face: Face) -> float | None:
+def find_torn_matte_row(alpha: Alpha, face: Face) -> float | None:
     """Return the row below which a body's matte is torn although the photo goes on: dark cloth before a dark desk.
 
     A body does not end there, so that row goes on the frame's edge. None where the photo itself cuts the body, and

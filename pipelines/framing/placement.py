@@ -65,8 +65,8 @@ def frame_subject(
     """Fit the subject's box: its longer side is `fill` of the frame's shorter side; centred or standing on `floor`.
 
     A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture; below
-    `body_end` (see `find_body_end`) the subject does not count. With `limit_to_frame` no `placement_scale` makes it
-    larger than the frame.
+    `body_end` (see `find_torn_matte_row`) the subject does not count. With `limit_to_frame` no `placement_scale` makes
+    it larger than the frame.
     """
     width, height = size
     left, top, right, bottom = find_bounds(alpha)
@@ -111,8 +111,9 @@ def frame_photo(
 
     Where the ratio differs the frame is moved along the photo so that the subject stays in view, and a subject that the
     photo shows whole stays whole; of one that is too tall the head stays. A body whose matte is torn at `body_end` (see
-    `find_body_end`) goes down until it ends at the frame's edge. With `stands`, ground is left under the subject, whose
-    foot lies no higher than `highest_ground`, a share of the height from the top: above it a place shows walls and sky.
+    `find_torn_matte_row`) goes down until it ends at the frame's edge. With `stands`, ground is left under the subject,
+    whose foot lies no higher than `highest_ground`, a share of the height from the top: above it a place shows walls
+    and sky.
     """
     width, height = size
     rows, columns = alpha.shape

@@ -30,7 +30,7 @@ from pipelines.core.rendering import (
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import DEFAULT_VIEW, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import PLACE_GROUND_RATIO, size_for_ratio
-from pipelines.framing.head_framing import find_body_end, shows_whole_figure
+from pipelines.framing.head_framing import find_torn_matte_row, shows_whole_figure
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_photo
 from pipelines.framing.resample import place_subject
 from pipelines.models.families.scenes.keyword_search import choose_scene, is_place, list_closest_scenes
@@ -134,7 +134,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
     size = _photo_size(params, context, photo)
     faces = context.detect_faces(params.photo)
     people = () if params.is_pointed or params.matte else count_people(faces, params.pick, together=params.pick == 0)
-    end = find_body_end(cutout.alpha, faces[params.pick]) if params.pick < len(faces) else None
+    end = find_torn_matte_row(cutout.alpha, faces[params.pick]) if params.pick < len(faces) else None
     is_standing = shows_whole_figure(cutout.alpha, faces[0]) if faces else "bottom" not in find_cut_sides(cutout.alpha)
     on_ground = is_standing and _is_level_scene(params) and (bool(faces) or estimate_pitch(cutout.alpha) is None)
     ground = PLACE_GROUND_RATIO if on_ground and params.backdrop is None else 0.0

@@ -20,7 +20,7 @@ from pipelines.core.params import Subject, choice_field, number_field, picture_f
 from pipelines.core.rendering import FONTS, Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
-from pipelines.framing.head_framing import find_body_end
+from pipelines.framing.head_framing import find_torn_matte_row
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
 from pipelines.framing.resample import place_subject
 from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_and_choose_ink
@@ -260,7 +260,7 @@ def _draw_look(
     size = size_for_ratio(form_fields.ASPECT_RATIOS[params.ratio], side)
     is_flat_lay = season.is_flat_lay and not is_person
     anchor, fill = ("centre", 0.86) if is_flat_lay else ("floor", 1.08)
-    end = find_body_end(alpha, source.faces[params.pick]) if params.pick < len(source.faces) else None
+    end = find_torn_matte_row(alpha, source.faces[params.pick]) if params.pick < len(source.faces) else None
     floor = 1.0 if end is not None or "bottom" in find_cut_sides(alpha) else 0.94
     frame = frame_subject(alpha, size, fill, params, anchor=anchor, floor=floor, body_end=end, limit_to_frame=False)
     placed = place_subject(source.photo, source.cutout, frame)

@@ -20,7 +20,7 @@ from pipelines.core.params import Subject, choice_field, flag_field, pictures_fi
 from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderedImages, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import get_framing, size_for_ratio
-from pipelines.framing.head_framing import find_body_end, frame_head
+from pipelines.framing.head_framing import find_torn_matte_row, frame_head
 from pipelines.framing.placement import missing_body_mask
 from pipelines.framing.resample import composite_on_grey, place_subject, resample
 from pipelines.quality.portrait_ranking import rank_portraits, ranking_notices
@@ -173,7 +173,7 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
     placed = place_subject(photo, cutout, frame)
     missing = np.zeros(placed.alpha.shape, np.float32)
     if completes:
-        missing = missing_body_mask(cutout.alpha, frame, find_body_end(cutout.alpha, face))
+        missing = missing_body_mask(cutout.alpha, frame, find_torn_matte_row(cutout.alpha, face))
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
 
     key = estimate_key_side(photo, face)

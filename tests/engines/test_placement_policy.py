@@ -14,7 +14,7 @@ from pipelines.engines.placement_policy import (
     DeviceState,
     WaitingJob,
     choose_placement,
-    heavy_models,
+    list_slow_models,
     required_backlog_count,
 )
 
@@ -89,7 +89,7 @@ def test_a_job_joins_a_busy_device_that_shares_calls_before_something_is_dropped
 
 
 def test_small_nets_are_no_reason_to_go_anywhere() -> None:
-    assert heavy_models({"matte": "u2netp", "text": "klein"}, frozenset({"u2netp"})) == {"klein"}
+    assert list_slow_models({"matte": "u2netp", "text": "klein"}, frozenset({"u2netp"})) == {"klein"}
 
 
 def test_short_jobs_wait_in_larger_numbers_than_long_ones() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pipelines.core.geometry import Cutout, Face
 from pipelines.core.params import Subject
 from pipelines.framing.framings import FRAMINGS, PLACE_GROUND_RATIO, get_framing, size_for_ratio
-from pipelines.framing.head_framing import find_body_end, frame_head, shows_whole_figure
+from pipelines.framing.head_framing import find_torn_matte_row, frame_head, shows_whole_figure
 from pipelines.framing.placement import find_bounds, frame_photo, frame_subject
 from pipelines.framing.resample import place_subject, resample
 from pipelines.matting.cutout import core_mask
@@ -250,17 +250,17 @@ def _make_torn_body(feet: bool = False) -> tuple[Cutout, Face]:
 
 def test_a_torn_body_ends_where_most_of_it_is_left_and_a_whole_figure_stands() -> None:
     cutout, face = _make_torn_body()
-    assert find_body_end(cutout.alpha, face) == pytest.approx(849, abs=2)
+    assert find_torn_matte_row(cutout.alpha, face) == pytest.approx(849, abs=2)
     figure, small = _make_torn_body(feet=True)
-    assert find_body_end(figure.alpha, small) is None
+    assert find_torn_matte_row(figure.alpha, small) is None
     whole, face = _make_person()
-    assert find_body_end(whole.alpha, face) is None, "the photo itself cuts it"
+    assert find_torn_matte_row(whole.alpha, face) is None, "the photo itself cuts it"
 
 
 @pytest.mark.parametrize("kind", ["photo", "fill", "head"])
 def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
     cutout, face = _make_torn_body()
-    size, end = (1000, 1000), find_body_end(cutout.alpha, face)
+    size, end = (1000, 1000), find_torn_matte_row(cutout.alpha, face)
     if kind == "photo":
         frame = frame_photo(cutout.alpha, size, HERE, body_end=end)
         assert frame.is_native_scale, "moved by whole pixels"

@@ -27,7 +27,7 @@ from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio, wait_until
 from ui.batch_tab.events import BatchTabEvents
 from ui.batch_tab.layout import BatchTab, BatchTabState
-from ui.components.row_orders import RecallRequest
+from ui.components.row_commands import JobToShow
 from ui.library_tab.events import LibraryTabEvents
 from ui.server.factory import RunningStudio
 from ui.tool_tab.batch_row import PUT_LABEL, BatchRowLine
@@ -88,17 +88,17 @@ def test_a_press_sends_the_rows_that_changed_and_no_picture(
     tab, state = events.tab, BatchTabState()
     whole = events.show_last_batch(LOCAL, "", state, "")
     assert len(read_cells(whole[tab.sheet])) == ROW_COUNT
-    one, _ = events.take_orders(LOCAL, batch_id, state, "approve 2 @10")
+    one, _ = events.take_commands(LOCAL, batch_id, state, "approve 2 @10")
     assert tab.sheet not in one
     assert read_cells(one[tab.changed_cells]) == {2: True}
     assert "data:" not in one[tab.changed_cells]
     assert f"{ROW_COUNT - 1} set aside" in one[tab.status]
-    both, _ = events.take_orders(LOCAL, batch_id, state, "approve 2 @10;approve 3 @20;doubt 2 @30")
+    both, _ = events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 3 @20;doubt 2 @30")
     assert read_cells(both[tab.changed_cells]) == {2: False, 3: True}  # the page may not have read the one before
     assert tab.sheet not in events.refresh(LOCAL, batch_id, state)  # it is up to date
 
     events.batches.approve_row(batch_id, 1, OWNER)  # in another window
-    anew, _ = events.take_orders(LOCAL, batch_id, state, "approve 4 @40")
+    anew, _ = events.take_commands(LOCAL, batch_id, state, "approve 4 @40")
     assert read_cells(anew[tab.sheet]) == {1: True, 2: False, 3: True, 4: True}
     assert anew[tab.changed_cells] == ""
     numbers = [int(n) for each in (whole[tab.sheet], one[tab.changed_cells], anew[tab.sheet]) for n in _sent(each)]
@@ -125,7 +125,7 @@ def test_the_later_of_two_presses_that_come_at_once_holds(
 
     monkeypatch.setattr(events.batches, "approve_row", approve_late)
     sent = ("approve 1 @10", "approve 1 @10;doubt 1 @11")
-    handlers = [threading.Thread(target=events.take_orders, args=(LOCAL, batch_id, state, each)) for each in sent]
+    handlers = [threading.Thread(target=events.take_commands, args=(LOCAL, batch_id, state, each)) for each in sent]
     handlers[0].start()
     assert entered.wait(30)
     handlers[1].start()
@@ -138,8 +138,8 @@ def test_the_later_of_two_presses_that_come_at_once_holds(
 
 def test_each_session_has_a_lock_of_its_own() -> None:
     first = BatchTabState()  # Gradio copies it for each session
-    locks = [copy.deepcopy(first).orders_lock for _ in range(2)]
-    assert len({id(lock) for lock in (first.orders_lock, *locks)}) == 3
+    locks = [copy.deepcopy(first).commands_lock for _ in range(2)]
+    assert len({id(lock) for lock in (first.commands_lock, *locks)}) == 3
 
 
 def show_line(studio: RunningStudio, events: BatchTabEvents, state: TabState, job_id: str) -> tuple[str, Any]:
@@ -151,7 +151,7 @@ def show_line(studio: RunningStudio, events: BatchTabEvents, state: TabState, jo
         return BatchRowLine(tab, events.batches, studio.access, events.find_next_doubt)
 
     line = build_parts(build)
-    shown = line.show(state, OWNER, job_id)
+    shown = line.show_line(state, OWNER, job_id)
     return shown[line.tab.result.batch_row], shown[line.tab.result.put_in_batch]
 
 
@@ -197,14 +197,14 @@ def test_of_two_rows_that_come_at_once_the_later_pressed_is_opened(
     def build() -> Any:
         with gr.Blocks():
             tool_events = ToolTabEvents(build_tool_tab(service.find_tool("tint"), service), service, access)
-            return LibraryTabEvents(service, access).make_recall_handler(tool_events)
+            return LibraryTabEvents(service, access).make_show_job_handler(tool_events)
 
     recall = build_parts(build)
     state = TabState()
 
     async def open_row(row: int, pressed_at: int) -> None:
         job_id = events.batches.get_row(batch_id, row, OWNER).job_id or ""
-        wanted = RecallRequest(job_id, str(pressed_at), pressed_at=pressed_at)
+        wanted = JobToShow(job_id, str(pressed_at), pressed_at=pressed_at)
         _ = [each async for each in recall(gr.Request(), wanted, state)]
 
     for row, pressed_at, opened in ((2, 20, 2), (1, 10, 2), (3, 30, 3), (4, 0, 4)):  # the last one from the Library

@@ -21,7 +21,7 @@ def make_job_object(row: JobRow) -> dict[str, Any]:
         "object": "job",
         "status": row.status,
         "tool": row.job.tool,
-        "progress": _job_progress(row),
+        "progress": _stage_progress(row),
         "stage": row.step.stage if row.step and row.status == "running" else None,
         "position": row.position,
         "created_at": int(row.created),
@@ -47,7 +47,7 @@ def api_notices(row: JobRow) -> list[str]:
     return hint_fields(row.result.receipt.get("notices", ()), row.job.params) if row.result else []
 
 
-def _job_progress(row: JobRow) -> float:
+def _stage_progress(row: JobRow) -> float:
     """Compute the progress, 0 to 1, within the stage that runs; only a job that is done has 1."""
     if row.status == "done":
         return 1.0

@@ -193,7 +193,9 @@ class BatchTabEvents:
         batch = self.batches.table.get_batch(batch_id) if batch_id else None
         if batch is None:
             return ""
-        return self._write_keys(batch, self.batches.get_progress(batch_id), state, self._compute_sheet_version(batch_id))[1]
+        return self._write_keys(
+            batch, self.batches.get_progress(batch_id), state, self._compute_sheet_version(batch_id)
+        )[1]
 
     def _write_keys(self, batch: Batch, progress: BatchProgress, state: BatchTabState, stamp: float) -> tuple[str, str]:
         """Return what identifies the page of the sheet, and what is on it."""

@@ -87,7 +87,7 @@ class LibraryTabEvents:
         jobs_to_show: dict[str, gr.State] = {tool_events.tab.tool.id: gr.State(None) for tool_events in events}
         for tool_events in events:
             job_to_show = jobs_to_show[tool_events.tab.tool.id]
-            handler = self.make_recall_handler(tool_events)
+            handler = self.make_show_job_handler(tool_events)
             tool_events.listen(job_to_show.change, handler, [job_to_show, tool_events.tab.state])
 
         def reuse(request: gr.Request, state: LibraryState) -> dict[Any, Any]:
@@ -119,10 +119,10 @@ class LibraryTabEvents:
 
         self._listen(self.tab.send_to.input, send_to, [self.tab.state, self.tab.send_to], [tabs, *handoffs.values()])
 
-    def make_recall_handler(self, events: ToolTabEvents) -> Callable[..., AsyncIterator[Updates]]:
+    def make_show_job_handler(self, events: ToolTabEvents) -> Callable[..., AsyncIterator[Updates]]:
         """Return a handler that fills the tool's tab from a job, unless a row that was pressed later is there."""
 
-        async def recall(request: gr.Request, wanted: JobToShow | None, state: TabState) -> AsyncIterator[Updates]:
+        async def show_job(request: gr.Request, wanted: JobToShow | None, state: TabState) -> AsyncIterator[Updates]:
             row = None if wanted is None else self._find_own_job(wanted.job_id, request)
             state.was_opened = True
             is_overtaken = wanted is not None and 0 < wanted.pressed_at < state.row_pressed_at

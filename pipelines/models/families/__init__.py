@@ -1,6 +1,7 @@
 """All model families, as an explicit tuple: a new one is a file here and a line in `FAMILIES`.
 
-A tool uses it once a `Profile` names one of its specs (`pipelines/models/profiles.py`).
+A tool uses it once a `Profile` names one of its specs (`pipelines/models/profiles.py`); docs/contributing.md has the
+whole list.
 """
 
 from __future__ import annotations

@@ -58,10 +58,10 @@ def make_snippet_request(tool: Tool, values: Mapping[str, Any], is_open: Callabl
             fields[name] = _replace_private_files(name, value, is_open)
         elif name not in pictures and value != info.default and value != []:
             fields[name] = value
-    return SnippetRequest(tool, fields or _find_default_field(tool))
+    return SnippetRequest(tool, fields or _choose_example_field(tool))
 
 
-def _find_default_field(tool: Tool) -> dict[str, Any]:
+def _choose_example_field(tool: Tool) -> dict[str, Any]:
     """Find a field at its default, for a request with no other field: an empty form cannot be sent."""
     fields = tool.params.model_fields
     return next(({name: fields[name].default} for name in tool.params.fields_of_kind("choice", "number")), {})

@@ -158,14 +158,14 @@ def _default_scene(subject: str) -> Scene:
 
 
 def _accept_scene(query: str, row: Scene, score: float) -> SceneChoice:
-    notice = f"Closest built-in scene to '{_shorten_words(query)}': {row.title}. Chosen, not drawn."
+    notice = f"Closest built-in scene to '{_truncate_query(query)}': {row.title}. Chosen, not drawn."
     return SceneChoice(row, notice, match=SceneMatch(query, True, row.id, row.title, round(min(score, 1.0), 3)))
 
 
 def _choose_paper(query: str, colour: Colour) -> SceneChoice:
     row = find_scene(WHITE_SCENE_ID if colour == (255, 255, 255) else PAPER_SCENE_ID)
     code = "#{:02x}{:02x}{:02x}".format(*colour)
-    notice = f"'{_shorten_words(query)}' is paper in {code}."
+    notice = f"'{_truncate_query(query)}' is paper in {code}."
     return SceneChoice(row, notice, colour, SceneMatch(query, True, row.id, f"Paper {code}", 1.0))
 
 
@@ -189,7 +189,7 @@ def _refuse_query(query: str, subject: str, ranked: list[tuple[float, Scene]]) -
     fallback = _default_scene(subject)
     titles = tuple(row.title for row in near)
     notice = (
-        f"No such scene here: '{_shorten_words(query)}'. Closest three: {titles[0]}, {titles[1]}, {titles[2]}. "
+        f"No such scene here: '{_truncate_query(query)}'. Closest three: {titles[0]}, {titles[1]}, {titles[2]}. "
         f"Until you choose, {fallback.title} stands in."
     )
     closest = tuple((row.id, row.title) for row in near)
@@ -197,7 +197,7 @@ def _refuse_query(query: str, subject: str, ranked: list[tuple[float, Scene]]) -
     return SceneChoice(fallback, notice, match=match)
 
 
-def _shorten_words(query: str) -> str:
+def _truncate_query(query: str) -> str:
     return query if len(query) <= 60 else query[:57] + "..."
 
 
