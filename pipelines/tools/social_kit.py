@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Colour, Image, Size
+from pipelines.core.geometry import Alpha, Colour, Float32Array, Image, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     Params,
@@ -36,6 +36,7 @@ from pipelines.framing.crop import (
     crop_notices,
     describe_crop,
     find_protected_area,
+    largest_window,
 )
 from pipelines.framing.social_layout import (
     Layout,
@@ -77,15 +78,21 @@ LOWER_END_NOTICE = "The words lie on the lower end of the subject, where your ph
 COVERED_NOTICE = (
     "The words cover a part of the subject, or the format cuts it; beside or below the photo neither happens: {}."
 )
+OUT_OF_FOCUS_NOTICE = (
+    "Where the photo does not fill a format, it goes on out of focus, or lies before itself out of focus."
+)
 FEW_PIXELS_NOTICE = "The photo has fewer pixels than these formats: a larger one would be sharper."
 _MAX_ENLARGEMENT = 1.6  # times the photo, above which a notice asks for a larger one
 _EDGE_RATIO = 0.08  # of the photo's part, at the panel: how it looks there decides whether its ground goes on
 _CALM_STD = 12.0  # of 255, along the way to the panel; walls, skies, water and lawns out of focus have less
+_CALM_SEAM_STD = 24.0  # the same along a seam above or below: what differs there goes on as upright stripes
 _SEAM_BLUR_RATIO = 0.02  # of the seam's length, sigma of the ground at the seam
-_CARD_BLUR_RATIO = 0.05  # the same beside a photo whose ground need not be calm
-_MAX_CARD_GAP_RATIO = 0.35  # of the photo's width: ground that is no calm one goes on as far and no farther
 _FAR_BLUR_RATIO = 0.2  # of the seam's length, sigma of the ground at the panel's end: no bands go through all of it
 _FADE_EDGE_COUNT = 3  # edges of `_EDGE_RATIO` within which the photo goes over into the ground that goes on
+_BACKDROP_BLUR_RATIO = 0.07  # of the format's shorter side, sigma of the photo that fills a format behind itself
+_BACKDROP_LIGHT, _WORDS_BACKDROP_LIGHT = 0.85, 0.66  # times the photo's levels; darker where words may lie on it
+_BACKDROP_STEP_PX = 8  # of the format, a pixel of the small copy that is blurred
+_CARD_SHADOW_RATIO, _CARD_SHADOW = 0.03, 0.45  # of the shorter side, sigma of the photo's shadow; how dark it is
 _NOISE_SEED = 1  # always the same, so that the same job makes the same picture
 _FOCUS_HELP = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
@@ -224,13 +231,14 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     contrasts: list[float | None] = []
     notices = [*_cut_notices(protected, all_layouts, params), *_cover_notices(all_layouts)]
     for name, layout in layouts.items():
-        image = _lay_out_photo(photo, layout, form_fields.parse_rgb(params.colour))
+        colour = form_fields.parse_rgb(params.colour)
+        image = _lay_out_photo(photo, layout, colour, has_words=bool(params.headline))
         contrast, missing = _add_overlays(image, layout, params, context, sticker, FORMATS[name].title)
         notices += missing
         contrasts.append(contrast)
         images.append(image)
         if layout.panel is not None and params.colour is None:
-            notices.append("Where the photo does not fill a format, it goes on out of focus.")
+            notices.append(OUT_OF_FOCUS_NOTICE)
         emit("Laying out", len(images), len(layouts), image)
     notices += [] if context.draft else _softness_notices(photo, protected, list(layouts.values()), params.zoom)
     return ToolOutput(
@@ -328,62 +336,99 @@ def _scale_size(size: Size, longer_px: int) -> Size:
     return round(size[0] * scale), round(size[1] * scale)
 
 
-def _panel_picture(photo: Image, size: Size, colour: Colour | None) -> Image:
-    """Fill a panel with the brand colour, else with the photo itself, blurred and darker."""
+def _panel_picture(photo: Image, size: Size, colour: Colour | None, light: float) -> Image:
+    """Fill a format with the brand colour, else with the photo itself, blurred, its levels times `light`."""
     if colour is not None:
         return np.full((size[1], size[0], 3), colour, np.uint8)
-    small = cv2.resize(photo, (max(2, size[0] // 40), max(2, size[1] // 40)), interpolation=cv2.INTER_AREA)
-    blurred = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.6) * np.float32(0.62)
+    window = largest_window(photo.shape, size[0] / size[1])
+    left, top = (photo.shape[1] - window[0]) // 2, (photo.shape[0] - window[1]) // 2
+    small_size = max(2, size[0] // _BACKDROP_STEP_PX), max(2, size[1] // _BACKDROP_STEP_PX)
+    small = crop_image(photo, (left, top, left + window[0], top + window[1]), small_size).astype(np.float32)
+    sigma = max(1.0, _BACKDROP_BLUR_RATIO * min(small_size))
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma) * np.float32(light)
     return np.clip(cv2.resize(blurred, size, interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
-def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None) -> Image:
-    """Crop the photo to its window and put it in its place."""
+def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None, *, has_words: bool = True) -> Image:
+    """Crop the photo to its window and put it in its place.
+
+    Beside it its ground goes on out of focus where that is calm. A photo in the middle whose ground is not calm on all
+    sides lies with sharp edges before itself: half of a seam looks like a fault, and a frame is one that was meant.
+    """
     x, y, right, bottom = layout.photo_position
     part = crop_image(photo, layout.photo_window, (right - x, bottom - y))
     if (right - x, bottom - y) == layout.size:
         return part
-    image = _panel_picture(photo, layout.size, colour)
+    backdrop = _panel_picture(photo, layout.size, colour, _WORDS_BACKDROP_LIGHT if has_words else _BACKDROP_LIGHT)
+    image = backdrop.copy()
     image[y:bottom, x:right] = part
-    if colour is None:
-        _continue_calm_ground(image, layout)
-    return image
+    is_card = 0 < x < right < layout.size[0] or 0 < y < bottom < layout.size[1]
+    if colour is not None or _continue_calm_ground(image, layout) or not is_card:
+        return image
+    _cast_card_shadow(backdrop, layout)
+    backdrop[y:bottom, x:right] = part
+    return backdrop
 
 
-def _continue_calm_ground(image: Image, layout: Layout) -> None:
-    """Continue the photo's ground out of focus over the panels beside it, where it is calm there; under it last.
+def _cast_card_shadow(backdrop: Image, layout: Layout) -> None:
+    """Darken the backdrop softly around the photo's place. Changes `backdrop`."""
+    x, y, right, bottom = layout.photo_position
+    sigma = _CARD_SHADOW_RATIO * min(layout.size)
+    # A blurred box is the product of two blurred spans.
+    columns, rows = (
+        cv2.GaussianBlur(_mark_span(start, end, length), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        for start, end, length in ((x, right, layout.size[0]), (y, bottom, layout.size[1]))
+    )
+    shade = 1 - _CARD_SHADOW * rows * columns.T
+    backdrop[:] = np.rint(backdrop * shade[..., None])
+
+
+def _mark_span(start: int, end: int, length: int) -> Float32Array:
+    """Return a column of `length` with ones from `start` to `end`."""
+    span = np.zeros((length, 1), np.float32)
+    span[start:end] = 1
+    return span
+
+
+def _continue_calm_ground(image: Image, layout: Layout) -> bool:
+    """Continue the photo's ground out of focus over the panels on its sides where it is calm; whether all were filled.
 
     So there is no strip beside it. Changes `image`.
     """
     x, y, right, bottom = layout.photo_position
     height, width = image.shape[:2]
-    protected, rows = layout.protected, image[y:bottom]
-    is_card = x > 0 and right < width
-    is_left = x == 0 or _continue_ground_left(rows[:, :right], x, protected.left - x, is_card=is_card)
+    protected, rows = layout.protected.without_margin(), image[y:bottom]
+    is_left = x == 0 or _continue_ground_left(rows[:, :right], x, protected.left - x)
     rows = rows[:, (0 if is_left else x) :][:, ::-1]
-    is_right = right == width or _continue_ground_left(rows, width - right, right - protected.right, is_card=is_card)
-    if y == 0 and is_left and is_right and bottom < height:
-        turned = image.transpose(1, 0, 2)[:, ::-1]  # the panel below becomes one at the left
-        _continue_ground_left(turned, height - bottom, bottom - protected.bottom)
+    is_right = right == width or _continue_ground_left(rows, width - right, right - protected.right)
+    if not (is_left and is_right):
+        return False
+    turned = image.transpose(1, 0, 2)  # the panel above becomes one at the left
+    is_top = y == 0 or _continue_ground_left(turned[:, :bottom], y, protected.top - y, is_upright=True)
+    turned = turned[:, (0 if is_top else y) :][:, ::-1]
+    room = bottom - protected.bottom
+    return is_top and (bottom == height or _continue_ground_left(turned, height - bottom, room, is_upright=True))
 
 
-def _continue_ground_left(turned: Image, start: int, room: float, *, is_card: bool = False) -> bool:
+def _continue_ground_left(turned: Image, start: int, room: float, *, is_upright: bool = False) -> bool:
     """Continue the ground of a picture's right part over its first `start` columns, if it is calm at the seam.
 
-    `room` is how many columns after the seam are free. Beside a photo that has narrow panels on both sides (`is_card`)
-    it is always done: no words lie there. Changes `turned`.
+    `room` is how many columns after the seam are free. In a picture that is turned (`is_upright`) it is to be calm
+    along the seam too. Changes `turned`.
     """
     edge = turned[:, start : start + max(4, round(_EDGE_RATIO * (turned.shape[1] - start)))].astype(np.float32)
-    edge = edge[:, : max(4, int(room))] if is_card else edge
     mean = edge.mean(axis=1, keepdims=True)
-    if not is_card and (room < edge.shape[1] or float((edge - mean).std()) > _CALM_STD):
+    is_striped = is_upright and float(mean.std(axis=0).max()) > _CALM_SEAM_STD
+    if room < edge.shape[1] or is_striped or float((edge - mean).std()) > _CALM_STD:
         return False
     near, far = (
         cv2.GaussianBlur(mean, (0, 0), sigmaX=1, sigmaY=ratio * len(mean), borderType=cv2.BORDER_REPLICATE)
-        for ratio in (_CARD_BLUR_RATIO if is_card else _SEAM_BLUR_RATIO, _FAR_BLUR_RATIO)
+        for ratio in (_SEAM_BLUR_RATIO, _FAR_BLUR_RATIO)
     )
-    # Into the photo as far as its ground goes, so that it ends in no line.
+    # Into the photo as far as its ground goes, so that it ends in no line, and not over what stands on it.
     seam = turned[:, start : start + max(1, min(int(room), _FADE_EDGE_COUNT * edge.shape[1]))]
+    is_busy = (seam - mean).std(axis=(0, 2)) > _CALM_STD
+    seam = seam[:, : max(edge.shape[1], int(is_busy.argmax()))] if is_busy.any() else seam
     fade = np.linspace(0, 1, seam.shape[1], dtype=np.float32)[None, :, None]
     seam[:] = near + fade * fade * (3 - 2 * fade) * (seam - near) + np.float32(0.5)
     fade = np.linspace(0, 1, start, dtype=np.float32)[None, :, None]

@@ -26,7 +26,7 @@ from pipelines.framing.crop import (
     find_protected_area,
     project_area,
 )
-from pipelines.framing.social_layout import LayoutRequest, plan_layout
+from pipelines.framing.social_layout import Layout, LayoutRequest, plan_layout
 from pipelines.framing.words_on_photo import MIN_LETTERS_RATIO, PhotoView, typical_side, view_photo
 from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
@@ -242,7 +242,7 @@ def make_kit(context: FakeContext, **values: Any) -> ToolOutput:
 
 
 def red_pixels(image: Image) -> np.ndarray:
-    return (image[..., 0] > 200) & (image[..., 1] < 60) & (image[..., 2] < 60)
+    return (image[..., 0] > 225) & (image[..., 1] < 60) & (image[..., 2] < 60)
 
 
 @pytest.mark.parametrize("headline", ["", "A few good words"])
@@ -579,12 +579,30 @@ def test_words_that_were_asked_for_on_the_photo_cover_the_least_and_that_is_said
     assert made.crops[0].placed_box == (0, 0, 1, 1)
 
 
+@pytest.mark.parametrize("is_calm", [True, False])
+def test_a_photo_in_the_middle_goes_on_where_it_is_calm_on_all_sides_or_lies_before_itself(is_calm: bool) -> None:
+    """Half of a seam looks like a fault: a photo with one busy side keeps all its edges and casts a shadow."""
+    photo = np.full((300, 200, 3), (120, 150, 180), np.uint8)
+    if not is_calm:
+        photo[:, 170:] = make_noise(300, 30, 200, 3)
+    keep = ProtectedArea(60, 10, 140, 290, boxes=((70, 20, 130, 280),))
+    layout = plan_layout(photo.shape, keep, (900, 300), LayoutRequest())
+    x, _, right, _ = layout.photo_position
+    assert 0 < x < right < 900
+    image = social_kit._lay_out_photo(photo, layout, None, has_words=False).astype(float)
+    if is_calm:
+        assert np.ptp(image.reshape(-1, 3), axis=0).max() <= 1
+        return
+    assert np.array_equal(image[:, x:right], photo), "nothing of the photo fades"
+    beside = image[:, :x].mean(axis=(0, 2))
+    assert beside[-1] < 0.85 * beside[: x // 2].mean() < 0.85 * photo[:, :100].mean(), "shadow at the edge, and darker"
+
+
 def test_the_whole_photo_is_no_card_where_its_ground_is_continued() -> None:
     photo = make_noise(575, 500, 200, 3)
-    keep = find_protected_area(photo.shape, (make_face(250, 280, 240),), None)
-    layout = plan_layout(photo.shape, keep, (1080, 1350), LayoutRequest("Now hiring: project leads"), see(photo, keep))
-    x, _, right, bottom = layout.photo_position
-    assert 0 < x < right < 1080
+    keep = ProtectedArea(340, 200, 740, 700, boxes=((360, 220, 720, 680),))
+    x, right, bottom = 129, 951, 945  # as where the words stand below
+    layout = Layout((1080, 1350), keep, (0, 0, 500, 575), (x, 0, right, bottom))
     image = social_kit._lay_out_photo(photo, layout, None).astype(float)
     assert np.abs(image[: bottom - 8, :x].mean() - photo.mean()) < 4
     assert np.abs(image[: bottom - 8, right:].mean() - photo.mean()) < 4
@@ -615,13 +633,23 @@ def test_calm_ground_goes_on_without_a_strip_and_busy_ground_does_not(size: tupl
 
 def test_stripes_that_run_into_the_panel_fade_in_it() -> None:
     stripes = np.zeros((300, 300, 3), np.uint8)
+    stripes[:] = (120 + 40 * np.sin(np.arange(300) / 6))[:, None, None]
+    keep = ProtectedArea(60, 30, 240, 270, boxes=((70, 40, 230, 260),))
+    layout = plan_layout(stripes.shape, keep, (900, 300), LayoutRequest("Words", layout="beside"), see(stripes, keep))
+    image = social_kit._lay_out_photo(stripes, layout, None).astype(float)
+    seam = int(layout.photo_position[0])
+    at_seam, at_end = image[:, seam - 3].std(), image[:, 0].std()
+    assert at_end < 0.3 * at_seam
+
+
+def test_stripes_do_not_run_down_into_a_panel() -> None:
+    stripes = np.zeros((300, 300, 3), np.uint8)
     stripes[:] = (120 + 40 * np.sin(np.arange(300) / 6))[None, :, None]
     keep = ProtectedArea(30, 30, 270, 200, boxes=((40, 40, 260, 190),))
     layout = plan_layout(stripes.shape, keep, (300, 450), LayoutRequest("Words", layout="below"), see(stripes, keep))
     image = social_kit._lay_out_photo(stripes, layout, None).astype(float)
     seam = int(layout.photo_position[3])
-    at_seam, at_end = image[seam + 2].std(), image[-1].std()
-    assert at_end < 0.3 * at_seam
+    assert image[seam - 1].std() > 25 > 5 > image[seam + 2].std()
 
 
 def test_words_stand_where_a_crop_by_hand_leaves_room_and_never_on_the_face() -> None:
