@@ -10,21 +10,17 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Image, Mask
-from pipelines.imaging.resize import dilate_mask, resize_image, resize_map, size_within
-from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, local_contrast, open_mask
+from pipelines.imaging.resize import dilate_mask, resize_map, size_within
+from pipelines.matting.holes import find_doubtful_holes
+from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, open_mask
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
 
 SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as wide as this is told
 WIDE_PATCH_RATIO = 0.08  # of the subject's height: one as wide is no edge
 NAMED_REGION_RATIO = 0.01  # of the subject's pixels: a smaller region is not told
 RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this stands out as well
-OPENING_GAP_PX = 9  # of the small copy: an opening whose rim has narrower gaps is still one
-OPENING_RATIO = 0.05  # of the subject's pixels: a smaller opening is not told
-WIDE_OPENING_RATIO = 0.2  # the same of one that is told although it looks even: a white cup is no hole
-PATTERN_CONTRAST_LEVELS = 3.0  # Lab levels, median of an opening, from which spokes may hide in its pattern
 UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
 MARKED_PLACE_COUNT = 3
 MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
@@ -53,28 +49,13 @@ def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, t
 
 
 def name_openings(image: Image, alpha: Alpha) -> dict[str, tuple[Box, ...]]:
-    """Return the notice of openings in the cut-out `alpha` (H x W) of `image` that may not be open, and their boxes.
-
-    No net sees spokes before a hedge, and both then agree on a wheel that is empty: where an opening is patterned, or
-    very wide, nothing in the photo says that all in it is background. Of 643 photos and drawings 13 have such a one;
-    of the 12 with truth all were wrong (IoU under 0.95).
-    """
-    small = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX))
-    taken = small > 0.5
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (OPENING_GAP_PX, OPENING_GAP_PX))
-    closed = cv2.morphologyEx(taken.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
-    openings = np.asarray(ndimage.binary_fill_holes(closed)) & ~dilate_mask(taken, EDGE_WIDTH_PX // 2)
-    min_area = OPENING_RATIO * float(taken.sum())
-    parts = [part for part in _list_parts(openings) if part.sum() >= max(min_area, 1)]
-    if not parts:
+    """Return the notice of openings in the cut-out `alpha` (H x W) of `image` that may not be open, and their boxes."""
+    openings = find_doubtful_holes(image, alpha)
+    if not openings:
         return {}
-    lab = cv2.cvtColor(resize_image(image, (taken.shape[1], taken.shape[0])), cv2.COLOR_RGB2LAB)
-    contrast, wide_area = local_contrast(np.asarray(lab, np.uint8)), WIDE_OPENING_RATIO * float(taken.sum())
-    told = [part for part in parts if part.sum() >= wide_area or np.median(contrast[part]) >= PATTERN_CONTRAST_LEVELS]
-    if not told:
-        return {}
-    notice = f"Check the opening {_place_in(told[0], taken)}: all in it counts as background."
-    return {notice: tuple(_box_around(part) for part in told)}
+    taken = resize_map(alpha, openings[0].shape[::-1]) > 0.5
+    notice = f"Check the opening {_place_in(openings[0], taken)}: all in it counts as background."
+    return {notice: tuple(_box_around(opening) for opening in openings)}
 
 
 def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:

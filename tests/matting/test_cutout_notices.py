@@ -10,7 +10,6 @@ from pipelines.matting.cutout_notices import (
     UNSETTLED_NOTICE,
     drop_marked_doubts,
     name_doubts,
-    name_openings,
     name_rivals,
 )
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, measure_doubt, reconcile_mattes
@@ -19,7 +18,6 @@ from tests.support.examples import make_blob, make_noise
 SHAPE = (200, 300)
 SUBJECT = make_blob(*SHAPE, (150, 100), (60, 80))
 NOTHING = np.zeros(SHAPE, np.bool_)
-LEAVES = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
 
 
 def mark(rows: slice, columns: slice) -> Mask:
@@ -59,29 +57,6 @@ def test_what_the_nets_see_differently_is_named_only_where_the_doubt_is_large() 
         "Check the edge at the left: it may be wrong.",
     )
     assert tuple(name_doubts(SUBJECT, doubt_at(), ())) == (UNSETTLED_NOTICE,)
-
-
-@pytest.mark.parametrize(
-    ("radius", "is_patterned", "is_told"), [(50, True, True), (50, False, False), (20, True, False)]
-)
-def test_an_opening_that_is_patterned_may_hide_spokes(radius: int, is_patterned: bool, is_told: bool) -> None:
-    """Through a ring leaves are seen, or an even wall, or the opening is small."""
-    rows, columns = np.ogrid[:300, :400]
-    distance = np.hypot(rows - 150, columns - 130)
-    alpha = ((distance < 140) & (distance > radius)).astype(np.float32)
-    image = LEAVES if is_patterned else np.full((300, 400, 3), 128, np.uint8)
-    notices = name_openings(image, alpha)
-    assert bool(notices) is is_told
-    for notice, ((left, _, right, _),) in notices.items():
-        assert notice == "Check the opening in the middle: all in it counts as background."
-        assert 0.15 < left < 130 / 400 < right < 0.5
-
-
-def test_a_wide_opening_is_told_even_where_it_is_plain() -> None:
-    rows, columns = np.ogrid[:300, :400]
-    distance = np.hypot(rows - 150, columns - 130)
-    alpha = ((distance < 140) & (distance > 100)).astype(np.float32)
-    assert name_openings(np.full((300, 400, 3), 128, np.uint8), alpha)
 
 
 def test_a_border_to_what_is_not_taken_is_named_and_doubted_as_far_as_it_goes() -> None:
