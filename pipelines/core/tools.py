@@ -42,6 +42,13 @@ class ToolContext(Protocol):
         """
         ...
 
+    def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+        """Return the photo as `look_at_subject` and a coarse matte of the things on which the `keep` points lie alone.
+
+        Raises `no_subject` where nothing clear lies under a point.
+        """
+        ...
+
     def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
         """Return where the cut-out may be wrong that a job has made already, by notice: boxes in ratios of the photo.
 

@@ -180,7 +180,7 @@ def correct_by_points(
     shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     lab = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2LAB), np.float32)
     small, small_seen = resize_map(alpha, size), resize_map(seen, size)
-    keep, drop = _to_pixels(pointing.keep, small), _to_pixels(pointing.drop, small)
+    keep, drop = find_pixels(pointing.keep, small), find_pixels(pointing.drop, small)
     nearer_keep = _nearer_mask(lab, keep, drop)
     regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1])
     corrected = small.copy()
@@ -190,7 +190,7 @@ def correct_by_points(
     ):
         for point, mark in zip(points, marks, strict=True):
             if (corrected[point] > 0.5) != (value > 0.5):
-                region = None if segment is None else _segment_region(segment, mark, others, point, small.shape)
+                region = None if segment is None else segment_region(segment, mark, others, point, small.shape)
                 if region is None:
                     if value:
                         region = regions.find_kept(point, corrected, nearer_keep)
@@ -216,7 +216,7 @@ def restore_contradicted_points(refined: Alpha, selected: Alpha, pointing: Point
     size = size_within(refined.shape, WORK_SIDE_PX)
     weight = np.zeros(size[::-1], np.float32)
     for marks, is_kept in ((pointing.keep, True), (pointing.drop, False)):
-        pixels = zip(_to_pixels(marks, refined), _to_pixels(marks, weight), strict=True)
+        pixels = zip(find_pixels(marks, refined), find_pixels(marks, weight), strict=True)
         contradicted = [small for pixel, small in pixels if (refined[pixel] > 0.5) != is_kept]
         weight[draw_discs(weight.shape, contradicted, disc_radius(size))] = 1
     if not weight.any():
@@ -233,7 +233,7 @@ def exclude_marked_regions(reconciled: ReconciledMatte, pointing: Pointing) -> R
     """
     shape = reconciled.regions.shape
     marks = np.zeros(shape, np.float32)
-    discs = draw_discs(shape, _to_pixels((*pointing.keep, *pointing.drop), marks), disc_radius(shape))
+    discs = draw_discs(shape, find_pixels((*pointing.keep, *pointing.drop), marks), disc_radius(shape))
     left = (
         np.ones(shape, np.bool_) if pointing.box is None else _cut_to_box(np.ones(shape, np.float32), pointing.box) > 0
     )
@@ -263,7 +263,7 @@ def _share_left(after: Mask, before: Mask) -> float:
     return float(after.sum() / before.sum()) if before.any() else 1.0
 
 
-def _segment_region(
+def segment_region(
     segment: SegmentPointed, mark: tuple[float, float], others: Marks, point: tuple[int, int], shape: tuple[int, ...]
 ) -> Mask | None:
     """Return what a net for pointing sees at a point (H x W of the small copy), None where it sees nothing there."""
@@ -271,7 +271,7 @@ def _segment_region(
     return region if region[point] and region.sum() > MIN_REGION_RATIO * region.size else None
 
 
-def _to_pixels(marks: Marks, alpha: Alpha) -> list[tuple[int, int]]:
+def find_pixels(marks: Marks, alpha: Alpha) -> list[tuple[int, int]]:
     """Return points as row and column of `alpha`."""
     height, width = alpha.shape
     return [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in marks]

@@ -37,6 +37,7 @@ from pipelines.matting.pointing import (
     select_people,
     select_pointed,
 )
+from pipelines.matting.thing_at_point import select_things
 from pipelines.models import oom_fallback
 from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.models.model_cache import ModelCache
@@ -304,25 +305,45 @@ class JobContext:
         `as_made`: where a job has cut it out already, that is the matte. It then depends on what was made before, so it
         is only for looking at.
         """
-        photo = self._memoize(
-            ("shrunk", params.photo, side_px),
-            lambda: _shrink(self.open_image(params.photo), side_px),
-            lambda image: image.nbytes,
-        )
+        photo = self._open_shrunk(params.photo, side_px)
         if as_made and (made := self._find_made_cutout(params, together=together)):
             return photo, resize_map(made.alpha, photo.shape[1::-1])
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
-        are_faces_needed = (matte is None or bool(pointing)) and self.may_search_faces(params.photo)
-        scale = photo.shape[1] / self.open_image(params.photo).shape[1]
-        faces = tuple(each.scaled(scale) for each in self._detect_faces(params.photo)) if are_faces_needed else ()
+        faces = self._list_scaled_faces(params.photo, photo) if matte is None or pointing else ()
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
             return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
         seen = self._predict_coarse_alpha(params.photo, photo, faces, params.pick, as_made=as_made)
         chosen = partial(_select_people, photo, faces, params.pick, together)
         return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
+
+    def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+        """Return the photo, its longer side at most `side_px`, and a coarse matte of what the `keep` points lie on.
+
+        Nothing else is in it, however much it stands out. Without a point it is empty, and the next call is quick.
+        Raises `no_subject` where nothing clear lies under a point.
+        """
+        photo = self._open_shrunk(params.photo, side_px)
+        faces = self._list_scaled_faces(params.photo, photo)
+        seen = self._see_quickly(params.photo, photo, faces, 0, as_made=False)
+        predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
+        return photo, select_things(photo, seen, Pointing(params.keep, params.drop), predict, segment, faces)
+
+    def _open_shrunk(self, file_id: str, side_px: int) -> Image:
+        return self._memoize(
+            ("shrunk", file_id, side_px),
+            lambda: _shrink(self.open_image(file_id), side_px),
+            lambda image: image.nbytes,
+        )
+
+    def _list_scaled_faces(self, file_id: str, photo: Image) -> tuple[Face, ...]:
+        """List the faces of a stored photo in the pixels of its smaller copy; none where nobody said they agree."""
+        if not self.may_search_faces(file_id):
+            return ()
+        scale = photo.shape[1] / self.open_image(file_id).shape[1]
+        return tuple(each.scaled(scale) for each in self._detect_faces(file_id))
 
     def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
         """Return where the cut-out may be wrong that a job has made already, by notice: boxes in ratios of the photo.

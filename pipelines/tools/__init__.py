@@ -7,7 +7,7 @@ from importlib import import_module
 
 from pipelines.core.errors import NotFound
 from pipelines.core.tools import Tool
-from pipelines.tools.shared import point_preview, portrait_check, precision_benchmark
+from pipelines.tools.shared import point_preview, portrait_check, precision_benchmark, thing_outline
 
 # Modules of this package, in the order of the tabs.
 _MODULES = (
@@ -37,7 +37,7 @@ def _load_tools(modules: Sequence[str]) -> tuple[Tool, ...]:
 
 TOOLS = _load_tools(_MODULES)
 
-HELPERS: tuple[Tool, ...] = (precision_benchmark.TOOL, point_preview.TOOL, portrait_check.TOOL)
+HELPERS: tuple[Tool, ...] = (precision_benchmark.TOOL, point_preview.TOOL, portrait_check.TOOL, thing_outline.TOOL)
 """Tools that pages use themselves: without a tab, a route or a place in any list."""
 
 

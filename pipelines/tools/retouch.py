@@ -32,7 +32,7 @@ from pipelines.imaging.patch_fill import continue_surroundings
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import shrink_to_side
 
-_MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic cut-out: hair and shadows reach past it
+MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic cut-out: hair and shadows reach past it
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left
 _TINT_COLOUR = (0, 150, 130)  # as the brush paints
 WORDS_UNUSED_NOTICE = (
@@ -118,7 +118,7 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     """Read the mask, fill or draw inside it, keep the photo's own pixels outside."""
     photo = context.open_image(params.photo)
     photo = photo if params.size == "photo" else shrink_to_side(photo, int(params.size))
-    grow = params.grow if params.mask is not None else max(params.grow, _MIN_GROWTH_PERCENT)
+    grow = params.grow if params.mask is not None else max(params.grow, MIN_GROWTH_PERCENT)
     mask = _grow_mask(_read_mask(params, context, emit, photo), grow / 100 * max(photo.shape[:2]))
     filling = _choose_filling(photo, mask)  # at full size, so that a draft is filled in the same way
     is_smaller = context.draft and max(photo.shape[:2]) > form_fields.DRAFT_SIDE_PX
@@ -156,12 +156,28 @@ def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, ph
         alpha = context.open_mask(params.mask)
     elif not subject_of(params).is_pointed:
         raise BadInput("Paint over what is to go, or point at it.", param="mask")
+    elif _points_beside_subject(params, context):
+        _, alpha = context.look_at_things(subject_of(params), form_fields.DRAFT_SIDE_PX)
     else:
         alpha = context.cut_out_subject(subject_of(params), emit).alpha
     if not (alpha > 0.5).any():
         raise BadInput("Nothing is marked: paint over what is to go.", param="mask")
     size = (photo.shape[1], photo.shape[0])
     return np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _points_beside_subject(params: Retouch, context: ToolContext) -> bool:
+    """Tell whether a point lies on something else than the main subject, which then stays where no point lies on it."""
+    if not params.keep or params.box is not None or params.pick:
+        return False
+    subject = subject_of(params).model_copy(update={"keep": (), "drop": ()})
+    try:
+        _, alpha = context.look_at_subject(subject, form_fields.DRAFT_SIDE_PX)
+    except BadInput:  # nothing stands out: only what is pointed at can be meant
+        return True
+    height, width = alpha.shape
+    pixels = ((min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in params.keep)
+    return any(alpha[pixel] <= 0.5 for pixel in pixels)
 
 
 def _grow_mask(mask: Alpha, radius_px: float) -> Alpha:

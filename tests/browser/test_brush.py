@@ -207,8 +207,43 @@ def test_the_eraser_takes_paint_away_and_steps_go_back_and_forth(page: Page, stu
     assert 0.25 < columns.max() < 0.3, "the right half was erased"
 
 
+def press_on(page: Page, layer: Locator, right: float, down: float) -> str:
+    """Press on a place of the photo, in shares of it; what is said when the press was answered."""
+    box = layer.bounding_box()
+    assert box is not None
+    hint = page.locator("#retouch-editor .dbx-brush-head p")
+    page.mouse.click(box["x"] + right * box["width"], box["y"] + down * box["height"])
+    expect(hint).not_to_have_text("Looking for all of it …", timeout=60_000)
+    return hint.inner_text()
+
+
+def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    bar = page.locator("#retouch-editor").get_by_role("toolbar", name="Brush")
+    expect(bar.get_by_role("button", name="Whole thing")).to_have_attribute("aria-pressed", "true")
+    bar_box, full = bar.bounding_box(), bar.get_by_role("button", name="Fullscreen").bounding_box()
+    assert bar_box is not None
+    assert full is not None
+    assert full["y"] < bar_box["y"] + 8, "all of it is in one row"
+    assert press_on(page, layer, 0.02, 0.03) == "Nothing clear is here: only a dab was painted."
+    dab = count_paint(page)
+    assert 0 < dab < 0.01
+    bar.get_by_role("button", name="Undo").click()
+    assert "Press on a thing" in press_on(page, layer, 0.5, 0.3)
+    whole = count_paint(page)
+    assert whole > 0.3, "cup and saucer"
+    bar.get_by_role("button", name="Undo").click()
+    assert count_paint(page) == 0
+    bar.get_by_role("button", name="Redo").click()
+    assert count_paint(page) == pytest.approx(whole, rel=0.01)
+    mask = generate(page, studio)
+    assert mask.mean() == pytest.approx(whole, rel=0.03)
+    assert mask[int(0.5 * mask.shape[0]), int(0.5 * mask.shape[1])]
+
+
 def test_a_stroke_on_the_enlarged_photo_is_where_it_was_seen_and_finer(page: Page, studio: ServedPage) -> None:
     layer = open_brush(page, studio)
+    page.locator("#retouch-editor [data-mode=keep]").click()
     draw_stroke(page, layer, ((0.3, 0.3), (0.3, 0.3)))
     dot = count_paint(page)
     page.keyboard.press("Control+z")
@@ -251,16 +286,16 @@ def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
         for control in controls.all()
     ]
     assert names == [
-        "Vorschau", "Neu beginnen", "Pinsel", "Radierer", "Zurück", "Wiederholen", "Größe des Pinsels", "Weiter weg",
+        "Vorschau", "Neu beginnen", "Ganzes Ding", "Pinsel", "Radierer", "Zurück", "Wiederholen", "Größe des Pinsels", "Weiter weg",
         "Näher heran", "Vollbild",
     ]  # fmt: skip
     titles = [control.get_attribute("title") for control in controls.all()]
-    assert titles[4:] == names[4:], "an icon tells its name where it is pointed at"
+    assert titles[5:] == names[5:], "an icon tells its name where it is pointed at"
 
 
 def test_no_word_of_retouch_is_mask(phone: Page) -> None:
     words = phone.locator("#tab-retouch").inner_text()
-    assert "Übermale alles davon" in words
+    assert "übermale alles davon" in words
     assert not re.search(r"\bMask", words, re.IGNORECASE)
 
 

@@ -57,6 +57,9 @@ class FakeContext:
     ) -> tuple[Image, Alpha]:
         return self.image, self.cut_out_subject(params, _ignore_progress).alpha
 
+    def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+        return self.look_at_subject(params, side_px)
+
     def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
         return {}
 

@@ -154,6 +154,20 @@ def test_the_subject_that_is_picked_goes_where_somebody_points() -> None:
         assert not changed[45:55, stays - 5 : stays + 5].any()
 
 
+def test_a_point_beside_the_main_subject_erases_the_thing_there_and_not_the_subject() -> None:
+    image = make_wall()
+
+    class TwoSubjects(FakeContext):
+        def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+            return image, make_spot(image, (90, 50))
+
+    context = TwoSubjects(image, make_spot(image, (30, 50)))
+    for mark, (gone, stays) in (((0.75, 0.5), (90, 30)), ((0.25, 0.5), (30, 90))):
+        changed = (run_retouch(context, keep=[mark]).images[0] != image).any(axis=-1)
+        assert changed[45:55, gone - 5 : gone + 5].mean() > 0.9
+        assert not changed[45:55, stays - 5 : stays + 5].any()
+
+
 def test_growing_changes_more_and_a_mask_of_another_size_is_stretched() -> None:
     image = make_wall()
     small = np.asarray(cv2.resize(make_spot(image), (60, 50)), np.float32)

@@ -50,6 +50,15 @@ def test_a_stroke_is_as_wide_as_it_was_seen() -> None:
     assert np.argwhere(dot).mean(axis=0) == pytest.approx((199.5, 299.5), abs=0.5)
 
 
+def test_a_closed_stroke_fills_what_it_encloses() -> None:
+    corners = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
+    for closed, share in ((True, 0.36), (False, 0.0)):
+        stroke = Stroke(kind="keep", radius=0.001, points=corners, closed=closed)
+        filled = apply_strokes((stroke,), np.zeros((200, 200), np.float32), (200, 200))
+        assert filled.mean() == pytest.approx(share, abs=0.02)
+        assert filled[100, 100] == float(closed)
+
+
 def test_the_last_stroke_counts() -> None:
     matte = make_matte()
     keep, drop, erase = (make_stroke(kind, (0.1, 0.1)) for kind in ("keep", "drop", "erase"))

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from pipelines.settings import Settings
 from pipelines.tools import retouch
 from tests.support.examples import make_noise
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
+from ui.components.brush_panel import render_thing
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import MASK_COLOUR, ToolTab, build_tool_tab
 from ui.tool_tab.mask_editor import MaskEditorEvents
@@ -60,3 +62,26 @@ def test_strokes_that_are_refused_stay_and_nothing_is_made_without_them(tmp_path
 def test_a_mask_that_is_opened_again_has_the_brush_s_colour() -> None:
     script = Path("ui/static/brush.js").read_text("utf-8")
     assert f'keep: "#{bytes(MASK_COLOUR).hex()}"' in script
+
+
+def test_a_press_is_answered_with_an_outline_or_a_sentence(tmp_path: Path) -> None:
+    with run_studio(Settings(data=tmp_path), [retouch.TOOL]) as studio:
+
+        def build() -> ToolTab:
+            with gr.Blocks():
+                return build_tool_tab(retouch.TOOL, studio.service)
+
+        tab = build_parts(build)
+        editor = MaskEditorEvents(tab.mask_editors[0], ToolTabEvents(tab, studio.service, studio.access))
+        message, image = editor.editor.panel.message, np.full((120, 160, 3), 90, np.uint8)
+        photo = studio.service.files.add_image(image, "local", "upload")
+        values = [photo if name == "photo" else row.value.value for name, row in tab.controls.items()]
+
+        async def press(pressed: str) -> str:
+            answers = [each async for each in editor.outline_thing(LOCAL, pressed, TabState(), *values)]
+            return str(answers[-1][message])
+
+        assert "Nothing clear is here" in asyncio.run(press("[[0.5, 0.5]]"))
+        assert "data-sentence" in asyncio.run(press("[[7, 0.5]]")), "a place beside the photo"
+        assert studio.service.jobs.list_jobs("local", 10) == [], "looking is in no list"
+        assert 'data-outline="[[0.1, 0.2]]"' in render_thing([[0.1, 0.2]])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
 
 _PANEL_HTML = """<div class="dbx-brush{kind}" data-tool="{tool}" hidden>
-<div class="dbx-brush-head"><p>{hint}</p>
+<div class="dbx-brush-head"><p role="status">{hint}</p>
 <button type="button" id="{tool}-brush-use">{use}</button>
 <button type="button" id="{tool}-brush-cancel">Cancel</button>
 <button type="button" id="{tool}-brush-drop">{discard}</button></div>
@@ -20,11 +22,12 @@ _PANEL_HTML = """<div class="dbx-brush{kind}" data-tool="{tool}" hidden>
 <label>Size<input type="range" min="4" max="120" value="28" aria-label="Size of the brush" title="Size of the brush">
 </label>{views}</div></div>"""
 _BRUSH_MODES = {
-    False: (("keep", "Brush", "Paint"), ("drop", "Eraser", "Take paint away")),
+    False: (("thing", "Whole thing", "Press on a thing to mark all of it; dragging paints"), ("keep", "Brush", "Paint"),
+            ("drop", "Eraser", "Take paint away")),
     True: (("keep", "Keep", "Paint what stays"), ("drop", "Drop", "Paint what goes"),
            ("erase", "Eraser", "Take paint away")),
 }  # fmt: skip
-"""Kinds of strokes with name and tooltip, by whether a cut-out is repaired."""
+"""What a press does with name and tooltip, by whether a cut-out is repaired. The first is chosen at the beginning."""
 _HISTORY_BUTTONS = (
     ("undo", "Undo", "M9 6 4 11l5 5M4 11h10a5 5 0 0 1 0 10h-2"),
     ("redo", "Redo", "m15 6 5 5-5 5M20 11H10a5 5 0 0 0 0 10h2"),
@@ -41,22 +44,25 @@ _VIEW_BUTTONS = (
 @dataclass(frozen=True)
 class BrushPanel:
     """Components of one brush. The panel's script puts its strokes into `strokes` and clicks one of the buttons, which
-    are its messengers; `message` tells it to open, to close, or to go on.
+    are its messengers; `message` tells it to open, to close, or to go on. `pressed` is where somebody presses on a
+    thing, and `look` asks for its outline.
     """
 
     strokes: gr.Textbox
+    pressed: gr.Textbox
     message: gr.HTML
     use: gr.Button
     use_and_generate: gr.Button
     discard: gr.Button
+    look: gr.Button
 
 
 def build_brush_panel(tool_id: str, hint: str, use: str, discard: str, *, is_cutout: bool) -> BrushPanel:
     """Build the panel inside the open Gradio layout. `hint`, `use` and `discard` are its words."""
     modes = "".join(
-        f'<button type="button" data-mode="{mode}" title="{title}" aria-pressed="{str(mode == "keep").lower()}">{name}'
+        f'<button type="button" data-mode="{mode}" title="{title}" aria-pressed="{str(number == 0).lower()}">{name}'
         "</button>"
-        for mode, name, title in _BRUSH_MODES[is_cutout]
+        for number, (mode, name, title) in enumerate(_BRUSH_MODES[is_cutout])
     )
     html = _PANEL_HTML.format(
         tool=tool_id,
@@ -69,13 +75,16 @@ def build_brush_panel(tool_id: str, hint: str, use: str, discard: str, *, is_cut
         views="".join(_render_icon_button(*row) for row in _VIEW_BUTTONS),
     )
     gr.HTML(html, elem_classes=["dbx-painting"], elem_id=f"{tool_id}-editor")
-    strokes = gr.Textbox(value="", label="Strokes", elem_classes=["dbx-marks"], elem_id=f"{tool_id}-brush-strokes")
-    message = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-message")
-    send, generate, remove = (
-        gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-{name}")
-        for name in ("send", "generate", "discard")
+    strokes, pressed = (
+        gr.Textbox(value="", label=label, elem_classes=["dbx-marks"], elem_id=f"{tool_id}-brush-{name}")
+        for name, label in (("strokes", "Strokes"), ("pressed", "Pressed"))
     )
-    return BrushPanel(strokes, message, send, generate, remove)
+    message = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-message")
+    send, generate, remove, look = (
+        gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-{name}")
+        for name in ("send", "generate", "discard", "look")
+    )
+    return BrushPanel(strokes, pressed, message, send, generate, remove, look)
 
 
 def _render_icon_button(action: str, name: str, path: str) -> str:
@@ -102,6 +111,16 @@ def render_closing(*, awaits_picture: bool = False) -> str:
 def render_staying() -> str:
     """Render that painting goes on after something was sent that cannot be used."""
     return _render_message("stay")
+
+
+def render_thing(outline: Sequence[Sequence[float]]) -> str:
+    """Render the outline of the thing on which somebody pressed, in shares of the photo."""
+    return _render_message("thing", f' data-outline="{json.dumps(outline)}"')
+
+
+def render_no_thing(sentence: str) -> str:
+    """Render why nothing was found where somebody pressed: the dab stays."""
+    return _render_message("thing", f' data-sentence="{escape(sentence)}"')
 
 
 def _render_message(what: str, more: str = "") -> str:

@@ -1,8 +1,8 @@
 // The brush: strokes on a photo in the place of the large picture. They are kept as lines in shares of the photo, so
 // that nothing is lost when the picture changes its size, and nothing but these lines is sent.
 (() => {
-  const LAYER_PX = 1280, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
-  const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4;
+  const LAYER_PX = 1280, OUTLINE_RADIUS = 0.001, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
+  const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4, TAP_PX = 6; // as far as a finger slips
   const states = new WeakMap(); // by panel
   const toolOf = (panel) => panel.closest(".dbx-tool");
   const part = (panel, name) => document.getElementById(`${panel.dataset.tool}-brush-${name}`);
@@ -11,6 +11,8 @@
   const findOpen = () => [...document.querySelectorAll(".dbx-brush:not([hidden])")].find((panel) => panel.getClientRects().length && isOpen(panel));
   const findShown = (panel) => toolOf(panel).querySelector(".dbx-live img")?.src ?? "";
 
+  const newState = () => ({ strokes: [], undone: [], presses: [], zoom: 1, mode: "keep" });
+
   const paint = (panel, stroke, from = 0) => {
     const layer = find(panel, "layer"), pen = layer.getContext("2d"), { width, height } = layer, [x, y] = stroke.points[from];
     const clears = stroke.kind === "erase" || (stroke.kind === "drop" && !panel.matches(".of-cutout"));
@@ -18,6 +20,10 @@
     pen.beginPath();
     pen.moveTo(x * width, y * height);
     for (const [x, y] of stroke.points.slice(Math.min(from + 1, stroke.points.length - 1))) pen.lineTo(x * width, y * height);
+    if (stroke.closed) {
+      pen.closePath();
+      Object.assign(pen, { fillStyle: pen.strokeStyle }).fill();
+    }
     pen.stroke();
   };
   const redraw = (panel) => {
@@ -63,17 +69,18 @@
     fit(panel);
   };
   const openPanel = (panel, { ground, painted, cancel }) => {
-    const state = { strokes: [], undone: [], zoom: 1, mode: "keep" }, image = panel.querySelector("img");
+    const state = newState(), image = panel.querySelector("img");
     states.set(panel, state);
     if (painted) state.painted = Object.assign(new Image(), { onload: () => redraw(panel), src: painted });
     image.src = ground || toolOf(panel).querySelector(".dbx-form .dbx-photo img")?.src || "";
     panel.hidden = false;
     panel.inert = false;
     part(panel, "cancel").hidden = cancel !== "1";
-    setMode(panel, "keep");
+    setMode(panel, panel.querySelector("[data-mode]").dataset.mode);
+    say(panel, "");
     letGo();
     const here = document.activeElement; // the button that opened it is gone now
-    if (here === document.body || here.id === `${panel.dataset.tool}-brush`) panel.querySelector("[data-mode=keep]").focus({ preventScroll: true });
+    if (here === document.body || here.id === `${panel.dataset.tool}-brush`) panel.querySelector("[data-mode]").focus({ preventScroll: true });
     if (image.complete && image.naturalWidth) setAspect(panel);
     showSteps(panel);
     panel.scrollIntoView({ block: "nearest" });
@@ -84,7 +91,7 @@
     letGo();
     panel.hidden = true;
     if (wasHere) requestAnimationFrame(() => document.getElementById(`${panel.dataset.tool}-brush`)?.focus({ preventScroll: true }));
-    states.set(panel, { strokes: [], undone: [], zoom: 1, mode: "keep" });
+    states.set(panel, newState());
   };
   // What was painted is seen until the first picture of the job comes, or until it has ended without one.
   const awaitPicture = (panel) => {
@@ -108,12 +115,36 @@
     panel.dataset.number = number;
     if (brush === "open") return openPanel(panel, more);
     if (panel.hidden) return;
+    if (brush === "thing") return takeThing(panel, more);
     if (brush === "close" && more.awaits === "1" && states.get(panel).sent) return awaitPicture(panel);
     if (brush === "close") return closePanel(panel);
     states.get(panel).sent = false;
     panel.inert = false;
   };
 
+  // A press on a thing leaves a dab; the outline of the whole thing takes its place, or a sentence says why none does.
+  const say = (panel, sentence) => { find(panel, "head").querySelector("p").textContent = sentence || panel.hint; };
+  const askForThing = (panel) => {
+    const state = states.get(panel);
+    if (state.asked) return;
+    state.asked = state.presses.shift();
+    if (!state.asked) return state.sends && send(panel, state.sends);
+    const { asked } = state, input = part(panel, "pressed").querySelector("textarea, input");
+    say(panel, "Looking for all of it …");
+    input.value = JSON.stringify(asked.points.slice(0, 1));
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    part(panel, "look").click();
+    setTimeout(() => { if (state.asked === asked) takeThing(panel, {}, state); }, ANSWER_MS);
+  };
+  const takeThing = (panel, { outline, sentence }, state = states.get(panel)) => {
+    const stroke = state.asked;
+    state.asked = null;
+    if (!stroke || states.get(panel) !== state) return;
+    if (outline) Object.assign(stroke, { points: JSON.parse(outline), radius: OUTLINE_RADIUS, closed: true });
+    say(panel, sentence);
+    redraw(panel);
+    askForThing(panel);
+  };
   const setMode = (panel, mode) => {
     states.get(panel).mode = mode;
     panel.querySelectorAll("[data-mode]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.mode === mode)));
@@ -130,7 +161,9 @@
   };
   const send = (panel, name) => {
     const state = states.get(panel), input = part(panel, "strokes").querySelector("textarea, input");
-    Object.assign(state, { sent: true, shown: findShown(panel) });
+    state.sends = name;
+    if (state.asked) return; // the thing that is looked for comes along
+    Object.assign(state, { sent: true, sends: "", shown: findShown(panel) });
     input.value = JSON.stringify(state.strokes);
     input.dispatchEvent(new Event("input", { bubbles: true }));
     setFull(panel, false);
@@ -183,7 +216,8 @@
       return;
     }
     const { width, height } = layer.getBoundingClientRect();
-    held = { kind: state.mode, radius: readSize(panel) / 2 / Math.max(width, height), points: [shareOf(layer, event)] };
+    say(panel, "");
+    held = { kind: state.mode === "thing" ? "keep" : state.mode, radius: readSize(panel) / 2 / Math.max(width, height), points: [shareOf(layer, event)] };
     state.strokes.push(held);
     paint(panel, held);
   };
@@ -208,13 +242,19 @@
   };
   const end = (panel, event) => {
     if (!pointers.delete(event.pointerId) || !held) return;
+    const stroke = held, state = states.get(panel), layer = find(panel, "layer").getBoundingClientRect(), [[left, top]] = stroke.points;
+    const isPress = stroke.points.every(([x, y]) => Math.hypot((x - left) * layer.width, (y - top) * layer.height) < TAP_PX);
     held = null;
-    states.get(panel).undone = [];
+    state.undone = [];
     showSteps(panel);
+    if (state.mode !== "thing" || !isPress || event.type !== "pointerup" || Math.max(left, top) > 1 || Math.min(left, top) < 0) return;
+    state.presses.push(stroke);
+    askForThing(panel);
   };
   const prepare = (panel) => {
     const layer = find(panel, "layer"), view = find(panel, "view");
-    states.set(panel, { strokes: [], undone: [], zoom: 1, mode: "keep" });
+    states.set(panel, newState());
+    panel.hint = find(panel, "head").querySelector("p").textContent;
     panel.querySelector("img").addEventListener("load", () => setAspect(panel));
     panel.querySelector("input[type=range]").addEventListener("input", () => showSize(panel));
     panel.addEventListener("click", (event) => {

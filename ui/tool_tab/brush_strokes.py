@@ -29,13 +29,17 @@ _Place = Annotated[float, Field(ge=-1, le=2)]
 
 
 class Stroke(BaseModel):
-    """One line: `keep` adds to the matte, `drop` takes away, `erase` undoes both. `radius` is in longer sides."""
+    """One line: `keep` adds to the matte, `drop` takes away, `erase` undoes both. `radius` is in longer sides.
+
+    A `closed` one fills what it encloses: the outline of a thing that was pressed on.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["keep", "drop", "erase"]
     radius: float = Field(gt=0, le=0.5)
     points: tuple[tuple[_Place, _Place], ...] = Field(min_length=1, max_length=MAX_POINT_COUNT)
+    closed: bool = False
 
 
 _STROKES: TypeAdapter[tuple[Stroke, ...]] = TypeAdapter(
@@ -53,7 +57,7 @@ def parse_strokes(text: str | None) -> tuple[Stroke, ...]:
         strokes = _STROKES.validate_json(text)
     except ValidationError as error:
         raise BadInput("These strokes cannot be read. Paint them once more.") from error
-    painted = sum(len(stroke.points) * np.pi * stroke.radius**2 for stroke in strokes)
+    painted = sum(len(stroke.points) * np.pi * stroke.radius**2 + stroke.closed for stroke in strokes)
     if painted > MAX_PAINTED_AREA_RATIO or sum(len(stroke.points) for stroke in strokes) > MAX_TOTAL_POINT_COUNT:
         raise BadInput(TOO_MANY_MESSAGE)
     return strokes
@@ -92,8 +96,10 @@ def _draw_line(kinds: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], stroke: S
     # The page draws from edge to edge, OpenCV from the middle of one pixel to that of another.
     places = np.array(stroke.points) * (width, height) - 0.5
     fixed = np.rint(places * (1 << _SHIFT_BITS)).astype(np.int32)
+    if stroke.closed:
+        cv2.fillPoly(kinds, [fixed], value, cv2.LINE_8, _SHIFT_BITS)
     if len(fixed) > 1:
-        cv2.polylines(kinds, [fixed], False, value, diameter_px, cv2.LINE_8, _SHIFT_BITS)
+        cv2.polylines(kinds, [fixed], stroke.closed, value, diameter_px, cv2.LINE_8, _SHIFT_BITS)
     else:
         x, y = (int(each) for each in fixed[0])
         radius = max(0, (diameter_px - 1) * (1 << _SHIFT_BITS) // 2)

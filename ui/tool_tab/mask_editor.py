@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,11 +14,11 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.core.geometry import Alpha, Image, Size
-from pipelines.core.job import Result
+from pipelines.core.job import Job, Result
 from pipelines.imaging.color import flatten_on_white
 from pipelines.runtime.progress import encode_data_url, encode_preview
 from pipelines.storage.file_index import FileIndex
-from ui.components.brush_panel import render_closing, render_opening, render_staying
+from ui.components.brush_panel import render_closing, render_no_thing, render_opening, render_staying, render_thing
 from ui.components.pictures import read_upload
 from ui.tool_tab.brush_strokes import Stroke, apply_strokes, paints_anything, parse_strokes
 from ui.tool_tab.events import ToolTabEvents
@@ -26,6 +27,8 @@ from ui.tool_tab.state import TabState
 from ui.tool_tab.text import PAINT_FIRST_TEXT, PAINT_LABEL, REPAIR_LABEL
 from ui.tool_tab.updates import Updates
 
+LOG = logging.getLogger(__name__)
+THING_TOOL = "thing"
 CANVAS_SIDE_PX = 1024
 """Longer side of the picture that is painted on; the matte of a cut-out keeps the photo's full size."""
 MASK_SIDE_PX = 2048
@@ -95,6 +98,8 @@ class MaskEditorEvents:
         self.events.listen(used.then, self.draw_draft_of_painting, form_inputs)
         for done in (discarded, uploaded):
             self.events.listen(done.then, self.draw_draft, form_inputs)
+        if not editor.is_cutout:
+            self.events.listen(panel.look.click, self.outline_thing, [panel.pressed, *form_inputs], [panel.message])
         if not editor.is_cutout:  # nothing can be made without a mask: the next one is painted
             self.events.listen(discarded.then, self.take_new_photo, form_inputs, editor.components())
 
@@ -125,9 +130,48 @@ class MaskEditorEvents:
         if form.get("photo") and self.events.tab.awaits_mask(values):
             async for updates in self.open_editor(request, state, *values):
                 yield updates
+            await run_in_threadpool(self._look_ahead, form, request)
         else:
             yield self._close_editor()
         yield self.events.view.no_change()
+
+    async def outline_thing(
+        self, request: gr.Request, pressed: str | None, state: TabState, *values: Any
+    ) -> AsyncIterator[Updates]:
+        """Answer a press with the outline of the whole thing there, or with why there is none."""
+        try:
+            outline = await self._find_outline(self.events.tab.read_form(values), request, pressed or "")
+            yield {self.editor.panel.message: render_thing(outline)}
+        except StudioError as error:
+            yield {self.editor.panel.message: render_no_thing(error.message)}
+
+    async def _find_outline(self, form: dict[str, Any], request: gr.Request, pressed: str) -> list[list[float]]:
+        service = self.events.service
+        job = await run_in_threadpool(self._create_outline_job, form, request, keep=pressed)
+        await run_in_threadpool(service.jobs.submit, job)
+        stream = service.jobs.watch(job.id)
+        try:
+            async for event in stream:
+                if isinstance(event, Result):
+                    return list(event.receipt["params"]["outline"])
+        finally:
+            stream.close()
+        raise BadInput("The photo could not be looked at. Please try again.", param="photo")
+
+    def _create_outline_job(self, form: dict[str, Any], request: gr.Request, **values: str) -> Job:
+        """Make the job that finds a thing; what it finds is erased as it is, so it asks two nets."""
+        values = {name: form[name] for name in ("photo", "consent") if name in form} | values
+        owner = self.events.access.identify_visitor(request)
+        tool_id = self.events.tab.tool.id
+        job = self.events.service.create_helper_job(THING_TOOL, values, owner, for_tool=tool_id)
+        return job.model_copy(update={"closer": True})
+
+    def _look_ahead(self, form: dict[str, Any], request: gr.Request) -> None:
+        """Let the nets look at a new photo while somebody looks at it too, so that the first press is quick."""
+        try:
+            self.events.service.jobs.submit(self._create_outline_job(form, request))
+        except StudioError as error:  # the queue is full: the first press waits for the nets
+            LOG.debug("not looked ahead: %s", error.message)
 
     async def _create_base_matte(self, form: dict[str, Any], owner: str) -> str | None:
         if not form.get("photo"):

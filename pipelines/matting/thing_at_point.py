@@ -1,0 +1,114 @@
+"""Find the whole thing or person on which a point of a photo lies: what somebody means who presses on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
+from pipelines.imaging.resize import resize_map, size_within
+from pipelines.matting.net_agreement import local_contrast
+from pipelines.matting.point_regions import EDGE_LEVELS, PointRegions, PredictCrop
+from pipelines.matting.pointing import (
+    WORK_SIDE_PX,
+    Pointing,
+    SegmentPointed,
+    correct_by_points,
+    find_pixels,
+    segment_region,
+    select_people,
+)
+
+MIN_EDGE_SHARE = 0.75  # of the outline of what no net sees: as much lies on an edge of the photo, or it is no thing
+EDGE_RATIO = 3.0  # of the contrast at such an outline to that inside of it; wood and leaves have edges everywhere
+MAX_PEOPLE_COUNT = 3  # nearest to a point, among whom its person is looked for
+
+
+def select_things(
+    image: Image,
+    seen: Alpha,
+    pointing: Pointing,
+    predict: PredictCrop,
+    segment: SegmentPointed | None = None,
+    faces: Sequence[Face] = (),
+) -> Alpha:
+    """Select the things on which the `keep` points lie and nothing else; float32, H x W of `image`, 0 to 1.
+
+    `seen` (H x W, 0 to 1) is what nets see in the photo. `drop` points take away what they lie on. Raises `BadInput`
+    (`no_subject`) where nothing clear lies under a point.
+    """
+    size = size_within(image.shape, WORK_SIDE_PX)
+    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    lab = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2LAB), np.float32)
+    small_seen = resize_map(seen, size)
+    regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1])
+    chosen = np.zeros(small_seen.shape, np.bool_)
+    for mark, point in zip(pointing.keep, find_pixels(pointing.keep, small_seen), strict=True):
+        region = None if segment is None else segment_region(segment, mark, pointing.drop, point, chosen.shape)
+        if region is None:
+            region = _find_person(image, seen, point, faces, size)
+        if region is None:
+            region = _find_clear_region(regions, lab, point)
+        if region is None:
+            raise BadInput("Nothing clear is here.", code="no_subject", param="keep")
+        chosen |= region
+    smooth = cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), 0.8)
+    alpha = resize_map(np.asarray(smooth, np.float32), image.shape[1::-1])
+    left = Pointing((), pointing.drop)
+    return correct_by_points(image, seen, alpha, left, predict, segment, faces) if left else alpha
+
+
+def draw_outline(alpha: Alpha, mark: tuple[float, float], growth_px: float) -> tuple[tuple[float, float], ...]:
+    """Return the outline of the part of `alpha` (H x W, 0 to 1) at or nearest to a mark as points in shares of it.
+
+    It runs `growth_px` outside of the part, and its holes are filled. Empty where nothing is over 0.5.
+    """
+    height, width = alpha.shape
+    beside = (alpha <= 0.5).astype(np.uint8)
+    grown = cv2.distanceTransform(beside, cv2.DIST_L2, 5) <= growth_px if beside.any() else beside == 0
+    contours, _ = cv2.findContours(
+        (grown & bool((beside == 0).any())).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    if not contours:
+        return ()
+    at = mark[0] * width, mark[1] * height
+    nearest = max(contours, key=lambda each: cv2.pointPolygonTest(each, at, True))
+    points = cv2.approxPolyDP(nearest, 0.6, True)[:, 0].astype(np.float64) + 0.5
+    return tuple((round(float(x) / width, 5), round(float(y) / height, 5)) for x, y in points)
+
+
+def _find_person(
+    image: Image, seen: Alpha, point: tuple[int, int], faces: Sequence[Face], size: tuple[int, int]
+) -> Mask | None:
+    """Return the person (H x W of a copy of `size`) on whom a point of it lies; None where that is none with a face."""
+    scale = size[0] / image.shape[1]
+
+    def measure_distance(face: Face) -> float:
+        return abs((face.box[0] + face.box[2]) / 2 * scale - point[1]) / max(face.box[3] - face.box[1], 1)
+
+    best, most = None, 0.5
+    for face in sorted(faces, key=measure_distance)[:MAX_PEOPLE_COUNT]:
+        person = resize_map(select_people(image, seen, face, faces), size)
+        if person[point] > most:
+            best, most = person > 0.5, float(person[point])
+    return best
+
+
+def _find_clear_region(regions: PointRegions, lab: Float32Array, point: tuple[int, int]) -> Mask | None:
+    """Return the thing at a point (H x W of `lab`), None where no net sees one and no edge bounds one."""
+    nothing = np.zeros(lab.shape[:2], np.float32)
+    region = regions.find_kept(point, nothing, np.ones(nothing.shape, np.bool_))
+    if regions.is_seen(point):
+        return region
+    square = np.ones((3, 3), np.uint8)
+    outline = region & ~(cv2.erode(region.astype(np.uint8), square, borderValue=1) > 0)
+    inside = cv2.erode(region.astype(np.uint8), square, iterations=3) > 0
+    if not outline.any() or not inside.any():
+        return None
+    contrast = local_contrast(lab)
+    at_outline = cv2.dilate(contrast, square)[outline]
+    is_bounded = (at_outline >= EDGE_LEVELS).mean() >= MIN_EDGE_SHARE
+    return region if is_bounded and np.median(at_outline) >= EDGE_RATIO * np.median(contrast[inside]) else None

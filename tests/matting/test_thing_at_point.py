@@ -1,0 +1,66 @@
+"""A press on a photo means the whole thing there and nothing else, or nothing where no thing is clear."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Area, Image
+from pipelines.matting.pointing import Pointing
+from pipelines.matting.thing_at_point import draw_outline, select_things
+from tests.support.examples import make_noise
+
+LEFT, RIGHT = (0.25, 0.5), (0.75, 0.5)
+
+
+def make_two_discs() -> tuple[Image, Alpha]:
+    """A large and a small disc on a grainy wall, and what a net sees of them."""
+    image, seen = make_noise(200, 300, 120, 4).copy(), np.zeros((200, 300), np.float32)
+    for centre, radius, colour in (((75, 100), 50, (200, 40, 40)), ((225, 100), 35, (40, 60, 200))):
+        cv2.circle(image, centre, radius, colour, -1)
+        cv2.circle(seen, centre, radius, 1.0, -1)
+    return image, seen
+
+
+def select(image: Image, seen: Alpha, pointing: Pointing) -> Alpha:
+    def predict(area: Area) -> Alpha:
+        height, width = seen.shape
+        left, top, right, bottom = (round(each) for each in np.multiply(area, (width, height, width, height)))
+        return np.ascontiguousarray(seen[top:bottom, left:right])
+
+    return select_things(image, seen, pointing, predict)
+
+
+def test_a_point_selects_the_thing_under_it_alone() -> None:
+    image, seen = make_two_discs()
+    for mark, (own, other) in ((LEFT, ((100, 75), (100, 225))), (RIGHT, ((100, 225), (100, 75)))):
+        alpha = select(image, seen, Pointing((mark,)))
+        assert alpha[own] > 0.9
+        assert alpha[other] < 0.1
+    both = select(image, seen, Pointing((LEFT, RIGHT)))
+    assert both[100, 75] > 0.9
+    assert both[100, 225] > 0.9
+    left = select(image, seen, Pointing((LEFT, RIGHT), (RIGHT,)))
+    assert left[100, 75] > 0.9
+    assert left[100, 225] < 0.1
+
+
+def test_what_no_net_sees_is_a_thing_where_an_edge_bounds_it() -> None:
+    image, seen = make_two_discs()
+    alpha = select(image, np.zeros_like(seen), Pointing((RIGHT,)))
+    truth = seen * (np.arange(300) > 150)
+    assert np.abs((alpha > 0.5) - truth).sum() < 0.15 * truth.sum()
+    with pytest.raises(BadInput, match="Nothing clear") as refused:
+        select(image, seen, Pointing(((0.5, 0.08),)))
+    assert refused.value.param == "keep"
+
+
+def test_the_outline_runs_around_the_thing_with_a_margin() -> None:
+    _, seen = make_two_discs()
+    points = np.array(draw_outline(seen, RIGHT, 5.0)) * (300, 200)
+    assert np.hypot(*(points - (225.5, 100.5)).T) == pytest.approx(np.full(len(points), 40), abs=1.5)
+    assert draw_outline(np.zeros_like(seen), RIGHT, 5.0) == ()
+    whole = np.array(draw_outline(np.ones_like(seen), RIGHT, 5.0))
+    assert np.ptp(whole, axis=0) == pytest.approx((1, 1), abs=0.01)
