@@ -22,9 +22,10 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
-from pipelines.matting.cutout import cut_out_subject, predict_subjects, rescale_net_alpha
+from pipelines.matting.cutout import cut_out_subject, predict_subjects, refine_alpha, rescale_net_alpha
 from pipelines.matting.cutout_notices import drop_marked_doubts
 from pipelines.matting.edge_band import redraw_band
+from pipelines.matting.foreground_estimation import suppress_colour_spill
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import (
     Marks,
@@ -302,8 +303,8 @@ class JobContext:
     ) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
 
-        `as_made`: where a job has cut it out already, that is the matte. It then depends on what was made before, so it
-        is only for looking at.
+        `as_made`: where a job has cut it out already, that is the matte, else its edges are estimated as those of what
+        is kept. It then depends on what was made before, so it is only for looking at.
         """
         photo = self._open_shrunk(params.photo, side_px)
         if as_made and (made := self._find_made_cutout(params, together=together)):
@@ -317,7 +318,11 @@ class JobContext:
             return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
         seen = self._predict_coarse_alpha(params.photo, photo, faces, params.pick, as_made=as_made)
         chosen = partial(_select_people, photo, faces, params.pick, together)
-        return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
+        # Regions are decided on the whole photo's colours: where its copy's decide otherwise, another cut-out is shown.
+        whole = shrink_large(self.open_image(params.photo)) if as_made and pointing else photo
+        own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
+        selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces)
+        return photo, _refine_pointed_alpha(photo, selected, pointing) if as_made else selected
 
     def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what the `keep` points lie on.
@@ -613,6 +618,11 @@ class _PhotoNet:
             return resize_net_map(self.context.predict_net_map(self.file_id, self.spec_id), image.shape)
         with self.context.borrow_model(self.spec_id) as net:
             return net.predict_alpha(image)
+
+
+def _refine_pointed_alpha(photo: Image, selected: Alpha, pointing: Pointing) -> Alpha:
+    """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at."""
+    return settle_points(suppress_colour_spill(photo, refine_alpha(photo, selected)), selected, pointing)
 
 
 def _is_transparent(original: Image) -> bool:

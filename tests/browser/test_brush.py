@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
@@ -19,7 +20,7 @@ from pipelines.core.params import JSON
 from pipelines.jobs.queue import JobRow
 from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, open_tool
 from tests.browser.walks import draw_stroke
-from tests.support.examples import EXAMPLES
+from tests.support.examples import EXAMPLES, make_noise
 from tests.support.served_app import wait_until
 
 TOOL_IDS = ("retouch", "cutout")
@@ -217,28 +218,34 @@ def press_on(page: Page, layer: Locator, right: float, down: float) -> str:
     return hint.inner_text()
 
 
-def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(page: Page, studio: ServedPage) -> None:
-    layer = open_brush(page, studio)
+def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    wall = make_noise(400, 600, 120, 4).copy()
+    for centre, radius, colour in (((200, 200), 80, (190, 40, 30)), ((470, 200), 60, (40, 60, 180))):
+        cv2.circle(wall, centre, radius, colour, -1, cv2.LINE_AA)
+    PIL.Image.fromarray(wall).save(tmp_path / "two.png")
+    layer = open_brush(page, studio, tmp_path / "two.png")
     bar = page.locator("#retouch-editor").get_by_role("toolbar", name="Brush")
     expect(bar.get_by_role("button", name="Whole thing")).to_have_attribute("aria-pressed", "true")
     bar_box, full = bar.bounding_box(), bar.get_by_role("button", name="Fullscreen").bounding_box()
     assert bar_box is not None
     assert full is not None
     assert full["y"] < bar_box["y"] + 8, "all of it is in one row"
-    assert press_on(page, layer, 0.02, 0.03) == "Nothing clear is here: only a dab was painted."
+    assert press_on(page, layer, 0.05, 0.9) == "Nothing clear is here: only a dab was painted."
     dab = count_paint(page)
     assert 0 < dab < 0.01
     bar.get_by_role("button", name="Undo").click()
-    assert "Press on a thing" in press_on(page, layer, 0.5, 0.3)
+    assert "Press on a thing" in press_on(page, layer, 470 / 600, 0.5)
     whole = count_paint(page)
-    assert whole > 0.3, "cup and saucer"
+    assert 0.045 < whole < 0.075, "the right one with a margin, and not the left one"
     bar.get_by_role("button", name="Undo").click()
     assert count_paint(page) == 0
     bar.get_by_role("button", name="Redo").click()
     assert count_paint(page) == pytest.approx(whole, rel=0.01)
     mask = generate(page, studio)
-    assert mask.mean() == pytest.approx(whole, rel=0.03)
-    assert mask[int(0.5 * mask.shape[0]), int(0.5 * mask.shape[1])]
+    assert mask.mean() == pytest.approx(whole, rel=0.05)
+    assert find_middle(mask) == pytest.approx((470 / 600, 0.5), abs=0.02)
 
 
 def test_a_stroke_on_the_enlarged_photo_is_where_it_was_seen_and_finer(page: Page, studio: ServedPage) -> None:

@@ -12,10 +12,11 @@ import PIL.Image
 import pytest
 
 from pipelines.core.errors import InvalidParams
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.core.job import Step
 from pipelines.core.params import subject_of
 from pipelines.tools import TOOLS
+from pipelines.tools.shared import point_preview
 from tests.support.examples import load_example
 from tests.support.real_studio import RealStudio
 
@@ -81,3 +82,19 @@ def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> N
 def test_a_row_of_a_table_takes_points_as_text(studio: RealStudio) -> None:
     params = studio.create_job("cutout", photo=studio.photos["coffee"], keep=json.dumps([[0.5, 0.5]])).params
     assert params["keep"] == [[0.5, 0.5]]
+
+
+def test_what_pointing_shows_is_what_is_made_of_it(studio: RealStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, shown = studio.add_image(load_example("coffee")), []
+
+    def note_alpha(picture: Image, alpha: Alpha) -> Image:
+        shown.append(alpha)
+        return picture
+
+    monkeypatch.setattr(point_preview, "grey_out", note_alpha)
+    studio.make("cutout", photo=photo, trim=False)
+    for marks in ({"drop": [[0.3, 0.75]]}, {"keep": [[0.15, 0.85]]}, {"drop": [[0.5, 0.5]]}):
+        show_pointing(studio, photo=photo, **marks)
+        made = studio.open_result(studio.make("cutout", photo=photo, trim=False, **marks))[..., 3]
+        alpha = cv2.resize(made, shown[-1].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        assert (np.abs(shown[-1] - alpha) > 0.3).mean() < 0.0025, "of the picture"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
@@ -38,11 +39,11 @@ def run(params: ThingOutline, context: ToolContext, emit: ProgressCallback) -> T
     except BadInput as error:
         raise BadInput(NOTHING_CLEAR_MESSAGE, code="no_subject", param="keep") from error
     if params.keep:
-        if (alpha > 0.5).mean() > MAX_MASK_RATIO:
-            raise BadInput(TOO_LARGE_MESSAGE, code="no_subject", param="keep")
         outline = draw_outline(alpha, params.keep[0], MIN_GROWTH_PERCENT / 100 * max(photo.shape[:2]))
         if not outline:
             raise BadInput(NOTHING_CLEAR_MESSAGE, code="no_subject", param="keep")
+        if cv2.contourArea(np.array(outline, np.float32)) > MAX_MASK_RATIO:
+            raise BadInput(TOO_LARGE_MESSAGE, code="no_subject", param="keep")
     return ToolOutput(
         images=(np.zeros((8, 8, 3), np.uint8),), exact=False, resolved_params={"outline": [list(at) for at in outline]}
     )
