@@ -769,7 +769,7 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
         page.locator("#kit-example-coffee").tap()
         expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
         wait_until(studio.is_idle, 60)
-        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Keep in the frame")
+        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Choose what must stay whole")
         words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
         expect(words).to_have_attribute("data-count", "2")
         expect(one).to_be_hidden()
@@ -791,6 +791,31 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
         assert under["y"] >= at["y"] + at["height"], "the link stays free"
         panel.get_by_role("button", name="Close").tap()
         expect(panel).to_be_hidden()
+
+
+def test_a_headline_s_colour_and_font_are_chosen_beside_it_and_a_crop_says_what_its_marks_do(
+    page: Page, studio: ServedPage
+) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    show_tab(page, "kit")
+    page.locator("#kit-example-coffee").click()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    colour, font = page.locator("#kit-headline_colour"), page.locator("#kit-headline_font")
+    places = [each.bounding_box() for each in (page.locator("#kit-headline"), colour, font)]
+    words, left, right = (place or {} for place in places)
+    assert left["y"] == right["y"], "in one row"
+    assert left["y"] - (words["y"] + words["height"]) < 30, "under the headline"
+    assert left["x"] == pytest.approx(words["x"], abs=2)
+    assert is_in_view(page, font)
+    start, help_line = page.locator("#kit-box [data-do=start]"), page.locator("#kit-box .dbx-point-help")
+    expect(help_line).to_be_hidden()
+    expect(start).to_have_text("Choose what must stay whole")
+    start.click()
+    expect(help_line).to_have_text(re.compile("no format may cut off"))
+    expect(help_line).to_be_visible()
+    bar = page.locator("#kit-box .dbx-point-bar")
+    expect(bar.get_by_role("button", name="Stays whole")).to_have_attribute("aria-pressed", "true")
+    bar.get_by_role("button", name="Cancel").click()
 
 
 def test_a_photo_on_its_way_is_said_to_be(page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch) -> None:

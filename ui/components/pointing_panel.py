@@ -37,7 +37,8 @@ aria-label="Come closer">+</button>
 
 ERASED_FIELD = "mask"
 """The field of a tool that erases what is painted: its finished picture can be the next photo."""
-KEEP_IN_CROP_LABEL = "Keep in the frame"
+KEEP_IN_CROP_LABEL = "Choose what must stay whole"
+KEEP_IN_CROP_HELP = "Press on what no format may cut off. Without a choice it is the faces, else the main subject."
 ERASE_MORE_BUTTON = '<button type="button" data-do="more">Erase more</button>'
 DOUBT_HTML = (
     '<div class="dbx-point"><div class="dbx-doubt"><p></p>{}</div><div class="dbx-doubt-place" hidden></div></div>'
@@ -61,7 +62,7 @@ def build_pointing_panel(tool: Tool) -> PointingPanel | None:
         PANEL_HTML if can_repair else DOUBT_HTML.format(ERASE_MORE_BUTTON * (ERASED_FIELD in tool.params.model_fields))
     )
     if "focus_x" in tool.params.model_fields:  # a crop: nothing is cut out, the marks say what no crop may cut
-        html = html.replace(' data-do="start">Repair<', f' class="in-crop" data-do="start">{KEEP_IN_CROP_LABEL}<')
+        html = _word_for_crop(html)
     gr.HTML(html, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")
     if not can_repair:
         return None
@@ -70,6 +71,21 @@ def build_pointing_panel(tool: Tool) -> PointingPanel | None:
         gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-point-{name}") for name in ("look", "done")
     )
     return PointingPanel(places, look, done)
+
+
+def _word_for_crop(html: str) -> str:
+    """Return the panel's page in the words of a crop, where marks cut nothing out."""
+    start = f' class="in-crop" title="{KEEP_IN_CROP_HELP}" data-do="start">{KEEP_IN_CROP_LABEL}<'
+    words = {
+        ' data-do="start">Repair<': start,
+        "Point at the subject": KEEP_IN_CROP_LABEL,
+        '<div class="dbx-point-bar"': f'<p class="dbx-point-help">{KEEP_IN_CROP_HELP}</p>\n<div class="dbx-point-bar"',
+        'title="Belongs to it">Keep<': 'title="No format cuts it off">Stays whole<',
+        'title="Does not belong">Drop<': 'title="A format may cut it off">May be cut<',
+    }
+    for old, new in words.items():
+        html = html.replace(old, new)
+    return html
 
 
 def render_look(params: Mapping[str, Any], number: int, *, is_unchanged: bool = False) -> str:
