@@ -42,8 +42,8 @@ class ToolContext(Protocol):
         """
         ...
 
-    def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
-        """Return the photo as `look_at_subject` and a coarse matte of the things on which the `keep` points lie alone.
+    def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+        """Return the photo as `cut_out_coarsely` and a coarse matte of the things on which the `keep` points lie alone.
 
         Raises `no_subject` where nothing clear lies under a point.
         """

@@ -90,15 +90,18 @@ def shade_needs(light: np.ndarray) -> dict[Colour, float]:
     }
 
 
-def draw_scrim_and_choose_ink(image: Image, words: Box, unshaded: Float32Array | None) -> Colour:
+def draw_scrim_and_choose_ink(
+    image: Image, words: Box, unshaded: Float32Array | None, chosen: Colour | None = None
+) -> Colour:
     """Darken or lighten `image` in place under the box of `words`, as little as they need; return the ink.
 
     It is a soft gradient that leaves out what is `unshaded` (h x w of any size, 0 to 1). White ink is taken unless
-    black needs nearly no shade: a darkened photo looks like one, a lightened one like fog.
+    black needs nearly no shade: a darkened photo looks like one, a lightened one like fog. An ink that was `chosen` is
+    taken whatever shade it needs.
     """
     needs = shade_needs(cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY))
     is_black = needs[BLACK_INK] < min(_MAX_BLACK_SHADE, needs[WHITE_INK] - _MIN_BLACK_GAIN)
-    ink = BLACK_INK if is_black else WHITE_INK
+    ink = chosen or (BLACK_INK if is_black else WHITE_INK)
     _draw_shade(image, words, ink, _SCRIM_SHADES, WORST_SHARE, lambda: _scrim_mask(words, unshaded, image.shape))
     return ink
 
@@ -154,12 +157,12 @@ def _apply_smoothstep(values: np.ndarray) -> np.ndarray:
     return values * values * (3 - 2 * values)
 
 
-def shade_and_choose_ink(image: Image, box: Box, share: float = 0.02) -> Colour:
+def shade_and_choose_ink(image: Image, box: Box, share: float = 0.02, chosen: Colour | None = None) -> Colour:
     """Shade or lighten `image` under `box` in place, as little as text needs, fading out around it; return the ink.
 
-    The least favourable `share` of the ground has the contrast that text needs.
+    The least favourable `share` of the ground has the contrast that text needs. An ink that was `chosen` is taken.
     """
-    ink = max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image), share))
+    ink = chosen or max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image), share))
     _draw_shade(image, box, ink, _BOX_SHADES, share, lambda: _box_shade_mask(box, image.shape))
     return ink
 
@@ -172,7 +175,8 @@ def _draw_shade(
     The least favourable `share` of the ground counts. The mask, H x W x 1 and 1 on the box, is made only where a shade
     is needed.
     """
-    towards = np.float32(0 if ink == WHITE_INK else 255)
+    is_better_on_black = contrast_ratio(ink, BLACK_INK) >= contrast_ratio(ink, WHITE_INK)
+    towards = np.float32(0 if is_better_on_black else 255)
     under = box.view(image).astype(np.float32)
     is_legible = (
         worst_contrast(ink, _blend_towards(under, towards, each), share) >= MIN_TEXT_CONTRAST for each in shades

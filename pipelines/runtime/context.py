@@ -324,7 +324,7 @@ class JobContext:
         selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces)
         return photo, _refine_pointed_alpha(photo, selected, pointing) if as_made else selected
 
-    def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+    def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what the `keep` points lie on.
 
         Nothing else is in it, however much it stands out. Without a point it is empty, and the next call is quick.
@@ -332,7 +332,7 @@ class JobContext:
         """
         photo = self._open_shrunk(params.photo, side_px)
         faces = self._list_scaled_faces(params.photo, photo)
-        seen = self._see_quickly(params.photo, photo, faces, 0, as_made=False)
+        seen = self._predict_coarse_alpha(params.photo, photo, faces, 0, as_made=False)
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         return photo, select_things(photo, seen, Pointing(params.keep, params.drop), predict, segment, faces)
 
@@ -622,7 +622,7 @@ class _PhotoNet:
 
 def _refine_pointed_alpha(photo: Image, selected: Alpha, pointing: Pointing) -> Alpha:
     """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at."""
-    return settle_points(suppress_colour_spill(photo, refine_alpha(photo, selected)), selected, pointing)
+    return restore_contradicted_points(suppress_colour_spill(photo, refine_alpha(photo, selected)), selected, pointing)
 
 
 def _is_transparent(original: Image) -> bool:

@@ -157,7 +157,7 @@ def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, ph
     elif not subject_of(params).is_pointed:
         raise BadInput("Paint over what is to go, or point at it.", param="mask")
     elif _points_beside_subject(params, context):
-        _, alpha = context.look_at_things(subject_of(params), form_fields.DRAFT_SIDE_PX)
+        _, alpha = context.cut_out_things_coarsely(subject_of(params), form_fields.DRAFT_SIDE_PX)
     else:
         alpha = context.cut_out_subject(subject_of(params), emit).alpha
     if not (alpha > 0.5).any():
@@ -172,7 +172,7 @@ def _points_beside_subject(params: Retouch, context: ToolContext) -> bool:
         return False
     subject = subject_of(params).model_copy(update={"keep": (), "drop": ()})
     try:
-        _, alpha = context.look_at_subject(subject, form_fields.DRAFT_SIDE_PX)
+        _, alpha = context.cut_out_coarsely(subject, form_fields.DRAFT_SIDE_PX)
     except BadInput:  # nothing stands out: only what is pointed at can be meant
         return True
     height, width = alpha.shape

@@ -48,8 +48,11 @@ from pipelines.framing.social_layout import (
     plan_layout,
 )
 from pipelines.framing.words_on_photo import MAX_LETTER_RATIO, TextSide, is_cut_below, view_photo
+from pipelines.imaging.fonts import FontWeight
 from pipelines.imaging.resize import resize_map
 from pipelines.imaging.text import (
+    BLACK_INK,
+    WHITE_INK,
     WORST_SHARE,
     Box,
     draw_layer,
@@ -149,15 +152,33 @@ def find_formats(text: str) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in found)
 
 
+HeadlineColour = Literal["auto", "white", "black", "brand"]
+HeadlineFont = Literal["bold", "regular"]
+NO_BRAND_COLOUR_NOTICE = "No brand colour is chosen, so the headline is black or white."
+_FONT_WEIGHTS: Mapping[HeadlineFont, FontWeight] = {"bold": "Bold", "regular": "Regular"}
+
+
 class Kit(Params):
     """The form."""
 
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
     headline: str = prompt_field(
         "Headline",
-        "A few words, in black or white, whichever is easier to read.",
+        "A few words. Their colour, font and place can be chosen.",
         max_length=120,
         is_drawn=True,
+    )
+    headline_colour: HeadlineColour = choice_field(
+        "Headline colour",
+        "Automatic: black or white, whichever is easier to read. The ground is shaded as much as the colour needs.",
+        "auto",
+        labels={"auto": "Automatic", "white": "White", "black": "Black", "brand": "Brand colour"},
+    )
+    headline_font: HeadlineFont = choice_field(
+        "Headline font",
+        "Source Sans, bold or regular. Signs of other scripts and emoji are always bold.",
+        "bold",
+        labels={"bold": "Bold", "regular": "Regular"},
     )
     layout: LayoutId = choice_field(
         "Headline stands",
@@ -240,6 +261,8 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         if layout.panel is not None and params.colour is None:
             notices.append(OUT_OF_FOCUS_NOTICE)
         emit("Laying out", len(images), len(layouts), image)
+    if params.headline and params.headline_colour == "brand" and params.colour is None:
+        notices.append(NO_BRAND_COLOUR_NOTICE)
     notices += [] if context.draft else _softness_notices(photo, protected, list(layouts.values()), params.zoom)
     return ToolOutput(
         images=tuple(images),
@@ -460,7 +483,7 @@ def _add_overlays(
     logo_box = find_logo_corner(layout, words_box) if params.logo is not None else None
     if params.logo is not None and logo_box is None:
         notices.append(f"{title}: no corner is free for the logo, so it was left out.")
-    contrast = _write_headline(image, layout, params.headline, logo_box) if params.headline else None
+    contrast = _write_headline(image, layout, params, logo_box) if params.headline else None
     if params.logo is not None and logo_box is not None:  # after the shade under the words, which lies on it else
         draw_logo(image, context.open_image_with_alpha(params.logo), logo_box)
     if sticker is not None:
@@ -472,19 +495,27 @@ def _add_overlays(
     return contrast, notices
 
 
-def _write_headline(image: Image, layout: Layout, text: str, logo_box: Box | None) -> float:
+def _choose_headline_ink(params: Kit) -> Colour | None:
+    """Return the colour that was chosen for the headline; None where it follows the ground."""
+    inks = {"white": WHITE_INK, "black": BLACK_INK, "brand": form_fields.parse_rgb(params.colour)}
+    return inks.get(params.headline_colour)
+
+
+def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: Box | None) -> float:
     """Write the headline in its place on the photo or on the panel; its contrast. Changes `image`."""
+    text, weight, chosen_ink = params.headline, _FONT_WEIGHTS[params.headline_font], _choose_headline_ink(params)
     largest = round(MAX_LETTER_RATIO * min(layout.size))
     if layout.words is not None:
         box = layout.words.box
-        block = fit_headline(text, box.width, box.height, largest)
-        ink = draw_scrim_and_choose_ink(image, box, layout.unshaded)
+        block = fit_headline(text, box.width, box.height, largest, weight)
+        ink = draw_scrim_and_choose_ink(image, box, layout.unshaded, chosen_ink)
     else:
         inner = find_panel_room(layout, logo_box)
-        block = fit_headline(text, inner.width, inner.height, largest, smallest=_MIN_PANEL_LETTERS_RATIO * largest)
+        smallest = _MIN_PANEL_LETTERS_RATIO * largest
+        block = fit_headline(text, inner.width, inner.height, largest, weight, smallest)
         y = inner.y + (inner.height - block.height) // 2
         box = Box(inner.x, y, min(inner.width, block.width), block.height)
-        ink = shade_and_choose_ink(image, box, WORST_SHARE)
+        ink = shade_and_choose_ink(image, box, WORST_SHARE, chosen_ink)
     contrast = measure_contrast(ink, box.view(image))
     draw_text(image, block, box, ink)
     return contrast

@@ -57,8 +57,8 @@ class FakeContext:
     ) -> tuple[Image, Alpha]:
         return self.image, self.cut_out_subject(params, _ignore_progress).alpha
 
-    def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
-        return self.look_at_subject(params, side_px)
+    def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+        return self.cut_out_coarsely(params, side_px)
 
     def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
         return {}

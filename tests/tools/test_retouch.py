@@ -158,7 +158,7 @@ def test_a_point_beside_the_main_subject_erases_the_thing_there_and_not_the_subj
     image = make_wall()
 
     class TwoSubjects(FakeContext):
-        def look_at_things(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+        def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
             return image, make_spot(image, (90, 50))
 
     context = TwoSubjects(image, make_spot(image, (30, 50)))

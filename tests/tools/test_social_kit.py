@@ -271,6 +271,35 @@ def test_words_and_logo_are_in_the_picture_or_the_notices_say_why() -> None:
         assert blue.any() or any(re.match(re.escape(row.title), notice) for notice in full.notices)
 
 
+@pytest.mark.parametrize("layout", ["over", "beside"])
+@pytest.mark.parametrize("letters", ["bold", "regular"])
+def test_the_headline_has_the_colour_and_font_that_were_chosen_and_can_be_read(layout: str, letters: str) -> None:
+    inks = {"white": (255, 255, 255), "black": (0, 0, 0), "brand": (32, 64, 200)}
+    for colour, ink in inks.items():
+        values = {"headline": "A few good words", "preset": "post", "colour": "#2040c8", "layout": layout}
+        made = make_kit(KitContext(head=True), headline_colour=colour, headline_font=letters, **values)
+        assert (made.crops[0].words_contrast or 0) >= 4.5
+        drawn = (np.abs(made.images[0].astype(int) - ink).max(axis=2) <= 2).mean()
+        assert drawn > 0.005, "of the picture are letters of that colour"
+
+
+def test_regular_letters_are_thinner_and_the_default_is_bold() -> None:
+    values = {"headline": "A few good words", "preset": "post", "layout": "beside", "colour": "#000000"}
+    default, bold, regular = (
+        make_kit(KitContext(head=True), **values, **font).images[0]
+        for font in ({}, {"headline_font": "bold"}, {"headline_font": "regular"})
+    )
+    assert (default == bold).all()
+    inked = [(image > 250).all(axis=2).sum() for image in (bold, regular)]
+    assert inked[1] < 0.85 * inked[0]
+
+
+def test_a_brand_colour_that_is_missing_is_said() -> None:
+    for colour, is_said in ((None, True), ("#2040c8", False)):
+        made = make_kit(KitContext(head=True), headline="Words", preset="post", headline_colour="brand", colour=colour)
+        assert (social_kit.NO_BRAND_COLOUR_NOTICE in made.notices) == is_said
+
+
 @pytest.mark.parametrize(
     ("clear", "values"),
     [(True, {"headline": "Spring sale", "logo": "l"}), (False, {})],

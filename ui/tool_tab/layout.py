@@ -34,6 +34,8 @@ OUTPUT_SIDES_PX = (512, 768, 1024, 1536, 2048, 3000)
 """Longer sides offered beside a finished picture."""
 PAIRED_FIELDS = {"size", "variations"}
 """Fields that share one row."""
+HEADLINE_FIELDS = ("headline_colour", "headline_font")
+"""Fields that share one row under the headline."""
 DRAG_CLASSES = {"placement_x": "", "place_x": "photo-moves", "focus_x": "crop-moves"}
 """CSS class of the result box that tells page.js what dragging moves, by a field of the form; "" is the subject."""
 DRAG_RESET_LABELS = {"placement_x": "Automatic placement", "place_x": "Back to the centre", "focus_x": "Automatic crop"}
@@ -244,7 +246,13 @@ def _build_form(
     rest = [field for field in first if field.name not in controls and field not in locked]
     paired = [field for field in rest if field.name in PAIRED_FIELDS]
     last = [field for field in rest if field.name in WORDS_FOR_FEW]
-    add(field for field in rest if field not in (*paired, *last))
+    headline = [field for field in rest if field.name in HEADLINE_FIELDS]
+    for field in rest:
+        if headline and field is headline[0]:
+            with gr.Row(elem_classes=["dbx-pair", "dbx-headline"]):
+                add(headline)
+        elif field not in (*paired, *last, *headline):
+            add([field])
     if paired:
         with gr.Row(elem_classes=["dbx-pair"]):
             add(paired)

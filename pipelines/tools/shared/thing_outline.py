@@ -35,7 +35,7 @@ def run(params: ThingOutline, context: ToolContext, emit: ProgressCallback) -> T
     emit("Looking at it", 1, 1)
     outline: tuple[tuple[float, float], ...] = ()
     try:
-        photo, alpha = context.look_at_things(subject_of(params), form_fields.DRAFT_SIDE_PX)
+        photo, alpha = context.cut_out_things_coarsely(subject_of(params), form_fields.DRAFT_SIDE_PX)
     except BadInput as error:
         raise BadInput(NOTHING_CLEAR_MESSAGE, code="no_subject", param="keep") from error
     if params.keep:
