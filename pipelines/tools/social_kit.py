@@ -164,7 +164,7 @@ class Kit(Params):
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
     headline: str = prompt_field(
         "Headline",
-        "A few words. Their colour, font and place can be chosen.",
+        "A few words. Where they stand is chosen under More.",
         max_length=120,
         is_drawn=True,
     )
@@ -185,6 +185,7 @@ class Kit(Params):
         "Automatic: on it where it can be read and covers no face, and of a product at most a lower end that the "
         "photo cuts; else beside or below it. On the photo: it may cover a part of the subject.",
         "auto",
+        advanced=True,
         labels={"auto": "Automatic", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
     )
     preset: PresetId = choice_field(
