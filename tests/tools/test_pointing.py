@@ -93,7 +93,8 @@ def test_what_pointing_shows_is_what_is_made_of_it(studio: RealStudio, monkeypat
 
     monkeypatch.setattr(point_preview, "grey_out", note_alpha)
     studio.make("cutout", photo=photo, trim=False)
-    for marks in ({"drop": [[0.3, 0.75]]}, {"keep": [[0.15, 0.85]]}, {"drop": [[0.5, 0.5]]}):
+    tried: tuple[dict[str, Any], ...] = ({"drop": [[0.3, 0.75]]}, {"keep": [[0.15, 0.85]]}, {"drop": [[0.5, 0.5]]})
+    for marks in tried:
         show_pointing(studio, photo=photo, **marks)
         made = studio.open_result(studio.make("cutout", photo=photo, trim=False, **marks))[..., 3]
         alpha = cv2.resize(made, shown[-1].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
