@@ -81,7 +81,8 @@ class PointRegions:
 
     def is_seen(self, point: tuple[int, int]) -> bool:
         """Tell whether a net sees something at a point (row, column), in the whole photo or on a crop around it."""
-        return bool((_component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)).any())
+        seen = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
+        return bool(seen.any())
 
     def find_dropped(self, point: tuple[int, int], alpha: Alpha, near: Mask) -> Mask:
         """Return the region (H x W of the small copy) that a point (row, column) takes from `alpha`.
