@@ -33,6 +33,10 @@ COARSEST_BLADE_LEVEL, FINEST_BLADE_LEVEL = 8, -1  # binary logarithm of a blade'
 TERRACE_DEPTH_RATIO = 1.5  # of the distance to the feet: where the terrace ends
 MIRROR_RATIO = 0.6  # of the light at the terrace's far edge that the place gives, mirrored
 SLAB_METRES = 0.8
+EVEN_WIDTH_RATIO = 0.3  # of the width, sigma of what the ground is evened to
+EVEN_STEPS = 8  # pixels of the narrow copy in that sigma
+EVEN_SHARE = 0.75  # of what differs from side to side
+EVEN_DISTANCE_RATIOS = (3.0, 1.3)  # of the distance to the feet: none of it beyond the first, all before the second
 SLAB_SHIFT_RATIO = 0.37  # of a slab: no joint runs to the middle of the picture
 SLAB_TONE_DEVIATION = 0.06  # deviation between slabs, in natural logarithms of light
 JOINT_HALF_WIDTH_METRES = 0.004  # half the width of a joint
@@ -114,8 +118,24 @@ def add_ground_texture(
     ground = project_ground(request, size, camera)
     if not ground.away.size:
         return light
+    light[ground.first :] = _even_ground(light[ground.first :], ground)
     light[ground.first :] *= np.exp(TEXTURES[cover](ground, seed % 997))[..., None]
     return light
+
+
+def _even_ground(light: LinearLight, ground: GroundPlane) -> LinearLight:
+    """Return the ground's light with less of what differs from side to side, from where the feet are on.
+
+    The panorama has a pixel for half a metre of it: a kerb is a cloud there, on which nobody stands.
+    """
+    sigma = EVEN_WIDTH_RATIO * light.shape[1]
+    step = max(1, int(sigma) // EVEN_STEPS)
+    narrow = cv2.resize(light, (max(1, light.shape[1] // step), light.shape[0]), interpolation=cv2.INTER_AREA)
+    narrow = cv2.GaussianBlur(narrow, (0, 0), sigmaX=sigma / step, sigmaY=1.0, borderType=cv2.BORDER_REPLICATE)
+    even = cv2.resize(narrow, light.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    farthest, nearest = EVEN_DISTANCE_RATIOS
+    share = EVEN_SHARE * np.clip((farthest - ground.away[:, :1] / ground.feet) / (farthest - nearest), 0, 1)
+    return np.asarray(light + share[..., None] * (even - light), np.float32)
 
 
 def _resize_linear_light(light: LinearLight, size: Size) -> LinearLight:

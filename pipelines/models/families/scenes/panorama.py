@@ -24,6 +24,9 @@ MIN_BLUR_SOURCE_PX = 2.5  # least diameter of the blur disc in pixels of the pan
 _OVERSAMPLING = 4
 _SOURCE_MARGIN_PX = 4  # pixels of the panorama around the view that interpolation needs
 FIELD_OF_VIEW_DEGREES = {"person": 38.0, "product": 46.0, "any": 46.0}
+MAX_FIELD_DEGREES = 84.0  # of a room that is small; what is wider bends
+MIN_FLOOR_DROP_RATIO = 0.2  # of the height, of the feet below the horizon
+FLOOR_MARGIN_RATIO = 1.2  # how much nearer than the wall whoever stands in a room stands, at least
 BRIGHT_SIDE_RATIO = 1.08  # light of one side over that of the other from which the key light has a side
 _NIGHT_TINT = np.array((0.52, 0.66, 1.0), np.float32)
 _WARM_LIGHT = np.array((1.0, 0.58, 0.22), np.float32)
@@ -187,7 +190,14 @@ def _splat_point(work: LinearLight, x: float, y: float, energy: npt.NDArray[np.f
 def choose_lens(look: PanoramaPlace, request: Backdrop, size: Size, variant: int) -> Lens:
     """The lens through which variation `variant` of a place is seen."""
     yaw = look.yaws[variant % len(look.yaws)]
-    return Lens(yaw, FIELD_OF_VIEW_DEGREES[request.subject], size, request.horizon_ratio, request.blur_ratio)
+    field = FIELD_OF_VIEW_DEGREES[request.subject]
+    if look.floor_degrees and request.floor_ratio is not None and request.subject != "product":
+        # Seen through a longer lens the feet would stand on the wall.
+        drop = max(request.floor_ratio - request.horizon_ratio, MIN_FLOOR_DROP_RATIO)
+        focal_length = drop / (FLOOR_MARGIN_RATIO * np.tan(np.radians(look.floor_degrees)))
+        room_field = 2 * float(np.degrees(np.arctan(0.5 / focal_length * min(1.0, size[0] / size[1]))))
+        field = min(max(field, room_field), MAX_FIELD_DEGREES)
+    return Lens(yaw, field, size, request.horizon_ratio, request.blur_ratio)
 
 
 def render_place(

@@ -47,6 +47,7 @@ class PanoramaPlace:
     being white; lower where the edge of a lamp would show its few pixels. `night`: how far daylight is darkened towards
     blue, 0 to 1. `has_street_lamps`: lights of a street are drawn. `has_point_lights`: its small bright places are
     lamps and become discs; sunlit leaves and stones are not. `ground`: what whoever stands there stands on.
+    `floor_degrees`: how far below the horizon the floor of a room begins, in the directions that are looked in.
     """
 
     file: str
@@ -58,6 +59,7 @@ class PanoramaPlace:
     has_street_lamps: bool = False
     has_point_lights: bool = True
     ground: GroundCover = "floor"
+    floor_degrees: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pipelines.models.families.scenes.scene_types import PanoramaPlace, Scene
 
 PLACES: tuple[Scene, ...] = (
     Scene(
-        "apartment", "Apartment", PanoramaPlace("apartment.exr", (-30, 160, -155, -10), 1.0),
+        "apartment", "Apartment", PanoramaPlace("apartment.exr", (-30, 160, -155, -10), 1.0, floor_degrees=32),
         "apartment home living room flat house interior cosy cozy indoor door lounge bedroom family residential"
         " remote homeoffice real estate",
         "wohnung zuhause wohnzimmer haus innen innenraum gemütlich tür schlafzimmer familie wohnen homeoffice zimmer"
@@ -14,7 +14,7 @@ PLACES: tuple[Scene, ...] = (
         mired=172,
     ),
     Scene(
-        "lobby", "Lobby", PanoramaPlace("lobby.exr", (70, 55, 90, 15), 0.85),
+        "lobby", "Lobby", PanoramaPlace("lobby.exr", (70, 55, 90, 15), 0.85, floor_degrees=15),
         "lobby office zoom hotel lobby office reception company workplace corporate foyer entrance modern"
         " building coworking",
         "lobby büro zoom hotel lobby büro empfang firma arbeitsplatz foyer eingang eingangshalle modern gebäude"
@@ -30,7 +30,7 @@ PLACES: tuple[Scene, ...] = (
         mired=168,
     ),
     Scene(
-        "workshop", "Workshop", PanoramaPlace("workshop.exr", (128, -20, 105, 15), 1.7),
+        "workshop", "Workshop", PanoramaPlace("workshop.exr", (128, -20, 105, 15), 1.7, floor_degrees=18),
         "workshop car auto workshop craftsman tools machine industry industrial manufacturing engineer garage"
         " carpenter mechanic"
         " maker production metal",
@@ -41,7 +41,9 @@ PLACES: tuple[Scene, ...] = (
     ),
     Scene(
         "warehouse", "Warehouse",
-        PanoramaPlace("warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete", ground="stone"),
+        PanoramaPlace(
+            "warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete", ground="stone", floor_degrees=15
+        ),
         "warehouse storage logistics depot abandoned empty hall shipping delivery hangar industrial grunge",
         "lager lagerhalle lagerhaus logistik speicher leer verlassen versand lieferung hangar industriehalle depot",
         mired=162,
@@ -55,7 +57,7 @@ PLACES: tuple[Scene, ...] = (
         mired=158,
     ),
     Scene(
-        "lab", "Lab", PanoramaPlace("lab.exr", (138, 45, -75, 0), 3.2, table="concrete"),
+        "lab", "Lab", PanoramaPlace("lab.exr", (138, 45, -75, 0), 3.2, table="concrete", floor_degrees=28),
         "lab laboratory science scientist research engineer electronics technology chemistry physics"
         " experiment instrument",
         "labor laboratorium wissenschaft wissenschaftler forschung forscherin elektronik technik chemie physik"
