@@ -17,13 +17,14 @@ from PIL import Image as Pillow
 
 from assets import fetch
 from pipelines.core.errors import JobCancelled, ModelUnavailable
-from pipelines.core.geometry import Image, PixelArray
+from pipelines.core.geometry import Colour, Image, PixelArray
 from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
-from pipelines.models.nets import control_annotators, matting_net, real_esrgan
+from pipelines.models.nets import control_annotators, face_mesh, matting_net, real_esrgan
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.person_net import PersonNet
 from pipelines.models.nets.real_esrgan import RealEsrgan
+from pipelines.models.nets.rotated_crop import RotatedSquare, extract_crop
 from pipelines.models.nets.u2net import U2Net
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -191,6 +192,60 @@ def test_a_face_is_found_where_it_is(mesh: FaceMesh, name: str, eyes: tuple[int,
 @pytest.mark.parametrize("name", ["coffee", "chelsea"])
 def test_neither_a_cup_nor_a_cat_has_a_face(mesh: FaceMesh, name: str) -> None:
     assert mesh.find_faces(load_example(name)) == ()
+
+
+Leaf = tuple[int, int, int, int, int]
+
+
+def draw_emblem(ground: Colour, ink: Colour, oval: tuple[int, int], leaves: list[Leaf], bars: list[Leaf]) -> Image:
+    """Draw three leaves over bars in an oval, as on a shoe: from one crop alone they look like eyes and a mouth."""
+    emblem = np.full((320, 320, 3), ground, np.uint8)
+    cv2.ellipse(emblem, (160, 160), oval, 0, 0, 360, ink, 4, cv2.LINE_AA)
+    for x, y, width, height, turn in leaves:
+        cv2.ellipse(emblem, (x, y), (width, height), turn, 0, 360, ink, -1, cv2.LINE_AA)
+    for left, right, y, thickness, _ in bars:
+        cv2.line(emblem, (left, y), (right, y), ink, thickness, cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(emblem, (0, 0), 1.2), np.uint8)
+
+
+EMBLEMS = {
+    "light": draw_emblem(
+        (193, 151, 139), (6, 8, 14), (105, 100),
+        [(134, 124, 13, 31, -35), (160, 118, 17, 26, 0), (185, 143, 17, 27, 35)],
+        [(100, 220, 175, 6, 0), (112, 208, 185, 4, 0), (124, 196, 203, 7, 0)],
+    ),
+    "green": draw_emblem(
+        (135, 164, 101), (57, 7, 63), (90, 79),
+        [(123, 132, 8, 27, -35), (160, 121, 9, 28, 0), (183, 124, 14, 22, 35)],
+        [(100, 220, 175, 7, 0), (112, 208, 187, 5, 0), (124, 196, 197, 6, 0)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EMBLEMS)
+def test_an_emblem_that_one_crop_shows_as_a_face_is_none(
+    mesh: FaceMesh, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emblem = EMBLEMS[name]
+    assert mesh.find_faces(emblem) == ()
+    monkeypatch.setattr(face_mesh, "MIN_STEADY_SCORE", 0.0)
+    another = emblem.copy()
+    another[0, 0] = 0  # what is found in a picture is remembered
+    assert len(mesh.find_faces(another)) == 1, "or the second look has nothing to say here"
+
+
+@pytest.mark.parametrize("centre", [(-900.0, 50.0), (900.0, 50.0), (50.0, -900.0), (50.0, 900.0)])
+def test_a_crop_beside_the_photo_is_black(centre: tuple[float, float]) -> None:
+    white = np.full((100, 100, 3), 255, np.uint8)
+    assert extract_crop(white, RotatedSquare(*centre, 600, 0.2), 96).max() == 0
+
+
+@pytest.mark.parametrize("name", ["astronaut", "hopper"])
+def test_a_face_that_is_small_blurred_or_dark_is_still_one(mesh: FaceMesh, name: str) -> None:
+    photo = load_example(name)
+    small = cv2.resize(photo, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    for worse in (small, cv2.GaussianBlur(photo, (0, 0), 3), 255 * (photo / 255) ** 2.2, photo[:, ::-1]):
+        assert len(mesh.find_faces(np.ascontiguousarray(worse, np.uint8))) == 1
 
 
 def test_small_faces_of_a_large_photo_are_found_largest_first(mesh: FaceMesh) -> None:

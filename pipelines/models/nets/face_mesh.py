@@ -22,6 +22,7 @@ DETECTOR_SIDE_PX = 128
 MESH_SIDE_PX = 192
 MIN_DETECTOR_SCORE = 0.5  # the detector's own threshold; the score of the mesh decides
 MIN_FACE_SCORE = 0.94  # faces of photos and drawings reach 0.95 when badly blurred; clouds, foxes and cats stay below
+MIN_STEADY_SCORE = 0.75  # mean score of the crops beside a face; see `_SECOND_LOOKS`
 MARGIN_WINDOW_RATIO = 1.8  # side of the window with a margin around the photo: it shows a face that fills the photo
 MAIN_HEAD_RATIO = 0.3  # head height as a share of the photo from which no smaller faces are searched
 QUARTER_TILES_MIN_PX = 900  # longer side below which quarter tiles would only be enlarged
@@ -31,6 +32,13 @@ RIGHT_EYE = (263, 362, 386, 374)
 FOREHEAD, CHIN, LEFT_CHEEK, RIGHT_CHEEK = 10, 152, 234, 454
 # Margins of the head around the mesh, as shares of the face's height (forehead to chin) and width (cheek to cheek).
 HEAD_ABOVE_RATIO, HEAD_BELOW_RATIO, HEAD_BESIDE_RATIO = 0.36, 0.04, 0.18
+
+# The crops in which a face is looked at again: size, shift to the right and down (each as a share of the fitted crop's
+# side), turn in radians. What only happens to look like a face from one crop does not from those beside it.
+_SECOND_LOOKS = (
+    (1.25, 0.0, 0.0, 0.0), (0.8, 0.0, 0.0, 0.0), (1.0, 0.1, 0.0, 0.0), (1.0, -0.1, 0.0, 0.0),
+    (1.0, 0.0, 0.1, 0.0), (1.0, 0.0, -0.1, 0.0), (1.0, 0.0, 0.0, 0.26), (1.0, 0.0, 0.0, -0.26),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,9 @@ class FaceMesh:
         if any(_is_known_face(region, face) for face in faces):
             return
         face = self._fit_mesh(image, region)
-        if face is not None and not any(_is_same_face(face, other) for other in faces):
+        if face is None or any(_is_same_face(face, other) for other in faces):
+            return
+        if self._is_steady(image, face):
             faces.append(face)
 
     def _fit_mesh(self, image: Image, region: RotatedSquare) -> Face | None:
@@ -92,6 +102,18 @@ class FaceMesh:
             return None
         points, score = self._predict_landmarks(image, _fit_square_to_mesh(points))
         return _to_face(points, score) if score >= MIN_FACE_SCORE else None
+
+    def _is_steady(self, image: Image, face: Face) -> bool:
+        """Tell whether the mesh sees the face in crops beside the fitted one, too: a logo or a fist it does not."""
+        fitted = _fit_square_to_mesh(face.landmarks)
+        lost, allowed = 0.0, (1 - MIN_STEADY_SCORE) * len(_SECOND_LOOKS)
+        for size, right, down, turn in _SECOND_LOOKS:
+            x, y = fitted.x + right * fitted.side, fitted.y + down * fitted.side
+            crop = RotatedSquare(x, y, size * fitted.side, fitted.angle + turn)
+            lost += 1 - self._predict_landmarks(image, crop)[1]
+            if lost > allowed:
+                return False
+        return True
 
     def _predict_landmarks(self, image: Image, region: RotatedSquare) -> tuple[Points, float]:
         crop = extract_crop(image, region, MESH_SIDE_PX)

@@ -47,8 +47,9 @@ def _shrink_around_region(image: Image, region: RotatedSquare, factor: int) -> t
     """Shrink the part of the photo around the region by `factor`; return it and the region in it."""
     height, width = image.shape[:2]
     reach = region.side * 0.75
-    left, right = int(max(region.x - reach, 0)), int(min(region.x + reach, width))
-    top, bottom = int(max(region.y - reach, 0)), int(min(region.y + reach, height))
+    # At least one pixel of the photo, also where the region lies outside it.
+    left, top = int(np.clip(region.x - reach, 0, width - 1)), int(np.clip(region.y - reach, 0, height - 1))
+    right, bottom = max(int(min(region.x + reach, width)), left + 1), max(int(min(region.y + reach, height)), top + 1)
     part = image[top:bottom, left:right]
     size = (max(part.shape[1] // factor, 1), max(part.shape[0] // factor, 1))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
