@@ -69,9 +69,12 @@ class ProtectedArea:
 
 
 def find_protected_area(shape: tuple[int, ...], faces: Sequence[Face], alpha: Alpha | None) -> ProtectedArea:
-    """Protect all heads (bodies may be cut), else the whole subject, else the photo's middle; with a small margin."""
+    """Protect all heads (bodies may be cut) and the whole subject where `alpha` is given, else the photo's middle.
+
+    There is a small margin around it. A head is what the frame is made for only where no subject is given.
+    """
     height, width = shape[:2]
-    boxes = [face.box for face in faces] or ([] if alpha is None else [find_bounds(alpha)])
+    boxes = [*(face.box for face in faces), *([] if alpha is None else [find_bounds(alpha)])]
     corners = np.array(boxes or [(0.4 * width, 0.4 * height, 0.6 * width, 0.6 * height)])
     left, top, right, bottom = *corners[:, :2].min(axis=0), *corners[:, 2:].max(axis=0)
     clipped = tuple((max(0.0, x), max(0.0, y), min(float(width), z), min(float(height), w)) for x, y, z, w in boxes)
@@ -81,7 +84,7 @@ def find_protected_area(shape: tuple[int, ...], faces: Sequence[Face], alpha: Al
         top=float(max(0, top - margin)),
         right=float(min(width, right + margin)),
         bottom=float(min(height, bottom + margin)),
-        has_face=bool(faces),
+        has_face=bool(faces) and alpha is None,
         boxes=clipped,
     )
 

@@ -16,6 +16,8 @@ MIN_EYE_DISTANCE_PX = 24  # in the photo: from less no portrait can be made
 ENLARGEABLE_EYES_PX = 20  # in the photo: from here Upscale makes one that is nearly as good as the least
 ENLARGE_ADVICE = "Enlarge it 2 times with Upscale and use that, or take one of {} pixels or more."
 NO_ENLARGING_ADVICE = "Enlarging it does not help: take the photo from nearer, or one of {} pixels or more."
+MAX_ABOVE_HEAD_RATIO = 0.75  # of the head: hats and wigs reach 0.43 above it; a print stands in the middle of its thing
+MAX_BODY_HEADS = 9.0  # height of a subject over that of its head; whole people have up to 8
 MIN_PHOTO_SIDE_PX = 128  # longer side: from less nothing is cut out
 MAX_CHIN_TO_EYES_RATIO = 2.5  # eyes to chin over the eyes' distance; 1.2 to 1.9 from the front, more from the side
 USEFUL_PHOTO_SIDE_PX = 512
@@ -86,6 +88,22 @@ def loses_face(alpha: Alpha, face: Face) -> bool:
     cv2.fillConvexPoly(outline, cv2.convexHull(np.rint(face.landmarks).astype(np.int32)), 1)
     inside = alpha[outline > 0]
     return bool(len(inside) and float(inside.mean()) < MIN_FACE_ALPHA)
+
+
+def bears_face(alpha: Alpha, face: Face) -> bool:
+    """Say whether the subject (`alpha`, H x W) is a thing that shows the face, such as a printed box, and no person.
+
+    It goes on above the head, or is taller than a body of that head.
+    """
+    left, top, right, bottom = face.box
+    columns = alpha[:, max(0, round(left)) : max(1, round(right))] > 0.5
+    middle = slice(max(0, round(top)), max(1, round(bottom)))
+    if not columns.size or not columns[middle].mean() > 0.5:
+        return False
+    above = float((columns[: max(0, round(top))].mean(axis=1) > 0.5).sum())
+    tall = np.flatnonzero((alpha > 0.5).any(axis=1))
+    height = bottom - top
+    return above > MAX_ABOVE_HEAD_RATIO * height or float(np.ptp(tall)) > MAX_BODY_HEADS * height
 
 
 def check_scenery(alpha: Alpha, faces: Sequence[Face], *, has_searched_faces: bool = True) -> None:

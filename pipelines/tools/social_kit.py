@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Colour, Float32Array, Image, Size
+from pipelines.core.geometry import Alpha, Colour, Face, Float32Array, Image, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     Params,
@@ -49,7 +49,7 @@ from pipelines.framing.social_layout import (
 )
 from pipelines.framing.words_on_photo import MAX_LETTER_RATIO, TextSide, is_cut_below, view_photo
 from pipelines.imaging.fonts import FontWeight
-from pipelines.imaging.resize import resize_map
+from pipelines.imaging.resize import resize_image, resize_map, size_within
 from pipelines.imaging.text import (
     BLACK_INK,
     WHITE_INK,
@@ -66,6 +66,7 @@ from pipelines.imaging.text import (
 )
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
+from pipelines.quality.subject_checks import bears_face
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import to_rgba
 
@@ -241,8 +242,8 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     names = find_formats(params.formats) or FORMAT_SETS.get(params.preset, (params.preset,))
     photo = context.open_image(params.photo)
     faces = context.detect_faces(params.photo)
-    subject = None if faces and not params.headline else _find_subject(params, context)
-    protected = find_protected_area(photo.shape, faces, None if faces else subject)
+    subject = _find_subject(params, context) if _needs_subject(params, faces, context) else None
+    protected = find_protected_area(photo.shape, faces, None if _is_person(subject, faces, params.pick) else subject)
     emit("Reading the photo", 1, 1)
     all_layouts = _plan_layouts(photo, protected, subject, params, names, draft=context.draft)
     sticker = None
@@ -353,6 +354,30 @@ def _find_subject(params: Kit, context: ToolContext) -> Alpha | None:
             raise
         return None
     return resize_map(alpha, context.open_image(params.photo).shape[1::-1]) if (alpha > 0.5).any() else None
+
+
+def _needs_subject(params: Kit, faces: Sequence[Face], context: ToolContext) -> bool:
+    """Say whether the subject has to be found: not where the quick net alone sees the body of a face."""
+    if params.headline or not faces:
+        return True
+
+    def predict() -> Image:
+        photo = context.open_image(params.photo)
+        small = resize_image(photo, size_within(photo.shape, form_fields.DRAFT_SIDE_PX))
+        with context.borrow_model(context.spec_for_role("matte")) as net:
+            return np.asarray(255 * net.predict_alpha(small)[..., None] + 0.5, np.uint8)
+
+    bytes_seen = context.memoize(("kit body", params.photo), predict)[..., 0]
+    seen = np.asarray(bytes_seen / 255, np.float32)
+    scale = seen.shape[1] / context.open_image(params.photo).shape[1]
+    return not _is_person(seen, [face.scaled(scale) for face in faces], params.pick)
+
+
+def _is_person(subject: Alpha | None, faces: Sequence[Face], pick: int) -> bool:
+    """Say whether the subject is somebody, whose body may be cut, and no thing with a face on it."""
+    if not faces:
+        return False
+    return subject is None or not bears_face(subject, faces[pick if pick < len(faces) else 0])
 
 
 def _scale_size(size: Size, longer_px: int) -> Size:

@@ -14,6 +14,7 @@ from pipelines.models import nets
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, describe_softness
 from pipelines.quality.subject_checks import (
+    bears_face,
     check_face,
     check_photo_size,
     check_scenery,
@@ -89,6 +90,17 @@ def test_a_head_outside_its_own_cut_out_is_found() -> None:
     assert not loses_face(alpha, face)
     alpha[100:200] *= 0.3
     assert loses_face(alpha, face)
+
+
+def test_a_face_in_the_middle_of_its_subject_or_on_a_far_larger_one_is_on_a_thing() -> None:
+    subject = np.zeros((1200, 300), np.float32)
+    subject[100:500, 60:240] = 1
+    head = make_face(y=180)  # its head begins at 120, under a hat
+    assert not bears_face(subject, head)
+    assert bears_face(subject, make_face(y=300))
+    subject[100:1190] = 1
+    assert bears_face(subject, head), "nobody is ten heads tall"
+    assert not bears_face(np.zeros(SHAPE, np.float32), head), "the face is not in the subject"
 
 
 def test_a_tiny_photo_is_refused_with_a_size_that_works() -> None:

@@ -209,6 +209,13 @@ class DiscNet:
         return np.asarray(cv2.circle(np.full(image.shape[:2], 0.1, np.float32), (256, 256), 200, 0.9, -1), np.float32)
 
 
+class SquareNet:
+    """A net that sees the red square."""
+
+    def predict_alpha(self, image: Image) -> Alpha:
+        return (image[..., 0] > 200).astype(np.float32)
+
+
 class KitContext(FakeContext):
     """A photo with a red square as its face or product, a blue logo, and a model that draws green stickers."""
 
@@ -219,6 +226,7 @@ class KitContext(FakeContext):
         alpha = (image == (255, 0, 0)).all(axis=-1).astype(np.float32)
         super().__init__(image, alpha, (make_face(x, y, half),) if head else ())
         self.draws_alpha = True
+        self.net: DiscNet | SquareNet = DiscNet()
 
     def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
         self.renders.append(render)
@@ -230,8 +238,8 @@ class KitContext(FakeContext):
         return "mini" if role == "text" and self.draws_alpha else role
 
     @contextmanager
-    def borrow_model(self, spec_id: str) -> Iterator[DiscNet]:
-        yield DiscNet()
+    def borrow_model(self, spec_id: str) -> Iterator[DiscNet | SquareNet]:
+        yield self.net
 
     def open_image_with_alpha(self, file_id: str) -> Image:
         return np.full((40, 80, 4), (0, 0, 255, 255), np.uint8)
@@ -260,6 +268,17 @@ def test_all_formats_come_in_their_sizes_and_cut_nothing(context: FakeContext, h
         assert np.ptp(xs) == pytest.approx(np.ptp(ys), rel=0.03), f"{name}: the square is whole"
         covered = red[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean()
         assert covered > 0.98, f"{name}: nothing lies on it"
+
+
+@pytest.mark.parametrize(("y", "is_thing"), [(230, True), (75, False)])
+def test_a_thing_with_a_face_on_it_stays_whole_and_a_body_may_be_cut(y: int, is_thing: bool) -> None:
+    context = KitContext(head=False, at=(300, 200), half=170)
+    context.faces = (make_face(300, y, 45),)
+    context.net = SquareNet()
+    red = {name: red_pixels(image) for name, image in zip(social_kit.FORMATS, make_kit(context).images, strict=True)}
+    ratios = {name: np.ptp(np.nonzero(seen)[1]) / np.ptp(np.nonzero(seen)[0]) for name, seen in red.items()}
+    cut = {name for name, ratio in ratios.items() if abs(ratio - 1) > 0.03}
+    assert bool(cut) is not is_thing
 
 
 def test_words_and_logo_are_in_the_picture_or_the_notices_say_why() -> None:
