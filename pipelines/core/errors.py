@@ -101,6 +101,12 @@ class JobCancelled(Exception):
     """The job was cancelled: by Stop, DELETE, or a caller that waited and left. Never shown as an error."""
 
 
+def name_listed_photo(error: StudioError, number: int, param: str) -> StudioError:
+    """Return the error about one photo of a field that takes several (`param`) with its number, from 1, before it."""
+    sentence = f"Photo {number}: {error.message}"
+    return type(error)(sentence, code=error.code, param=param, useless_tool=error.useless_tool)
+
+
 def error_to_json(error: StudioError) -> dict[str, Any]:
     """Return the error as `code`, `message` and `param`, and `useless_tool` where there is one."""
     useless = {"useless_tool": error.useless_tool} if error.useless_tool else {}

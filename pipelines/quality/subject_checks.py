@@ -23,6 +23,7 @@ MAX_CHIN_TO_EYES_RATIO = 2.5  # eyes to chin over the eyes' distance; 1.2 to 1.9
 USEFUL_PHOTO_SIDE_PX = 512
 FILLED_RATIO = 0.92  # of the photo, from which the subject fills it
 FRONT_FACE_RATIO = 0.4  # of the largest face's eye distance: smaller ones are passers-by
+NO_FACE_MESSAGE = "No face was found. Take a photo in which the face is seen from the front."
 SCENERY_MESSAGE = (
     "This looks like a view without one subject. Point at what is meant, or choose a photo of a person or a thing."
 )

@@ -23,7 +23,7 @@ from pipelines.compositing.team_matching import (
     measure_skin_lightness,
 )
 from pipelines.compositing.team_pages import Brand, Label, draw_logo_wall, draw_sheet, draw_speaker_card, parse_labels
-from pipelines.core.errors import BadInput
+from pipelines.core.errors import BadInput, PolicyRefusal, name_listed_photo
 from pipelines.core.geometry import Image, PlacedSubject, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
@@ -44,6 +44,7 @@ from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import lightness_to_luminance, luminance_to_lightness
 from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.quality.softness import describe_softness
+from pipelines.quality.subject_checks import NO_FACE_MESSAGE, check_face
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.scene_request import scene_caption, scene_prompt, with_form_scene
 
@@ -213,24 +214,32 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
 
 
 def _read_members(params: Business, context: ToolContext, emit: ProgressCallback) -> tuple[list[TeamMember], list[str]]:
-    """Open, search and cut out every photo. Raises `no_face`."""
+    """Open, search and cut out every photo. Raises what is wrong with one, its number in the sentence."""
     members: list[TeamMember] = []
     notices: list[str] = []
     for n, file_id in enumerate(params.photos, 1):
-        faces = context.detect_faces(file_id)
-        if len(faces) == 0:
-            raise BadInput(
-                f"No face was found in photo {n}. Take one in which the face is seen from the front.",
-                code="no_face",
-                param="photos",
-            )
-        if len(faces) > 1:
-            notices.append(f"Photo {n} shows {len(faces)} faces; the largest was taken.")
-        cutout = context.cut_out_subject(Subject(photo=file_id), emit)
-        notices += [f"Photo {n}: {note[0].lower()}{note[1:]}" for note in cutout.notices]
-        members.append(TeamMember(n, file_id, context.open_image(file_id), cutout, faces[0]))
+        try:
+            member, told = _read_member(n, file_id, context, emit)
+        except (BadInput, PolicyRefusal) as error:
+            raise name_listed_photo(error, n, "photos") from error
+        members.append(member)
+        notices += told
+        cutout = member.cutout
         emit("Cutting out", n, len(params.photos), lambda cutout=cutout: composite_on_grey(cutout.colour, cutout.alpha))
     return members, notices
+
+
+def _read_member(n: int, file_id: str, context: ToolContext, emit: ProgressCallback) -> tuple[TeamMember, list[str]]:
+    """Read photo `n`: the largest face, which must be one for a portrait, and the cut-out; with the notices."""
+    photo = context.open_image(file_id)
+    faces = context.detect_faces(file_id)
+    if len(faces) == 0:
+        raise BadInput(NO_FACE_MESSAGE, code="no_face", param="photo")
+    check_face(faces[0], photo)
+    cutout = context.cut_out_subject(Subject(photo=file_id), emit)
+    several = [f"Photo {n} shows {len(faces)} faces; the largest was taken."] if len(faces) > 1 else []
+    notices = [*several, *(f"Photo {n}: {note[0].lower()}{note[1:]}" for note in cutout.notices)]
+    return TeamMember(n, file_id, photo, cutout, faces[0]), notices
 
 
 def _choose_standard(params: Business, members: Sequence[TeamMember], size: Size) -> TeamStandard:

@@ -25,7 +25,7 @@ from pipelines.framing.placement import missing_body_mask
 from pipelines.framing.resample import composite_on_grey, place_subject, resample
 from pipelines.quality.portrait_ranking import rank_portraits, ranking_notices
 from pipelines.quality.softness import describe_softness
-from pipelines.quality.subject_checks import check_face, count_people
+from pipelines.quality.subject_checks import NO_FACE_MESSAGE, check_face, count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.dressing import EDITED_NOTICE, draw_with_head_kept
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
@@ -338,9 +338,7 @@ def _find_face(params: Headshot, context: ToolContext) -> Face:
     """Find the face that was chosen. Raises `no_face`."""
     faces = context.detect_faces(params.photo)
     if not faces:
-        raise BadInput(
-            "No face was found. Take a photo in which the face is seen from the front.", code="no_face", param="photo"
-        )
+        raise BadInput(NO_FACE_MESSAGE, code="no_face", param="photo")
     if params.pick >= len(faces):
         raise BadInput(f"There is no face number {params.pick + 1} in this photo.", code="no_face", param="pick")
     return faces[params.pick]

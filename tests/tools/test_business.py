@@ -33,6 +33,7 @@ from pipelines.tools import business
 from tests.support.examples import change_exposure, load_example, make_noise
 from tests.support.fake_context import FakeContext
 from tests.support.real_studio import RealStudio
+from ui.i18n import is_translated
 
 
 def make_business(studio: RealStudio, photos: list[str], **values: Any) -> Result:
@@ -181,10 +182,34 @@ def test_files_are_named_after_the_people_and_come_in_one_archive(team_result: R
     assert [file.name for file in team_result.files if file.format == "zip"] == ["business-team.zip"]
 
 
-def test_a_photo_without_a_face_is_named(studio: RealStudio, team: list[str]) -> None:
-    with pytest.raises(StudioError, match="photo 2") as caught:
-        make_business(studio, [team[0], studio.add_image(load_example("coffee"))])
+def _without_face() -> Image:
+    return load_example("coffee")
+
+
+def _with_tiny_face() -> Image:
+    return np.asarray(cv2.resize(load_example("astronaut"), (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _with_cut_face() -> Image:
+    return np.ascontiguousarray(load_example("astronaut")[:135])
+
+
+@pytest.mark.parametrize(
+    ("photo", "sentence"),
+    [
+        (_without_face(), "No face was found"),
+        (_with_tiny_face(), "The face is too small: 22 pixels between the eyes"),
+        (_with_cut_face(), "The photo cuts this face"),
+    ],
+    ids=["none", "tiny", "cut"],
+)
+def test_a_photo_without_a_usable_face_is_refused_and_named(
+    studio: RealStudio, team: list[str], photo: Image, sentence: str
+) -> None:
+    with pytest.raises(StudioError, match=f"^Photo 2: {sentence}") as caught:
+        make_business(studio, [team[0], studio.add_image(photo)])
     assert (caught.value.code, caught.value.param) == ("no_face", "photos")
+    assert is_translated(caught.value.message)
 
 
 def test_a_photo_that_ends_too_soon_is_named_and_does_not_pull_in_the_others(

@@ -9,10 +9,9 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.quality.subject_checks import check_face, check_photo_size, find_front_people
+from pipelines.quality.subject_checks import NO_FACE_MESSAGE, check_face, check_photo_size, find_front_people
 from pipelines.tools.shared import form_fields
 
-NO_FACE_MESSAGE = "No face was found. Take a photo in which the face is seen from the front."
 SEVERAL_FACES_MESSAGE = "{count} people are in this photo. Send one in which you are alone."
 
 
