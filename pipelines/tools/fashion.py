@@ -46,9 +46,9 @@ RatioId = Literal["4:5", "2:3", "1:1", "9:16"]
 PoseId = Literal["varied", "standing", "walking", "hand-on-hip", "arms-crossed", "turned", "seated"]
 RgbOffset = tuple[float, float, float]
 _NO_OFFSET: RgbOffset = (0.0, 0.0, 0.0)
-NO_PERSON_MESSAGE = (
-    "No person was found in this photo. For clothes by themselves, or somebody seen from behind, point at them, or "
-    "choose the look Flat Lay."
+NO_WEARER_MESSAGE = (
+    "No face was found in this photo. Where the face is not seen, point at the person, or at the clothes; for clothes "
+    "by themselves there is the look Flat Lay."
 )
 
 
@@ -210,7 +210,7 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     faces = context.detect_faces(params.photo)
     is_chosen = params.is_pointed or params.matte is not None or SEASONS[params.preset].is_flat_lay
     if not faces and not is_chosen and not params.models:
-        raise BadInput(NO_PERSON_MESSAGE, code="no_face", param="photo")
+        raise BadInput(NO_WEARER_MESSAGE, code="no_face", param="photo")
     emit("Cutting out", 1, 1)
     if params.garment_photo is not None:
         _check_who_wears_it(params, faces)
@@ -247,7 +247,7 @@ def _check_who_wears_it(params: Fashion, faces: tuple[Face, ...]) -> None:
             param="models",
         )
     if not faces and not params.is_pointed and params.matte is None:
-        raise BadInput(NO_PERSON_MESSAGE, code="no_face", param="photo")
+        raise BadInput(NO_WEARER_MESSAGE, code="no_face", param="photo")
 
 
 def _draw_look(

@@ -28,6 +28,7 @@ from pipelines.tools.shared.people_casting import CAST, POSES, Pose, choose_cast
 from tests.compositing.test_head_restoration import dress, drift, load_portrait
 from tests.support.examples import Recorder, make_blob, make_noise
 from tests.support.fake_context import FakeContext
+from ui.i18n import is_translated
 
 
 def make_context(*, person: bool = True, verbs: tuple[str, ...] = ()) -> FakeContext:
@@ -83,6 +84,14 @@ def test_autumn_turns_green_leaves_and_not_the_subject() -> None:
 def test_black_and_white_is_neutral() -> None:
     image = run_fashion(make_context(), preset="editorial-bw").images[0].astype(int)
     assert np.ptp(image, axis=2).max() <= 1
+
+
+def test_a_photo_without_a_face_is_asked_for_a_point_and_not_told_that_nobody_is_there() -> None:
+    with pytest.raises(BadInput, match=r"^No face was found in this photo\.") as caught:
+        run_fashion(make_context(person=False), preset="street")
+    assert (caught.value.code, caught.value.param) == ("no_face", "photo")
+    assert is_translated(caught.value.message)
+    assert run_fashion(make_context(person=False), preset="street", keep=[[0.5, 0.5]]).images
 
 
 def test_a_masthead_stands_behind_the_subject() -> None:
@@ -307,7 +316,7 @@ def test_who_cannot_be_dressed_is_told_why() -> None:
     with pytest.raises(BadInput, match="Choose one of them") as caught:
         run_fashion(make_dressing(), garment_photo="y", models=2)
     assert caught.value.param == "models"
-    with pytest.raises(BadInput, match="No person was found"):
+    with pytest.raises(BadInput, match="No face was found"):
         run_fashion(make_dressing(person=False), garment_photo="y", preset="flat-lay")
     context = make_dressing(verbs=("edit",), reads_several=False)
     with pytest.raises(ModelUnavailable, match="reads one picture"):

@@ -86,7 +86,13 @@ CASES: dict[str, tuple[str, Image, dict[str, Any], str, str]] = {
     "tiny photo": ("product", load_example("coffee")[100:164, 100:164].copy(), {}, "invalid_request", "512 pixels"),
     "scenery": ("product", draw_hills(), {}, "no_subject", "a view without one subject"),
     "nothing": ("cutout", make_noise(200, 200), {}, "no_subject", "if it fills the photo, around all of it"),
-    "an apple in Lookbook": ("fashion", load_example("coffee"), {}, "no_face", "point at them"),
+    "an apple in Lookbook": (
+        "fashion",
+        load_example("coffee"),
+        {},
+        "no_face",
+        "point at the person, or at the clothes",
+    ),
     "retouch without a mask": ("retouch", load_example("coffee"), {}, "invalid_request", "Paint over what is to go"),
 }
 
