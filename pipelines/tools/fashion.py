@@ -25,7 +25,7 @@ from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subje
 from pipelines.framing.resample import place_subject
 from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_and_choose_ink
 from pipelines.models.families.scenes.keyword_search import is_place
-from pipelines.quality.subject_checks import count_people
+from pipelines.quality.subject_checks import bears_face, count_people, loses_face
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.dressing import (
     DRESSED_PROMPT,
@@ -49,6 +49,13 @@ _NO_OFFSET: RgbOffset = (0.0, 0.0, 0.0)
 NO_WEARER_MESSAGE = (
     "No face was found in this photo. Where the face is not seen, point at the person, or at the clothes; for clothes "
     "by themselves there is the look Flat Lay."
+)
+UPRIGHT_LOOK = "clean-grey"  # in place of Flat Lay, where a person is the subject
+NO_FLAT_LAY_NOTICE = (
+    "Flat Lay shows clothes by themselves from straight above. A person is in your photo: this is Clean Grey."
+)
+NO_FLAT_LAY_PAGE_NOTICE = (
+    "Flat Lay shows clothes by themselves from straight above. A person is in your photo: the PDF leaves that look out."
 )
 
 
@@ -194,12 +201,16 @@ class Fashion(Subject):
 
 @dataclass(frozen=True)
 class SourcePhoto:
-    """What every look has in common. `garment` is the one that its person is to wear."""
+    """What every look has in common. `garment` is the one that its person is to wear.
+
+    `shows_person`: the subject is a person with a face, and no thing beside one or with one on it.
+    """
 
     photo: Image
     cutout: Cutout
     faces: tuple[Face, ...]
     light_side: Side
+    shows_person: bool
     garment: Garment | None = None
 
 
@@ -219,8 +230,10 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     garment = None
     if params.garment_photo is not None and not context.draft:
         garment = open_garment(context, params.garment_photo, params.garment_kind, emit)
-    source = SourcePhoto(photo, cutout, faces, estimate_key_side(photo, faces[0]) if faces else "none", garment)
-    images, placed, look_notices = _draw_look(params, source, context, emit)
+    light_side = estimate_key_side(photo, faces[0]) if faces else "none"
+    source = SourcePhoto(photo, cutout, faces, light_side, _shows_person(params, cutout.alpha, faces), garment)
+    upright = _choose_look(params, source)
+    images, placed, look_notices = _draw_look(upright, source, context, emit)
     return ToolOutput(
         images=images,
         source=placed,
@@ -231,11 +244,37 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
             *count_people(faces, params.pick),
             *placed.frame.notices,
             *look_notices,
+            *_flat_lay_notices(params, source, context),
         ),
         exact=False,
-        extras=_make_pdf(params, images, source, context, emit),
+        resolved_params={} if upright is params else {"preset": upright.preset},
+        extras=_make_pdf(upright, images, source, context, emit),
         draft_part="first" if context.draft and params.variations > 1 else None,
     )
+
+
+def _shows_person(params: Fashion, alpha: Alpha, faces: tuple[Face, ...]) -> bool:
+    """Say whether the subject is a person with a face, and no thing beside one or with one on it."""
+    if params.pick >= len(faces):
+        return False
+    face = faces[params.pick]
+    return not loses_face(alpha, face) and not bears_face(alpha, face)
+
+
+def _choose_look(params: Fashion, source: SourcePhoto) -> Fashion:
+    """Return the form with `UPRIGHT_LOOK` in place of Flat Lay, where a person is to be seen."""
+    if not SEASONS[params.preset].is_flat_lay or not source.shows_person:
+        return params
+    return params.model_copy(update={"preset": UPRIGHT_LOOK})
+
+
+def _flat_lay_notices(params: Fashion, source: SourcePhoto, context: ToolContext) -> tuple[str, ...]:
+    """Say that a person is in no flat lay, where one was asked for: as the look, or in the book."""
+    if not source.shows_person:
+        return ()
+    has_book = params.pdf == "book" and not context.draft
+    look = (NO_FLAT_LAY_NOTICE,) if SEASONS[params.preset].is_flat_lay else ()
+    return (*look, NO_FLAT_LAY_PAGE_NOTICE) if has_book else look
 
 
 def _check_who_wears_it(params: Fashion, faces: tuple[Face, ...]) -> None:
@@ -254,13 +293,14 @@ def _draw_look(
     params: Fashion, source: SourcePhoto, context: ToolContext, emit: ProgressCallback
 ) -> tuple[tuple[Image, ...], PlacedSubject, tuple[str, ...]]:
     """Draw one look: its pictures, the placed subject, and the notices of its scenes and of what its person wears."""
-    alpha, is_person = source.cutout.alpha, bool(source.faces)
     season = SEASONS[params.preset]
+    alpha, is_flat_lay = source.cutout.alpha, season.is_flat_lay
+    is_person = bool(source.faces) and not is_flat_lay
     side = form_fields.DRAFT_SIDE_PX if context.draft else params.size
     size = size_for_ratio(form_fields.ASPECT_RATIOS[params.ratio], side)
-    is_flat_lay = season.is_flat_lay and not is_person
     anchor, fill = ("centre", 0.86) if is_flat_lay else ("floor", 1.08)
-    end = find_torn_matte_row(alpha, source.faces[params.pick]) if params.pick < len(source.faces) else None
+    has_body = is_person and params.pick < len(source.faces)
+    end = find_torn_matte_row(alpha, source.faces[params.pick]) if has_body else None
     floor = 1.0 if end is not None or "bottom" in find_cut_sides(alpha) else 0.94
     frame = frame_subject(alpha, size, fill, params, anchor=anchor, floor=floor, body_end=end, limit_to_frame=False)
     placed = place_subject(source.photo, source.cutout, frame)
@@ -296,7 +336,8 @@ def _make_pdf(
     if params.pdf == "none" or context.draft:
         return ()
     if params.pdf == "book":
-        names = ["cover", *(name for name in SEASONS if name != "cover")]
+        shown = [name for name, row in SEASONS.items() if not (row.is_flat_lay and source.shows_person)]
+        names = ["cover", *(name for name in shown if name != "cover")]
         looks = [params.model_copy(update={"preset": name, "variations": 1}) for name in names]
         images = tuple(_draw_look(look, source, context, emit)[0][0] for look in looks)
     return _bind_pages(params, images)
@@ -373,7 +414,7 @@ def _make_scene_request(
     is_flat_lay: bool,
 ) -> RenderRequest:
     _, top, _, bottom = find_bounds(placed.alpha)
-    height, is_person = placed.frame.size[1], bool(source.faces)
+    height, is_person = placed.frame.size[1], bool(source.faces) and not is_flat_lay
     colour = form_fields.parse_rgb(params.colour)
     constraints = Backdrop(
         horizon_ratio=(top + 0.18 * (bottom - top)) / height,
