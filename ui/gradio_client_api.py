@@ -16,7 +16,14 @@ from gradio.events import api
 from gradio.utils import get_upload_folder, is_in_or_equal
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.errors import BadInput, JobCancelled, StudioError, error_from_json
+from pipelines.core.errors import (
+    BadInput,
+    JobCancelled,
+    PolicyRefusal,
+    StudioError,
+    error_from_json,
+    name_listed_photo,
+)
 from pipelines.core.job import Result, Step
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
@@ -139,8 +146,18 @@ class ToolCall:
         for name in params.fields_of_kind("picture", "mask"):
             ingested[name] = self._to_file_id(values[name], name, owner, ids)
         for name in params.fields_of_kind("pictures"):
-            ingested[name] = [self._to_file_id(each, name, owner, ids) for each in values[name] or ()]
+            ingested[name] = [
+                self._to_listed_file_id(each, number, name, owner, ids)
+                for number, each in enumerate(values[name] or (), 1)
+            ]
         return ingested
+
+    def _to_listed_file_id(self, value: Any, number: int, name: str, owner: str, ids: dict[str, str]) -> Any:
+        """Do the same for one of several pictures, whose `number`, from 1, is said where the content filter refuses."""
+        try:
+            return self._to_file_id(value, name, owner, ids)
+        except PolicyRefusal as error:
+            raise name_listed_photo(error, number, name) from error
 
     def _to_file_id(self, value: Any, name: str, owner: str, ids: dict[str, str]) -> Any:
         """Ingest an upload and return its file id. Other values are returned as they are, for Params to check.

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.batch.batch_table import Batch, BatchRow
 from pipelines.batch.jobs_file import KEY_COLUMN, MAX_CELL_CHARS, TOOL_COLUMN, ParsedRow, RowFault
 from pipelines.batch.picture_source import DeletedPictures, PictureSource
-from pipelines.core.errors import BadInput, InvalidParams, NotFound, StudioError
+from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal, StudioError, name_listed_photo
 from pipelines.core.job import Job
 from pipelines.core.params import JSON, MAX_SEED, Params
 from pipelines.core.tools import Tool
@@ -143,9 +143,12 @@ def ingest_pictures(tool: Tool, values: dict[str, Any], ingest: Callable[[str], 
         value = values.get(name)
         names = value if isinstance(value, list | tuple) else [] if value is None else [value]
         ids: list[str] = []
-        for each in names:
+        for number, each in enumerate(names, 1):
             try:
                 ids.append(ingest(_check_picture_name(each)))
+            except PolicyRefusal as error:
+                errors.append(name_listed_photo(error, number, name) if len(names) > 1 else error)
+                error.param = name
             except StudioError as error:
                 error.param = name
                 errors.append(error)

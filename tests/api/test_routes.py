@@ -15,12 +15,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.core.errors import STATUS_BY_CODE
+from pipelines.core.errors import STATUS_BY_CODE, PolicyRefusal
+from pipelines.security.content_filter import INPUT_REFUSED
 from pipelines.storage.file_index import decode_png, pixels_sha256
 from tests.api.support.calls import FOREVER, RUN, make_data_url, make_noise_png, read_failure
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES, LINK_LOCAL_URL, PASSWD_JSON
 from tests.support.served_app import ServedApp, wait_until
 from ui.api import request_parsing
+from ui.i18n import is_translated
 
 
 def events(answer: httpx.Response) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
@@ -119,6 +121,24 @@ def test_repeated_parts_and_json_lists_fill_a_field_of_pictures(client: httpx.Cl
     ).json()
     assert len(by_parts) == 2
     assert by_list["receipt"]["params"]["photos"] == by_parts
+
+
+def test_of_several_pictures_the_one_that_the_content_check_refuses_is_named(
+    here: ServedApp, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads, refused = here.service.uploads, make_noise_png(2)
+    plain = uploads.ingest_picture
+
+    def ingest(data: bytes, owner: str, name: str = "") -> tuple[str, tuple[str, ...]]:
+        if data == refused:
+            raise PolicyRefusal(INPUT_REFUSED)
+        return plain(data, owner, name)
+
+    monkeypatch.setattr(uploads, "ingest_picture", ingest)
+    answer = client.post(RUN, files=[("photos", ("a.png", make_noise_png(1))), ("photos", ("b.png", refused))])
+    assert read_failure(answer) == (400, "content_policy", "photos")
+    assert answer.json()["error"]["message"] == f"Photo 2: {INPUT_REFUSED}"
+    assert is_translated(f"Photo 2: {INPUT_REFUSED}")
 
 
 def test_steps_is_another_name_for_num_inference_steps(client: httpx.Client) -> None:

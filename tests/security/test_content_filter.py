@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -18,7 +19,8 @@ import PIL.Image
 import pytest
 from sqlalchemy import select
 
-from pipelines.core.errors import StudioError
+from pipelines.batch.row_values import ingest_pictures
+from pipelines.core.errors import PolicyRefusal, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, ProgressCallback, Result, Step
 from pipelines.core.models import ModelSpec
@@ -32,7 +34,7 @@ from pipelines.models.families import FAMILIES
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets.open_nsfw import OpenNsfw
-from pipelines.security.content_filter import NSFW_SCORE_LIMIT
+from pipelines.security.content_filter import INPUT_REFUSED, NSFW_SCORE_LIMIT
 from pipelines.security.prompt_filter import (
     MINORS_REFUSED,
     UNDRESS_REFUSED,
@@ -42,9 +44,10 @@ from pipelines.security.prompt_filter import (
 )
 from pipelines.settings import Settings
 from pipelines.storage.schema import FILES
-from pipelines.tools import TOOLS
+from pipelines.tools import TOOLS, background, business
 from tests.support.examples import make_noise
 from tests.support.real_studio import RealStudio
+from ui import gradio_client_api
 
 ROOT = Path(__file__).parents[2]
 # Patches of colour on which the real net is wrong: found by climbing its score from a plain ground. They show nothing.
@@ -487,6 +490,27 @@ def test_a_picture_is_scored_once_at_the_door_and_in_no_tool_again(
         order = here.create_job("upscale", {"photo": first}, "ann")
         wait_for_result(here.jobs.watch(here.jobs.submit(order)))
         assert scored == [(80, 80, 3), (160, 160, 3)], "and the result"
+
+
+def test_a_refused_picture_of_several_is_named_in_a_batch_and_by_gradio_s_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ingest(name: str) -> str:
+        if name == "bad":
+            raise PolicyRefusal(INPUT_REFUSED)
+        return f"file-{name}"
+
+    (error,) = ingest_pictures(business.TOOL, {"photos": ["good", "bad"]}, ingest)
+    assert (error.message, error.param) == (f"Photo 2: {INPUT_REFUSED}", "photos")
+    (alone,) = ingest_pictures(background.TOOL, {"photo": "bad"}, ingest)
+    assert (alone.message, alone.param) == (INPUT_REFUSED, "photo")
+
+    monkeypatch.setattr(gradio_client_api.ToolCall, "_to_file_id", lambda _, value, *__: ingest(value))
+    call: Any = gradio_client_api.ToolCall(Mock(), Mock())
+    values = {**dict.fromkeys(business.Business.model_fields), "logo": "c", "backdrop": "d"}
+    with pytest.raises(PolicyRefusal, match=f"^Photo 2: {INPUT_REFUSED}") as caught:
+        call._ingest_pictures(business.Business, {**values, "photos": ["good", "bad"]}, "ann")
+    assert caught.value.param == "photos"
 
 
 # ---------------------------------------------------------------- the word that no model is sent

@@ -24,11 +24,12 @@ from pipelines.compositing.team_pages import (
     secondary_text_colour,
     text_colour_on,
 )
-from pipelines.core.errors import StudioError
+from pipelines.core.errors import PolicyRefusal, StudioError
 from pipelines.core.geometry import Face, Image
 from pipelines.core.job import Result
 from pipelines.imaging.color import to_linear
 from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
+from pipelines.security.content_filter import INPUT_REFUSED
 from pipelines.tools import business
 from tests.support.examples import change_exposure, load_example, make_noise
 from tests.support.fake_context import FakeContext
@@ -210,6 +211,23 @@ def test_a_photo_without_a_usable_face_is_refused_and_named(
         make_business(studio, [team[0], studio.add_image(photo)])
     assert (caught.value.code, caught.value.param) == ("no_face", "photos")
     assert is_translated(caught.value.message)
+
+
+def test_a_photo_that_the_content_check_refuses_is_named(
+    studio: RealStudio, team: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = load_example("coffee")
+
+    def check_input(image: Image, *_: str) -> float:
+        if np.array_equal(image, refused):
+            raise PolicyRefusal(INPUT_REFUSED)
+        return 0.0
+
+    monkeypatch.setattr(studio.engine.resources.content_filter, "check_input", check_input)
+    with pytest.raises(StudioError) as caught:
+        make_business(studio, [team[0], studio.add_image(refused)])
+    assert (caught.value.code, caught.value.param) == ("content_policy", "photos")
+    assert caught.value.message == f"Photo 2: {INPUT_REFUSED}"
 
 
 def test_a_photo_that_ends_too_soon_is_named_and_does_not_pull_in_the_others(

@@ -20,7 +20,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from pipelines.core.errors import BadInput, InvalidParams, StudioError
+from pipelines.core.errors import BadInput, InvalidParams, PolicyRefusal, StudioError, name_listed_photo
 from pipelines.core.params import Params
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.service.studio_service import StudioService
@@ -257,7 +257,7 @@ class FilledForm:
 async def fill_form(form: RequestForm, params: type[Params], service: StudioService, owner: str) -> FilledForm:
     """Fill a tool's form as `StudioService.create_job` takes it: each picture becomes a file id.
 
-    Raises `InvalidParams`, `BadInput`.
+    Raises `InvalidParams`, `BadInput`, `PolicyRefusal`, whose sentence names the picture of several.
     """
     values: dict[str, object] = {}
     notices: list[str] = []
@@ -267,8 +267,11 @@ async def fill_form(form: RequestForm, params: type[Params], service: StudioServ
             continue  # an HTML form says "nothing chosen" like this
         if kind == "pictures":
             file_ids: list[str] = []
-            for value in form.get_many(name)[: MAX_PICTURE_COUNT + 1]:
-                file_id, new_notices = await ingest_value(value, name, service, owner)
+            for number, value in enumerate(form.get_many(name)[: MAX_PICTURE_COUNT + 1], 1):
+                try:
+                    file_id, new_notices = await ingest_value(value, name, service, owner)
+                except PolicyRefusal as error:
+                    raise name_listed_photo(error, number, name) from error
                 file_ids.append(file_id)
                 notices += new_notices
             values[name] = file_ids
