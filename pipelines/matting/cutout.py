@@ -43,6 +43,8 @@ WIDE_EDGE_WINDOW_RATIO = 0.02  # of the longer side: window in which mixed pixel
 WIDE_EDGE_SHARE = 0.35  # of a window's pixels that are mixed, from which its edge is one of fur or loose hair
 WIDE_EDGE_SEPARATION = 16.0  # squared separation of both sides' colours, in deviations, that tells strands from noise
 WIDE_EDGE_MARGIN_RATIO = 0.008  # of the longer side, around such edges: strands that the net did not see
+HAIR_LINE_RATIO = 0.25  # of the head, from its top: above it is hair, below it a face
+LOOSE_WIDTH_RATIO = 0.012  # of the longer side: what is opaque in a half-transparent zone and no wider is not known
 MIN_SUBJECT_RATIO = 0.002  # of the photo's pixels: less is not a subject
 
 
@@ -122,7 +124,7 @@ def cut_out_subject(
     selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
         selected = remove_unconfirmed_fragments(selected, seen.first)
-    alpha = refine_alpha(image, selected)
+    alpha = refine_alpha(image, selected, faces)
     if reconciled is not None and not is_pointed:
         alpha = restore_seen_detail(image, alpha, selected, seen.first, _find_wide_edges(alpha))
         alpha = remove_unseen_patches(alpha, selected, seen.first)
@@ -168,16 +170,39 @@ def predict_subjects(
     return PredictedSubjects(first, seen, reconciled)
 
 
-def refine_alpha(image: Image, alpha: Alpha) -> Alpha:
-    """Estimate the half-transparent pixels of `alpha` (H x W) and those along its outline again from the colours."""
+def refine_alpha(image: Image, alpha: Alpha, faces: Sequence[Face] = ()) -> Alpha:
+    """Estimate the half-transparent pixels of `alpha` (H x W) and those along its outline again from the colours.
+
+    Of the hair above `faces` also what is opaque and loose.
+    """
     unknown = (alpha > KNOWN_ALPHA_MARGIN) & (alpha < 1 - KNOWN_ALPHA_MARGIN)
     unknown |= outline_band(alpha, max(1, round(UNSURE_BAND_RATIO * max(alpha.shape))), cv2.MORPH_RECT)
+    unknown |= _find_loose_hair(alpha, faces)
     refined = refine_edge_alpha(image, alpha, unknown)
     # Fur reaches farther than the net's edge: what lies around it is estimated from the colours beyond it as well.
     wide = _find_wide_edges(refined)
     if wide.any():
         wide[wide] = estimate_mixture(image, refined, wide).separation > WIDE_EDGE_SEPARATION
     return remove_specks(refine_edge_alpha(image, refined, wide))
+
+
+def _find_loose_hair(alpha: Alpha, faces: Sequence[Face]) -> Mask:
+    """Return opaque pixels of which strands and islands in half-transparent hair are made (H x W), above `faces`.
+
+    The net takes the sky between two strands for hair here and there; as a known colour of the subject it would make
+    the whole sky around it opaque.
+    """
+    opaque = (alpha >= 1 - KNOWN_ALPHA_MARGIN).astype(np.uint8)
+    window = max(3, round(WIDE_EDGE_WINDOW_RATIO * max(alpha.shape))) | 1
+    soft = ((alpha > KNOWN_ALPHA_MARGIN) & (opaque == 0)).astype(np.float32)
+    side = max(3, round(LOOSE_WIDTH_RATIO * max(alpha.shape))) | 1
+    solid = cv2.morphologyEx(opaque, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    hair = np.zeros(alpha.shape, np.bool_)
+    for left, top, right, bottom in (face.box for face in faces):
+        head = bottom - top
+        rows = slice(max(0, round(top - head)), max(0, round(top + HAIR_LINE_RATIO * head)))
+        hair[rows, max(0, round(left - 0.5 * head)) : max(0, round(right + 0.5 * head))] = True
+    return np.asarray((cv2.blur(soft, (window, window)) > WIDE_EDGE_SHARE) & (opaque > 0) & (solid == 0) & hair)
 
 
 def _find_wide_edges(alpha: Alpha) -> Mask:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Image
+from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.matting.cutout import core_mask, core_share, cut_out_subject, refine_alpha
 from pipelines.matting.cutout_notices import soft_patch_notices
 from pipelines.matting.edge_colors import OPAQUE_ALPHA
@@ -463,3 +463,21 @@ def test_the_core_lies_two_pixels_inside() -> None:
     assert core[7:13, 7:20].all()
     assert core.sum() == 6 * 13
     assert core_share(np.zeros((4, 4), np.float32)) == 0
+
+
+@pytest.mark.parametrize("knows_face", [True, False])
+def test_sky_between_loose_hair_is_no_colour_of_the_subject(knows_face: bool) -> None:
+    """The net is nearly sure of the sky between strands, and quite sure of a speck of it: the speck's colour counts."""
+    photo = np.full((600, 600, 3), 200, np.uint8) + make_noise(600, 600, 4, 3)
+    rows, columns = np.ogrid[:600, :600]
+    head = np.hypot(rows - 400, columns - 300) < 120
+    photo[head] = (40, 30, 30)
+    alpha = head.astype(np.float32)
+    zone = (slice(215, 290), slice(240, 360))
+    alpha[zone] = np.maximum(alpha[zone], 0.9)
+    alpha[245:252, 296:303] = 1.0
+    landmarks = np.zeros((468, 2), np.float32)
+    face = Face(landmarks, (180, 280, 420, 520), (260, 380), (340, 380), (300, 500), roll=0.0, score=1.0)
+    faces = (face,) if knows_face else ()
+    sky = refine_alpha(photo, alpha, faces)[225:265, 250:350].mean()
+    assert sky < 0.05 if knows_face else sky > 0.3
