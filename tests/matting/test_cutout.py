@@ -475,7 +475,7 @@ def test_sky_between_loose_hair_is_no_colour_of_the_subject(knows_face: bool) ->
     alpha = head.astype(np.float32)
     zone = (slice(215, 290), slice(240, 360))
     alpha[zone] = np.maximum(alpha[zone], 0.9)
-    alpha[245:252, 296:303] = 1.0
+    alpha[246:251, 297:302] = 1.0
     landmarks = np.zeros((468, 2), np.float32)
     face = Face(landmarks, (180, 280, 420, 520), (260, 380), (340, 380), (300, 500), roll=0.0, score=1.0)
     faces = (face,) if knows_face else ()
