@@ -89,8 +89,10 @@ FEW_PIXELS_NOTICE = "The photo has fewer pixels than these formats: a larger one
 _MAX_ENLARGEMENT = 1.6  # times the photo, above which a notice asks for a larger one
 _EDGE_RATIO = 0.08  # of the photo's part, at the panel: how it looks there decides whether its ground goes on
 _CALM_STD = 12.0  # of 255, along the way to the panel; walls, skies, water and lawns out of focus have less
+_BUSY_STD = 30.0  # the same of one row of pixels along the seam, in which something stands
 _CALM_SEAM_STD = 24.0  # the same along a seam above or below: what differs there goes on as upright stripes
 _SEAM_BLUR_RATIO = 0.02  # of the seam's length, sigma of the ground at the seam
+_CARD_BLUR_RATIO = 0.05  # the same beside a photo whose ground need not be calm
 _FAR_BLUR_RATIO = 0.2  # of the seam's length, sigma of the ground at the panel's end: no bands go through all of it
 _FADE_EDGE_COUNT = 3  # edges of `_EDGE_RATIO` within which the photo goes over into the ground that goes on
 _BACKDROP_BLUR_RATIO = 0.07  # of the format's shorter side, sigma of the photo that fills a format behind itself
@@ -401,8 +403,8 @@ def _panel_picture(photo: Image, size: Size, colour: Colour | None, light: float
 def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None, *, has_words: bool = True) -> Image:
     """Crop the photo to its window and put it in its place.
 
-    Beside it its ground goes on out of focus where that is calm. A photo in the middle whose ground is not calm on all
-    sides lies with sharp edges before itself: half of a seam looks like a fault, and a frame is one that was meant.
+    Where its ground goes on out of focus no strip is seen beside it. A photo over whose whole width panels lie, whose
+    ground is not calm there, lies with sharp edges before itself: upright stripes look like a fault.
     """
     x, y, right, bottom = layout.photo_position
     part = crop_image(photo, layout.photo_window, (right - x, bottom - y))
@@ -411,8 +413,7 @@ def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None, *, has_w
     backdrop = _panel_picture(photo, layout.size, colour, _WORDS_BACKDROP_LIGHT if has_words else _BACKDROP_LIGHT)
     image = backdrop.copy()
     image[y:bottom, x:right] = part
-    is_card = 0 < x < right < layout.size[0] or 0 < y < bottom < layout.size[1]
-    if colour is not None or _continue_calm_ground(image, layout) or not is_card:
+    if colour is not None or _continue_ground(image, layout) or not 0 < y < bottom < layout.size[1]:
         return image
     _cast_card_shadow(backdrop, layout)
     backdrop[y:bottom, x:right] = part
@@ -439,17 +440,19 @@ def _mark_span(start: int, end: int, length: int) -> Float32Array:
     return span
 
 
-def _continue_calm_ground(image: Image, layout: Layout) -> bool:
-    """Continue the photo's ground out of focus over the panels on its sides where it is calm; whether all were filled.
+def _continue_ground(image: Image, layout: Layout) -> bool:
+    """Continue the photo's ground out of focus over the panels on its sides; whether all were filled.
 
-    So there is no strip beside it. Changes `image`.
+    Over the panels above and below it, and over one at one side, on which words may stand, only where it is calm; over
+    panels on both sides always. Changes `image`.
     """
     x, y, right, bottom = layout.photo_position
     height, width = image.shape[:2]
-    protected, rows = layout.protected.without_margin(), image[y:bottom]
-    is_left = x == 0 or _continue_ground_left(rows[:, :right], x, protected.left - x)
+    protected, rows = layout.protected, image[y:bottom]
+    is_card = 0 < x < right < width
+    is_left = x == 0 or _continue_ground_left(rows[:, :right], x, protected.left - x, is_card=is_card)
     rows = rows[:, (0 if is_left else x) :][:, ::-1]
-    is_right = right == width or _continue_ground_left(rows, width - right, right - protected.right)
+    is_right = right == width or _continue_ground_left(rows, width - right, right - protected.right, is_card=is_card)
     if not (is_left and is_right):
         return False
     turned = image.transpose(1, 0, 2)  # the panel above becomes one at the left
@@ -459,24 +462,29 @@ def _continue_calm_ground(image: Image, layout: Layout) -> bool:
     return is_top and (bottom == height or _continue_ground_left(turned, height - bottom, room, is_upright=True))
 
 
-def _continue_ground_left(turned: Image, start: int, room: float, *, is_upright: bool = False) -> bool:
+def _continue_ground_left(
+    turned: Image, start: int, room: float, *, is_card: bool = False, is_upright: bool = False
+) -> bool:
     """Continue the ground of a picture's right part over its first `start` columns, if it is calm at the seam.
 
-    `room` is how many columns after the seam are free. In a picture that is turned (`is_upright`) it is to be calm
-    along the seam too. Changes `turned`.
+    `room` is how many columns after the seam are free. Beside a photo that has panels on both sides (`is_card`) it is
+    always done: no words lie there. In a picture that is turned (`is_upright`) it is to be calm along the seam too.
+    Changes `turned`.
     """
     edge = turned[:, start : start + max(4, round(_EDGE_RATIO * (turned.shape[1] - start)))].astype(np.float32)
+    edge = edge[:, : max(4, int(room))] if is_card else edge
     mean = edge.mean(axis=1, keepdims=True)
     is_striped = is_upright and float(mean.std(axis=0).max()) > _CALM_SEAM_STD
-    if room < edge.shape[1] or is_striped or float((edge - mean).std()) > _CALM_STD:
+    is_calm = room >= edge.shape[1] and not is_striped and float((edge - mean).std()) <= _CALM_STD
+    if not (is_card or is_calm):
         return False
     near, far = (
         cv2.GaussianBlur(mean, (0, 0), sigmaX=1, sigmaY=ratio * len(mean), borderType=cv2.BORDER_REPLICATE)
-        for ratio in (_SEAM_BLUR_RATIO, _FAR_BLUR_RATIO)
+        for ratio in (_CARD_BLUR_RATIO if is_card else _SEAM_BLUR_RATIO, _FAR_BLUR_RATIO)
     )
     # Into the photo as far as its ground goes, so that it ends in no line, and not over what stands on it.
     seam = turned[:, start : start + max(1, min(int(room), _FADE_EDGE_COUNT * edge.shape[1]))]
-    is_busy = (seam - mean).std(axis=(0, 2)) > _CALM_STD
+    is_busy = (seam - mean).std(axis=(0, 2)) > _BUSY_STD
     seam = seam[:, : max(edge.shape[1], int(is_busy.argmax()))] if is_busy.any() else seam
     fade = np.linspace(0, 1, seam.shape[1], dtype=np.float32)[None, :, None]
     seam[:] = near + fade * fade * (3 - 2 * fade) * (seam - near) + np.float32(0.5)

@@ -628,22 +628,32 @@ def test_words_that_were_asked_for_on_the_photo_cover_the_least_and_that_is_said
 
 
 @pytest.mark.parametrize("is_calm", [True, False])
-def test_a_photo_in_the_middle_goes_on_where_it_is_calm_on_all_sides_or_lies_before_itself(is_calm: bool) -> None:
-    """Half of a seam looks like a fault: a photo with one busy side keeps all its edges and casts a shadow."""
-    photo = np.full((300, 200, 3), (120, 150, 180), np.uint8)
+def test_a_photo_between_two_panels_goes_on_where_it_is_calm_or_lies_before_itself(is_calm: bool) -> None:
+    """Half of a seam looks like a fault: a photo with a busy lower edge keeps all its edges and casts a shadow."""
+    photo = np.full((200, 300, 3), (120, 150, 180), np.uint8)
     if not is_calm:
-        photo[:, 170:] = make_noise(300, 30, 200, 3)
-    keep = ProtectedArea(60, 10, 140, 290, boxes=((70, 20, 130, 280),))
-    layout = plan_layout(photo.shape, keep, (900, 300), LayoutRequest())
-    x, _, right, _ = layout.photo_position
-    assert 0 < x < right < 900
+        photo[170:] = make_noise(30, 300, 120, 40)
+    keep = ProtectedArea(10, 60, 290, 140, boxes=((20, 70, 280, 130),))
+    layout = plan_layout(photo.shape, keep, (300, 900), LayoutRequest())
+    _, y, _, bottom = layout.photo_position
+    assert 0 < y < bottom < 900
     image = social_kit._lay_out_photo(photo, layout, None, has_words=False).astype(float)
     if is_calm:
         assert np.ptp(image.reshape(-1, 3), axis=0).max() <= 1
         return
-    assert np.array_equal(image[:, x:right], photo), "nothing of the photo fades"
-    beside = image[:, :x].mean(axis=(0, 2))
-    assert beside[-1] < 0.85 * beside[: x // 2].mean() < 0.85 * photo[:, :100].mean(), "shadow at the edge, and darker"
+    assert np.array_equal(image[y:bottom], photo), "nothing of the photo fades"
+    above = image[:y].mean(axis=(1, 2))
+    assert above[-1] < 0.85 * above[: y // 2].mean() < 0.85 * photo[:100].mean(), "shadow at the edge, and darker"
+
+
+def test_what_stands_at_the_photos_side_does_not_fade_into_the_panel() -> None:
+    photo = np.full((300, 200, 3), 150, np.uint8)
+    photo[100:200, 30:60] = 0  # beside the subject, and no part of it
+    keep = ProtectedArea(80, 10, 140, 290, boxes=((90, 20, 130, 280),))
+    layout = plan_layout(photo.shape, keep, (900, 300), LayoutRequest())
+    x = layout.photo_position[0]
+    image = social_kit._lay_out_photo(photo, layout, None, has_words=False)
+    assert image[150, x + 32 : x + 58].max() < 40
 
 
 def test_the_whole_photo_is_no_card_where_its_ground_is_continued() -> None:
