@@ -26,6 +26,7 @@ from pipelines.matting.point_regions import (
     geodesic_distance,
 )
 from pipelines.matting.subject_selection import select_subject
+from pipelines.matting.sure_regions import find_sure_regions
 
 WORK_SIDE_PX = 256  # longer side of the copy on which regions are decided
 BOX_MARGIN_RATIO = 0.08  # of the box's longer side, seen around it by the net
@@ -68,11 +69,12 @@ def select_pointed(
     predict: PredictCrop,
     segment: SegmentPointed | None = None,
     faces: Sequence[Face] = (),
+    views: Sequence[Alpha] = (),
 ) -> Alpha:
     """Select the subject in the net's map `seen` (H x W, 0 to 1) of `image`, or in a box, and correct it by the points.
 
-    `segment` is a net for pointing, where there is one; `faces` are the photo's. Raises `BadInput` (`no_subject`) where
-    nothing stands out and no point says what is meant.
+    `segment` is a net for pointing, where there is one; `faces` are the photo's; `views` are what each net sees alone.
+    Raises `BadInput` (`no_subject`) where nothing stands out and no point says what is meant.
     """
     box = pointing.box
     segmented = None if box is None or segment is None else _segment_box(segment, pointing, box, seen)
@@ -91,7 +93,7 @@ def select_pointed(
             selected = np.zeros_like(seen)
         else:
             raise
-    corrected = correct_by_points(image, seen, selected, pointing, predict, segment, faces)
+    corrected = correct_by_points(image, seen, selected, pointing, predict, segment, faces, views)
     return corrected if box is None else _cut_to_box(corrected, box)
 
 
@@ -167,12 +169,14 @@ def correct_by_points(
     predict: PredictCrop,
     segment: SegmentPointed | None = None,
     faces: Sequence[Face] = (),
+    views: Sequence[Alpha] = (),
 ) -> Alpha:
     """Correct the coarse matte `alpha` (H x W, 0 to 1) of `image` by the points; a box is not looked at here.
 
     `seen` is the net's map before the subject was selected: what else stands out in the photo. `segment` is a net for
     pointing, where there is one. `faces` are the photo's: without `segment`, no point changes the face of somebody who
-    was not pointed at.
+    was not pointed at. `views` are what each net sees alone: without `segment`, a point where they are unsure does not
+    reach into what all of them are sure of.
     """
     if not (pointing.keep or pointing.drop):
         return alpha
@@ -183,6 +187,7 @@ def correct_by_points(
     keep, drop = find_pixels(pointing.keep, small), find_pixels(pointing.drop, small)
     nearer_keep = _nearer_mask(lab, keep, drop)
     regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1])
+    sure = find_sure_regions(views, size)
     corrected = small.copy()
     for points, marks, others, value in (
         (keep, pointing.keep, pointing.drop, 1.0),
@@ -198,6 +203,9 @@ def correct_by_points(
                         region = regions.find_dropped(point, corrected, ~nearer_keep)
                         if any(region[each] for each in keep):
                             region &= ~nearer_keep
+                    if sure is not None:
+                        near = nearer_keep if value else ~nearer_keep
+                        region = sure.limit(region, point, near, is_kept=value > 0.5)
                 corrected[region] = value
     if keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
         corrected = _next_subject(small_seen, drop)

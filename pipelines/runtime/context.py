@@ -223,7 +223,8 @@ class JobContext:
             chosen = partial(_select_people, photo, faces, params.pick, together)
             if not pointing:
                 return chosen(seen)
-            return select_pointed(photo, seen, pointing, chosen, predict, segment, faces)
+            views = self._list_known_views(params.photo, spec_ids)
+            return select_pointed(photo, seen, pointing, chosen, predict, segment, faces, views)
 
         def redraw(image: Image, alpha: Alpha, band: Mask) -> Alpha:
             assert self._edge_spec_id is not None
@@ -321,7 +322,8 @@ class JobContext:
         # Regions are decided on the whole photo's colours: where its copy's decide otherwise, another cut-out is shown.
         whole = shrink_large(self.open_image(params.photo)) if as_made and pointing else photo
         own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
-        selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces)
+        views = self._list_known_views(params.photo, self._list_ready_net_ids(params.photo))
+        selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces, views)
         return photo, _refine_pointed_alpha(photo, selected, pointing) if as_made else selected
 
     def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
@@ -388,6 +390,14 @@ class JobContext:
             ),
             lambda alpha: alpha.nbytes,
         )
+
+    def _list_known_views(self, file_id: str, spec_ids: tuple[str, ...]) -> tuple[Alpha, ...]:
+        """List what each net sees in a photo, as squares; none while one of them has not been asked yet."""
+        keys = [_net_map_key(file_id, spec_id) for spec_id in spec_ids]
+        if not all(self.resources.results.contains(key) for key in keys):
+            return ()
+        quick, *detailed = (self.predict_net_map(file_id, spec_id) for spec_id in spec_ids)
+        return (rescale_net_alpha(quick), *detailed)
 
     def _predict_crop(self, file_id: str, area: Area) -> Alpha:
         """Return the small net's stretched map of an area of a photo; cached by both."""

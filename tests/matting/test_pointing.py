@@ -307,6 +307,43 @@ def test_of_two_people_seen_as_one_a_point_takes_or_adds_the_one_it_lies_on() ->
         assert alpha[85:155, 105:155].mean() > 0.95
 
 
+def draw_shadowed_shoe() -> tuple[Image, Alpha, Alpha]:
+    """A shoe with a dark sole, its matte, and that with its cast shadow, which is nearly as dark as the sole."""
+    shoe, shadow = np.zeros((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
+    cv2.rectangle(shoe, (80, 120), (320, 250), 1.0, -1)
+    photo = np.full((SIDE, SIDE, 3), (236, 237, 239), np.uint8)
+    cv2.fillPoly(shadow, [np.array([(120, 251), (320, 251), (290, 320), (190, 320)])], 1.0)
+    photo[shadow > 0] = (40, 38, 38)
+    photo[shoe > 0] = (150, 140, 120)
+    photo[215:251, 80:321] = (33, 32, 32)
+    grain = np.random.default_rng(2).normal(0, 3, photo.shape)
+    return np.clip(photo + grain, 0, 255).astype(np.uint8), shoe, np.maximum(shoe, shadow)
+
+
+def test_a_point_where_nets_differ_does_not_reach_into_what_all_of_them_are_sure_of() -> None:
+    photo, shoe, both = draw_shadowed_shoe()
+    sole = np.zeros((SIDE, SIDE), np.bool_)
+    sole[218:246, 84:317] = True
+    shadow, see = both - shoe > 0.5, see_all(both)
+    mark = Pointing(drop=[share((240, 275))])
+    torn = correct_by_points(photo, both, both, mark, see)
+    assert (torn > 0.5)[sole].mean() < 0.8, "one net alone says nothing else"
+    dropped = correct_by_points(photo, both, both, mark, see, views=(both, shoe))
+    assert (dropped > 0.5)[sole].all()
+    assert (dropped > 0.5)[shadow].mean() < 0.03
+    see_more = see_all(np.ones_like(both))
+    kept = correct_by_points(photo, both, shoe, Pointing(keep=mark.drop), see_more, views=(both, shoe))
+    assert (kept > 0.5)[both < 0.5].mean() < 0.03
+    assert (kept > 0.5)[shadow].mean() > 0.9
+
+
+def test_a_point_on_what_all_nets_are_sure_of_takes_that_thing() -> None:
+    photo, (first, second, _) = draw_discs()
+    both = first + second
+    alpha = correct_by_points(photo, both, both, Pointing(drop=[share(DISCS[1])]), see_all(both), views=(both, both))
+    assert overlap(alpha, first) > 0.97
+
+
 def test_a_drop_leaves_something_where_a_closer_look_sees_less() -> None:
     photo, (first, second, _) = draw_discs()
     first[:, : DISCS[0][0]], photo[first > 0] = 0, (40, 140, 60)
