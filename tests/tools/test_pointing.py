@@ -15,6 +15,7 @@ from pipelines.core.errors import InvalidParams
 from pipelines.core.geometry import Alpha, Image
 from pipelines.core.job import Step
 from pipelines.core.params import subject_of
+from pipelines.imaging.packed_masks import is_same_mask, pack_mask
 from pipelines.tools import TOOLS
 from pipelines.tools.shared import point_preview
 from tests.support.examples import load_example
@@ -60,11 +61,36 @@ def show_pointing(studio: RealStudio, **values: Any) -> Image:
         return np.asarray(preview.convert("RGB"))
 
 
-def test_the_preview_of_pointing_greys_what_is_dropped(studio: RealStudio) -> None:
+def test_the_preview_of_pointing_covers_what_is_dropped(studio: RealStudio) -> None:
     shown = show_pointing(studio, photo=studio.photos["coffee"], box=[0.1, 0.0, 1.0, 1.0])
     photo = cv2.resize(load_example("coffee"), shown.shape[1::-1], interpolation=cv2.INTER_AREA)
     outside = np.abs(shown.astype(int) - photo)[:, : round(0.08 * shown.shape[1])]
     assert outside.mean() > 20
+
+
+@pytest.mark.parametrize("level", [8, 128, 245])
+def test_what_is_dropped_of_a_grey_photo_is_seen_as_dropped(level: int) -> None:
+    photo, alpha = np.full((256, 320, 3), level, np.uint8), np.zeros((256, 320), np.float32)
+    alpha[60:200, 80:240] = 1.0
+    shown = point_preview.draw_chequer(photo, alpha).astype(int)
+    assert (shown[70:190, 90:230] == level).all()
+    beside = shown[:, :70].reshape(-1, 3)
+    assert np.ptp(beside.mean(axis=1)) > 30, "a pattern, which no even ground has"
+    assert np.ptp(beside, axis=1).mean() > 10, "a tint, which no grey has"
+
+
+def test_a_bright_part_that_is_dropped_is_a_change_and_an_edge_that_moves_is_none() -> None:
+    alpha = np.zeros((512, 400), np.float32)
+    alpha[100:400, 100:300] = 1.0
+    moved, dropped = alpha.copy(), alpha.copy()
+    moved[100:400, 300:303] = 1.0
+    dropped[150:180, 150:180] = 0.0
+    before = pack_mask(alpha)
+    assert is_same_mask(before, pack_mask(moved))
+    assert not is_same_mask(before, pack_mask(dropped))
+    assert not is_same_mask("", before), "nothing was shown before"
+    assert not is_same_mask(before, pack_mask(np.ascontiguousarray(alpha.T)))
+    assert len(before) < 2000
 
 
 def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> None:
@@ -76,7 +102,7 @@ def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> N
     alpha, square = cv2.resize(made[..., 3], size, interpolation=cv2.INTER_AREA), np.ones((9, 9))
     kept, dropped = (cv2.erode(each.astype(np.uint8), square) > 0 for each in (alpha > 250, alpha < 5))
     assert np.abs(shown - photo_pixels)[kept].mean() < 4
-    assert np.abs(shown - photo_pixels)[dropped].mean() > 20, "greyed"
+    assert np.abs(shown - photo_pixels)[dropped].mean() > 20, "covered"
 
 
 def test_a_row_of_a_table_takes_points_as_text(studio: RealStudio) -> None:
@@ -91,7 +117,7 @@ def test_what_pointing_shows_is_what_is_made_of_it(studio: RealStudio, monkeypat
         shown.append(alpha)
         return picture
 
-    monkeypatch.setattr(point_preview, "grey_out", note_alpha)
+    monkeypatch.setattr(point_preview, "draw_chequer", note_alpha)
     studio.make("cutout", photo=photo, trim=False)
     tried: tuple[dict[str, Any], ...] = ({"drop": [[0.3, 0.75]]}, {"keep": [[0.15, 0.85]]}, {"drop": [[0.5, 0.5]]})
     for marks in tried:

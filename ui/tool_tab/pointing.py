@@ -9,14 +9,13 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import cv2
 import gradio as gr
-import numpy as np
 from gradio.components import Component
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result, Step
+from pipelines.imaging.packed_masks import is_same_mask
 from ui.components.pointing_panel import PointingPanel, render_look
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.state import MARK_FIELDS, TabState
@@ -25,23 +24,8 @@ from ui.tool_tab.updates import Updates
 PREVIEW_TOOL = "point"
 PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "consent")
 """The fields of a tool's form that say what the subject is."""
-CHANGED_LEVEL_8BIT = 48  # of 255: a pixel that turned grey or came back differs by more
-CHANGED_WIDTH_PX = 5  # of a picture of 512 px; what is narrower is the edge, which every mark moves a little
-UNCHANGED_PIXEL_COUNT = 40  # so few of them are not seen
 TOGETHER_TOOLS = ("background",)
 """Tools that keep people together where nobody is chosen."""
-
-
-def is_same_cutout(before: bytes, shown: bytes) -> bool:
-    """Whether two JPEGs of one photo show nearly the same cut-out."""
-    one, other = (
-        cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR) if each else None for each in (before, shown)
-    )
-    if one is None or other is None or one.shape != other.shape:
-        return False
-    changed = (cv2.absdiff(one, other).max(axis=2) > CHANGED_LEVEL_8BIT).astype(np.uint8)
-    wide = cv2.erode(changed, np.ones((CHANGED_WIDTH_PX, CHANGED_WIDTH_PX), np.uint8))
-    return int(wide.sum()) < UNCHANGED_PIXEL_COUNT
 
 
 class PointingEvents:
@@ -60,7 +44,7 @@ class PointingEvents:
         self.events.update_actions_after(self.events.listen(self.panel.done.click, self.end_marks, ended_inputs))
 
     async def show_marks(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
-        """Show the photo with everything greyed that the marks drop; a newer mark replaces an older one."""
+        """Show the photo with a chequer over all that the marks drop; a newer mark replaces an older one."""
         events = self.events
         form = events.tab.read_form(values)
         if not form.get("photo") or state.job_id:
@@ -73,7 +57,7 @@ class PointingEvents:
         chosen["together"] = events.tab.tool.id in TOGETHER_TOOLS
         owner = events.access.identify_visitor(request)
         ended: Updates = events.view.no_change()
-        before, shown = state.last_look, b""
+        before = state.last_kept
         try:
             job = await run_in_threadpool(
                 events.service.create_helper_job, PREVIEW_TOOL, chosen, owner, for_tool=events.tab.tool.id
@@ -85,12 +69,12 @@ class PointingEvents:
                     if state.request_number != number:
                         break
                     if isinstance(event, Step) and event.preview is not None:
-                        shown = event.preview
                         yield {events.tab.result.picture: event.preview, events.tab.result.comparison: ""}
                     elif isinstance(event, Result):
-                        state.last_look = shown
-                        is_unchanged = await run_in_threadpool(is_same_cutout, before, shown)
-                        look = render_look(event.receipt["params"], number, is_unchanged=is_unchanged)
+                        params = event.receipt["params"]
+                        state.last_kept = params["kept"]
+                        is_unchanged = is_same_mask(before, state.last_kept)
+                        look = render_look(params, number, is_unchanged=is_unchanged)
                         ended = {self.panel.places: look}
             finally:
                 stream.close()
@@ -107,7 +91,7 @@ class PointingEvents:
         meanwhile, nobody asked for it at full size.
         """
         follower, form = self.events.follower, self.events.tab.read_form(values)
-        before, state.before_marks, state.last_look = state.before_marks, None, b""
+        before, state.before_marks, state.last_kept = state.before_marks, None, ""
         row = None
         if before is not None and not state.job_id and self._without_marks(form) == self._without_marks(before[1]):
             row = follower.find_own_job(before[0], request)

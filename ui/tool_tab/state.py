@@ -30,7 +30,7 @@ class TabState:
     the monotonic clock, `row_pressed_at` when it was pressed, by the browser's. `batch_set_aside` is the uncertainty of
     a cut-out from which the batch's sheet sets it aside.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
-    then; `last_look` is the picture of what the marks made of the cut-out last, b"" at first.
+    then; `last_kept` is the mask of what the marks kept last (`pack_mask`), "" at first.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it;
     `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
@@ -58,7 +58,7 @@ class TabState:
     row_changed_at: float = 0.0
     row_pressed_at: int = 0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
-    last_look: bytes = b""
+    last_kept: str = ""
     look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
     look_tiles_of: tuple[str, ...] = ()
     are_tiles_slow: bool = False
@@ -73,7 +73,7 @@ class TabState:
     def note_photo(self, *, has_photo: bool = False) -> int:
         """Note that the photo's field gets another content, and forget its tiles; return the number of this change."""
         self.has_photo = has_photo
-        self.look_tiles, self.last_look, self.are_tiles_slow = {}, b"", False
+        self.look_tiles, self.last_kept, self.are_tiles_slow = {}, "", False
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
 

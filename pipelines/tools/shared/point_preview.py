@@ -1,4 +1,7 @@
-"""What is pointed at in a photo, shown at once: kept parts as they are, the others greyed. The page orders it."""
+"""What is pointed at in a photo, shown at once: kept parts as they are, a chequer over the others.
+
+The page orders it.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,14 @@ from pipelines.core.params import (
 )
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
+from pipelines.imaging.packed_masks import pack_mask
 from pipelines.matting.cutout_notices import choose_marked_boxes
 from pipelines.tools.shared import form_fields
 
-OUTLINE_COLOUR = (0, 150, 130)
+OUTLINE_COLOURS = (((255, 255, 255), 3), ((0, 110, 95), 1))  # and widths: seen on light, on dark and on the chequer
+CHEQUER_COLOURS = ((226, 244, 240), (150, 196, 188))  # tints of the page's own colour
+CHEQUER_RATIO = 1 / 64  # of the longer side: a square of the chequer
+CHEQUER_WEIGHT = 0.75  # the rest is the photo in grey, in which one still finds what to mark
 MAX_PLACE_COUNT = 16  # faces of one photo that a click can choose
 
 
@@ -44,15 +51,16 @@ class PointPreview(Params):
 
 
 def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Show the photo with everything greyed that is not the subject; `places` are people to choose by a click.
+    """Show the photo with a chequer over all that is not the subject; `places` are people to choose by a click.
 
-    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo.
+    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo. `kept` is a small mask of
+    the subject, to compare with that of other marks.
     """
     photo, alpha = _make_coarse_matte(params, context)
     emit("Pointing", 1, 1)
     doubts = choose_marked_boxes(context.list_known_doubts(subject_of(params), together=params.together))
-    shown = {"places": _list_places(params, context), "doubts": doubts}
-    return ToolOutput(images=(grey_out(photo, alpha),), exact=False, resolved_params=shown)
+    shown = {"places": _list_places(params, context), "doubts": doubts, "kept": pack_mask(alpha)}
+    return ToolOutput(images=(draw_chequer(photo, alpha),), exact=False, resolved_params=shown)
 
 
 def _make_coarse_matte(params: PointPreview, context: ToolContext) -> tuple[Image, Alpha]:
@@ -66,13 +74,20 @@ def _make_coarse_matte(params: PointPreview, context: ToolContext) -> tuple[Imag
         return photo, np.zeros_like(alpha)
 
 
-def grey_out(photo: Image, alpha: Alpha) -> Image:
-    """Grey the photo (H x W x 3) where `alpha` (H x W, 0 to 1) drops it, and outline what is kept."""
+def draw_chequer(photo: Image, alpha: Alpha) -> Image:
+    """Lay a chequer over the photo (H x W x 3) where `alpha` (H x W, 0 to 1) drops it, and outline what is kept.
+
+    Grey alone would not be seen as dropped on a pale or grey photo.
+    """
+    square = max(2, round(CHEQUER_RATIO * max(alpha.shape)))
+    rows, columns = np.indices(alpha.shape) // square
+    chequer = np.asarray(CHEQUER_COLOURS, np.float32)[(rows + columns) % 2]
+    dropped = CHEQUER_WEIGHT * chequer + (1 - CHEQUER_WEIGHT) * photo.mean(axis=2, keepdims=True)
     weight = alpha[..., None]
-    grey = 150 + 0.3 * photo.mean(axis=2, keepdims=True)
-    mixed = np.rint(photo * weight + grey * (1 - weight)).astype(np.uint8)
+    mixed = np.rint(photo * weight + dropped * (1 - weight)).astype(np.uint8)
     contours, _ = cv2.findContours((alpha > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(mixed, contours, -1, OUTLINE_COLOUR, 1, cv2.LINE_AA)
+    for colour, width in OUTLINE_COLOURS:
+        cv2.drawContours(mixed, contours, -1, colour, width, cv2.LINE_AA)
     return mixed
 
 
