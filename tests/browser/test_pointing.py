@@ -87,7 +87,15 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
         point_at(page, 0.02, 0.03, touch=True)
         expect(field(page, "keep")).to_have_value(re.compile(r"^\[\[0\.0"))
         bar = page.locator("#cutout-box .dbx-point-bar button")
-        assert bar.all_inner_texts() == ["Dazu", "Weg", "Rahmen", "Zurück", "Leeren", "Abbrechen", "Fertig"]
+        assert bar.all_inner_texts() == [
+            "Dazu",
+            "Weg",
+            "Rahmen",
+            "Zurück",
+            "Alle Punkte entfernen",
+            "Abbrechen",
+            "Fertig",
+        ]
         assert all((box := each.bounding_box()) is not None and box["height"] >= 44 for each in bar.all())
         assert all(each.evaluate("node => node.scrollWidth <= node.clientWidth") for each in bar.all())
         bar.nth(2).tap()
@@ -152,6 +160,40 @@ def test_repair_without_a_change_and_cancel_leave_the_finished_picture_as_it_was
             expect(line).not_to_have_text(said)  # the finished picture is made anew at full size
 
 
+def test_undo_reaches_the_marks_of_the_last_time_and_one_button_removes_all(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    undo, clear = (page.locator(f"#cutout-box [data-do={each}]") for each in ("undo", "clear"))
+    press(page, "start")
+    await_look(page)
+    expect(undo).to_be_disabled()
+    expect(clear).to_be_disabled()
+    press(page, "drop")
+    point_at(page, 0.6, 0.45)
+    point_at(page, 0.2, 0.2)
+    press(page, "done")
+    wait_until(studio.is_idle, 60)
+    for _ in range(2):  # the second time a cancelled one has undone them
+        press(page, "start")
+        await_look(page)
+        for left in (1, 0):
+            press(page, "undo")
+            await_look(page)
+            assert len(json.loads(field(page, "drop").input_value() or "[]")) == left
+        expect(undo).to_be_disabled()
+        press(page, "cancel")
+        wait_until(studio.is_idle, 60)
+        assert len(json.loads(field(page, "drop").input_value())) == 2
+    press(page, "start")
+    await_look(page)
+    expect(clear).to_have_text("Remove all marks")
+    clear.click()
+    await_look(page)
+    expect(field(page, "drop")).to_have_value("")
+    press(page, "undo")
+    await_look(page)
+    assert len(json.loads(field(page, "drop").input_value())) == 2, "and back"
+
+
 def test_a_mark_that_changes_nothing_says_so_and_the_next_one_takes_the_words_away(
     page: Page, studio: ServedPage
 ) -> None:
@@ -162,6 +204,13 @@ def test_a_mark_that_changes_nothing_says_so_and_the_next_one_takes_the_words_aw
     point_at(page, 0.5, 0.5)  # of the cup: it is kept already
     expect(unchanged).to_be_visible()
     expect(unchanged).to_have_text("Hardly anything changed. Mark more of it, or come closer.")
+    words, picture = unchanged.bounding_box(), page.locator("#cutout-box .dbx-point-layer").bounding_box()
+    bar = page.locator("#cutout-box .dbx-point-bar").bounding_box()
+    assert words is not None
+    assert picture is not None
+    assert bar is not None
+    assert picture["y"] + picture["height"] <= words["y"], "over nothing that is marked"
+    assert words["y"] + words["height"] <= bar["y"]
     press(page, "drop")
     point_at(page, 0.6, 0.45)
     await_look(page)

@@ -28,8 +28,8 @@ aria-label="Come closer">+</button>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
 <button type="button" data-do="drop" aria-pressed="false" title="Does not belong">Drop</button>
 <button type="button" data-do="area" aria-pressed="false" title="Box around it: drag, or tap two corners">Box</button>
-<button type="button" data-do="undo">Undo</button>
-<button type="button" data-do="clear">Clear</button>
+<button type="button" data-do="undo" title="Take the last mark back">Undo</button>
+<button type="button" data-do="clear">Remove all marks</button>
 <button type="button" data-do="cancel" title="Leave everything as it was">Cancel</button>
 <button type="button" data-do="done">Done</button>
 </div></div>"""

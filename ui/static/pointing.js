@@ -81,6 +81,8 @@
   const setMarks = (box, marks) => {
     Object.assign(stateOf(box), { marks, corner: null });
     for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
+    bar(box).querySelector("[data-do=undo]").disabled = !stateOf(box).before.length;
+    bar(box).querySelector("[data-do=clear]").disabled = isSame(marks, empty());
     draw(box);
   };
   const change = (box, marks, isMarked = true) => { // what comes of a mark is compared with what was there
@@ -133,13 +135,25 @@
     Object.assign(stateOf(box), { mode, corner: null });
     bar(box).querySelectorAll("[aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.do === mode)));
   };
+  // What there was before each mark, where the page has not seen them made: a point beside the last is of its stroke.
+  const listBefore = (marks) => {
+    const steps = [empty()];
+    for (const kind of ["keep", "drop"]) marks[kind].forEach(([x, y], number) => {
+      const last = steps.at(-1), [x0, y0] = marks[kind][number - 1] ?? [-1, -1];
+      const grown = { ...last, [kind]: [...last[kind], [x, y]] };
+      if (Math.hypot(x - x0, y - y0) < 2 * STROKE_STEP) steps[steps.length - 1] = grown;
+      else steps.push(grown);
+    });
+    return marks.box ? steps : steps.slice(0, -1);
+  };
+  const isSame = (one, other) => JSON.stringify([one.keep, one.drop, one.box]) === JSON.stringify([other.keep, other.drop, other.box]);
   const actions = {
     start: (box) => {
-      const marks = read(box);
-      states.set(box, { mode: "keep", marks, before: [], first: marks, zoom: 1, x: 0, y: 0 });
+      const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
+      states.set(box, { mode: "keep", marks, before: [...before], opened: before, first: marks, zoom: 1, x: 0, y: 0 });
       open(box, true);
       setMode(box, "keep");
-      draw(box);
+      setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time
       look(box);
       if (innerWidth < 900) box.scrollIntoView({ behavior: "smooth", block: "center" }); // all of it, to be marked
@@ -149,9 +163,10 @@
       const state = stateOf(box);
       if (state.before.length) { setMarks(box, state.before.pop()); look(box); }
     },
-    clear: (box) => change(box, empty(), false),
+    clear: (box) => { if (!isSame(stateOf(box).marks, empty())) change(box, empty(), false); },
     cancel: async (box) => {
-      const { first, pick } = stateOf(box);
+      const { first, opened, pick } = stateOf(box);
+      stateOf(box).before = [...opened];
       setMarks(box, first);
       open(box, false);
       if (pick !== undefined) await setPick(findPick(box), pick);
