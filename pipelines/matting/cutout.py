@@ -52,8 +52,8 @@ SelectSubject = Callable[[Alpha, int, Face | None], Alpha]
 """Selects the subject in a map: the part of that number, or the one under a face."""
 SettlePoints = Callable[[Alpha, Alpha], Alpha]
 """Returns the refined alpha with the selected map's where somebody pointed."""
-SettleDoubt = Callable[[ReconciledMatte], ReconciledMatte]
-"""Returns what nets differ in without what somebody has pointed at."""
+SettleDoubt = Callable[[ReconciledMatte, Alpha], ReconciledMatte]
+"""Returns what nets differ in without what somebody has pointed at and the finished alpha follows."""
 RedrawBand = Callable[[Image, Alpha, Mask], Alpha]
 """Returns the alpha of a photo with that of a better net for edges in a band."""
 
@@ -142,9 +142,9 @@ def cut_out_subject(
     if reconciled is None:
         boxes = soft_patch_notices(alpha, heads)
         return Cutout(colour, alpha, (*rivals, *boxes), doubt_boxes=boxes)
-    reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled)
+    reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled, alpha)
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
-    boxes = name_doubts(alpha, doubt, heads) | ({} if is_pointed else name_openings(image, alpha))
+    boxes = name_doubts(alpha, doubt, heads) | name_openings(image, alpha)
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
 

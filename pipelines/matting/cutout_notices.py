@@ -16,6 +16,7 @@ from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.holes import find_doubtful_holes
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, open_mask
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
+from pipelines.matting.sure_regions import SureRegions
 
 SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as wide as this is told
 WIDE_PATCH_RATIO = 0.08  # of the subject's height: one as wide is no edge
@@ -25,6 +26,7 @@ UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
 MARKED_PLACE_COUNT = 3
 MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
 MAX_JUDGED_PLACE_RATIO = 0.25  # of the photo's sides: a mark judges no larger place
+MIN_TORN_RATIO = 0.3  # of the outline of what marks took: less lies beside what is left where it is another thing
 MARKED_PLACE_RATIO = 0.7
 """Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 
@@ -90,6 +92,44 @@ def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> 
     if cutout.doubt_boxes and not left and cutout.uncertainty > DOUBTFUL_UNCERTAINTY:
         notices, left = (*notices, UNSETTLED_NOTICE), {UNSETTLED_NOTICE: (WHOLE_PHOTO,)}
     return replace(cutout, notices=notices, doubt_boxes=left)
+
+
+def tell_sure_changes(cutout: Cutout, before: Alpha, sure: SureRegions, marks: Sequence[tuple[float, float]]) -> Cutout:
+    """Return the cut-out with doubts, told first, of what marks took or brought that all nets are `sure` of.
+
+    `before` (H x W) is the subject without the marks, `marks` are points (x, y), ratios of the photo. Silent about a
+    small part in which a mark lies: that is what somebody marked.
+    """
+    size = sure.subject.shape[::-1]
+    was, taken = resize_map(before, size) > 0.5, resize_map(cutout.alpha, size) > 0.5
+    min_area = NAMED_REGION_RATIO * float(was.sum())
+    lost = [
+        part
+        for part in _list_parts(open_mask(sure.subject & was & ~taken))
+        if part.sum() >= min_area and _share_of_rim(part, taken) > MIN_TORN_RATIO
+    ]
+    brought = [part for part in _list_parts(open_mask(sure.ground & ~was & taken)) if part.sum() >= min_area]
+    told: dict[str, tuple[Box, ...]] = {}
+    kinds = (lost, "took a part that looks like the subject"), (brought, "brought in what looks like background")
+    for parts, words in kinds:
+        left = [part for part in parts if not _is_small_and_marked(part, marks)]
+        if left:
+            notice = f"What you marked {words} {_place_in(left[0], was | taken)}. Look at it."
+            told[notice] = tuple(_box_around(part) for part in left)
+    return replace(cutout, notices=(*told, *cutout.notices), doubt_boxes=told | dict(cutout.doubt_boxes))
+
+
+def _share_of_rim(part: Mask, beside: Mask) -> float:
+    """Return the share of the outline around `part` that lies on `beside` (h x w each)."""
+    rim = dilate_mask(part, EDGE_WIDTH_PX // 2 + 1) & ~dilate_mask(part, EDGE_WIDTH_PX // 2)
+    return float(beside[rim].mean()) if rim.any() else 0.0
+
+
+def _is_small_and_marked(part: Mask, marks: Sequence[tuple[float, float]]) -> bool:
+    left, top, right, bottom = _box_around(part)
+    rows, columns = part.shape
+    is_small = max(right - left, bottom - top) <= MAX_JUDGED_PLACE_RATIO
+    return is_small and any(part[min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)] for x, y in marks)
 
 
 def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:

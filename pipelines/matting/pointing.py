@@ -234,18 +234,21 @@ def restore_contradicted_points(refined: Alpha, selected: Alpha, pointing: Point
     return np.asarray(refined + share * (selected - refined), np.float32)
 
 
-def exclude_marked_regions(reconciled: ReconciledMatte, pointing: Pointing) -> ReconciledMatte:
-    """Return what nets differ in without the regions that somebody pointed at, and without all outside of a box.
+def exclude_marked_regions(reconciled: ReconciledMatte, alpha: Alpha, pointing: Pointing) -> ReconciledMatte:
+    """Return what nets differ in without what somebody decided: regions pointed at, and all outside of a box.
 
-    Whoever points at a region has decided it. The shares go down with the area that is left.
+    Of a region only that is decided in which the finished `alpha` (H x W) follows the mark; the rest is still doubtful.
+    The shares go down with the area that is left.
     """
     shape = reconciled.regions.shape
-    marks = np.zeros(shape, np.float32)
-    discs = draw_discs(shape, find_pixels((*pointing.keep, *pointing.drop), marks), disc_radius(shape))
-    left = (
-        np.ones(shape, np.bool_) if pointing.box is None else _cut_to_box(np.ones(shape, np.float32), pointing.box) > 0
-    )
-    regions, differs = (_drop_touched(each & left, discs) for each in (reconciled.regions, reconciled.differs))
+    small = resize_map(alpha, shape[::-1])
+    regions, differs = reconciled.regions, reconciled.differs
+    if pointing.box is not None:
+        inside = _cut_to_box(np.ones(shape, np.float32), pointing.box) > 0
+        regions, differs = regions & inside, differs & inside
+    for marks, follows in ((pointing.keep, small > 0.5), (pointing.drop, small <= 0.5)):
+        discs = draw_discs(shape, find_pixels(marks, small), disc_radius(shape))
+        regions, differs = (_drop_touched(each, discs, follows) for each in (regions, differs))
     return replace(
         reconciled,
         regions=regions,
@@ -255,14 +258,14 @@ def exclude_marked_regions(reconciled: ReconciledMatte, pointing: Pointing) -> R
     )
 
 
-def _drop_touched(mask: Mask, discs: Mask) -> Mask:
-    """Return `mask` (h x w) without the discs and without those of its connected regions that they touch.
+def _drop_touched(mask: Mask, discs: Mask, follows: Mask) -> Mask:
+    """Return `mask` (h x w) without the discs and what `follows` them in those connected regions that they touch.
 
     A thin rim joins regions that have nothing to do with each other, so of it only what lies in the discs goes.
     """
     wide = open_mask(mask)
     _count, labels = cv2.connectedComponents(wide.astype(np.uint8))
-    touched = np.isin(labels, np.unique(labels[discs & wide]))
+    touched = np.isin(labels, np.unique(labels[discs & wide])) & follows
     return mask & ~discs & ~dilate_mask(touched, EDGE_WIDTH_PX)
 
 

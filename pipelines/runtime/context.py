@@ -23,11 +23,12 @@ from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, predict_subjects, refine_alpha, rescale_net_alpha
-from pipelines.matting.cutout_notices import drop_marked_doubts
+from pipelines.matting.cutout_notices import drop_marked_doubts, tell_sure_changes
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.foreground_estimation import suppress_colour_spill
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import (
+    WORK_SIDE_PX,
     Marks,
     Pointing,
     SegmentPointed,
@@ -38,6 +39,7 @@ from pipelines.matting.pointing import (
     select_people,
     select_pointed,
 )
+from pipelines.matting.sure_regions import find_sure_regions
 from pipelines.matting.thing_at_point import select_things
 from pipelines.models import oom_fallback
 from pipelines.models.diffusion.captions import has_style, write_caption
@@ -218,9 +220,10 @@ class JobContext:
             matte = resize_map(matte, photo.shape[1::-1])
             matte = correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
 
+        chosen = partial(_select_people, photo, faces, params.pick, together)
+
         def select(seen: Alpha, _pick: int, _face: Face | None) -> Alpha:
             all_seen[:] = [seen]
-            chosen = partial(_select_people, photo, faces, params.pick, together)
             if not pointing:
                 return chosen(seen)
             views = self._list_known_views(params.photo, spec_ids)
@@ -248,7 +251,10 @@ class JobContext:
             is_pointed=bool(pointing),
             is_one_of_all=self._takes_every_subject,
         )
-        cutout = drop_marked_doubts(cutout, (*params.keep, *params.drop))
+        marks = (*params.keep, *params.drop)
+        cutout = drop_marked_doubts(cutout, marks)
+        if all_seen and marks and params.box is None:
+            cutout = self._tell_sure_changes(cutout, params.photo, spec_ids, partial(chosen, all_seen[0]), marks)
         for seen in all_seen:
             small = resize_map(seen, size_within(seen.shape, SEEN_SIDE_PX))
             key = _seen_key(params.photo, spec_ids, len(faces), params.pick)
@@ -263,6 +269,21 @@ class JobContext:
             cutout = replace(cutout, notices=(notice, *cutout.notices))
         self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty, cutout_doubts=list(cutout.notices)))
         return replace(cutout, notices=(*cutout.notices, FILLED_NOTICE)) if fills_photo(cutout.alpha) else cutout
+
+    def _tell_sure_changes(
+        self, cutout: Cutout, file_id: str, spec_ids: tuple[str, ...], select: Callable[[], Alpha], marks: Marks
+    ) -> Cutout:
+        """Return the cut-out with what marks changed of it against all nets; `select` is the subject without them."""
+        sure = find_sure_regions(
+            self._list_known_views(file_id, spec_ids), size_within(cutout.alpha.shape, WORK_SIDE_PX)
+        )
+        if sure is None:
+            return cutout
+        try:
+            before = select()
+        except BadInput:  # nothing stood out, or several things did: the marks say what is meant
+            return cutout
+        return tell_sure_changes(cutout, before, sure, marks)
 
     @property
     def _takes_every_subject(self) -> bool:

@@ -11,8 +11,10 @@ from pipelines.matting.cutout_notices import (
     drop_marked_doubts,
     name_doubts,
     name_rivals,
+    tell_sure_changes,
 )
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, measure_doubt, reconcile_mattes
+from pipelines.matting.sure_regions import SureRegions
 from tests.support.examples import make_blob, make_noise
 
 SHAPE = (200, 300)
@@ -135,3 +137,38 @@ def test_an_uncertain_cut_out_stays_doubted_whatever_is_marked(uncertainty: floa
     boxes: dict[str, tuple[Box, ...]] = {"Check this edge.": ((0.1, 0.1, 0.3, 0.3),)}
     cutout = Cutout(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), np.float32), tuple(boxes), uncertainty, boxes)
     assert drop_marked_doubts(cutout, ((0.2, 0.2),)).notices == left
+
+
+def test_what_marks_took_from_what_all_nets_are_sure_of_is_told_first_and_what_they_marked_is_not() -> None:
+    shape = (128, 128)
+    before = np.zeros(shape, np.float32)
+    before[20:100, 20:100] = 1.0
+    sure = SureRegions(before > 0.5, before < 0.5, np.zeros(shape, np.bool_))
+    edge = "Check this edge: the cut-out is half transparent at the top. The brush mends it."
+
+    def tell(alpha: Alpha, *marks: tuple[float, float]) -> Cutout:
+        cutout = Cutout(np.zeros((*shape, 3), np.uint8), alpha, (edge,), doubt_boxes={edge: ((0.1, 0.1, 0.2, 0.2),)})
+        return tell_sure_changes(cutout, before, sure, marks)
+
+    torn = before.copy()
+    torn[80:100, 20:60] = 0.0
+    told = tell(torn, (0.5, 0.9))
+    notice = "What you marked took a part that looks like the subject at the bottom left. Look at it."
+    assert told.notices == (notice, edge)
+    ((box,), _) = told.doubt_boxes.values()
+    assert box == pytest.approx((20 / 128, 80 / 128, 60 / 128, 100 / 128), abs=0.02)
+    small = before.copy()
+    small[80:100, 20:45] = 0.0
+    assert len(tell(small, (0.9, 0.9)).notices) == 2
+    assert tell(small, (0.25, 0.7)).notices == (edge,), "marked, and small"
+    assert tell(before, (0.5, 0.5)).notices == (edge,)
+    more = before.copy()
+    more[105:125, 20:100] = 1.0
+    assert tell(more, (0.1, 0.1)).notices[0] == (
+        "What you marked brought in what looks like background at the bottom. Look at it."
+    )
+    before[:, 60:66] = 0.0
+    sure.subject[:, 60:66] = False
+    apart = before.copy()
+    apart[:, 66:] = 0.0
+    assert tell(apart, (0.9, 0.9)).notices == (edge,), "another thing, which touches nothing that is left"

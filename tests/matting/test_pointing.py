@@ -364,22 +364,28 @@ def test_what_was_pointed_at_is_doubted_no_more_and_the_rest_is() -> None:
     marked, other = np.zeros((64, 64), np.bool_), np.zeros((64, 64), np.bool_)
     marked[4:20, 4:20], other[40:56, 40:48] = True, True
     reconciled = ReconciledMatte(np.zeros((64, 64), np.float32), marked | other, marked | other, 0.3, 0.6)
-    left = exclude_marked_regions(reconciled, Pointing(drop=((0.2, 0.2),)))
+    nothing, everything = np.zeros((64, 64), np.float32), np.ones((64, 64), np.float32)
+    left = exclude_marked_regions(reconciled, nothing, Pointing(drop=((0.2, 0.2),)))
     assert np.array_equal(left.regions, other)
     assert left.unsettled == pytest.approx(0.1)
     assert left.differing == pytest.approx(0.2)
-    boxed = exclude_marked_regions(reconciled, Pointing(box=(0.5, 0.5, 1.0, 1.0)))
+    boxed = exclude_marked_regions(reconciled, everything, Pointing(box=(0.5, 0.5, 1.0, 1.0)))
     assert np.array_equal(boxed.differs, other), "all outside of the box is decided"
-    same = exclude_marked_regions(reconciled, Pointing(keep=((0.9, 0.1),)))
+    same = exclude_marked_regions(reconciled, everything, Pointing(keep=((0.9, 0.1),)))
     assert np.array_equal(same.regions, reconciled.regions)
     assert same.unsettled == reconciled.unsettled
+    half = nothing.copy()
+    half[:, 12:] = 1.0
+    followed = exclude_marked_regions(reconciled, half, Pointing(drop=((0.1, 0.2),)))
+    assert not followed.regions[4:20, 4:12].any()
+    assert followed.regions[4:20, 18:20].all(), "still taken, against the mark"
     vague = ReconciledMatte(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.bool_), other, 0.3, 0.6)
-    assert exclude_marked_regions(vague, Pointing(keep=((0.1, 0.1),))).unsettled == 0.3, (
+    assert exclude_marked_regions(vague, everything, Pointing(keep=((0.1, 0.1),))).unsettled == 0.3, (
         "no region, so none was settled"
     )
     rim = other.copy()
     rim[40, :48] = rim[4:40, 4] = True
     joined = ReconciledMatte(np.zeros((64, 64), np.float32), marked, marked | rim, 0.3, 0.6)
-    assert exclude_marked_regions(joined, Pointing(drop=((0.2, 0.2),))).differs[42:54, 42:46].all(), (
+    assert exclude_marked_regions(joined, nothing, Pointing(drop=((0.2, 0.2),))).differs[42:54, 42:46].all(), (
         "only joined by a rim"
     )
