@@ -223,10 +223,10 @@ class JobContext:
         chosen = partial(_select_people, photo, faces, params.pick, together)
 
         def select(seen: Alpha, _pick: int, _face: Face | None) -> Alpha:
-            all_seen[:] = [seen]
+            is_first_look, all_seen[:] = not all_seen, [seen]
             if not pointing:
                 return chosen(seen)
-            views = self._list_known_views(params.photo, spec_ids)
+            views = () if is_first_look else self._list_views(params.photo, spec_ids)  # it waits for no other net
             return select_pointed(photo, seen, pointing, chosen, predict, segment, faces, views)
 
         def redraw(image: Image, alpha: Alpha, band: Mask) -> Alpha:
@@ -274,9 +274,7 @@ class JobContext:
         self, cutout: Cutout, file_id: str, spec_ids: tuple[str, ...], select: Callable[[], Alpha], marks: Marks
     ) -> Cutout:
         """Return the cut-out with what marks changed of it against all nets; `select` is the subject without them."""
-        sure = find_sure_regions(
-            self._list_known_views(file_id, spec_ids), size_within(cutout.alpha.shape, WORK_SIDE_PX)
-        )
+        sure = find_sure_regions(self._list_views(file_id, spec_ids), size_within(cutout.alpha.shape, WORK_SIDE_PX))
         if sure is None:
             return cutout
         try:
@@ -343,7 +341,7 @@ class JobContext:
         # Regions are decided on the whole photo's colours: where its copy's decide otherwise, another cut-out is shown.
         whole = shrink_large(self.open_image(params.photo)) if as_made and pointing else photo
         own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
-        views = self._list_known_views(params.photo, self._list_ready_net_ids(params.photo))
+        views = self._list_views(params.photo, self._list_ready_net_ids(params.photo))
         selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces, views)
         return photo, _refine_pointed_alpha(photo, selected, pointing) if as_made else selected
 
@@ -412,11 +410,8 @@ class JobContext:
             lambda alpha: alpha.nbytes,
         )
 
-    def _list_known_views(self, file_id: str, spec_ids: tuple[str, ...]) -> tuple[Alpha, ...]:
-        """List what each net sees in a photo, as squares; none while one of them has not been asked yet."""
-        keys = [_net_map_key(file_id, spec_id) for spec_id in spec_ids]
-        if not all(self.resources.results.contains(key) for key in keys):
-            return ()
+    def _list_views(self, file_id: str, spec_ids: tuple[str, ...]) -> tuple[Alpha, ...]:
+        """List what each net sees in a photo, as squares."""
         quick, *detailed = (self.predict_net_map(file_id, spec_id) for spec_id in spec_ids)
         return (rescale_net_alpha(quick), *detailed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -51,6 +52,19 @@ def test_points_move_the_cut_out_and_stand_in_the_receipt(studio: RealStudio) ->
     assert after[180, 360] < 30
     assert after[8, 12] > 200
     assert pointed.receipt["params"]["keep"] == [[0.02, 0.02]]
+
+
+def test_a_mark_that_takes_what_all_nets_are_sure_of_is_told_in_the_receipt(tmp_path: Path) -> None:
+    with RealStudio(tmp_path, matting="both") as studio:
+        photo = studio.add_image(load_example("coffee"))
+        assert not studio.make("cutout", photo=photo, trim=False).receipt["cutout_doubts"]
+        torn = studio.make("cutout", photo=photo, trim=False, drop=[[0.3, 0.75]]).receipt
+        notice = "What you marked took a part that looks like the subject at the bottom left. Look at it."
+        assert torn["cutout_doubts"][0] == notice
+        assert notice in torn["notices"]
+        assert [row["doubt"] for row in torn["placement"]["doubts"]] == [notice]
+        beside = studio.make("cutout", photo=photo, trim=False, keep=[[0.95, 0.95]]).receipt
+        assert not beside["cutout_doubts"]
 
 
 def show_pointing(studio: RealStudio, **values: Any) -> Image:
