@@ -192,6 +192,15 @@ def test_undo_reaches_the_marks_of_the_last_time_and_one_button_removes_all(page
     press(page, "undo")
     await_look(page)
     assert len(json.loads(field(page, "drop").input_value())) == 2, "and back"
+    press(page, "done")
+    wait_until(studio.is_idle, 60)
+    stroke = [[0.2, 0.2], [0.22, 0.2], [0.24, 0.2]]  # marks that the page has not seen made, as those of a recipe
+    field(page, "drop").evaluate("(node, value) => { node.value = value; }", json.dumps([[0.6, 0.45], *stroke]))
+    press(page, "start")
+    await_look(page)
+    press(page, "undo")
+    await_look(page)
+    assert json.loads(field(page, "drop").input_value()) == [[0.6, 0.45]], "a stroke goes as one"
 
 
 def test_a_mark_that_changes_nothing_says_so_and_the_next_one_takes_the_words_away(
