@@ -8,7 +8,7 @@ along with it. Neither reaches the faces of people who were not pointed at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -23,10 +23,14 @@ from pipelines.matting.subject_selection import scaled_slice
 
 POINT_RADIUS_RATIO = 0.012  # of the copy's longer side: the disc that a point settles
 CROP_SIDE_RATIO = 0.55  # of the photo's longer side: the crop around a point on which the net looks again
+THING_CROP_SIDE_RATIO = 0.25  # the same where somebody presses on a thing, which may be small
 CLOSER_CROP_SIDE_RATIO = 0.3  # the same for a third look, where the second one would leave nothing
 SAME_CROP_RATIO = 0.06  # of the longer side: points nearer to a crop's middle need no crop of their own, as in a stroke
 MIN_REGION_RATIO = 0.002  # of the copy's pixels: the net saw nothing at a point when it says less
 WHOLE_PART_SHARE = 0.6  # of a part: a net that sees as much of it sees all of it
+CLEAR_ALPHA = 0.9  # median of a crop's map on a thing that stands out clearly there
+MAX_THING_SHARE = 0.5  # of a crop: what covers more of it is the crop's ground, or goes on beyond it
+MIN_THING_PX = 12  # of the copy: fewer are a grain
 MAX_CUT_PX = 4  # of the copy: as much of a thing may go on beyond the crop in which a net sees it
 EDGE_LEVELS = 4.0  # Lab levels by which the colour changes at a pixel, from which it is an edge
 EDGE_GAP_PX = 2  # of the copy: half the width of a gap in an edge through which nothing is reached
@@ -83,6 +87,23 @@ class PointRegions:
         """Tell whether a net sees something at a point (row, column), in the whole photo or on a crop around it."""
         seen = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
         return bool(seen.any())
+
+    def find_clear_things(self, point: tuple[int, int]) -> Iterator[Mask]:
+        """Find the things (H x W of the small copy) that stand out at a point on a small and a larger crop around it.
+
+        A thing lies in a crop as a whole, beside ground, so that the net cannot mean a part of it, or all but it.
+        """
+        for side_ratio in (THING_CROP_SIDE_RATIO, CROP_SIDE_RATIO):
+            window, alpha = self._window(point, side_ratio), self._crop_at(point, side_ratio)
+            region = _component_at_point(alpha, point)
+            region = region if region.any() else _components_near_point(alpha, point)
+            seen = region[window]
+            if region.sum() < MIN_THING_PX or seen.mean() > MAX_THING_SHARE or np.median(alpha[region]) < CLEAR_ALPHA:
+                continue
+            inside = np.zeros_like(region)
+            inside[tuple(_shrink_slice(part, end) for part, end in zip(window, region.shape, strict=True))] = True
+            if not (region & ~inside).any():
+                yield region
 
     def find_dropped(self, point: tuple[int, int], alpha: Alpha, near: Mask) -> Mask:
         """Return the region (H x W of the small copy) that a point (row, column) takes from `alpha`.
@@ -197,6 +218,11 @@ class PointRegions:
             for middle, end in zip(point, self._lab.shape[:2], strict=True)
         )
         return down, across
+
+
+def _shrink_slice(part: slice, end: int) -> slice:
+    """Return a crop's rows or columns without the first and the last, except where the photo ends there."""
+    return slice(part.start + (part.start > 0), part.stop - (part.stop < end))
 
 
 def draw_discs(shape: tuple[int, ...], points: Iterable[tuple[int, int]], radius: int) -> Mask:

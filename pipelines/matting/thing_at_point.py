@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -24,6 +26,7 @@ from pipelines.matting.pointing import (
 
 MIN_EDGE_SHARE = 0.75  # of the outline of what no net sees: as much lies on an edge of the photo, or it is no thing
 EDGE_RATIO = 3.0  # of the contrast at such an outline to that inside of it; wood and leaves have edges everywhere
+MIN_LARGER_RATIO = 1.3  # of the areas of two things of which one is the next larger
 MAX_PEOPLE_COUNT = 3  # nearest to a point, among whom its person is looked for
 
 
@@ -37,8 +40,9 @@ def select_things(
 ) -> Alpha:
     """Select the things on which the `keep` points lie and nothing else; float32, H x W of `image`, 0 to 1.
 
-    `seen` (H x W, 0 to 1) is what nets see in the photo. `drop` points take away what they lie on. Raises `BadInput`
-    (`no_subject`) where nothing clear lies under a point.
+    `seen` (H x W, 0 to 1) is what nets see in the photo. A point means the smallest thing on which it lies; given twice
+    the next larger one, and so on. `drop` points take away what they lie on. Raises `BadInput` (`no_subject`) where
+    nothing clear, or nothing larger, lies under a point.
     """
     size = size_within(image.shape, WORK_SIDE_PX)
     shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -46,19 +50,31 @@ def select_things(
     small_seen = resize_map(seen, size)
     regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1])
     chosen = np.zeros(small_seen.shape, np.bool_)
-    for mark, point in zip(pointing.keep, find_pixels(pointing.keep, small_seen), strict=True):
-        region = None if segment is None else segment_region(segment, mark, pointing.drop, point, chosen.shape)
-        if region is None:
-            region = _find_person(image, seen, point, faces, size)
-        if region is None:
-            region = _find_clear_region(regions, lab, point)
-        if region is None:
-            raise BadInput("Nothing clear is here.", code="no_subject", param="keep")
-        chosen |= region
+    counts = Counter(pointing.keep)
+    for mark, point in zip(counts, find_pixels(tuple(counts), small_seen), strict=True):
+        found: list[Mask | None] = []
+        if segment is not None:
+            found.append(segment_region(segment, mark, pointing.drop, point, chosen.shape))
+        found.append(_find_person(image, seen, point, faces, size))
+        things = chain(
+            found, regions.find_clear_things(point), (_find_clear_region(regions, lab, point) for _ in range(1))
+        )
+        chosen |= _take_larger(things, counts[mark])
     smooth = cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), 0.8)
     alpha = resize_map(np.asarray(smooth, np.float32), image.shape[1::-1])
     left = Pointing((), pointing.drop)
     return correct_by_points(image, seen, alpha, left, predict, segment, faces) if left else alpha
+
+
+def _take_larger(things: Iterable[Mask | None], count: int) -> Mask:
+    """Return the first thing, or the one after `count` - 1 steps to a larger one; raise `BadInput` where none is."""
+    last = 0.0
+    for thing in things:
+        if thing is not None and thing.sum() > last * MIN_LARGER_RATIO:
+            last, count = float(thing.sum()), count - 1
+            if not count:
+                return thing
+    raise BadInput("Nothing larger is here." if last else "Nothing clear is here.", code="no_subject", param="keep")
 
 
 def draw_outline(alpha: Alpha, mark: tuple[float, float], growth_px: float) -> tuple[tuple[float, float], ...]:

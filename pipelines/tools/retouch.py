@@ -34,6 +34,7 @@ from pipelines.tools.shared.picture_operations import shrink_to_side
 
 MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic cut-out: hair and shadows reach past it
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left
+SAME_THING_SHARE = 0.6  # of two coarse mattes together that both have, from which they are of one thing
 _TINT_COLOUR = (0, 150, 130)  # as the brush paints
 WORDS_UNUSED_NOTICE = (
     "The words were not used: this studio has no model that draws in one place of a photo. "
@@ -156,8 +157,8 @@ def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, ph
         alpha = context.open_mask(params.mask)
     elif not subject_of(params).is_pointed:
         raise BadInput("Paint over what is to go, or point at it.", param="mask")
-    elif _points_beside_subject(params, context):
-        _, alpha = context.cut_out_things_coarsely(subject_of(params), form_fields.DRAFT_SIDE_PX)
+    elif (things := _find_things(params, context)) is not None:
+        alpha = things
     else:
         alpha = context.cut_out_subject(subject_of(params), emit).alpha
     if not (alpha > 0.5).any():
@@ -166,18 +167,29 @@ def _read_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, ph
     return np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _points_beside_subject(params: Retouch, context: ToolContext) -> bool:
-    """Tell whether a point lies on something else than the main subject, which then stays where no point lies on it."""
+def _find_things(params: Retouch, context: ToolContext) -> Alpha | None:
+    """Find what the `keep` points lie on, coarsely; None where that is the main subject, which is cut out with care."""
     if not params.keep or params.box is not None or params.pick:
-        return False
-    subject = subject_of(params).model_copy(update={"keep": (), "drop": ()})
+        return None
+    subject = subject_of(params)
     try:
-        _, alpha = context.cut_out_coarsely(subject, form_fields.DRAFT_SIDE_PX)
+        unmarked = subject.model_copy(update={"keep": (), "drop": ()})
+        _, main = context.cut_out_coarsely(unmarked, form_fields.DRAFT_SIDE_PX)
     except BadInput:  # nothing stands out: only what is pointed at can be meant
-        return True
-    height, width = alpha.shape
+        main = np.zeros((1, 1), np.float32)
+    height, width = main.shape
     pixels = ((min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in params.keep)
-    return any(alpha[pixel] <= 0.5 for pixel in pixels)
+    is_on_subject = all(main[pixel] > 0.5 for pixel in pixels)
+    try:
+        _, things = context.cut_out_things_coarsely(subject, form_fields.DRAFT_SIDE_PX)
+    except BadInput:
+        if is_on_subject:
+            return None
+        raise
+    if not is_on_subject:
+        return things
+    meant, known = things > 0.5, main > 0.5
+    return None if (meant & known).sum() > SAME_THING_SHARE * (meant | known).sum() else things
 
 
 def _grow_mask(mask: Alpha, radius_px: float) -> Alpha:

@@ -236,9 +236,11 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     dab = count_paint(page)
     assert 0 < dab < 0.01
     bar.get_by_role("button", name="Undo").click()
-    assert "Press on a thing" in press_on(page, layer, 470 / 600, 0.5)
+    assert press_on(page, layer, 470 / 600, 0.5) == "Press again for more."
     whole = count_paint(page)
     assert 0.045 < whole < 0.075, "the right one with a margin, and not the left one"
+    assert press_on(page, layer, 480 / 600, 0.5) == "Nothing larger is clear here: the mark stays as it was."
+    assert count_paint(page) == whole
     bar.get_by_role("button", name="Undo").click()
     assert count_paint(page) == 0
     bar.get_by_role("button", name="Redo").click()
@@ -304,6 +306,23 @@ def test_no_word_of_retouch_is_mask(phone: Page) -> None:
     words = phone.locator("#tab-retouch").inner_text()
     assert "übermale alles davon" in words
     assert not re.search(r"\bMask", words, re.IGNORECASE)
+
+
+def test_on_a_phone_a_wide_photo_fills_its_place_and_the_brush_is_fine(
+    browser: Browser, studio: ServedPage, tmp_path: Path
+) -> None:
+    PIL.Image.new("RGB", (1600, 900), (150, 150, 150)).save(tmp_path / "wide.png")
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        layer = open_brush(page, studio, tmp_path / "wide.png")
+        view, box = page.locator("#retouch-editor .dbx-brush-view").bounding_box(), layer.bounding_box()
+        assert view is not None
+        assert box is not None
+        assert view["height"] == pytest.approx(box["height"], abs=2), "no empty bar above it"
+        assert press_on(page, layer, 0.5, 0.5).startswith("Nothing clear")
+        assert layer.bounding_box() == box, "a shorter sentence does not move the photo under the finger"
+        size = page.locator("#retouch-editor input[type=range]")
+        assert float(size.input_value()) < 0.05 * box["width"]
+        assert float(size.get_attribute("min") or 9) < 0.01 * box["width"]
 
 
 def test_on_a_phone_a_tall_photo_has_the_room_and_two_fingers_enlarge_it(phone: Page) -> None:

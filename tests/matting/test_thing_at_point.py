@@ -64,3 +64,27 @@ def test_the_outline_runs_around_the_thing_with_a_margin() -> None:
     assert draw_outline(np.zeros_like(seen), RIGHT, 5.0) == ()
     whole = np.array(draw_outline(np.ones_like(seen), RIGHT, 5.0))
     assert np.ptp(whole, axis=0) == pytest.approx((1, 1), abs=0.01)
+
+
+def test_the_smallest_clear_thing_comes_first_and_the_next_larger_one_for_a_point_given_again() -> None:
+    """A bird on an iceberg: a net sees the two as one in the whole photo, and the bird alone on a crop around it."""
+    image, seen = make_noise(200, 300, 120, 4).copy(), np.zeros((200, 300), np.float32)
+    bird = np.zeros_like(seen)
+    cv2.circle(bird, (150, 70), 9, 1.0, -1)
+    cv2.rectangle(seen, (60, 78), (240, 199), 1.0, -1)
+    image[seen > 0], image[bird > 0] = (200, 210, 250), (60, 30, 20)
+    whole = np.maximum(seen, bird)
+
+    def predict(area: Area) -> Alpha:
+        left, top, right, bottom = (round(each) for each in np.multiply(area, (300, 200, 300, 200)))
+        seen_here = bird if right - left < 100 else whole
+        return np.ascontiguousarray(seen_here[top:bottom, left:right])
+
+    at = (0.5, 0.35)
+    small = select_things(image, whole, Pointing((at,)), predict) > 0.5
+    assert (small ^ (bird > 0)).sum() < 0.2 * bird.sum()
+    larger = select_things(image, whole, Pointing((at, at)), predict) > 0.5
+    assert larger.sum() > 0.8 * whole.sum()
+    with pytest.raises(BadInput, match="Nothing larger") as refused:
+        select_things(image, whole, Pointing((at, at, at)), predict)
+    assert refused.value.param == "keep"

@@ -159,13 +159,26 @@ def test_a_point_beside_the_main_subject_erases_the_thing_there_and_not_the_subj
 
     class TwoSubjects(FakeContext):
         def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
-            return image, make_spot(image, (90, 50))
+            return image, make_spot(image, (90 if params.keep[0][0] > 0.5 else 30, 50))
 
     context = TwoSubjects(image, make_spot(image, (30, 50)))
     for mark, (gone, stays) in (((0.75, 0.5), (90, 30)), ((0.25, 0.5), (30, 90))):
         changed = (run_retouch(context, keep=[mark]).images[0] != image).any(axis=-1)
         assert changed[45:55, gone - 5 : gone + 5].mean() > 0.9
         assert not changed[45:55, stays - 5 : stays + 5].any()
+
+
+def test_a_point_on_a_small_thing_that_the_subject_holds_erases_that_alone() -> None:
+    image = make_wall()
+
+    class BirdOnIceberg(FakeContext):
+        def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+            return image, make_spot(image, radius=5 if len(params.keep) == 1 else 24)
+
+    context = BirdOnIceberg(image, make_spot(image, radius=25))
+    for keep, erased_share in ((CENTRE, 0.02), (CENTRE * 2, 0.15)):
+        changed = (run_retouch(context, keep=keep).images[0] != image).any(axis=-1)
+        assert 0.3 * erased_share < changed.mean() < 1.5 * erased_share
 
 
 def test_growing_changes_more_and_a_mask_of_another_size_is_stretched() -> None:

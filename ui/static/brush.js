@@ -3,7 +3,9 @@
 (() => {
   const LAYER_PX = 1280, OUTLINE_RADIUS = 0.001, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
   const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4, TAP_PX = 6; // as far as a finger slips
+  const AGAIN = "Press again for more.";
   const states = new WeakMap(); // by panel
+  const things = new WeakMap(); // by stroke: the points that a thing was asked for with, one more for each larger thing
   const toolOf = (panel) => panel.closest(".dbx-tool");
   const part = (panel, name) => document.getElementById(`${panel.dataset.tool}-brush-${name}`);
   const find = (panel, name) => panel.querySelector(`.dbx-brush-${name}`);
@@ -59,6 +61,13 @@
     showSteps(panel);
   };
   const readSize = (panel) => Number(panel.querySelector("input[type=range]").value);
+  const setSizes = (panel) => { // a brush as wide as a small photo's things could not paint one of them
+    const { offsetWidth, offsetHeight } = find(panel, "sheet"), range = panel.querySelector("input[type=range]"), side = Math.max(offsetWidth, offsetHeight);
+    if (panel.sized || !side) return;
+    Object.assign(range, { min: side < 600 ? 2 : 4, max: side < 600 ? 60 : 120 });
+    range.value = Math.min(28, Math.round(side * 0.04));
+    panel.sized = true;
+  };
   const showSize = (panel) => { find(panel, "tip").style.width = `${readSize(panel)}px`; };
 
   const setAspect = (panel) => {
@@ -67,6 +76,8 @@
     Object.assign(layer, { width: Math.round(image.naturalWidth * scale), height: Math.round(image.naturalHeight * scale) });
     redraw(panel);
     fit(panel);
+    setSizes(panel);
+    showSize(panel);
   };
   const openPanel = (panel, { ground, painted, cancel }) => {
     const state = newState(), image = panel.querySelector("img");
@@ -129,9 +140,11 @@
     if (state.asked) return;
     state.asked = state.presses.shift();
     if (!state.asked) return state.sends && send(panel, state.sends);
-    const { asked } = state, input = part(panel, "pressed").querySelector("textarea, input");
+    const { asked } = state, [point] = asked.points, input = part(panel, "pressed").querySelector("textarea, input");
+    const within = things.get(state.strokes.findLast((each) => each.closed && isInside(each, point))) ?? [];
+    things.set(asked, [...within, within[0] ?? point]); // a press in the mark of a thing means the next larger one there
     say(panel, "Looking for all of it …");
-    input.value = JSON.stringify(asked.points.slice(0, 1));
+    input.value = JSON.stringify(things.get(asked));
     input.dispatchEvent(new Event("input", { bubbles: true }));
     part(panel, "look").click();
     setTimeout(() => { if (state.asked === asked) takeThing(panel, {}, state); }, ANSWER_MS);
@@ -141,9 +154,15 @@
     state.asked = null;
     if (!stroke || states.get(panel) !== state) return;
     if (outline) Object.assign(stroke, { points: JSON.parse(outline), radius: OUTLINE_RADIUS, closed: true });
-    say(panel, sentence);
+    else if (things.get(stroke).length > 1) state.strokes = state.strokes.filter((each) => each !== stroke); // the mark stays as it was
+    say(panel, sentence || (outline ? AGAIN : ""));
+    showSteps(panel);
     redraw(panel);
     askForThing(panel);
+  };
+  const isInside = ({ points }, [x, y]) => {
+    const outline = new Path2D(`M${points.map((point) => point.map((share) => share * 1e4).join(" ")).join("L")}Z`); // it is exact to parts of a unit
+    return document.createElement("canvas").getContext("2d").isPointInPath(outline, x * 1e4, y * 1e4);
   };
   const setMode = (panel, mode) => {
     states.get(panel).mode = mode;
@@ -216,8 +235,8 @@
       return;
     }
     const { width, height } = layer.getBoundingClientRect();
-    say(panel, "");
     held = { kind: state.mode === "thing" ? "keep" : state.mode, radius: readSize(panel) / 2 / Math.max(width, height), points: [shareOf(layer, event)] };
+    say(panel, "");
     state.strokes.push(held);
     paint(panel, held);
   };

@@ -15,6 +15,7 @@ from pipelines.tools.retouch import MAX_MASK_RATIO, MIN_GROWTH_PERCENT
 from pipelines.tools.shared import form_fields
 
 NOTHING_CLEAR_MESSAGE = "Nothing clear is here: only a dab was painted."
+NOTHING_LARGER_MESSAGE = "Nothing larger is clear here: the mark stays as it was."
 TOO_LARGE_MESSAGE = "This is more than half of the picture: only a dab was painted."
 
 
@@ -29,21 +30,24 @@ class ThingOutline(Params):
 def run(params: ThingOutline, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Find the thing under the first `keep` point; its `outline` is in shares of the photo, wider by a margin.
 
-    Without a point only the nets are asked, so that the next press is answered at once. Raises `BadInput` where nothing
-    clear is there. Nothing is drawn: the picture is a black square.
+    A point that is given twice means the next larger thing. Without a point only the nets are asked, so that the next
+    press is answered at once. Raises `BadInput` where nothing clear is there. Nothing is drawn: the picture is a black
+    square.
     """
     emit("Looking at it", 1, 1)
     outline: tuple[tuple[float, float], ...] = ()
+    is_again = len(params.keep) > 1
+    nothing = NOTHING_LARGER_MESSAGE if is_again else NOTHING_CLEAR_MESSAGE
     try:
         photo, alpha = context.cut_out_things_coarsely(subject_of(params), form_fields.DRAFT_SIDE_PX)
     except BadInput as error:
-        raise BadInput(NOTHING_CLEAR_MESSAGE, code="no_subject", param="keep") from error
+        raise BadInput(nothing, code="no_subject", param="keep") from error
     if params.keep:
         outline = draw_outline(alpha, params.keep[0], MIN_GROWTH_PERCENT / 100 * max(photo.shape[:2]))
         if not outline:
-            raise BadInput(NOTHING_CLEAR_MESSAGE, code="no_subject", param="keep")
+            raise BadInput(nothing, code="no_subject", param="keep")
         if cv2.contourArea(np.array(outline, np.float32)) > MAX_MASK_RATIO:
-            raise BadInput(TOO_LARGE_MESSAGE, code="no_subject", param="keep")
+            raise BadInput(nothing if is_again else TOO_LARGE_MESSAGE, code="no_subject", param="keep")
     return ToolOutput(
         images=(np.zeros((8, 8, 3), np.uint8),), exact=False, resolved_params={"outline": [list(at) for at in outline]}
     )
