@@ -328,8 +328,13 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
 
     page.locator("#batch-sheet li > button:first-child").first.click()
     expect(line).to_contain_text("row 1")
+    shown = page.locator("#product-live img").first
+    replacement = shown.get_attribute("src")
     put.click()
-    expect(put).to_have_text("Put it into the batch")
+    expect(line).to_contain_text("the earlier one is back")
+    expect(shown).not_to_have_attribute("src", replacement or "")
+    expect(put).to_be_hidden()  # the shown picture is the one in the batch
+    expect(line.get_by_role("button", name="It is fine")).to_be_visible()
     line.locator("a").click()
     expect(page.locator("#batch-sheet em")).to_have_count(0)
     assert download_rows(page)[0] == before
@@ -542,6 +547,24 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
     expect(to_next).to_be_visible()
     line.locator("a").click()
     expect(page.locator("#batch-aside")).to_have_text(re.compile("Press a picture to mend it"))
+
+
+def test_the_list_of_tools_finds_by_letters_and_nothing_moves_when_files_come(
+    browser: Browser, studio: ServedPage, tmp_path: Path
+) -> None:
+    for locale, typed, found in (("en-US", "remove", "Cut-out: remove"), ("de-DE", "hintergrund ent", "Freisteller:")):
+        with open_browser_page(browser, studio, locale=locale) as page:
+            page.goto(f"{studio.url}/#batch")
+            field = page.locator("#batch-which input")
+            field.click()
+            page.get_by_role("option").nth(2).wait_for()
+            page.keyboard.type(typed)
+            page.keyboard.press("Enter")
+            expect(field).to_have_value(re.compile(found))
+            before = field.bounding_box()
+            page.locator("#batch-files input[type=file]").first.set_input_files(write_picture(tmp_path / "a.png", 40))
+            expect(page.locator("#batch-files .filename").first).to_be_visible()
+            assert field.bounding_box() == before
 
 
 def test_no_tool_is_chosen_for_anybody_and_start_asks_for_one(page: Page, studio: ServedPage, tmp_path: Path) -> None:

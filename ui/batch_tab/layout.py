@@ -90,13 +90,18 @@ class BatchTab:
         self.state = gr.State(BatchTabState())
         self.timer = Timer(POLL_SECONDS, active=False)
         gr.HTML(f'{text.STYLE_HTML}<header class="dbx-head"><h1>Batch Processing</h1><p>{HELP_TEXT}</p></header>')
-        options = [(text.NO_TOOL_LABEL, ""), *((tool.title, tool.id) for tool in service.tools)]
         with gr.Row(elem_classes=["dbx-tool"], elem_id="batch-tool"):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self.files = FileDrop(
-                    label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=150
+                    label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=214
                 )
-                self.tool = gr.Dropdown(options, value="", label="Tool", elem_id="batch-which")
+                self.tool = gr.Dropdown(
+                    text.list_tool_options(service.tools),
+                    value="",
+                    label="Tool",
+                    filterable=False,  # Gradio's filter knows English alone; batch.js finds by letters that are typed
+                    elem_id="batch-which",
+                )
                 self.preset = build_look_choice(service, "", elem_id="batch-preset")
                 self.brand_kit = build_brand_kit_choice(service, "", elem_id="batch-kit")
                 self.consent = build_consent_box(service, "", elem_id="batch-consent")

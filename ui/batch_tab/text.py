@@ -12,6 +12,7 @@ from pipelines.batch.dry_run import DryRunReport
 from pipelines.batch.format_amounts import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
 from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 from ui.components.pictures import encode_data_url
 from ui.components.row_commands import APPROVE_LABEL, APPROVED_LABEL, command_attributes, render_command_button
 from ui.tool_tab import text as tool_tab_text
@@ -19,6 +20,22 @@ from ui.tool_tab import text as tool_tab_text
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and says how long it takes."
 NO_TOOL_LABEL = "Choose what to make"
+TOOL_WORDS: dict[str, str] = {
+    "product": "Product Photos: for a shop",
+    "cutout": "Cut-out: remove the background",
+    "headshot": "Professional Headshots: application, profile",
+    "background": "Background Generator: another place",
+    "kit": "Social and Marketing Kit: Instagram post, story",
+    "upscale": "Upscale: enlarge",
+    "expand": "Expand: a wider picture",
+    "style": "Style Transfer: painting, film",
+    "business": "Business Photos: a team",
+    "fashion": "Fashion Photos: lookbook",
+    "motion": "Motion Portrait: short film",
+    "character": "Character Creator: mascot",
+    "retouch": "Retouch: erase a thing",
+}
+"""What each tool is called in the list, with the words that people look for; the most used in batches comes first."""
 NO_TOOL_TEXT = (
     "Choose a tool: Professional Headshots for people, Product Photos for things, Cut-out to remove backgrounds."
 )
@@ -39,6 +56,8 @@ ROW_NAME_LENGTH = 60
 STYLE_HTML = """<style>
 #batch-files { border: 1.5px dashed var(--input-border-color) !important; border-radius: 12px !important;
   background: var(--dbx-card) !important; }
+.option-list:has(.dbx-typed) [role=option] { background: none !important;
+  &.dbx-typed { background: var(--dbx-tint) !important; } }
 .dbx-faults { overflow-x: auto; max-height: 340px; }
 .gradio-container .dbx-faults table { border-collapse: collapse; width: 100%; font-size: 14px; margin: 8px 0; }
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
@@ -46,7 +65,9 @@ STYLE_HTML = """<style>
   border-bottom: 1px solid var(--border-color-primary); }
 .gradio-container #batch-tool:not(:has(.file-preview)) #batch-start { background: var(--dbx-card);
   border-color: var(--input-border-color); color: var(--body-text-color); }
-#batch-files .file-preview-holder { max-height: 270px !important; }
+/* As high with files as without, so that nothing below moves under a pointer when they arrive. */
+#batch-files { height: 214px !important; & .file-preview-holder { max-height: 168px !important; } }
+@media (min-width: 900px) { #batch-files .file-preview-holder { max-height: 182px !important; } }
 .gradio-container #batch-files .file-preview td { height: 54px; padding-block: 5px; }
 #batch-files .filename::before { content: ""; flex: none; width: 44px; height: 44px; margin-right: 10px;
   border-radius: 6px; background: var(--dbx-well) center / cover;
@@ -90,6 +111,14 @@ _STATES = {
     "cancelled": "Cancelled",
     "done": "Done",
 }
+
+
+def list_tool_options(tools: Sequence[Tool]) -> list[tuple[str, str]]:
+    """List the name and the id of each tool as the field for it offers them, with none of them first."""
+    order = list(TOOL_WORDS)
+    known = sorted((tool for tool in tools if tool.id in TOOL_WORDS), key=lambda tool: order.index(tool.id))
+    others = [(tool.title, tool.id) for tool in tools if tool.id not in TOOL_WORDS]
+    return [(NO_TOOL_LABEL, ""), *((TOOL_WORDS[tool.id], tool.id) for tool in known), *others]
 
 
 class DoubtCounts(NamedTuple):

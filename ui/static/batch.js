@@ -31,6 +31,24 @@
     if (picture) target.style.setProperty("--dbx-file", `url(${picture})`);
   }));
 
+  // Letters that are typed go to the first tool of which a word begins with them, as in a browser's own list.
+  let typed = "", typedAt = 0;
+  document.addEventListener("keydown", (event) => {
+    const options = event.target.matches?.("#batch-which input") ? [...document.querySelectorAll(".option-list [role=option]")] : [];
+    const found = options.find((option) => option.matches(".dbx-typed"));
+    if (event.key === "Enter" && found) found.dispatchEvent(new MouseEvent("mousedown", { bubbles: true, cancelable: true }));
+    else if (!options.length || event.key.length !== 1 || event.ctrlKey || event.metaKey) return found?.classList.remove("dbx-typed");
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.key === "Enter") return;
+    typed = event.timeStamp - typedAt < 1000 ? typed + event.key.toLowerCase() : event.key.toLowerCase();
+    typedAt = event.timeStamp;
+    const next = options.find((option) => ` ${option.textContent.toLowerCase().replace(/[^\p{L}\p{N}-]+/gu, " ")}`.includes(` ${typed}`));
+    if (!next) return;
+    options.forEach((option) => option.classList.toggle("dbx-typed", option === next));
+    next.scrollIntoView({ block: "nearest" });
+  }, true);
+
   // A row's cell takes the place of the one on the sheet, with the picture that is there, unless that one is newer.
   const putCell = (cell) => {
     const { words } = cell.querySelector("button").dataset;

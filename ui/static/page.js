@@ -650,7 +650,8 @@
   const placeOptions = () => {
     const list = optionLists[0]?.parentElement, field = list && document.activeElement?.closest(".wrap-inner")?.getBoundingClientRect();
     if (!field) return;
-    const room = visualViewport.offsetTop + visualViewport.height - field.bottom - 12;
+    const bar = document.querySelector(".dbx-nav").getBoundingClientRect().top, end = visualViewport.offsetTop + visualViewport.height; // a phone's is below
+    const room = (bar > field.bottom ? Math.min(bar, end) : end) - field.bottom - 12;
     list.classList.toggle("under", room > Math.min(180, field.top));
     list.style.setProperty("--top", `${field.bottom + 4}px`);
     list.style.setProperty("--room", `${room}px`);

@@ -13,6 +13,8 @@ from pipelines.batch.batch_service import BatchService
 from pipelines.batch.batch_table import Batch, RowState
 from pipelines.batch.manifest import row_label
 from pipelines.core.errors import NotFound, StudioError
+from pipelines.core.job import Result
+from pipelines.jobs.queue import JobRow
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.row_commands import APPROVE_LABEL, NEXT_LABEL, RowAction, render_command_button
@@ -28,6 +30,7 @@ DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
 NEXT_TEXT = "what you generate can take its place"
 PLACED_TEXT = "the earlier one is kept"
+RETURNED_TEXT = "the earlier one is back"
 DOUBLE_CLICK_SECONDS = 1.0
 """Time after a press in which the button does not answer: the second click of two would take the first one back."""
 NAME_LENGTH = 40
@@ -37,6 +40,9 @@ NAME_LENGTH = 40
 NextDoubtFinder = Callable[[str, int, float], int]
 """Finds, by a batch, a row and the uncertainty that sets a cut-out aside, the next row to be checked; 0 for none."""
 
+ResultDisplay = Callable[[JobRow, Result, TabState, gr.Request], Updates]
+"""Shows a job that finished before as the tab's picture."""
+
 
 class BatchRowLine:
     """The line over a tool's picture, with one button: put the shown picture into the batch, or take that back."""
@@ -45,6 +51,8 @@ class BatchRowLine:
         self, tab: ToolTab, batches: BatchService, access: AccessControl, find_next_doubt: NextDoubtFinder
     ) -> None:
         self.tab = tab
+        self.show_result: ResultDisplay | None = None
+        """Set where the tab can show another picture."""
         self.batches = batches
         self.access = access
         self.find_next_doubt = find_next_doubt
@@ -52,18 +60,21 @@ class BatchRowLine:
     def wire(self) -> None:
         """Attach the button's listener."""
         panel = self.tab.result
-        outputs: Any = [panel.batch_row, panel.put_in_batch, self.tab.alerts]
+        outputs: Any = self.tab.output_components()
         panel.put_in_batch.click(self.swap_picture, [self.tab.state], outputs, **PRIVATE_EVENT)
 
-    def show_line(self, state: TabState, owner: str, job_id: str) -> Updates:
-        """Show the line where the tab has a row of the owner's open; `job_id` is the shown finished job, or empty."""
+    def show_line(self, state: TabState, owner: str, job_id: str, *, is_returned: bool = False) -> Updates:
+        """Show the line where the tab has a row of the owner's open; `job_id` is the shown finished job, or empty.
+
+        `is_returned`: it was just put back.
+        """
         panel, found = self.tab.result, self._find_row(state, owner)
         if found is None:
             return {panel.batch_row: "", panel.put_in_batch: gr.update(visible=False)}
         batch, row = found
         can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
         can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, batch, row, owner)
-        note = PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
+        note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
         buttons = self._render_buttons(batch, row, state.batch_set_aside) if job_id == row.job_id else ""
         return {
             panel.batch_row: render_line(batch, row, note, buttons, is_placed=can_undo),
@@ -93,7 +104,8 @@ class BatchRowLine:
         """Put the shown picture into the batch; where it is there already, put the one before back."""
         owner, job_id = self.access.identify_visitor(request), state.shown_job_id
         found = self._find_row(state, owner)
-        alert = ""
+        updates: Updates = {self.tab.alerts: ""}
+        chosen, is_returned = "", False
         is_new_press = time.monotonic() - state.row_changed_at > DOUBLE_CLICK_SECONDS
         if found is not None and job_id and not state.job_id and is_new_press:
             batch, row = found
@@ -102,9 +114,13 @@ class BatchRowLine:
             try:
                 if chosen:
                     self.batches.replace_row(batch.id, row.row, chosen, owner)
+                    is_returned = chosen != job_id
             except StudioError as error:
-                alert = text.render_error(error)
-        return {**self.show_line(state, owner, job_id), self.tab.alerts: alert}
+                updates = {self.tab.alerts: text.render_error(error)}
+        earlier = self.batches.jobs.get_job(chosen) if is_returned else None
+        if earlier is not None and earlier.result is not None and self.show_result is not None:
+            updates |= self.show_result(earlier, earlier.result, state, request)
+        return {**updates, **self.show_line(state, owner, state.shown_job_id, is_returned=is_returned)}
 
     def _find_row(self, state: TabState, owner: str) -> tuple[Batch, RowState] | None:
         """Return the open row and its batch; None where there is none, or its picture was deleted."""

@@ -48,6 +48,7 @@ class ToolTabEvents:
     def offer_batch_rows(self, batches: BatchService, find_next_doubt: NextDoubtFinder) -> None:
         """Let a picture that was opened from a batch be replaced by a better one."""
         self.follower.row_line = BatchRowLine(self.tab, batches, self.access, find_next_doubt)
+        self.follower.row_line.show_result = self.follower.show_found_result
         self.follower.row_line.wire()
 
     def wire(self) -> None:
