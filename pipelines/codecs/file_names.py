@@ -70,6 +70,12 @@ def name_download(
     return f"{label}{LABEL_SEPARATOR}{name}" if label else name
 
 
+def number_version(name: str, version: int) -> str:
+    """Return a download's name with the number of its version before the ending; the first one has none."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}-{version}{dot}{ending}" if version > 1 else name
+
+
 def label_of_result(download_name: str) -> str:
     """Return the label in the name of a result, "" where it has none."""
     return download_name.partition(LABEL_SEPARATOR)[0] if LABEL_SEPARATOR in download_name else ""

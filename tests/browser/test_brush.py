@@ -111,8 +111,16 @@ def test_what_is_painted_is_seen_until_the_first_picture_comes(page: Page, studi
 
 def test_what_was_erased_is_the_photo_of_which_more_is_erased(page: Page, studio: ServedPage) -> None:
     layer = open_brush(page, studio)
+    names: list[str] = []
+
+    def save() -> None:
+        with page.expect_download() as caught:
+            page.locator("#retouch-save").click()
+        names.append(caught.value.suggested_filename)
+
     draw_stroke(page, layer, ((0.4, 0.4), (0.5, 0.4)))
     generate(page, studio)
+    save()
     (first,) = studio.service.jobs.list_jobs("local", 1, tool="retouch")
     page.locator("#retouch-box").get_by_role("button", name="Erase more").click()
     expect(layer).to_be_visible()
@@ -123,6 +131,8 @@ def test_what_was_erased_is_the_photo_of_which_more_is_erased(page: Page, studio
     (second,) = studio.service.jobs.list_jobs("local", 1, tool="retouch")
     assert first.result is not None
     assert second.job.params["photo"] == first.result.files[0].id
+    save()
+    assert names == ["coffee_retouch-picture-1.png", "coffee_retouch-picture-1-2.png"], "none overwrites the other"
 
 
 def test_erasing_more_of_a_rows_picture_stays_in_its_row(page: Page, studio: ServedPage) -> None:

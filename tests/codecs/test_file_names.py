@@ -13,6 +13,7 @@ from pipelines.codecs.file_names import (
     make_label,
     name_by_words,
     name_download,
+    number_version,
 )
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES
 
@@ -59,3 +60,8 @@ def test_a_name_says_upload_tool_look_and_number() -> None:
 )
 def test_words_make_a_safe_part_of_a_name(words: str, name: str) -> None:
     assert name_by_words(words, 2) == (name, f"{name.removesuffix('1')}2")
+
+
+def test_versions_of_one_picture_have_names_of_their_own() -> None:
+    assert number_version("mug_retouch-picture-1.png", 1) == "mug_retouch-picture-1.png"
+    assert number_version("mug_product-white-1-repaired.png", 2) == "mug_product-white-1-repaired-2.png"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import gradio as gr
 from gradio.components import Component
 
 from pipelines.codecs.encode import STILL_FORMATS
+from pipelines.codecs.file_names import name_download, number_version
 from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.jobs.queue import JobRow
@@ -42,6 +44,9 @@ YOUR_PHOTO = "Your photo"
 """First choice of "Compare with"."""
 
 
+MAX_VERSION_COUNT = 50  # of a tool's last jobs, among which pictures of one name are counted
+
+
 class TabView:
     """Updates for one tab. New jobs, restored jobs and library jobs all use the same ones."""
 
@@ -49,6 +54,7 @@ class TabView:
         self.tab = tab
         self.service = service
         self.access = access
+        self._find_version = lru_cache(maxsize=256)(self._count_version)
 
     # ------------------------------------------------------------ states
 
@@ -381,7 +387,18 @@ class TabView:
         return gr.update(choices=choices, value=requested, interactive=True)
 
     def _name_file(self, file: File, job: Job, number: int) -> NamedFile:
-        return NamedFile(self.service.files.local_path(file.id), text.make_file_name(job, file, number))
+        name = number_version(text.make_file_name(job, file, number), self._find_version(job.id))
+        return NamedFile(self.service.files.local_path(file.id), name)
+
+    def _count_version(self, job_id: str) -> int:
+        """Return which of the owner's pictures of one name this one is, from 1 on: two downloads need two names."""
+        row = self.service.jobs.get_job(job_id)
+        if row is None or row.job.batch:
+            return 1
+        name = _name_job(row.job)
+        rows = self.service.jobs.list_jobs(row.job.owner, MAX_VERSION_COUNT, before=job_id, tool=row.job.tool)
+        earlier = [each.job for each in rows if each.status == "done" and not each.job.batch]
+        return 1 + sum(_name_job(job) == name for job in earlier)
 
     def _list_other_files(self, job: Job, result: Result) -> dict[str, Any]:
         """List the files that are no result pictures: archives, films, pages, layers, the cut-out."""
@@ -403,6 +420,11 @@ class TabView:
                 )
                 return background + text.render_comparison(encode_data_url(picture), "Your photo, before")
         return background
+
+
+def _name_job(job: Job) -> str:
+    """Return what the names of a job's files have in common with those of another version."""
+    return name_download(job.label, job.tool, job.params, 1, job.params.get("format", ""))
 
 
 def list_result_pictures(result: Result) -> list[File]:
