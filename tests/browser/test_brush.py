@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,25 @@ def find_middle(mask: np.ndarray[Any, Any]) -> tuple[float, float]:
     """The middle of what the mask erases, in shares from the left and from the top."""
     rows, columns = np.nonzero(mask)
     return float(columns.mean() / mask.shape[1]), float(rows.mean() / mask.shape[0])
+
+
+def test_the_file_in_place_of_painting_is_under_more_with_a_sentence(page: Page, studio: ServedPage) -> None:
+    open_brush(page, studio)
+    upload = page.get_by_role("button", name="Upload a black-and-white picture")
+    expect(upload).to_be_hidden()
+    page.locator("#retouch-more button").first.click()
+    expect(upload).to_be_visible()
+    expect(page.locator("#retouch-more")).to_contain_text("white is erased, black stays")
+    with PIL.Image.open(EXAMPLES / "coffee.jpg") as photo:
+        width, height = photo.size
+    mask = np.zeros((height, width), np.uint8)
+    mask[: height // 4] = 255
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(mask).save(buffer, "PNG")
+    page.locator("#retouch-more input[type=file]").set_input_files(
+        {"name": "mask.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+    )
+    expect(page.locator("#retouch-mask")).to_contain_text("What you marked is in use.")
 
 
 def test_strokes_stay_when_the_window_changes_its_size(page: Page, studio: ServedPage) -> None:

@@ -224,6 +224,7 @@ def _build_form(
     first, subject, advanced = _group_fields(tool.params, [field for field in fields if field not in marks])
     controls: dict[str, Control] = {}
     mask_buttons: list[MaskButtons] = []
+    painted: list[tuple[Control, gr.Button]] = []
     can_cut_out = any(other.id == CUTOUT_TOOL for other in service.tools)
 
     def add(fields: Iterable[FormField]) -> None:
@@ -232,7 +233,10 @@ def _build_form(
             control = build_control(field, tool.id, reason, tile_images=_has_tile_images(tool, field))
             controls[field.name] = control
             if field.kind == "mask" and (can_cut_out or field.name not in Subject.model_fields):
-                mask_buttons.append(_build_mask_buttons(control, tool.id))
+                if field.name in Subject.model_fields:
+                    mask_buttons.append(_build_mask_buttons(control, tool.id))
+                else:  # its file is for few, under More
+                    painted.append((control, _build_start_button(text.PAINT_LABEL, tool.id)))
 
     add([field for field in first if field.kind in ("picture", "pictures")][:1])
     add(marks)  # outside the folds, whose content Gradio builds when they are opened: pointing.js writes into them
@@ -258,25 +262,34 @@ def _build_form(
             add(paired)
     add(last)
     for title, group in (("Adjust subject", subject), ("More", advanced)):
-        if group:
+        takes_masks = painted if title == "More" else []
+        if group or takes_masks:
             slug = title.lower().replace(" ", "-")
             with gr.Accordion(title, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-{slug}"):
                 add(group)
+                mask_buttons += [_build_mask_upload(*each, tool.id) for each in takes_masks]
     return {field.name: controls[field.name] for field in fields}, examples, tuple(mask_buttons)
 
 
 def _build_mask_buttons(mask: Control, prefix: str) -> MaskButtons:
-    """Build the buttons of a mask's field, which start painting or take a file."""
-    is_cutout = mask.field.name in Subject.model_fields
-    start_label, upload_label = (
-        (text.REPAIR_LABEL, text.UPLOAD_CUTOUT_LABEL) if is_cutout else (text.PAINT_LABEL, text.UPLOAD_MASK_LABEL)
-    )
+    """Build the buttons of a cut-out's field, which start painting or take a file."""
     with gr.Row():
-        start = gr.Button(start_label, elem_id=f"{prefix}-brush", size="sm", min_width=150)
-        upload = gr.UploadButton(
-            upload_label, file_types=["image"], size="sm", min_width=150, elem_id=f"{prefix}-brush-upload"
-        )
-    return mask, start, upload
+        start = _build_start_button(text.REPAIR_LABEL, prefix)
+        return mask, start, _build_upload_button(text.UPLOAD_CUTOUT_LABEL, prefix)
+
+
+def _build_mask_upload(mask: Control, start: gr.Button, prefix: str) -> MaskButtons:
+    """Build the button that takes a file in place of what is painted, and a sentence that says what for."""
+    gr.HTML(f"<p>{text.UPLOAD_MASK_HELP}</p>", elem_classes=["dbx-hint"])
+    return mask, start, _build_upload_button(text.UPLOAD_MASK_LABEL, prefix)
+
+
+def _build_start_button(label: str, prefix: str) -> gr.Button:
+    return gr.Button(label, elem_id=f"{prefix}-brush", size="sm", min_width=150)
+
+
+def _build_upload_button(label: str, prefix: str) -> gr.UploadButton:
+    return gr.UploadButton(label, file_types=["image"], size="sm", min_width=150, elem_id=f"{prefix}-brush-upload")
 
 
 def _build_mask_editor(buttons: MaskButtons, prefix: str) -> MaskEditor:
