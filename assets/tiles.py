@@ -34,7 +34,7 @@ TOOL_VALUES = {
     "background": {"ratio": "1:1"},
     "style": {},
     "fashion": {"title": ""},
-    "kit": {"headline": "Good morning", "colour": "#1c4a80"},
+    "kit": {"headline": "Good morning"},  # as it comes without a brand colour
     "character": {},
     "business": {"names": "Grace Hopper, Rear Admiral\nEileen Collins, Commander", "company": "Northwind"},
 }

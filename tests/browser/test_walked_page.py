@@ -810,6 +810,7 @@ def test_a_headline_s_colour_and_font_are_chosen_beside_it_and_a_crop_says_what_
     start, help_line = page.locator("#kit-box [data-do=start]"), page.locator("#kit-box .dbx-point-help")
     expect(help_line).to_be_hidden()
     expect(start).to_have_text("Choose what must stay whole")
+    expect(start).to_have_css("text-decoration-line", "underline")  # nothing is wrong: it is no black button
     start.click()
     expect(help_line).to_have_text(re.compile("no format may cut off"))
     expect(help_line).to_be_visible()
