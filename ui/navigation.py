@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pipelines.core.tools import Tool
 
 
 class NavigationLink(NamedTuple):
-    """A tab that can be opened: its id, its name, and a sentence about it."""
+    """A tab that can be opened: its id, its name, a sentence about it, and what Home calls it."""
 
     tab_id: str
     title: str
     summary: str = ""
+    home_words: str = ""
 
 
 _ICON_PATHS = {
@@ -47,13 +49,16 @@ _KEYS = (
 """What the keyboard and the mouse do, for the overview."""
 
 
-def render_navigation(tools: Sequence[Tool], other_tabs: Sequence[NavigationLink]) -> str:
+def render_navigation(
+    tools: Sequence[Tool], other_tabs: Sequence[NavigationLink], home_words: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Render the skip link, the brand, and the groups; page.js marks the open tab and moves by arrow keys.
 
-    `other_tabs` are those that are no tool; Library and Batch stand alone, the rest is under More.
+    `other_tabs` are those that are no tool; Library and Batch stand alone, the rest is under More. `home_words` is what
+    Home calls some tools, by id.
     """
-    create = [NavigationLink(tool.id, tool.title, tool.summary) for tool in tools if not tool.is_edit]
-    edit = [NavigationLink(tool.id, tool.title, tool.summary) for tool in tools if tool.is_edit]
+    links = {tool.id: NavigationLink(tool.id, tool.title, tool.summary, home_words.get(tool.id, "")) for tool in tools}
+    create, edit = ([links[tool.id] for tool in tools if tool.is_edit is is_edit] for is_edit in (False, True))
     more = [link for link in other_tabs if link.tab_id not in ("library", "batch")]
     items = (
         _render_link(NavigationLink("home", "Home")),
@@ -80,7 +85,8 @@ def _render_link(link: NavigationLink) -> str:
 
 def _render_menu(title: str, links: Sequence[NavigationLink], more: str = "") -> str:
     rows = "".join(
-        f'<li><a href="#{link.tab_id}">{escape(link.title)}</a>'
+        f'<li><a href="#{link.tab_id}">{escape(link.title)}'
+        f"{f' <small>{escape(link.home_words)}</small>' if link.home_words else ''}</a>"
         f"{f'<p>{escape(link.summary, quote=False)}</p>' if link.summary else ''}</li>"
         for link in links
     )

@@ -34,7 +34,7 @@ from ui.gradio_patches import (
 from ui.gradio_patches.full_updates import send_full_updates
 from ui.gradio_patches.upload_folders import separate_uploads
 from ui.home_tab import cards
-from ui.home_tab.quick_start import QuickStart
+from ui.home_tab.quick_start import OTHER_TOOLS, QuickStart
 from ui.learn_tab import events as learn_tab_events
 from ui.library_tab.events import LibraryTabEvents
 from ui.library_tab.layout import TITLE as LIBRARY_TITLE
@@ -86,7 +86,10 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         others = [("library", LIBRARY_TITLE), ("batch", "Batch"), ("kept", SAVED_TITLE)]
         others += [(row.id, row.title) for row in PAGE_TABS if row.id != "batch"]
         links = [NavigationLink(*row) for row in others]
-        gr.HTML(f"<style>{styles}</style>{render_navigation(service.tools, links)}", elem_classes=["dbx-brand"])
+        gr.HTML(
+            f"<style>{styles}</style>{render_navigation(service.tools, links, dict(OTHER_TOOLS))}",
+            elem_classes=["dbx-brand"],
+        )
         coalesce_updates.add_visibility_buttons()
         if service.settings.oauth:
             _add_sign_in()
