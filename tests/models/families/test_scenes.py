@@ -438,7 +438,8 @@ def test_a_place_comes_a_little_nearer_to_the_photos_own_background_and_a_sunset
 
 
 @pytest.mark.parametrize(
-    ("scene_id", "horizon", "floor"), [("apartment", 0.45, 0.86), ("lab", 0.4, 0.8), ("lobby", 0.4, 0.9)]
+    ("scene_id", "horizon", "floor"),
+    [("apartment", 0.45, 0.86), ("lab", 0.4, 0.8), ("lobby", 0.4, 0.9), ("apartment", 0.45, 0.6)],
 )
 def test_feet_stand_on_the_floor_of_a_room_and_not_on_its_wall(scene_id, horizon, floor):
     look = find_scene(scene_id).look
@@ -446,7 +447,7 @@ def test_feet_stand_on_the_floor_of_a_room_and_not_on_its_wall(scene_id, horizon
     asked = replace(ASKED, subject="any", horizon_ratio=horizon, floor_ratio=floor)
     for size in ((900, 600), (600, 900)):
         lens = panorama.choose_lens(look, asked, size, 0)
-        below = np.degrees(np.arctan((floor - horizon) / lens.focal_length))
+        below = np.degrees(np.arctan((floor - lens.horizon) / lens.focal_length))
         assert below > look.floor_degrees + 1, "the floor begins behind the feet"
         bust = panorama.choose_lens(look, replace(asked, floor_ratio=None), size, 0)
         assert bust.field == panorama.FIELD_OF_VIEW_DEGREES["any"] <= lens.field

@@ -190,14 +190,17 @@ def _splat_point(work: LinearLight, x: float, y: float, energy: npt.NDArray[np.f
 def choose_lens(look: PanoramaPlace, request: Backdrop, size: Size, variant: int) -> Lens:
     """The lens through which variation `variant` of a place is seen."""
     yaw = look.yaws[variant % len(look.yaws)]
-    field = FIELD_OF_VIEW_DEGREES[request.subject]
+    field, horizon = FIELD_OF_VIEW_DEGREES[request.subject], request.horizon_ratio
     if look.floor_degrees and request.floor_ratio is not None and request.subject != "product":
         # Seen through a longer lens the feet would stand on the wall.
-        drop = max(request.floor_ratio - request.horizon_ratio, MIN_FLOOR_DROP_RATIO)
-        focal_length = drop / (FLOOR_MARGIN_RATIO * np.tan(np.radians(look.floor_degrees)))
-        room_field = 2 * float(np.degrees(np.arctan(0.5 / focal_length * min(1.0, size[0] / size[1]))))
+        steepness = FLOOR_MARGIN_RATIO * float(np.tan(np.radians(look.floor_degrees)))
+        drop = max(request.floor_ratio - horizon, MIN_FLOOR_DROP_RATIO)
+        room_field = 2 * float(np.degrees(np.arctan(0.5 * steepness / drop * min(1.0, size[0] / size[1]))))
         field = min(max(field, room_field), MAX_FIELD_DEGREES)
-    return Lens(yaw, field, size, request.horizon_ratio, request.blur_ratio)
+        # Of a small figure the camera is held higher instead.
+        focal_length = Lens(yaw, field, size, horizon, request.blur_ratio).focal_length
+        horizon = min(horizon, request.floor_ratio - steepness * focal_length)
+    return Lens(yaw, field, size, horizon, request.blur_ratio)
 
 
 def render_place(
