@@ -170,13 +170,16 @@ def correct_by_points(
     segment: SegmentPointed | None = None,
     faces: Sequence[Face] = (),
     views: Sequence[Alpha] = (),
+    *,
+    may_reselect: bool = True,
 ) -> Alpha:
     """Correct the coarse matte `alpha` (H x W, 0 to 1) of `image` by the points; a box is not looked at here.
 
     `seen` is the net's map before the subject was selected: what else stands out in the photo. `segment` is a net for
     pointing, where there is one. `faces` are the photo's: without `segment`, no point changes the face of somebody who
     was not pointed at. `views` are what each net sees alone: without `segment`, a point where they are unsure does not
-    reach into what all of them are sure of.
+    reach into what all of them are sure of. `may_reselect`: where dropped points alone leave next to nothing, another
+    subject is taken.
     """
     if not (pointing.keep or pointing.drop):
         return alpha
@@ -207,7 +210,7 @@ def correct_by_points(
                         near = nearer_keep if value else ~nearer_keep
                         region = sure.limit(region, point, near, is_kept=value > 0.5)
                 corrected[region] = value
-    if keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
+    if may_reselect and keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
         corrected = _next_subject(small_seen, drop)
     radius = disc_radius(small.shape)
     for points, value in ((keep, 1.0), (drop, 0.0)):

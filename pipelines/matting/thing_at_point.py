@@ -27,6 +27,7 @@ from pipelines.matting.pointing import (
 MIN_EDGE_SHARE = 0.75  # of the outline of what no net sees: as much lies on an edge of the photo, or it is no thing
 EDGE_RATIO = 3.0  # of the contrast at such an outline to that inside of it; wood and leaves have edges everywhere
 MIN_LARGER_RATIO = 1.3  # of the areas of two things of which one is the next larger
+NOTHING_LEFT_MESSAGE = "Nothing is left of what was pointed at."
 MAX_PEOPLE_COUNT = 3  # nearest to a point, among whom its person is looked for
 
 
@@ -42,7 +43,7 @@ def select_things(
 
     `seen` (H x W, 0 to 1) is what nets see in the photo. A point means the smallest thing on which it lies; given twice
     the next larger one, and so on. `drop` points take away what they lie on. Raises `BadInput` (`no_subject`) where
-    nothing clear, or nothing larger, lies under a point.
+    nothing clear, or nothing larger, lies under a point, or where the `drop` points leave nothing.
     """
     size = size_within(image.shape, WORK_SIDE_PX)
     shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -62,8 +63,13 @@ def select_things(
         chosen |= _take_larger(things, counts[mark])
     smooth = cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), 0.8)
     alpha = resize_map(np.asarray(smooth, np.float32), image.shape[1::-1])
-    left = Pointing((), pointing.drop)
-    return correct_by_points(image, seen, alpha, left, predict, segment, faces) if left else alpha
+    if not pointing.drop:
+        return alpha
+    dropped = Pointing((), pointing.drop)  # kept points would hold what somebody presses again to leave it
+    alpha = correct_by_points(image, seen, alpha, dropped, predict, segment, faces, may_reselect=False)
+    if not (alpha > 0.5).any():
+        raise BadInput(NOTHING_LEFT_MESSAGE, code="no_subject", param="drop")
+    return alpha
 
 
 def _take_larger(things: Iterable[Mask | None], count: int) -> Mask:

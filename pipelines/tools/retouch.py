@@ -182,8 +182,8 @@ def _find_things(params: Retouch, context: ToolContext) -> Alpha | None:
     is_on_subject = all(main[pixel] > 0.5 for pixel in pixels)
     try:
         _, things = context.cut_out_things_coarsely(subject, form_fields.DRAFT_SIDE_PX)
-    except BadInput:
-        if is_on_subject:
+    except BadInput as error:
+        if is_on_subject and error.param != "drop":  # where all was dropped again, no subject may go instead
             return None
         raise
     if not is_on_subject:

@@ -88,3 +88,17 @@ def test_the_smallest_clear_thing_comes_first_and_the_next_larger_one_for_a_poin
     with pytest.raises(BadInput, match="Nothing larger") as refused:
         select_things(image, whole, Pointing((at, at, at)), predict)
     assert refused.value.param == "keep"
+
+
+def test_a_dropped_point_takes_from_a_small_thing_and_never_puts_another_subject_in_its_place() -> None:
+    image, seen = make_two_discs()
+    cv2.circle(image, (225, 100), 35, (120, 120, 120), -1)
+    cv2.circle(image, (225, 100), 4, (40, 60, 200), -1)
+    seen[:, 150:] = 0
+    cv2.circle(seen, (225, 100), 4, 1.0, -1)
+    alpha = select(image, seen, Pointing((RIGHT,), ((0.5, 0.08),)))
+    assert alpha[100, 225] > 0.5
+    assert alpha[100, 75] < 0.1
+    with pytest.raises(BadInput, match="Nothing is left") as refused:
+        select(image, seen, Pointing((RIGHT,), (RIGHT,)))
+    assert refused.value.param == "drop"
