@@ -113,7 +113,10 @@ def _find_person(
 
     best, most = None, 0.5
     for face in sorted(faces, key=measure_distance)[:MAX_PEOPLE_COUNT]:
-        person = resize_map(select_people(image, seen, face, faces), size)
+        try:
+            person = resize_map(select_people(image, seen, face, faces), size)
+        except BadInput:  # nothing stands out in the whole photo: the point may still lie on a thing
+            continue
         if person[point] > most:
             best, most = person > 0.5, float(person[point])
     return best

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Area, Image
+from pipelines.core.geometry import Alpha, Area, Face, Image
 from pipelines.matting.pointing import Pointing
 from pipelines.matting.thing_at_point import draw_outline, select_things
 from tests.support.examples import make_noise
@@ -24,13 +26,13 @@ def make_two_discs() -> tuple[Image, Alpha]:
     return image, seen
 
 
-def select(image: Image, seen: Alpha, pointing: Pointing) -> Alpha:
+def select(image: Image, seen: Alpha, pointing: Pointing, faces: Sequence[Face] = ()) -> Alpha:
     def predict(area: Area) -> Alpha:
         height, width = seen.shape
         left, top, right, bottom = (round(each) for each in np.multiply(area, (width, height, width, height)))
         return np.ascontiguousarray(seen[top:bottom, left:right])
 
-    return select_things(image, seen, pointing, predict)
+    return select_things(image, seen, pointing, predict, faces=faces)
 
 
 def test_a_point_selects_the_thing_under_it_alone() -> None:
@@ -52,6 +54,9 @@ def test_what_no_net_sees_is_a_thing_where_an_edge_bounds_it() -> None:
     alpha = select(image, np.zeros_like(seen), Pointing((RIGHT,)))
     truth = seen * (np.arange(300) > 150)
     assert np.abs((alpha > 0.5) - truth).sum() < 0.15 * truth.sum()
+    face = Face(np.zeros((468, 2), np.float32), (60, 20, 90, 50), (70, 30), (80, 30), (75, 48), 0.0, 1.0)
+    beside_somebody = select(image, np.zeros_like(seen), Pointing((RIGHT,)), (face,))
+    assert ((beside_somebody > 0.5) == (alpha > 0.5)).all(), "no net sees the person either"
     with pytest.raises(BadInput, match="Nothing clear") as refused:
         select(image, seen, Pointing(((0.5, 0.08),)))
     assert refused.value.param == "keep"
