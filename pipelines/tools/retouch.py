@@ -183,7 +183,9 @@ def _find_things(params: Retouch, context: ToolContext) -> Alpha | None:
     try:
         _, things = context.cut_out_things_coarsely(subject, form_fields.DRAFT_SIDE_PX)
     except BadInput as error:
-        if is_on_subject and error.param != "drop":  # where all was dropped again, no subject may go instead
+        # Where all was dropped again, or more than the thing was asked for, the subject may not go instead.
+        is_given_once = len(set(params.keep)) == len(params.keep)
+        if is_on_subject and is_given_once and error.param != "drop":
             return None
         raise
     if not is_on_subject:

@@ -181,6 +181,17 @@ def test_a_point_on_a_small_thing_that_the_subject_holds_erases_that_alone() -> 
         assert 0.3 * erased_share < changed.mean() < 1.5 * erased_share
 
 
+def test_a_point_given_again_where_nothing_larger_is_erases_nothing_in_its_place() -> None:
+    class NothingLarger(FakeContext):
+        def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
+            raise BadInput("Nothing larger is here.", code="no_subject", param="keep")
+
+    context = NothingLarger(make_wall(), make_spot(make_wall()))
+    with pytest.raises(BadInput, match="Nothing larger"):
+        run_retouch(context, keep=CENTRE * 3)
+    assert (run_retouch(context, keep=CENTRE).images[0] != context.image).any(), "the main subject is cut out with care"
+
+
 def test_growing_changes_more_and_a_mask_of_another_size_is_stretched() -> None:
     image = make_wall()
     small = np.asarray(cv2.resize(make_spot(image), (60, 50)), np.float32)
