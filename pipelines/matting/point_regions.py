@@ -40,6 +40,7 @@ MIN_GROUND_SHARE = 0.15  # of a region: ground that a net sees along with what s
 OWN_WIDTH_HEADS = 1.2  # from a face's middle to either side: where a point means its person
 OWN_DEPTH_HEADS = 3.0  # the same below the face
 MAX_CROP_COUNT = 12  # predictions on crops for one set of points
+MAX_THING_CROP_COUNT = 80  # the same where every point is to find a thing: two for each of 40 that lie apart
 COLOUR_SIGMA_LEVELS = 6.0  # Lab levels: over such a difference a step of the walk is 0.6 times as likely as over none
 MIN_STEP_WEIGHT = 2e-3  # of a step over any edge, so that no pixel is cut off
 WALK_TRUST = 0.03  # how often a walk ends at the matte's own value, far from contradicted points, per step
@@ -62,7 +63,13 @@ class PointRegions:
     """Finds the region that a point changes; a crop of the net serves all points near its middle."""
 
     def __init__(
-        self, lab: Float32Array, seen: Alpha, predict: PredictCrop, faces: Sequence[Face], scale: float
+        self,
+        lab: Float32Array,
+        seen: Alpha,
+        predict: PredictCrop,
+        faces: Sequence[Face],
+        scale: float,
+        max_crop_count: int = MAX_CROP_COUNT,
     ) -> None:
         self._lab = lab
         self._seen = seen
@@ -70,6 +77,7 @@ class PointRegions:
         self._faces = faces
         self._contrast = local_contrast(lab)
         self._scale = scale  # of the small copy to the photo whose faces these are
+        self._max_crop_count = max_crop_count
         self._crops: list[tuple[tuple[int, int], float, Alpha]] = []
 
     def find_kept(self, point: tuple[int, int], alpha: Alpha, near: Mask) -> Mask:
@@ -198,7 +206,7 @@ class PointRegions:
             if side == side_ratio and np.hypot(middle[0] - point[0], middle[1] - point[1]) < SAME_CROP_RATIO * longer:
                 return alpha
         alpha = np.zeros(self._lab.shape[:2], np.float32)
-        if len(self._crops) < MAX_CROP_COUNT:
+        if len(self._crops) < self._max_crop_count:
             self._predict_crop(point, alpha, side_ratio)
             self._crops.append((point, side_ratio, alpha))
         return alpha

@@ -13,7 +13,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
 from pipelines.imaging.resize import resize_map, size_within
 from pipelines.matting.net_agreement import local_contrast
-from pipelines.matting.point_regions import EDGE_LEVELS, PointRegions, PredictCrop
+from pipelines.matting.point_regions import EDGE_LEVELS, MAX_THING_CROP_COUNT, PointRegions, PredictCrop
 from pipelines.matting.pointing import (
     WORK_SIDE_PX,
     Pointing,
@@ -49,7 +49,7 @@ def select_things(
     shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     lab = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2LAB), np.float32)
     small_seen = resize_map(seen, size)
-    regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1])
+    regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1], MAX_THING_CROP_COUNT)
     chosen = np.zeros(small_seen.shape, np.bool_)
     counts = Counter(pointing.keep)
     for mark, point in zip(counts, find_pixels(tuple(counts), small_seen), strict=True):

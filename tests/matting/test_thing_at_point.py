@@ -107,3 +107,18 @@ def test_a_dropped_point_takes_from_a_small_thing_and_never_puts_another_subject
     with pytest.raises(BadInput, match="Nothing is left") as refused:
         select(image, seen, Pointing((RIGHT,), (RIGHT,)))
     assert refused.value.param == "drop"
+
+
+def test_twenty_things_are_found_as_one_is() -> None:
+    image, whole = make_noise(400, 500, 120, 4), np.zeros((400, 500), np.float32)  # no edge bounds what the net sees
+    centres = [(50 + 100 * column, 50 + 100 * row) for row in range(4) for column in range(5)]
+    for centre in centres:
+        cv2.circle(whole, centre, 20, 1.0, -1)
+
+    def predict(area: Area) -> Alpha:
+        left, top, right, bottom = (round(each) for each in np.multiply(area, (500, 400, 500, 400)))
+        return np.ascontiguousarray(whole[top:bottom, left:right])
+
+    marks = tuple((x / 500, y / 400) for x, y in centres)
+    alpha = select_things(image, np.zeros_like(whole), Pointing(marks), predict)
+    assert all(alpha[y, x] > 0.5 for x, y in centres)
