@@ -66,7 +66,7 @@ from pipelines.imaging.text import (
 )
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
-from pipelines.quality.subject_checks import bears_face
+from pipelines.quality.subject_checks import bears_face, loses_face
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import to_rgba
 
@@ -376,10 +376,11 @@ def _needs_subject(params: Kit, faces: Sequence[Face], context: ToolContext) -> 
 
 
 def _is_person(subject: Alpha | None, faces: Sequence[Face], pick: int) -> bool:
-    """Say whether the subject is somebody, whose body may be cut, and no thing with a face on it."""
+    """Say whether the subject is somebody, whose body may be cut, and no thing beside a face or with one on it."""
     if not faces:
         return False
-    return subject is None or not bears_face(subject, faces[pick if pick < len(faces) else 0])
+    face = faces[pick if pick < len(faces) else 0]
+    return subject is None or not (loses_face(subject, face) or bears_face(subject, face))
 
 
 def _scale_size(size: Size, longer_px: int) -> Size:

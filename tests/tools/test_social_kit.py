@@ -199,7 +199,9 @@ def test_a_logo_lies_in_its_box_with_its_transparency_and_on_a_plate_where_it_wo
 
 def make_face(x: float, y: float, half: float) -> Face:
     box = x - half, y - half, x + half, y + half
-    return Face(np.zeros((468, 2), np.float32), box, (x - 5, y), (x + 5, y), (x, y), 0.0, 1.0)
+    turns = np.linspace(0, 2 * np.pi, 468)
+    outline = np.stack([x + half * np.cos(turns), y + half * np.sin(turns)], axis=1).astype(np.float32)
+    return Face(outline, box, (x - 5, y), (x + 5, y), (x, y), 0.0, 1.0)
 
 
 class DiscNet:
@@ -279,6 +281,15 @@ def test_a_thing_with_a_face_on_it_stays_whole_and_a_body_may_be_cut(y: int, is_
     ratios = {name: np.ptp(np.nonzero(seen)[1]) / np.ptp(np.nonzero(seen)[0]) for name, seen in red.items()}
     cut = {name for name, ratio in ratios.items() if abs(ratio - 1) > 0.03}
     assert bool(cut) is not is_thing
+
+
+def test_a_product_beside_somebodys_face_stays_whole() -> None:
+    context = KitContext(head=False, at=(350, 200), half=170)
+    context.faces = (make_face(60, 60, 30),)
+    context.net = SquareNet()
+    for image in make_kit(context).images:
+        rows, columns = np.nonzero(red_pixels(image))
+        assert np.ptp(rows) == pytest.approx(np.ptp(columns), rel=0.03)
 
 
 def test_words_and_logo_are_in_the_picture_or_the_notices_say_why() -> None:
