@@ -245,7 +245,8 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     photo = context.open_image(params.photo)
     faces = context.detect_faces(params.photo)
     subject = _find_subject(params, context) if _needs_subject(params, faces, context) else None
-    protected = find_protected_area(photo.shape, faces, None if _is_person(subject, faces, params.pick) else subject)
+    is_whole = _is_chosen(params) or not _is_person(subject, faces, params.pick)
+    protected = find_protected_area(photo.shape, faces, subject if is_whole else None)
     emit("Reading the photo", 1, 1)
     all_layouts = _plan_layouts(photo, protected, subject, params, names, draft=context.draft)
     sticker = None
@@ -360,7 +361,7 @@ def _find_subject(params: Kit, context: ToolContext) -> Alpha | None:
 
 def _needs_subject(params: Kit, faces: Sequence[Face], context: ToolContext) -> bool:
     """Say whether the subject has to be found: not where the quick net alone sees the body of a face."""
-    if params.headline or not faces:
+    if params.headline or not faces or _is_chosen(params):
         return True
 
     def predict() -> Image:
@@ -373,6 +374,11 @@ def _needs_subject(params: Kit, faces: Sequence[Face], context: ToolContext) -> 
     seen = np.asarray(bytes_seen / 255, np.float32)
     scale = seen.shape[1] / context.open_image(params.photo).shape[1]
     return not _is_person(seen, [face.scaled(scale) for face in faces], params.pick)
+
+
+def _is_chosen(params: Kit) -> bool:
+    """Say whether somebody chose what must stay whole, be it a person's body."""
+    return subject_of(params).is_pointed or params.matte is not None or params.pick > 0
 
 
 def _is_person(subject: Alpha | None, faces: Sequence[Face], pick: int) -> bool:

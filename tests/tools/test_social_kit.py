@@ -292,6 +292,16 @@ def test_a_product_beside_somebodys_face_stays_whole() -> None:
         assert np.ptp(rows) == pytest.approx(np.ptp(columns), rel=0.03)
 
 
+@pytest.mark.parametrize("chosen", [{"keep": [[0.5, 0.6]]}, {"box": [0.2, 0.05, 0.8, 0.95]}, {"matte": "m"}])
+def test_a_body_that_was_chosen_stays_whole(chosen: dict[str, Any]) -> None:
+    context = KitContext(head=False, at=(300, 200), half=170)
+    context.faces = (make_face(300, 75, 45),)
+    context.net = SquareNet()
+    for image in make_kit(context, **chosen).images:
+        rows, columns = np.nonzero(red_pixels(image))
+        assert np.ptp(rows) == pytest.approx(np.ptp(columns), rel=0.03)
+
+
 def test_words_and_logo_are_in_the_picture_or_the_notices_say_why() -> None:
     context = KitContext(head=True)
     bare, full = make_kit(context), make_kit(context, headline="Spring sale", logo="l", colour="#204060")
