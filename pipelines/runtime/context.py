@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -343,7 +343,7 @@ class JobContext:
         own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
         views = self._list_views(params.photo, self._list_ready_net_ids(params.photo))
         selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces, views)
-        return photo, _refine_pointed_alpha(photo, selected, pointing) if as_made else selected
+        return photo, _refine_pointed_alpha(photo, selected, pointing, faces) if as_made else selected
 
     def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what the `keep` points lie on.
@@ -646,9 +646,10 @@ class _PhotoNet:
             return net.predict_alpha(image)
 
 
-def _refine_pointed_alpha(photo: Image, selected: Alpha, pointing: Pointing) -> Alpha:
+def _refine_pointed_alpha(photo: Image, selected: Alpha, pointing: Pointing, faces: Sequence[Face]) -> Alpha:
     """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at."""
-    return restore_contradicted_points(suppress_colour_spill(photo, refine_alpha(photo, selected)), selected, pointing)
+    refined = refine_alpha(photo, selected, faces)
+    return restore_contradicted_points(suppress_colour_spill(photo, refined), selected, pointing)
 
 
 def _is_transparent(original: Image) -> bool:

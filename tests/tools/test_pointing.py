@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import PIL.Image
 import pytest
 
 from pipelines.core.errors import InvalidParams
-from pipelines.core.geometry import Alpha, Image
+from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import Step
 from pipelines.core.params import subject_of
 from pipelines.imaging.packed_masks import is_same_mask, pack_mask
+from pipelines.runtime import context
 from pipelines.tools import TOOLS
 from pipelines.tools.shared import point_preview
 from tests.support.examples import load_example
@@ -139,3 +141,17 @@ def test_what_pointing_shows_is_what_is_made_of_it(studio: RealStudio, monkeypat
         made = studio.open_result(studio.make("cutout", photo=photo, trim=False, **marks))[..., 3]
         alpha = cv2.resize(made, shown[-1].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         assert (np.abs(shown[-1] - alpha) > 0.3).mean() < 0.0025, "of the picture"
+
+
+def test_hair_is_shown_as_it_is_kept_by_the_faces_of_the_photo(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def note_faces(image: Image, alpha: Alpha, faces: Sequence[Face] = ()) -> Alpha:
+        seen.append(len(faces))
+        return alpha
+
+    monkeypatch.setattr(context, "refine_alpha", note_faces)
+    show_pointing(studio, photo=studio.add_image(load_example("astronaut")), consent=True, drop=[[0.1, 0.1]])
+    assert seen == [1]
