@@ -27,7 +27,6 @@ from pipelines.matting.pointing import (
 MIN_EDGE_SHARE = 0.75  # of the outline of what no net sees: as much lies on an edge of the photo, or it is no thing
 EDGE_RATIO = 3.0  # of the contrast at such an outline to that inside of it; wood and leaves have edges everywhere
 MIN_LARGER_RATIO = 1.3  # of the areas of two things of which one is the next larger
-NOTHING_LEFT_MESSAGE = "Nothing is left of what was pointed at."
 MAX_PEOPLE_COUNT = 3  # nearest to a point, among whom its person is looked for
 
 
@@ -68,7 +67,7 @@ def select_things(
     dropped = Pointing((), pointing.drop)  # kept points would hold what somebody presses again to leave it
     alpha = correct_by_points(image, seen, alpha, dropped, predict, segment, faces, may_reselect=False)
     if not (alpha > 0.5).any():
-        raise BadInput(NOTHING_LEFT_MESSAGE, code="no_subject", param="drop")
+        raise BadInput("Nothing is left of what was pointed at.", code="no_subject", param="drop")
     return alpha
 
 

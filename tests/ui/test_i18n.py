@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
 from functools import cache
@@ -119,6 +120,18 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
 )
 def test_what_was_left_in_english_is_german(english: str, german: str) -> None:
     assert GERMAN[english] == german
+
+
+@pytest.mark.parametrize("package", ["matting", "tools"])
+def test_refusals_that_stand_in_the_code_are_german(package: str) -> None:
+    paths = (Path(__file__).parents[2] / "pipelines" / package).rglob("*.py")
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "BadInput"]
+    texts = [text for call in calls for text in call.args[:1]]
+    parts = [part for text in texts for part in ((text.body, text.orelse) if isinstance(text, ast.IfExp) else (text,))]
+    sentences = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    assert sentences
+    assert not [sentence for sentence in sentences if not is_translated(sentence)]
 
 
 def test_every_gap_in_a_phrase_has_one_in_its_german() -> None:
