@@ -99,7 +99,7 @@ def bears_face(alpha: Alpha, face: Face) -> bool:
     left, top, right, bottom = face.box
     columns = alpha[:, max(0, round(left)) : max(1, round(right))] > 0.5
     middle = slice(max(0, round(top)), max(1, round(bottom)))
-    if not columns.size or not columns[middle].mean() > 0.5:
+    if not columns[middle].size or not columns[middle].mean() > 0.5:
         return False
     above = float((columns[: max(0, round(top))].mean(axis=1) > 0.5).sum())
     tall = np.flatnonzero((alpha > 0.5).any(axis=1))

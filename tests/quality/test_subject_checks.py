@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import cv2
@@ -101,6 +102,9 @@ def test_a_face_in_the_middle_of_its_subject_or_on_a_far_larger_one_is_on_a_thin
     subject[100:1190] = 1
     assert bears_face(subject, head), "nobody is ten heads tall"
     assert not bears_face(np.zeros(SHAPE, np.float32), head), "the face is not in the subject"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not bears_face(np.ones(SHAPE, np.float32), make_face(y=600)), "the face is below the picture"
 
 
 def test_a_tiny_photo_is_refused_with_a_size_that_works() -> None:
