@@ -81,7 +81,7 @@ def test_a_press_is_answered_with_an_outline_or_a_sentence(tmp_path: Path) -> No
             answers = [each async for each in editor.outline_thing(LOCAL, pressed, TabState(), *values)]
             return str(answers[-1][message])
 
-        assert "Nothing clear is here" in asyncio.run(press("[[0.5, 0.5]]"))
-        assert "data-sentence" in asyncio.run(press("[[7, 0.5]]")), "a place beside the photo"
+        assert "Nothing clear is here" in asyncio.run(press("3 [[0.5, 0.5]]"))
+        assert 'data-press="4" data-sentence=' in asyncio.run(press("4 [[7, 0.5]]")), "a place beside the photo"
         assert studio.service.jobs.list_jobs("local", 10) == [], "looking is in no list"
-        assert 'data-outline="[[0.1, 0.2]]"' in render_thing([[0.1, 0.2]])
+        assert 'data-outline="[[0.1, 0.2]]"' in render_thing([[0.1, 0.2]], "5")

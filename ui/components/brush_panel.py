@@ -44,8 +44,8 @@ _VIEW_BUTTONS = (
 @dataclass(frozen=True)
 class BrushPanel:
     """Components of one brush. The panel's script puts its strokes into `strokes` and clicks one of the buttons, which
-    are its messengers; `message` tells it to open, to close, or to go on. `pressed` is where somebody presses on a
-    thing, and `look` asks for its outline.
+    are its messengers; `message` tells it to open, to close, or to go on. `pressed` is the number of a press on a
+    thing and where it was, and `look` asks for its outline.
     """
 
     strokes: gr.Textbox
@@ -113,14 +113,17 @@ def render_staying() -> str:
     return _render_message("stay")
 
 
-def render_thing(outline: Sequence[Sequence[float]]) -> str:
-    """Render the outline of the thing on which somebody pressed, in shares of the photo."""
-    return _render_message("thing", f' data-outline="{json.dumps(outline)}"')
+def render_thing(outline: Sequence[Sequence[float]], press: str) -> str:
+    """Render the outline of the thing on which somebody pressed, in shares of the photo.
+
+    `press` is the press's number as brush.js sent it: an answer that comes late is not taken for a later press's.
+    """
+    return _render_message("thing", f' data-press="{escape(press)}" data-outline="{json.dumps(outline)}"')
 
 
-def render_no_thing(sentence: str) -> str:
+def render_no_thing(sentence: str, press: str) -> str:
     """Render why nothing was found where somebody pressed: the dab stays."""
-    return _render_message("thing", f' data-sentence="{escape(sentence)}"')
+    return _render_message("thing", f' data-press="{escape(press)}" data-sentence="{escape(sentence)}"')
 
 
 def _render_message(what: str, more: str = "") -> str:

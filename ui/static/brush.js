@@ -5,6 +5,7 @@
   const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4, TAP_PX = 6; // as far as a finger slips
   const AGAIN = "Press again for more.";
   const states = new WeakMap(); // by panel
+  let pressCount = 0; // an answer says which press it is of
   const things = new WeakMap(); // by stroke: the points that a thing was asked for with, one more for each larger thing
   const toolOf = (panel) => panel.closest(".dbx-tool");
   const part = (panel, name) => document.getElementById(`${panel.dataset.tool}-brush-${name}`);
@@ -126,7 +127,7 @@
     panel.dataset.number = number;
     if (brush === "open") return openPanel(panel, more);
     if (panel.hidden) return;
-    if (brush === "thing") return takeThing(panel, more);
+    if (brush === "thing") return more.press === String(states.get(panel).press) && takeThing(panel, more);
     if (brush === "close" && more.awaits === "1" && states.get(panel).sent) return awaitPicture(panel);
     if (brush === "close") return closePanel(panel);
     states.get(panel).sent = false;
@@ -144,7 +145,8 @@
     const within = things.get(state.strokes.findLast((each) => each.closed && isInside(each, point))) ?? [];
     things.set(asked, [...within, within[0] ?? point]); // a press in the mark of a thing means the next larger one there
     say(panel, "Looking for all of it …");
-    input.value = JSON.stringify(things.get(asked));
+    state.press = ++pressCount;
+    input.value = `${state.press} ${JSON.stringify(things.get(asked))}`;
     input.dispatchEvent(new Event("input", { bubbles: true }));
     part(panel, "look").click();
     setTimeout(() => { if (state.asked === asked) takeThing(panel, {}, state); }, ANSWER_MS);

@@ -139,11 +139,12 @@ class MaskEditorEvents:
         self, request: gr.Request, pressed: str | None, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
         """Answer a press with the outline of the whole thing there, or with why there is none."""
+        press, _, points = (pressed or "").partition(" ")
         try:
-            outline = await self._find_outline(self.events.tab.read_form(values), request, pressed or "")
-            yield {self.editor.panel.message: render_thing(outline)}
+            outline = await self._find_outline(self.events.tab.read_form(values), request, points)
+            yield {self.editor.panel.message: render_thing(outline, press)}
         except StudioError as error:
-            yield {self.editor.panel.message: render_no_thing(error.message)}
+            yield {self.editor.panel.message: render_no_thing(error.message, press)}
 
     async def _find_outline(self, form: dict[str, Any], request: gr.Request, pressed: str) -> list[list[float]]:
         service = self.events.service
