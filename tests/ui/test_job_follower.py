@@ -24,7 +24,7 @@ from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from pipelines.models.profiles import EMBEDDED
 from pipelines.settings import Settings
-from pipelines.tools import background, cutout, retouch, style
+from pipelines.tools import background, business, cutout, retouch, style
 from tests.examples import sepia
 from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_parts
@@ -304,6 +304,25 @@ def test_the_look_that_was_chosen_on_home_stays_when_the_tab_opens_after_it(tmp_
         asyncio.run(open_both())
         assert state.drafted_form["preset"] == chosen
         assert state.drafted_form["photo"] == photo
+
+
+@pytest.mark.parametrize("stays_in_row", [False, True])
+def test_a_photo_from_home_leaves_the_row_whose_pictures_it_replaces(tmp_path: Path, *, stays_in_row: bool) -> None:
+    with run_studio(Settings(data=tmp_path), [business.TOOL], EMBEDDED) as studio:
+        tab = build_tab(studio, business.TOOL)
+        events = ToolTabEvents(tab, studio.service, studio.access)
+        old, new = (studio.service.files.add_image(make_noise(40, side), "local", "upload") for side in (60, 61))
+        field = tab.photo_control.field
+        assert field.kind == "pictures"
+        before = [(old,) if name == field.name else row.value.value for name, row in tab.controls.items()]
+        state = TabState(batch_row=("batch", 1), last_request={"seed": 1})
+        handoff = TabHandoff(new, time.time(), is_new=True, stays_in_row=stays_in_row)
+
+        async def receive() -> dict[Any, Any]:
+            return await anext(events.uploads.receive_handoff(LOCAL, handoff, state, *before))
+
+        assert asyncio.run(receive())[tab.photo_control.value] == (), "the field begins anew"
+        assert state.batch_row == (("batch", 1) if stays_in_row else None)
 
 
 def test_no_tile_is_tried_of_a_photo_whose_draft_failed(tmp_path: Path) -> None:

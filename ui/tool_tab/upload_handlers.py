@@ -141,6 +141,9 @@ class UploadHandlers:
         state.was_opened = True
         emptied = {} if handoff.photo is None else self._empty_old_fields(state, values, all_of_them=handoff.is_new)
         filled = {**emptied, **self.view.fill_fields(handoff.values)}
+        is_other = handoff.photo is not None and not handoff.stays_in_row
+        if is_other and self._replaces_pictures(self.tab.photo_control, handoff.photo, values):
+            filled |= self.follower.leave_batch_row(state, request)  # the emptied field knows no row's photo any more
         new_values = tuple(
             filled.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
         )
