@@ -271,7 +271,14 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     assert 0.045 < whole < 0.075, "the right one with a margin, and not the left one"
     assert press_on(page, layer, 480 / 600, 0.5) == "Nothing larger is clear here: the mark stays as it was."
     assert count_paint(page) == whole
-    bar.get_by_role("button", name="Undo").click()
+    bar.get_by_role("button", name="Eraser").click()
+    draw_stroke(page, layer, ((460 / 600, 0.5), (480 / 600, 0.5)))
+    assert count_paint(page) < whole
+    bar.get_by_role("button", name="Whole thing").click()
+    assert press_on(page, layer, 470 / 600, 0.5) == "Press again for more.", "what was rubbed out is marked again"
+    assert count_paint(page) == pytest.approx(whole, rel=0.01)
+    for _ in range(3):
+        bar.get_by_role("button", name="Undo").click()
     assert count_paint(page) == 0
     bar.get_by_role("button", name="Redo").click()
     assert count_paint(page) == pytest.approx(whole, rel=0.01)

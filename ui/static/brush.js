@@ -142,7 +142,7 @@
     state.asked = state.presses.shift();
     if (!state.asked) return state.sends && send(panel, state.sends);
     const { asked } = state, [point] = asked.points, input = part(panel, "pressed").querySelector("textarea, input");
-    const within = things.get(state.strokes.findLast((each) => each.closed && isInside(each, point))) ?? [];
+    const within = things.get(state.strokes.findLast((each) => each.closed ? isInside(each, point) : each.kind === "drop" && isOn(panel, each, point))) ?? []; // none where it was rubbed out
     things.set(asked, [...within, within[0] ?? point]); // a press in the mark of a thing means the next larger one there
     say(panel, "Looking for all of it …");
     state.press = ++pressCount;
@@ -165,6 +165,12 @@
   const isInside = ({ points }, [x, y]) => {
     const outline = new Path2D(`M${points.map((point) => point.map((share) => share * 1e4).join(" ")).join("L")}Z`); // it is exact to parts of a unit
     return document.createElement("canvas").getContext("2d").isPointInPath(outline, x * 1e4, y * 1e4);
+  };
+  const isOn = (panel, { points, radius }, [x, y]) => {
+    const { width, height } = find(panel, "layer"), pen = document.createElement("canvas").getContext("2d");
+    Object.assign(pen, { lineCap: "round", lineJoin: "round", lineWidth: 2 * radius * Math.max(width, height) });
+    const line = new Path2D(`M${[points[0], ...points].map(([right, down]) => `${right * width} ${down * height}`).join("L")}`);
+    return pen.isPointInStroke(line, x * width, y * height);
   };
   const setMode = (panel, mode) => {
     states.get(panel).mode = mode;
