@@ -96,6 +96,9 @@ def test_a_press_sends_the_rows_that_changed_and_no_picture(
     both, _ = events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 3 @20;doubt 2 @30")
     assert read_cells(both[tab.changed_cells]) == {2: False, 3: True}  # the page may not have read the one before
     assert tab.sheet not in events.refresh(LOCAL, batch_id, state)  # it is up to date
+    forged, opened = events.take_commands(LOCAL, batch_id, state, "approve 0 @31;approve 99 @32")
+    assert (forged, opened) == ({}, None)
+    assert set(state.changed_rows) == {2, 3}, "only rows that there are"
 
     events.batches.approve_row(batch_id, 1, OWNER)  # in another window
     anew, _ = events.take_commands(LOCAL, batch_id, state, "approve 4 @40")

@@ -177,7 +177,8 @@ class BatchTabEvents:
         """Note what is said of pictures; show it on the sheet, whose other cells are not sent again."""
         sheet_before = self._key_sheet(shown_id, state)
         judged = [each for each in commands if each.action in _APPROVAL_ACTIONS]
-        rows = {each.row for each in judged if self._set_row_approval(each, shown_id, request) == shown_id}
+        numbers = {each.row for each in judged if self._set_row_approval(each, shown_id, request) == shown_id}
+        rows = [row.row for row in self._list_rows(shown_id, sorted(numbers))]  # a forged command may name any number
         if not (shown_id and rows):
             return {}
         if state.sent_sheet != sheet_before:  # there is more to show than these rows
@@ -204,9 +205,14 @@ class BatchTabEvents:
 
     def _render_changed_rows(self, batch_id: str, state: BatchTabState) -> str:
         """Render the rows that changed since the whole sheet was sent: the page may have missed one's last answer."""
-        found = [row for n in state.changed_rows for row in self.batches.table.list_rows(batch_id, n - 1, limit=1)]
+        found = self._list_rows(batch_id, state.changed_rows)
         pictures = self._read_thumbnails(batch_id, found, state.set_aside, are_sent=False)
         return text.render_changed_cells(pictures, batch_id, state.changed_rows)
+
+    def _list_rows(self, batch_id: str, numbers: Iterable[int]) -> list[RowState]:
+        """List the rows of these numbers, without those that the batch does not have."""
+        found = ((n, row) for n in numbers for row in self.batches.table.list_rows(batch_id, n - 1, limit=1))
+        return [row for n, row in found if row.row == n]
 
     def _set_row_approval(self, command: RowCommand, shown_id: str, request: gr.Request) -> str:
         """Note that a row's picture was found right, or forget it; return the batch's id, "" where it is not there."""
