@@ -147,16 +147,21 @@ class ToolCall:
             ingested[name] = self._to_file_id(values[name], name, owner, ids)
         for name in params.fields_of_kind("pictures"):
             ingested[name] = [
-                self._to_listed_file_id(each, number, name, owner, ids)
+                self._to_listed_file_id(each, number if len(values[name]) > 1 else 0, name, owner, ids)
                 for number, each in enumerate(values[name] or (), 1)
             ]
         return ingested
 
     def _to_listed_file_id(self, value: Any, number: int, name: str, owner: str, ids: dict[str, str]) -> Any:
-        """Do the same for one of several pictures, whose `number`, from 1, is said where the content filter refuses."""
+        """Do the same for a picture of a list, and say its `number` where the content filter refuses it.
+
+        It counts from 1, and is 0 for the only picture, which needs no number.
+        """
         try:
             return self._to_file_id(value, name, owner, ids)
         except PolicyRefusal as error:
+            if not number:
+                raise
             raise name_listed_photo(error, number, name) from error
 
     def _to_file_id(self, value: Any, name: str, owner: str, ids: dict[str, str]) -> Any:

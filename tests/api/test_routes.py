@@ -139,6 +139,8 @@ def test_of_several_pictures_the_one_that_the_content_check_refuses_is_named(
     assert read_failure(answer) == (400, "content_policy", "photos")
     assert answer.json()["error"]["message"] == f"Photo 2: {INPUT_REFUSED}"
     assert is_translated(f"Photo 2: {INPUT_REFUSED}")
+    alone = client.post(RUN, files=[("photos", ("b.png", refused))])
+    assert alone.json()["error"]["message"] == INPUT_REFUSED, "one picture needs no number"
 
 
 def test_steps_is_another_name_for_num_inference_steps(client: httpx.Client) -> None:

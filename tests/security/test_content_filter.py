@@ -511,6 +511,8 @@ def test_a_refused_picture_of_several_is_named_in_a_batch_and_by_gradio_s_client
     with pytest.raises(PolicyRefusal, match=f"^Photo 2: {INPUT_REFUSED}") as caught:
         call._ingest_pictures(business.Business, {**values, "photos": ["good", "bad"]}, "ann")
     assert caught.value.param == "photos"
+    with pytest.raises(PolicyRefusal, match=f"^{INPUT_REFUSED}"):
+        call._ingest_pictures(business.Business, {**values, "photos": ["bad"]}, "ann")
 
 
 # ---------------------------------------------------------------- the word that no model is sent

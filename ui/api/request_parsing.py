@@ -267,10 +267,13 @@ async def fill_form(form: RequestForm, params: type[Params], service: StudioServ
             continue  # an HTML form says "nothing chosen" like this
         if kind == "pictures":
             file_ids: list[str] = []
-            for number, value in enumerate(form.get_many(name)[: MAX_PICTURE_COUNT + 1], 1):
+            pictures = form.get_many(name)[: MAX_PICTURE_COUNT + 1]
+            for number, value in enumerate(pictures, 1):
                 try:
                     file_id, new_notices = await ingest_value(value, name, service, owner)
                 except PolicyRefusal as error:
+                    if len(pictures) == 1:
+                        raise
                     raise name_listed_photo(error, number, name) from error
                 file_ids.append(file_id)
                 notices += new_notices
