@@ -223,8 +223,8 @@ def render_sheet(
     """Render the contact sheet of a batch: a button with each row's thumbnail, which opens the row.
 
     Doubtful ones have a word for it. The names of rows that are still `waiting` follow. page.js writes what the
-    buttons say into the field `ORDER_FIELD_ID`. `number` counts what was sent of the sheet: batch.js knows by it which
-    changed cells are newer.
+    buttons say into the field `COMMAND_FIELD_ID`. `number` counts what was sent of the sheet: batch.js knows by it
+    which changed cells are newer.
     """
     cells = "".join(_render_cell(picture, batch_id) for picture in pictures)
     cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
