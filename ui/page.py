@@ -94,7 +94,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         if service.settings.oauth:
             _add_sign_in()
         quota = gr.HTML(elem_id="dbx-gpu-left") if service.settings.oauth and is_zerogpu_space() else None
-        order_field = build_command_field()
+        command_field = build_command_field()
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home") as home_tab:
                 start = QuickStart(service, access, cards.render_header())
@@ -114,7 +114,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         start.wire(home_tab, tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         for each in events:
             each.offer_batch_rows(built["batch"].batches, built["batch"].find_next_doubt)
-        built["batch"].wire_row_commands(order_field, tabs, library.wire_reuse(tabs, events))
+        built["batch"].wire_row_commands(command_field, tabs, library.wire_reuse(tabs, events))
         library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         _wire_settings_link(page, tabs, events, service)
         if quota is not None:

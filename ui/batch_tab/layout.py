@@ -65,7 +65,7 @@ class BatchTabState:
 
     `first_picture` is the index of the contact sheet's first picture; `sent_sheet` identifies the sheet that was sent
     last, at the monotonic time `sent_at`; `zip_label` is the label that the download's button was sent last. Cut-outs
-    that are more uncertain than `set_aside` (0 to 1) are set aside. `last_command_at` is when the last order
+    that are more uncertain than `set_aside` (0 to 1) are set aside. `last_command_at` is when the last command
     that was followed was given, in milliseconds on the browser's clock; `commands_lock` is held by the handler that
     follows some. `sent_count` counts what was sent of the sheet, `changed_rows` are the rows that were sent again since
     the whole sheet was, with that count.

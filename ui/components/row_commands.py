@@ -31,7 +31,7 @@ class JobToShow(NamedTuple):
     """What a tool's tab is to show: a job with its settings; `token` makes the same one another request.
 
     `set_aside` is from which uncertainty of its cut-out the sheet of batches sets a picture aside. `pressed_at` is that
-    of the row's order, 0 where no row was pressed.
+    of the row's command, 0 where no row was pressed.
     """
 
     job_id: str
