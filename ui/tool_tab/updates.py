@@ -391,7 +391,10 @@ class TabView:
         return NamedFile(self.service.files.local_path(file.id), name)
 
     def _count_version(self, job_id: str) -> int:
-        """Return which of the owner's pictures of one name this one is, from 1 on: two downloads need two names."""
+        """Return which of the owner's pictures of one name this one is, from 1 on: two downloads need two names.
+
+        It counts what is there of the last jobs: once one was deleted, or is too long ago, a number may come again.
+        """
         row = self.service.jobs.get_job(job_id)
         if row is None or row.job.batch:
             return 1
