@@ -34,6 +34,14 @@ COUNT_PAINT_JS = """layer => {
   return data.reduce((sum, value, n) => sum + (n % 4 === 3 && value > 127), 0) / (layer.width * layer.height);
 }"""
 """The share of the photo that is painted."""
+LATE_ANSWER_JS = """layer => {
+  const box = layer.getBoundingClientRect(), told = document.querySelector("#retouch-brush-message [data-brush]");
+  const at = { clientX: box.left + 0.783 * box.width, clientY: box.top + box.height / 2, pointerId: 1, bubbles: true };
+  layer.setPointerCapture = () => {};
+  for (const name of ["pointerdown", "pointerup"]) layer.dispatchEvent(new PointerEvent(name, at));
+  Object.assign(told.dataset, { brush: "thing", number: "1", press: "0", outline: "[[0, 0], [1, 0], [1, 1]]" });
+}"""
+"""Press on the photo, and give the answer to an earlier press before that press's own."""
 
 
 def find_layer(page: Page) -> Locator:
@@ -285,6 +293,18 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     mask = generate(page, studio)
     assert mask.mean() == pytest.approx(whole, rel=0.05)
     assert find_middle(mask) == pytest.approx((470 / 600, 0.5), abs=0.02)
+
+
+def test_a_late_answer_to_a_press_is_not_painted_for_another(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    wall = make_noise(400, 600, 120, 4).copy()
+    cv2.circle(wall, (470, 200), 60, (40, 60, 180), -1, cv2.LINE_AA)
+    PIL.Image.fromarray(wall).save(tmp_path / "one.png")
+    layer = open_brush(page, studio, tmp_path / "one.png")
+    # In one turn, so that the press's own answer cannot come before the late one.
+    layer.evaluate(LATE_ANSWER_JS)
+    hint = page.locator("#retouch-editor .dbx-brush-head p")
+    expect(hint).to_have_text("Press again for more.", timeout=60_000)
+    assert 0.045 < count_paint(page) < 0.075
 
 
 def test_a_stroke_on_the_enlarged_photo_is_where_it_was_seen_and_finer(page: Page, studio: ServedPage) -> None:
