@@ -63,7 +63,8 @@ def find_violations(page: Page, tab: str, dark: bool, rules: dict[str, object]) 
 def find_other_name(page: Page, tab: str) -> list[str]:
     """A tab that is called otherwise in the navigation than on its page; the first page says what all are for."""
     link = page.locator(f'.dbx-nav a[href="#{tab}"]')
-    name, heading = (each.text_content() or "" for each in (link, page.locator(f"#tab-{tab} h1").first))
+    name = (link.text_content() or "").removesuffix("".join(link.locator("small").all_text_contents())).strip()
+    heading = page.locator(f"#tab-{tab} h1").first.text_content() or ""
     return [f"{tab}: {name}, {heading}"] if tab != "home" and name.casefold() not in heading.casefold() else []
 
 
