@@ -192,17 +192,27 @@ def _find_loose_hair(alpha: Alpha, faces: Sequence[Face]) -> Mask:
     The net takes the sky between two strands for hair here and there; as a known colour of the subject it would make
     the whole sky around it opaque.
     """
-    opaque = (alpha >= 1 - KNOWN_ALPHA_MARGIN).astype(np.uint8)
     window = max(3, round(WIDE_EDGE_WINDOW_RATIO * max(alpha.shape))) | 1
-    soft = ((alpha > KNOWN_ALPHA_MARGIN) & (opaque == 0)).astype(np.float32)
     side = max(3, round(LOOSE_WIDTH_RATIO * max(alpha.shape))) | 1
-    solid = cv2.morphologyEx(opaque, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    hair = np.zeros(alpha.shape, np.bool_)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    margin = window + side  # pixels around the hair that decide about it
+    loose = np.zeros(alpha.shape, np.bool_)
     for left, top, right, bottom in (face.box for face in faces):
         head = bottom - top
         rows = slice(max(0, round(top - head)), max(0, round(top + HAIR_LINE_RATIO * head)))
-        hair[rows, max(0, round(left - 0.5 * head)) : max(0, round(right + 0.5 * head))] = True
-    return np.asarray((cv2.blur(soft, (window, window)) > WIDE_EDGE_SHARE) & (opaque > 0) & (solid == 0) & hair)
+        columns = slice(max(0, round(left - 0.5 * head)), max(0, round(right + 0.5 * head)))
+        first_row, first_column = max(0, rows.start - margin), max(0, columns.start - margin)
+        near = alpha[first_row : rows.stop + margin, first_column : columns.stop + margin]
+        if not near.size:
+            continue
+        opaque = (near >= 1 - KNOWN_ALPHA_MARGIN).astype(np.uint8)
+        soft = ((near > KNOWN_ALPHA_MARGIN) & (opaque == 0)).astype(np.float32)
+        solid = cv2.morphologyEx(opaque, cv2.MORPH_OPEN, disc)
+        found = (cv2.blur(soft, (window, window)) > WIDE_EDGE_SHARE) & (opaque > 0) & (solid == 0)
+        inside = np.asarray(found)[rows.start - first_row :, columns.start - first_column :]
+        part = loose[rows, columns]
+        part |= inside[: part.shape[0], : part.shape[1]]
+    return loose
 
 
 def _find_wide_edges(alpha: Alpha) -> Mask:
