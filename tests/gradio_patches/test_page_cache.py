@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 
 import anyio
+import brotli
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -40,13 +41,23 @@ def send_requests(behind: CountingApp, *calls: tuple[str, dict[str, str]]) -> li
 
 def test_it_is_written_once_and_says_the_same_packed_and_plain() -> None:
     behind = CountingApp()
-    plain, packed = {"accept-encoding": "identity"}, {"accept-encoding": "gzip"}
-    answers = send_requests(behind, ("/", plain), ("/", plain), ("/", packed), ("/", packed))
-    assert behind.asked == 2
+    codings = ("identity", "gzip", "gzip, deflate, br, zstd")
+    answers = send_requests(behind, *(("/", {"accept-encoding": coding}) for coding in codings for _ in range(2)))
+    assert behind.asked == len(codings)
     assert len({answer.text for answer in answers}) == 1
-    assert [answer.headers.get("content-encoding") for answer in answers] == [None, None, "gzip", "gzip"]
+    assert [answer.headers.get("content-encoding") for answer in answers] == [None, None, "gzip", "gzip", "br", "br"]
     assert int(answers[2].headers["content-length"]) == len(gzip.compress(answers[0].content, 6))
+    assert int(answers[4].headers["content-length"]) == len(brotli.compress(answers[0].content, quality=9))
     assert all(answer.headers["vary"] == "Accept-Encoding" for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "chosen"),
+    [("gzip;q=0.5, br;q=0", "gzip"), ("br; q=0.1", "br"), ("gzip; q=0.0", None), ("sbr", None), ("BR", "br")],
+)
+def test_a_refused_compression_is_not_sent(accepted: str, chosen: str | None) -> None:
+    (answer,) = send_requests(CountingApp(), ("/", {"accept-encoding": accepted}))
+    assert answer.headers.get("content-encoding") == chosen
 
 
 @pytest.mark.parametrize("header", ["host", "x-forwarded-host", "x-forwarded-proto"])

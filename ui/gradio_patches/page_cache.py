@@ -7,17 +7,25 @@ page depends on the address alone.
 from __future__ import annotations
 
 import gzip
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.core.lru_cache import LruCache
 
-CACHED_PAGE_COUNT = 8
-"""Cached pages: one plain and one gzipped for each address. Bounded, because a caller can invent any host name."""
+CACHED_PAGE_COUNT = 12
+"""Cached pages: plain, gzip and Brotli for each address. Bounded, because a caller can invent any host name."""
+_COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
+    "br": partial(brotli.compress, quality=9),
+    "gzip": partial(gzip.compress, compresslevel=6),
+}
+"""Best first. Brotli finds the page's far repeats: 110 KB in 0.05 s, where gzip makes 215 KB. Browsers take it by
+https and from this machine alone."""
 _ADDRESS_HEADERS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "origin")
 
 
@@ -40,35 +48,45 @@ class PageCache:
         if scope["query_string"]:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        gzipped = "gzip" in headers.get("accept-encoding", "")
+        encoding = _choose_encoding(headers.get("accept-encoding", ""))
         key = (
             scope["scheme"],
             scope.get("root_path", ""),
-            str(gzipped),
+            encoding,
             *(headers.get(name, "") for name in _ADDRESS_HEADERS),
         )
-        page = self._pages.get(key) or await self._render_page(scope, receive, gzipped, key)
+        page = self._pages.get(key) or await self._render_page(scope, receive, encoding, key)
         await send({**page.start, "headers": list(page.start["headers"])})
         await send({"type": "http.response.body", "body": page.body})
 
-    async def _render_page(self, scope: Scope, receive: Receive, gzipped: bool, key: tuple[str, ...]) -> _CachedPage:
+    async def _render_page(self, scope: Scope, receive: Receive, encoding: str, key: tuple[str, ...]) -> _CachedPage:
         messages: list[Message] = []
 
         async def collect(message: Message) -> None:
             messages.append(message)
 
         await self.app(scope, receive, collect)
-        page = _build_page(messages[0], b"".join(message.get("body", b"") for message in messages[1:]), gzipped)
+        page = _build_page(messages[0], b"".join(message.get("body", b"") for message in messages[1:]), encoding)
         if messages[0]["status"] == 200 and "set-cookie" not in Headers(raw=messages[0]["headers"]):
             self._pages.put(key, page)
         return page
 
 
-def _build_page(start: MutableMapping[str, Any], body: bytes, gzipped: bool) -> _CachedPage:
+def _choose_encoding(accepted: str) -> str:
+    """The best encoding that the header takes, "" for none; one with `q=0` is refused (RFC 9110, 12.4.2)."""
+    for name in _COMPRESSORS:
+        for part in accepted.lower().split(","):
+            coding, _, weight = part.replace(" ", "").partition(";q=")
+            if coding == name and weight not in ("0", "0.0", "0.00", "0.000"):
+                return name
+    return ""
+
+
+def _build_page(start: MutableMapping[str, Any], body: bytes, encoding: str) -> _CachedPage:
     headers = MutableHeaders(raw=list(start["headers"]))
-    if gzipped and "content-encoding" not in headers:
-        body = gzip.compress(body, 6)
-        headers["content-encoding"] = "gzip"
+    if encoding and "content-encoding" not in headers:
+        body = _COMPRESSORS[encoding](body)
+        headers["content-encoding"] = encoding
     headers.add_vary_header("Accept-Encoding")
     headers["content-length"] = str(len(body))
     return _CachedPage({**start, "headers": headers.raw}, body)

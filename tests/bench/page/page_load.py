@@ -37,7 +37,7 @@ from tests.support.examples import EXAMPLES
 
 GRADIO_PATHS = ("/assets/", "/static/", "/svelte/", "/theme.css", "/custom_component/", "/gradio_api/startup-events")
 """Where Gradio's own bundle lies; everything else is ours, the page itself with its config included."""
-OUR_PATHS = ("/assets/tiles/", "/assets/words/")
+OUR_PATHS = ("/assets/tiles/", "/assets/words/", "/assets/inter")
 PHONE_WIDTH_PX = 390
 """Pixels of a phone's width."""
 VISIT_COUNT = 5
