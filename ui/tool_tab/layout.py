@@ -38,7 +38,11 @@ HEADLINE_FIELDS = ("headline_colour", "headline_font")
 """Fields that share one row under the headline."""
 DRAG_CLASSES = {"placement_x": "", "place_x": "photo-moves", "focus_x": "crop-moves"}
 """CSS class of the result box that tells page.js what dragging moves, by a field of the form; "" is the subject."""
-DRAG_RESET_LABELS = {"placement_x": "Automatic placement", "place_x": "Back to the centre", "focus_x": "Automatic crop"}
+DRAG_RESET_LABELS = {
+    "placement_x": "Place it automatically",
+    "place_x": "Back to the centre",
+    "focus_x": "Crop it automatically",
+}
 """Label of the button with which page.js undoes dragging, by the same field."""
 NEEDS_PROFILE_TEXT = "For a studio with a graphics card: {title}, {size:.0f} GB to download, {vram:.0f} GB on the card."
 NEEDS_VERBS_TEXT = "Needs a model that can {verbs}."
