@@ -10,9 +10,13 @@ import PIL.ImageFont
 import pytest
 
 from pipelines.core.errors import InvalidParams
+from pipelines.core.params import Params
 from pipelines.imaging.fonts import FONT_FOLDER, find_missing_signs, measure_line, order_runs
 from pipelines.imaging.text import Box, draw_text, fit_text
 from pipelines.service.form_checks import list_form_errors, validate_form
+from pipelines.tools.business import Business
+from pipelines.tools.character import Creator
+from pipelines.tools.fashion import Fashion
 from pipelines.tools.social_kit import Kit
 
 GREETINGS = (
@@ -59,6 +63,19 @@ def test_chinese_is_wrapped_without_spaces() -> None:
     assert len(block.lines) > 1
     assert block.width <= 200
     assert "".join(block.lines) == "你好世界" * 8
+
+
+@pytest.mark.parametrize(
+    ("params", "name"), [(Fashion, "title"), (Business, "names"), (Business, "company"), (Creator, "name")]
+)
+def test_every_tool_that_writes_in_its_picture_names_a_sign_without_a_font(params: type[Params], name: str) -> None:
+    photos = {"photo": "file-1", "photos": ("file-1",)}
+    form = {
+        **{field: photo for field, photo in photos.items() if field in params.model_fields},
+        name: "Gothic \U00010330",
+    }
+    errors = list_form_errors(params, form)
+    assert "no font here can draw: \U00010330" in next(error.message for error in errors if error.param == name)
 
 
 def test_a_sign_without_a_font_is_named_and_a_headline_that_is_too_long_is_not_cut() -> None:

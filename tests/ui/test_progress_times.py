@@ -34,3 +34,12 @@ def test_another_pace_says_no_time_and_the_share_never_goes_back() -> None:
     assert shares == [0.0, 0.8, 0.8]
     assert job.note_step(STEPS[1], 4.0 * MAX_PACE_RATIO + 0.1).seconds_left is None
     assert job.note_step(Step(1, 9, "Something else"), 5.0) == Estimate()
+
+
+def test_a_job_that_leaves_out_what_took_longest_says_no_time() -> None:
+    """A cut-out that is known already is not made again: by the last job its drawing would take as long as both."""
+    times = ProgressTimes()
+    run_job(times, (0.0, 28.0, 29.0), 30.0)
+    job = times.start_job()
+    told = [job.note_step(step, now) for step, now in ((STEPS[1], 0.0), (STEPS[2], 2.0))]
+    assert [estimate.seconds_left for estimate in told] == [None, None]
