@@ -255,6 +255,7 @@ def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio:
     delete_visitor_jobs(studio)
     with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
         told = run_doubted_batch(page, studio)
+        expect(page.locator("#batch-stage")).to_contain_text("Fertig: 2 von 2")
         page.locator("#batch-sheet button b").nth(1).tap()
         expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(translate(told[1]))
         page.locator("#product-box .dbx-doubt [data-do=start]").tap()

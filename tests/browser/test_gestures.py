@@ -207,6 +207,7 @@ def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_anot
     expect(page.locator("#headshot-before img")).to_have_attribute("src", photo)
 
     open_menu(page, "headshot")
+    expect(page.locator("#headshot-size-of-file")).to_contain_text("Size of the file")
     page.locator("#headshot-size-of-file input").click()
     page.get_by_role("option", name="768 px").click()
     expect(find_progress_line(page, "headshot")).to_contain_text("768 × 768 px")

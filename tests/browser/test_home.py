@@ -40,6 +40,8 @@ def test_a_photo_becomes_three_drafts_and_one_opens_its_tool_as_it_is(
     expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")
     expect(page.locator(f"#{tool}-photo img")).to_be_visible()
     expect(page.locator(f"#{tool}-preset label:has(input:checked)")).to_have_text(chosen)
+    page.go_back()
+    expect(page.locator(f"#home-draft-{look + 1} img")).to_be_visible()
 
 
 def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: ServedPage, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 import zipfile
@@ -30,7 +31,8 @@ from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 from ui.tool_tab import text
 
-DESK_SIZES = ((1280, 800), (1366, 768), (1440, 900))
+DESK_SIZES = ((1280, 800), (1366, 768), (1440, 900), (1536, 864), (1920, 1080))
+WHITE, DARK_WELL = "rgb(255, 255, 255)", "rgb(43, 43, 41)"
 WHOLE_WINDOW = {"x": 0, "y": 0, "width": 1280, "height": 800}
 TAB_WITH_FOCUS_JS = "document.activeElement.id"
 WHERE_A_FOLD_POINTS_JS = "node => new DOMMatrix(getComputedStyle(node).transform).transformPoint({ x: 0, y: 1 }).x"
@@ -117,6 +119,7 @@ def test_from_click_to_download_all_is_seen_without_scrolling_and_the_focus_goes
         expect(page.locator("#slow-save")).to_be_focused()
         for part in ("slow-save", "slow-send", "slow-menu", "slow-stage", "slow-box", "slow-generate"):
             assert is_in_view(page, page.locator(f"#{part}")), (part, width)
+        expect(stop).to_be_hidden()  # nothing runs
         assert page.evaluate("scrollY") == 0
         assert not re.search(r"Seed|carries", page.locator("#slow-stage .dbx-line").inner_text()), "of the details"
     with page.expect_download():
@@ -161,6 +164,9 @@ def test_back_and_forward_go_between_tabs_and_keys_reach_every_tool(page: Page, 
     page.go_forward()
     expect(page.locator("#tab-fashion h1")).to_be_visible()
     assert page.url == f"{studio.url}/#fashion"
+    assert page.locator(".dbx-nav").locator("a:visible, summary:visible").count() <= 6, (
+        "the way past them by Tab is short"
+    )
     home = page.locator(".dbx-nav > ul > li > a").first
     home.focus()
     page.keyboard.press("ArrowRight")
@@ -277,10 +283,17 @@ def test_the_line_is_dragged_on_the_picture_and_before_is_left_of_it(page: Page,
     assert abs(shown_until - seen["x"] - 22) < 2, "the photo is seen left of the line"
     names = page.locator("#headshot-before .dbx-side-of")
     assert names.all_inner_texts() == ["Before", "After"]
+    sides = [name.bounding_box() for name in names.all()]
+    assert all(sides)
+    assert [side["x"] < seen["x"] for side in sides if side] == [True, False]
     line.locator("input").focus()
     page.keyboard.press("Home")
     assert box.evaluate("node => node.style.getPropertyValue('--cut')") == "0"
     assert box.get_attribute("data-told") is None  # the subject has not been moved
+    page.evaluate("document.body.classList.add('dark')")
+    handle = line.evaluate("node => getComputedStyle(node, '::after').backgroundColor")
+    assert (handle, box.evaluate("node => getComputedStyle(node).backgroundColor")) == (WHITE, DARK_WELL)
+    page.evaluate("document.body.classList.remove('dark')")
 
 
 def test_a_slider_moved_by_keys_drafts(page: Page, studio: ServedPage) -> None:
@@ -539,7 +552,9 @@ def test_small_things_of_the_other_tabs(page: Page, studio: ServedPage) -> None:
         page.get_by_role("option", name=tool).click()
         expect(page.locator("#batch-consent")).to_contain_text(words)
     show_tab(page, "kept")
-    expect(page.locator("#tab-kept input[type=color].none").first).to_be_visible()
+    with PIL.Image.open(io.BytesIO(page.locator("#tab-kept input[type=color].none").first.screenshot())) as swatch:
+        middle = np.asarray(swatch.convert("L"))[swatch.height // 2 - 8 :, swatch.width // 2 - 8 :][:16, :16]
+        assert middle.mean() > 128, "no colour is not black"
     for name in ("Delete this kit", "Delete this character", "Delete this look", "Open in its tool"):
         expect(page.get_by_role("button", name=name)).to_be_disabled()  # nothing is chosen yet
 
@@ -586,10 +601,13 @@ def test_marks_of_the_look_that_strangers_missed(page: Page, studio: ServedPage)
     def lefts() -> list[float]:
         return page.eval_on_selector_all(".dbx-nav > ul > li", "rows => rows.map((row) => row.offsetLeft)")
 
-    show_tab(page, "home")
-    before = lefts()
+    places = []
+    for tab in ("home", "library"):
+        show_tab(page, tab)
+        expect(page.locator(f'.dbx-nav a[href="#{tab}"]')).to_have_attribute("aria-current", "page")
+        places.append(lefts())
+    assert places[0] == places[1], "the open tab moves no other"
     show_tab(page, "album")
-    assert lefts() == before, "the open tab moves no other"
     page.locator("#album-example-coffee").click()
     expect(page.locator("#album-photos img").first).to_have_css("object-position", "50% 0px")  # heads stay in the tile
     show_tab(page, "background")
@@ -664,14 +682,26 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
         studio.gate.open.clear()
         page.locator("#slow-generate").tap()
         expect(page.locator("#slow-stop")).to_be_visible()
-        expect(page.locator(".dbx-go.busy").first).to_be_visible()
+        bar, thumb = page.locator("#slow-tool .dbx-go"), page.locator("#slow-tool .dbx-thumb")
+        expect(bar).to_have_class(re.compile("busy"))
+        progress = bar.evaluate(
+            "node => (({ height, width }) => [height, parseFloat(width)])(getComputedStyle(node, '::after'))"
+        )
+        assert progress[0] == "4px"
+        assert progress[1] > 0
         studio.gate.open.set()
         expect(page.locator("#slow-save")).to_be_enabled()
+        assert is_in_view(page, bar)
+        assert is_in_view(page, thumb)
+        assert (thumb.bounding_box() or {"height": 0})["height"] >= 56
         for action in page.locator("#slow-bar .dbx-actions > *:visible").all():
             place = action.bounding_box()
             assert place is not None
             assert 0 <= place["x"] <= place["x"] + place["width"] <= 390, "no action is out of sight"
-        page.locator("#slow-tool .dbx-thumb").tap()
+            assert place["width"] >= 44
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        assert not is_in_view(page, page.locator("#slow-save"))
+        thumb.tap()
         wait_until(lambda: is_in_view(page, page.locator("#slow-save")), 30)
         page.locator(".dbx-nav summary", has_text="Edit").tap()
         expect(page.locator(".dbx-nav a", has_text="Retouch")).to_be_visible()
@@ -860,6 +890,8 @@ def test_on_a_phone_nothing_jumps_after_the_photo_is_chosen(browser: Browser, st
             expect(page.locator(f"#{tool}-box")).to_have_css("background-image", "none")  # the photo stood in for it
             page.locator(f"#{tool}-generate").click()
             expect(page.locator(f"#{tool}-save")).to_be_enabled()
+        if tool == "kit":
+            assert is_in_view(page, page.locator("#kit-save-all")), "all formats, beside the picture"
         page.wait_for_timeout(300)  # as long as a thumbnail takes to its size
         assert page.evaluate("window.shift") <= MAX_LAYOUT_SHIFT
 
