@@ -13,8 +13,8 @@ import pytest
 
 from pipelines.core.rendering import Adapter
 from pipelines.models.diffusion import cpu_layers
-from pipelines.models.diffusion.loader import use_cpu_layers
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.diffusion.loader import CheckpointFamily, use_cpu_layers
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
 from pipelines.models.probes import cpu_precision
 from pipelines.models.probes.cpu_precision import CpuPrecision, measure_product_gains
 from tests.models.support.family_checks import draw_pictures, make_request, tiny_row
@@ -177,7 +177,7 @@ def test_a_checkpoint_draws_alike_with_and_without_products_and_with_a_lora(
     drawn: list[Any] = []
     for gain in (1.0, 2.0):
         gains(gain, gain)
-        model = StableDiffusionFamily((spec,)).load(spec, "cpu")
+        model = CheckpointFamily(StableDiffusionModel, (spec,)).load(spec, "cpu")
         adapted = make_request("text", 1, adapters=(Adapter(str(lora), 1.0),))
         drawn.append([draw_pictures(model, each)[0].astype(int) for each in (make_request("text", 1), adapted)])
         model.close()

@@ -30,9 +30,10 @@ from pipelines.core.models import ModelSpec
 from pipelines.engines.local import LocalEngine
 from pipelines.models import checkpoint, hub, hub_download, lora, pinned_revisions
 from pipelines.models.diffusion import loader
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.hub_nets import BIREFNET_FAMILY
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
 from pipelines.models.hub import DownloadManager, DownloadProgress, is_hub_reachable
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.profiles import is_cached
@@ -456,7 +457,9 @@ def engine(fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     row = tiny_checkpoints.tiny_spec("made", Path("we/made"), steps=2, guidance=1.0)
     files = FileIndex(tmp_path)
     patient = functools.partial(is_hub_reachable, timeout_seconds=60.0)  # a busy machine is slow, not offline
-    cache = ModelCache((*FAMILIES, StableDiffusionFamily((row,))), CacheOptions(is_hub_reachable=patient))
+    cache = ModelCache(
+        (*FAMILIES, CheckpointFamily(StableDiffusionModel, (row,))), CacheOptions(is_hub_reachable=patient)
+    )
     made = UnfilteredEngine(cache, files)
     yield made
     made.close()

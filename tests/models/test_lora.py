@@ -19,10 +19,11 @@ from pipelines.core.models import Profile
 from pipelines.core.rendering import Adapter, ModelStep
 from pipelines.jobs.table import JobTable
 from pipelines.models import lora
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel
-from pipelines.models.families.flux2 import Flux2Family
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
-from pipelines.models.families.z_image import ZImageFamily
+from pipelines.models.families.flux2 import Flux2Model
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
+from pipelines.models.families.z_image import ZImageModel
 from pipelines.models.profiles import EMBEDDED
 from pipelines.service.studio_service import StudioService
 from pipelines.settings import Settings
@@ -99,13 +100,13 @@ def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("lora")
-    build, family, kind, prefix, guidance = {
-        "stable_diffusion": (tiny_checkpoints.tiny_sd, StableDiffusionFamily, "StableDiffusionPipeline", "unet", 5.0),
-        "flux2": (tiny_flow_checkpoints.tiny_klein, Flux2Family, "Flux2KleinPipeline", "transformer", 1.0),
-        "z_image": (tiny_flow_checkpoints.tiny_z_image, ZImageFamily, "ZImagePipeline", "transformer", 0.0),
+    build, model_class, kind, prefix, guidance = {
+        "stable_diffusion": (tiny_checkpoints.tiny_sd, StableDiffusionModel, "StableDiffusionPipeline", "unet", 5.0),
+        "flux2": (tiny_flow_checkpoints.tiny_klein, Flux2Model, "Flux2KleinPipeline", "transformer", 1.0),
+        "z_image": (tiny_flow_checkpoints.tiny_z_image, ZImageModel, "ZImagePipeline", "transformer", 0.0),
     }[request.param]
     spec = family_checks.tiny_row(request.param, str(build(root / "model")), ("text",), guidance=guidance)
-    model = family((spec,)).load(spec, "cpu")
+    model = CheckpointFamily(model_class, (spec,)).load(spec, "cpu")
     net = getattr(model.pipe, prefix)
     plain_parts = getattr(diffusers, kind).from_pretrained(spec.repo).components
     a, b = (write_lora(net, root / name, prefix, ord(name)) for name in "ab")
@@ -232,7 +233,8 @@ def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Pa
     folder = tiny_flow_checkpoints.tiny_klein(tmp_path / "model")
     spec = family_checks.tiny_row("flux2", str(folder), ("text",))
     bare, traced = (
-        Flux2Family((spec,)).load(each, "cpu") for each in (spec, replace(spec, options=(("compile", "eager"),)))
+        CheckpointFamily(Flux2Model, (spec,)).load(each, "cpu")
+        for each in (spec, replace(spec, options=(("compile", "eager"),)))
     )
     a, b = (write_lora(bare.pipe.transformer, tmp_path / name, "transformer", ord(name)) for name in "ab")
 

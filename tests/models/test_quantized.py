@@ -15,7 +15,8 @@ from pipelines.core.models import ModelSpec
 from pipelines.models import profiles
 from pipelines.models.devices import Machine
 from pipelines.models.diffusion import loader
-from pipelines.models.families.flux2 import VERBS, Flux2Family
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.families.flux2 import VERBS, Flux2Model
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import choose_profile, download_bytes, profile_models
 from pipelines.models.registry import get_spec
@@ -53,7 +54,7 @@ def count_weight_bytes(encoder: Any) -> int:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_its_size_by_the_headers_is_what_it_takes(rows: tuple[ModelSpec, ModelSpec], dtype: str) -> None:
     plain, quantized = (replace(row, dtype=dtype) for row in rows)
-    family = Flux2Family((plain, quantized))
+    family = CheckpointFamily(Flux2Model, (plain, quantized))
     model = family.load(quantized, "cpu")
     assert model.pipe.text_encoder.layers[0].mlp.up_proj.weight.qdata.nbytes == 16 * 16
     others = sum(count_weight_bytes(part) for part in (model.pipe.transformer, model.pipe.vae))
@@ -63,7 +64,7 @@ def test_its_size_by_the_headers_is_what_it_takes(rows: tuple[ModelSpec, ModelSp
 
 @needs_torchao
 def test_it_reads_nearly_the_same_words_and_draws_the_same_seed_the_same(rows: tuple[ModelSpec, ModelSpec]) -> None:
-    cache = ModelCache((Flux2Family(rows),))
+    cache = ModelCache((CheckpointFamily(Flux2Model, rows),))
     embeds, pictures = [], []
     for row in rows:
         with cache.borrow_model(row.id) as model:
@@ -129,7 +130,7 @@ def test_without_the_package_the_model_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(loader.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelUnavailable, match="pip install torchao"):
-        Flux2Family(rows).load(rows[1], "cpu")
+        CheckpointFamily(Flux2Model, rows).load(rows[1], "cpu")
 
 
 def test_the_rows_count_the_encoder_of_their_checkpoint_in_8_bits() -> None:

@@ -102,7 +102,7 @@ def test_every_component_with_weights_is_loaded_by_a_class_that_is_installed(row
     _, family = ModelCache(FAMILIES).resolve_spec(row.id, "cpu")
     assert isinstance(family, loader.CheckpointFamily)
     index = read_record(row.repo, "model_index.json")
-    assert index["_class_name"] in family.pipeline_classes
+    assert index["_class_name"] in family.model_class.pipeline_classes
     assert hasattr(diffusers, index["_class_name"])
     for name, value in index.items():
         if isinstance(value, list) and value != [None, None]:
@@ -207,7 +207,7 @@ def test_wan_lets_a_photo_move_and_has_the_parameters_of_its_row() -> None:
 def test_firered_is_loaded_by_the_class_of_qwen() -> None:
     for row in (qwen_image.QWEN_EDIT, qwen_image.FIRERED):
         kind = read_record(row.repo, "model_index.json")["_class_name"]
-        assert kind in qwen_image.QWEN_IMAGE_FAMILY.pipeline_classes
+        assert kind in qwen_image.QwenModel.pipeline_classes
 
 
 def test_the_schedule_of_longcat_turbo_is_the_same_at_every_size() -> None:

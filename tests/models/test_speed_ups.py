@@ -21,11 +21,12 @@ from pipelines.engines import factory
 from pipelines.models import loading_progress
 from pipelines.models.devices import Machine
 from pipelines.models.diffusion import float8, loader, speed_ups
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.diffusion.speed_ups import ATTENTION_BACKENDS, parse_speed_ups, prepare_process
-from pipelines.models.families.flux2 import Flux2Family
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
-from pipelines.models.families.wan import WanFamily
+from pipelines.models.families.flux2 import Flux2Model
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
+from pipelines.models.families.wan import WanModel
 from pipelines.settings import Settings
 from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request
@@ -38,10 +39,10 @@ from ui.server import factory as server_factory
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Load = Callable[..., DiffusionModel]
-FAMILIES: dict[str, tuple[Any, Callable[[Path], Path], Any]] = {
-    "stable_diffusion": (StableDiffusionFamily, tiny_sdxl, "text"),
-    "flux2": (Flux2Family, tiny_klein, "text"),
-    "wan": (WanFamily, tiny_wan, "video"),
+MODELS: dict[str, tuple[type[DiffusionModel], Callable[[Path], Path], Any]] = {
+    "stable_diffusion": (StableDiffusionModel, tiny_sdxl, "text"),
+    "flux2": (Flux2Model, tiny_klein, "text"),
+    "wan": (WanModel, tiny_wan, "video"),
 }
 
 
@@ -54,7 +55,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ModelSp
     root = tmp_path_factory.mktemp("speed")
     yield {
         name: family_checks.tiny_row(name, str(write(root / name)), (verb,))
-        for name, (_, write, verb) in FAMILIES.items()
+        for name, (_, write, verb) in MODELS.items()
     }
     torch.set_num_threads(threads)
 
@@ -65,7 +66,7 @@ def load(rows: dict[str, ModelSpec]) -> Load:
         defaults = (("num_inference_steps", steps), *rows[name].defaults[1:])
         options = (*parse_speed_ups(speed), *((("compile", "eager"),) if compile else ()))
         row = replace(rows[name], defaults=defaults, options=options)
-        return FAMILIES[name][0]((row,)).load(row, "cpu")
+        return CheckpointFamily(MODELS[name][0], (row,)).load(row, "cpu")
 
     return load_with
 
@@ -117,7 +118,7 @@ def test_channels_last_in_bfloat16_beside_products_of_matrices(
     monkeypatch.setattr(loader.cpu_precision.THIS_PROCESSOR, "measure_once", lambda: times)
     plain = replace(rows["stable_diffusion"], dtype="bfloat16")
     one, other = (
-        StableDiffusionFamily((row,)).load(row, "cpu")
+        CheckpointFamily(StableDiffusionModel, (row,)).load(row, "cpu")
         for row in (plain, replace(plain, options=parse_speed_ups("channels-last")))
     )
     assert largest_difference(one, other, make_request("text", 1)) <= 8
@@ -201,7 +202,7 @@ def test_files_that_several_threads_read_hold_the_same(
     pictures = []
     for is_parallel in (False, True):
         monkeypatch.setattr(modeling_utils, "HF_ENABLE_PARALLEL_LOADING", is_parallel)
-        pictures.append(draw_pictures(Flux2Family((row,)).load(row, "cpu"), make_request("text", 1)))
+        pictures.append(draw_pictures(CheckpointFamily(Flux2Model, (row,)).load(row, "cpu"), make_request("text", 1)))
     assert are_identical(*pictures)
     monkeypatch.setenv("HF_ENABLE_PARALLEL_LOADING", "")
     prepare_process("parallel-loading")
@@ -227,7 +228,7 @@ def test_weights_in_float8_take_a_quarter_of_float32_and_change_a_picture_a_litt
     before, after = count_bytes(plain.pipe.transformer), count_bytes(small.pipe.transformer)
     assert 0.25 < after / before < 0.35
     row = replace(rows["flux2"], options=parse_speed_ups("fp8"))
-    family = Flux2Family((row,))
+    family = CheckpointFamily(Flux2Model, (row,))
     assert family.estimate_bytes(rows["flux2"]) - family.estimate_bytes(row) == before - after
     assert small.pipe.transformer.dtype == torch.float32, "pipelines compute in the type that the net says"
     adapted = make_request("text", 1)
@@ -263,7 +264,7 @@ def test_compiled_parts_are_traced_whole_and_draw_the_same(load: Load, load_plai
     torch._dynamo.reset()
     counters.clear()
     plain, traced = load_plain(name), load(name, compile=True)
-    render = replace(make_request(FAMILIES[name][2], 1), num_inference_steps=1)
+    render = replace(make_request(MODELS[name][2], 1), num_inference_steps=1)
     assert largest_difference(plain, traced, render) <= 1
     assert counters["stats"]["unique_graphs"] > 0
     assert not counters["graph_break"], counters["graph_break"]

@@ -18,9 +18,10 @@ from pipelines.core.job import Job, Step
 from pipelines.core.models import Profile
 from pipelines.models import nets
 from pipelines.models.diffusion import loader
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.control_nets import ControlNetFamily
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets import control_annotators
 from pipelines.models.nets.control_annotators import (
@@ -216,7 +217,7 @@ class ControlStudio(RealStudio):
         row = family_checks.tiny_row(
             "stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), control_net=net.id
         )
-        families = (*FAMILIES, StableDiffusionFamily((row,)), ControlNetFamily((net,)))
+        families = (*FAMILIES, CheckpointFamily(StableDiffusionModel, (row,)), ControlNetFamily((net,)))
         super().__init__(root, cache=ModelCache(families), profile=PROFILE)
 
     def make_style_job(self, *, draft: bool = False, **params: Any) -> Job:

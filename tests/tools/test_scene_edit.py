@@ -19,8 +19,9 @@ from pipelines.core.models import ModelFamily, ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.imaging.color import flatten_on_white
 from pipelines.matting.cutout import core_mask
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.flux2 import Flux2Family
+from pipelines.models.families.flux2 import Flux2Model
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED
 from pipelines.tools import background, product
@@ -209,7 +210,7 @@ def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_mod
 
 def test_a_checkpoint_of_the_real_classes_is_asked_and_its_noise_is_not_pasted_on(tmp_path: Path) -> None:
     row = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path / "klein")), ("edit",))
-    studio = EditStudio(tmp_path / "data", {"edit": row.id}, Flux2Family((row,)))
+    studio = EditStudio(tmp_path / "data", {"edit": row.id}, CheckpointFamily(Flux2Model, (row,)))
     result, plain = (studio.edit(prompt="forest", around=asked, size=256) for asked in (True, False))
     assert row.id in {each["id"] for each in result.receipt["models"]}
     assert result.files[0].pixels_sha256 == plain.files[0].pixels_sha256

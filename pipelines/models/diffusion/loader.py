@@ -59,17 +59,10 @@ class CheckpointFiles:
 
 
 class CheckpointFamily:
-    """A family of diffusers checkpoints. Tests give it `specs` of their own.
+    """A family of diffusers checkpoints, which draw as `model_class` does. Tests give it `specs` of their own."""
 
-    `pipeline_classes` are the names of the pipeline classes that a checkpoint may have, `omitted_components` arguments
-    in place of components that are not loaded.
-    """
-
-    model_class: type[DiffusionModel]
-    pipeline_classes: tuple[str, ...]
-    omitted_components: Mapping[str, Any] = {}
-
-    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
+    def __init__(self, model_class: type[DiffusionModel], specs: tuple[ModelSpec, ...]) -> None:
+        self.model_class = model_class
         self.specs = specs
         self._factors: dict[Path, latent_preview.ColourFactors] = {}
 
@@ -124,10 +117,10 @@ class CheckpointFamily:
 
         options, common = dict(spec.options), loading_arguments(spec, device)
         kind = str(checkpoint.read_model_index(files.folder)["_class_name"])
-        if kind not in self.pipeline_classes:
+        if kind not in self.model_class.pipeline_classes:
             raise ModelUnavailable(f"{files.folder.name} holds a {kind}, which is not of the family {spec.family}.")
         wanted = inspect.signature(getattr(diffusers, kind).__init__).parameters
-        parts = {name: value for name, value in self.omitted_components.items() if name in wanted}
+        parts = {name: value for name, value in self.model_class.omitted_components.items() if name in wanted}
         if "decoder" in files.parts:
             parts["vae"] = _load_tiny_autoencoder(files.parts["decoder"], common)
         if _text_encoder_mode(spec) == "streamed":

@@ -49,7 +49,12 @@ class DiffusionModel:
     preview_factors, preview_decoder: one of them makes the previews.
     """
 
+    # Names of the pipeline classes that a checkpoint may have. The last one draws, unless `pipeline_class` says which.
+    pipeline_classes: ClassVar[tuple[str, ...]]
+    # Arguments of the pipeline in place of components that are not loaded.
+    omitted_components: ClassVar[Mapping[str, Any]] = {}
     size_multiple: ClassVar[int] = 8
+    guidance_argument: ClassVar[str] = "guidance_scale"
     # True where a component keeps state while it draws, so that one thread draws at a time.
     draws_exclusively: ClassVar[bool] = False
     # False where the pipeline class has no way to load a LoRA.
@@ -83,7 +88,7 @@ class DiffusionModel:
 
     def pipeline_class(self, verb: Verb) -> str:
         """Return the name of the diffusers pipeline class that serves `verb` with the loaded components."""
-        raise NotImplementedError
+        return self.pipeline_classes[-1]
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
         """Return the arguments of the pipeline besides prompt, noise, steps and guidance."""
@@ -109,7 +114,7 @@ class DiffusionModel:
 
     def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
         """Return the pipeline's argument for guidance."""
-        return {"guidance_scale": self.guidance_scale(render)}
+        return {self.guidance_argument: self.guidance_scale(render)}
 
     def count_arguments(self, count: int) -> dict[str, Any]:
         """Return the pipeline's argument for the number of pictures that it draws from the words of one request."""

@@ -89,6 +89,7 @@ KLEIN_4BIT = ModelSpec(
 class Flux2Model(DiffusionModel):
     """FLUX.2 klein. It has no image-to-image pipeline: `image` is an inpainting of the whole picture."""
 
+    pipeline_classes = ("Flux2KleinPipeline",)
     size_multiple = 16
 
     def pipeline_class(self, verb: Verb) -> str:
@@ -159,11 +160,4 @@ def _encode_prompt(view: Any, prompt: str, device: str) -> Any:
     return view.encode_prompt(prompt=[prompt], device=torch.device(device), num_images_per_prompt=1)[0]
 
 
-class Flux2Family(CheckpointFamily):
-    """The FLUX.2 klein checkpoints."""
-
-    model_class = Flux2Model
-    pipeline_classes = ("Flux2KleinPipeline",)
-
-
-FLUX2_FAMILY = Flux2Family((KLEIN, KLEIN_INT8, KLEIN_STREAMED, KLEIN_4BIT))
+FLUX2_FAMILY = CheckpointFamily(Flux2Model, (KLEIN, KLEIN_INT8, KLEIN_STREAMED, KLEIN_4BIT))

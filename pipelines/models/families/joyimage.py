@@ -75,6 +75,7 @@ JOYIMAGE_OFFLOADED = replace(
 class JoyImageModel(DiffusionModel):
     """JoyAI-Image-Edit. `images[0]` is edited."""
 
+    pipeline_classes = ("JoyImageEditPipeline",)
     size_multiple = 64
     draws_exclusively = True  # its autoencoder, made for video, caches the previous frame
     takes_lora = False
@@ -82,10 +83,6 @@ class JoyImageModel(DiffusionModel):
     def __init__(self, spec: ModelSpec, pipe: Any, device: str, **previews: Any) -> None:
         super().__init__(spec, pipe, device, **previews)
         use_mean_latents(pipe.vae)
-
-    def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
-        return "JoyImageEditPipeline"
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
         """See `DiffusionModel.canvas_for`. It is one of the pipeline's sizes."""
@@ -143,11 +140,4 @@ def use_mean_latents(vae: Any) -> None:
     vae.encode = encode_to_mean
 
 
-class JoyImageFamily(CheckpointFamily):
-    """The JoyAI-Image-Edit checkpoints."""
-
-    model_class = JoyImageModel
-    pipeline_classes = ("JoyImageEditPipeline",)
-
-
-JOYIMAGE_FAMILY = JoyImageFamily((JOYIMAGE, JOYIMAGE_INT8, JOYIMAGE_STREAMED, JOYIMAGE_OFFLOADED))
+JOYIMAGE_FAMILY = CheckpointFamily(JoyImageModel, (JOYIMAGE, JOYIMAGE_INT8, JOYIMAGE_STREAMED, JOYIMAGE_OFFLOADED))

@@ -51,12 +51,9 @@ KREA_STREAMED = replace(
 class KreaModel(DiffusionModel):
     """Krea 2. It draws from words alone."""
 
+    pipeline_classes = ("Krea2Pipeline",)
     size_multiple = 16
     draws_exclusively = True  # its autoencoder, made for video, caches the previous frame
-
-    def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
-        return "Krea2Pipeline"
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
         """See `DiffusionModel.pipeline_inputs`."""
@@ -84,11 +81,4 @@ class KreaModel(DiffusionModel):
         return unpack_qwen_latents(clean[0], canvas, self.pipe.vae)
 
 
-class KreaFamily(CheckpointFamily):
-    """The Krea 2 checkpoints."""
-
-    model_class = KreaModel
-    pipeline_classes = ("Krea2Pipeline",)
-
-
-KREA_FAMILY = KreaFamily((KREA, KREA_STREAMED))
+KREA_FAMILY = CheckpointFamily(KreaModel, (KREA, KREA_STREAMED))

@@ -62,12 +62,9 @@ LONGCAT_STREAMED = replace(
 class LongCatModel(DiffusionModel):
     """LongCat-Image-Edit. `images[0]` is edited."""
 
+    pipeline_classes = ("LongCatImageEditPipeline",)
     size_multiple = 16
     takes_lora = False
-
-    def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
-        return "LongCatImageEditPipeline"
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
         """See `DiffusionModel.canvas_for`. It is a size that the pipeline leaves as it is."""
@@ -108,11 +105,4 @@ class LongCatModel(DiffusionModel):
         return text
 
 
-class LongCatFamily(CheckpointFamily):
-    """The LongCat-Image-Edit checkpoints."""
-
-    model_class = LongCatModel
-    pipeline_classes = ("LongCatImageEditPipeline",)
-
-
-LONGCAT_FAMILY = LongCatFamily((LONGCAT, LONGCAT_INT8, LONGCAT_STREAMED))
+LONGCAT_FAMILY = CheckpointFamily(LongCatModel, (LONGCAT, LONGCAT_INT8, LONGCAT_STREAMED))

@@ -124,12 +124,10 @@ FIRERED_OFFLOADED = replace(
 class QwenModel(DiffusionModel):
     """Qwen-Image-Edit Plus. `images[0]` is edited; the other images are references."""
 
+    pipeline_classes = ("QwenImageEditPlusPipeline",)
     size_multiple = 32
+    guidance_argument = "true_cfg_scale"
     draws_exclusively = True  # its autoencoder, made for video, caches the previous frame
-
-    def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
-        return "QwenImageEditPlusPipeline"
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
         """See `DiffusionModel.canvas_for`. It is a size that the pipeline leaves as it is."""
@@ -138,10 +136,6 @@ class QwenModel(DiffusionModel):
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
         """See `DiffusionModel.pipeline_inputs`."""
         return {**size_arguments(canvas), "image": pad_input_images(render, canvas, _choose_canvas)}
-
-    def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
-        """See `DiffusionModel.guidance_arguments`."""
-        return {"true_cfg_scale": self.guidance_scale(render)}
 
     def prompt_key(self, render: RenderRequest) -> Hashable:
         """See `DiffusionModel.prompt_key`. The text encoder reads the images too."""
@@ -192,14 +186,8 @@ def _resize_for_text_encoder(view: Any, picture: Any) -> Any:
     return view.image_processor.resize(picture, height, width)
 
 
-class QwenImageFamily(CheckpointFamily):
-    """The checkpoints of Qwen-Image-Edit and FireRed-Image-Edit."""
-
-    model_class = QwenModel
-    pipeline_classes = ("QwenImageEditPlusPipeline",)
-
-
-QWEN_IMAGE_FAMILY = QwenImageFamily(
+QWEN_IMAGE_FAMILY = CheckpointFamily(
+    QwenModel,
     (
         QWEN_EDIT, QWEN_EDIT_INT8, QWEN_EDIT_STREAMED, QWEN_EDIT_OFFLOADED, FIRERED, FIRERED_INT8, FIRERED_STREAMED,
         FIRERED_OFFLOADED,

@@ -74,12 +74,10 @@ QWEN_21_STREAMED = replace(
 class Qwen21Model(DiffusionModel):
     """Qwen-Image 2.1. `images[0]` is edited; the other images are references."""
 
+    pipeline_classes = ("QwenImage21Pipeline",)
     size_multiple = 32
+    guidance_argument = "true_cfg_scale"
     draws_exclusively = True  # its autoencoder, made for video, caches the previous frame
-
-    def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
-        return "QwenImage21Pipeline"
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
         """See `DiffusionModel.canvas_for`. That of an edit is a size that the pipeline leaves as it is."""
@@ -97,10 +95,6 @@ class Qwen21Model(DiffusionModel):
         if self.is_guided(render):
             inputs["negative_prompt"] = render.negative_prompt or " "
         return {**size_arguments(canvas), **inputs, "output_resolution": EDIT_SIDE_PX}
-
-    def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
-        """See `DiffusionModel.guidance_arguments`."""
-        return {"true_cfg_scale": self.guidance_scale(render)}
 
     def prompt_key(self, render: RenderRequest) -> Hashable:
         """See `DiffusionModel.prompt_key`. Of an edit nothing is encoded beforehand."""
@@ -145,11 +139,4 @@ def _choose_edit_canvas(size: Size) -> Canvas:
     return plan_fixed_area_canvas(size, lambda ratio: qwen.calculate_dimensions(EDIT_SIDE_PX**2, ratio)[:2])
 
 
-class Qwen21Family(CheckpointFamily):
-    """The Qwen-Image 2.1 checkpoints."""
-
-    model_class = Qwen21Model
-    pipeline_classes = ("QwenImage21Pipeline",)
-
-
-QWEN_21_FAMILY = Qwen21Family((QWEN_21, QWEN_21_INT8, QWEN_21_STREAMED))
+QWEN_21_FAMILY = CheckpointFamily(Qwen21Model, (QWEN_21, QWEN_21_INT8, QWEN_21_STREAMED))

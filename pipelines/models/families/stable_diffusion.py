@@ -126,7 +126,13 @@ _CONTROL_MODES: Mapping[ControlKind, int] = {
 
 
 class StableDiffusionModel(DiffusionModel):
-    """A loaded Stable Diffusion or SDXL checkpoint."""
+    """A Stable Diffusion or SDXL checkpoint, without its safety checker: the content filter checks all images."""
+
+    pipeline_classes = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+    omitted_components = {
+        **dict.fromkeys(("feature_extractor", "image_encoder", "safety_checker")),
+        "requires_safety_checker": False,
+    }
 
     def pipeline_class(self, verb: Verb) -> str:
         """See `DiffusionModel.pipeline_class`."""
@@ -172,15 +178,6 @@ class StableDiffusionModel(DiffusionModel):
         return (f"Too many words: the model reads the first {max_tokens - 2} word parts and no further.",)
 
 
-class StableDiffusionFamily(CheckpointFamily):
-    """The Stable Diffusion checkpoints, without their safety checkers: the content filter checks all images."""
-
-    model_class = StableDiffusionModel
-    pipeline_classes = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
-    omitted_components = {
-        **dict.fromkeys(("feature_extractor", "image_encoder", "safety_checker")),
-        "requires_safety_checker": False,
-    }
-
-
-STABLE_DIFFUSION_FAMILY = StableDiffusionFamily((SD15_LCM, SD15_LCM_TINY, SDXL, SDXL_LIGHTNING, SDXL_TURBO))
+STABLE_DIFFUSION_FAMILY = CheckpointFamily(
+    StableDiffusionModel, (SD15_LCM, SD15_LCM_TINY, SDXL, SDXL_LIGHTNING, SDXL_TURBO)
+)

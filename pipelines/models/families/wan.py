@@ -66,12 +66,9 @@ WAN_STREAMED = replace(
 class WanModel(DiffusionModel):
     """Wan 2.2. `images[0]` moves; `frame_count` is 4 n + 1, else the pipeline draws the next such number below it."""
 
+    pipeline_classes = ("WanPipeline", "WanImageToVideoPipeline")
     size_multiple = 32
     draws_exclusively = True  # its autoencoder keeps the previous frames
-
-    def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
-        return "WanImageToVideoPipeline"
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
         """See `DiffusionModel.pipeline_inputs`."""
@@ -157,11 +154,4 @@ def _collapse_whitespace(words: str) -> str:
     return " ".join(words.split())
 
 
-class WanFamily(CheckpointFamily):
-    """The Wan checkpoints whose first frame is a photo."""
-
-    model_class = WanModel
-    pipeline_classes = ("WanPipeline", "WanImageToVideoPipeline")
-
-
-WAN_FAMILY = WanFamily((WAN, WAN_STREAMED))
+WAN_FAMILY = CheckpointFamily(WanModel, (WAN, WAN_STREAMED))

@@ -86,6 +86,7 @@ Z_IMAGE_STREAMED = replace(
 class ZImageModel(DiffusionModel):
     """Z-Image, with its ControlNet where a map is followed."""
 
+    pipeline_classes = ("ZImagePipeline",)
     size_multiple = 16
 
     def pipeline_class(self, verb: Verb) -> str:
@@ -124,11 +125,4 @@ class ZImageModel(DiffusionModel):
         return {"prompt_embeds": wanted, "negative_prompt_embeds": unwanted}
 
 
-class ZImageFamily(CheckpointFamily):
-    """The Z-Image Turbo checkpoints."""
-
-    model_class = ZImageModel
-    pipeline_classes = ("ZImagePipeline",)
-
-
-Z_IMAGE_FAMILY = ZImageFamily((Z_IMAGE_2_1, Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))
+Z_IMAGE_FAMILY = CheckpointFamily(ZImageModel, (Z_IMAGE_2_1, Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))

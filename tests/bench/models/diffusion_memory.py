@@ -27,8 +27,9 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models import latent_preview
 from pipelines.models.devices import best_dtype
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.runtime.progress import encode_preview
 from tests.bench.rows import Row, make_row
@@ -60,8 +61,9 @@ def rows() -> Iterator[Row]:
 
 def measure_residency(folder: Path) -> Iterator[Row]:
     """Two checkpoints resident: switching to the other against loading it; bytes with three views over one's own."""
-    family = StableDiffusionFamily(
-        tuple(_make_spec(name, _make_medium_checkpoint(folder / name)) for name in ("one", "other"))
+    family = CheckpointFamily(
+        StableDiffusionModel,
+        tuple(_make_spec(name, _make_medium_checkpoint(folder / name)) for name in ("one", "other")),
     )
     cache = ModelCache((family,), CacheOptions(device="cpu"))
     loads = [_measure_seconds(lambda name=name: _borrow_model(cache, name)) for name in ("one", "other")]
@@ -169,7 +171,7 @@ def _compare_lever(model: DiffusionModel, without: Callable[[], float]) -> float
 
 def _load_model(checkpoint: Path, dtype: str, options: tuple[tuple[str, str], ...]) -> DiffusionModel:
     spec = replace(_make_spec("turbo", checkpoint), dtype=dtype, options=options)
-    return StableDiffusionFamily((spec,)).load(spec, "cpu")
+    return CheckpointFamily(StableDiffusionModel, (spec,)).load(spec, "cpu")
 
 
 def _make_stock_draw(checkpoint: Path) -> Callable[[], object]:

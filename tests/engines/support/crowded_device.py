@@ -26,8 +26,9 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.core.stream import Stream, wait_for_result
 from pipelines.jobs.queue import JobQueue
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.storage.file_index import FileIndex
 from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
@@ -75,11 +76,11 @@ class FaultCountingEngine(UnfilteredEngine):
             self.struck[job.id] += self.weather.here.struck
 
 
-class FaultyStableDiffusion(StableDiffusionFamily):
+class FaultyStableDiffusion(CheckpointFamily):
     """Stable Diffusion in bad weather."""
 
     def __init__(self, specs: tuple[ModelSpec, ...], weather: MemoryFaults) -> None:
-        super().__init__(specs)
+        super().__init__(StableDiffusionModel, specs)
         self.weather = weather
 
     def load(self, spec: ModelSpec, device: str) -> Any:

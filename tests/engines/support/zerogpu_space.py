@@ -62,8 +62,9 @@ def _use_space(folder: Path) -> dict[str, Any]:
     from pipelines.engines import zerogpu
     from pipelines.engines.local import LocalEngine
     from pipelines.engines.zerogpu import ZeroGpuEngine
+    from pipelines.models.diffusion.loader import CheckpointFamily
     from pipelines.models.families import FAMILIES
-    from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+    from pipelines.models.families.stable_diffusion import StableDiffusionModel
     from pipelines.models.model_cache import ModelCache
     from pipelines.storage.file_index import FileIndex
     from tests.models.support.tiny_checkpoints import tiny_spec
@@ -72,7 +73,7 @@ def _use_space(folder: Path) -> dict[str, Any]:
     gc.freeze()  # else each model that is closed has the objects of all these modules looked through
     torch.set_num_threads(1)  # threads of OpenMP do not come along into a forked process
     files = FileIndex(folder)
-    family = StableDiffusionFamily((tiny_spec("tiny-sd", folder / "tiny-sd", steps=2, guidance=5.0),))
+    family = CheckpointFamily(StableDiffusionModel, (tiny_spec("tiny-sd", folder / "tiny-sd", steps=2, guidance=5.0),))
 
     def job(**params: Any) -> Job:
         return Job(

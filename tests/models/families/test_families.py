@@ -21,6 +21,7 @@ from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.core.stream import wait_for_result
 from pipelines.models.diffusion import pipeline
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families import (
     FAMILIES,
     flux2,
@@ -34,15 +35,15 @@ from pipelines.models.families import (
     z_image,
 )
 from pipelines.models.families.control_nets import ControlNetFamily
-from pipelines.models.families.flux2 import Flux2Family
-from pipelines.models.families.joyimage import JoyImageFamily
-from pipelines.models.families.krea import KreaFamily
-from pipelines.models.families.longcat import LongCatFamily
-from pipelines.models.families.qwen_image import QwenImageFamily
-from pipelines.models.families.qwen_image_21 import Qwen21Family
-from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionFamily
-from pipelines.models.families.wan import WanFamily
-from pipelines.models.families.z_image import ZImageFamily
+from pipelines.models.families.flux2 import Flux2Model
+from pipelines.models.families.joyimage import JoyImageModel
+from pipelines.models.families.krea import KreaModel
+from pipelines.models.families.longcat import LongCatModel
+from pipelines.models.families.qwen_image import QwenModel
+from pipelines.models.families.qwen_image_21 import Qwen21Model
+from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionModel
+from pipelines.models.families.wan import WanModel
+from pipelines.models.families.z_image import ZImageModel
 from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.c2pa import names_generative_model
 from pipelines.tools import motion
@@ -148,20 +149,20 @@ def make_tiny_families(root: Path) -> list[Any]:
         family_checks.control_net_row(tiny_z_control(root / "tiny-z-net"), "ZImageControlNetModel"),
     )
     built = (
-        (StableDiffusionFamily, "stable_diffusion", tiny_sdxl(root / "xl"), "tiny-union", 3.0),
-        (Flux2Family, "flux2", tiny_klein(root / "klein"), "", 1.0),
-        (ZImageFamily, "z_image", tiny_z_image(root / "z"), "tiny-z-net", 0.0),
-        (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), "", 1.0),
-        (LongCatFamily, "longcat", tiny_longcat(root / "longcat"), "", 1.0),
-        (JoyImageFamily, "joyimage", tiny_joyimage(root / "joyimage"), "", 3.0),
-        (Qwen21Family, "qwen_image_21", tiny_qwen_21(root / "qwen21"), "", 1.0),
-        (KreaFamily, "krea", tiny_krea(root / "krea"), "", 0.0),
-        (WanFamily, "wan", tiny_wan(root / "wan"), "", 3.0),
+        (StableDiffusionModel, "stable_diffusion", tiny_sdxl(root / "xl"), "tiny-union", 3.0),
+        (Flux2Model, "flux2", tiny_klein(root / "klein"), "", 1.0),
+        (ZImageModel, "z_image", tiny_z_image(root / "z"), "tiny-z-net", 0.0),
+        (QwenModel, "qwen_image", tiny_qwen_edit(root / "qwen"), "", 1.0),
+        (LongCatModel, "longcat", tiny_longcat(root / "longcat"), "", 1.0),
+        (JoyImageModel, "joyimage", tiny_joyimage(root / "joyimage"), "", 3.0),
+        (Qwen21Model, "qwen_image_21", tiny_qwen_21(root / "qwen21"), "", 1.0),
+        (KreaModel, "krea", tiny_krea(root / "krea"), "", 0.0),
+        (WanModel, "wan", tiny_wan(root / "wan"), "", 3.0),
     )
     families: list[Any] = [ControlNetFamily(nets)]
     for kind, family, folder, net, guidance in built:
         row = family_checks.tiny_row(family, str(folder), VERBS[family], guidance=guidance, control_net=net)
-        families.append(kind((row,)))
+        families.append(CheckpointFamily(kind, (row,)))
     return families
 
 
@@ -330,7 +331,7 @@ def weight_addresses(model: Any) -> list[int]:
 
 def test_a_streamed_text_encoder_is_not_moved(tmp_path: Path) -> None:
     spec = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path / "klein")), ("text",), ("text_encoder", "streamed"))
-    model = Flux2Family((spec,)).load(spec, "cpu")
+    model = CheckpointFamily(Flux2Model, (spec,)).load(spec, "cpu")
     assert model.pipe.transformer in model._offloadable_components()
     assert model.pipe.text_encoder not in model._offloadable_components()
 

@@ -14,7 +14,8 @@ from PIL import Image as Pillow
 
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion import pipeline
-from pipelines.models.families.flux2 import VERBS, Flux2Family, Flux2Model
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.families.flux2 import VERBS, Flux2Model
 from tests.models.support import family_checks
 from tests.models.support.family_checks import (
     SIZE,
@@ -28,24 +29,26 @@ from tests.models.support.tiny_flow_checkpoints import tiny_klein
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flux2Family]:
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckpointFamily]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield Flux2Family((family_checks.tiny_row("flux2", str(tiny_klein(tmp_path_factory.mktemp("klein"))), VERBS),))
+    yield CheckpointFamily(
+        Flux2Model, (family_checks.tiny_row("flux2", str(tiny_klein(tmp_path_factory.mktemp("klein"))), VERBS),)
+    )
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def model(family: Flux2Family) -> Flux2Model:
+def model(family: CheckpointFamily) -> Flux2Model:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, Flux2Model)
     return model
 
 
 @pytest.fixture(scope="module")
-def load_plain(family: Flux2Family) -> Callable[[str], Any]:
+def load_plain(family: CheckpointFamily) -> Callable[[str], Any]:
     """Returns a pipeline of diffusers of that class on components of its own, loaded at the first call."""
     import diffusers
 
@@ -57,7 +60,7 @@ def draw_plain(pipe: Any, *seeds: int, **arguments: Any) -> family_checks.Pictur
     return family_checks.draw_with_diffusers(pipe, seeds, prompt="a red cup", guidance_scale=1.0, **sides, **arguments)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: Flux2Family):
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily):
     family_checks.check_size_estimate(family, family.specs[0])
 
 
@@ -98,7 +101,7 @@ def test_words_are_read_once(model: Flux2Model, verb: Any):
 
 
 @pytest.mark.parametrize("options", [(), (("text_encoder", "streamed"),)])
-def test_what_would_guess_the_next_word_is_not_loaded(family: Flux2Family, options: tuple[tuple[str, str], ...]):
+def test_what_would_guess_the_next_word_is_not_loaded(family: CheckpointFamily, options: tuple[tuple[str, str], ...]):
     loaded = family.load(replace(family.specs[0], options=options), "cpu")
     assert not any("lm_head" in name for name, _ in loaded.pipe.text_encoder.named_modules())
     read = []
@@ -107,7 +110,7 @@ def test_what_would_guess_the_next_word_is_not_loaded(family: Flux2Family, optio
     assert read == [1]
 
 
-def test_what_was_read_waits_on_the_host(family: Flux2Family, monkeypatch: pytest.MonkeyPatch):
+def test_what_was_read_waits_on_the_host(family: CheckpointFamily, monkeypatch: pytest.MonkeyPatch):
     moved: list[str] = []
     move = pipeline._move_embeds
     monkeypatch.setattr(pipeline, "_move_embeds", lambda embeds, to: moved.append(to) or move(embeds, to))
@@ -182,7 +185,7 @@ def test_a_distilled_checkpoint_reads_no_guidance_and_says_so(model: Flux2Model)
 
 def test_a_checkpoint_that_was_not_distilled_is_guided(tmp_path: Path):
     spec = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path, distilled=False)), VERBS, guidance=4.0)
-    base = Flux2Family((spec,)).load(spec, "cpu")
+    base = CheckpointFamily(Flux2Model, (spec,)).load(spec, "cpu")
     family_checks.check_watched_run(base, make_request("text", 1, 2), _guided(tmp_path))
     assert not are_identical(
         draw_pictures(base, make_request("text", 1)),
@@ -199,7 +202,7 @@ def _guided(folder: Path) -> family_checks.Pictures:
     )
 
 
-def test_a_text_encoder_that_is_streamed_reads_the_same(family: Flux2Family, model: Flux2Model):
+def test_a_text_encoder_that_is_streamed_reads_the_same(family: CheckpointFamily, model: Flux2Model):
     row = family.specs[0]
     streamed = replace(row, options=(("text_encoder", "streamed"),))
     assert family.estimate_bytes(streamed) < family.estimate_bytes(row)

@@ -13,7 +13,8 @@ from PIL import Image as Pillow
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.rendering import Adapter, Caption
 from pipelines.models.diffusion.captions import write_caption
-from pipelines.models.families.joyimage import VERBS, JoyImageFamily, JoyImageModel, use_mean_latents
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.families.joyimage import VERBS, JoyImageModel, use_mean_latents
 from tests.models.support import family_checks
 from tests.models.support.family_checks import SIZE, draw_pictures, make_request, noise_photo
 from tests.models.support.tiny_flow_checkpoints import tiny_joyimage
@@ -34,25 +35,25 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> JoyImageFamily:
+def family(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFamily:
     folder = tiny_joyimage(tmp_path_factory.mktemp("joyimage"))
-    return JoyImageFamily((family_checks.tiny_row("joyimage", str(folder), VERBS, guidance=3.0),))
+    return CheckpointFamily(JoyImageModel, (family_checks.tiny_row("joyimage", str(folder), VERBS, guidance=3.0),))
 
 
 @pytest.fixture(scope="module")
-def model(family: JoyImageFamily) -> JoyImageModel:
+def model(family: CheckpointFamily) -> JoyImageModel:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, JoyImageModel)
     return model
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: JoyImageFamily) -> None:
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
     family_checks.check_size_estimate(family, family.specs[0])
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_watched_run_is_byte_equal_to_plain_diffusers(
-    model: JoyImageModel, family: JoyImageFamily, guidance: float
+    model: JoyImageModel, family: CheckpointFamily, guidance: float
 ) -> None:
     from diffusers.pipelines.joyimage.pipeline_joyimage_edit import JoyImageEditPipeline
 

@@ -21,8 +21,9 @@ from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.core.stream import Stream
 from pipelines.jobs.table import JobTable
 from pipelines.models.devices import Machine
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.krea import KREA, VERBS, KreaFamily, KreaModel
+from pipelines.models.families.krea import KREA, VERBS, KreaModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.profiles import _BEST_GPU_PROFILES, EMBEDDED, save_choice
 from pipelines.models.registry import get_spec
@@ -44,29 +45,31 @@ from ui.tool_tab.events import ToolTabEvents
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KreaFamily]:
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckpointFamily]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     row = family_checks.tiny_row("krea", str(tiny_krea(tmp_path_factory.mktemp("krea"))), VERBS, guidance=0.0)
-    yield KreaFamily((row,))
+    yield CheckpointFamily(KreaModel, (row,))
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def model(family: KreaFamily) -> KreaModel:
+def model(family: CheckpointFamily) -> KreaModel:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, KreaModel)
     return model
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: KreaFamily) -> None:
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
     family_checks.check_size_estimate(family, family.specs[0])
 
 
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: KreaModel, family: KreaFamily, guidance: float) -> None:
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(
+    model: KreaModel, family: CheckpointFamily, guidance: float
+) -> None:
     from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
 
     pipe = Krea2Pipeline.from_pretrained(family.specs[0].repo)

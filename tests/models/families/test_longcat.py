@@ -12,8 +12,9 @@ from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.rendering import Adapter
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.resolution import plan_fixed_area_canvas
-from pipelines.models.families.longcat import LongCatFamily, LongCatModel
+from pipelines.models.families.longcat import LongCatModel
 from tests.models.support import family_checks
 from tests.models.support.family_checks import (
     SIZE,
@@ -41,25 +42,25 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> LongCatFamily:
+def family(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFamily:
     folder = tiny_longcat(tmp_path_factory.mktemp("longcat"))
-    return LongCatFamily((family_checks.tiny_row("longcat", str(folder), ("edit",)),))
+    return CheckpointFamily(LongCatModel, (family_checks.tiny_row("longcat", str(folder), ("edit",)),))
 
 
 @pytest.fixture(scope="module")
-def model(family: LongCatFamily) -> LongCatModel:
+def model(family: CheckpointFamily) -> LongCatModel:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, LongCatModel)
     return model
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: LongCatFamily) -> None:
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
     family_checks.check_size_estimate(family, family.specs[0])
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_watched_run_is_byte_equal_to_plain_diffusers(
-    model: LongCatModel, family: LongCatFamily, guidance: float
+    model: LongCatModel, family: CheckpointFamily, guidance: float
 ) -> None:
     from diffusers.pipelines.longcat_image.pipeline_longcat_image_edit import LongCatImageEditPipeline
 

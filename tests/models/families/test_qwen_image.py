@@ -12,7 +12,8 @@ from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.models.diffusion import loader
-from pipelines.models.families.qwen_image import QwenImageFamily, QwenModel
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.families.qwen_image import QwenModel
 from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request, noise_photo
 from tests.models.support.tiny_flow_checkpoints import tiny_qwen_edit
@@ -36,20 +37,21 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> QwenImageFamily:
-    return QwenImageFamily(
-        (family_checks.tiny_row("qwen_image", str(tiny_qwen_edit(tmp_path_factory.mktemp("qwen"))), ("edit",)),)
+def family(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFamily:
+    return CheckpointFamily(
+        QwenModel,
+        (family_checks.tiny_row("qwen_image", str(tiny_qwen_edit(tmp_path_factory.mktemp("qwen"))), ("edit",)),),
     )
 
 
 @pytest.fixture(scope="module")
-def model(family: QwenImageFamily) -> QwenModel:
+def model(family: CheckpointFamily) -> QwenModel:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, QwenModel)
     return model
 
 
-def plain(family: QwenImageFamily, *seeds: int, images: int = 1, **arguments: Any) -> family_checks.Pictures:
+def plain(family: CheckpointFamily, *seeds: int, images: int = 1, **arguments: Any) -> family_checks.Pictures:
     from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import QwenImageEditPlusPipeline
 
     pipe = QwenImageEditPlusPipeline.from_pretrained(family.specs[0].repo)
@@ -58,7 +60,7 @@ def plain(family: QwenImageFamily, *seeds: int, images: int = 1, **arguments: An
     return family_checks.draw_with_diffusers(pipe, seeds, image=pictures, prompt="a red cup", **sides, **arguments)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: QwenImageFamily):
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily):
     family_checks.check_size_estimate(family, family.specs[0])
 
 
@@ -67,12 +69,12 @@ def test_same_seed_same_picture(model: QwenModel):
 
 
 @pytest.mark.parametrize("images", [1, 2])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: QwenModel, family: QwenImageFamily, images: int):
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: QwenModel, family: CheckpointFamily, images: int):
     render = make_request("edit", 5, 6, images=tuple(noise_photo(7 + number) for number in range(images)))
     family_checks.check_watched_run(model, render, plain(family, 5, 6, images=images, true_cfg_scale=1.0))
 
 
-def test_a_guided_run_is_byte_equal_too(model: QwenModel, family: QwenImageFamily):
+def test_a_guided_run_is_byte_equal_too(model: QwenModel, family: CheckpointFamily):
     render = make_request("edit", 5, guidance_scale=4.0, negative_prompt="cats")
     alone = plain(family, 5, true_cfg_scale=4.0, negative_prompt="cats")
     family_checks.check_watched_run(model, render, alone)
@@ -158,7 +160,7 @@ def test_it_edits_and_does_nothing_else(model: QwenModel):
         draw_pictures(model, make_request("text"))
 
 
-def test_a_transformer_that_is_streamed_draws_the_same_and_is_not_moved(family: QwenImageFamily) -> None:
+def test_a_transformer_that_is_streamed_draws_the_same_and_is_not_moved(family: CheckpointFamily) -> None:
     row = family.specs[0]
     offloaded = replace(row, options=(*row.options, ("text_encoder", "streamed"), ("transformer", "streamed")))
     whole, streamed = (family.load(each, "cpu") for each in (row, offloaded))
@@ -175,7 +177,7 @@ def test_a_transformer_that_is_streamed_draws_the_same_and_is_not_moved(family: 
 
 
 def test_a_machine_without_the_main_memory_for_it_says_so(
-    family: QwenImageFamily, monkeypatch: pytest.MonkeyPatch
+    family: CheckpointFamily, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loader, "total_host_bytes", lambda: 32 * 10**9)
     row = replace(family.specs[0], host_bytes=57 * 10**9)

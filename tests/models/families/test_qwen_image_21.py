@@ -12,8 +12,9 @@ from PIL import Image as Pillow
 
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families import qwen_image_21
-from pipelines.models.families.qwen_image_21 import QWEN_21, VERBS, Qwen21Family, Qwen21Model
+from pipelines.models.families.qwen_image_21 import QWEN_21, VERBS, Qwen21Model
 from tests.models.support import family_checks
 from tests.models.support.family_checks import SIZE, draw_pictures, make_request, noise_photo
 from tests.models.support.tiny_flow_checkpoints import tiny_qwen_21
@@ -34,13 +35,13 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Qwen21Family:
+def family(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFamily:
     folder = tiny_qwen_21(tmp_path_factory.mktemp("qwen21"))
-    return Qwen21Family((family_checks.tiny_row("qwen_image_21", str(folder), VERBS),))
+    return CheckpointFamily(Qwen21Model, (family_checks.tiny_row("qwen_image_21", str(folder), VERBS),))
 
 
 @pytest.fixture(scope="module")
-def model(family: Qwen21Family) -> Qwen21Model:
+def model(family: CheckpointFamily) -> Qwen21Model:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, Qwen21Model)
     return model
@@ -59,12 +60,12 @@ def on_white(pictures: list[np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: Qwen21Family) -> None:
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
     family_checks.check_size_estimate(family, family.specs[0])
 
 
 @pytest.fixture(scope="module")
-def plain_pipe(family: Qwen21Family) -> Any:
+def plain_pipe(family: CheckpointFamily) -> Any:
     """The pipeline of diffusers on components of its own."""
     from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import QwenImage21Pipeline
 

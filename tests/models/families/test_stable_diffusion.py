@@ -16,8 +16,8 @@ from pipelines.core.errors import BadInput, JobCancelled, ModelUnavailable, OutO
 from pipelines.core.geometry import Image
 from pipelines.core.rendering import Backdrop, ModelStep, RenderRequest
 from pipelines.models import latent_preview, oom_fallback
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, prompt_text
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from tests.models.support import family_checks
 from tests.models.support.tiny_checkpoints import SIDE_PX, tiny_family
@@ -33,7 +33,7 @@ MASK[:, 60:] = 1
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StableDiffusionFamily]:
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckpointFamily]:
     import torch
 
     # Threads of torch cost tiny tensors more than they give, above all beside other work.
@@ -44,7 +44,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StableDiffusion
 
 
 @pytest.fixture(scope="module")
-def cache(family: StableDiffusionFamily) -> Iterator[ModelCache]:
+def cache(family: CheckpointFamily) -> Iterator[ModelCache]:
     cache = ModelCache((family,))
     yield cache
     cache.close()
@@ -77,7 +77,7 @@ def same(one: list[Image], other: list[Image]) -> bool:
     return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def plain(family: StableDiffusionFamily, spec_id: str, *seeds: int) -> list[Image]:
+def plain(family: CheckpointFamily, spec_id: str, *seeds: int) -> list[Image]:
     """What diffusers alone draws for `text`, several pictures decoded one by one as ours are.
 
     Two at a time, a convolution of torch 2.8 adds in another order: 103.49998 instead of 103.5, and a byte differs.
@@ -111,23 +111,23 @@ def weight_bytes(model: DiffusionModel) -> int:
 
 
 @pytest.mark.parametrize("spec_id", ALL)
-def test_size_from_headers_is_the_bytes_loaded(family: StableDiffusionFamily, cache: ModelCache, spec_id: str):
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, cache: ModelCache, spec_id: str):
     with cache.borrow_model(spec_id) as model:
         assert family.estimate_bytes(model.spec) == weight_bytes(model) > 0
 
 
-def test_size_from_headers_is_the_bytes_loaded_in_another_type(family: StableDiffusionFamily):
+def test_size_from_headers_is_the_bytes_loaded_in_another_type(family: CheckpointFamily):
     row = replace(next(row for row in family.specs if row.id == "tiny-fast"), dtype="bfloat16")
     assert family.estimate_bytes(row) == weight_bytes(family.load(row, "cpu")) > 0
 
 
-def test_second_job_loads_nothing(family: StableDiffusionFamily):
+def test_second_job_loads_nothing(family: CheckpointFamily):
     cache = ModelCache((family,))
     assert same(draw(cache, "tiny-sd", text()), draw(cache, "tiny-sd", text()))
     assert cache.load_counts == {"tiny-sd": 1}
 
 
-def test_model_that_was_dropped_draws_the_same_when_it_is_back(family: StableDiffusionFamily):
+def test_model_that_was_dropped_draws_the_same_when_it_is_back(family: CheckpointFamily):
     sizes = [family.estimate_bytes(row) for row in family.specs]
     cache = ModelCache((family,), CacheOptions(budget_bytes=max(sizes)))
     first = draw(cache, "tiny-sd", text())
@@ -163,7 +163,7 @@ def test_view_keeps_the_config_of_the_checkpoint(cache: ModelCache):
 
 
 @pytest.mark.parametrize("spec_id", ["tiny-sd", "tiny-sdxl"])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(cache: ModelCache, family: StableDiffusionFamily, spec_id: str):
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(cache: ModelCache, family: CheckpointFamily, spec_id: str):
     seen: list[Image] = []
     watched = draw(cache, spec_id, text(1, 2), looked_at(seen))
     assert same(watched, plain(family, spec_id, 1, 2))
@@ -184,7 +184,7 @@ def test_a_variation_is_the_picture_of_its_seed_alone(cache: ModelCache):
     assert np.abs(together[1].astype(int) - alone).max() <= 1
 
 
-def test_the_adapter_changes_the_picture_and_leaves_no_adapter(cache: ModelCache, family: StableDiffusionFamily):
+def test_the_adapter_changes_the_picture_and_leaves_no_adapter(cache: ModelCache, family: CheckpointFamily):
     with cache.borrow_model("tiny-fast") as model:
         fused = model.draw(text(), unwatched).images[0]
         assert not any("lora" in name for name, _ in model.pipe.unet.named_parameters())
@@ -287,7 +287,7 @@ def test_what_is_missing_is_said(cache: ModelCache):
         draw(cache, "tiny-sd", RenderRequest("edit", "", SIZE, (1,), images=(PHOTO,)))
 
 
-def test_folder_without_a_checkpoint_is_unavailable(family: StableDiffusionFamily, tmp_path: Path):
+def test_folder_without_a_checkpoint_is_unavailable(family: CheckpointFamily, tmp_path: Path):
     with pytest.raises(ModelUnavailable, match="model_index"):
         family.estimate_bytes(replace(family.specs[0], repo=str(tmp_path)))
 

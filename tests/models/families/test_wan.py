@@ -15,8 +15,9 @@ from PIL import Image as Pillow
 
 from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.rendering import Adapter, ModelStep, RenderRequest
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
-from pipelines.models.families.wan import _UNWANTED, VERBS, WanFamily, WanModel
+from pipelines.models.families.wan import _UNWANTED, VERBS, WanModel
 from pipelines.models.latent_preview import preview_with_factors
 from tests.models.support import family_checks, tiny_flow_checkpoints
 from tests.models.support.family_checks import SIZE, are_identical, draw_pictures, make_request, noise_photo
@@ -31,29 +32,29 @@ def make_clip_request(*seeds: int, **more: Any) -> RenderRequest:
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WanFamily]:
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckpointFamily]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tiny_wan(tmp_path_factory.mktemp("wan"))
     row = family_checks.tiny_row("wan", str(folder), VERBS, ("vae_dtype", "float32"), guidance=3.0)
-    yield WanFamily((row,))
+    yield CheckpointFamily(WanModel, (row,))
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def model(family: WanFamily) -> WanModel:
+def model(family: CheckpointFamily) -> WanModel:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, WanModel)
     return model
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: WanFamily) -> None:
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
     family_checks.check_size_estimate(family, family.specs[0])
 
 
-def test_the_autoencoder_keeps_float32_beside_a_transformer_in_bfloat16(family: WanFamily) -> None:
+def test_the_autoencoder_keeps_float32_beside_a_transformer_in_bfloat16(family: CheckpointFamily) -> None:
     import torch
 
     row = replace(family.specs[0], dtype="bfloat16")
@@ -66,7 +67,7 @@ def test_the_autoencoder_keeps_float32_beside_a_transformer_in_bfloat16(family: 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_watched_run_is_byte_equal_to_plain_diffusers(
-    model: WanModel, family: WanFamily, guidance: float, monkeypatch: pytest.MonkeyPatch
+    model: WanModel, family: CheckpointFamily, guidance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
     from diffusers.pipelines.wan import pipeline_wan_i2v as plain

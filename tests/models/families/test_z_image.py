@@ -13,8 +13,9 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.errors import ModelUnavailable
+from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families.control_nets import ControlNetFamily
-from pipelines.models.families.z_image import VERBS, Z_IMAGE, ZImageFamily, ZImageModel
+from pipelines.models.families.z_image import VERBS, Z_IMAGE, ZImageModel
 from tests.models.support import family_checks
 from tests.models.support.family_checks import (
     SIZE,
@@ -30,30 +31,32 @@ PLAIN = ("text", "image", "inpaint", "control")
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZImageFamily]:
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckpointFamily]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("z-image")
     tiny_z_control(root / "net")
-    yield ZImageFamily((family_checks.tiny_row("z_image", str(tiny_z_image(root / "model")), VERBS, guidance=0.0),))
+    yield CheckpointFamily(
+        ZImageModel, (family_checks.tiny_row("z_image", str(tiny_z_image(root / "model")), VERBS, guidance=0.0),)
+    )
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def model(family: ZImageFamily) -> Iterator[ZImageModel]:
+def model(family: CheckpointFamily) -> Iterator[ZImageModel]:
     model = family.load(family.specs[0], "cpu")
     assert isinstance(model, ZImageModel)
     with family_checks.with_control_net(model, net_folder(family), "ZImageControlNetModel"):
         yield model
 
 
-def net_folder(family: ZImageFamily) -> Path:
+def net_folder(family: CheckpointFamily) -> Path:
     return Path(family.specs[0].repo).with_name("net")
 
 
-def plain(family: ZImageFamily, verb: Any, *seeds: int, guidance: float = 0.0) -> family_checks.Pictures:
+def plain(family: CheckpointFamily, verb: Any, *seeds: int, guidance: float = 0.0) -> family_checks.Pictures:
     """Diffusers' own pipeline on components read anew, one seed a call."""
     import diffusers
     from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
@@ -104,7 +107,7 @@ def test_the_steps_of_the_row_are_those_that_the_checkpoint_was_distilled_for(
     assert views[0].scheduler.sigmas.tolist() == pytest.approx(DISTILLED_SIGMAS, abs=0.001)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: ZImageFamily):
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily):
     family_checks.check_size_estimate(family, family.specs[0])
 
 
@@ -114,11 +117,11 @@ def test_same_seed_same_picture(model: ZImageModel, verb: Any):
 
 
 @pytest.mark.parametrize("verb", PLAIN)
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: ZImageModel, family: ZImageFamily, verb: Any):
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: ZImageModel, family: CheckpointFamily, verb: Any):
     family_checks.check_watched_run(model, make_request(verb, 5), plain(family, verb, 5))
 
 
-def test_a_guided_run_is_byte_equal_too_and_reads_what_is_unwanted(model: ZImageModel, family: ZImageFamily):
+def test_a_guided_run_is_byte_equal_too_and_reads_what_is_unwanted(model: ZImageModel, family: CheckpointFamily):
     render = make_request("text", 5, guidance_scale=3.0)
     family_checks.check_watched_run(model, render, plain(family, "text", 5, guidance=3.0))
     assert not are_identical(
@@ -144,7 +147,7 @@ def test_words_are_read_once(model: ZImageModel, verb: Any):
     family_checks.check_prompt_encoded_once(model, make_request(verb))
 
 
-def test_two_threads_draw_what_one_would(model: ZImageModel, family: ZImageFamily):
+def test_two_threads_draw_what_one_would(model: ZImageModel, family: CheckpointFamily):
     def lend() -> AbstractContextManager[None]:
         return family_checks.with_control_net(model, net_folder(family), "ZImageControlNetModel")
 
@@ -161,7 +164,7 @@ def test_a_picture_follows_its_map(model: ZImageModel):
     assert not are_identical(maps[0], draw_pictures(model, make_request("text", 1)))
 
 
-def test_the_control_of_one_file_is_read_and_another_layout_refused(model: ZImageModel, family: ZImageFamily):
+def test_the_control_of_one_file_is_read_and_another_layout_refused(model: ZImageModel, family: CheckpointFamily):
     row = family_checks.control_net_row(net_folder(family), "ZImageControlNetModel", ("layout", TRUE_LAYOUT))
     row = replace(row, options=(("files", "diffusion_pytorch_model.safetensors"), *row.options[1:]))
     other = replace(row, options=(*row.options[:-1], ("layout", TRUE_LAYOUT.replace("32", "64"))))

@@ -10,14 +10,15 @@ from typing import Any
 
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
-from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.families.stable_diffusion import StableDiffusionModel
 from tests.models.support.write_once import copy_when_written
 
 SIDE_PX = 64
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
 
 
-def tiny_family(folder: Path) -> StableDiffusionFamily:
+def tiny_family(folder: Path) -> CheckpointFamily:
     """A family over checkpoints built below `folder`: specs "tiny-sd", "tiny-sdxl" and "tiny-fast".
 
     "tiny-fast" is what "sd15-lcm" is: a Stable Diffusion with a fused LoRA, LCM's scheduler and a tiny decoder.
@@ -29,12 +30,13 @@ def tiny_family(folder: Path) -> StableDiffusionFamily:
         ("scheduler", "LCMScheduler"),
         ("decoder", str(decoder)),
     )
-    return StableDiffusionFamily(
+    return CheckpointFamily(
+        StableDiffusionModel,
         (
             tiny_spec("tiny-sd", sd, steps=4, guidance=5.0),
             tiny_spec("tiny-sdxl", xl, steps=3, guidance=5.0),
             tiny_spec("tiny-fast", sd, steps=2, guidance=1.0, options=fast),
-        )
+        ),
     )
 
 
