@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 from fastapi import Query
 
 from pipelines.core.errors import NotFound
 
-LIMIT_QUERY = Query(ge=1, le=100, description="How many.")
-AFTER_QUERY = Query(max_length=64, description="The last id of the page before.")
+LimitQuery: TypeAlias = Annotated[int, Query(ge=1, le=100, description="How many.")]
+AfterQuery: TypeAlias = Annotated[str | None, Query(max_length=64, description="The last id of the page before.")]
 
 
 def make_page(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pipelines.core.errors import NotFound
 from ui.api.auth.keys import DEFAULT_SCOPES, NAME_MAX_LENGTH, ApiKey, KeyLimits, KeyScope, KeyStore, parse_scopes
 from ui.api.dependencies import AdminDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, document_errors
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, paginate_list
+from ui.api.pagination import AfterQuery, LimitQuery, paginate_list
 from ui.api.request_parsing import document_body, read_json_model
 
 router = APIRouter(tags=["keys"])
@@ -62,9 +62,7 @@ def make_key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
 
 
 @router.get("/keys", responses=document_errors(READ_CODES))
-async def list_keys(
-    access: AdminDep, limit: Annotated[int, LIMIT_QUERY] = 20, after: Annotated[str | None, AFTER_QUERY] = None
-) -> dict[str, Any]:
+async def list_keys(access: AdminDep, limit: LimitQuery = 20, after: AfterQuery = None) -> dict[str, Any]:
     """Every key, newest first, revoked ones too, with its usage by tool."""
 
     def read_page() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -17,7 +17,7 @@ from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, document_errors
 from ui.api.file_response import make_file_response
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, make_page
 
 router = APIRouter(tags=["files"])
 BATCH_FILE_BYTES = 100_000_000
@@ -91,10 +91,7 @@ async def _store_batch_lines(value: object, service: StudioService, owner: str) 
 
 @router.get("/files", responses=document_errors(READ_CODES))
 async def list_files(
-    owner: OwnerDep,
-    service: ServiceDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your files, newest first: what you sent and what was made."""
     if after is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -24,7 +24,7 @@ from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, WRITE_CODES, describe_error_with_id, document_errors, record_error_code
 from ui.api.event_stream import EventStreamResponse, cancel_shielded, stream_job_events
 from ui.api.job_object import find_job, make_job_object
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, make_page
 
 router = APIRouter(tags=["jobs"])
 
@@ -191,10 +191,7 @@ async def wait_for_end(service: StudioService, job_id: str) -> None:
 
 @router.get("/jobs", responses=document_errors(READ_CODES))
 async def list_jobs(
-    owner: OwnerDep,
-    service: ServiceDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your jobs, newest first."""
     if after is not None:

@@ -19,7 +19,7 @@ from pipelines.service.studio_service import StudioService
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, paginate_list
+from ui.api.pagination import AfterQuery, LimitQuery, paginate_list
 
 router = APIRouter(tags=["kept"])
 LOOKS_FORMAT = "designerbox-looks"
@@ -78,10 +78,7 @@ def make_look_link(row: SavedItem, tools: Sequence[Tool]) -> str:
 
 @router.get("/looks", responses=document_errors(READ_CODES))
 async def list_looks(
-    owner: OwnerDep,
-    service: ServiceDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your looks, by name."""
     rows = await to_thread.run_sync(service.saved_items.list_items, owner, "look")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -31,7 +31,7 @@ from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, fingerprint_call
 from ui.api.dependencies import BatchesDep, OwnerDep, ServiceDep, WebhooksDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, describe_error, document_errors
 from ui.api.job_object import make_job_object
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import RequestForm
 from ui.api.routes.jobs import find_webhook_url
 from ui.api.routes.openai_mapping import ImageCall, translate_request
@@ -119,10 +119,7 @@ async def create_batch(
 
 @router.get("/batches", responses=document_errors((*READ_CODES, "disk_full")))
 async def list_batches(
-    owner: OwnerDep,
-    batches: BatchesDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    owner: OwnerDep, batches: BatchesDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your batches, newest first, those of the page and of the command line too."""
     if after is not None:

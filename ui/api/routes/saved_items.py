@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Annotated, Any
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -16,7 +16,7 @@ from pipelines.service.studio_service import StudioService
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, paginate_list
+from ui.api.pagination import AfterQuery, LimitQuery, paginate_list
 
 router = APIRouter(tags=["kept"])
 PASSPORT_FORMAT = "designerbox-character"
@@ -67,10 +67,7 @@ async def _delete_item(kind: SavedKind, key: str, owner: str, service: StudioSer
 
 @router.get("/brands", responses=document_errors(READ_CODES))
 async def list_brands(
-    owner: OwnerDep,
-    service: ServiceDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your brand kits, by name."""
     return await _list_items("brand", owner, service, limit, after)
@@ -107,10 +104,7 @@ async def delete_brand(key: str, owner: OwnerDep, service: ServiceDep) -> dict[s
 
 @router.get("/characters", responses=document_errors(READ_CODES))
 async def list_characters(
-    owner: OwnerDep,
-    service: ServiceDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """The characters you keep, by name."""
     return await _list_items("character", owner, service, limit, after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -17,7 +17,7 @@ from ui.api.auth.share_tokens import HOUR_SECONDS, MONTH_SECONDS, WEEK_SECONDS, 
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, answer_error, document_errors
 from ui.api.file_response import make_file_response
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import document_body, read_json_model
 from ui.api.routes.abuse_report_page import make_report_link
 
@@ -66,11 +66,7 @@ async def create_share(request: Request, owner: OwnerDep, service: ServiceDep, a
 
 @router.get("/shares", responses=document_errors(READ_CODES))
 async def list_shares(
-    request: Request,
-    owner: OwnerDep,
-    access: AccessDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    request: Request, owner: OwnerDep, access: AccessDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your links that still work, newest first."""
     if after is not None:

@@ -25,7 +25,7 @@ from pipelines.service.teams import (
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
 from ui.api.errors import BODY_CODES, JOB_CODES, READ_CODES, WRITE_CODES, document_errors
 from ui.api.job_object import find_job
-from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import document_body, read_json_model
 from ui.api.routes.jobs import job_response, submit_once, wait_for_job
 from ui.api.routes.share_links import read_base_url
@@ -142,8 +142,8 @@ async def list_teams(
     owner: OwnerDep,
     service: ServiceDep,
     access: AccessDep,
-    limit: Annotated[int, LIMIT_QUERY] = 20,
-    after: Annotated[str | None, AFTER_QUERY] = None,
+    limit: LimitQuery = 20,
+    after: AfterQuery = None,
 ) -> dict[str, Any]:
     """Your teams, newest first, with their members."""
     if after is not None:
