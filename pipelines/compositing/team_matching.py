@@ -19,7 +19,7 @@ from pipelines.core.geometry import Cutout, Face, Frame, Image, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import HEADROOM_RATIO, Framing
 from pipelines.framing.head_framing import FRAMED_CLOSER_NOTICE, frame_head, measure_head
-from pipelines.imaging.color import LUMINANCE_WEIGHTS, lightness_to_luminance, measure_lightness, to_linear, to_srgb
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, lightness_to_luminance, measure_lightness, to_linear
 
 MAX_HEAD_FACTOR = 1.35  # over the head that was asked for: a photo that needs more is left out of the standard
 HEAD_TOLERANCE_RATIO = 0.004  # of the head's height: frames that differ by less are one
@@ -126,14 +126,6 @@ def exposure_gain(target: float, own: float, skin: float) -> float:
         for step in (-MAX_LIGHTNESS_SHIFT, MAX_LIGHTNESS_SHIFT)
     )
     return float(np.clip(target / max(own, 1e-4), low, high))
-
-
-def brighten_portrait(image: Image, gain: float) -> Image:
-    """Apply a gain in linear light; lights above the knee are compressed and not clipped."""
-    light = to_linear(image) * np.float32(gain)
-    over = light > HIGHLIGHT_KNEE
-    light[over] = HIGHLIGHT_KNEE + (1 - HIGHLIGHT_KNEE) * np.tanh((light[over] - HIGHLIGHT_KNEE) / (1 - HIGHLIGHT_KNEE))
-    return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
 
 
 def measure_skin_lightness(image: Image, face: Face) -> float:

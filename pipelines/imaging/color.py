@@ -39,6 +39,14 @@ def to_srgb(light: FloatArray) -> LinearImage:
     return np.asarray(_SRGB_BY_LINEAR[(np.clip(light, 0, 1) * _SRGB_TABLE_SIZE + 0.5).astype(np.int32)], np.float32)
 
 
+def lift_exposure(image: Image, gain: float, knee: float) -> Image:
+    """Return `image` as if exposed `gain` times longer; linear light above `knee` is compressed and not clipped."""
+    light = to_linear(image) * np.float32(gain)
+    over = light > knee
+    light[over] = knee + (1 - knee) * np.tanh((light[over] - knee) / (1 - knee))
+    return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
+
+
 def flatten_on_white(image: Image) -> Image:
     """Composite an H x W x 3 or 4 picture on white. Returns H x W x 3."""
     if image.shape[2] == 3:

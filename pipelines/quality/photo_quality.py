@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
 from pipelines.framing.placement import find_bounds, find_cut_sides
-from pipelines.imaging.color import LUMINANCE_WEIGHTS, LinearImage, to_linear, to_srgb
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, lift_exposure, to_linear
 from pipelines.imaging.resize import size_within
 from pipelines.matting.cutout import core_mask
 
@@ -62,7 +62,7 @@ def fix_subject(placed: PlacedSubject, photo: Image, findings: Sequence[Finding]
     ids = {finding.id for finding in findings if finding.fixed_sentence}
     colour = placed.colour
     if "dim" in ids:
-        colour = lift_exposure(colour, _exposure_gain(photo))
+        colour = lift_exposure(colour, _exposure_gain(photo), HIGHLIGHT_KNEE)
     if "blur" in ids:
         colour = sharpen_lightness(colour)
     return placed if colour is placed.colour else replace(placed, colour=colour)
@@ -72,7 +72,7 @@ def fix_background(colour: Colour, photo: Image, findings: Sequence[Finding]) ->
     """Return a colour of the photo's background as exposed in `fix_subject`."""
     if not any(finding.id == "dim" and finding.fixed_sentence for finding in findings):
         return colour
-    r, g, b = lift_exposure(np.array([[colour]], np.uint8), _exposure_gain(photo))[0, 0]
+    r, g, b = lift_exposure(np.array([[colour]], np.uint8), _exposure_gain(photo), HIGHLIGHT_KNEE)[0, 0]
     return int(r), int(g), int(b)
 
 
@@ -210,14 +210,6 @@ def _check_outline(photo: Image, alpha: Alpha) -> Finding | None:
         f"Check the cut-out: along {100 * share:.0f} % of its outline your photo has no edge, so part of the subject "
         "may be missing. The brush mends it.",
     )
-
-
-def lift_exposure(image: Image, gain: float) -> Image:
-    """Return `image` as if exposed `gain` times longer. Highlights above the knee are compressed."""
-    light: LinearImage = to_linear(image) * np.float32(gain)
-    over = light > HIGHLIGHT_KNEE
-    light[over] = HIGHLIGHT_KNEE + (1 - HIGHLIGHT_KNEE) * np.tanh((light[over] - HIGHLIGHT_KNEE) / (1 - HIGHLIGHT_KNEE))
-    return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
 
 
 def sharpen_lightness(image: Image) -> Image:

@@ -12,9 +12,9 @@ import numpy as np
 from pipelines.compositing.compose import composite_subject, relight_subject
 from pipelines.compositing.group_photo import EYE_LINE_RATIO, composite_group, place_members, plan_group
 from pipelines.compositing.team_matching import (
+    HIGHLIGHT_KNEE,
     TeamMember,
     TeamStandard,
-    brighten_portrait,
     exposure_gain,
     find_team_standard,
     frame_member,
@@ -41,7 +41,7 @@ from pipelines.core.rendering import FONTS, Backdrop, Caption, RenderRequest, To
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import get_framing, size_for_ratio
 from pipelines.framing.resample import composite_on_grey, place_subject
-from pipelines.imaging.color import lightness_to_luminance, luminance_to_lightness
+from pipelines.imaging.color import lift_exposure, lightness_to_luminance, luminance_to_lightness
 from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.quality.softness import describe_softness
 from pipelines.quality.subject_checks import NO_FACE_MESSAGE, check_face
@@ -326,7 +326,7 @@ def _match_light(
     if params.light == "exact":
         return placed
     relit = relight_subject(placed, plate, shift_lightness=False)
-    return replace(placed, colour=brighten_portrait(relit, gains.get(member.number, 1.0)))
+    return replace(placed, colour=lift_exposure(relit, gains.get(member.number, 1.0), HIGHLIGHT_KNEE))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.compositing.team_matching import (
-    brighten_portrait,
+    HIGHLIGHT_KNEE,
     exposure_gain,
     measure_eye_white,
     measure_skin_lightness,
@@ -27,7 +27,7 @@ from pipelines.compositing.team_pages import (
 from pipelines.core.errors import PolicyRefusal, StudioError
 from pipelines.core.geometry import Face, Image
 from pipelines.core.job import Result
-from pipelines.imaging.color import to_linear
+from pipelines.imaging.color import lift_exposure, to_linear
 from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
 from pipelines.security.content_filter import INPUT_REFUSED
 from pipelines.tools import business
@@ -299,10 +299,10 @@ def test_nobody_is_lit_by_more_than_four_lightness(skin: float, target: float) -
 
 def test_more_light_burns_nothing_out() -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    brighter = brighten_portrait(ramp, 1.3)[0, :, 0].astype(int)
+    brighter = lift_exposure(ramp, 1.3, HIGHLIGHT_KNEE)[0, :, 0].astype(int)
     assert (np.diff(brighter) >= 0).all()
     assert len(set(brighter[200:])) > 15
-    assert (brighten_portrait(ramp, 1.0)[0, :200] == ramp[0, :200]).all()
+    assert (lift_exposure(ramp, 1.0, HIGHLIGHT_KNEE)[0, :200] == ramp[0, :200]).all()
 
 
 # ---------------------------------------------------------------- sheets
