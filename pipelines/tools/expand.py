@@ -34,7 +34,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.placement import find_bounds, find_cut_sides
 from pipelines.framing.resample import place_subject
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.picture_operations import shrink_to_side
+from pipelines.tools.shared.picture_operations import blend_into, shrink_to_side
 
 PresetId = Literal["auto", "blur", "scene", "draw"]
 RatioId = Literal["1:1", "4:5", "3:2", "16:9", "9:16", "all-round"]
@@ -45,7 +45,6 @@ _DRAFT_SIDE_PX = 384
 _ALL_ROUND_RATIO = 0.25  # of each side, added on every side
 _FOLD_RATIO = 0.045  # of the longer side, how deep into the photo its border is repeated outside
 _BLUR_RATIOS = (0.002, 0.006, 0.02, 0.045)  # of the longer side, radii of the blurs, each used farther out
-_SEAM_RATIO = 0.012  # of the longer side, width of the blend between photo and drawn surroundings
 
 
 class Expand(Params):
@@ -167,9 +166,7 @@ def _draw_outside(
     words = params.prompt or params.scene or "the same place, continuing beyond the frame"
     render = RenderRequest("inpaint", words, size, (context.seed,), images=(start,), mask=outside, strength=1.0)
     drawn = context.draw(render, emit).images[0]
-    distance = cv2.distanceTransform((outside > 0).astype(np.uint8), cv2.DIST_L2, 5)
-    weight = np.clip(distance / (_SEAM_RATIO * max(size)), 0, 1)[..., None]
-    image = start + weight * (drawn.astype(np.float32) - start)
+    image = blend_into(start, drawn, outside)
     notice = "What lies outside your photo was drawn by a model."
     return _paste_photo(np.asarray(image + 0.5, np.uint8), photo, at), (notice,)
 

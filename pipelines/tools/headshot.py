@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from pipelines.codecs.color_profiles import ColorSpace
@@ -28,6 +27,7 @@ from pipelines.quality.softness import describe_softness
 from pipelines.quality.subject_checks import NO_FACE_MESSAGE, check_face, count_people
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.dressing import EDITED_NOTICE, draw_with_head_kept
+from pipelines.tools.shared.picture_operations import blend_into
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
 
 PresetId = Literal[
@@ -37,7 +37,6 @@ PresetId = Literal[
 FramingId = Literal["auto", "tight", "square", "classic", "wide", "actor", "badge"]
 SetId = Literal["one", "four", "all"]
 DRESSED_PROMPT = "fully clothed, shoulders covered"  # added to every prompt that draws on a person
-SEAM_RATIO = 0.012  # of the longer side, width of the blend between the photo and what is drawn beside it
 COMPLETED_NOTICE = "What your photo cuts off was drawn by a model, around your own pixels, which are unchanged."
 NO_LAYERS_NOTICE = "No layers: a model drew over the finished picture."
 
@@ -329,9 +328,7 @@ def _complete_portrait(
     size = image.shape[1], image.shape[0]
     render = RenderRequest("inpaint", words, size, (context.seed,), images=(start,), mask=missing, strength=1.0)
     drawn = context.draw(render, emit).images[0]
-    distance = cv2.distanceTransform((missing > 0).astype(np.uint8), cv2.DIST_L2, 5)
-    weight = np.clip(distance / (SEAM_RATIO * max(size)), 0, 1)[..., None]
-    return np.asarray(np.where(is_kept, image, start + weight * (drawn.astype(np.float32) - start) + 0.5), np.uint8)
+    return np.asarray(np.where(is_kept, image, blend_into(start, drawn, missing) + 0.5), np.uint8)
 
 
 def _find_face(params: Headshot, context: ToolContext) -> Face:

@@ -7,14 +7,23 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Image
+from pipelines.core.geometry import Alpha, Float32Array, Image
 from pipelines.imaging.resize import size_within
 from pipelines.matting.edge_colors import OPAQUE_ALPHA
+
+SEAM_RATIO = 0.012  # of the longer side, width of the blend between the photo and what is drawn beside it
 
 
 def shrink_to_side(image: Image, side_px: int) -> Image:
     """Shrink a picture whose longer side is more than `side_px`; a smaller one keeps its size."""
     return np.asarray(cv2.resize(image, size_within(image.shape, side_px), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def blend_into(photo: Image, drawn: Image, where: Alpha) -> Float32Array:
+    """Blend what was drawn `where` that is above 0 into the photo, from the seam inwards; H x W x 3, 0 to 255."""
+    distance = cv2.distanceTransform((where > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    weight = np.clip(distance / (SEAM_RATIO * max(where.shape)), 0, 1)[..., None]
+    return photo + weight * (drawn.astype(np.float32) - photo)
 
 
 def to_rgba(colour: Image, alpha: Alpha) -> Image:
