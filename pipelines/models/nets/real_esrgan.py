@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import cv2
@@ -138,7 +139,8 @@ def _tile_boxes(width: int, height: int) -> Iterator[Box]:
             yield left, top, min(left + TILE_PX, width), min(top + TILE_PX, height)
 
 
-def _load_net(path: str) -> torch.nn.Module:
+def load_compact_layers(path: str | Path) -> torch.nn.Sequential:
+    """Load the layers of an SRVGGNetCompact (Real-ESRGAN, 2021), which its weights describe, as float32."""
     from safetensors.torch import load_file
     from torch import nn
 
@@ -151,5 +153,12 @@ def _load_net(path: str) -> torch.nn.Module:
         )
     net = nn.Sequential(*layers)
     net.load_state_dict(weights)
+    return net
+
+
+def _load_net(path: str) -> torch.nn.Module:
+    from torch import nn
+
+    net = load_compact_layers(path)
     net.append(nn.PixelShuffle(NET_FACTOR))
     return net

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.core.geometry import Image
+from pipelines.models.nets.real_esrgan import load_compact_layers
 
 if TYPE_CHECKING:
     import torch
@@ -27,33 +28,22 @@ def load_sharpener(folder: Path, device: Any) -> torch.nn.Module:
 
     It is SRVGGNetCompact (Real-ESRGAN, 2021) over a bilinear enlargement, as assets/models/mini/sharpen.py trains it.
     """
-    from safetensors.torch import load_file
     from torch import nn
     from torch.nn.functional import interpolate, pixel_shuffle
-
-    weights = {name: tensor.float() for name, tensor in load_file(folder / "sharpener.safetensors").items()}
-    layers: list[nn.Module] = []
-    for n in range(sum(name.endswith(".weight") for name in weights)):
-        weight = weights[f"{n}.weight"]
-        layers.append(
-            nn.PReLU(len(weight)) if weight.ndim == 1 else nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
-        )
 
     class Sharpener(nn.Module):
         """The residual that the layers predict is added to the bilinear enlargement."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.body = nn.Sequential(*layers)
+            self.body = load_compact_layers(folder / "sharpener.safetensors")
 
         def forward(self, small: torch.Tensor) -> torch.Tensor:
             scale = SHARP_SIDE_PX // SIDE_PX
             enlarged = interpolate(small, scale_factor=scale, mode="bilinear", align_corners=False)
             return pixel_shuffle(self.body(small), scale) + enlarged
 
-    sharpener = Sharpener()
-    sharpener.body.load_state_dict(weights)
-    return sharpener.to(device).eval()
+    return Sharpener().to(device).eval()
 
 
 def remove_patch_seams(pixels: torch.Tensor) -> torch.Tensor:
