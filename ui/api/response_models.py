@@ -20,56 +20,40 @@ def _part(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-FILE: dict[str, Any] = {
-    "type": "object",
-    "required": ["id", "object", "bytes", "created_at", "filename", "purpose", "format", "sha256"],
-    "properties": {
-        "id": _TEXT, "object": {"const": "file"}, "bytes": _COUNT, "created_at": _COUNT, "filename": _TEXT,
-        "purpose": _TEXT, "status": _TEXT, "width": _COUNT, "height": _COUNT, "format": _TEXT, "sha256": _TEXT,
-        "notices": {"type": "array", "items": _TEXT},
-    },
-}  # fmt: skip
+FILE = _object({
+    "id": _TEXT, "object": {"const": "file"}, "bytes": _COUNT, "created_at": _COUNT, "filename": _TEXT,
+    "purpose": _TEXT, "status": _TEXT, "width": _COUNT, "height": _COUNT, "format": _TEXT, "sha256": _TEXT,
+    "notices": {"type": "array", "items": _TEXT},
+}, "status", "width", "height", "notices")  # fmt: skip
 
-JOB: dict[str, Any] = {
-    "type": "object",
-    "required": ["id", "object", "status", "tool", "progress", "created_at", "files", "receipt", "error"],
-    "properties": {
-        "id": _TEXT,
-        "object": {"const": "job"},
-        "status": {"enum": ["queued", "running", "done", "failed", "cancelled"]},
-        "tool": _TEXT,
-        "progress": {"type": "number", "minimum": 0, "maximum": 1},
-        "stage": _MAYBE_TEXT,
-        "position": {**_COUNT, "description": "1 is next in line, 0 does not wait."},
-        "created_at": _COUNT,
-        "files": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["id", "url", "role", "width", "height", "format"],
-                "properties": {
-                    "id": _TEXT, "url": _TEXT, "role": {"enum": ["result", "matte", "layers", "master"]},
-                    "width": _COUNT, "height": _COUNT, "format": _TEXT,
-                },
-            },
-        },
-        "receipt": {"type": ["object", "null"]},
-        "seconds": {"type": ["number", "null"]},
-        "error": {"type": ["object", "null"]},
+JOB = _object({
+    "id": _TEXT,
+    "object": {"const": "job"},
+    "status": {"enum": ["queued", "running", "done", "failed", "cancelled"]},
+    "tool": _TEXT,
+    "progress": {"type": "number", "minimum": 0, "maximum": 1},
+    "stage": _MAYBE_TEXT,
+    "position": {**_COUNT, "description": "1 is next in line, 0 does not wait."},
+    "created_at": _COUNT,
+    "files": {
+        "type": "array",
+        "items": _object({
+            "id": _TEXT, "url": _TEXT, "role": {"enum": ["result", "matte", "layers", "master"]}, "width": _COUNT,
+            "height": _COUNT, "format": _TEXT,
+        }),
     },
-}  # fmt: skip
+    "receipt": {"type": ["object", "null"]},
+    "seconds": {"type": ["number", "null"]},
+    "error": {"type": ["object", "null"]},
+}, "stage", "position", "seconds")  # fmt: skip
 
-PAGE: dict[str, Any] = {
-    "type": "object",
-    "required": ["object", "data", "first_id", "last_id", "has_more"],
-    "properties": {
-        "object": {"const": "list"},
-        "data": {"type": "array", "items": {"type": "object"}},
-        "first_id": _MAYBE_TEXT,
-        "last_id": _MAYBE_TEXT,
-        "has_more": {"type": "boolean"},
-    },
-}
+PAGE = _object({
+    "object": {"const": "list"},
+    "data": {"type": "array", "items": {"type": "object"}},
+    "first_id": _MAYBE_TEXT,
+    "last_id": _MAYBE_TEXT,
+    "has_more": {"type": "boolean"},
+})  # fmt: skip
 
 _PICTURE = {
     "b64_json": {**_TEXT, "description": "The file in base64, unless response_format is url."},
