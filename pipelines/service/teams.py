@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal
 from pipelines.core.tools import Tool
@@ -255,14 +255,14 @@ class TeamService:
         team = self._db.fetch_row(select(TEAMS).where(_T.invite == invite, _T.expires > now))
         if team is not None:
             return Invitation(_row_to_team(team))
-        row = self._db.fetch_row(select(TEAM_MEMBERS).where(_M.invite == invite, _M.expires > now))
-        if row is None:
-            raise NotFound(ENDED_MESSAGE)
-        return Invitation(self.get_team(row.owner, row.team), TeamMember(**row._mapping))
+        return self._find_invitation(_M.invite == invite, _M.expires > now)
 
     def open_own_link(self, own_link: str) -> Invitation:
         """Find the member whose own page a link opens. Raises `NotFound`."""
-        row = self._db.fetch_row(select(TEAM_MEMBERS).where(_M.own_link == own_link))
+        return self._find_invitation(_M.own_link == own_link)
+
+    def _find_invitation(self, *wanted: ColumnElement[bool]) -> Invitation:
+        row = self._db.fetch_row(select(TEAM_MEMBERS).where(*wanted))
         if row is None:
             raise NotFound(ENDED_MESSAGE)
         return Invitation(self.get_team(row.owner, row.team), TeamMember(**row._mapping))
