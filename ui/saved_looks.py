@@ -106,13 +106,7 @@ class SavedLooks:
         return {**self.show_looks(owner), self.alerts: notice}
 
     def _read_file(self, path: str, owner: str) -> list[SavedItem]:
-        try:
-            file = from_json(read_upload(path))
-        except ValueError as error:
-            raise BadInput(NOT_LOOKS_TEXT) from error
-        if not isinstance(file, dict) or file.get("format") != LOOKS_FORMAT:
-            raise BadInput(NOT_LOOKS_TEXT)
-        return import_looks(file, owner, self.service)
+        return import_looks(read_uploaded_json(path, LOOKS_FORMAT, NOT_LOOKS_TEXT), owner, self.service)
 
     def _write_file(self, owner: str) -> str:
         """Write the file of looks into Gradio's folder, under a path that holds a secret; return its path."""
@@ -121,6 +115,17 @@ class SavedLooks:
         target = folder / "looks.json"
         target.write_text(serialize_looks(owner, self.service))
         return str(target)
+
+
+def read_uploaded_json(path: str, file_format: str, refusal: str) -> dict[str, Any]:
+    """Read an uploaded file that says it is of `file_format`. Raises `BadInput` with the sentence `refusal`."""
+    try:
+        file = from_json(read_upload(path))
+    except ValueError as error:
+        raise BadInput(refusal) from error
+    if not isinstance(file, dict) or file.get("format") != file_format:
+        raise BadInput(refusal)
+    return file
 
 
 def _render_tiles(rows: Sequence[SavedItem], tools: Sequence[Tool]) -> str:

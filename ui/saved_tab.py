@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.errors import StudioError
 from pipelines.service.saved_items import CHARACTER_TOOL_ID, BrandKit, SavedItem
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.routes.saved_items import PASSPORT_FORMAT, import_passport, write_passport
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import encode_data_url, encode_page_jpeg, read_upload
-from ui.saved_looks import SavedLooks
+from ui.saved_looks import SavedLooks, read_uploaded_json
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import Control, build_control, list_form_fields, to_param_value
@@ -242,10 +241,7 @@ class SavedTab:
         except StudioError as error:
             field = "recent" if error.param != "name" else "character-name"
             return {self.character_alerts: text.render_alert(error.message, f"{PREFIX}-{field}")}
-        return {
-            **self._show_characters(owner, row.id),
-            self.character_alerts: text.render_notice([SAVED_TEXT.format(name=row.name)], ""),
-        }
+        return self._show_saved_character(owner, row)
 
     def choose_character(self, request: gr.Request, item_id: str | None) -> Updates:
         """Choose a character, and offer its passport as a download."""
@@ -267,18 +263,14 @@ class SavedTab:
             row = await run_in_threadpool(self._read_passport, path, owner)
         except StudioError as error:
             return {self.character_alerts: text.render_alert(error.message, f"{PREFIX}-bring")}
-        return {
-            **self._show_characters(owner, row.id),
-            self.character_alerts: text.render_notice([SAVED_TEXT.format(name=row.name)], ""),
-        }
+        return self._show_saved_character(owner, row)
+
+    def _show_saved_character(self, owner: str, row: SavedItem) -> Updates:
+        notice = text.render_notice([SAVED_TEXT.format(name=row.name)], "")
+        return {**self._show_characters(owner, row.id), self.character_alerts: notice}
 
     def _read_passport(self, path: str, owner: str) -> SavedItem:
-        try:
-            passport = from_json(read_upload(path))
-        except ValueError as error:
-            raise BadInput("This is no file of a character.") from error
-        if not isinstance(passport, dict) or passport.get("format") != PASSPORT_FORMAT:
-            raise BadInput("This is no file of a character.")
+        passport = read_uploaded_json(path, PASSPORT_FORMAT, "This is no file of a character.")
         return import_passport(passport, owner, self.service)
 
     def _show_characters(self, owner: str, chosen: str | None = None) -> Updates:

@@ -81,7 +81,7 @@ class JobQueue:
         with self._lock:
             if not job.batch and not self._queue_has_room():
                 raise QueueFull(f"{self.max_waiting} jobs are waiting already. Please try again in a moment.")
-            self._check_admission(job, self.count_active)
+            self._check_admission(job, self.table.count_active)
             with translate_disk_full():
                 inserted = self.table.insert_job(job, slot)
             if inserted:
@@ -150,14 +150,6 @@ class JobQueue:
         """Return the owner's jobs without drafts, newest first; `before` is the last id of the previous page."""
         with self._lock:
             return [self._to_job_row(row) for row in self.table.list_rows(owner, limit, before, tool)]
-
-    def set_starred(self, job_id: str, starred: bool = True) -> bool:
-        """Star a job, which exempts it and its files from retention; False when there is no such job."""
-        return self.table.set_starred(job_id, starred)
-
-    def count_active(self, owner: str) -> int:
-        """Return how many of the owner's jobs wait or run, without drafts and batch rows."""
-        return self.table.count_active(owner)
 
     def count_jobs(self) -> tuple[int, int]:
         """Return how many jobs run and how many interactive jobs wait."""

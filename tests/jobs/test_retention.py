@@ -54,7 +54,7 @@ def kept(here: BatchStudio, job_id: str) -> bool:
 
 def test_what_is_old_goes_with_its_pictures_and_starred_jobs_stay_whole(here: BatchStudio) -> None:
     old, starred, young = made(here, 1, 40), made(here, 2, 40), made(here, 3, 2)
-    assert here.service.jobs.set_starred(starred)
+    assert here.service.jobs.table.set_starred(starred, True)
     before = here.service.jobs.get_job(old)
     assert before is not None
     assert before.result is not None
@@ -120,10 +120,10 @@ def test_a_batch_is_kept_or_forgotten_whole(here: BatchStudio, tmp_path: Path, k
     batch = batched(here, tmp_path / "in")
     rows = [row.job_id or "" for row in here.batches.iter_rows(batch.id)]
     here.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.batch_row < 3).values(finished=1))
-    assert here.service.jobs.set_starred(rows[0])
+    assert here.service.jobs.table.set_starred(rows[0], True)
     assert swept(here, keep) == 0
     assert [kept(here, job_id) for job_id in rows] == [True] * 3
-    assert here.service.jobs.set_starred(rows[0], False)
+    assert here.service.jobs.table.set_starred(rows[0], False)
     if keep.max_days:  # its last row is young
         assert swept(here, keep) == 0
         here.service.jobs.table.db.execute(update(JOBS).values(finished=1))

@@ -164,7 +164,7 @@ def test_a_tile_says_how_far_its_job_is(tmp_path: Path) -> None:
         assert "Waiting" in layout.label_tile(waiting, "Gate")
         here.gate.open.set()
         wait_for_result(here.jobs.watch(second))
-        here.jobs.set_starred(first)
+        here.jobs.table.set_starred(first, True)
         done = here.jobs.get_job(first)
         assert done is not None
         assert layout.label_tile(done, "Gate").startswith("★ Gate · ")

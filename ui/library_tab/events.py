@@ -315,7 +315,7 @@ class LibraryTabEvents:
         rows = self._list_picked(state, request)
         starred = not all(row.starred for row in rows)
         for row in rows:
-            self.service.jobs.set_starred(row.job.id, starred)
+            self.service.jobs.table.set_starred(row.job.id, starred)
         return {
             **self.refresh(request, state, *filters),
             **layout.show_actions(self.tab, self._list_picked(state, request)),
