@@ -204,9 +204,7 @@ def _timing_net(model: DiffusionModel | TryOnModel, device: str) -> Iterator[lis
     """Note the seconds of each call of the transformer or UNet."""
     import torch
 
-    net = (
-        model.network if isinstance(model, TryOnModel) else getattr(model.pipe, "transformer", None) or model.pipe.unet
-    )
+    net = model.module if isinstance(model, TryOnModel) else getattr(model.pipe, "transformer", None) or model.pipe.unet
     seconds: list[float] = []
 
     def now() -> float:

@@ -14,10 +14,10 @@ from typing import Any
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
-from pipelines.models import checkpoint, cpu_offload, pinned_memory
-from pipelines.models.devices import release_cached_memory
+from pipelines.models import checkpoint
 from pipelines.models.diffusion import loader
 from pipelines.models.diffusion.pipeline import LOADING_LOCK
+from pipelines.models.one_module import OneModuleModel
 from pipelines.models.pinned_revisions import PINS
 
 _FOLDER_FILES = "config.json,diffusion_pytorch_model.safetensors"
@@ -72,39 +72,8 @@ Z_IMAGE_UNION_2_1 = ModelSpec(
 )
 
 
-class ControlNet:
+class ControlNet(OneModuleModel):
     """A loaded ControlNet. It draws nothing by itself: a view of its model takes `module`."""
-
-    def __init__(self, spec: ModelSpec, module: Any, device: str) -> None:
-        self.spec = spec
-        self.module: Any = module
-        self._device = device
-
-    def to_host(self) -> None:
-        """Move the weights to main memory; see `OffloadableModel`."""
-        cpu_offload.move_to_host([self.module])
-
-    def to_device(self) -> None:
-        """Move the weights back to the device."""
-        cpu_offload.move_to_device([self.module], self._device)
-
-    def host_bytes(self) -> int:
-        """See `HostMemoryModel.host_bytes`."""
-        return pinned_memory.count_pinned_bytes([self.module])
-
-    def streamed_bytes(self) -> int:
-        """See `HostMemoryModel.streamed_bytes`."""
-        return 0
-
-    def place_on_device(self, device: str) -> None:
-        """Move the weights to `device` for good, before anything is drawn."""
-        self.module.to(device)
-        self._device = device
-
-    def close(self) -> None:
-        """Free the memory."""
-        self.module = None
-        release_cached_memory(self._device)
 
 
 class ControlNetFamily:

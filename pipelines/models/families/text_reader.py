@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.core.models import ModelSpec
+from pipelines.models.families.hub_nets import HubNetFamily
 
 if TYPE_CHECKING:
     from pipelines.models.nets.text_reader import TextReader
@@ -21,20 +22,10 @@ TEXT_READER = ModelSpec(
 )
 
 
-class TextReaderFamily:
-    """The model family."""
+def _open_text_reader(spec: ModelSpec) -> TextReader:
+    from pipelines.models.nets.text_reader import TextReader
 
-    specs = (TEXT_READER,)
-
-    def estimate_bytes(self, spec: ModelSpec) -> int:
-        """Return the bytes that the reader takes, measured beforehand."""
-        return spec.bytes
-
-    def load(self, spec: ModelSpec, device: str) -> TextReader:
-        """Load the reader onto the processor, whatever `device` is. Raises `ModelUnavailable` without its package."""
-        from pipelines.models.nets.text_reader import TextReader
-
-        return TextReader(spec)
+    return TextReader(spec)
 
 
-TEXT_READER_FAMILY = TextReaderFamily()
+TEXT_READER_FAMILY = HubNetFamily((TEXT_READER,), _open_text_reader)

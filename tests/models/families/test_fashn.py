@@ -93,7 +93,7 @@ def test_at_full_size_it_draws_576_by_864(full_network: Any) -> None:
 
 
 def test_size_from_headers_is_the_bytes_loaded(family: FashnFamily, model: TryOnModel) -> None:
-    loaded = sum(each.nbytes for each in model.network.state_dict().values())
+    loaded = sum(each.nbytes for each in model.module.state_dict().values())
     assert family.estimate_bytes(family.specs[0]) == loaded > 0
 
 
@@ -165,7 +165,7 @@ def test_all_that_it_is_given_has_an_effect(model: TryOnModel, change: dict[str,
 
 def test_what_reaches_the_network_is_the_photo_in_the_middle_and_black_beside_it(model: TryOnModel) -> None:
     seen: list[Any] = []
-    hook = model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    hook = model.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     model.draw(make_try_on(), ignore_step)
     hook.remove()
     assert [times for _, times, _ in seen] == [t for t in schedule_times(3, 1.5)[:2] for _ in (0, 1)] + [
@@ -197,7 +197,7 @@ def test_what_it_cannot_draw_is_refused_with_a_sentence(model: TryOnModel) -> No
 def test_numbers_that_are_no_picture_end_it_with_a_sentence(model: TryOnModel) -> None:
     import torch
 
-    weight = model.network["final_layer"]["linear"].weight
+    weight = model.module["final_layer"]["linear"].weight
     kept = weight.data
     weight.data = torch.full_like(kept, torch.nan)
     try:
@@ -330,7 +330,7 @@ def run_to_steps(studio: RealStudio, job: Job) -> tuple[Result, list[Step]]:
 def slowed_network(studio: RealStudio) -> Iterator[None]:
     """Let each pass through the network take 0.15 s more."""
     with studio.cache.borrow_model("tiny-fashn") as model:
-        slow = model.network.register_forward_hook(lambda *_: time.sleep(0.15))
+        slow = model.module.register_forward_hook(lambda *_: time.sleep(0.15))
     yield
     slow.remove()
 

@@ -21,8 +21,7 @@ from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.imaging.resize import resize_image, size_within
-from pipelines.models import checkpoint, cpu_offload, loading_progress, pinned_memory
-from pipelines.models.devices import release_cached_memory
+from pipelines.models import checkpoint, loading_progress
 from pipelines.models.diffusion import loader
 from pipelines.models.diffusion.pipeline import LOADING_LOCK
 from pipelines.models.families.fashn.fitting import FittedFrame, shrink_to_read
@@ -34,6 +33,7 @@ from pipelines.models.families.fashn.network import (
     schedule_times,
 )
 from pipelines.models.families.hub_nets import HubNetFamily
+from pipelines.models.one_module import OneModuleModel
 from pipelines.models.pinned_revisions import PINS
 
 if TYPE_CHECKING:
@@ -73,14 +73,12 @@ DWPOSE = ModelSpec(
 )
 
 
-class TryOnModel:
+class TryOnModel(OneModuleModel):
     """The loaded network. Several threads may draw at once."""
 
     def __init__(self, spec: ModelSpec, layout: TryOnLayout, network: Any, device: str) -> None:
-        self.spec = spec
+        super().__init__(spec, network, device)
         self.layout = layout
-        self.network: Any = network
-        self._device = device
         self._defaults = dict(spec.defaults)
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
@@ -142,9 +140,9 @@ class TryOnModel:
         times = schedule_times(steps, _TIME_SHIFT)
         for index in range(steps):
             time, next_time = times[index : index + 2]
-            velocity = self.network(picture, time, inputs).float()
+            velocity = self.module(picture, time, inputs).float()
             if scale != 1 and index < steps - 1:  # guidance in the last step would make colours too strong
-                free = self.network(picture, time, None).float()
+                free = self.module(picture, time, None).float()
                 velocity = free + scale * (velocity - free)
             clean = picture + (1 - time) * velocity
             if not clean.isfinite().all():
@@ -162,37 +160,6 @@ class TryOnModel:
         import torch
 
         return torch.from_numpy(image.transpose(2, 0, 1)[None] / np.float32(127.5) - np.float32(1)).to(self._device)
-
-    def to_host(self) -> None:
-        """Move the weights to main memory; see `OffloadableModel`."""
-        cpu_offload.move_to_host([self.network])
-
-    def to_device(self) -> None:
-        """Move the weights back to the device."""
-        cpu_offload.move_to_device([self.network], self._device)
-
-    def place_on_device(self, device: str) -> None:
-        """Move the weights to `device` for good, before anything is drawn."""
-        self.network.to(device)
-        self._device = device
-
-    @property
-    def device(self) -> str:
-        """The device that it draws on."""
-        return self._device
-
-    def host_bytes(self) -> int:
-        """See `HostMemoryModel.host_bytes`."""
-        return pinned_memory.count_pinned_bytes([self.network])
-
-    def streamed_bytes(self) -> int:
-        """See `HostMemoryModel.streamed_bytes`."""
-        return 0
-
-    def close(self) -> None:
-        """Free the memory."""
-        self.network = None
-        release_cached_memory(self._device)
 
 
 class FashnFamily:
