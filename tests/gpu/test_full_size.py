@@ -56,7 +56,7 @@ def test_the_row_of_qwen_knows_on_meta_what_stays_on_the_device() -> None:
     from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
 
     counted = count_bytes(sizes.make_qwen_transformer, AutoencoderKLQwenImage)
-    assert abs(qwen_image.QWEN_EDIT_STREAMED.bytes / counted - 1) < 0.005
+    assert abs(qwen_image.QWEN_EDIT_LIGHTER[1].bytes / counted - 1) < 0.005
 
 
 @pytest.fixture(params=list(CASES))

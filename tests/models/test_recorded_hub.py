@@ -180,9 +180,9 @@ def test_the_transformers_of_longcat_and_krea_have_the_parameters_of_their_rows(
     vae = build_on_meta(read_record(longcat.LONGCAT.repo, "vae/config.json"))
     listed = read_record(longcat.LONGCAT.repo, "files.json")
     counts = [sum(each.numel() for each in part.parameters()) for part in (net, vae)]
-    assert longcat.LONGCAT_STREAMED.bytes == 2 * sum(counts) == pytest.approx(sum(listed.values()), rel=0.002)
+    assert longcat.LONGCAT_LIGHTER[1].bytes == 2 * sum(counts) == pytest.approx(sum(listed.values()), rel=0.002)
     turbo = make_on_meta(Krea2Transformer2DModel)
-    assert krea.KREA_STREAMED.bytes == 2 * (sum(each.numel() for each in turbo.parameters()) + 126_892_531)
+    assert krea.KREA_LIGHTER[0].bytes == 2 * (sum(each.numel() for each in turbo.parameters()) + 126_892_531)
 
 
 def test_the_transformer_of_joyai_has_the_parameters_of_its_row() -> None:
@@ -190,17 +190,17 @@ def test_the_transformer_of_joyai_has_the_parameters_of_its_row() -> None:
     listed = read_record(joyimage.JOYIMAGE.repo, "files.json")
     count = sum(each.numel() for each in net.parameters())
     assert 2 * count == pytest.approx(listed["transformer/diffusion_pytorch_model.safetensors"], rel=0.002)
-    assert joyimage.JOYIMAGE_STREAMED.bytes == 2 * (count + 126_892_531)
+    assert joyimage.JOYIMAGE_LIGHTER[1].bytes == 2 * (count + 126_892_531)
 
 
 def test_wan_lets_a_photo_move_and_has_the_parameters_of_its_row() -> None:
     assert read_record(wan.WAN.repo, "model_index.json")["expand_timesteps"] is True
     net, vae = (build_on_meta(read_record(wan.WAN.repo, f"{part}/config.json")) for part in ("transformer", "vae"))
     net_count, vae_count = (sum(each.numel() for each in part.parameters()) for part in (net, vae))
-    assert wan.WAN_STREAMED.bytes == 2 * net_count + 4 * vae_count
+    assert wan.WAN_LIGHTER[0].bytes == 2 * net_count + 4 * vae_count
     listed = read_record(wan.WAN.repo, "files.json")
     encoder = sum(size for file, size in listed.items() if file.startswith("text_encoder/"))
-    assert wan.WAN_STREAMED.host_bytes == pytest.approx(encoder, rel=0.001)
+    assert wan.WAN_LIGHTER[0].host_bytes == pytest.approx(encoder, rel=0.001)
     assert 4 * vae_count == pytest.approx(listed["vae/diffusion_pytorch_model.safetensors"], rel=0.001)
 
 

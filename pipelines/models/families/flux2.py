@@ -6,7 +6,6 @@ therefore padded to such a size first, so that nothing of them is lost and an ed
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.lighter_rows import make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import (
     DiffusionModel,
@@ -53,22 +53,8 @@ KLEIN = ModelSpec(
     bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_BYTES + _VAE_BYTES,
     min_vram=22 * GB,
 )
-# The text encoder is larger than the transformer and needed only briefly, so it may be quantised or stay on the host.
-KLEIN_INT8 = replace(
-    KLEIN,
-    id="klein-int8",
-    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "klein-streamed")),
-    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_INT8_BYTES + _VAE_BYTES,
-    min_vram=18 * GB,
-    download_bytes=KLEIN.bytes,
-)
-KLEIN_STREAMED = replace(
-    KLEIN,
-    id="klein-streamed",
-    options=(("text_encoder", "streamed"),),
-    bytes=_TRANSFORMER_BYTES + _VAE_BYTES,
-    min_vram=11_500_000_000,
-    host_bytes=_TEXT_ENCODER_BYTES,
+KLEIN_LIGHTER = make_lighter_rows(
+    KLEIN, _TEXT_ENCODER_BYTES, {"int8": 18 * GB, "streamed": 11_500_000_000}, int8_bytes=_TEXT_ENCODER_INT8_BYTES
 )
 # Four bits a weight. The package that reads them is GPL-3.0, so it is not installed by default.
 KLEIN_4BIT = ModelSpec(
@@ -160,4 +146,4 @@ def _encode_prompt(view: Any, prompt: str, device: str) -> Any:
     return view.encode_prompt(prompt=[prompt], device=torch.device(device), num_images_per_prompt=1)[0]
 
 
-FLUX2_FAMILY = CheckpointFamily(Flux2Model, (KLEIN, KLEIN_INT8, KLEIN_STREAMED, KLEIN_4BIT))
+FLUX2_FAMILY = CheckpointFamily(Flux2Model, (KLEIN, *KLEIN_LIGHTER, KLEIN_4BIT))

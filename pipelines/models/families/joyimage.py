@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable
-from dataclasses import replace
 from typing import Any
 
 from pipelines.core.geometry import Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.lighter_rows import make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments, to_pillow
 from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
@@ -46,29 +46,12 @@ JOYIMAGE = ModelSpec(
     bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
     min_vram=56 * GB,
 )
-JOYIMAGE_INT8 = replace(
+JOYIMAGE_LIGHTER = make_lighter_rows(
     JOYIMAGE,
-    id="joyai-image-edit-int8",
-    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "joyai-image-edit-streamed")),
-    bytes=_DRAWING_BYTES + _TEXT_ENCODER_INT8_BYTES,
-    min_vram=48 * GB,
-    download_bytes=JOYIMAGE.bytes,
-)
-JOYIMAGE_STREAMED = replace(
-    JOYIMAGE,
-    id="joyai-image-edit-streamed",
-    options=(("text_encoder", "streamed"), ("lighter", "joyai-image-edit-offloaded")),
-    bytes=_DRAWING_BYTES,
-    min_vram=40 * GB,
-    host_bytes=_TEXT_ENCODER_BYTES,
-)
-JOYIMAGE_OFFLOADED = replace(
-    JOYIMAGE,
-    id="joyai-image-edit-offloaded",
-    options=(("text_encoder", "streamed"), ("transformer", "streamed")),
-    bytes=_VAE_BYTES,
-    min_vram=16 * GB,
-    host_bytes=JOYIMAGE.bytes - _VAE_BYTES,
+    _TEXT_ENCODER_BYTES,
+    {"int8": 48 * GB, "streamed": 40 * GB, "offloaded": 16 * GB},
+    int8_bytes=_TEXT_ENCODER_INT8_BYTES,
+    vae_bytes=_VAE_BYTES,
 )
 
 
@@ -140,4 +123,4 @@ def use_mean_latents(vae: Any) -> None:
     vae.encode = encode_to_mean
 
 
-JOYIMAGE_FAMILY = CheckpointFamily(JoyImageModel, (JOYIMAGE, JOYIMAGE_INT8, JOYIMAGE_STREAMED, JOYIMAGE_OFFLOADED))
+JOYIMAGE_FAMILY = CheckpointFamily(JoyImageModel, (JOYIMAGE, *JOYIMAGE_LIGHTER))

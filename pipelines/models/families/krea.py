@@ -6,12 +6,12 @@ Qwen-Image.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.lighter_rows import make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments
 from pipelines.models.diffusion.resolution import Canvas
@@ -38,14 +38,7 @@ KREA = ModelSpec(
     bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
     min_vram=42 * GB,
 )
-KREA_STREAMED = replace(
-    KREA,
-    id="krea-2-turbo-streamed",
-    options=(("text_encoder", "streamed"),),
-    bytes=_DRAWING_BYTES,
-    min_vram=32 * GB,
-    host_bytes=_TEXT_ENCODER_BYTES,
-)
+KREA_LIGHTER = make_lighter_rows(KREA, _TEXT_ENCODER_BYTES, {"streamed": 32 * GB})
 
 
 class KreaModel(DiffusionModel):
@@ -81,4 +74,4 @@ class KreaModel(DiffusionModel):
         return unpack_qwen_latents(clean[0], canvas, self.pipe.vae)
 
 
-KREA_FAMILY = CheckpointFamily(KreaModel, (KREA, KREA_STREAMED))
+KREA_FAMILY = CheckpointFamily(KreaModel, (KREA, *KREA_LIGHTER))

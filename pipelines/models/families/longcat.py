@@ -8,12 +8,12 @@ nothing after a step. Where the words are more than 512 tokens it ends with an e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.lighter_rows import make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, prompt_text, to_pillow, unpack_tokens
 from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
@@ -41,21 +41,8 @@ LONGCAT = ModelSpec(
     bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
     min_vram=34 * GB,
 )
-LONGCAT_INT8 = replace(
-    LONGCAT,
-    id="longcat-image-edit-turbo-int8",
-    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "longcat-image-edit-turbo-streamed")),
-    bytes=_DRAWING_BYTES + _TEXT_ENCODER_INT8_BYTES,
-    min_vram=27 * GB,
-    download_bytes=LONGCAT.bytes,
-)
-LONGCAT_STREAMED = replace(
-    LONGCAT,
-    id="longcat-image-edit-turbo-streamed",
-    options=(("text_encoder", "streamed"),),
-    bytes=_DRAWING_BYTES,
-    min_vram=18 * GB,
-    host_bytes=_TEXT_ENCODER_BYTES,
+LONGCAT_LIGHTER = make_lighter_rows(
+    LONGCAT, _TEXT_ENCODER_BYTES, {"int8": 27 * GB, "streamed": 18 * GB}, int8_bytes=_TEXT_ENCODER_INT8_BYTES
 )
 
 
@@ -105,4 +92,4 @@ class LongCatModel(DiffusionModel):
         return text
 
 
-LONGCAT_FAMILY = CheckpointFamily(LongCatModel, (LONGCAT, LONGCAT_INT8, LONGCAT_STREAMED))
+LONGCAT_FAMILY = CheckpointFamily(LongCatModel, (LONGCAT, *LONGCAT_LIGHTER))

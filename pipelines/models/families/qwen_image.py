@@ -7,7 +7,7 @@ padded to exactly such a size first, which the pipeline leaves as it is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipelines.core.geometry import Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.lighter_rows import Mode, make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import (
     DiffusionModel,
@@ -39,7 +40,6 @@ _TEXT_ENCODER_INT8_BYTES = 7_199_817_728 + 5 * 1_822_976 + 2 * 1_092_348_928  # 
 _SCHEDULER_CONFIG = (
     '{"base_shift": 1.0986122886681098, "max_shift": 1.0986122886681098, "shift": 1.0, "shift_terminal": null}'
 )
-_ALL_STREAMED = (("text_encoder", "streamed"), ("transformer", "streamed"))
 
 QWEN_EDIT = ModelSpec(
     id="qwen-image-edit",
@@ -61,30 +61,9 @@ QWEN_EDIT = ModelSpec(
     bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES,
     min_vram=66 * GB,
 )
-_BASE_OPTIONS = tuple(row for row in QWEN_EDIT.options if row[0] != "lighter")
-QWEN_EDIT_INT8 = replace(
-    QWEN_EDIT,
-    id="qwen-image-edit-int8",
-    options=(*_BASE_OPTIONS, ("text_encoder", "int8"), ("package", "torchao"), ("lighter", "qwen-image-edit-streamed")),
-    bytes=_DRAWING_BYTES + _TEXT_ENCODER_INT8_BYTES,
-    min_vram=56 * GB,
-    download_bytes=QWEN_EDIT.bytes,
-)
-QWEN_EDIT_STREAMED = replace(
-    QWEN_EDIT,
-    id="qwen-image-edit-streamed",
-    options=(*_BASE_OPTIONS, ("text_encoder", "streamed"), ("lighter", "qwen-image-edit-offloaded")),
-    bytes=_DRAWING_BYTES,
-    min_vram=48 * GB,
-    host_bytes=_TEXT_ENCODER_BYTES,
-)
-QWEN_EDIT_OFFLOADED = replace(
-    QWEN_EDIT,
-    id="qwen-image-edit-offloaded",
-    options=(*_BASE_OPTIONS, *_ALL_STREAMED),
-    bytes=_VAE_BYTES,
-    min_vram=16 * GB,
-    host_bytes=QWEN_EDIT.bytes - _VAE_BYTES,
+_LIGHTER_MIN_VRAM: Mapping[Mode, int] = {"int8": 56 * GB, "streamed": 48 * GB, "offloaded": 16 * GB}
+QWEN_EDIT_LIGHTER = make_lighter_rows(
+    QWEN_EDIT, _TEXT_ENCODER_BYTES, _LIGHTER_MIN_VRAM, int8_bytes=_TEXT_ENCODER_INT8_BYTES, vae_bytes=_VAE_BYTES
 )
 # The same architecture trained for portraits. Its LoRA for 8 steps lies in the format of another program.
 FIRERED = replace(
@@ -95,29 +74,8 @@ FIRERED = replace(
     defaults=(("num_inference_steps", 40), ("guidance_scale", 4.0), ("side", 1024)),
     options=(("lighter", "firered-image-edit-int8"),),
 )
-FIRERED_INT8 = replace(
-    FIRERED,
-    id="firered-image-edit-int8",
-    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "firered-image-edit-streamed")),
-    bytes=QWEN_EDIT_INT8.bytes,
-    min_vram=QWEN_EDIT_INT8.min_vram,
-    download_bytes=FIRERED.bytes,
-)
-FIRERED_STREAMED = replace(
-    FIRERED,
-    id="firered-image-edit-streamed",
-    options=(("text_encoder", "streamed"), ("lighter", "firered-image-edit-offloaded")),
-    bytes=QWEN_EDIT_STREAMED.bytes,
-    min_vram=QWEN_EDIT_STREAMED.min_vram,
-    host_bytes=QWEN_EDIT_STREAMED.host_bytes,
-)
-FIRERED_OFFLOADED = replace(
-    FIRERED,
-    id="firered-image-edit-offloaded",
-    options=_ALL_STREAMED,
-    bytes=QWEN_EDIT_OFFLOADED.bytes,
-    min_vram=QWEN_EDIT_OFFLOADED.min_vram,
-    host_bytes=QWEN_EDIT_OFFLOADED.host_bytes,
+FIRERED_LIGHTER = make_lighter_rows(
+    FIRERED, _TEXT_ENCODER_BYTES, _LIGHTER_MIN_VRAM, int8_bytes=_TEXT_ENCODER_INT8_BYTES, vae_bytes=_VAE_BYTES
 )
 
 
@@ -186,10 +144,4 @@ def _resize_for_text_encoder(view: Any, picture: Any) -> Any:
     return view.image_processor.resize(picture, height, width)
 
 
-QWEN_IMAGE_FAMILY = CheckpointFamily(
-    QwenModel,
-    (
-        QWEN_EDIT, QWEN_EDIT_INT8, QWEN_EDIT_STREAMED, QWEN_EDIT_OFFLOADED, FIRERED, FIRERED_INT8, FIRERED_STREAMED,
-        FIRERED_OFFLOADED,
-    )
-)  # fmt: skip
+QWEN_IMAGE_FAMILY = CheckpointFamily(QwenModel, (QWEN_EDIT, *QWEN_EDIT_LIGHTER, FIRERED, *FIRERED_LIGHTER))

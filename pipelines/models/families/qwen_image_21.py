@@ -9,13 +9,13 @@ forbids commercial use.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
 from typing import Any
 
 from pipelines.core.geometry import Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.lighter_rows import make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import (
     DiffusionModel,
@@ -54,20 +54,8 @@ QWEN_21 = ModelSpec(
     min_vram=48 * GB,
     download_bytes=_DRAWING_BYTES + _TEXT_ENCODER_BYTES + _VAE_BYTES,  # the autoencoder lies at the hub in float32
 )
-QWEN_21_INT8 = replace(
-    QWEN_21,
-    id="qwen-image-2.1-int8",
-    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "qwen-image-2.1-streamed")),
-    bytes=_DRAWING_BYTES + _TEXT_ENCODER_INT8_BYTES,
-    min_vram=40 * GB,
-)
-QWEN_21_STREAMED = replace(
-    QWEN_21,
-    id="qwen-image-2.1-streamed",
-    options=(("text_encoder", "streamed"),),
-    bytes=_DRAWING_BYTES,
-    min_vram=32 * GB,
-    host_bytes=_TEXT_ENCODER_BYTES,
+QWEN_21_LIGHTER = make_lighter_rows(
+    QWEN_21, _TEXT_ENCODER_BYTES, {"int8": 40 * GB, "streamed": 32 * GB}, int8_bytes=_TEXT_ENCODER_INT8_BYTES
 )
 
 
@@ -139,4 +127,4 @@ def _choose_edit_canvas(size: Size) -> Canvas:
     return plan_fixed_area_canvas(size, lambda ratio: qwen.calculate_dimensions(EDIT_SIDE_PX**2, ratio)[:2])
 
 
-QWEN_21_FAMILY = CheckpointFamily(Qwen21Model, (QWEN_21, QWEN_21_INT8, QWEN_21_STREAMED))
+QWEN_21_FAMILY = CheckpointFamily(Qwen21Model, (QWEN_21, *QWEN_21_LIGHTER))

@@ -9,13 +9,13 @@ autoencoder computes in float32, as its authors run it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderRequest
+from pipelines.models.diffusion.lighter_rows import make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments, to_pillow
 from pipelines.models.diffusion.resolution import Canvas
@@ -53,14 +53,7 @@ WAN = ModelSpec(
     min_vram=32 * GB,
     download_bytes=4 * _TRANSFORMER_PARAMETERS + _VAE_BYTES + _TEXT_ENCODER_BYTES,  # the transformer in float32
 )
-WAN_STREAMED = replace(
-    WAN,
-    id="wan-2.2-ti2v-5b-streamed",
-    options=(("vae_dtype", "float32"), ("text_encoder", "streamed")),
-    bytes=_DRAWING_BYTES,
-    min_vram=20 * GB,
-    host_bytes=_TEXT_ENCODER_BYTES,
-)
+WAN_LIGHTER = make_lighter_rows(WAN, _TEXT_ENCODER_BYTES, {"streamed": 20 * GB})
 
 
 class WanModel(DiffusionModel):
@@ -154,4 +147,4 @@ def _collapse_whitespace(words: str) -> str:
     return " ".join(words.split())
 
 
-WAN_FAMILY = CheckpointFamily(WanModel, (WAN, WAN_STREAMED))
+WAN_FAMILY = CheckpointFamily(WanModel, (WAN, *WAN_LIGHTER))

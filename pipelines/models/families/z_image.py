@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
+from pipelines.models.diffusion.lighter_rows import make_lighter_rows
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import (
     DiffusionModel,
@@ -65,21 +66,8 @@ Z_IMAGE_2_1 = replace(
     min_vram=30 * GB,
     control_net=Z_IMAGE_UNION_2_1.id,
 )
-_BASE_OPTIONS = tuple(row for row in Z_IMAGE.options if row[0] != "lighter")
-Z_IMAGE_INT8 = replace(
-    Z_IMAGE,
-    id="z-image-turbo-int8",
-    options=(*_BASE_OPTIONS, ("text_encoder", "int8"), ("package", "torchao"), ("lighter", "z-image-turbo-streamed")),
-    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_INT8_BYTES + _VAE_BYTES,
-    min_vram=22 * GB,
-)
-Z_IMAGE_STREAMED = replace(
-    Z_IMAGE,
-    id="z-image-turbo-streamed",
-    options=(*_BASE_OPTIONS, ("text_encoder", "streamed")),
-    bytes=_TRANSFORMER_BYTES + _VAE_BYTES,
-    min_vram=16 * GB,
-    host_bytes=_TEXT_ENCODER_BYTES,
+Z_IMAGE_LIGHTER = make_lighter_rows(
+    Z_IMAGE, _TEXT_ENCODER_BYTES, {"int8": 22 * GB, "streamed": 16 * GB}, int8_bytes=_TEXT_ENCODER_INT8_BYTES
 )
 
 
@@ -125,4 +113,4 @@ class ZImageModel(DiffusionModel):
         return {"prompt_embeds": wanted, "negative_prompt_embeds": unwanted}
 
 
-Z_IMAGE_FAMILY = CheckpointFamily(ZImageModel, (Z_IMAGE_2_1, Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))
+Z_IMAGE_FAMILY = CheckpointFamily(ZImageModel, (Z_IMAGE_2_1, Z_IMAGE, *Z_IMAGE_LIGHTER))
