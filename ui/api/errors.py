@@ -20,6 +20,7 @@ from pipelines.core.params import JSON
 from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
 from pipelines.storage.disk_space import DISK_FULL_MESSAGE, is_disk_full
 from ui.api.field_hints import hint_error_fields
+from ui.api.json_schema import object_schema
 
 log = logging.getLogger(__name__)
 
@@ -181,26 +182,20 @@ async def _handle_bug(request: Request, error: Exception) -> JSONResponse:
     return answer_error(request, to_studio_error(error, request.scope))
 
 
-ERROR_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code", "request_id"],
-            "properties": {
+_REQUEST_ID = {"type": "string", "description": "The header X-Request-Id once more. OpenAI's clients read over it."}
+ERROR_SCHEMA = object_schema(
+    {
+        "error": object_schema(
+            {
                 "message": {"type": "string"},
                 "type": {"type": "string"},
                 "param": {"type": ["string", "null"]},
                 "code": {"type": "string", "enum": list(STATUS_BY_CODE)},
-                "request_id": {
-                    "type": "string",
-                    "description": "The header X-Request-Id once more. OpenAI's clients read over it.",
-                },
-            },
-        }
-    },
-}
+                "request_id": _REQUEST_ID,
+            }
+        )
+    }
+)
 
 READ_CODES = (
     "invalid_api_key", "permission_denied", "not_found", "method_not_allowed", "rate_limited", "internal_error",

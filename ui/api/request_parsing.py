@@ -25,6 +25,7 @@ from pipelines.core.params import Params
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.service.studio_service import StudioService
 from ui.api.errors import to_invalid_params
+from ui.api.json_schema import document_json_body
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 MAX_PICTURE_COUNT = 16
@@ -133,8 +134,7 @@ async def read_json_model(request: Request, kind: type[ModelT]) -> ModelT:
 
 def document_body(kind: type[BaseModel]) -> dict[str, Any]:
     """Document a body that `read_json_model` reads, for a route's `openapi_extra`."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
+    return document_json_body(kind.model_json_schema())
 
 
 @asynccontextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ui.api.json_schema import object_schema
+
 _TEXT: dict[str, Any] = {"type": "string"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
@@ -11,22 +13,17 @@ _MAYBE_COUNT: dict[str, Any] = {"type": ["integer", "null"], "minimum": 0}
 _ADDRESS: dict[str, Any] = {"type": "string", "format": "uri"}
 
 
-def _object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "required": required, "properties": properties}
-
-
 def _part(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-FILE = _object({
+FILE = object_schema({
     "id": _TEXT, "object": {"const": "file"}, "bytes": _COUNT, "created_at": _COUNT, "filename": _TEXT,
     "purpose": _TEXT, "status": _TEXT, "width": _COUNT, "height": _COUNT, "format": _TEXT, "sha256": _TEXT,
     "notices": {"type": "array", "items": _TEXT},
 }, "status", "width", "height", "notices")  # fmt: skip
 
-JOB = _object({
+JOB = object_schema({
     "id": _TEXT,
     "object": {"const": "job"},
     "status": {"enum": ["queued", "running", "done", "failed", "cancelled"]},
@@ -37,7 +34,7 @@ JOB = _object({
     "created_at": _COUNT,
     "files": {
         "type": "array",
-        "items": _object({
+        "items": object_schema({
             "id": _TEXT, "url": _TEXT, "role": {"enum": ["result", "matte", "layers", "master"]}, "width": _COUNT,
             "height": _COUNT, "format": _TEXT,
         }),
@@ -47,7 +44,7 @@ JOB = _object({
     "error": {"type": ["object", "null"]},
 }, "stage", "position", "seconds")  # fmt: skip
 
-PAGE = _object({
+PAGE = object_schema({
     "object": {"const": "list"},
     "data": {"type": "array", "items": {"type": "object"}},
     "first_id": _MAYBE_TEXT,
@@ -61,25 +58,26 @@ _PICTURE = {
 }
 _ABOUT = {"size": _TEXT, "quality": _TEXT, "background": {"enum": ["transparent", "opaque"]}, "output_format": _TEXT}
 _USAGE = {"type": "object", "description": "OpenAI's counts of tokens: 0, as nothing is counted."}
-IMAGES = _object({
+_IMAGE = object_schema({**_PICTURE, "revised_prompt": {"type": "null"}}, "b64_json", "url")
+IMAGES = object_schema({
     "created": _COUNT,
-    "data": {"type": "array", "items": _object({**_PICTURE, "revised_prompt": {"type": "null"}}, "b64_json", "url")},
+    "data": {"type": "array", "items": _IMAGE},
     **_ABOUT,
     "usage": _USAGE,
     "job_id": _TEXT,
     "notices": {"type": "array", "items": _TEXT},
 })  # fmt: skip
-BATCH = _object({
+BATCH = object_schema({
     "id": _TEXT, "object": {"const": "batch"}, "endpoint": _TEXT, "errors": {"type": "null"}, "input_file_id": _TEXT,
     "completion_window": {"const": "24h"},
     "status": {"enum": ["validating", "in_progress", "completed", "cancelling", "cancelled"]},
     "output_file_id": _MAYBE_TEXT, "error_file_id": _MAYBE_TEXT, "created_at": _COUNT, "in_progress_at": _MAYBE_COUNT,
     "expires_at": _COUNT, "completed_at": _MAYBE_COUNT, "cancelled_at": _MAYBE_COUNT,
-    "request_counts": _object({"total": _COUNT, "completed": _COUNT, "failed": _COUNT}),
+    "request_counts": object_schema({"total": _COUNT, "completed": _COUNT, "failed": _COUNT}),
     "metadata": {"type": ["object", "null"]},
     "note": {**_MAYBE_TEXT, "description": "Why it stands still, where it does."},
 })  # fmt: skip
-BATCH_ROW = _object({
+BATCH_ROW = object_schema({
     "id": _TEXT, "object": {"const": "batch.row"}, "batch_id": _TEXT, "row": {"type": "integer", "minimum": 1},
     "custom_id": _TEXT, "tool": _TEXT,
     "status": {"enum": ["waiting", "queued", "running", "done", "failed", "cancelled", "deleted"]},
@@ -88,29 +86,31 @@ BATCH_ROW = _object({
     "earlier_job_ids": {"type": "array", "items": _TEXT},
     "approved_at": {**_MAYBE_COUNT, "description": "When somebody found the picture right; null where nobody did."},
 })  # fmt: skip
-KEY = _object({
+KEY = object_schema({
     "id": _TEXT, "object": {"const": "key"}, "name": _TEXT, "begins_with": _TEXT,
     "scopes": {"type": "array", "items": {"enum": ["read", "create", "admin"]}},
     "per_minute": _MAYBE_COUNT, "per_day": _MAYBE_COUNT, "at_once": _MAYBE_COUNT, "created_at": _COUNT,
     "last_used_at": _MAYBE_COUNT, "revoked_at": _MAYBE_COUNT,
-    "usage": {"type": "array", "items": _object({"tool": _TEXT, "jobs": _COUNT, "pictures": _COUNT})},
+    "usage": {"type": "array", "items": object_schema({"tool": _TEXT, "jobs": _COUNT, "pictures": _COUNT})},
     "key": {**_TEXT, "description": "The secret, in the answer that makes the key and never again."},
 }, "key")  # fmt: skip
-SHARE = _object({
+SHARE = object_schema({
     "id": _TEXT, "object": {"const": "share"}, "file_id": _TEXT, "url": _ADDRESS, "created_at": _COUNT,
     "expires_at": _COUNT, "report_url": _ADDRESS,
 })  # fmt: skip
-PASSPORT = _object({
+PASSPORT = object_schema({
     "format": {"const": "designerbox-character"}, "name": _TEXT, "params": {"type": "object"},
     "picture": {**_TEXT, "description": "A data URL."}, "reference": {**_TEXT, "description": "The same."},
 }, "reference")  # fmt: skip
-LOOK = _object({
+LOOK = object_schema({
     "id": _TEXT, "object": {"const": "look"}, "name": _TEXT, "created_at": _COUNT, "tool": _TEXT,
     "params": {"type": "object"}, "picture": {**_MAYBE_TEXT, "description": "A data URL."},
     "link": {**_TEXT, "description": "The page with these settings; its host is this one."},
 })  # fmt: skip
-LOOKS = _object({"format": {"const": "designerbox-looks"}, "looks": {"type": "array", "items": {"type": "object"}}})
-TEAM_MEMBER = _object({
+LOOKS = object_schema(
+    {"format": {"const": "designerbox-looks"}, "looks": {"type": "array", "items": {"type": "object"}}}
+)
+TEAM_MEMBER = object_schema({
     "id": _TEXT, "object": {"const": "team_member"}, "name": _TEXT, "role": _TEXT,
     "state": {"enum": ["received", "approved", "asked_again", "refused"]}, "note": _TEXT,
     "photo": {**_MAYBE_TEXT, "description": "A file of yours; null for who was refused."},
@@ -119,14 +119,14 @@ TEAM_MEMBER = _object({
     "url": {**_MAYBE_TEXT, "description": "Asked again: the link for one portrait of this member."},
     "expires_at": _MAYBE_COUNT,
 })  # fmt: skip
-TEAM = _object({
+TEAM = object_schema({
     "id": _TEXT, "object": {"const": "team"}, "name": _TEXT, "brand": _MAYBE_TEXT, "settings": {"type": "object"},
     "created_at": _COUNT,
     "url": {**_MAYBE_TEXT, "description": "Where colleagues send their portraits; null once it was taken back."},
     "expires_at": _COUNT,
     "members": {"type": "array", "items": _part("TeamMember")},
 })  # fmt: skip
-DELETED = _object({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
+DELETED = object_schema({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
 
 _STEP = {"index": _COUNT, "total": _COUNT, "stage": _TEXT,
          "preview": {**_MAYBE_TEXT, "description": "A data URL: JPEG, or WebP of a see-through draft."}}  # fmt: skip
@@ -134,19 +134,22 @@ EVENT: dict[str, Any] = {
     "description": "The `data` of a server-sent event, by the name in its `event`: where a job stands in line, a step, "
     "and last its `result` (the whole job) or its `error`. Each has an `id` to go on after (`Last-Event-ID`).",
     "oneOf": [
-        {**_object({"id": _TEXT, "position": _COUNT}), "title": "queued"},
-        {**_object({"id": _TEXT, **_STEP}), "title": "step"},
+        {**object_schema({"id": _TEXT, "position": _COUNT}), "title": "queued"},
+        {**object_schema({"id": _TEXT, **_STEP}), "title": "step"},
         {"allOf": [_part("Job")], "title": "result"},
-        {**_object({"id": _TEXT, "error": {"type": "object"}}), "title": "error"},
+        {**object_schema({"id": _TEXT, "error": {"type": "object"}}), "title": "error"},
     ],
 }
 _NAMED = {"type": _TEXT, "created_at": _COUNT, "b64_json": _TEXT}
 IMAGE_EVENT: dict[str, Any] = {
     "description": "The `data` of OpenAI's events; begins with `image_generation` or `image_edit`, as its `type` does.",
     "oneOf": [
-        {**_object({**_NAMED, "partial_image_index": _COUNT, **_ABOUT}), "title": ".partial_image"},
-        {**_object({**_NAMED, "url": _ADDRESS, **_ABOUT, "usage": _USAGE}, "b64_json", "url"), "title": ".completed"},
-        {**_object({"error": {"type": "object"}}), "title": "error"},
+        {**object_schema({**_NAMED, "partial_image_index": _COUNT, **_ABOUT}), "title": ".partial_image"},
+        {
+            **object_schema({**_NAMED, "url": _ADDRESS, **_ABOUT, "usage": _USAGE}, "b64_json", "url"),
+            "title": ".completed",
+        },
+        {**object_schema({"error": {"type": "object"}}), "title": "error"},
     ],
 }
 PARTS: dict[str, dict[str, Any]] = {

@@ -11,24 +11,20 @@ from typing import Any
 from pipelines.core.params import MAX_POINT_COUNT, Params, read_form_schema
 from pipelines.core.tools import Tool
 from pipelines.service.studio_service import StudioService
+from ui.api.json_schema import object_schema
 
-JOB_OUTPUT: dict[str, Any] = {
-    "type": "object",
-    "required": ["id", "files", "receipt"],
-    "properties": {"id": {"type": "string"}, "files": {"type": "array"}, "receipt": {"type": "object"}},
-}
+JOB_OUTPUT = object_schema({"id": {"type": "string"}, "files": {"type": "array"}, "receipt": {"type": "object"}})
 """What a finished job always has; the instructions say what it is, and `/v1/openapi.json` names all of it."""
-FILE_OUTPUT: dict[str, Any] = {
-    "type": "object",
-    "required": ["id", "width", "height", "format"],
-    "properties": {
+FILE_OUTPUT = object_schema(
+    {
         "id": {"type": "string"},
         "width": {"type": "integer"},
         "height": {"type": "integer"},
         "format": {"type": "string"},
         "filename": {"type": "string"},
     },
-}
+    "filename",
+)
 _PICTURE_HINT = "File id or data URL."
 _MARK_SHAPES: dict[str, dict[str, Any]] = {
     "points": {

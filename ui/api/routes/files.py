@@ -17,27 +17,16 @@ from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, document_errors
 from ui.api.file_response import make_file_response
+from ui.api.json_schema import object_schema
 from ui.api.pagination import AfterQuery, LimitQuery, make_page
 
 router = APIRouter(tags=["files"])
 BATCH_FILE_BYTES = 100_000_000
 """Bytes of one file of JSON lines."""
 
-_UPLOAD_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary"}, "purpose": {"type": "string"}},
-            }
-        }
-    },
-}
-
-
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+_UPLOAD_FORM = object_schema({"file": _BINARY["schema"], "purpose": {"type": "string"}}, "purpose")
+_UPLOAD_BODY = {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD_FORM}}}
 _CONTENT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {"*/*": _BINARY}},
     206: {"description": "The part that was asked for.", "content": {"*/*": _BINARY}},

@@ -19,49 +19,30 @@ from pipelines.service.studio_service import StudioService
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors
+from ui.api.json_schema import document_json_body, object_schema
 from ui.api.pagination import AfterQuery, LimitQuery, paginate_list
 
 router = APIRouter(tags=["kept"])
 LOOKS_FORMAT = "designerbox-looks"
 _TEXT: dict[str, Any] = {"type": "string"}
-_LOOK: dict[str, Any] = {
-    "type": "object",
-    "required": ["name", "tool", "params"],
-    "properties": {
+_LOOK = object_schema(
+    {
         "name": {**_TEXT, "minLength": 1},
         "tool": _TEXT,
         "params": {"type": "object", "description": "Fields of the tool's form; pictures and the seed are left out."},
         "picture": {"type": ["string", "null"], "description": "What it looks like: a data URL."},
     },
-}
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "anyOf": [
-                        _LOOK,
-                        {
-                            "type": "object",
-                            "required": ["name", "job"],
-                            "properties": {"name": _TEXT, "job": {**_TEXT, "description": "A finished job of yours."}},
-                        },
-                        {
-                            "type": "object",
-                            "required": ["format", "looks"],
-                            "properties": {
-                                "format": {"const": LOOKS_FORMAT},
-                                "looks": {"type": "array", "items": _LOOK, "maxItems": MAX_SAVED_COUNT},
-                            },
-                        },
-                    ]
-                },
-                "example": {"name": "Shop white", "tool": "product", "params": {"preset": "amazon", "size": 3000}},
-            }
-        },
+    "picture",
+)
+_LOOK_OF_JOB = object_schema({"name": _TEXT, "job": {**_TEXT, "description": "A finished job of yours."}})
+_LOOKS_FILE = object_schema(
+    {
+        "format": {"const": LOOKS_FORMAT},
+        "looks": {"type": "array", "items": _LOOK, "maxItems": MAX_SAVED_COUNT},
     }
-}
+)
+_EXAMPLE = {"name": "Shop white", "tool": "product", "params": {"preset": "amazon", "size": 3000}}
+_BODY = document_json_body({"anyOf": [_LOOK, _LOOK_OF_JOB, _LOOKS_FILE]}, _EXAMPLE)
 
 
 def make_look_object(row: SavedItem, tools: Sequence[Tool]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_inp
 from ui.api.errors import error_response, record_error_code, to_studio_error
 from ui.api.field_hints import TOOL_HINTS, advise_agent, describe_use, hint_error_fields
 from ui.api.job_object import api_notices, make_job_object
+from ui.api.json_schema import object_schema
 from ui.api.receipt_summary import summarise_receipt
 from ui.api.request_parsing import check_text, ingest_value
 from ui.api.routes.files import make_file_object
@@ -65,11 +66,7 @@ INSTRUCTIONS = (
     f"consent=true: {agent_docs.CONSENT_RULE}"
 )
 _FILE_ID_SCHEMA = {"type": "string", "description": "file-…", "maxLength": 64}
-_PICTURES_SCHEMA = {
-    "type": "object",
-    "required": ["data"],
-    "properties": {"data": {"type": "array", "items": {"type": "object"}}},
-}
+_PICTURES_SCHEMA = object_schema({"data": {"type": "array", "items": {"type": "object"}}})
 _SKILL_URI = "designerbox://skill"
 _FILE_URI_PREFIX = "designerbox://files/"
 _MAX_RESOURCE_COUNT = 20
@@ -242,10 +239,11 @@ class McpEndpoint:
             limit = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
             return {"type": "object", "properties": {"limit": limit}, "additionalProperties": False}
         if name == SHOW_TOOL:
-            return {"type": "object", "required": ["file_id"], "properties": {"file_id": _FILE_ID_SCHEMA}}
+            return object_schema({"file_id": _FILE_ID_SCHEMA})
         if name == UPLOAD_TOOL:
-            picture = {"type": "string", "description": "A data URL (data:image/png;base64,…)."}
-            return {"type": "object", "required": ["picture"], "properties": {"picture": picture}}
+            return object_schema(
+                {"picture": {"type": "string", "description": "A data URL (data:image/png;base64,…)."}}
+            )
         row = next((row for row in self._service.tools if row.id == name), None)
         return None if row is None else tool_input_schema(row, self._service)
 

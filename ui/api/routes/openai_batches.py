@@ -31,6 +31,7 @@ from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, fingerprint_call
 from ui.api.dependencies import BatchesDep, OwnerDep, ServiceDep, WebhooksDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, describe_error, document_errors
 from ui.api.job_object import make_job_object
+from ui.api.json_schema import document_json_body, object_schema
 from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import RequestForm
 from ui.api.routes.jobs import find_webhook_url
@@ -49,50 +50,38 @@ _STATUS_OF_STATE = {
     "reading": "validating", "ready": "validating", "running": "in_progress", "paused": "in_progress",
     "cancelled": "cancelled", "done": "completed",
 }  # fmt: skip
-_BATCH_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["input_file_id", "endpoint", "completion_window"],
-                "properties": {
-                    "input_file_id": {"type": "string", "description": "A file sent with purpose=batch."},
-                    "endpoint": {"type": "string", "description": f"{', '.join(IMAGE_CALLS)} or {TOOLS_PATH}{{id}}"},
-                    "completion_window": {"type": "string", "enum": ["24h"]},
-                    "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
-                },
+_BATCH_BODY = document_json_body(
+    object_schema(
+        {
+            "input_file_id": {"type": "string", "description": "A file sent with purpose=batch."},
+            "endpoint": {"type": "string", "description": f"{', '.join(IMAGE_CALLS)} or {TOOLS_PATH}{{id}}"},
+            "completion_window": {"type": "string", "enum": ["24h"]},
+            "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "metadata",
+    ),
+    {"input_file_id": "file-…", "endpoint": "/v1/tools/cutout", "completion_window": "24h"},
+)
+_ROW_BODY = document_json_body(
+    {
+        "type": "object",
+        "properties": {
+            "job_id": {"type": "string", "description": "A finished job of the row's tool."},
+            "approved": {
+                "type": "boolean",
+                "description": "In place of job_id: the picture is right, or (false) it is in doubt again.",
             },
-            "example": {"input_file_id": "file-…", "endpoint": "/v1/tools/cutout", "completion_window": "24h"},
-        }
+        },
+        "oneOf": [{"required": ["job_id"]}, {"required": ["approved"]}],
     },
-}
-
-_ROW_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "job_id": {"type": "string", "description": "A finished job of the row's tool."},
-                    "approved": {
-                        "type": "boolean",
-                        "description": "In place of job_id: the picture is right, or (false) it is in doubt again.",
-                    },
-                },
-                "oneOf": [{"required": ["job_id"]}, {"required": ["approved"]}],
-            },
-            "example": {"job_id": "job-…"},
-        }
-    },
-}
+    {"job_id": "job-…"},
+)
 
 
 # ---------------------------------------------------------------- routes
 
 
-@router.post("/batches", responses=document_errors(BODY_CODES), openapi_extra={"requestBody": _BATCH_BODY})
+@router.post("/batches", responses=document_errors(BODY_CODES), openapi_extra=_BATCH_BODY)
 async def create_batch(
     request: Request, answer: Response, owner: OwnerDep, service: ServiceDep, batches: BatchesDep, webhooks: WebhooksDep
 ) -> dict[str, Any]:
@@ -152,7 +141,7 @@ async def get_row(batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep)
 @router.post(
     "/batches/{batch_id}/rows/{row}",
     responses=document_errors(BODY_CODES),
-    openapi_extra={"requestBody": _ROW_BODY},
+    openapi_extra=_ROW_BODY,
 )
 async def replace_row(
     request: Request, batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep

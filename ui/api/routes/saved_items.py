@@ -16,6 +16,7 @@ from pipelines.service.studio_service import StudioService
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors
+from ui.api.json_schema import document_json_body
 from ui.api.pagination import AfterQuery, LimitQuery, paginate_list
 
 router = APIRouter(tags=["kept"])
@@ -23,15 +24,10 @@ PASSPORT_FORMAT = "designerbox-character"
 _NAME_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1, "description": "What it is called."}
 
 
-def _document_example(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": schema, "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
 def _document_brand() -> dict[str, Any]:
     plain = BrandKit.model_json_schema()
     schema = {**plain, "required": ["name"], "properties": {"name": _NAME_SCHEMA, **plain["properties"]}}
-    return _document_example(schema, {"name": "Acme", "colour": "#0b5c52", "framing": "classic"})
+    return document_json_body(schema, {"name": "Acme", "colour": "#0b5c52", "framing": "classic"})
 
 
 def _document_character() -> dict[str, Any]:
@@ -42,7 +38,7 @@ def _document_character() -> dict[str, Any]:
         "properties": {"name": _NAME_SCHEMA, "job": {**text, "description": "A finished job of yours."}, **passport},
         "anyOf": [{"required": ["job", "name"]}, {"required": ["format", "name", "params", "picture"]}],
     }
-    return _document_example(either, {"job": "job-…", "name": "Ann"})
+    return document_json_body(either, {"job": "job-…", "name": "Ann"})
 
 
 def make_saved_object(row: SavedItem) -> dict[str, Any]:
