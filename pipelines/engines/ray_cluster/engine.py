@@ -21,12 +21,12 @@ from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import ScheduledEngine
 from pipelines.engines.ray_cluster.cluster import Cluster, runtime_environment
 from pipelines.engines.ray_cluster.transfer import (
+    PACKAGES,
     FileTransport,
     JobOutcome,
     JobPackage,
     input_ids,
     outcome_from_json,
-    package_to_json,
 )
 from pipelines.engines.ray_cluster.worker import EngineBuilder, RayWorker
 from pipelines.engines.ray_cluster.worker_client import POLL_SECONDS, WorkerClient, lost_errors
@@ -168,7 +168,7 @@ class RayDataEngine(RayEngine):
         context.execution_options.preserve_order = False
         jobs_by_id = {job.id: job for job in jobs}
         inputs = [self._transport.pack_files(input_ids(job), job, by_path=True) for job in jobs]
-        rows = [{"package": package_to_json(JobPackage(*row))} for row in zip(jobs, inputs, strict=True)]
+        rows = [{"package": PACKAGES.dump_json(JobPackage(*row))} for row in zip(jobs, inputs, strict=True)]
         processed = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             cast(Any, RayWorker),
             fn_constructor_args=self._worker_arguments,

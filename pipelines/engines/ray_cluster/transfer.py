@@ -86,17 +86,9 @@ class _OutcomeRow:
     refusals: tuple[Refusal, ...]
 
 
-_PACKAGES, _OUTCOMES = TypeAdapter(JobPackage), TypeAdapter(_OutcomeRow)
-
-
-def package_to_json(package: JobPackage) -> bytes:
-    """Write a job and its inputs, whose data must be URLs, as JSON."""
-    return _PACKAGES.dump_json(package)
-
-
-def package_from_json(data: bytes) -> JobPackage:
-    """Rebuild what `package_to_json` wrote."""
-    return _PACKAGES.validate_json(data)
+PACKAGES = TypeAdapter(JobPackage)
+"""Writes a job and its inputs, whose data must be URLs, as JSON, and reads it."""
+_OUTCOMES = TypeAdapter(_OutcomeRow)
 
 
 def outcome_to_json(outcome: JobOutcome, job_id: str) -> bytes:
