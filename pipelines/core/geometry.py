@@ -156,5 +156,5 @@ class Crop:
     box: tuple[float, float, float, float]
     placed_box: tuple[float, float, float, float]
     visible_ratio: float | None = None
-    words: Literal["", "over", "beside", "below"] = ""
+    words: Literal["", "over", "beside", "below", "above"] = ""
     words_contrast: float | None = None

@@ -22,6 +22,7 @@ from pipelines.framing.words_on_photo import (
     MAX_LETTER_RATIO,
     TRIM_RATIO,
     PhotoView,
+    TextHeight,
     TextSide,
     WordsPlace,
     find_words_place,
@@ -54,6 +55,7 @@ class LayoutRequest:
     side: TextSide = "auto"
     focus: CropFocus = AUTOMATIC_FOCUS
     layout: LayoutId = "auto"
+    height: TextHeight = "auto"
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,13 @@ class Layout:
     unshaded: Float32Array | None = None
 
     @property
-    def words_side(self) -> Literal["over", "beside", "below"]:
+    def words_side(self) -> Literal["over", "beside", "below", "above"]:
         """Where the headline stands to the photo."""
         if self.panel is None:
             return "over"
-        return "below" if self.panel.y > 0 else "beside"
+        if self.panel.y > 0:
+            return "below"
+        return "above" if self.panel.height < self.size[1] else "beside"
 
 
 def plan_layout(
@@ -111,7 +115,7 @@ def plan_layout(
             ending = _put_words_on_photo(shape, trimmed, size, request, view.without_lower_end())
             if ending is not None and ending.words and ending.words.is_legible(size):
                 return replace(ending, covers="end")
-        if request.layout == "over":
+        if request.layout == "over" or _must_cover(protected, size, request):
             is_read = best is not None and best.words and best.words.letters > _TINY_RATIO * typical_side(size)
             covering = None if is_read else _cover_subject(shape, protected, size, request, view, is_cut_below)
             if best := covering or best:
@@ -119,6 +123,11 @@ def plan_layout(
     else:
         best = None
     return _choose_layout([*([best] if best else []), *_list_panels(shape, protected, size, request)], request)
+
+
+def _must_cover(protected: ProtectedArea, size: Size, request: LayoutRequest) -> bool:
+    """Tell whether words that are to stand at half the height lie on a thing, as no panel of an upright format does."""
+    return request.height == "middle" and size[1] > size[0] and not protected.has_face
 
 
 def _is_wider(size: Size, shape: tuple[int, ...]) -> bool:
@@ -167,7 +176,7 @@ def _put_words_on_photo(
     best: Layout | None = None
     best_score = (False, 0.0)
     for number, window in enumerate(_list_windows(shape, protected, size, request)):
-        words = find_words_place(view.crop(window, shape, size), size, request.headline, request.side)
+        words = find_words_place(view.crop(window, shape, size), size, request.headline, request.side, request.height)
         if words is None:
             continue
         score = words.is_legible(size), words.score * (_MOVED_SCORE if number else 1.0)
@@ -198,7 +207,8 @@ def _cover_subject(
     line = 0.5 * protected.height / largest_window(shape, ratio)[1] if is_cut_below else None  # its top is whole
     window = find_crop_window(shape, protected, ratio, centre_line=line, focus=request.focus, keep_whole=False)
     assert window is not None, "only a whole thing may find no window"
-    words = find_words_place(view.crop(window, shape, size), size, request.headline, request.side, covers=True)
+    seen = view.crop(window, shape, size)
+    words = find_words_place(seen, size, request.headline, request.side, request.height, covers=True)
     if words is None:
         return None
     return Layout(size, project_area(protected, window, size), window, (0, 0, *size), words=words, covers="part")
@@ -217,6 +227,8 @@ def _list_panels(shape: tuple[int, ...], protected: ProtectedArea, size: Size, r
     directions = (is_wide, not is_wide)
     if request.layout in ("beside", "below"):
         directions = (request.layout == "beside",)
+    elif request.height == "middle":  # under the photo, or above it, nothing stands at half the height
+        directions = (True,)
     elif request.side != "auto" or size[0] > _WIDE_RATIO * size[1] or request.focus.is_manual:
         directions = (is_wide,)
     return [
@@ -294,15 +306,17 @@ def _place_beside_panel(
         scale = request.focus.zoom * part[0] / (photo_window[2] - photo_window[0])
         part, photo_window = _zoom_photo_part(shape, protected, request.focus, scale, max_size)
     photo_is_left = is_wide and request.side == "right"
+    is_above = not is_wide and bool(request.headline) and request.height == "top" and request.layout != "below"
     x, y = (size[0] - part[0]) // 2, (size[1] - part[1]) // 2
     if request.headline or request.has_logo:  # else the photo stays in the middle
-        x, y = (0 if photo_is_left else size[0] - part[0], y) if is_wide else (x, 0)
+        low = size[1] - part[1] if is_above else 0
+        x, y = (0 if photo_is_left else size[0] - part[0], y) if is_wide else (x, low)
     return Layout(
         size,
         project_area(protected, photo_window, part, (x, y)),
         photo_window,
         (x, y, x + part[0], y + part[1]),
-        _free_panel(size, part, is_wide, photo_is_left),
+        _free_panel(size, part, is_wide, photo_is_left, is_above),
     )
 
 
@@ -335,9 +349,9 @@ def _zoom_photo_part(
     return part, photo_window
 
 
-def _free_panel(size: Size, part: Size, is_wide: bool, photo_is_left: bool) -> Box | None:
-    """Return what the photo's part leaves, beside it or under it."""
-    panel = Box(0, part[1], size[0], size[1] - part[1])
+def _free_panel(size: Size, part: Size, is_wide: bool, photo_is_left: bool, is_above: bool) -> Box | None:
+    """Return what the photo's part leaves, beside it, under it, or above it."""
+    panel = Box(0, 0 if is_above else part[1], size[0], size[1] - part[1])
     if is_wide:
         panel = Box(part[0] if photo_is_left else 0, 0, size[0] - part[0], size[1])
     return panel if panel.width and panel.height else None

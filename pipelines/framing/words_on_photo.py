@@ -33,8 +33,12 @@ _TALL_MARGIN_RATIOS = (0.12, 0.16)  # of the height, above and below: there a pl
 _BUSY_LEVELS = 64.0  # deviation of lightness that is as busy as a place can be
 _RIGHT_SCORE = 0.97  # of a place at the right: what is as good at the left is usual
 _BODY_SCORE_LOSSES = 2.5, 0.55  # of a place, times the share of a body under it, and at most
+_HEIGHT_ZONES = {"top": (0.0, 0.4), "middle": (0.35, 0.65), "bottom": (0.6, 1.0)}
+"""Shares of a format's height between which the middle of words lies that stand at the top, in the middle, below."""
+_TALL_WORDS_RATIO = 0.5  # of a format's height: words as high as this stand in no third of it
 _CENTRED_RATIO = 1.2  # width over height, from which words in a whole column stand at half its height
 TextSide = Literal["auto", "left", "right"]
+TextHeight = Literal["auto", "top", "middle", "bottom"]
 
 
 def typical_side(size: Size) -> float:
@@ -122,13 +126,14 @@ class WordsPlace:
 
 
 def find_words_place(
-    view: PhotoView, size: Size, headline: str, side: TextSide, *, covers: bool = False
+    view: PhotoView, size: Size, headline: str, side: TextSide, height: TextHeight = "auto", *, covers: bool = False
 ) -> WordsPlace | None:
     """Find the best place for the headline on a format of `size`, seen in `view`; None where nothing is free.
 
-    With `covers` a place may lie on the subject, the less the better.
+    With `covers` a place may lie on the subject, the less the better. With a `height` it lies there or nowhere.
     """
-    places = (_place_words(view, size, headline, area, edges) for area, edges in _list_areas(view, size, side, covers))
+    areas = _list_areas(view, size, side, covers, is_middle=height == "middle")
+    places = (_place_words(view, size, headline, area, edges, height) for area, edges in areas)
     found = (place for place in places if place is not None)
     return max(found, key=lambda place: (place.is_legible(size), place.score), default=None)
 
@@ -138,8 +143,13 @@ _TouchedEnd = Literal["top", "bottom", "all", "none"]
 _TouchedEdges = tuple[_TouchedSide, _TouchedEnd]
 
 
-def _list_areas(view: PhotoView, size: Size, side: TextSide, covers: bool) -> Iterator[tuple[Box, _TouchedEdges]]:
-    """Yield the areas at an edge of the format on which nothing is taken, and the edges that they touch."""
+def _list_areas(
+    view: PhotoView, size: Size, side: TextSide, covers: bool, *, is_middle: bool = False
+) -> Iterator[tuple[Box, _TouchedEdges]]:
+    """Yield the areas at an edge of the format on which nothing is taken, and the edges that they touch.
+
+    With `covers` all but the subject's middle is free, and that too where the words are to stand there (`is_middle`).
+    """
     rows, columns = view.taken.shape
     widths = [round(share * columns) for share in _WIDTH_SHARES]
     spans: list[tuple[int, int, _TouchedSide]] = [(0, columns, "all")]
@@ -151,6 +161,7 @@ def _list_areas(view: PhotoView, size: Size, side: TextSide, covers: bool) -> It
         free: Mask = np.asarray(~view.taken[:, first:last].any(axis=1))
         if covers:
             free = np.abs(np.arange(rows) + 0.5 - rows / 2) > _COVERED_MIDDLE_RATIO * rows / 2
+            free = np.ones_like(free) if is_middle else free
         for top, bottom in _list_runs(free):
             if bottom - top < _MIN_AREA_RATIO * rows:
                 continue
@@ -171,8 +182,13 @@ def _scale_box(left: int, top: int, right: int, bottom: int, grid: Size, size: S
     return Box(x, y, int(right * size[0] / grid[0]) - x, int(bottom * size[1] / grid[1]) - y)
 
 
-def _place_words(view: PhotoView, size: Size, headline: str, area: Box, edges: _TouchedEdges) -> WordsPlace | None:
-    """Place the headline at the area's edges and say how good that is."""
+def _place_words(
+    view: PhotoView, size: Size, headline: str, area: Box, edges: _TouchedEdges, wanted: TextHeight = "auto"
+) -> WordsPlace | None:
+    """Place the headline at the area's edges, or as near to the `wanted` height as it has room; say how good that is.
+
+    None where there is no room, or none at that height.
+    """
     inner = _inner_box(area, size)
     if inner.width < 16 or inner.height < 16:
         return None
@@ -187,6 +203,12 @@ def _place_words(view: PhotoView, size: Size, headline: str, area: Box, edges: _
     y = inner.y if edges[1] == "top" else inner.y + inner.height - height
     if edges[1] == "none" or (edges[1] == "all" and size[0] > _CENTRED_RATIO * size[1]):
         y = inner.y + (inner.height - height) // 2
+    if wanted != "auto":
+        low = inner.y + inner.height - height
+        y = {"top": inner.y, "middle": min(max((size[1] - height) // 2, inner.y), low), "bottom": low}[wanted]
+        first, last = _HEIGHT_ZONES[wanted]
+        if height < _TALL_WORDS_RATIO * size[1] and not first <= (y + height / 2) / size[1] <= last:
+            return None
     box = Box(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
     score = _score_place(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if edges[0] == "right" else 1.0)
     return WordsPlace(box, letters, line_break.is_thin, score)

@@ -47,7 +47,7 @@ from pipelines.framing.social_layout import (
     find_sticker_corner,
     plan_layout,
 )
-from pipelines.framing.words_on_photo import MAX_LETTER_RATIO, TextSide, is_cut_below, view_photo
+from pipelines.framing.words_on_photo import MAX_LETTER_RATIO, TextHeight, TextSide, is_cut_below, view_photo
 from pipelines.imaging.fonts import FontWeight
 from pipelines.imaging.resize import resize_image, resize_map, size_within
 from pipelines.imaging.text import (
@@ -167,7 +167,7 @@ class Kit(Params):
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
     headline: str = prompt_field(
         "Headline",
-        "A few words. Where they stand is chosen under More.",
+        "A few words.",
         max_length=120,
         is_drawn=True,
     )
@@ -175,12 +175,19 @@ class Kit(Params):
         "Headline colour",
         "Automatic: black or white, whichever is easier to read. The ground is shaded as much as the colour needs.",
         "auto",
-        labels={"auto": "Automatic", "white": "White", "black": "Black", "brand": "Brand colour"},
+        labels={"auto": "Automatic", "white": "White", "black": "Black", "brand": "Brand"},
+    )
+    headline_place: TextHeight = choice_field(
+        "Headline place",
+        "Best: where it can be read and covers least. In the middle it may cover a part of the subject.",
+        "auto",
+        labels={"auto": "Best", "top": "At top", "middle": "Middle", "bottom": "Below"},
     )
     headline_font: HeadlineFont = choice_field(
         "Headline font",
         "Source Sans, bold or regular. Signs of other scripts and emoji are always bold.",
         "bold",
+        advanced=True,
         labels={"bold": "Bold", "regular": "Regular"},
     )
     layout: LayoutId = choice_field(
@@ -318,7 +325,12 @@ def _plan_layouts(
 ) -> dict[str, Layout]:
     """Plan every format that was asked for, also where a draft shows only the first."""
     request = LayoutRequest(
-        params.headline, params.logo is not None, params.text_side, _crop_focus(params), params.layout
+        params.headline,
+        params.logo is not None,
+        params.text_side,
+        _crop_focus(params),
+        params.layout,
+        params.headline_place,
     )
     view = view_photo(photo, protected.boxes if protected.has_face else (), subject) if params.headline else None
     is_cut = subject is not None and not protected.has_face and is_cut_below(subject)
@@ -554,7 +566,9 @@ def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: Box | N
         inner = find_panel_room(layout, logo_box)
         smallest = _MIN_PANEL_LETTERS_RATIO * largest
         block = fit_headline(text, inner.width, inner.height, largest, weight, smallest)
-        y = inner.y + (inner.height - block.height) // 2
+        free = inner.height - block.height
+        on_panel = params.headline_place if layout.words_side == "beside" else "auto"
+        y = inner.y + {"top": 0, "bottom": free}.get(on_panel, free // 2)
         box = Box(inner.x, y, min(inner.width, block.width), block.height)
         ink = shade_and_choose_ink(image, box, WORST_SHARE, chosen_ink)
     contrast = measure_contrast(ink, box.view(image))

@@ -799,7 +799,7 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
         page.locator("#kit-example-coffee").tap()
         expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
         wait_until(studio.is_idle, 60)
-        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Choose what must stay whole")
+        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Is something cut off? Mark it")
         words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
         expect(words).to_have_attribute("data-count", "2")
         expect(one).to_be_hidden()
@@ -823,23 +823,23 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
         expect(panel).to_be_hidden()
 
 
-def test_a_headline_s_colour_and_font_are_chosen_beside_it_and_a_crop_says_what_its_marks_do(
+def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what_its_marks_do(
     page: Page, studio: ServedPage
 ) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     show_tab(page, "kit")
     page.locator("#kit-example-coffee").click()
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
-    colour, font = page.locator("#kit-headline_colour"), page.locator("#kit-headline_font")
-    places = [each.bounding_box() for each in (page.locator("#kit-headline"), colour, font)]
-    words, left, right = (place or {} for place in places)
+    colour, place = page.locator("#kit-headline_colour"), page.locator("#kit-headline_place")
+    boxes = [each.bounding_box() for each in (page.locator("#kit-headline"), colour, place)]
+    words, left, right = (box or {} for box in boxes)
     assert left["y"] == right["y"], "in one row"
     assert left["y"] - (words["y"] + words["height"]) < 30, "under the headline"
     assert left["x"] == pytest.approx(words["x"], abs=2)
-    assert is_in_view(page, font)
+    assert is_in_view(page, place)
     start, help_line = page.locator("#kit-box [data-do=start]"), page.locator("#kit-box .dbx-point-help")
     expect(help_line).to_be_hidden()
-    expect(start).to_have_text("Choose what must stay whole")
+    expect(start).to_have_text("Is something cut off? Mark it")
     expect(start).to_have_css("text-decoration-line", "underline")  # nothing is wrong: it is no black button
     start.click()
     expect(help_line).to_have_text(re.compile("no format may cut off"))

@@ -323,6 +323,34 @@ def test_the_headline_has_the_colour_and_font_that_were_chosen_and_can_be_read(l
         assert drawn > 0.005, "of the picture are letters of that colour"
 
 
+@pytest.mark.parametrize("head", [True, False])
+@pytest.mark.parametrize("layout", ["auto", "over", "beside"])
+def test_the_headline_stands_at_the_height_that_was_chosen(
+    head: bool, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    monkeypatch.setattr(
+        social_kit, "draw_text", lambda image, _, box, ink: drawn.append((box.y + box.height / 2) / len(image))
+    )
+    values = {"headline": "Spring sale", "formats": "Instagram, Pinterest, Facebook", "layout": layout}
+    for place, first, last in (("top", 0, 0.4), ("middle", 0.35, 0.65), ("bottom", 0.6, 1)):
+        drawn.clear()
+        made = make_kit(tall_context(head=head), headline_place=place, **values)
+        assert len(drawn) == len(made.images) == 4
+        assert all(first <= at <= last for at in drawn), f"{place}: {drawn}"
+
+
+def test_a_headline_at_the_top_has_its_panel_above_the_photo() -> None:
+    tall, keep = np.full((300, 400, 3), 128, np.uint8), ProtectedArea(5, 5, 395, 295, boxes=((5, 5, 395, 295),))
+    for height, side, y in (("top", "above", 0), ("bottom", "below", None), ("auto", "below", None)):
+        layout = plan_layout(tall.shape, keep, (400, 600), LayoutRequest("Words", height=height), see(tall, keep))
+        assert (layout.words_side, layout.panel is not None) == (side, True)
+        assert layout.panel is None or layout.panel.y == (layout.photo_position[3] if y is None else y)
+        assert layout.photo_position[1] == (layout.panel.height if layout.panel and y == 0 else 0)
+    named = LayoutRequest("Words", layout="below", height="top")
+    assert plan_layout(tall.shape, keep, (400, 600), named, see(tall, keep)).words_side == "below", "as it is called"
+
+
 def test_regular_letters_are_thinner_and_the_default_is_bold() -> None:
     values = {"headline": "A few good words", "preset": "post", "layout": "beside", "colour": "#000000"}
     default, bold, regular = (
