@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -389,14 +389,20 @@ class JobsSource:
     name: str
 
 
-def open_jobs_source(path: Path, service: StudioService, tool_id: str) -> JobsSource:
-    """Open a table with its pictures beside it, a folder of pictures, or a ZIP of either. Raises `BadInput`."""
+def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Sequence[str] = ()) -> JobsSource:
+    """Open a table with its pictures beside it, a folder of pictures, or a ZIP of either. Raises `BadInput`.
+
+    A folder's pictures are rows in the `order` of their names, what is not in it last, by name.
+    """
     if path.is_dir():
-        return JobsSource(
-            lambda: rows_from_pictures(service.find_tool(tool_id), open_picture_source(path).list_names()),
-            path,
-            path.name,
-        )
+        places = {name: place for place, name in enumerate(order)}
+
+        def read_rows() -> Iterator[ParsedRow]:
+            names = open_picture_source(path).list_names()
+            names = sorted(names, key=lambda name: places.get(name, len(places))) if places else names
+            return rows_from_pictures(service.find_tool(tool_id), iter(names))
+
+        return JobsSource(read_rows, path, path.name)
     if not path.is_file():
         raise BadInput("There is no such file or folder.")
     if path.name.lower().endswith(TABLE_SUFFIXES):

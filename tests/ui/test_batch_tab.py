@@ -66,19 +66,63 @@ def run_doubted_batch(studio: RunningStudio, batches: BatchService, folder: Path
     batches.start(batch.id)
     wait_until(lambda: batches.get_batch(batch.id, OWNER).state == "done", 60)
     for n in range(1, ROW_COUNT + 1):
-        job = studio.service.jobs.get_job(batches.get_row(batch.id, n, OWNER).job_id or "")
-        assert job is not None
-        assert job.result is not None
-        job.result.receipt["cutout_uncertainty"] = 0.9
-        told = {"result": json.dumps(result_to_json(job.result))}
-        studio.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
+        change_receipt(studio, batches, batch.id, n, cutout_uncertainty=0.9)
     return batch.id
+
+
+def change_receipt(studio: RunningStudio, batches: BatchService, batch_id: str, row: int, **values: object) -> None:
+    """Write `values` into the receipt of a row's job."""
+    job = studio.service.jobs.get_job(batches.get_row(batch_id, row, OWNER).job_id or "")
+    assert job is not None
+    assert job.result is not None
+    job.result.receipt.update(values)
+    told = {"result": json.dumps(result_to_json(job.result))}
+    studio.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
 
 
 def read_cells(cells: str) -> dict[int, bool]:
     """Whether each row of the rendered cells is marked as fine."""
     found = [(re.search(r'data-words="open (\d+) ', cell), cell) for cell in cells.split("<li")[1:]]
     return {int(row[1]): "Marked as fine" in cell for row, cell in found if row}
+
+
+def test_dropped_pictures_are_rows_in_the_order_in_which_they_came(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    names = ["pear.png", "apple.png", "2.png", "10.png", "Fig.png"]
+    files = [(str(write_picture(tmp_path / f"up{n}.png", 40 + n)), f"mine/{name}") for n, name in enumerate(names)]
+    *_, shown = events.check_rows(LOCAL, "", BatchTabState(), files, "tint", "", "", False, "", "same")
+    batch = events.batches.list_batches(OWNER, 1)[0]
+    assert "5 checked: 5 can be done" in shown[events.tab.report]
+    assert [row.cells["photo"] for row in events.batches.table.list_rows(batch.id)] == names
+
+
+def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    place = "Check this edge: the cut-out is half transparent at the bottom. The brush mends it."
+    doubts = {
+        1: (0.1, [place], {}),
+        2: (0.3, [place], {}),
+        3: (0.1, [], {}),
+        4: (0.1, [place], {"fill_doubts": ["Two."]}),
+    }
+    for n, (uncertainty, told, others) in doubts.items():
+        change_receipt(
+            studio, events.batches, batch_id, n, cutout_uncertainty=uncertainty, cutout_doubts=told, **others
+        )
+    shown = events.show_last_batch(LOCAL, "", BatchTabState(), "")
+    assert re.findall(r"<b( class=small)?>([^<]*)</b>", shown[events.tab.sheet]) == [
+        (" class=small", "Small doubt"),
+        ("", "Check"),
+        ("", "Check"),
+    ]
+    assert "2 to check · 1 with a small doubt" in shown[events.tab.status]
+    assert "Press a picture to mend it" in shown[events.tab.aside]
+    state = BatchTabState()
+    events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 4 @11")
+    assert "4 of 4 · 1 with a small doubt" in events.show_last_batch(LOCAL, "", state, "")[events.tab.status]
 
 
 def test_a_press_sends_the_rows_that_changed_and_no_picture(

@@ -67,11 +67,12 @@ Updates = dict[Any, Any]
 
 
 class RowDoubt(NamedTuple):
-    """Whether the picture of a row has a doubt, and how uncertain its cut-out is (0 to 1)."""
+    """Whether the picture of a row has a doubt, how uncertain its cut-out is (0 to 1), and if the doubt is small."""
 
     row: int
     has_doubt: bool
     uncertainty: float
+    is_small: bool
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> BatchTabEvents:
@@ -260,6 +261,7 @@ class BatchTabEvents:
             **dict.fromkeys((tab.batch_id, tab.aside, tab.sheet, tab.changed_cells, tab.position), ""),
             **{button: gr.Button(visible=False) for button in (tab.previous, tab.next)},
             tab.cutouts: gr.update(visible=False),
+            tab.set_aside_fold: gr.Accordion(open=False),
             tab.status: tool_tab_text.render_status(line),
         }
 
@@ -383,7 +385,8 @@ class BatchTabEvents:
         folder = self.batches.root / batch_id
         try:
             with self._reading:
-                jobs = open_jobs_source(_store_uploads(files, folder), self.service, tool_id)
+                order = [_file_name(original) for _, original in files]
+                jobs = open_jobs_source(_store_uploads(files, folder), self.service, tool_id, order)
                 zips = [path for path in folder.iterdir() if path.suffix.lower() == ".zip"]
                 source = zips[0] if zips else jobs.pictures
                 return self.batches.create_batch(
@@ -557,9 +560,11 @@ class BatchTabEvents:
         counts, larger_side = text.DoubtCounts(), 0
         if not is_going and progress.done:
             doubts = self._list_open_doubts(batch_id, progress.done)
-            aside = [each.has_doubt for each in doubts if each.uncertainty > state.set_aside]
+            others = [each for each in doubts if each.uncertainty <= state.set_aside]
+            small = sum(each.is_small for each in others)
             looked_at = len(self.batches.table.list_seen_rows(batch_id))
-            counts = text.DoubtCounts(sum(each.has_doubt for each in doubts) - sum(aside), len(aside), looked_at)
+            to_check = sum(each.has_doubt for each in others) - small
+            counts = text.DoubtCounts(to_check, small, len(doubts) - len(others), looked_at)
             replaced = self._compute_replacements_version(batch_id)
             larger_side = self._read_larger_side(batch_id, batch.tool, progress.done, replaced)
         updates: Updates = {
@@ -643,7 +648,12 @@ class BatchTabEvents:
     def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[RowDoubt, ...]:
         """List what is doubted of each picture; the other arguments say when what was read before no longer holds."""
         return tuple(
-            RowDoubt(row, bool(tool_tab_text.list_doubts(receipt)), receipt.get("cutout_uncertainty") or 0.0)
+            RowDoubt(
+                row,
+                bool(tool_tab_text.list_doubts(receipt)),
+                receipt.get("cutout_uncertainty") or 0.0,
+                tool_tab_text.is_small_doubt(receipt),
+            )
             for row, receipt in self.batches.table.iter_receipts(batch_id)
         )
 
@@ -676,12 +686,15 @@ class BatchTabEvents:
             if job is None or not (files := result_files(job)):
                 continue
             replaced = format_replaced(replacements.get(row.row, ()))
-            doubts = tool_tab_text.list_doubts(job.result.receipt) if job.result else ()
+            receipt = job.result.receipt if job.result else {}
+            doubts, is_small = tool_tab_text.list_doubts(receipt), tool_tab_text.is_small_doubt(receipt)
             approved = format_time(approvals.get(row.row))
             is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
             jpeg = self._thumbnail(files[0].id) if are_sent else b""
             size = (files[0].width, files[0].height)
-            yield text.SheetPicture(row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved, size)
+            yield text.SheetPicture(
+                row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved, size, is_small
+            )
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
         return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX, shows_transparency=True)
@@ -695,6 +708,11 @@ def _label_row(row: RowState) -> str:
     return text.label_row(row.row, row_label(row.row, row.key, row.cells))
 
 
+def _file_name(original: str) -> str:
+    """Return the name of a dropped file without its folders."""
+    return PurePosixPath(original.replace("\\", "/")).name
+
+
 def _store_uploads(files: list[tuple[str, str]], folder: Path) -> Path:
     """Link the dropped files into the batch's folder under their own names; return the path that defines the rows.
 
@@ -703,7 +721,7 @@ def _store_uploads(files: list[tuple[str, str]], folder: Path) -> Path:
     folder.mkdir(parents=True)
     names = []
     for path, original in files:
-        name = check_name(PurePosixPath(original.replace("\\", "/")).name)
+        name = check_name(_file_name(original))
         if name.startswith(".") or (folder / name).exists():
             raise BadInput(f"Two files are called '{name[:60]}', or its name begins with a dot.")
         link_or_copy(Path(path), folder / name)

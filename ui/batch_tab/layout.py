@@ -23,6 +23,10 @@ POLL_SECONDS = 2.0
 """Interval at which a running batch is refreshed."""
 CONSENT_LABEL = "I have these people's permission and they are 18 or over"
 OPTIONAL_CONSENT_LABEL = "If people are in them: I have their permission and they are 18 or over"
+SET_ASIDE_HELP = (
+    "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it lies in the ZIP's folder "
+    "set-aside, so that nobody uses it unseen. 1 sets none aside."
+)
 HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV, JSONL). Each picture or row becomes one result."
 
 
@@ -149,19 +153,23 @@ class BatchTab:
                     self.next = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
                 self.sheet = gr.HTML("", elem_id="batch-sheet")
                 self.changed_cells = gr.HTML("", elem_id="batch-cells", elem_classes=["dbx-unseen"])
-                with gr.Accordion("Uncertain cut-outs", open=False, elem_classes=["dbx-more"], elem_id="batch-doubts"):
+                with gr.Accordion(
+                    "When a picture is set aside", open=False, elem_classes=["dbx-more"], elem_id="batch-doubts"
+                ) as self.set_aside_fold:
                     self.set_aside = gr.Number(
                         DEFAULT_SET_ASIDE,
                         minimum=0,
                         maximum=1,
                         step=0.05,
-                        label="Set aside above",
-                        info="0 is certain, 1 is not. In the ZIP such pictures lie in a folder of their own.",
+                        label="Set aside above a doubt of",
+                        info=SET_ASIDE_HELP,
                         elem_id="batch-set-aside",
                     )
-                    self.list_cutouts = gr.Button("List cut-outs", size="sm", elem_id="batch-cutouts")
+                    self.list_cutouts = gr.Button(
+                        "List all, the most doubtful first", size="sm", elem_id="batch-cutouts"
+                    )
                     self.cutouts = CutoutTable(
-                        headers=["Row", "Picture", "Uncertainty", "Set aside"],
+                        headers=["Row", "Picture", "Doubt", "Set aside"],
                         datatype=["number", "str", "number", "str"],
                         interactive=False,
                         visible=False,

@@ -90,6 +90,8 @@ STYLE_HTML = """<style>
   position: relative; cursor: pointer; }
 .gradio-container .dbx-sheet b { position: absolute; top: 4px; left: 4px; padding: 1px 6px; border-radius: 6px;
   font-size: 12px; background: #ffcf66; color: #3d2a00 !important; }
+.gradio-container .dbx-sheet b.small { background: var(--dbx-card); color: var(--body-text-color) !important;
+  box-shadow: 0 0 0 1px var(--input-border-color); }
 .dbx-sheet i { display: block; aspect-ratio: 1; border-radius: 6px; border: 1.5px dashed var(--input-border-color); }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
@@ -122,9 +124,13 @@ def list_tool_options(tools: Sequence[Tool]) -> list[tuple[str, str]]:
 
 
 class DoubtCounts(NamedTuple):
-    """How many pictures of a batch are to be checked, how many others the ZIP sets aside, how many were looked at."""
+    """How many pictures of a batch are to be checked, how many others the ZIP sets aside, how many were looked at.
+
+    `small`: of how many others a small place is doubted.
+    """
 
     to_check: int = 0
+    small: int = 0
     set_aside: int = 0
     looked_at: int = 0
 
@@ -140,8 +146,9 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | N
     if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
         parts.append(f"{progress.per_minute:g} a minute, {format_duration(progress.seconds_left)} left")
     parts += [f"{counts.to_check} to check"] if counts.to_check else []
+    parts += [f"{counts.small} with a small doubt"] if counts.small else []
     parts += [f"{counts.set_aside} set aside"] if counts.set_aside else []
-    parts += ["nothing left to check"] if counts.looked_at and not (counts.to_check or counts.set_aside) else []
+    parts += ["nothing left to check"] if counts.looked_at and not any(counts[:3]) else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
@@ -152,7 +159,8 @@ def render_aside(counts: DoubtCounts, larger_side: int = 0) -> str:
 
     `larger_side` is the longer side in pixels that photos have to give, 0 where their pictures have it.
     """
-    line = f"{counts.set_aside} set aside. {ASIDE_TEXT}" if counts.set_aside else CHECK_TEXT if counts.to_check else ""
+    line = f"{counts.set_aside} set aside. {ASIDE_TEXT}" if counts.set_aside else ""
+    line = line or (CHECK_TEXT if counts.to_check or counts.small else "")
     lines = [line, MORE_PIXELS_TEXT.format(larger_side) if larger_side else ""]
     return "".join(f'<p class="dbx-measured">{each}</p>' for each in lines if each)
 
@@ -203,8 +211,8 @@ class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
     `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
-    did. `is_aside`: the ZIP sets it aside. `size`: width and height of the picture in pixels. Without a `jpeg` the page
-    keeps the one that it has.
+    did. `is_aside`: the ZIP sets it aside. `is_small`: what is doubted is a small place. `size`: width and height in
+    pixels. Without a `jpeg` the page keeps the one that it has.
     """
 
     row: int
@@ -215,6 +223,7 @@ class SheetPicture(NamedTuple):
     is_aside: bool = False
     approved: str = ""
     size: tuple[int, int] = (0, 0)
+    is_small: bool = False
 
 
 def render_sheet(
@@ -238,10 +247,11 @@ def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, number
 
 def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
-    word = "Set aside" if picture.is_aside else "Check"
+    word = "Set aside" if picture.is_aside else "Small doubt" if picture.is_small else "Check"
+    css_class = " class=small" if word == "Small doubt" else ""
     # The reason is read with the button's name; of a picture that somebody has looked at there is nothing to say.
     is_open = bool(why or picture.is_aside) and not (picture.replaced or picture.approved)
-    badge = f"<b>{word}</b><small>{why}</small>" if is_open else ""
+    badge = f"<b{css_class}>{word}</b><small>{why}</small>" if is_open else ""
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""

@@ -142,6 +142,15 @@ def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in (describe_doubt(receipt), *others) if sentence]
 
 
+def is_small_doubt(receipt: Mapping[str, Any]) -> bool:
+    """Tell whether all that is doubted is a place in a cut-out which is fairly certain as a whole.
+
+    Of 75 such cut-outs with a truth 14 had an IoU up to 0.9, of 192 less certain ones 94, of 114 without a doubt 3.
+    """
+    is_certain = (receipt.get("cutout_uncertainty") or 0.0) <= DOUBTFUL_UNCERTAINTY
+    return is_certain and bool(describe_doubt(receipt)) and len(list_doubts(receipt)) == 1
+
+
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
     """Say in one sentence why the cut-out should be looked at; "" where there is no doubt."""
     unnamed = (UNSETTLED_NOTICE,) if receipt.get("cutout_uncertainty", 0) > DOUBTFUL_UNCERTAINTY else ()
