@@ -27,7 +27,8 @@ class ProductPreset:
     """A preset. `fill_ratio` is the product's longer side over the frame's shorter side.
 
     `min_fill_ratio` and `max_fill_ratio` are the marketplace's bounds for it, and `longer_side_px` is the size that it
-    asks for. `min_fill_ratio` 0 means that this is no rule of a marketplace.
+    asks for. `min_fill_ratio` 0 means that this is no rule of a marketplace. `mark` says how it differs from the other
+    white grounds.
     """
 
     title: str
@@ -41,22 +42,38 @@ class ProductPreset:
     on_surface: bool = False
     min_fill_ratio: float = 0.0
     max_fill_ratio: float = 1.0
+    mark: str = ""
 
     @property
     def label(self) -> str:
         """What the form calls it: whoever wants a product on white looks for that word."""
-        return f"White · {self.title}" if self.scene == "pure-white" and self.min_fill_ratio else self.title
+        is_rule = self.scene == "pure-white" and bool(self.min_fill_ratio)
+        return " · ".join(filter(None, ("White" if is_rule else "", self.title, self.mark)))
 
 
 PRODUCT_PRESETS: dict[str, ProductPreset] = {
-    "amazon": ProductPreset("Amazon", "pure-white", 0.87, 2000, pure_white=True, min_fill_ratio=0.85),
+    "amazon": ProductPreset("Amazon", "pure-white", 0.87, 2000, pure_white=True, min_fill_ratio=0.85, mark="no shadow"),
     "google": ProductPreset(
-        "Google", "pure-white", 0.82, 1500, shadow=_SOFT_SHADOW, min_fill_ratio=0.75, max_fill_ratio=0.90
+        "Google",
+        "pure-white",
+        0.82,
+        1500,
+        shadow=_SOFT_SHADOW,
+        min_fill_ratio=0.75,
+        max_fill_ratio=0.90,
+        mark="more room",
     ),
     "ebay": ProductPreset(
-        "eBay", "pure-white", 0.85, 1600, shadow=_SOFT_SHADOW, min_fill_ratio=0.80, max_fill_ratio=0.90
+        "eBay",
+        "pure-white",
+        0.85,
+        1600,
+        shadow=_SOFT_SHADOW,
+        min_fill_ratio=0.80,
+        max_fill_ratio=0.90,
+        mark="soft shadow",
     ),
-    "white": ProductPreset("White", "pure-white", 0.82, 2048, shadow=_SOFT_SHADOW, pure_white=True),
+    "white": ProductPreset("White", "pure-white", 0.82, 2048, shadow=_SOFT_SHADOW, pure_white=True, mark="own shop"),
     "etsy": ProductPreset("Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL_SHADOW, on_surface=True),
     "shopify": ProductPreset(
         "Shopify", "studio-light", 0.80, 2048, shadow=_FULL_SHADOW, prompt_words="light grey studio background"

@@ -220,7 +220,13 @@ def test_a_look_on_white_says_so_in_its_name() -> None:
     white = {name for name, preset in PRODUCT_PRESETS.items() if preset.scene == "pure-white"}
     assert white == {"amazon", "google", "ebay", "white"}
     assert white == {name for name, label in labels.items() if label.startswith("White")}
-    assert labels["white"] == "White", "for whoever sells in no shop"
+    assert labels["white"] == "White · own shop", "for whoever sells in no other"
+    marks = [PRODUCT_PRESETS[name].mark for name in white]
+    assert all(marks)
+    assert len({*marks}) == 4, "each says how it differs"
+    assert [PRODUCT_PRESETS[name].shadow is None for name in ("amazon", "google", "ebay")] == [True, False, False]
+    rooms = {name: PRODUCT_PRESETS[name].fill_ratio for name in ("amazon", "google", "ebay")}
+    assert min(rooms, key=rooms.__getitem__) == "google", "it says that it has more room"
 
 
 def test_plain_white_is_white_around_the_product_with_a_soft_shadow_and_no_shops_rule() -> None:
