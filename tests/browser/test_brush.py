@@ -361,7 +361,7 @@ def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
 
 def test_no_word_of_retouch_is_mask(phone: Page) -> None:
     words = phone.locator("#tab-retouch").inner_text()
-    assert "übermale alles davon" in words
+    assert "übermale es ganz" in words
     assert not re.search(r"\bMask", words, re.IGNORECASE)
 
 
@@ -415,7 +415,7 @@ def test_a_new_photo_is_not_painted_yet(page: Page, studio: ServedPage) -> None:
     page.locator("#retouch-photo input[type=file]").set_input_files(EXAMPLES / "chelsea.jpg")
     layer.wait_for()
     assert count_paint(page) == 0
-    expect(find_progress_line(page, "retouch")).to_contain_text("Paint over what should go, then Generate.")
+    expect(find_progress_line(page, "retouch")).to_contain_text("Your photo is ready.")
 
 
 def test_the_brush_of_a_cutout_leaves_with_its_photo_and_escape_leaves_full_screen_first(

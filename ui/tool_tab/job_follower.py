@@ -182,7 +182,7 @@ class JobFollower:
         state.shown_job_id = ""  # an earlier picture does not come back, not even if this form is refused
         state.drafted_form = form
         if self.tab.awaits_mask(values):
-            status = text.render_status(text.PAINT_FIRST_TEXT)
+            status = text.render_status(text.PHOTO_READY_TEXT)  # what to do stands over the photo
             row = self.show_batch_row(state, request)
             yield {**self.view.show_idle(status), **self.view.show_no_picture(), **row}
             yield self.view.no_change()

@@ -39,7 +39,8 @@ REPAIR_HINT = "Grey is dropped. Paint green what stays, red what goes."
 DISCARD_CUTOUT_LABEL = "Back to automatic"
 DISCARD_MASK_LABEL = "Start over"
 NOTHING_PAINTED_TEXT = "Nothing is painted yet."
-PAINT_HINT = "Press on a thing, again for more; or paint over all of it, its shadow too."
+PAINT_HINT = "Press on what should go, again for more, or paint over all of it, its shadow too. Then Generate."
+PHOTO_READY_TEXT = "Your photo is ready."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
 STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials, a signed note of how it was made; platforms may show a badge."
@@ -185,7 +186,9 @@ def render_draft_status(result: Result, tool_id: str) -> str:
     line = SKETCH_TEXT if result.receipt.get("sketch") else line
     status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
-    status += f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Download</button>'
+    status += (
+        f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Generate and download</button>'
+    )
     return status + render_crop_data(result.receipt) + render_doubt(result.receipt)
 
 
