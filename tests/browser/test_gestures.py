@@ -161,6 +161,26 @@ def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_on
     expect(page.locator("#kit-live img")).to_have_attribute("src", before)
 
 
+def test_a_crop_is_moved_while_its_next_draft_is_drawn(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "kit", "astronaut")
+    crop = page.locator("#kit-stage [data-crop]")
+    expect(crop).to_have_count(1)
+    studio.gate.open.clear()
+    page.locator("#kit-headline textarea").fill("Adopt me")
+    page.locator("#kit-headline textarea").blur()
+    expect(crop).to_have_count(0)  # the line says how far the draft is, and the picture is still the one before
+    image = page.locator("#kit-live img").bounding_box()
+    assert image is not None
+    x, y = image["x"] + image["width"] / 2, image["y"] + image["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - image["width"] / 10, y, steps=4)
+    page.mouse.up()
+    expect(find_number_field(page, "kit-focus_x")).not_to_have_value("0")
+    studio.gate.open.set()
+    expect(crop).to_have_count(1)
+
+
 def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, studio: ServedPage) -> None:
     with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
         before = show_example(page, studio, "kit", "coffee")

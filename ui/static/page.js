@@ -442,6 +442,7 @@
   const isTouched = matchMedia("(pointer: coarse)").matches;
   const updatePage = () => {
     noteOpenTab();
+    document.querySelectorAll(".dbx-box.crop-moves").forEach(readCrop); // while the next draft is drawn the line does not say it
     document.querySelectorAll(".dbx-alert.placed").forEach((copy) => {
       if (!copy.source.isConnected) {
         copy.field.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
