@@ -97,6 +97,12 @@ def test_dropped_pictures_are_rows_in_the_order_in_which_they_came(
     assert [row.cells["photo"] for row in events.batches.table.list_rows(batch.id)] == names
 
 
+def test_a_threshold_without_a_batch_is_noted_and_is_no_fault(events: BatchTabEvents) -> None:
+    state = BatchTabState()
+    assert events.list_uncertain_cutouts(LOCAL, "", state, 0.1), "an empty answer would be an error on the page"
+    assert state.set_aside == 0.1
+
+
 def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:

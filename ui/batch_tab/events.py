@@ -501,7 +501,7 @@ class BatchTabEvents:
         if set_aside != state.set_aside:
             state.set_aside, state.sent_sheet = set_aside, ""  # the tiles say which are set aside
         if self._find_own_batch(batch_id, request) is None:
-            return {}
+            return {self.tab.cutouts: gr.skip()}  # Gradio takes an empty answer for a fault
         rows = [
             [row, label, uncertainty, "yes" if uncertainty > set_aside else ""]
             for row, label, uncertainty in list_cutouts(self.batches, batch_id)
