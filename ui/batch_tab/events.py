@@ -139,6 +139,7 @@ class BatchTabEvents:
 
         def follow_commands(request: gr.Request, shown_id: str, state: BatchTabState, sent: str | None) -> Updates:
             updates, wanted = self.take_commands(request, shown_id, state, sent)
+            updates = updates or {tabs: gr.skip()}  # Gradio takes an empty answer for a fault
             batch = self._find_own_batch(wanted.batch_id or shown_id, request) if wanted else None
             if wanted is None or batch is None:
                 return updates
