@@ -91,4 +91,4 @@ def command_attributes(action: RowAction, row: int, batch_id: str = "") -> str:
 
 def render_command_button(label: str, action: RowAction, row: int, batch_id: str = "") -> str:
     """Render a small button with a label."""
-    return f'<button type="button" class="dbx-order" {command_attributes(action, row, batch_id)}>{label}</button>'
+    return f'<button type="button" class="dbx-command" {command_attributes(action, row, batch_id)}>{label}</button>'

@@ -383,7 +383,7 @@
     const pick = event.target.closest?.("[data-words]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
     if (!words) return;
     if (pick.dataset.field !== "batch-open") enter(words, pick.dataset.words);
-    else enter(words, [...words.value.split(";").slice(-99), `${pick.dataset.words} @${pressedAt = Math.max(pressedAt + 1, Date.now())}`].join(";")); // orders may wait for an answer
+    else enter(words, [...words.value.split(";").slice(-99), `${pick.dataset.words} @${pressedAt = Math.max(pressedAt + 1, Date.now())}`].join(";")); // commands may wait for an answer
     document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();
   });
 
