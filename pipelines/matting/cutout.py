@@ -19,7 +19,7 @@ from pipelines.matting.cutout_notices import name_doubts, name_openings, name_ri
 from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
-from pipelines.matting.holes import fill_foreign_holes
+from pipelines.matting.holes import HoleFinder
 from pipelines.matting.net_agreement import (
     PredictPeople,
     ReconciledMatte,
@@ -130,7 +130,8 @@ def cut_out_subject(
         alpha = remove_unseen_patches(alpha, selected, seen.first)
         alpha = remove_unseen_ghosts(alpha, selected, seen.first)
     alpha = suppress_colour_spill(image, alpha)
-    alpha = alpha if is_pointed else fill_foreign_holes(image, alpha)
+    holes = HoleFinder(image)
+    alpha = alpha if is_pointed else holes.fill_foreign_holes(alpha)
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions
         alpha = redraw(image, alpha, find_band(alpha, doubtful) | _find_wide_edges(alpha))
@@ -144,7 +145,7 @@ def cut_out_subject(
         return Cutout(colour, alpha, (*rivals, *boxes), doubt_boxes=boxes)
     reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled, alpha)
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
-    boxes = name_doubts(alpha, doubt, heads) | name_openings(image, alpha)
+    boxes = name_doubts(alpha, doubt, heads) | name_openings(holes, alpha)
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
 

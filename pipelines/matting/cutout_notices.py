@@ -11,10 +11,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Image, Mask
+from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
-from pipelines.matting.holes import find_doubtful_holes
-from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, open_mask
+from pipelines.matting.holes import HoleFinder
+from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, list_parts, open_mask
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
 from pipelines.matting.sure_regions import SureRegions
 
@@ -50,9 +50,9 @@ def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, t
     return _name_edge(doubt.differing, taken) if is_doubtful and not notices else notices
 
 
-def name_openings(image: Image, alpha: Alpha) -> dict[str, tuple[Box, ...]]:
-    """Return the notice of openings in the cut-out `alpha` (H x W) of `image` that may not be open, and their boxes."""
-    openings = find_doubtful_holes(image, alpha)
+def name_openings(holes: HoleFinder, alpha: Alpha) -> dict[str, tuple[Box, ...]]:
+    """Return the notice of openings in the cut-out `alpha` (H x W) that may not be open, and their boxes."""
+    openings = holes.find_doubtful_holes(alpha)
     if not openings:
         return {}
     taken = resize_map(alpha, openings[0].shape[::-1]) > 0.5
@@ -105,10 +105,10 @@ def tell_sure_changes(cutout: Cutout, before: Alpha, sure: SureRegions, marks: S
     min_area = NAMED_REGION_RATIO * float(was.sum())
     lost = [
         part
-        for part in _list_parts(open_mask(sure.subject & was & ~taken))
+        for part in list_parts(open_mask(sure.subject & was & ~taken))
         if part.sum() >= min_area and _share_of_rim(part, taken) > MIN_TORN_RATIO
     ]
-    brought = [part for part in _list_parts(open_mask(sure.ground & ~was & taken)) if part.sum() >= min_area]
+    brought = [part for part in list_parts(open_mask(sure.ground & ~was & taken)) if part.sum() >= min_area]
     told: dict[str, tuple[Box, ...]] = {}
     kinds = (lost, "took a part that looks like the subject"), (brought, "brought in what looks like background")
     for parts, words in kinds:
@@ -171,7 +171,7 @@ def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Bo
     if float(width.max()) <= max(SOFT_PATCH_RATIO * height, 2) + 1:
         return {}
     patches = width > max(SOFT_PATCH_RATIO * height, 2) + 1
-    parts = _list_parts(dilate_mask(patches, EDGE_WIDTH_PX))
+    parts = list_parts(dilate_mask(patches, EDGE_WIDTH_PX))
     place, boxes = _place_in(parts[0], small > 0.5), tuple(_box_around(part) for part in parts)
     if float(width.max()) > WIDE_PATCH_RATIO * height:
         notice = f"A part may be missing {place}: the cut-out is half transparent there. Point at it, or paint it in."
@@ -210,12 +210,6 @@ def _largest_part(mask: Mask, min_area: float, beside: Mask | None = None) -> Ma
     if beside is not None:
         areas[np.bincount(np.asarray(labels, np.int32)[beside], minlength=len(areas)) == 0] = 0
     return np.asarray(labels == areas.argmax()) if areas.max() >= max(min_area, 1) else None
-
-
-def _list_parts(mask: Mask) -> list[Mask]:
-    """List the connected parts of `mask`, the largest first."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    return sorted((np.asarray(labels == n) for n in range(1, count)), key=np.count_nonzero, reverse=True)
 
 
 def _box_around(part: Mask) -> Box:

@@ -256,6 +256,12 @@ def open_mask(mask: Mask) -> Mask:
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
 
 
+def list_parts(mask: Mask) -> list[Mask]:
+    """List the connected parts of `mask` (h x w), the largest first."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    return sorted((np.asarray(labels == n) for n in range(1, count)), key=np.count_nonzero, reverse=True)
+
+
 def colour_evidence(lab: Uint8Array, subject: Mask, ground: Mask) -> Float32Array:
     """Return for each pixel the logarithm of how much more often its colour is the subject's; H x W."""
     index = (lab.astype(np.int32) * COLOUR_BIN_COUNT // 256) @ np.array((COLOUR_BIN_COUNT**2, COLOUR_BIN_COUNT, 1))

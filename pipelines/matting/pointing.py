@@ -208,7 +208,7 @@ def correct_by_points(
                             region &= ~nearer_keep
                     if sure is not None:
                         near = nearer_keep if value else ~nearer_keep
-                        region = sure.limit(region, point, near, is_kept=value > 0.5)
+                        region = sure.limit_region(region, point, near, is_kept=value > 0.5)
                 corrected[region] = value
     if may_reselect and keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
         corrected = _next_subject(small_seen, drop)

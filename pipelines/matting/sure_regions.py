@@ -29,7 +29,7 @@ class SureRegions:
     ground: Mask
     differs: Mask
 
-    def limit(self, region: Mask, point: tuple[int, int], changing: Mask, *, is_kept: bool) -> Mask:
+    def limit_region(self, region: Mask, point: tuple[int, int], changing: Mask, *, is_kept: bool) -> Mask:
         """Return the region (H x W) that a point (row, column) changes, within what nets are not sure of.
 
         A dropped point where they differ takes all of that which is `changing`: one of them says the same. A point on

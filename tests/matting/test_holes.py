@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.cutout_notices import name_openings
-from pipelines.matting.holes import fill_foreign_holes
+from pipelines.matting.holes import HoleFinder
 
 LEAVES = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
 WALL = np.full((300, 400, 3), 128, np.uint8)
@@ -30,7 +30,7 @@ def paint_hole(radius: int, colour: tuple[int, int, int]) -> Image:
 @pytest.mark.parametrize(("radius", "image", "is_told"), [(50, LEAVES, True), (50, WALL, False), (20, LEAVES, False)])
 def test_an_opening_that_is_patterned_may_hide_spokes(radius: int, image: Image, is_told: bool) -> None:
     """Through a ring leaves are seen, or an even wall, or the opening is small."""
-    notices = name_openings(image, make_ring(radius))
+    notices = name_openings(HoleFinder(image), make_ring(radius))
     assert bool(notices) is is_told
     for notice, ((left, _, right, _),) in notices.items():
         assert notice == "Check the opening in the middle: all in it counts as background."
@@ -38,22 +38,24 @@ def test_an_opening_that_is_patterned_may_hide_spokes(radius: int, image: Image,
 
 
 def test_a_wide_opening_is_told_even_where_it_is_plain() -> None:
-    assert name_openings(WALL, make_ring(100))
+    assert name_openings(HoleFinder(WALL), make_ring(100))
 
 
 def test_a_hole_whose_colour_the_ground_has_nowhere_is_the_subjects() -> None:
     """A white plate in a brown rim before a grey wall: both nets saw the rim alone."""
-    filled = fill_foreign_holes(paint_hole(60, (255, 255, 255)), make_ring(60))
+    filled = HoleFinder(paint_hole(60, (255, 255, 255))).fill_foreign_holes(make_ring(60))
     assert filled[150, 130] == 1
     assert filled[150, 130 + 60] > 0.9, "nor is a seam left"
     assert np.array_equal(filled > 0.5, make_ring(0) > 0.5)
-    assert np.array_equal(fill_foreign_holes(WALL, make_ring(60)), make_ring(60)), "the wall is seen through it"
+    assert np.array_equal(HoleFinder(WALL).fill_foreign_holes(make_ring(60)), make_ring(60)), (
+        "the wall is seen through it"
+    )
 
 
 def test_a_hole_of_a_colour_that_lies_elsewhere_in_the_photo_stays_and_is_told_where_it_is_not_beside_it() -> None:
     image = paint_hole(30, (255, 255, 255))
     image[:, 380:] = 255  # white is also a window far away, which may be seen through the hole
     alpha = make_ring(30)
-    assert np.array_equal(fill_foreign_holes(image, alpha), alpha)
-    assert name_openings(image, alpha)
-    assert not name_openings(WALL, alpha)
+    assert np.array_equal(HoleFinder(image).fill_foreign_holes(alpha), alpha)
+    assert name_openings(HoleFinder(image), alpha)
+    assert not name_openings(HoleFinder(WALL), alpha)
