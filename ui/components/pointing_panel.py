@@ -93,7 +93,7 @@ def render_look(params: Mapping[str, Any], number: int, *, is_unchanged: bool = 
     """Render, for pointing.js, that look `number` ended and what its job's receipt says of the photo, in shares of it.
 
     `places` are where people are whom a click can choose, `doubts` boxes where the cut-out may be wrong.
-    `is_unchanged`: it shows the same as the look before.
+    `is_unchanged`: it shows the same as the look before, under new marks too.
     """
     values = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
     return f'<i hidden data-look="{number}"{values}{" data-unchanged" * is_unchanged}></i>'

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result, Step
-from pipelines.imaging.packed_masks import is_same_mask
+from pipelines.imaging.packed_masks import differs_at, is_same_mask
 from ui.components.pointing_panel import PointingPanel, render_look
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.state import MARK_FIELDS, TabState
@@ -57,7 +57,7 @@ class PointingEvents:
         chosen["together"] = events.tab.tool.id in TOGETHER_TOOLS
         owner = events.access.identify_visitor(request)
         ended: Updates = events.view.no_change()
-        before = state.last_kept
+        before, marks_before = state.last_kept, state.last_marks
         try:
             job = await run_in_threadpool(
                 events.service.create_helper_job, PREVIEW_TOOL, chosen, owner, for_tool=events.tab.tool.id
@@ -72,8 +72,12 @@ class PointingEvents:
                         yield {events.tab.result.picture: event.preview, events.tab.result.comparison: ""}
                     elif isinstance(event, Result):
                         params = event.receipt["params"]
-                        state.last_kept = params["kept"]
-                        is_unchanged = is_same_mask(before, state.last_kept)
+                        state.last_kept, state.last_marks = params["kept"], [*params["keep"], *params["drop"]]
+                        new = [mark for mark in state.last_marks if mark not in marks_before]
+                        # Who marks a small thing means no more than that.
+                        is_unchanged = is_same_mask(before, state.last_kept) and not differs_at(
+                            before, state.last_kept, new
+                        )
                         look = render_look(params, number, is_unchanged=is_unchanged)
                         ended = {self.panel.places: look}
             finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ class TabState:
     the monotonic clock, `row_pressed_at` when it was pressed, by the browser's. `batch_set_aside` is the uncertainty of
     a cut-out from which the batch's sheet sets it aside.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
-    then; `last_kept` is the mask of what the marks kept last (`pack_mask`), "" at first.
+    then; `last_kept` is the mask of what the marks kept last (`pack_mask`), "" at first, `last_marks` are those.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it;
     `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
@@ -59,6 +59,7 @@ class TabState:
     row_pressed_at: int = 0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
     last_kept: str = ""
+    last_marks: Sequence[Sequence[float]] = ()
     look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
     look_tiles_of: tuple[str, ...] = ()
     are_tiles_slow: bool = False
