@@ -381,6 +381,14 @@ PRESS_AND_TAKE_BACK_JS = """fine => {
 """Two presses at once: the page sends both before one is answered."""
 
 
+PRESS_AND_PRESS_THE_NEXT_JS = """fine => {
+  fine.click();
+  fine.dataset.words = fine.dataset.words.replace(/ 1/, " 2");
+  fine.click();
+}"""
+"""A double click whose second press meets the next picture's button, at the same place."""
+
+
 def test_a_press_changes_its_row_alone_and_the_later_of_two_holds(page: Page, studio: ServedPage) -> None:
     run_doubted_batch(page, studio)
     tiles, fine = page.locator("#batch-sheet li"), page.get_by_role("button", name="It is fine")
@@ -400,6 +408,25 @@ def test_a_press_changes_its_row_alone_and_the_later_of_two_holds(page: Page, st
     fine.click()
     expect(tiles.locator("em")).to_have_text(["Marked as fine", "Marked as fine"])
     assert tiles.locator("img").evaluate_all("all => all.map((image) => image.src)") == pictures
+
+
+def test_a_double_click_finds_one_picture_right_and_not_the_next_that_comes_under_it(
+    page: Page, studio: ServedPage
+) -> None:
+    run_doubted_batch(page, studio)
+    page.locator("#batch-sheet li img").first.click()
+    line = page.locator("#product-batch-row")
+    fine = line.get_by_role("button", name="It is fine")
+    expect(line).to_contain_text("row 1")
+    fine.evaluate(PRESS_AND_PRESS_THE_NEXT_JS)
+    expect(line).to_contain_text("row 2")
+    wait_until(studio.is_idle, 60)
+    page.wait_for_timeout(700)
+    expect(fine).to_be_visible()
+    line.locator("a").click()
+    expect(page.locator("#batch-stage")).to_contain_text("1 to check")
+    page.locator("#batch-sheet li").nth(1).get_by_role("button", name="It is fine").click()
+    expect(page.locator("#batch-stage")).to_contain_text("nothing left to check")
 
 
 def test_chosen_files_are_shown_small_with_name_and_size_and_any_can_be_taken_out(

@@ -377,11 +377,19 @@
   });
   on("mousemove", (event) => { const box = event.target.closest?.(".near"); if (box) setZoomOrigin(box, event); });
 
+  // A row that was found right gives way to the next: the second press of a double click is not for that one.
+  let fine = { words: "", at: -Infinity, x: 0, y: 0 };
+  const isSecondPress = ({ timeStamp: at, clientX: x, clientY: y }, { dataset: { words } }) => {
+    const last = fine, isFine = words.startsWith("approve");
+    if (isFine && words !== last.words && at - last.at < 600 && Math.hypot(x - last.x, y - last.y) < 40) return true;
+    if (isFine) fine = { words, at, x, y };
+    return false;
+  };
   let pressedAt = 0;
   // A click on a close scene writes it into the field of the wish and generates anew, on a batch's picture its row.
   on("click", (event) => {
     const pick = event.target.closest?.("[data-words]"), words = pick && document.querySelector(`#${pick.dataset.field} textarea, #${pick.dataset.field} input`);
-    if (!words) return;
+    if (!words || isSecondPress(event, pick)) return;
     if (pick.dataset.field !== "batch-open") enter(words, pick.dataset.words);
     else enter(words, [...words.value.split(";").slice(-99), `${pick.dataset.words} @${pressedAt = Math.max(pressedAt + 1, Date.now())}`].join(";")); // commands may wait for an answer
     document.getElementById(`${pick.dataset.field.split("-")[0]}-generate`)?.click();
