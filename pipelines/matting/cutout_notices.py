@@ -23,6 +23,8 @@ WIDE_PATCH_RATIO = 0.08  # of the subject's height: one as wide is no edge
 NAMED_REGION_RATIO = 0.01  # of the subject's pixels: a smaller region is not told
 RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this stands out as well
 UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
+LEFT_GROUND = "Background may be left"
+BROUGHT_GROUND = "brought in what looks like background"
 MARKED_PLACE_COUNT = 3
 MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
 MAX_JUDGED_PLACE_RATIO = 0.25  # of the photo's sides: a mark judges no larger place
@@ -58,6 +60,11 @@ def name_openings(holes: HoleFinder, alpha: Alpha) -> dict[str, tuple[Box, ...]]
     taken = resize_map(alpha, openings[0].shape[::-1]) > 0.5
     notice = f"Check the opening {_place_in(openings[0], taken)}: all in it counts as background."
     return {notice: tuple(_box_around(opening) for opening in openings)}
+
+
+def speaks_of_ground(notice: str) -> bool:
+    """Whether a notice is about ground in the cut-out, which is to be dropped."""
+    return notice.startswith(LEFT_GROUND) or BROUGHT_GROUND in notice
 
 
 def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:
@@ -110,7 +117,7 @@ def tell_sure_changes(cutout: Cutout, before: Alpha, sure: SureRegions, marks: S
     ]
     brought = [part for part in list_parts(open_mask(sure.ground & ~was & taken)) if part.sum() >= min_area]
     told: dict[str, tuple[Box, ...]] = {}
-    kinds = (lost, "took a part that looks like the subject"), (brought, "brought in what looks like background")
+    kinds = (lost, "took a part that looks like the subject"), (brought, BROUGHT_GROUND)
     for parts, words in kinds:
         left = [part for part in parts if not _is_small_and_marked(part, marks)]
         if left:
@@ -148,7 +155,7 @@ def _name_region(suspect: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
         return {notice: (_box_around(beside),)}
     if inside is None:
         return {}
-    return {f"Background may be left {_place_in(inside, taken)}. Point at it, or wipe it away.": (_box_around(inside),)}
+    return {f"{LEFT_GROUND} {_place_in(inside, taken)}. Point at it, or wipe it away.": (_box_around(inside),)}
 
 
 def _name_edge(differing: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:

@@ -8,9 +8,11 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.runtime.context import JobContext
 from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page
 from tests.browser.test_gestures import show_example
 from tests.support.served_app import wait_until
+from ui.tool_tab import text as tool_tab_text
 
 TOOL_IDS = ("cutout",)
 
@@ -284,3 +286,31 @@ def test_two_fingers_bring_the_picture_closer_and_mark_nothing(browser: Browser,
         wait_until(lambda: (layer.bounding_box() or before)["width"] > 1.8 * before["width"], 10)
         expect(field(page, "keep")).to_have_value("")
         expect(page.locator("#cutout-box .dbx-point-layer i.keep")).to_have_count(0)
+
+
+def test_repair_opens_in_drop_and_near_the_place_where_background_may_be_left(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice, place = "Background may be left at the right. Point at it, or wipe it away.", (0.75, 0.6, 0.85, 0.7)
+    monkeypatch.setattr(JobContext, "list_known_doubts", lambda *_, **__: {notice: (place,)})
+    told = tool_tab_text.render_doubt({"cutout_doubts": [notice]})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    drop = page.locator("#cutout-box [data-do=drop]")
+    expect(drop).to_have_attribute("aria-pressed", "true")
+    expect(drop).to_be_focused()
+    expect(page.locator("#cutout-box .dbx-point-layer .doubt")).to_be_visible()
+    seen, frame = (
+        page.locator(f"#cutout-{each}").bounding_box() for each in ("box .dbx-point-layer .doubt", "box .dbx-live")
+    )
+    assert seen is not None
+    assert frame is not None
+    assert seen["width"] > 0.2 * frame["width"]
+    assert seen["x"] >= frame["x"]
+    assert seen["x"] + seen["width"] <= frame["x"] + frame["width"]
+    page.mouse.click(seen["x"] + seen["width"] / 2, seen["y"] + seen["height"] / 2)
+    await_look(page)
+    ((x, y),) = json.loads(field(page, "drop").input_value())
+    assert (x, y) == (pytest.approx(0.8, abs=0.02), pytest.approx(0.65, abs=0.02))

@@ -81,6 +81,18 @@ def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:
     assert tool_tab_text.render_doubt({"cutout_doubts": []}) == ""
 
 
+@pytest.mark.parametrize(
+    ("told", "is_left"),
+    [
+        ("Background may be left at the bottom. Point at it, or wipe it away.", True),
+        ("What you marked brought in what looks like background at the left. Look at it.", True),
+        ("A part may be missing at the left. Point at it, or paint it in.", False),
+    ],
+)
+def test_a_doubt_about_ground_in_the_cut_out_says_that_it_is_to_be_dropped(told: str, is_left: bool) -> None:
+    assert ("data-drop" in tool_tab_text.render_doubt({"cutout_doubts": [told, "Another."]})) is is_left
+
+
 def test_the_place_of_the_doubt_that_is_told_is_marked_in_the_picture_that_shows_it() -> None:
     told, place = "A part may be missing at the left.", [0.1, 0.2, 0.3, 0.4]
     placement = {"doubts": [{"doubt": "Another.", "boxes": [[0, 0, 0.1, 0.1]]}, {"doubt": told, "boxes": [place]}]}

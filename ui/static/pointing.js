@@ -124,6 +124,14 @@
     const isFar = zoom === 1 && mark, middle = [frame.left + frame.width / 2, frame.top + frame.height / 2];
     setZoom(box, zoom * factor, ...(isFar ? [layer.left + mark[0] * layer.width, layer.top + mark[1] * layer.height] : middle));
   };
+  const bringNear = (box, [left, top, right, bottom]) => { // a place comes into the middle, so large that one can mark it
+    const zoom = Math.min(3, 0.5 / Math.max(right - left, bottom - top, 0.01)), live = box.querySelector(".dbx-live");
+    if (zoom < 1.2 || stateOf(box).zoom !== 1) return;
+    setZoom(box, zoom, 0, 0);
+    const frame = live.getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect(), { x, y } = stateOf(box);
+    moveView(box, zoom, x + frame.left + frame.width / 2 - layer.left - layer.width * (left + right) / 2,
+      y + frame.top + frame.height / 2 - layer.top - layer.height * (top + bottom) / 2);
+  };
   const open = (box, isOpen) => {
     box.classList.toggle("pointing", isOpen);
     box.classList.remove("near");
@@ -150,14 +158,16 @@
   const actions = {
     start: (box) => {
       const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
-      states.set(box, { mode: "keep", marks, before: [...before], opened: before, first: marks, zoom: 1, x: 0, y: 0 });
+      // Where background may be left it is dropped; a crop's marks say something else.
+      const isLeft = part(box, "stage")?.querySelector("[data-drop]") && !box.querySelector(".in-crop"), mode = isLeft ? "drop" : "keep";
+      states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
-      setMode(box, "keep");
+      setMode(box, mode);
       setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time
       look(box);
       if (innerWidth < 900) box.scrollIntoView({ behavior: "smooth", block: "center" }); // all of it, to be marked
-      bar(box).querySelector("button").focus({ preventScroll: true });
+      bar(box).querySelector(`[data-do=${mode}]`).focus({ preventScroll: true });
     },
     undo: (box) => {
       const state = stateOf(box);
@@ -384,7 +394,12 @@
       bar(box).removeAttribute("aria-busy");
       setUnchanged(box, unchanged !== undefined && state.isMarked);
       state.isMarked = false;
-      if (ended && !state.doubts?.length) { state.doubts = JSON.parse(doubts); draw(box); } // those of the picture that is repaired
+      if (ended && !state.doubts?.length) { // those of the picture that is repaired
+        state.doubts = JSON.parse(doubts);
+        draw(box);
+        if (state.isLeft && state.doubts.length && isSame(state.marks, state.first)) bringNear(box, state.doubts[0]);
+        state.isLeft = false;
+      }
     }
     if (places !== box.pointPlaces) { box.pointPlaces = places; draw(box); }
     const image = box.querySelector(".dbx-live img");

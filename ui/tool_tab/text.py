@@ -11,7 +11,7 @@ from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
-from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_marked_boxes
+from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_marked_boxes, speaks_of_ground
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
@@ -116,14 +116,16 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     """Render, for pointing.js, why picture `number` should be looked at, a line for each doubt, and where.
 
-    "" where there is no doubt.
+    "" where there is no doubt. `data-drop`: it is about ground in the cut-out.
     """
     lines = "\n".join(list_doubts(receipt))
     shape, boxes = receipt.get("better_shape"), list_doubt_boxes(receipt, number)
     offered = f' data-shape="{escape(shape)}"' if shape else ""
     placed = f' data-boxes="{json.dumps(boxes)}"' if boxes else ""
-    other = "" if describe_doubt(receipt) else " data-other"  # nothing of it is the cut-out's
-    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}></i>' if lines else ""
+    told = describe_doubt(receipt)
+    other = "" if told else " data-other"  # nothing of it is the cut-out's
+    drop = " data-drop" if speaks_of_ground(told) else ""
+    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}{drop}></i>' if lines else ""
 
 
 def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float]]:
