@@ -20,6 +20,7 @@ from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.holes import HoleFinder
+from pipelines.matting.marked_edges import draw_marks, find_marked_change
 from pipelines.matting.net_agreement import (
     PredictPeople,
     ReconciledMatte,
@@ -91,6 +92,7 @@ def cut_out_subject(
     redraw: RedrawBand | None = None,
     predict_people: PredictPeople | None = None,
     is_pointed: bool = False,
+    dropped: Sequence[tuple[float, float]] = (),
     is_one_of_all: bool = False,
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
@@ -103,7 +105,8 @@ def cut_out_subject(
     no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
     there over what the colours say; `settle_doubt` says what is no longer doubted. `redraw` draws the edges anew before
     both. `predict_people` helps to decide between the nets where there are `faces`. Other things that stand out are
-    told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`.
+    told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`. No hole is filled in which a
+    `dropped` point lies, in ratios of the photo.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -124,14 +127,8 @@ def cut_out_subject(
     selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
         selected = remove_unconfirmed_fragments(selected, seen.first)
-    alpha = refine_alpha(image, selected, faces)
-    if reconciled is not None and not is_pointed:
-        alpha = restore_seen_detail(image, alpha, selected, seen.first, _find_wide_edges(alpha))
-        alpha = remove_unseen_patches(alpha, selected, seen.first)
-        alpha = remove_unseen_ghosts(alpha, selected, seen.first)
-    alpha = suppress_colour_spill(image, alpha)
-    holes = HoleFinder(image)
-    alpha = alpha if is_pointed else holes.fill_foreign_holes(alpha)
+    first, holes = None if reconciled is None else seen.first, HoleFinder(image)
+    alpha = finish_alpha(image, selected, seen.alpha, first, faces, dropped, is_pointed=is_pointed, holes=holes)
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions
         alpha = redraw(image, alpha, find_band(alpha, doubtful) | _find_wide_edges(alpha))
@@ -171,14 +168,48 @@ def predict_subjects(
     return PredictedSubjects(first, seen, reconciled)
 
 
-def refine_alpha(image: Image, alpha: Alpha, faces: Sequence[Face] = ()) -> Alpha:
+def finish_alpha(
+    image: Image,
+    selected: Alpha,
+    seen: Alpha,
+    first: Alpha | None,
+    faces: Sequence[Face] = (),
+    dropped: Sequence[tuple[float, float]] = (),
+    *,
+    is_pointed: bool,
+    holes: HoleFinder | None = None,
+) -> Alpha:
+    """Return the alpha that colours and nets together give the `selected` subject of `image` (H x W each).
+
+    `seen` is what all nets see, `first` what the quick one does, None where no other was asked. Where the subject
+    `is_pointed` at, the edges of what marks changed are looked for farther out, and only by the colours; no hole is
+    filled in which a `dropped` point lies. `holes` finds those of `image`.
+    """
+    change = find_marked_change(selected, seen) if is_pointed else None
+    marked_edge = None if change is None else change.find_edge(selected)
+    alpha = refine_alpha(image, selected, faces, marked_edge)
+    if first is not None:
+        unsettled = _find_wide_edges(alpha)
+        if change is not None:  # a region ends only roughly where it was marked: what colours took there is its ground
+            unsettled |= change.find_surroundings()
+        alpha = restore_seen_detail(image, alpha, selected, first, unsettled)
+        alpha = remove_unseen_patches(alpha, selected, first)
+        alpha = remove_unseen_ghosts(alpha, selected, first)
+    alpha = suppress_colour_spill(image, alpha)
+    kept_open = None if change is None else change.took | draw_marks(dropped, alpha.shape)
+    return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)
+
+
+def refine_alpha(image: Image, alpha: Alpha, faces: Sequence[Face] = (), doubtful: Mask | None = None) -> Alpha:
     """Estimate the half-transparent pixels of `alpha` (H x W) and those along its outline again from the colours.
 
-    Of the hair above `faces` also what is opaque and loose.
+    Of the hair above `faces` also what is opaque and loose, and what is `doubtful` (H x W).
     """
     unknown = (alpha > KNOWN_ALPHA_MARGIN) & (alpha < 1 - KNOWN_ALPHA_MARGIN)
     unknown |= outline_band(alpha, max(1, round(UNSURE_BAND_RATIO * max(alpha.shape))), cv2.MORPH_RECT)
     unknown |= _find_loose_hair(alpha, faces)
+    if doubtful is not None:
+        unknown |= doubtful
     refined = refine_edge_alpha(image, alpha, unknown)
     # Fur reaches farther than the net's edge: what lies around it is estimated from the colours beyond it as well.
     wide = _find_wide_edges(refined)

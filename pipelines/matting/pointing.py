@@ -30,6 +30,7 @@ from pipelines.matting.sure_regions import find_sure_regions
 
 WORK_SIDE_PX = 256  # longer side of the copy on which regions are decided
 BOX_MARGIN_RATIO = 0.08  # of the box's longer side, seen around it by the net
+SOFT_RIM_PX = 4  # of the copy: the soft rim of a net's map is no wider
 WHOLE_BOX_RATIO = 0.95  # of the photo: a box as large says that the subject fills it
 
 Marks = Sequence[tuple[float, float]]
@@ -216,7 +217,24 @@ def correct_by_points(
     for points, value in ((keep, 1.0), (drop, 0.0)):
         corrected[draw_discs(small.shape, points, radius) & (nearer_keep if value else ~nearer_keep)] = value
     change = cv2.GaussianBlur(corrected - small, (0, 0), 0.8)
-    return np.clip(alpha + resize_map(np.asarray(change, np.float32), alpha.shape[::-1]), 0, 1).astype(np.float32)
+    changed = np.clip(alpha + resize_map(np.asarray(change, np.float32), alpha.shape[::-1]), 0, 1).astype(np.float32)
+    gone = _find_gone(small, corrected)
+    if not gone.any():
+        return changed
+    left = 1 - np.asarray(cv2.GaussianBlur(gone.astype(np.float32), (0, 0), 0.8), np.float32)
+    # What is opaque there is a bar too thin for the copy.
+    return np.where(alpha > 0.5, changed, np.minimum(changed, resize_map(left, alpha.shape[::-1])))
+
+
+def _find_gone(before: Alpha, corrected: Alpha) -> Mask:
+    """Find what was taken from `before` and its soft rim, but nothing near what is left (H x W each).
+
+    A region that a point takes ends where the matte is half transparent; its rim would stay as a thin line.
+    """
+    took, left = (before > 0.5) & (corrected <= 0.5), corrected > 0.5
+    if not took.any():
+        return took
+    return dilate_mask(took, SOFT_RIM_PX) & ~dilate_mask(left, SOFT_RIM_PX)
 
 
 def restore_contradicted_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:

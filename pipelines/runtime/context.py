@@ -22,10 +22,9 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
-from pipelines.matting.cutout import cut_out_subject, predict_subjects, refine_alpha, rescale_net_alpha
+from pipelines.matting.cutout import cut_out_subject, finish_alpha, predict_subjects, rescale_net_alpha
 from pipelines.matting.cutout_notices import drop_marked_doubts, tell_sure_changes
 from pipelines.matting.edge_band import redraw_band
-from pipelines.matting.foreground_estimation import suppress_colour_spill
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import (
     WORK_SIDE_PX,
@@ -249,6 +248,7 @@ class JobContext:
             redraw=redraw if self._edge_spec_id else None,
             predict_people=partial(self._predict_people, params.photo),
             is_pointed=bool(pointing),
+            dropped=pointing.drop,
             is_one_of_all=self._takes_every_subject,
         )
         marks = (*params.keep, *params.drop)
@@ -343,7 +343,7 @@ class JobContext:
         own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
         views = self._list_views(params.photo, self._list_ready_net_ids(params.photo))
         selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces, views)
-        return photo, _refine_pointed_alpha(photo, selected, pointing, faces) if as_made else selected
+        return photo, _refine_pointed_alpha(photo, selected, seen, views, pointing, faces) if as_made else selected
 
     def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
         """Return the photo, its longer side at most `side_px`, and a coarse matte of what the `keep` points lie on.
@@ -646,10 +646,16 @@ class _PhotoNet:
             return net.predict_alpha(image)
 
 
-def _refine_pointed_alpha(photo: Image, selected: Alpha, pointing: Pointing, faces: Sequence[Face]) -> Alpha:
-    """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at."""
-    refined = refine_alpha(photo, selected, faces)
-    return restore_contradicted_points(suppress_colour_spill(photo, refined), selected, pointing)
+def _refine_pointed_alpha(
+    photo: Image, selected: Alpha, seen: Alpha, views: Sequence[Alpha], pointing: Pointing, faces: Sequence[Face]
+) -> Alpha:
+    """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at.
+
+    `seen` (H x W) is what all nets see together, `views` are those of each, the quick one's first.
+    """
+    first = resize_map(views[0], photo.shape[1::-1]) if len(views) > 1 else None
+    refined = finish_alpha(photo, selected, seen, first, faces, pointing.drop, is_pointed=bool(pointing))
+    return restore_contradicted_points(refined, selected, pointing)
 
 
 def _is_transparent(original: Image) -> bool:

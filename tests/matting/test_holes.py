@@ -8,6 +8,7 @@ import pytest
 from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.cutout_notices import name_openings
 from pipelines.matting.holes import HoleFinder
+from pipelines.matting.marked_edges import draw_marks
 
 LEAVES = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
 WALL = np.full((300, 400, 3), 128, np.uint8)
@@ -50,6 +51,12 @@ def test_a_hole_whose_colour_the_ground_has_nowhere_is_the_subjects() -> None:
     assert np.array_equal(HoleFinder(WALL).fill_foreign_holes(make_ring(60)), make_ring(60)), (
         "the wall is seen through it"
     )
+
+
+def test_a_hole_that_somebody_dropped_stays_open() -> None:
+    holes, ring = HoleFinder(paint_hole(60, (255, 255, 255))), make_ring(60)
+    assert np.array_equal(holes.fill_foreign_holes(ring, draw_marks([(130 / 400, 150 / 300)], ring.shape)), ring)
+    assert holes.fill_foreign_holes(ring, draw_marks([(0.9, 0.1)], ring.shape))[150, 130] == 1, "a mark elsewhere"
 
 
 def test_a_hole_of_a_colour_that_lies_elsewhere_in_the_photo_stays_and_is_told_where_it_is_not_beside_it() -> None:

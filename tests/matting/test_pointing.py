@@ -65,6 +65,15 @@ def test_a_kept_point_adds_what_the_net_saw_there_and_left_out() -> None:
     assert alpha[third > 0].max() == 0
 
 
+def test_the_soft_rim_of_what_is_dropped_goes_with_it_and_that_of_its_neighbour_stays() -> None:
+    photo, (first, second, _third) = draw_discs()
+    seen = np.asarray(cv2.GaussianBlur(first + second, (0, 0), 2.0), np.float32)
+    alpha = correct_by_points(photo, seen, seen, Pointing(drop=[share(DISCS[1])]), see_nothing)
+    outer = (seen <= 0.5) & (np.arange(SIDE) > 210)
+    assert alpha[outer].max() < 0.05, "no thin line"
+    assert overlap(alpha, first) > 0.97
+
+
 class GivenNet:
     """A net that sees the first disc, and is not quite sure of its middle."""
 

@@ -14,11 +14,11 @@ import PIL.Image
 import pytest
 
 from pipelines.core.errors import InvalidParams
-from pipelines.core.geometry import Alpha, Face, Image
+from pipelines.core.geometry import Alpha, Face, Image, Mask
 from pipelines.core.job import Step
 from pipelines.core.params import subject_of
-from pipelines.imaging.packed_masks import is_same_mask, pack_mask
-from pipelines.runtime import context
+from pipelines.imaging.packed_masks import differs_at, is_same_mask, pack_mask
+from pipelines.matting import cutout
 from pipelines.tools import TOOLS
 from pipelines.tools.shared import point_preview
 from tests.support.examples import load_example
@@ -109,6 +109,18 @@ def test_a_bright_part_that_is_dropped_is_a_change_and_an_edge_that_moves_is_non
     assert len(before) < 2000
 
 
+def test_what_lies_under_a_mark_differs_however_small_it_is_and_not_beside_it() -> None:
+    alpha = np.zeros((512, 400), np.float32)
+    alpha[100:400, 100:300] = 1.0
+    notched = alpha.copy()
+    notched[200:204, 200:204] = 0.0
+    before, after = pack_mask(alpha), pack_mask(notched)
+    assert is_same_mask(before, after), "hardly anything for the whole picture"
+    assert differs_at(before, after, [[0.9, 0.1], [202 / 400, 202 / 512]])
+    assert not differs_at(before, after, [[0.9, 0.1], [240 / 400, 202 / 512], [1.0, 1.0]])
+    assert not differs_at(before, after, [])
+
+
 def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> None:
     photo, marks = studio.add_image(load_example("coffee")), {"drop": [[0.6, 0.45]]}
     made = studio.open_result(studio.make("cutout", photo=photo, trim=False, drop=marks["drop"]))
@@ -148,10 +160,10 @@ def test_hair_is_shown_as_it_is_kept_by_the_faces_of_the_photo(
 ) -> None:
     seen: list[int] = []
 
-    def note_faces(image: Image, alpha: Alpha, faces: Sequence[Face] = ()) -> Alpha:
+    def note_faces(image: Image, alpha: Alpha, faces: Sequence[Face] = (), doubtful: Mask | None = None) -> Alpha:
         seen.append(len(faces))
         return alpha
 
-    monkeypatch.setattr(context, "refine_alpha", note_faces)
+    monkeypatch.setattr(cutout, "refine_alpha", note_faces)
     show_pointing(studio, photo=studio.add_image(load_example("astronaut")), consent=True, drop=[[0.1, 0.1]])
     assert seen == [1]

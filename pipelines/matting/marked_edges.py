@@ -1,0 +1,51 @@
+"""What marks changed of what nets see, so that the edges of a marked cut-out are drawn as those of any other.
+
+Regions at marks are decided on a small copy: where they end, the edge lies within some pixels of the photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+
+from pipelines.core.geometry import Alpha, Mask
+from pipelines.imaging.resize import dilate_mask, outline_band
+from pipelines.matting.point_regions import disc_radius, draw_discs
+
+MIN_CHANGE = 0.5  # of alpha, by which marks changed what nets see
+EDGE_REACH_RATIO = 0.006  # of the longer side: so far from where a region ends its edge may lie
+SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
+
+
+@dataclass(frozen=True)
+class MarkedChange:
+    """What marks `brought` into a subject, and what they `took` from it (H x W each)."""
+
+    brought: Mask
+    took: Mask
+
+    def find_edge(self, selected: Alpha) -> Mask:
+        """Find where what marks took ends beside what is left of the `selected` subject (H x W)."""
+        if not self.took.any():
+            return self.took
+        reach = max(2, round(EDGE_REACH_RATIO * max(selected.shape)))
+        return dilate_mask(self.took, reach) & outline_band(selected, reach, cv2.MORPH_RECT)
+
+    def find_surroundings(self) -> Mask:
+        """Find what was changed, and what lies around it (H x W)."""
+        changed = self.brought | self.took
+        return dilate_mask(changed, round(SURROUNDINGS_RATIO * max(changed.shape))) if changed.any() else changed
+
+
+def find_marked_change(selected: Alpha, seen: Alpha) -> MarkedChange:
+    """Find what marks changed of what the nets have `seen` in the `selected` subject (H x W each)."""
+    return MarkedChange(selected > seen + MIN_CHANGE, selected < seen - MIN_CHANGE)
+
+
+def draw_marks(marks: Sequence[tuple[float, float]], shape: tuple[int, ...]) -> Mask:
+    """Draw the discs of `marks`, ratios of a photo, on a mask of `shape` (H x W)."""
+    height, width = shape
+    points = [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in marks]
+    return draw_discs(shape, points, disc_radius(shape))

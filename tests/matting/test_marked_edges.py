@@ -1,0 +1,48 @@
+"""What marks changed, and where its edges are looked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.core.geometry import Alpha, Image
+from pipelines.matting.cutout import finish_alpha
+from pipelines.matting.marked_edges import draw_marks, find_marked_change
+from tests.support.examples import make_noise
+
+
+def draw_shoe() -> tuple[Image, Alpha, Alpha]:
+    """A pale box with a brown shadow at its left on a white ground; the box, and what a net sees: the shadow too."""
+    image = make_noise(400, 400, 235, 2).copy()
+    truth = np.zeros((400, 400), np.float32)
+    truth[100:300, 160:320] = 1
+    image[100:300, 160:320] = make_noise(200, 160, 150, 2)
+    image[180:300, 80:160] = np.clip(make_noise(120, 80, 90, 2).astype(int) - (0, 15, 30), 0, 255)
+    seen = truth.copy()
+    seen[180:300, 80:160] = 1
+    return image, truth, seen
+
+
+def test_where_a_dropped_region_ends_roughly_the_colours_say_where_the_edge_runs() -> None:
+    image, truth, seen = draw_shoe()
+    selected = truth.copy()
+    teeth = np.arange(180, 300) % 8 < 4
+    selected[180:300, 158:162] = np.where(teeth, 1.0, 0.0)[:, None]  # as pixels of the small copy end
+    selected[180:300, 162:] = truth[180:300, 162:]
+    wide = finish_alpha(image, selected, seen, None, is_pointed=True)
+    narrow = finish_alpha(image, selected, seen, None, is_pointed=False)
+    edge = np.s_[185:295, 150:170]
+    assert np.abs(wide - truth)[edge].mean() < 0.6 * np.abs(narrow - truth)[edge].mean()
+    assert wide[185:295, 85:150].max() < 0.02, "nothing that was dropped comes back"
+
+
+def test_what_was_changed_is_told_from_what_nets_see() -> None:
+    _image, truth, seen = draw_shoe()
+    change = find_marked_change(truth, seen)
+    assert np.array_equal(change.took, seen > truth)
+    assert not change.brought.any()
+    edge = change.find_edge(truth)
+    assert edge[200:290, 159].all()
+    assert not edge[:, 300:].any(), "far from the mark it runs as ever"
+    assert not find_marked_change(seen, seen).find_edge(seen).any()
+    assert not find_marked_change(seen, seen).find_surroundings().any()
+    assert draw_marks([(1.0, 0.0)], (40, 60))[0, 59]
