@@ -195,6 +195,8 @@ def finish_alpha(
         alpha = restore_seen_detail(image, alpha, selected, first, unsettled)
         alpha = remove_unseen_patches(alpha, selected, first)
         alpha = remove_unseen_ghosts(alpha, selected, first)
+    if change is not None:
+        alpha = np.where(change.find_rims(alpha, selected), np.float32(0), alpha)
     alpha = suppress_colour_spill(image, alpha)
     kept_open = None if change is None else change.took | draw_marks(dropped, alpha.shape)
     return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)

@@ -16,6 +16,9 @@ from pipelines.matting.point_regions import disc_radius, draw_discs
 
 MIN_CHANGE = 0.5  # of alpha, by which marks changed what nets see
 EDGE_REACH_RATIO = 0.006  # of the longer side: so far from where a region ends its edge may lie
+RIM_RATIO = 0.01  # of the longer side, around what was taken: so far its soft outline reaches
+FAINT_ALPHA = 0.3  # below it a line beside what was taken is its outline, from it a thin part
+GONE_ALPHA = 0.02  # up to it nothing is left of what was taken
 SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
 
 
@@ -32,6 +35,17 @@ class MarkedChange:
             return self.took
         reach = max(2, round(EDGE_REACH_RATIO * max(selected.shape)))
         return dilate_mask(self.took, reach) & outline_band(selected, reach, cv2.MORPH_RECT)
+
+    def find_rims(self, alpha: Alpha, selected: Alpha) -> Mask:
+        """Find the faint lines that the soft outline of what was taken leaves in `alpha`, far from the rest (H x W).
+
+        Not what the colours gave back where nothing is `selected` (H x W).
+        """
+        if not self.took.any():
+            return self.took
+        reach = max(3, round(RIM_RATIO * max(alpha.shape)))
+        beside = dilate_mask(self.took, reach) & ~(self.took & (selected < GONE_ALPHA))
+        return beside & (alpha < FAINT_ALPHA) & ~dilate_mask(alpha > 0.5, reach)
 
     def find_surroundings(self) -> Mask:
         """Find what was changed, and what lies around it (H x W)."""
