@@ -5,6 +5,7 @@ Places of parts are told by the subject's own box, as a tool may move the subjec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -33,6 +34,7 @@ MARKED_PLACE_RATIO = 0.7
 """Of the picture's shorter extent: a doubtful place that reaches this far both ways is not marked."""
 
 WHOLE_PHOTO: Box = (0.0, 0.0, 1.0, 1.0)
+_PLACE_WORDS = re.compile(r"in the middle|at the (?:left|right|(?:top|bottom)(?: left| right)?)")
 
 
 def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, tuple[Box, ...]]:
@@ -82,8 +84,9 @@ def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]
 def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> Cutout:
     """Return the cut-out without doubts of small places that have a mark: whoever put it there has looked at them.
 
-    `marks` are points (x, y), ratios of the photo. A notice goes with the last of its places. A wide place stays:
-    a mark in it may be about anything. Where the cut-out is uncertain, a doubt of the whole takes the last one's place.
+    `marks` are points (x, y), ratios of the photo. A notice goes with the last of its places, and names the first that
+    is left. A wide place stays: a mark in it may be about anything. Where the cut-out is uncertain, a doubt of the whole
+    takes the last one's place.
     """
 
     def is_marked(box: Box) -> bool:
@@ -94,8 +97,13 @@ def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> 
         )
 
     judged = {notice: tuple(box for box in boxes if not is_marked(box)) for notice, boxes in cutout.doubt_boxes.items()}
-    left = {notice: boxes for notice, boxes in judged.items() if boxes}
-    notices = tuple(notice for notice in cutout.notices if judged.get(notice, True))
+    names = {notice: notice for notice, boxes in judged.items() if boxes}
+    for notice in names:
+        if judged[notice][0] != cutout.doubt_boxes[notice][0]:
+            place = _place_of_box(judged[notice][0], _box_around(cutout.alpha > 0.5))
+            names[notice] = _PLACE_WORDS.sub(place, notice, count=1)
+    left = {name: judged[notice] for notice, name in names.items()}
+    notices = tuple(names.get(notice, notice) for notice in cutout.notices if judged.get(notice, True))
     if cutout.doubt_boxes and not left and cutout.uncertainty > DOUBTFUL_UNCERTAINTY:
         notices, left = (*notices, UNSETTLED_NOTICE), {UNSETTLED_NOTICE: (WHOLE_PHOTO,)}
     return replace(cutout, notices=notices, doubt_boxes=left)
@@ -234,7 +242,17 @@ def _place_in(part: Mask, whole: Mask) -> str:
         middle = float(np.average(own, weights=part.sum(axis=axis)[own]))
         first, last = (float(lines[0]), float(lines[-1])) if len(lines) else (0.0, float(part.shape[1 - axis]))
         shares.append((middle - first) / max(last - first, 1.0))
-    x, y = shares
+    return _name_place(*shares)
+
+
+def _place_of_box(box: Box, whole: Box) -> str:
+    """Put into words where the middle of `box` lies in `whole`, which has an extent; both in ratios of the photo."""
+    x, y = (((box[n] + box[n + 2]) / 2 - whole[n]) / (whole[n + 2] - whole[n]) for n in (0, 1))
+    return _name_place(x, y)
+
+
+def _name_place(x: float, y: float) -> str:
+    """Name the place at `x` across and `y` along, 0 to 1 each."""
     across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
     along = "at the top" if y < 1 / 3 else "at the bottom" if y > 2 / 3 else ""
     if not along and not across:

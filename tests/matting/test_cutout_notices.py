@@ -117,7 +117,8 @@ def test_people_are_no_further_things() -> None:
 
 
 def test_a_small_place_that_somebody_marked_is_no_longer_doubted() -> None:
-    edge, part, border = "Check this edge.", "A part may be missing.", "Check the border."
+    edge, part, border = "Check this edge: at the top left.", "A part may be missing.", "Check the border."
+    moved = "Check this edge: at the bottom right."
     boxes: dict[str, tuple[Box, ...]] = {
         edge: ((0.1, 0.1, 0.3, 0.3), (0.7, 0.7, 0.9, 0.9)),
         part: ((0.4, 0.4, 0.5, 0.5),),
@@ -126,8 +127,9 @@ def test_a_small_place_that_somebody_marked_is_no_longer_doubted() -> None:
     picture = np.zeros((4, 4, 3), np.uint8)
     cutout = Cutout(picture, np.ones((4, 4), np.float32), ("Two people.", *boxes), 0.1, boxes)
     once = drop_marked_doubts(cutout, ((0.2, 0.2), (0.51, 0.39)))  # in the first, and just beside the third
-    assert once.notices == ("Two people.", edge, border)
-    assert once.doubt_boxes == {edge: ((0.7, 0.7, 0.9, 0.9),), border: boxes[border]}
+    assert once.notices == ("Two people.", moved, border), "the words name the place that is left"
+    assert once.doubt_boxes == {moved: ((0.7, 0.7, 0.9, 0.9),), border: boxes[border]}
+    assert drop_marked_doubts(cutout, ((0.8, 0.8),)).notices == ("Two people.", edge, part, border)
     assert drop_marked_doubts(once, ((0.8, 0.8),)).notices == ("Two people.", border)
     assert drop_marked_doubts(cutout, ()).notices == cutout.notices
 

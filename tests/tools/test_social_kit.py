@@ -27,7 +27,7 @@ from pipelines.framing.crop import (
     project_area,
 )
 from pipelines.framing.social_layout import Layout, LayoutRequest, plan_layout
-from pipelines.framing.words_on_photo import MIN_LETTERS_RATIO, PhotoView, typical_side, view_photo
+from pipelines.framing.words_on_photo import MIN_LETTERS_RATIO, PhotoView, TextHeight, typical_side, view_photo
 from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
     MIN_TEXT_CONTRAST,
@@ -342,7 +342,12 @@ def test_the_headline_stands_at_the_height_that_was_chosen(
 
 def test_a_headline_at_the_top_has_its_panel_above_the_photo() -> None:
     tall, keep = np.full((300, 400, 3), 128, np.uint8), ProtectedArea(5, 5, 395, 295, boxes=((5, 5, 395, 295),))
-    for height, side, y in (("top", "above", 0), ("bottom", "below", None), ("auto", "below", None)):
+    cases: tuple[tuple[TextHeight, str, int | None], ...] = (
+        ("top", "above", 0),
+        ("bottom", "below", None),
+        ("auto", "below", None),
+    )
+    for height, side, y in cases:
         layout = plan_layout(tall.shape, keep, (400, 600), LayoutRequest("Words", height=height), see(tall, keep))
         assert (layout.words_side, layout.panel is not None) == (side, True)
         assert layout.panel is None or layout.panel.y == (layout.photo_position[3] if y is None else y)
