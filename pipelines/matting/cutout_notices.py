@@ -85,8 +85,8 @@ def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> 
     """Return the cut-out without doubts of small places that have a mark: whoever put it there has looked at them.
 
     `marks` are points (x, y), ratios of the photo. A notice goes with the last of its places, and names the first that
-    is left. A wide place stays: a mark in it may be about anything. Where the cut-out is uncertain, a doubt of the whole
-    takes the last one's place.
+    is left. A wide place stays: a mark in it may be about anything. Where the cut-out is uncertain, a doubt of the
+    whole takes the last one's place.
     """
 
     def is_marked(box: Box) -> bool:

@@ -92,7 +92,7 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
         "Podium", "podium", 0.52, 1024, prompt_words="round podium in soft light", shadow=_FULL_SHADOW, on_surface=True
     ),
     "brand-colour": ProductPreset(
-        "Brand Colour", "studio-colour", 0.70, 1024, shadow=_FULL_SHADOW, prompt_words="seamless coloured paper"
+        "Brand", "studio-colour", 0.70, 1024, shadow=_FULL_SHADOW, prompt_words="seamless coloured paper"
     ),
     "transparent": ProductPreset("Transparent", "", 0.90, 1024),
 }
