@@ -60,6 +60,8 @@ SubjectBox: TypeAlias = Annotated[
     tuple[Share, Share, Share, Share] | None, BeforeValidator(_parse_marks), AfterValidator(_check_box)
 ]
 """Left, top, right, bottom, as shares of the photo."""
+DrawnWords: TypeAlias = Annotated[str, AfterValidator(str.strip)]
+"""Words that stand in the picture; blanks alone are none."""
 
 
 def _build_field(

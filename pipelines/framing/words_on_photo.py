@@ -207,7 +207,8 @@ def _place_words(
         low = inner.y + inner.height - height
         y = {"top": inner.y, "middle": min(max((size[1] - height) // 2, inner.y), low), "bottom": low}[wanted]
         first, last = _HEIGHT_ZONES[wanted]
-        if height < _TALL_WORDS_RATIO * size[1] and not first <= (y + height / 2) / size[1] <= last:
+        is_bound = wanted == "middle" or height < _TALL_WORDS_RATIO * size[1]
+        if is_bound and not first <= (y + height / 2) / size[1] <= last:
             return None
     box = Box(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
     score = _score_place(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if edges[0] == "right" else 1.0)

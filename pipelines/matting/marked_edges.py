@@ -24,7 +24,7 @@ SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
 
 @dataclass(frozen=True)
 class MarkedChange:
-    """What marks `brought` into a subject, and what they `took` from it (H x W each)."""
+    """What marks, a box or the choice of a person `brought` into a subject and `took` from it (H x W each)."""
 
     brought: Mask
     took: Mask
@@ -54,7 +54,7 @@ class MarkedChange:
 
 
 def find_marked_change(selected: Alpha, seen: Alpha) -> MarkedChange:
-    """Find what marks changed of what the nets have `seen` in the `selected` subject (H x W each)."""
+    """Find how the `selected` subject differs from what the nets have `seen` (H x W each)."""
     return MarkedChange(selected > seen + MIN_CHANGE, selected < seen - MIN_CHANGE)
 
 

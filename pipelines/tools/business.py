@@ -27,6 +27,7 @@ from pipelines.core.errors import BadInput, PolicyRefusal, name_listed_photo
 from pipelines.core.geometry import Image, PlacedSubject, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
+    DrawnWords,
     Params,
     Subject,
     choice_field,
@@ -110,10 +111,10 @@ class Business(Params):
         labels={key: look.title for key, look in LOOKS.items()},
         tiles=True,
     )
-    names: str = prompt_field(
+    names: DrawnWords = prompt_field(
         "Names", "One line a person: name, role. In the photos' order.", max_length=1200, is_drawn=True
     )
-    company: str = prompt_field(
+    company: DrawnWords = prompt_field(
         "Company", "Heads the page, or stands on the card. Empty: no head.", max_length=60, is_drawn=True
     )
     logo: str | None = picture_field("Logo", "Best with a transparent background.")

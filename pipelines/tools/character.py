@@ -32,6 +32,7 @@ from pipelines.core.geometry import Alpha, Colour, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     MAX_SEED,
+    DrawnWords,
     Params,
     choice_field,
     colour_field,
@@ -186,7 +187,7 @@ class Creator(Params):
         advanced=True,
     )
     backdrop: str | None = form_fields.backdrop_field()
-    name: str = prompt_field("Name", "Heads the sheet.", max_length=40, advanced=True, is_drawn=True)
+    name: DrawnWords = prompt_field("Name", "Heads the sheet.", max_length=40, advanced=True, is_drawn=True)
     layers: bool = form_fields.layers_field()
     look: str = form_fields.look_field()
     brand: str = form_fields.brand_field()

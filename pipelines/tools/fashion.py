@@ -16,7 +16,15 @@ from pipelines.compositing.shadows import Shadow
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import Subject, choice_field, number_field, picture_field, prompt_field, seed_field
+from pipelines.core.params import (
+    DrawnWords,
+    Subject,
+    choice_field,
+    number_field,
+    picture_field,
+    prompt_field,
+    seed_field,
+)
 from pipelines.core.rendering import FONTS, Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
@@ -110,7 +118,7 @@ class Fashion(Subject):
         labels={key: row.title for key, row in SEASONS.items()},
         tiles=True,
     )
-    title: str = prompt_field(
+    title: DrawnWords = prompt_field(
         "Title", "On the cover, and under the other looks where there is one.", max_length=40, is_drawn=True
     )
     background: str = form_fields.scene_words_field(

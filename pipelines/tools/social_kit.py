@@ -14,6 +14,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Face, Float32Array, Image, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
+    DrawnWords,
     Params,
     Points,
     SubjectBox,
@@ -165,7 +166,7 @@ class Kit(Params):
     """The form."""
 
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
-    headline: str = prompt_field(
+    headline: DrawnWords = prompt_field(
         "Headline",
         "A few words.",
         max_length=120,
@@ -179,7 +180,7 @@ class Kit(Params):
     )
     headline_place: TextHeight = choice_field(
         "Headline place",
-        "Best: where it can be read and covers least. In the middle it may cover a part of the subject.",
+        "Best: where it can be read and covers least. In the middle it may cover the subject, or stand by it.",
         "auto",
         labels={"auto": "Best", "top": "At top", "middle": "Middle", "bottom": "Below"},
     )

@@ -338,6 +338,15 @@ def test_the_headline_stands_at_the_height_that_was_chosen(
         made = make_kit(tall_context(head=head), headline_place=place, **values)
         assert len(drawn) == len(made.images) == 4
         assert all(first <= at <= last for at in drawn), f"{place}: {drawn}"
+    drawn.clear()
+    values["headline"] = "Summer sale now on in every one of our shops until Sunday"
+    make_kit(tall_context(head=head), headline_place="middle", **values)
+    assert all(0.35 <= at <= 0.65 for at in drawn), f"a long one in the middle: {drawn}"
+
+
+def test_a_headline_of_blanks_is_none() -> None:
+    blank, none = (make_kit(tall_context(head=False), preset="post", headline=words) for words in (" \n", ""))
+    assert (blank.images[0] == none.images[0]).all()
 
 
 def test_a_headline_at_the_top_has_its_panel_above_the_photo() -> None:

@@ -272,8 +272,8 @@
   };
   // The crop of a finished picture as eight shares: its box in the photo, then the box in the picture where it lies.
   const readCrop = (box) => {
-    const said = findPart(box, "stage")?.querySelector("[data-crop]");
-    if (said) box.crop = said.dataset.crop.split(" ").map(Number);
+    const said = findPart(box, "stage")?.querySelector("[data-crop]"), photo = findPart(box, "photo").querySelector("img")?.src;
+    if (said || photo !== box.cropOf) [box.crop, box.cropOf] = [said?.dataset.crop.split(" ").map(Number), photo];
     return box.crop;
   };
   const panCrop = (box, axis, name, share, by) => { // the photo follows the hand, so the focus moves the other way
@@ -379,8 +379,8 @@
 
   // A row that was found right gives way to the next: the second press of a double click is not for that one.
   let fine = { words: "", at: -Infinity, x: 0, y: 0 };
-  const isSecondPress = ({ timeStamp: at, clientX: x, clientY: y }, { dataset: { words } }) => {
-    const last = fine, isFine = words.startsWith("approve");
+  const isSecondPress = ({ timeStamp: at, clientX: x, clientY: y, detail }, { dataset: { words } }) => {
+    const last = fine, isFine = detail > 0 && words.startsWith("approve"); // a key has no place and counts as 0
     if (isFine && words !== last.words && at - last.at < 600 && Math.hypot(x - last.x, y - last.y) < 40) return true;
     if (isFine) fine = { words, at, x, y };
     return false;
