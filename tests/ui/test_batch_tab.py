@@ -25,7 +25,7 @@ from pipelines.storage.schema import JOBS
 from tests.support.batch_rows import OWNER, TintTool, write_picture
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio, wait_until
-from ui.batch_tab.events import BatchTabEvents
+from ui.batch_tab.events import BatchTabEvents, RowDoubt
 from ui.batch_tab.layout import BatchTab, BatchTabState
 from ui.components.row_commands import JobToShow
 from ui.library_tab.events import LibraryTabEvents
@@ -223,6 +223,20 @@ def test_next_to_check_is_offered_while_there_is_another_one(
         events.batches.approve_row(batch_id, row, OWNER)
         line, _ = show_line(studio, events, TabState(batch_row=(batch_id, 1)), job_id)
         assert ("Next to check" in line, "It is fine" in line) == (is_offered, is_doubted)
+
+
+def test_what_is_checked_next_is_the_next_row_and_small_doubts_last(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    doubts = [RowDoubt(row, True, 0.1, is_small) for row, is_small in ((1, False), (2, True), (3, False), (4, True))]
+    monkeypatch.setattr(events, "_list_open_doubts", lambda *_: doubts)
+    rows = [1]
+    while len(doubts) > 1:
+        rows.append(events.find_next_doubt(batch_id, rows[-1], 0.5))
+        doubts[:] = [each for each in doubts if each.row != rows[-2]]
+    assert rows == [1, 3, 4, 2]
+    assert events.find_next_doubt(batch_id, rows[-1], 0.5) == 0
 
 
 def test_what_goes_on_with_a_rows_picture_can_take_its_place(

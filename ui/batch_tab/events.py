@@ -61,6 +61,7 @@ SHEET_PICTURE_COUNT = 48
 SHEET_REFRESH_SECONDS = 8.0
 """Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
 THUMBNAIL_SIDE_PX = 192
+_LOOKED_AT_BATCH_COUNT = 20
 _OPEN_STATES = ("running", "paused")
 _APPROVAL_ACTIONS = ("approve", "approve-next", "doubt")
 Updates = dict[Any, Any]
@@ -231,21 +232,31 @@ class BatchTabEvents:
         return None if found is None else found.job
 
     def find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
-        """Return the next row after `row` that is to be checked, going on from the first; 0 where none is."""
+        """Return the next row after `row` that is to be checked, going on from the first; 0 where none is.
+
+        Small doubts come after all others.
+        """
         doubts = self._list_open_doubts(batch_id, self.batches.get_progress(batch_id).done)
-        rows = [each.row for each in doubts if each.has_doubt or each.uncertainty > set_aside]
-        others = [each for each in rows if each != row]
-        return next((each for each in others if each > row), others[0] if others else 0)
+        others = [each for each in doubts if each.row != row and (each.has_doubt or each.uncertainty > set_aside)]
+        if not others:
+            return 0
+        return min(others, key=lambda doubt: (doubt.is_small, doubt.row < row, doubt.row)).row
 
     # ------------------------------------------------------------ create
 
     def show_files(
         self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]], tool_id: str
     ) -> Updates:
-        """Say what happens next with dropped files, in place of a finished batch; one that runs keeps its place."""
+        """Say what happens next with dropped files, in place of a finished batch; one that runs keeps its place.
+
+        Once the files are taken out again, the finished batch is back.
+        """
         batch = self._find_own_batch(batch_id, request)
         if batch is not None and batch.state in ("running", "paused"):
             return {self.tab.report: gr.skip()}
+        finished = None if files else self._find_finished_batch(request)
+        if finished is not None:
+            return {**self._show_first_page(finished.id, state), self.tab.batch_id: finished.id, self.tab.report: ""}
         names = f"{len(files)} files" if len(files) > 1 else "1 file"
         next_text = text.FILES_TEXT if tool_id else text.NO_TOOL_TEXT
         line = f"{names}. {next_text}" if files else text.IDLE_TEXT
@@ -254,7 +265,7 @@ class BatchTabEvents:
         return {**self._show_no_batch(line, state), self.tab.report: ""}
 
     def _show_no_batch(self, line: str, state: BatchTabState) -> Updates:
-        """Show the status `line` and no pictures; the batch before comes back when the tab is opened again."""
+        """Show the status `line` and no pictures; the batch before comes back when the files are taken out."""
         state.first_picture, state.sent_sheet = 0, ""
         tab, locked = self.tab, gr.Button(interactive=False)
         return {
@@ -493,6 +504,10 @@ class BatchTabEvents:
 
     def _find_last_batch(self, request: gr.Request) -> Batch | None:
         return next(iter(self.batches.list_batches(self.access.identify_visitor(request), 1)), None)
+
+    def _find_finished_batch(self, request: gr.Request) -> Batch | None:
+        newest = self.batches.list_batches(self.access.identify_visitor(request), _LOOKED_AT_BATCH_COUNT)
+        return next((batch for batch in newest if batch.state in ("done", "cancelled")), None)
 
     def list_uncertain_cutouts(
         self, request: gr.Request, batch_id: str, state: BatchTabState, set_aside: float | None
