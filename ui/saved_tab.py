@@ -285,7 +285,7 @@ class SavedTab:
             self.character_name: "",
             self.character_choice: gr.update(choices=saved, value=chosen),
             self.passport: gr.update(
-                value=self._write_passport(chosen_row, owner) if chosen_row else None,
+                value=self._write_character_file(chosen_row, owner) if chosen_row else None,
                 interactive=chosen_row is not None,
             ),
             self.delete_character_button: gr.Button(interactive=chosen_row is not None),
@@ -305,7 +305,7 @@ class SavedTab:
         picture = self.service.files.open_image(row.value["picture"])
         return encode_data_url(encode_page_jpeg(picture, TILE_SIDE_PX))
 
-    def _write_passport(self, row: SavedItem, owner: str) -> str:
+    def _write_character_file(self, row: SavedItem, owner: str) -> str:
         """Write the passport into Gradio's folder; return its path, which contains the character's secret id."""
         target = Path(self.passport.GRADIO_CACHE) / row.id / "passport.json"
         target.parent.mkdir(parents=True, exist_ok=True)

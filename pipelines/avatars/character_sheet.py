@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.compositing.team_pages import PAPER, secondary_text_colour, text_colour_on
 from pipelines.core.geometry import Colour, Image
-from pipelines.imaging.text import Box, draw_layer, draw_text, fit_text
+from pipelines.imaging.text import PixelBox, draw_layer, draw_text, fit_text
 
 _MARGIN_RATIO = 0.035  # of the page's width
 _GAP_RATIO = 0.014  # of the page's width
@@ -56,16 +56,16 @@ def compose_sheet(
     side = portrait_side(width)
     top = edge
     if title:
-        box = Box(edge, edge, side, round(0.055 * width))
+        box = PixelBox(edge, edge, side, round(0.055 * width))
         draw_text(sheet, fit_text(title, box.width, box.height, box.height), box, text_colour_on(PAPER))
         top += round(0.06 * width)
     side = min(side, height - top - edge - round(0.085 * width))
-    _draw_tile(sheet, portrait, Box(edge, top, side, side), swatches[-1])
-    _draw_swatches(sheet, swatches, Box(edge, top + side + gap, side, round(0.035 * width)))
+    _draw_tile(sheet, portrait, PixelBox(edge, top, side, side), swatches[-1])
+    _draw_swatches(sheet, swatches, PixelBox(edge, top + side + gap, side, round(0.035 * width)))
     if line:
         below = top + side + 2 * gap + round(0.035 * width)
         text_block = fit_text(line, side, max(10, height - below - edge // 2), round(0.016 * width), "Regular")
-        draw_text(sheet, text_block, Box(edge, below, side, text_block.height), secondary_text_colour(PAPER))
+        draw_text(sheet, text_block, PixelBox(edge, below, side, text_block.height), secondary_text_colour(PAPER))
     _draw_views(sheet, views, swatches[-1], edge + round(_PORTRAIT_RATIO * width), edge, gap)
     return sheet
 
@@ -79,8 +79,8 @@ def _draw_views(sheet: Image, views: Sequence[View], ground: Colour, left: int, 
     y0 = (height - rows * (side + caption) - (rows - 1) * gap) // 2
     for index, (word, image) in enumerate(views):
         x, y = x0 + index % columns * (side + gap), y0 + index // columns * (side + caption + gap)
-        _draw_tile(sheet, image, Box(x, y, side, side), ground)
-        box = Box(x, y + side, side, caption)
+        _draw_tile(sheet, image, PixelBox(x, y, side, side), ground)
+        box = PixelBox(x, y + side, side, caption)
         draw_text(
             sheet,
             fit_text(word, box.width, box.height, round(0.014 * width), "Regular"),
@@ -94,13 +94,13 @@ def _caption_height(width: int) -> int:
     return round(0.022 * width)
 
 
-def _draw_tile(sheet: Image, image: Image, box: Box, ground: Colour) -> None:
+def _draw_tile(sheet: Image, image: Image, box: PixelBox, ground: Colour) -> None:
     """Draw the picture on its background with round corners into `sheet`."""
     tile = np.full((box.height, box.width, 3), ground, np.uint8)
     if image.shape[2] == 3:
         tile = np.asarray(cv2.resize(image, (box.width, box.height), interpolation=cv2.INTER_AREA), np.uint8)
     else:
-        draw_layer(tile, image, Box(0, 0, box.width, box.height))
+        draw_layer(tile, image, PixelBox(0, 0, box.width, box.height))
     radius = max(2, round(0.045 * box.width))
     mask = np.zeros((box.height, box.width), np.uint8)
     cv2.rectangle(mask, (radius, 0), (box.width - 1 - radius, box.height - 1), 255, -1)
@@ -113,13 +113,13 @@ def _draw_tile(sheet: Image, image: Image, box: Box, ground: Colour) -> None:
     part[...] = (part + share * (tile.astype(np.float32) - part) + 0.5).astype(np.uint8)
 
 
-def _draw_swatches(sheet: Image, colours: Sequence[Colour], box: Box) -> None:
+def _draw_swatches(sheet: Image, colours: Sequence[Colour], box: PixelBox) -> None:
     """Draw each colour as a bar with its hex value into `sheet`."""
     bar_width = box.width // len(colours)
     for index, colour in enumerate(colours):
-        bar = Box(box.x + index * bar_width, box.y, bar_width, box.height)
+        bar = PixelBox(box.x + index * bar_width, box.y, bar_width, box.height)
         bar.view(sheet)[...] = colour
         text = "#{:02x}{:02x}{:02x}".format(*colour)
-        inner = Box(bar.x + 4, bar.y, max(8, bar.width - 8), bar.height)
+        inner = PixelBox(bar.x + 4, bar.y, max(8, bar.width - 8), bar.height)
         label = fit_text(text, inner.width, inner.height, round(0.42 * bar.height), "Regular")
         draw_text(sheet, label, inner, text_colour_on(colour), "centre")

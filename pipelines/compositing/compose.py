@@ -10,7 +10,7 @@ from pipelines.compositing.shadows import (
     Shadow,
     blur_quickly,
     compute_ground_light_share,
-    ground_reflection,
+    mirror_in_ground,
     soften_plate,
 )
 from pipelines.core.geometry import Alpha, Image, Mask, PlacedSubject, Side
@@ -72,7 +72,7 @@ def _cast_shadow_on_ground(
         # Where hardly any light comes in, hardly any comes off the subject either: the contact stays dark.
         shaded = shaded + shaded * reflect_subject_colour(placed)
     if ground is not None and ground.reflection and (placed.alpha > 0.5).any():
-        mirrored, share = ground_reflection(placed, ground)
+        mirrored, share = mirror_in_ground(placed, ground)
         shaded = shaded + share[..., None] * (mirrored - shaded)
     return shaded
 

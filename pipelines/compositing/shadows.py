@@ -304,7 +304,7 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
     return np.clip(hidden, 0, 1).astype(np.float32)
 
 
-def ground_reflection(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:
+def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:
     """Return the subject's mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with
     height."""
     factor = max(1, round(max(placed.alpha.shape) / _WORK_SIDE_PX))

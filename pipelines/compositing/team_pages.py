@@ -13,7 +13,7 @@ from pipelines.core.geometry import Colour, Image
 from pipelines.imaging.resize import resize_image
 from pipelines.imaging.text import (
     MIN_TEXT_CONTRAST,
-    Box,
+    PixelBox,
     TextBlock,
     contrast_ratio,
     draw_logo,
@@ -97,7 +97,7 @@ def draw_sheet(
         row_length = min(columns, len(portraits) - row * columns)
         x = (width - row_length * tile_width - (row_length - 1) * gap) // 2 + column * (tile_width + gap)
         y = band + margin + row * step
-        _draw_tile(page, portrait, Box(x, y, tile_width, tile_height))
+        _draw_tile(page, portrait, PixelBox(x, y, tile_width, tile_height))
         caption.draw(page, labels[n], x, y + tile_height)
     return page
 
@@ -119,11 +119,11 @@ class _CaptionStyle:
         """Draw a caption; changes `page`."""
         y += round(0.6 * self.name)
         if label.name:
-            box = Box(x, y, self.width, round(1.2 * self.name))
+            box = PixelBox(x, y, self.width, round(1.2 * self.name))
             _draw_line(page, label.name, box, self.name, text_colour_on(PAPER), bold=True)
         if label.role:
             y += round(1.2 * self.name)
-            box = Box(x, y, self.width, round(1.25 * self.role))
+            box = PixelBox(x, y, self.width, round(1.25 * self.role))
             _draw_line(page, label.role, box, self.role, secondary_text_colour(PAPER))
 
 
@@ -145,7 +145,7 @@ def _fit_one_line(text: str, width: int, largest: int, *, bold: bool) -> int:
     return 10
 
 
-def _draw_line(page: Image, text: str, box: Box, size: int, ink: Colour, *, bold: bool = False) -> None:
+def _draw_line(page: Image, text: str, box: PixelBox, size: int, ink: Colour, *, bold: bool = False) -> None:
     block = fit_text(text, box.width, max(box.height, round(1.12 * size) + 1), size, "Bold" if bold else "Regular")
     draw_text(page, block, box, ink)
 
@@ -160,15 +160,17 @@ def _draw_header(page: Image, brand: Brand, band: int, margin: int) -> None:
         logo_height = round(0.46 * band)
         logo_width = min(round(logo_height * brand.logo.shape[1] / brand.logo.shape[0]), round(0.3 * width))
         draw_logo(
-            page, brand.logo, Box(width - margin - logo_width, (band - logo_height) // 2, logo_width, logo_height)
+            page, brand.logo, PixelBox(width - margin - logo_width, (band - logo_height) // 2, logo_width, logo_height)
         )
         room -= logo_width + margin
     if brand.title:
         block = fit_text(brand.title, room, round(0.62 * band), round(0.36 * band))
-        draw_text(page, block, Box(margin, (band - block.height) // 2, room, block.height), text_colour_on(background))
+        draw_text(
+            page, block, PixelBox(margin, (band - block.height) // 2, room, block.height), text_colour_on(background)
+        )
 
 
-def _draw_tile(page: Image, portrait: Image, box: Box) -> None:
+def _draw_tile(page: Image, portrait: Image, box: PixelBox) -> None:
     """Draw the portrait in the box with rounded corners; changes `page`."""
     small = crop_to_fill(portrait, box.width, box.height)
     mask = rounded_mask(box.width, box.height, CORNER_RADIUS_RATIO * box.width)[..., None]
@@ -208,7 +210,7 @@ def draw_speaker_card(portrait: Image, label: Label, brand: Brand, width: int) -
         fit_headline(label.role, room, round(0.20 * height), round(0.062 * height), "Regular") if label.role else None
     )
     rows = [(name, text_colour_on(background)), (role, secondary_text_colour(background))]
-    _draw_from_bottom(image, rows, Box(margin, margin, room, height - 2 * margin))
+    _draw_from_bottom(image, rows, PixelBox(margin, margin, room, height - 2 * margin))
     return image
 
 
@@ -218,19 +220,19 @@ def _draw_brand(image: Image, brand: Brand, margin: int, room: int) -> None:
     if brand.logo is not None:
         logo_height = round(0.13 * height)
         logo_width = min(round(logo_height * brand.logo.shape[1] / brand.logo.shape[0]), room)
-        draw_logo(image, brand.logo, Box(margin, margin, logo_width, logo_height))
+        draw_logo(image, brand.logo, PixelBox(margin, margin, logo_width, logo_height))
     elif brand.title:
         block = fit_text(brand.title, room, round(0.16 * height), round(0.055 * height))
-        draw_text(image, block, Box(margin, margin, room, block.height), text_colour_on(brand.colour or INK))
+        draw_text(image, block, PixelBox(margin, margin, room, block.height), text_colour_on(brand.colour or INK))
 
 
-def _draw_from_bottom(image: Image, rows: Sequence[tuple[TextBlock | None, Colour]], box: Box) -> None:
+def _draw_from_bottom(image: Image, rows: Sequence[tuple[TextBlock | None, Colour]], box: PixelBox) -> None:
     """Draw text that ends at the box's foot."""
     y = box.y + box.height
     for block, ink in reversed(rows):
         if block is not None:
             y -= block.height
-            draw_text(image, block, Box(box.x, y, box.width, block.height), ink)
+            draw_text(image, block, PixelBox(box.x, y, box.width, block.height), ink)
             y -= round(0.25 * block.size)
 
 
@@ -244,14 +246,14 @@ def draw_logo_wall(paper: Image, logo: Image, width_ratio: float = 0.22) -> Imag
     layer = np.zeros((height, width, 4), np.float32)
     for row, y in enumerate(range(round(0.3 * step_y) - step_y, height + step_y, step_y)):
         for x in range(-step_x + (step_x // 2) * (row % 2), width + step_x, step_x):
-            _stamp_logo(layer, logo, Box(x, y, logo_width, logo_height))
+            _stamp_logo(layer, logo, PixelBox(x, y, logo_width, logo_height))
     layer = cv2.GaussianBlur(layer, (0, 0), max(0.6, 0.0024 * height))
     alpha = layer[..., 3:]
     image[...] = np.clip(layer[..., :3] + image * (1 - alpha) + 0.5, 0, 255).astype(np.uint8)
     return image
 
 
-def _stamp_logo(layer: np.ndarray, logo: Image, box: Box) -> None:
+def _stamp_logo(layer: np.ndarray, logo: Image, box: PixelBox) -> None:
     """Add a premultiplied logo to `layer`; parts outside the picture are cut."""
     small, x, y = fit_layer(logo, box)
     left, top = max(0, x), max(0, y)

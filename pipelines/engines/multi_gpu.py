@@ -33,7 +33,7 @@ class DeviceModels(Protocol):
 
     def unload_model(self, spec_id: str) -> bool: ...
 
-    def drop_expired(self) -> None: ...
+    def evict_idle_models(self) -> None: ...
 
 
 class CombinedModels:
@@ -73,10 +73,10 @@ class CombinedModels:
         dropped = [cache.unload_model(spec_id) for cache in self._caches]
         return any(dropped)
 
-    def drop_expired(self) -> None:
+    def evict_idle_models(self) -> None:
         """Drop models that were idle for long."""
         for cache in self._caches:
-            cache.drop_expired()
+            cache.evict_idle_models()
 
 
 class CountsSteps(Protocol):

@@ -28,7 +28,7 @@ from pipelines.framing.words_on_photo import (
     find_words_place,
     typical_side,
 )
-from pipelines.imaging.text import Box, choose_line_break
+from pipelines.imaging.text import PixelBox, choose_line_break
 
 _LOGO_HEIGHT_RATIO = 0.13  # of the shorter side
 _STICKER_RATIOS = (0.3, 0.22, 0.16)  # of the shorter side; the largest that has room is used
@@ -71,7 +71,7 @@ class Layout:
     protected: ProtectedArea
     photo_window: Window
     photo_position: Window
-    panel: Box | None = None
+    panel: PixelBox | None = None
     words: WordsPlace | None = None
     covers: Cover = ""
     taken: Mask | None = None
@@ -267,12 +267,12 @@ def _rate_layout(layout: Layout, request: LayoutRequest) -> float:
     return large * (0.4 + 0.6 * share) * (_GAP_SCORE if is_card else 1.0) * (_THIN_SCORE if is_thin else 1.0)
 
 
-def find_panel_room(layout: Layout, logo_box: Box | None) -> Box:
+def find_panel_room(layout: Layout, logo_box: PixelBox | None) -> PixelBox:
     """Return the part of the panel in which words may stand, above or below a logo."""
     panel, margin = layout.panel, round(LAYOUT_MARGIN_RATIO * min(layout.size))
     assert panel is not None, "a page without room for words has a panel"
     width, height = max(16, panel.width - 2 * margin), max(16, panel.height - 2 * margin)
-    inner = Box(panel.x + margin, panel.y + margin, width, height)
+    inner = PixelBox(panel.x + margin, panel.y + margin, width, height)
     if logo_box is None or not logo_box.overlaps(panel.x, inner.y, panel.x + panel.width, inner.y + height):
         return inner
     if logo_box.y + logo_box.height / 2 > panel.y + panel.height / 2:
@@ -349,35 +349,37 @@ def _zoom_photo_part(
     return part, photo_window
 
 
-def _free_panel(size: Size, part: Size, is_wide: bool, photo_is_left: bool, is_above: bool) -> Box | None:
+def _free_panel(size: Size, part: Size, is_wide: bool, photo_is_left: bool, is_above: bool) -> PixelBox | None:
     """Return what the photo's part leaves, beside it, under it, or above it."""
-    panel = Box(0, 0 if is_above else part[1], size[0], size[1] - part[1])
+    panel = PixelBox(0, 0 if is_above else part[1], size[0], size[1] - part[1])
     if is_wide:
-        panel = Box(part[0] if photo_is_left else 0, 0, size[0] - part[0], size[1])
+        panel = PixelBox(part[0] if photo_is_left else 0, 0, size[0] - part[0], size[1])
     return panel if panel.width and panel.height else None
 
 
-def find_logo_corner(layout: Layout, text_box: Box | None) -> Box | None:
+def find_logo_corner(layout: Layout, text_box: PixelBox | None) -> PixelBox | None:
     """Find the first free corner for the logo: of the panel, where there is one, else of the picture."""
-    area, side = layout.panel or Box(0, 0, *layout.size), round(_LOGO_HEIGHT_RATIO * min(layout.size))
+    area, side = layout.panel or PixelBox(0, 0, *layout.size), round(_LOGO_HEIGHT_RATIO * min(layout.size))
     return _find_free_corner(layout, area, (round(2.2 * side), side), (text_box,))
 
 
-def find_sticker_corner(layout: Layout, *taken: Box | None) -> Box | None:
+def find_sticker_corner(layout: Layout, *taken: PixelBox | None) -> PixelBox | None:
     """Find the first free corner for a sticker, as large as there is room, where nothing `taken` lies."""
-    whole = Box(0, 0, *layout.size)
+    whole = PixelBox(0, 0, *layout.size)
     sides = (round(share * min(layout.size)) for share in _STICKER_RATIOS)
     return next((box for side in sides if (box := _find_free_corner(layout, whole, (side, side), taken))), None)
 
 
-def _find_free_corner(layout: Layout, area: Box, size: Size, taken: tuple[Box | None, ...]) -> Box | None:
+def _find_free_corner(
+    layout: Layout, area: PixelBox, size: Size, taken: tuple[PixelBox | None, ...]
+) -> PixelBox | None:
     """Find the first corner of `area` with room for `size` that hides nothing protected and nothing `taken`."""
     margin, height = round(LAYOUT_MARGIN_RATIO * min(layout.size)), size[1]
     width = min(size[0], area.width - 2 * margin)
     right, bottom = area.x + area.width - margin - width, area.y + area.height - margin - height
     left, top = area.x + margin, area.y + margin
     for x, y in ((left, top), (right, top), (right, bottom), (left, bottom)):
-        box = Box(x, y, width, height)
+        box = PixelBox(x, y, width, height)
         if width < height or _hides_subject(box, layout):
             continue
         if not any(other.overlaps(x, y, x + width, y + height) for other in taken if other is not None):
@@ -385,7 +387,7 @@ def _find_free_corner(layout: Layout, area: Box, size: Size, taken: tuple[Box | 
     return None
 
 
-def _hides_subject(box: Box, layout: Layout) -> bool:
+def _hides_subject(box: PixelBox, layout: Layout) -> bool:
     """Tell whether a box lies on what is protected: by its outline where that is known."""
     if layout.taken is None:
         area = layout.protected

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size, Window
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
-from pipelines.imaging.text import Box, choose_line_break, shade_needs
+from pipelines.imaging.text import PixelBox, choose_line_break, shade_needs
 
 LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
 MIN_LETTERS_RATIO = 0.05  # of `typical_side`: smaller words are not read in passing
@@ -115,7 +115,7 @@ def is_cut_below(alpha: Alpha) -> bool:
 class WordsPlace:
     """A place for words on the photo: its `box`, how large the letters are, and how good it is."""
 
-    box: Box
+    box: PixelBox
     letters: float
     is_thin: bool
     score: float
@@ -145,7 +145,7 @@ _TouchedEdges = tuple[_TouchedSide, _TouchedEnd]
 
 def _list_areas(
     view: PhotoView, size: Size, side: TextSide, covers: bool, *, is_middle: bool = False
-) -> Iterator[tuple[Box, _TouchedEdges]]:
+) -> Iterator[tuple[PixelBox, _TouchedEdges]]:
     """Yield the areas at an edge of the format on which nothing is taken, and the edges that they touch.
 
     With `covers` all but the subject's middle is free, and that too where the words are to stand there (`is_middle`).
@@ -177,13 +177,13 @@ def _list_runs(free: Mask) -> list[tuple[int, int]]:
     return list(zip(firsts, ends, strict=True))
 
 
-def _scale_box(left: int, top: int, right: int, bottom: int, grid: Size, size: Size) -> Box:
+def _scale_box(left: int, top: int, right: int, bottom: int, grid: Size, size: Size) -> PixelBox:
     x, y = math.ceil(left * size[0] / grid[0]), math.ceil(top * size[1] / grid[1])
-    return Box(x, y, int(right * size[0] / grid[0]) - x, int(bottom * size[1] / grid[1]) - y)
+    return PixelBox(x, y, int(right * size[0] / grid[0]) - x, int(bottom * size[1] / grid[1]) - y)
 
 
 def _place_words(
-    view: PhotoView, size: Size, headline: str, area: Box, edges: _TouchedEdges, wanted: TextHeight = "auto"
+    view: PhotoView, size: Size, headline: str, area: PixelBox, edges: _TouchedEdges, wanted: TextHeight = "auto"
 ) -> WordsPlace | None:
     """Place the headline at the area's edges, or as near to the `wanted` height as it has room; say how good that is.
 
@@ -210,12 +210,12 @@ def _place_words(
         is_bound = wanted == "middle" or height < _TALL_WORDS_RATIO * size[1]
         if is_bound and not first <= (y + height / 2) / size[1] <= last:
             return None
-    box = Box(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
+    box = PixelBox(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
     score = _score_place(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if edges[0] == "right" else 1.0)
     return WordsPlace(box, letters, line_break.is_thin, score)
 
 
-def _inner_box(area: Box, size: Size) -> Box:
+def _inner_box(area: PixelBox, size: Size) -> PixelBox:
     """Return where in an area words may stand: with a margin, wider where a platform's buttons lie."""
     margin = round(LAYOUT_MARGIN_RATIO * min(size))
     above, below = margin, margin
@@ -226,10 +226,10 @@ def _inner_box(area: Box, size: Size) -> Box:
     top = area.y + (above if area.y == 0 else margin // 2)
     bottom = area.y + area.height
     bottom -= below if bottom >= size[1] else margin // 2
-    return Box(left, top, right - left, bottom - top)
+    return PixelBox(left, top, right - left, bottom - top)
 
 
-def _score_place(view: PhotoView, size: Size, box: Box, letters: float, is_thin: bool) -> float:
+def _score_place(view: PhotoView, size: Size, box: PixelBox, letters: float, is_thin: bool) -> float:
     """Rate a place, 0 to 1: large letters on calm ground that needs little shade, nothing under them."""
     y, x = view.light.shape[0] / size[1], view.light.shape[1] / size[0]
     part = (

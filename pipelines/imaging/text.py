@@ -45,7 +45,7 @@ Align = Literal["left", "centre"]
 
 
 @dataclass(frozen=True)
-class Box:
+class PixelBox:
     """A rectangle in pixels: left, top, width, height."""
 
     x: int
@@ -91,7 +91,7 @@ def shade_needs(light: np.ndarray) -> dict[Colour, float]:
 
 
 def draw_scrim_and_choose_ink(
-    image: Image, words: Box, unshaded: Float32Array | None, chosen: Colour | None = None
+    image: Image, words: PixelBox, unshaded: Float32Array | None, chosen: Colour | None = None
 ) -> Colour:
     """Darken or lighten `image` in place under the box of `words`, as little as they need; return the ink.
 
@@ -115,7 +115,7 @@ def _blend_towards(image: np.ndarray, towards: np.float32, share: np.ndarray | n
     return np.asarray(image + share * (towards - image) + 0.5, np.uint8)
 
 
-def _scrim_mask(words: Box, unshaded: Float32Array | None, shape: tuple[int, ...]) -> Float32Array:
+def _scrim_mask(words: PixelBox, unshaded: Float32Array | None, shape: tuple[int, ...]) -> Float32Array:
     """Return 1 under the words, falling to 0 around them and before what is `unshaded`; H x W x 1.
 
     The image's edge is no place to fall where the words are near it, and a wide line's gradient goes from side to side.
@@ -157,7 +157,7 @@ def _apply_smoothstep(values: np.ndarray) -> np.ndarray:
     return values * values * (3 - 2 * values)
 
 
-def shade_and_choose_ink(image: Image, box: Box, share: float = 0.02, chosen: Colour | None = None) -> Colour:
+def shade_and_choose_ink(image: Image, box: PixelBox, share: float = 0.02, chosen: Colour | None = None) -> Colour:
     """Shade or lighten `image` under `box` in place, as little as text needs, fading out around it; return the ink.
 
     The least favourable `share` of the ground has the contrast that text needs. An ink that was `chosen` is taken.
@@ -168,7 +168,7 @@ def shade_and_choose_ink(image: Image, box: Box, share: float = 0.02, chosen: Co
 
 
 def _draw_shade(
-    image: Image, box: Box, ink: Colour, shades: np.ndarray, share: float, make_mask: Callable[[], np.ndarray]
+    image: Image, box: PixelBox, ink: Colour, shades: np.ndarray, share: float, make_mask: Callable[[], np.ndarray]
 ) -> None:
     """Darken or lighten `image` in place by the least of `shades` with which `ink` is legible on the box.
 
@@ -186,7 +186,7 @@ def _draw_shade(
         image[...] = _blend_towards(image.astype(np.float32), towards, shade * make_mask())
 
 
-def _box_shade_mask(box: Box, shape: tuple[int, ...]) -> np.ndarray:
+def _box_shade_mask(box: PixelBox, shape: tuple[int, ...]) -> np.ndarray:
     """Return 1 on the box, falling to 0 around it; H x W x 1."""
     mask = np.zeros(shape[:2], np.float32)
     reach = max(4, round(0.25 * box.height))
@@ -354,7 +354,7 @@ def _split_words(text: str) -> Iterator[tuple[str, str]]:
             yield gap, narrow
 
 
-def draw_text(image: Image, block: TextBlock, box: Box, ink: Colour, align: Align = "left") -> None:
+def draw_text(image: Image, block: TextBlock, box: PixelBox, ink: Colour, align: Align = "left") -> None:
     """Draw the lines in the middle of the box's height; changes `image`."""
     picture = PIL.Image.fromarray(image)
     pen = PIL.ImageDraw.Draw(picture)
@@ -366,7 +366,7 @@ def draw_text(image: Image, block: TextBlock, box: Box, ink: Colour, align: Alig
     image[...] = np.asarray(picture)
 
 
-def draw_logo(image: Image, layer: Image, box: Box) -> None:
+def draw_logo(image: Image, layer: Image, box: PixelBox) -> None:
     """Draw a logo in the box, on a plate where it would not stand out from the background; changes `image`."""
     opaque = layer[..., 3] > 128
     inks = layer[..., :3][opaque]
@@ -401,14 +401,14 @@ def _logo_contrast(light: np.ndarray, background: np.ndarray) -> float:
     return float(np.quantile(ratio, 0.1))
 
 
-def draw_layer(image: Image, layer: Image, box: Box) -> None:
+def draw_layer(image: Image, layer: Image, box: PixelBox) -> None:
     """Fit an image with transparency (h x w x 4) into the box, centred; changes `image`."""
     small, x, y = fit_layer(layer, box)
     part = image[y : y + small.shape[0], x : x + small.shape[1]]
     part[...] = np.clip(small[..., :3] + part * (1 - small[..., 3:]) + 0.5, 0, 255).astype(np.uint8)
 
 
-def fit_layer(layer: Image, box: Box) -> tuple[Float32Array, int, int]:
+def fit_layer(layer: Image, box: PixelBox) -> tuple[Float32Array, int, int]:
     """Resize an image with transparency (h x w x 4) to fit a box, premultiplied; return it and its left and top."""
     scale = min(box.width / layer.shape[1], box.height / layer.shape[0])
     size = (max(1, round(layer.shape[1] * scale)), max(1, round(layer.shape[0] * scale)))

@@ -88,7 +88,7 @@ class PointRegions:
         """
         bounded = _walk_region(self._lab, alpha, point, 1.0) & near
         region = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
-        region &= ~self._find_ground(region, bounded | (alpha > 0.5)) | bounded
+        region &= ~self._find_background_patches(region, bounded | (alpha > 0.5)) | bounded
         return self._bound_region(region, bounded, point, alpha <= 0.5)
 
     def is_seen(self, point: tuple[int, int]) -> bool:
@@ -166,7 +166,7 @@ class PointRegions:
         points = list(zip(rows.tolist(), columns.tolist(), strict=True))
         return geodesic_distance(self._lab, points, PERSON_STEP_LEVELS)
 
-    def _find_ground(self, region: Mask, subject: Mask) -> Mask:
+    def _find_background_patches(self, region: Mask, subject: Mask) -> Mask:
         """Return the patches of a region that the net's first map calls ground and that have the ground's colours."""
         ground = ~(region | subject)
         if not ground.any():

@@ -139,7 +139,7 @@ class ModelCache:
     def resident_models(self) -> list[ResidentModel]:
         """List the models loaded now, least recently used first."""
         with self._condition:
-            self.drop_expired()
+            self.evict_idle_models()
             rows = sorted(self._entries.items(), key=lambda item: item[1].last_used)
             return [
                 ResidentModel(id=spec_id, bytes=entry.bytes, in_use=len(entry.borrower_threads), where=entry.location)
@@ -147,7 +147,7 @@ class ModelCache:
                 if entry.is_ready
             ]
 
-    def drop_expired(self) -> None:
+    def evict_idle_models(self) -> None:
         """Close the models that nobody borrowed for `idle_seconds`."""
         with self._condition:
             expired_before = self._clock() - self._options.idle_seconds
@@ -210,7 +210,7 @@ class ModelCache:
             with self._condition:
                 if self._is_closed:
                     raise ModelUnavailable("The studio is closing.")
-                self.drop_expired()
+                self.evict_idle_models()
                 entry = self._entries.get(spec_id)
                 if entry is not None and entry.is_ready and entry.location == "device":
                     entry.borrower_threads.append(thread_id)

@@ -37,7 +37,7 @@ _CROSS_KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault of the photo as a sentence. `fixed_sentence` is shown after `fix_subject`, "" if it cannot be fixed."""
+    """A fault of the photo as a sentence. `fixed_sentence` is shown once it is corrected, "" if it cannot be."""
 
     id: str
     sentence: str
@@ -57,7 +57,7 @@ def assess_photo(photo: Image, alpha: Alpha, placed: PlacedSubject, faces: Seque
     return tuple(finding for finding in findings if finding is not None)
 
 
-def fix_subject(placed: PlacedSubject, photo: Image, findings: Sequence[Finding]) -> PlacedSubject:
+def correct_exposure_and_softness(placed: PlacedSubject, photo: Image, findings: Sequence[Finding]) -> PlacedSubject:
     """Return the placed subject with the fixable faults fixed: exposure raised, softness sharpened."""
     ids = {finding.id for finding in findings if finding.fixed_sentence}
     colour = placed.colour
@@ -69,7 +69,7 @@ def fix_subject(placed: PlacedSubject, photo: Image, findings: Sequence[Finding]
 
 
 def fix_background(colour: Colour, photo: Image, findings: Sequence[Finding]) -> Colour:
-    """Return a colour of the photo's background as exposed in `fix_subject`."""
+    """Return a colour of the photo's background as exposed in `correct_exposure_and_softness`."""
     if not any(finding.id == "dim" and finding.fixed_sentence for finding in findings):
         return colour
     r, g, b = lift_exposure(np.array([[colour]], np.uint8), _exposure_gain(photo), HIGHLIGHT_KNEE)[0, 0]

@@ -442,7 +442,7 @@ class JobContext:
 
         def embed() -> tuple[Float32Array, ...]:
             with self.borrow_model(spec_id) as net:
-                return net.embed(self.open_image(file_id))
+                return net.encode_photo(self.open_image(file_id))
 
         def segment(on: Marks, beside: Marks, box: Area | None) -> Alpha:
             def decode() -> Alpha:

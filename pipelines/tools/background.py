@@ -34,7 +34,7 @@ from pipelines.framing.head_framing import find_torn_matte_row, shows_whole_figu
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_photo
 from pipelines.framing.resample import place_subject
 from pipelines.models.families.scenes.keyword_search import choose_scene, is_place, list_closest_scenes
-from pipelines.quality.photo_quality import assess_photo, fix_background, fix_subject
+from pipelines.quality.photo_quality import assess_photo, correct_exposure_and_softness, fix_background
 from pipelines.quality.subject_checks import count_people
 from pipelines.tools.shared import form_fields, scene_edit
 from pipelines.tools.shared.scene_request import consecutive_seeds, scene_caption, scene_prompt, with_form_scene
@@ -143,7 +143,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
     key: Side = estimate_key_side(photo, faces[0]) if faces else "none"
     findings = assess_photo(photo, cutout.alpha, placed, faces[params.pick : params.pick + 1])
     is_fixed = params.mend and any(finding.fixed_sentence for finding in findings)
-    subject = fix_subject(placed, photo, findings) if is_fixed else placed
+    subject = correct_exposure_and_softness(placed, photo, findings) if is_fixed else placed
 
     scene_notices: list[str] = []
     backdrop = _constrain_backdrop(subject, photo, cutout, key, is_person=bool(faces), is_standing=is_standing)

@@ -31,7 +31,7 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_torn_matte_row
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
 from pipelines.framing.resample import place_subject
-from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_and_choose_ink
+from pipelines.imaging.text import PixelBox, TextBlock, draw_text, fit_text, shade_and_choose_ink
 from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.quality.subject_checks import bears_face, count_people, loses_face
 from pipelines.tools.shared import form_fields
@@ -481,17 +481,17 @@ def _draw_title(image: Image, params: Fashion, season: Season, alpha: Alpha) -> 
     height, width = image.shape[:2]
     edge = round(0.05 * width)
     if not season.is_cover:
-        box = Box(edge, height - edge - round(0.06 * height), width - 2 * edge, round(0.06 * height))
+        box = PixelBox(edge, height - edge - round(0.06 * height), width - 2 * edge, round(0.06 * height))
         _write_legible(image, fit_text(params.title, box.width, box.height, round(0.045 * height), "Regular"), box)
         return
-    box = Box(edge, edge, width - 2 * edge, round(0.26 * height))
+    box = PixelBox(edge, edge, width - 2 * edge, round(0.26 * height))
     text = fit_text(params.title.upper(), box.width, box.height, round(0.40 * height))
     untitled, weight = image.copy(), np.clip(alpha, 0, 1)[..., None]
-    _write_legible(image, text, Box(box.x, box.y, box.width, min(box.height, text.height)))
+    _write_legible(image, text, PixelBox(box.x, box.y, box.width, min(box.height, text.height)))
     image[...] = np.asarray(image + weight * (untitled.astype(np.float32) - image) + 0.5, np.uint8)
 
 
-def _write_legible(image: Image, text: TextBlock, box: Box) -> None:
+def _write_legible(image: Image, text: TextBlock, box: PixelBox) -> None:
     draw_text(image, text, box, shade_and_choose_ink(image, box), "centre")
 
 

@@ -55,7 +55,7 @@ from pipelines.imaging.text import (
     BLACK_INK,
     WHITE_INK,
     WORST_SHARE,
-    Box,
+    PixelBox,
     draw_layer,
     draw_logo,
     draw_scrim_and_choose_ink,
@@ -555,7 +555,7 @@ def _choose_headline_ink(params: Kit) -> Colour | None:
     return inks.get(params.headline_colour)
 
 
-def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: Box | None) -> float:
+def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBox | None) -> float:
     """Write the headline in its place on the photo or on the panel; its contrast. Changes `image`."""
     text, weight, chosen_ink = params.headline, _FONT_WEIGHTS[params.headline_font], _choose_headline_ink(params)
     largest = round(MAX_LETTER_RATIO * min(layout.size))
@@ -570,7 +570,7 @@ def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: Box | N
         free = inner.height - block.height
         on_panel = params.headline_place if layout.words_side == "beside" else "auto"
         y = inner.y + {"top": 0, "bottom": free}.get(on_panel, free // 2)
-        box = Box(inner.x, y, min(inner.width, block.width), block.height)
+        box = PixelBox(inner.x, y, min(inner.width, block.width), block.height)
         ink = shade_and_choose_ink(image, box, WORST_SHARE, chosen_ink)
     contrast = measure_contrast(ink, box.view(image))
     draw_text(image, block, box, ink)

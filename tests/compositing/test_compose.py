@@ -13,7 +13,7 @@ from pipelines.compositing.light_estimation import (
     with_photo_constraints,
 )
 from pipelines.compositing.shadow_colors import tint_shadow
-from pipelines.compositing.shadows import Shadow, compute_ground_light_share, ground_reflection
+from pipelines.compositing.shadows import Shadow, compute_ground_light_share, mirror_in_ground
 from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.params import Subject
 from pipelines.core.rendering import Backdrop, SceneGround
@@ -391,7 +391,7 @@ def test_polished_ground_mirrors_the_subject_and_leaves_its_core_alone():
     )
     core = core_mask(placed.alpha)
     assert np.array_equal(polished[core], placed.colour[core])
-    _, share = ground_reflection(placed, replace(MARBLE_GROUND, reflection=0.2))
+    _, share = mirror_in_ground(placed, replace(MARBLE_GROUND, reflection=0.2))
     base = int(np.flatnonzero((placed.alpha > 0.5).any(axis=1))[-1])
     assert 0.05 < share.max() <= 0.2
     assert share[base + 2 :].max() > 0.05

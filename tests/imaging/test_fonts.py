@@ -12,7 +12,7 @@ import pytest
 from pipelines.core.errors import InvalidParams
 from pipelines.core.params import Params
 from pipelines.imaging.fonts import FONT_FOLDER, find_missing_signs, measure_line, order_runs
-from pipelines.imaging.text import Box, draw_text, fit_text
+from pipelines.imaging.text import PixelBox, draw_text, fit_text
 from pipelines.service.form_checks import list_form_errors, validate_form
 from pipelines.tools.business import Business
 from pipelines.tools.character import Creator
@@ -47,7 +47,7 @@ def test_every_sign_of_a_greeting_has_a_font_and_none_is_drawn_as_a_box(text: st
         missing = _draw_sign("\U0010fffd", run.font)
         assert not any(np.array_equal(_draw_sign(sign, run.font), missing) for sign in run.text if not sign.isspace())
     image = np.zeros((80, 400, 3), np.uint8)
-    draw_text(image, fit_text(text, 380, 60, 40), Box(10, 10, 380, 60), (255, 255, 255))
+    draw_text(image, fit_text(text, 380, 60, 40), PixelBox(10, 10, 380, 60), (255, 255, 255))
     assert image.any()
 
 

@@ -43,7 +43,7 @@ def test_sam2_embeds_a_photo_once_and_each_prompt_changes_its_mask(
     tiny_hub_nets.put_into_cache(SAM2, tmp_path, monkeypatch)
     net = SAM2_FAMILY.load(SAM2, "cuda")
     assert net.spec.revision == SAM2.revision
-    embedding = net.embed(make_noise(60, 90))
+    embedding = net.encode_photo(make_noise(60, 90))
     prompts: list[Any] = [
         (((0.5, 0.5),), (), None),
         (((0.2, 0.5),), (), None),
@@ -70,7 +70,7 @@ def test_sam2_gets_points_and_box_in_its_own_pixels_and_the_surest_of_its_masks_
         return SimpleNamespace(pred_masks=masks[None, None], iou_scores=torch.tensor([[[0.1, 0.2, 0.9]]]))
 
     monkeypatch.setattr(Sam2Model, "forward", forward)
-    embedding = net.embed(make_noise(60, 90))
+    embedding = net.encode_photo(make_noise(60, 90))
     assert (net.segment(embedding, ((0.5, 0.25),), (), None) > 0.99).all()
     net.segment(embedding, ((0.5, 0.25),), ((1.0, 0.0),), (0.0, 0.25, 0.5, 1.0))
     one, more = asked

@@ -127,7 +127,7 @@ def test_idle_model_is_dropped_and_a_borrowed_one_is_not():
         clock.now += 59
         assert resident_ids(cache) == ["b", "a"]
         clock.now += 2
-        cache.drop_expired()
+        cache.evict_idle_models()
         assert resident_ids(cache) == ["b"]
     assert resident_ids(cache) == ["b"]
 

@@ -158,7 +158,7 @@ def test_idle_models_go_from_the_host_too() -> None:
     cache = make_cache("ab", budget=10, idle=50)
     borrow_each(cache, "ab")
     for _ in range(60):
-        cache.drop_expired()
+        cache.evict_idle_models()
     assert locations(cache) == {}
 
 

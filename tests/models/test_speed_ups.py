@@ -223,7 +223,7 @@ def test_weights_in_float8_take_a_quarter_of_float32_and_change_a_picture_a_litt
 ) -> None:
     import torch
 
-    monkeypatch.setattr(float8, "require_device", lambda device: None)
+    monkeypatch.setattr(float8, "require_float8_device", lambda device: None)
     plain, small = load_plain("flux2"), load("flux2", "fp8")
     before, after = count_bytes(plain.pipe.transformer), count_bytes(small.pipe.transformer)
     assert 0.25 < after / before < 0.35
@@ -252,7 +252,7 @@ def test_float8_is_refused_with_a_sentence_where_the_device_is_of_another_kind(
     for capability, is_taken in (((8, 0), False), ((8, 9), True), ((9, 0), True)):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
         with nullcontext() if is_taken else pytest.raises(ModelUnavailable, match="not on NVIDIA A100"):
-            float8.require_device("cuda:0")
+            float8.require_float8_device("cuda:0")
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "wan"])  # klein's blocks are traced in test_lora.py

@@ -21,7 +21,7 @@ from pipelines.quality.photo_quality import (
     TARGET_LIGHT,
     assess_photo,
     brightest_light,
-    fix_subject,
+    correct_exposure_and_softness,
     measure_blur,
     measure_edgeless_outline,
 )
@@ -87,7 +87,7 @@ def test_a_dark_photo_is_found_and_mended_to_within_a_sixth_of_a_stop(name: str,
     placed = stand(dark, alpha_of(name))
     rows = assess_photo(dark, alpha_of(name), placed, faces_of(name))
     assert "dim" in {row.id for row in rows}
-    after = fix_subject(placed, dark, rows)
+    after = correct_exposure_and_softness(placed, dark, rows)
     core = core_mask(placed.alpha) & (placed.colour.max(axis=2) < 110) & (placed.colour.min(axis=2) > 8)
     gain = np.median(to_linear(after.colour)[core] / to_linear(placed.colour)[core])
     wanted = min(2.0, np.log2(TARGET_LIGHT / brightest_light(dark)))
@@ -111,7 +111,7 @@ def test_sharpening_brings_a_slight_blur_under_the_limit_and_draws_no_halo(name:
     if not rows:  # the photo had detail to spare
         assert measure_blur(soft, core_mask(placed.alpha)) < BLUR_LIMIT
         return
-    after = fix_subject(placed, soft, rows).colour
+    after = correct_exposure_and_softness(placed, soft, rows).colour
     core = core_mask(placed.alpha)
     assert measure_blur(after, core) < BLUR_LIMIT
     near = np.ones((5, 5), np.uint8)

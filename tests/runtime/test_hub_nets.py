@@ -76,7 +76,7 @@ def test_what_is_kept_takes_its_edges_from_vitmatte_and_nothing_else(
 def plant_sam2(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let SAM 2's decoder see a disc at the first point, or the upper half of a box; list the embedded photos."""
     embedded: list[int] = []
-    embed = Sam2.embed
+    embed = Sam2.encode_photo
 
     def count(net: Sam2, image: Any) -> Any:
         embedded.append(1)
@@ -92,7 +92,7 @@ def plant_sam2(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             cv2.circle(canvas, (x, y), 5, 20, -1)
         return SimpleNamespace(pred_masks=torch.from_numpy(canvas)[None, None, None], iou_scores=torch.ones(1, 1, 1))
 
-    monkeypatch.setattr(Sam2, "embed", count)
+    monkeypatch.setattr(Sam2, "encode_photo", count)
     monkeypatch.setattr(Sam2Model, "forward", forward)
     return embedded
 

@@ -31,7 +31,7 @@ from pipelines.framing.words_on_photo import MIN_LETTERS_RATIO, PhotoView, TextH
 from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
     MIN_TEXT_CONTRAST,
-    Box,
+    PixelBox,
     contrast_ratio,
     draw_layer,
     draw_logo,
@@ -147,7 +147,7 @@ def test_contrast_is_wcags() -> None:
 def test_there_is_a_legible_ink_for_every_colour(level: int) -> None:
     for ground in ((level, level, level), (level, 90, 200), (255 - level, level, 30)):
         sheet = np.full((30, 40, 3), ground, np.uint8)
-        assert contrast_ratio(shade_and_choose_ink(sheet, Box(5, 5, 20, 10)), ground) >= MIN_TEXT_CONTRAST
+        assert contrast_ratio(shade_and_choose_ink(sheet, PixelBox(5, 5, 20, 10)), ground) >= MIN_TEXT_CONTRAST
         assert (sheet == ground).all(), "a plain colour needs no shade"
 
 
@@ -155,12 +155,12 @@ def test_there_is_a_legible_ink_for_every_colour(level: int) -> None:
 def test_words_on_any_picture_reach_the_contrast_and_shade_only_where_it_is_needed(seed: int) -> None:
     rng = np.random.default_rng(seed)
     image = np.asarray(rng.integers(0, 256, (12, 16, 3), np.uint8).repeat(20, axis=0).repeat(20, axis=1))
-    before, box = image.copy(), Box(60, 150, 200, 60)
+    before, box = image.copy(), PixelBox(60, 150, 200, 60)
     ink = shade_and_choose_ink(image, box)
     assert worst_contrast(ink, box.view(image)) >= MIN_TEXT_CONTRAST
     assert (image[:60] == before[:60]).all()
     plain = np.full((100, 100, 3), 20, np.uint8)
-    shade_and_choose_ink(plain, Box(10, 10, 50, 20))
+    shade_and_choose_ink(plain, PixelBox(10, 10, 50, 20))
     assert (plain == 20).all(), "black needs no shade under white words"
 
 
@@ -171,7 +171,7 @@ def test_words_stay_in_their_box(text: str) -> None:
     made = fit_text(text, 220, 120, 80)
     assert made.width <= 220
     assert made.height <= 120
-    image, box = np.zeros((200, 300, 3), np.uint8), Box(40, 30, 220, 120)
+    image, box = np.zeros((200, 300, 3), np.uint8), PixelBox(40, 30, 220, 120)
     draw_text(image, made, box, (255, 255, 255), "centre")
     outside = image.copy()
     box.view(outside)[...] = 0
@@ -186,7 +186,11 @@ def test_the_font_comes_with_its_licence() -> None:
 def test_a_logo_lies_in_its_box_with_its_transparency_and_on_a_plate_where_it_would_vanish() -> None:
     layer = np.zeros((20, 40, 4), np.uint8)
     layer[5:15, 5:35] = (10, 10, 10, 255)
-    light, dark, box = np.full((80, 120, 3), 250, np.uint8), np.full((80, 120, 3), 12, np.uint8), Box(30, 20, 40, 20)
+    light, dark, box = (
+        np.full((80, 120, 3), 250, np.uint8),
+        np.full((80, 120, 3), 12, np.uint8),
+        PixelBox(30, 20, 40, 20),
+    )
     draw_layer(light, layer, box)
     assert (light[box.y, box.x] == 250).all()
     assert light[30, 50, 0] < 20
@@ -598,7 +602,7 @@ def test_one_word_a_line_is_left_for_where_words_would_be_too_small_else() -> No
 @pytest.mark.parametrize("sigma", [0, 20, 60])
 def test_words_on_a_photo_reach_the_contrast_with_a_shade_that_leaves_the_subject_alone(level: int, sigma: int) -> None:
     image = make_noise(500, 400, level, sigma).copy()
-    before, words = image.copy(), Box(22, 380, 250, 98)
+    before, words = image.copy(), PixelBox(22, 380, 250, 98)
     unshaded = np.zeros((50, 40), np.float32)
     unshaded[10:25, 10:30] = 1
     ink = draw_scrim_and_choose_ink(image, words, unshaded)

@@ -83,7 +83,7 @@ class LearnTab:
 
     def show_last_picture(self, request: gr.Request) -> Updates:
         """Show the visitor's last picture and its timings."""
-        row = self._find_last_row(self.access.identify_visitor(request))
+        row = self._find_latest_picture_job(self.access.identify_visitor(request))
         if row is None or row.result is None:
             before = encode_data_url(
                 encode_page_jpeg(self.service.files.open_image(self._find_example()), PICTURE_SIDE_PX)
@@ -153,7 +153,7 @@ class LearnTab:
     # ------------------------------------------------------------ jobs
 
     def _submit_repeat(self, owner: str) -> tuple[Job, Stream]:
-        row = self._find_last_row(owner)
+        row = self._find_latest_picture_job(owner)
         if row is None:
             tool, values, _ = EXAMPLE
             job = self.service.create_job(tool, {**values, "photo": self._find_example()}, owner)
@@ -168,11 +168,11 @@ class LearnTab:
         return job, self.service.jobs.submit_and_watch(job)
 
     def _create_measurement(self, owner: str) -> Job:
-        row = self._find_last_row(owner)
+        row = self._find_latest_picture_job(owner)
         photo = self._find_input_photo(row.job) if row is not None else None
         return self.service.create_helper_job("measure", {"photo": photo or self._find_example()}, owner)
 
-    def _find_last_row(self, owner: str) -> JobRow | None:
+    def _find_latest_picture_job(self, owner: str) -> JobRow | None:
         """Return the visitor's newest job with a picture whose tool is still available."""
         tool_ids = {tool.id for tool in self.service.tools}
         rows = self.service.jobs.list_jobs(owner, SEARCHED_JOB_COUNT)

@@ -90,7 +90,7 @@ def build_studio(settings: Settings) -> RunningStudio:
     if settings.engine == "local" and not zerogpu.is_zerogpu_space():
         fetch_better_nets(studio.service, str(engine.describe_state()["device"]))
     jobs, policy = studio.service.jobs, RetentionPolicy(settings.keep_days, int(settings.keep_gb * 1e9))
-    jobs.run_every(60, engine.cache.drop_expired)
+    jobs.run_every(60, engine.cache.evict_idle_models)
     jobs.run_every(60, trim_heap)
     jobs.run_every(1, files.flush_to_disk)
     jobs.run_every(3600, lambda: apply_retention(jobs.table, files, policy))

@@ -240,7 +240,7 @@ def _build_form(
                 if field.name in Subject.model_fields:
                     mask_buttons.append(_build_mask_buttons(control, tool.id))
                 else:  # its file is for few, under More
-                    painted.append((control, _build_start_button(text.PAINT_LABEL, tool.id)))
+                    painted.append((control, _build_brush_button(text.PAINT_LABEL, tool.id)))
 
     add([field for field in first if field.kind in ("picture", "pictures")][:1])
     add(marks)  # outside the folds, whose content Gradio builds when they are opened: pointing.js writes into them
@@ -278,7 +278,7 @@ def _build_form(
 def _build_mask_buttons(mask: Control, prefix: str) -> MaskButtons:
     """Build the buttons of a cut-out's field, which start painting or take a file."""
     with gr.Row():
-        start = _build_start_button(text.REPAIR_LABEL, prefix)
+        start = _build_brush_button(text.REPAIR_LABEL, prefix)
         return mask, start, _build_upload_button(text.UPLOAD_CUTOUT_LABEL, prefix)
 
 
@@ -288,7 +288,7 @@ def _build_mask_upload(mask: Control, start: gr.Button, prefix: str) -> MaskButt
     return mask, start, _build_upload_button(text.UPLOAD_MASK_LABEL, prefix)
 
 
-def _build_start_button(label: str, prefix: str) -> gr.Button:
+def _build_brush_button(label: str, prefix: str) -> gr.Button:
     return gr.Button(label, elem_id=f"{prefix}-brush", size="sm", min_width=150)
 
 

@@ -21,11 +21,11 @@ from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import ScheduledEngine
 from pipelines.engines.ray_cluster.cluster import Cluster, runtime_environment
 from pipelines.engines.ray_cluster.transfer import (
-    PACKAGES,
+    JOB_PACKAGE_ADAPTER,
     FileTransport,
     JobOutcome,
     JobPackage,
-    input_ids,
+    list_picture_ids,
     outcome_from_json,
 )
 from pipelines.engines.ray_cluster.worker import EngineBuilder, RayWorker
@@ -108,7 +108,7 @@ class RayEngine(ScheduledEngine):
 
     def _run_on_worker(self, worker: WorkerClient, job: Job, stream: Stream) -> JobOutcome | None:
         """The outcome of `job`, None if the worker was lost."""
-        inputs = self._transport.pack_files(input_ids(job), job)
+        inputs = self._transport.pack_files(list_picture_ids(job), job)
         start, loads = time.monotonic(), worker.load_counts
         try:
             outcome = worker.run(job, inputs, stream)
@@ -167,8 +167,8 @@ class RayDataEngine(RayEngine):
         context.enable_progress_bars = False
         context.execution_options.preserve_order = False
         jobs_by_id = {job.id: job for job in jobs}
-        inputs = [self._transport.pack_files(input_ids(job), job, by_path=True) for job in jobs]
-        rows = [{"package": PACKAGES.dump_json(JobPackage(*row))} for row in zip(jobs, inputs, strict=True)]
+        inputs = [self._transport.pack_files(list_picture_ids(job), job, by_path=True) for job in jobs]
+        rows = [{"package": JOB_PACKAGE_ADAPTER.dump_json(JobPackage(*row))} for row in zip(jobs, inputs, strict=True)]
         processed = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             cast(Any, RayWorker),
             fn_constructor_args=self._worker_arguments,

@@ -86,21 +86,21 @@ class _OutcomeRow:
     refusals: tuple[Refusal, ...]
 
 
-PACKAGES = TypeAdapter(JobPackage)
+JOB_PACKAGE_ADAPTER = TypeAdapter(JobPackage)
 """Writes a job and its inputs, whose data must be URLs, as JSON, and reads it."""
-_OUTCOMES = TypeAdapter(_OutcomeRow)
+_OUTCOME_ADAPTER = TypeAdapter(_OutcomeRow)
 
 
 def outcome_to_json(outcome: JobOutcome, job_id: str) -> bytes:
     """Write an outcome, whose files must lie on the store, as JSON."""
     error = error_to_json(outcome.error) if isinstance(outcome.error, StudioError) else {} if outcome.error else None
     row = (job_id, vars(outcome.state), outcome.result, outcome.files, error, outcome.trace, outcome.refusals)
-    return _OUTCOMES.dump_json(_OutcomeRow(*row))
+    return _OUTCOME_ADAPTER.dump_json(_OutcomeRow(*row))
 
 
 def outcome_from_json(data: bytes) -> tuple[str, JobOutcome]:
     """Rebuild the job's id and the outcome that `outcome_to_json` wrote; a bug comes back as a `RuntimeError`."""
-    row = _OUTCOMES.validate_json(data)
+    row = _OUTCOME_ADAPTER.validate_json(data)
     error = None if row.error is None else error_from_json(row.error) if row.error else RuntimeError(row.trace)
     state = WorkerState(**{**row.state, "resident": tuple(row.state["resident"])})
     return row.job_id, JobOutcome(state, row.result, row.files, error, row.trace, row.refusals)
@@ -169,6 +169,6 @@ class FileTransport:
         return url
 
 
-def input_ids(job: Job) -> tuple[str, ...]:
+def list_picture_ids(job: Job) -> tuple[str, ...]:
     """The ids of the pictures that the form of `job` names."""
     return tuple(dict.fromkeys(file_id for _, file_id in iter_pictures(job.params)))

@@ -21,7 +21,7 @@ from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.ray_cluster.transfer import (
-    PACKAGES,
+    JOB_PACKAGE_ADAPTER,
     FileTransport,
     JobOutcome,
     PackedFile,
@@ -104,7 +104,7 @@ class RayWorker:
 
     def __call__(self, row: Mapping[str, bytes]) -> dict[str, bytes]:
         """Process a row of a Ray data set: run its job, unless its outcome lies on the store already."""
-        package = PACKAGES.validate_json(row["package"])
+        package = JOB_PACKAGE_ADAPTER.validate_json(row["package"])
         job = package.job
         outcome = self._transport.load_outcome(job.id) or asyncio.run(self._run_to_outcome(job, package.inputs))
         self._transport.save_outcome(outcome, job.id)

@@ -136,12 +136,12 @@ class WorkerClient:
         is_resident = spec_id in {row["id"] for row in self.resident_models()}
         return is_resident and bool(self._call_engine(lambda engine: engine.cache.unload_model(spec_id)))
 
-    def drop_expired(self) -> None:
+    def evict_idle_models(self) -> None:
         """Drop models that were idle for long, or end the process if it was idle for `idle_seconds`."""
         if self._actor is None or not self.is_connected:
             return
         if not self._idle_seconds:
-            self._call_engine(lambda engine: (engine.cache.drop_expired(), trim_heap()))
+            self._call_engine(lambda engine: (engine.cache.evict_idle_models(), trim_heap()))
         elif not self._is_running and time.monotonic() - self._last_contact > self._idle_seconds:
             self.end_actor()
 

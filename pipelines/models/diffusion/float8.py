@@ -24,7 +24,7 @@ REFUSAL_MESSAGE = (
 )
 
 
-def require_device(device: str) -> None:
+def require_float8_device(device: str) -> None:
     """Raise `ModelUnavailable` for a device whose weights are not kept in float8."""
     if not device.startswith("cuda"):
         raise ModelUnavailable(REFUSAL_MESSAGE.format("a processor" if device == "cpu" else device))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pipelines.core.models import ModelSpec
 
 Mode = Literal["int8", "streamed", "offloaded"]
-_INT8 = (("text_encoder", "int8"), ("package", "torchao"))
-_STREAMED = (("text_encoder", "streamed"),)
+_INT8_OPTIONS = (("text_encoder", "int8"), ("package", "torchao"))
+_STREAMED_OPTIONS = (("text_encoder", "streamed"),)
 
 
 def make_lighter_rows(
@@ -25,10 +25,13 @@ def make_lighter_rows(
     kept = tuple(option for option in row.options if option[0] != "lighter")
     drawing_bytes = row.bytes - text_encoder_bytes
     modes: dict[Mode, tuple[tuple[tuple[str, str], ...], dict[str, Any]]] = {
-        "int8": (_INT8, {"bytes": drawing_bytes + int8_bytes, "download_bytes": row.download_bytes or row.bytes}),
-        "streamed": (_STREAMED, {"bytes": drawing_bytes, "host_bytes": text_encoder_bytes}),
+        "int8": (
+            _INT8_OPTIONS,
+            {"bytes": drawing_bytes + int8_bytes, "download_bytes": row.download_bytes or row.bytes},
+        ),
+        "streamed": (_STREAMED_OPTIONS, {"bytes": drawing_bytes, "host_bytes": text_encoder_bytes}),
         "offloaded": (
-            (*_STREAMED, ("transformer", "streamed")),
+            (*_STREAMED_OPTIONS, ("transformer", "streamed")),
             {"bytes": vae_bytes, "host_bytes": row.bytes - vae_bytes},
         ),
     }

@@ -89,7 +89,7 @@ class CheckpointFamily:
 
         _check_package(spec)
         if _is_float8(spec, "transformer"):
-            float8.require_device(device)
+            float8.require_float8_device(device)
         if spec.host_bytes > (host := total_host_bytes()):
             raise ModelUnavailable(
                 f"Model {spec.id} keeps {spec.host_bytes / 1e9:.0f} GB in main memory; this machine has "

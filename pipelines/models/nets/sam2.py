@@ -28,7 +28,7 @@ class Sam2(TransformersNet):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec, "Sam2Model", "Sam2ImageProcessor", "cpu")
 
-    def embed(self, image: Image) -> Embedding:
+    def encode_photo(self, image: Image) -> Embedding:
         """Compute what `segment` needs to know of a photo (H x W x 3)."""
         pixels = self._processor(images=image, return_tensors="pt")["pixel_values"]
         with _RUN_SLOT:

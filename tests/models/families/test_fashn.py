@@ -223,7 +223,7 @@ def test_a_picture_is_cut_out_where_it_was_laid_in(size: tuple[int, int]) -> Non
     frame = FittedFrame.fit_around(photo, layout)
     framed = frame.lay_in(photo)
     assert framed.shape == (864, 576, 3)
-    assert (frame.cut_out(framed) == 200).all()
+    assert (frame.crop_to_picture(framed) == 200).all()
     assert (framed == 200).sum() == 3 * frame.size[0] * frame.size[1]
     assert max(576 - frame.size[0], 864 - frame.size[1]) == 0 or min(576 - frame.size[0], 864 - frame.size[1]) <= 1
 

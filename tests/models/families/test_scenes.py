@@ -315,7 +315,7 @@ def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model
     for row in PLACES:
         assert isinstance(row.look, PanoramaPlace)
         source = model._load_panorama(row.look.file)
-        ratio = panorama.light_side_ratio(source, row.look.yaws[0])
+        ratio = panorama.measure_light_side_ratio(source, row.look.yaws[0])
         side = (
             "right"
             if ratio > panorama.BRIGHT_SIDE_RATIO

@@ -18,7 +18,7 @@ from ui.api.errors import ERROR_SCHEMA
 from ui.api.response_models import (
     HEADERS,
     IDEMPOTENCY_PARAMETER,
-    PARTS,
+    SCHEMA_BY_NAME,
     RATE_LIMIT_HEADERS,
     SCHEMA_OF_ROUTE,
     WEBHOOK_PARAMETER,
@@ -87,7 +87,7 @@ def build_openapi(api: FastAPI, service: StudioService, open_to_all: bool) -> di
         schema = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
         schema["servers"] = [{"url": "/v1"}]
         parts = schema.setdefault("components", {})
-        parts.setdefault("schemas", {}).update(Error=ERROR_SCHEMA, **PARTS)
+        parts.setdefault("schemas", {}).update(Error=ERROR_SCHEMA, **SCHEMA_BY_NAME)
         parts["headers"] = HEADERS
         for path, routes in schema["paths"].items():
             for method, route in routes.items():

@@ -52,10 +52,10 @@ def render_report_link(words: str, *, job: str = "") -> str:
 
 def build_report_routes(service: StudioService, access: AccessControl) -> list[Route]:
     """Build the routes of the page. It needs no key: only somebody who was given a job or share id knows it."""
-    return [Route(f"/{REPORT_PATH}", _make_endpoint(service, access), methods=["GET", "POST"])]
+    return [Route(f"/{REPORT_PATH}", _make_report_endpoint(service, access), methods=["GET", "POST"])]
 
 
-def _make_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
+def _make_report_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
     async def serve_report_page(request: Request) -> Response:
         try:
             subject, sha256 = await run_in_threadpool(_find_subject, service, access, request)

@@ -89,10 +89,10 @@ _HEADERS = {
 
 def build_join_route(service: StudioService, access: AccessControl) -> Route:
     """Build the route of the page. It needs no key: the token says what may be done."""
-    return Route(f"{JOIN_PATH}/{{token}}", _make_endpoint(service, access), methods=["GET", "POST"])
+    return Route(f"{JOIN_PATH}/{{token}}", _make_join_endpoint(service, access), methods=["GET", "POST"])
 
 
-def _make_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
+def _make_join_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
     async def serve_join_page(request: Request) -> Response:
         page = _Page(service, reads_german(request.headers.get("accept-language", "")))
         try:

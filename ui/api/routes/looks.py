@@ -25,7 +25,7 @@ from ui.api.pagination import AfterQuery, LimitQuery, paginate_list
 router = APIRouter(tags=["kept"])
 LOOKS_FORMAT = "designerbox-looks"
 _TEXT: dict[str, Any] = {"type": "string"}
-_LOOK = object_schema(
+_LOOK_SCHEMA = object_schema(
     {
         "name": {**_TEXT, "minLength": 1},
         "tool": _TEXT,
@@ -34,15 +34,15 @@ _LOOK = object_schema(
     },
     "picture",
 )
-_LOOK_OF_JOB = object_schema({"name": _TEXT, "job": {**_TEXT, "description": "A finished job of yours."}})
-_LOOKS_FILE = object_schema(
+_JOB_LOOK_SCHEMA = object_schema({"name": _TEXT, "job": {**_TEXT, "description": "A finished job of yours."}})
+_LOOKS_FILE_SCHEMA = object_schema(
     {
         "format": {"const": LOOKS_FORMAT},
-        "looks": {"type": "array", "items": _LOOK, "maxItems": MAX_SAVED_COUNT},
+        "looks": {"type": "array", "items": _LOOK_SCHEMA, "maxItems": MAX_SAVED_COUNT},
     }
 )
-_EXAMPLE = {"name": "Shop white", "tool": "product", "params": {"preset": "amazon", "size": 3000}}
-_BODY = document_json_body({"anyOf": [_LOOK, _LOOK_OF_JOB, _LOOKS_FILE]}, _EXAMPLE)
+_EXAMPLE_BODY = {"name": "Shop white", "tool": "product", "params": {"preset": "amazon", "size": 3000}}
+_LOOK_BODY = document_json_body({"anyOf": [_LOOK_SCHEMA, _JOB_LOOK_SCHEMA, _LOOKS_FILE_SCHEMA]}, _EXAMPLE_BODY)
 
 
 def make_look_object(row: SavedItem, tools: Sequence[Tool]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ async def list_looks(
     return paginate_list(rows, lambda row: make_look_object(row, service.tools), limit, after)
 
 
-@router.post("/looks", responses=document_errors(UPLOAD_CODES), openapi_extra=_BODY)
+@router.post("/looks", responses=document_errors(UPLOAD_CODES), openapi_extra=_LOOK_BODY)
 async def keep_look(request: Request, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Keep a tool's settings under `name`, in the place of an older look of that name; each tool takes it as `look`.
 

@@ -39,7 +39,12 @@ _NO_USAGE = {
 }
 
 
-_EXAMPLE = {"model": "background", "prompt": "forest in the morning", "size": "1024x1024", "response_format": "url"}
+_EXAMPLE_BODY = {
+    "model": "background",
+    "prompt": "forest in the morning",
+    "size": "1024x1024",
+    "response_format": "url",
+}
 
 
 # ---------------------------------------------------------------- routes
@@ -76,7 +81,7 @@ def _document_body(*, edit: bool) -> dict[str, Any]:
     }
     if not edit:
         plain = {"type": "object", "required": ["prompt"], "properties": fields, "additionalProperties": True}
-        return {"required": True, "content": {"application/json": {"schema": plain, "example": _EXAMPLE}}}
+        return {"required": True, "content": {"application/json": {"schema": plain, "example": _EXAMPLE_BODY}}}
     file = {"type": "string", "format": "binary"}
     parts = {"image": file, "image[]": {"type": "array", "items": file}, "mask": file, "markup": file, **fields}
     schema = {"type": "object", "required": ["prompt"], "properties": parts, "additionalProperties": True}

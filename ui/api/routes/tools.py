@@ -27,7 +27,7 @@ def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
     for tool in tools:
         router.add_api_route(
             f"/tools/{tool.id}",
-            _make_endpoint(tool.id),
+            _make_tool_endpoint(tool.id),
             methods=["POST"],
             name=f"run_{tool.id}",
             summary=tool.title,
@@ -87,7 +87,7 @@ async def run_tool(
     return job_response(await find_job(service, submitted.job.id, owner), submitted, status=202)
 
 
-def _make_endpoint(tool_id: str) -> Callable[..., Any]:
+def _make_tool_endpoint(tool_id: str) -> Callable[..., Any]:
     """Make the endpoint of one tool, so that each tool has a path of its own in the documentation."""
 
     async def run_this_tool(

@@ -41,7 +41,7 @@ class FittedFrame:
         framed[self.top : self.top + self.size[1], self.left : self.left + self.size[0]] = scaled
         return framed
 
-    def cut_out(self, framed: Image) -> Image:
+    def crop_to_picture(self, framed: Image) -> Image:
         """Cut the picture out of what was drawn."""
         return framed[self.top : self.top + self.size[1], self.left : self.left + self.size[0]]
 

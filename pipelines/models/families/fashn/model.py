@@ -111,7 +111,7 @@ class TryOnModel(OneModuleModel):
                 on_step(ModelStep(done + index, steps * len(render.seeds), lambda: _draw_preview(clean, frame)))
 
             drawn = self._sample(render, inputs, steps, seed, report_step)
-            pictures.append(resize_image(frame.cut_out(drawn), render.size))
+            pictures.append(resize_image(frame.crop_to_picture(drawn), render.size))
         return RenderedImages(tuple(pictures))
 
     def _make_inputs(self, render: RenderRequest, frame: FittedFrame, person: Image, garment: Image) -> TryOnInputs:
@@ -206,7 +206,7 @@ def _load_network(path: Path, layout: TryOnLayout, spec: ModelSpec, device: str)
 
 
 def _draw_preview(clean: torch.Tensor, frame: FittedFrame) -> Image:
-    picture = frame.cut_out(_to_image(clean))
+    picture = frame.crop_to_picture(_to_image(clean))
     return resize_image(picture, size_within(picture.shape, _PREVIEW_SIDE_PX))
 
 

@@ -90,7 +90,7 @@ def fill_ringing_holes(pixels: LinearLight) -> LinearLight:
     return np.where(hole[..., None], filled, np.maximum(pixels, 0)).astype(np.float32)
 
 
-def light_side_ratio(panorama: LinearLight, yaw: float) -> float:
+def measure_light_side_ratio(panorama: LinearLight, yaw: float) -> float:
     """Light from the right over light from the left at `yaw`: above 1 the key light comes from the right."""
     height, width = panorama.shape[:2]
     weight = np.cos((np.arange(height) + 0.5) / height * np.pi - np.pi / 2).astype(np.float32)
@@ -219,7 +219,7 @@ def render_place(
 
 def is_mirrored(panorama: LinearLight, yaw: float, request: Backdrop) -> bool:
     """Whether the place at `yaw` is mirrored so that its light comes from the requested side."""
-    ratio = light_side_ratio(panorama, yaw)
+    ratio = measure_light_side_ratio(panorama, yaw)
     side = "right" if ratio > BRIGHT_SIDE_RATIO else "left" if ratio < 1 / BRIGHT_SIDE_RATIO else "none"
     return "none" not in (side, request.key_light_side) and side != request.key_light_side
 
