@@ -28,21 +28,25 @@ QUIETLY = (
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
     pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
-    # On a busy machine the page, the server and the test take turns in any order. One that fails runs once more; the
-    # summary names it after RERUN, and it wants to be looked at: twice it was a fault of the page.
-    pytest.mark.flaky(reruns=1),
 )
+RERUN_MARK = pytest.mark.flaky(reruns=1)
+"""On a busy machine the page, the server and the test take turns in any order: a test that fails runs once more.
+
+The summary names it after RERUN, and it wants to be looked at: twice it was a fault of the page.
+"""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test that plays in the browser is skipped where there is none, and forgives what Gradio leaves behind.
 
     These tests come first: they mostly wait, so the tests of the other workers compute meanwhile, and none waits alone.
     """
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+    # The mark wins over --reruns, so it is left out where somebody says how often.
+    marks = QUIETLY if config.getoption("reruns", None) is not None else (*QUIETLY, RERUN_MARK)
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
-            for mark in QUIETLY:
+            for mark in marks:
                 item.add_marker(mark)
 
 
