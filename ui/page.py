@@ -112,9 +112,10 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         _wire_send_to(tabs, events)
         _wire_apply_to_folder(tabs, events, built["batch"])
         start.wire(home_tab, tabs, {each.tab.tool.id: each.tab.handoff for each in events})
+        jobs_to_show = library.wire_reuse(tabs, events)
         for each in events:
-            each.offer_batch_rows(built["batch"].batches, built["batch"].find_next_doubt)
-        built["batch"].wire_row_commands(command_field, tabs, library.wire_reuse(tabs, events))
+            each.offer_batch_rows(built["batch"].batches, built["batch"].find_next_doubt, tabs, jobs_to_show)
+        built["batch"].wire_row_commands(command_field, tabs, jobs_to_show)
         library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
         _wire_settings_link(page, tabs, events, service)
         if quota is not None:

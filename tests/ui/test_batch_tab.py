@@ -195,15 +195,21 @@ def test_each_session_has_a_lock_of_its_own() -> None:
     assert len({id(lock) for lock in (first.commands_lock, *locks)}) == 3
 
 
-def show_line(studio: RunningStudio, events: BatchTabEvents, state: TabState, job_id: str) -> tuple[str, Any]:
-    """The line of the row that the tab has open, and its button."""
-
+def build_row_line(studio: RunningStudio, events: BatchTabEvents) -> BatchRowLine:
     def build() -> BatchRowLine:
         with gr.Blocks():
             tab = build_tool_tab(studio.service.find_tool("tint"), studio.service)
-        return BatchRowLine(tab, events.batches, studio.access, events.find_next_doubt)
+            tabs, jobs_to_show = gr.Tabs(), {"tint": gr.State()}
+        return BatchRowLine(
+            tab, events.batches, studio.access, events.find_next_doubt, tabs=tabs, jobs_to_show=jobs_to_show
+        )
 
-    line = build_parts(build)
+    return build_parts(build)
+
+
+def show_line(studio: RunningStudio, events: BatchTabEvents, state: TabState, job_id: str) -> tuple[str, Any]:
+    """The line of the row that the tab has open, and its button."""
+    line = build_row_line(studio, events)
     shown = line.show_line(state, OWNER, job_id)
     return shown[line.tab.result.batch_row], shown[line.tab.result.put_in_batch]
 
@@ -252,6 +258,29 @@ def test_what_goes_on_with_a_rows_picture_can_take_its_place(
         line, button = show_line(studio, events, TabState(batch_row=(batch_id, 1)), job.id)
         assert "row 1" in line
         assert (button.visible, button.value == PUT_LABEL) == (can_put, True)
+
+
+def test_after_a_mended_row_the_next_to_check_is_opened(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    photo = studio.service.files.add_image(
+        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
+    )
+    line = build_row_line(studio, events)
+    opened: list[JobToShow | None] = []
+    for row in (3, 1, 3, 2, 4):  # row 3 a second time: somebody has looked at it, so that nothing leads away
+        job = studio.service.create_job("tint", {"photo": photo}, OWNER).model_copy(update={"for_row": (batch_id, row)})
+        wait_for_result(studio.service.jobs.submit_and_watch(job))
+        updates = line.swap_picture(LOCAL, TabState(batch_row=(batch_id, row), shown_job_id=job.id))
+        opened.append(wanted := updates.get(line.jobs_to_show["tint"]))
+        assert (line.tabs in updates) is (wanted is not None)
+        if wanted is not None and row == 3:
+            state = TabState(batch_row=(batch_id, 4), mended_row=wanted.mended_row)
+            told, _ = show_line(studio, events, state, wanted.job_id)
+            assert "Row 3 of 4 mended. Next: 4 · 3.png" in told
+            assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
+    assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
 
 
 def test_of_two_rows_that_come_at_once_the_later_pressed_is_opened(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -17,7 +18,7 @@ from pipelines.core.job import Result
 from pipelines.jobs.queue import JobRow
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
-from ui.components.row_commands import APPROVE_LABEL, NEXT_LABEL, RowAction, render_command_button
+from ui.components.row_commands import APPROVE_LABEL, NEXT_LABEL, JobToShow, RowAction, render_command_button
 from ui.tool_tab import text
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
@@ -26,6 +27,7 @@ from ui.tool_tab.updates import Updates
 PUT_LABEL = "Put it into the batch"
 UNDO_LABEL = "Put the earlier one back"
 BACK_LABEL = "Back to the batch"
+MENDED_LABEL = "Back to row {}"
 DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
 NEXT_TEXT = "what you generate can take its place"
@@ -45,12 +47,25 @@ ResultDisplay = Callable[[JobRow, Result, TabState, gr.Request], Updates]
 
 
 class BatchRowLine:
-    """The line over a tool's picture, with one button: put the shown picture into the batch, or take that back."""
+    """The line over a tool's picture, with one button: put the shown picture into the batch, or take that back.
+
+    From a row that was to be checked, the page goes on to the next one: `tabs` are those of all tools, and what is put
+    into the state of a tool in `jobs_to_show` is shown there.
+    """
 
     def __init__(
-        self, tab: ToolTab, batches: BatchService, access: AccessControl, find_next_doubt: NextDoubtFinder
+        self,
+        tab: ToolTab,
+        batches: BatchService,
+        access: AccessControl,
+        find_next_doubt: NextDoubtFinder,
+        *,
+        tabs: gr.Tabs,
+        jobs_to_show: Mapping[str, gr.State],
     ) -> None:
         self.tab = tab
+        self.tabs = tabs
+        self.jobs_to_show = jobs_to_show
         self.show_result: ResultDisplay | None = None
         """Set where the tab can show another picture."""
         self.batches = batches
@@ -60,7 +75,7 @@ class BatchRowLine:
     def wire(self) -> None:
         """Attach the button's listener."""
         panel = self.tab.result
-        outputs: Any = self.tab.output_components()
+        outputs: Any = [*self.tab.output_components(), self.tabs, *self.jobs_to_show.values()]
         panel.put_in_batch.click(self.swap_picture, [self.tab.state], outputs, **PRIVATE_EVENT)
 
     def show_line(self, state: TabState, owner: str, job_id: str, *, is_returned: bool = False) -> Updates:
@@ -75,9 +90,15 @@ class BatchRowLine:
         can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
         can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, batch, row, owner)
         note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
-        buttons = self._render_buttons(batch, row, state.batch_set_aside) if job_id == row.job_id else ""
+        is_shown = job_id == row.job_id
+        mended_row = state.mended_row if is_shown and not can_undo else 0
+        buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""
+        is_from = f"{'Now in' if can_undo else 'From'} {_name_batch(batch)}, row {row.row}"
+        if mended_row:
+            total = self.batches.get_progress(batch.id).total
+            is_from = f"Row {mended_row} of {total} mended. Next: {row.row}"
         return {
-            panel.batch_row: render_line(batch, row, note, buttons, is_placed=can_undo),
+            panel.batch_row: render_line(is_from, row, note, buttons),
             panel.put_in_batch: gr.Button(
                 UNDO_LABEL if can_undo else PUT_LABEL,
                 variant="secondary" if can_undo else "primary",
@@ -85,23 +106,31 @@ class BatchRowLine:
             ),
         }
 
-    def _render_buttons(self, batch: Batch, row: RowState, set_aside: float) -> str:
-        """Render what may be said of a picture that nobody placed, and the way to the next that is to be checked."""
+    def _render_buttons(self, batch: Batch, row: RowState, set_aside: float, mended_row: int) -> str:
+        """Render what may be said of a picture that nobody placed, and the ways to the next and to the one before."""
+        said: list[tuple[str, RowAction, int]] = []
+        if row.row in self.batches.table.list_approvals(batch.id):
+            said = [(DOUBT_LABEL, "doubt", row.row)]
+        elif self._is_to_be_checked(batch, row, set_aside):
+            said = [(APPROVE_LABEL, "approve-next", row.row)]
+        if self.find_next_doubt(batch.id, row.row, set_aside):
+            said.append((NEXT_LABEL, "next", row.row))
+        if mended_row:  # there the earlier picture can be put back
+            said.append((MENDED_LABEL.format(mended_row), "open", mended_row))
+        return "".join(render_command_button(label, action, n, batch.id) for label, action, n in said)
+
+    def _is_to_be_checked(self, batch: Batch, row: RowState, set_aside: float) -> bool:
+        """Whether the batch's sheet marks the row, for a doubt or because its cut-out is set aside."""
         job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
         receipt = job.result.receipt if job is not None and job.result is not None else {}
-        # As on the batch's sheet, which marks a row for a doubt or because its cut-out is set aside.
         has_doubt = bool(text.list_doubts(receipt)) or (receipt.get("cutout_uncertainty") or 0.0) > set_aside
-        said: list[tuple[str, RowAction]] = []
-        if row.row in self.batches.table.list_approvals(batch.id):
-            said = [(DOUBT_LABEL, "doubt")]
-        elif has_doubt and row.row not in self.batches.table.list_seen_rows(batch.id):
-            said = [(APPROVE_LABEL, "approve-next")]
-        if self.find_next_doubt(batch.id, row.row, set_aside):
-            said.append((NEXT_LABEL, "next"))
-        return "".join(render_command_button(label, action, row.row, batch.id) for label, action in said)
+        return has_doubt and row.row not in self.batches.table.list_seen_rows(batch.id)
 
     def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
-        """Put the shown picture into the batch; where it is there already, put the one before back."""
+        """Put the shown picture into the batch, and open the next one where its row was to be checked.
+
+        Where the picture is there already, put the one before back.
+        """
         owner, job_id = self.access.identify_visitor(request), state.shown_job_id
         found = self._find_row(state, owner)
         updates: Updates = {self.tab.alerts: ""}
@@ -111,16 +140,28 @@ class BatchRowLine:
             batch, row = found
             state.row_changed_at = time.monotonic()
             chosen = self._find_earlier(row, batch) if job_id == row.job_id else job_id
+            was_to_be_checked = self._is_to_be_checked(batch, row, state.batch_set_aside)
             try:
                 if chosen:
                     self.batches.replace_row(batch.id, row.row, chosen, owner)
                     is_returned = chosen != job_id
+                    updates |= self._open_next(batch, row, state) if was_to_be_checked and not is_returned else {}
             except StudioError as error:
                 updates = {self.tab.alerts: text.render_error(error)}
         earlier = self.batches.jobs.get_job(chosen) if is_returned else None
         if earlier is not None and earlier.result is not None and self.show_result is not None:
             updates |= self.show_result(earlier, earlier.result, state, request)
         return {**updates, **self.show_line(state, owner, state.shown_job_id, is_returned=is_returned)}
+
+    def _open_next(self, batch: Batch, mended: RowState, state: TabState) -> dict[Any, Any]:
+        """Open the next row that is to be checked after the `mended` one; no update where there is none."""
+        number = self.find_next_doubt(batch.id, mended.row, state.batch_set_aside)
+        row = self.batches.get_row(batch.id, number, batch.owner) if number else None
+        job = self.batches.jobs.get_job(row.job_id) if row is not None and row.job_id else None
+        if job is None or job.job.tool not in self.jobs_to_show:
+            return {}
+        wanted = JobToShow(job.job.id, secrets.token_hex(4), state.batch_set_aside, mended_row=mended.row)
+        return {self.tabs: gr.Tabs(selected=job.job.tool), self.jobs_to_show[job.job.tool]: wanted}
 
     def _find_row(self, state: TabState, owner: str) -> tuple[Batch, RowState] | None:
         """Return the open row and its batch; None where there is none, or its picture was deleted."""
@@ -148,9 +189,11 @@ class BatchRowLine:
         return is_same_photo or job.job.for_row == (batch.id, row.row)  # another photo has left the row
 
 
-def render_line(batch: Batch, row: RowState, note: str, buttons: str = "", *, is_placed: bool = False) -> str:
-    """Render which row of which batch the picture is from, or stands in now, a note, buttons, and the way back."""
-    name = UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
-    parts = [f"{'Now in' if is_placed else 'From'} {name}, row {row.row}"]
-    parts += [part for part in (row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
+def _name_batch(batch: Batch) -> str:
+    return UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
+
+
+def render_line(is_from: str, row: RowState, note: str, buttons: str = "") -> str:
+    """Render where the picture is from, or stands in now, the row's name, a note, buttons, and the way back."""
+    parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
     return f'<p role="status">{escape(" · ".join(parts))}</p>{buttons}<a href="#batch">{BACK_LABEL}</a>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -45,9 +45,17 @@ class ToolTabEvents:
         self.generated: Any = None
         """The event after Generate, with the picture shown."""
 
-    def offer_batch_rows(self, batches: BatchService, find_next_doubt: NextDoubtFinder) -> None:
-        """Let a picture that was opened from a batch be replaced by a better one."""
-        self.follower.row_line = BatchRowLine(self.tab, batches, self.access, find_next_doubt)
+    def offer_batch_rows(
+        self,
+        batches: BatchService,
+        find_next_doubt: NextDoubtFinder,
+        tabs: gr.Tabs,
+        jobs_to_show: Mapping[str, gr.State],
+    ) -> None:
+        """Let a picture that was opened from a batch be replaced by a better one, and the next one be opened."""
+        self.follower.row_line = BatchRowLine(
+            self.tab, batches, self.access, find_next_doubt, tabs=tabs, jobs_to_show=jobs_to_show
+        )
         self.follower.row_line.show_result = self.follower.show_found_result
         self.follower.row_line.wire()
 

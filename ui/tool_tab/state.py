@@ -28,7 +28,8 @@ class TabState:
     here, the form of then, and `photo_number`. `drafted_form` are the form values of the last draft that was tried.
     `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
     the monotonic clock, `row_pressed_at` when it was pressed, by the browser's. `batch_set_aside` is the uncertainty of
-    a cut-out from which the batch's sheet sets it aside.
+    a cut-out from which the batch's sheet sets it aside. `mended_row` is the row of that batch that was mended before,
+    0 for none.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
     then; `last_kept` is the mask of what the marks kept last (`pack_mask`), "" at first, `last_marks` are those.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it;
@@ -55,6 +56,7 @@ class TabState:
     drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     batch_row: tuple[str, int] | None = None
     batch_set_aside: float = DEFAULT_SET_ASIDE
+    mended_row: int = 0
     row_changed_at: float = 0.0
     row_pressed_at: int = 0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
