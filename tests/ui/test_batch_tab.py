@@ -97,6 +97,23 @@ def test_dropped_pictures_are_rows_in_the_order_in_which_they_came(
     assert [row.cells["photo"] for row in events.batches.table.list_rows(batch.id)] == names
 
 
+def test_what_was_checked_can_be_started_once_the_files_are_taken_out(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    finished_id, tab, state = run_doubted_batch(studio, events.batches, tmp_path), events.tab, BatchTabState()
+    files = [(str(write_picture(tmp_path / f"up{n}.png", 60 + n)), f"{n}.png") for n in range(2)]
+    dropped = events.show_files(LOCAL, finished_id, state, files, "tint")
+    assert dropped[tab.batch_id] == ""
+    *_, checked = events.check_rows(LOCAL, "", state, files, "tint", "", "", False, "", "same")
+    batch = events.batches.list_batches(OWNER, 1)[0]
+    taken_out = {tab.batch_id: batch.id, **checked, **events.show_files(LOCAL, batch.id, state, [], "tint")}
+    assert "Checked and kept: 2. Start makes the pictures" in taken_out[tab.status]
+    assert "2 can be done" in taken_out[tab.report]
+    *_, started = events.start_batch(LOCAL, taken_out[tab.batch_id], state, None, "tint", "", "", False, "", "same")
+    assert started[tab.batch_id] == batch.id
+    wait_until(lambda: events.batches.get_batch(batch.id, OWNER).state == "done", 60)
+
+
 def test_a_threshold_without_a_batch_is_noted_and_is_no_fault(events: BatchTabEvents) -> None:
     state = BatchTabState()
     assert events.list_uncertain_cutouts(LOCAL, "", state, 0.1), "an empty answer would be an error on the page"

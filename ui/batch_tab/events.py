@@ -249,11 +249,15 @@ class BatchTabEvents:
     ) -> Updates:
         """Say what happens next with dropped files, in place of a finished batch; one that runs keeps its place.
 
-        Once the files are taken out again, the finished batch is back.
+        Once the files are taken out again, the finished batch is back; one that was checked stays, as it has its own
+        copies of them.
         """
         batch = self._find_own_batch(batch_id, request)
         if batch is not None and batch.state in ("running", "paused"):
             return {self.tab.report: gr.skip()}
+        if batch is not None and batch.state == "ready" and not files:
+            line = text.CHECKED_TEXT.format(self.batches.get_progress(batch.id).total)
+            return {self.tab.status: tool_tab_text.render_status(line)}
         finished = None if files else self._find_finished_batch(request)
         if finished is not None:
             return {**self._show_first_page(finished.id, state), self.tab.batch_id: finished.id, self.tab.report: ""}

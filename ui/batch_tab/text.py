@@ -19,6 +19,7 @@ from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and says how long it takes."
+CHECKED_TEXT = "Checked and kept: {}. Start makes the pictures, Cancel forgets them."
 NO_TOOL_LABEL = "Choose what to make"
 TOOL_WORDS: dict[str, str] = {
     "product": "Product Photos: for a shop",
