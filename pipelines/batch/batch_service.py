@@ -10,11 +10,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipelines.batch.batch_table import Batch, BatchRow, BatchTable, RowState, SeedPolicy
-from pipelines.batch.jobs_file import MAX_ROW_COUNT, TABLE_SUFFIXES, ParsedRow, parse_jobs_file, read_jobs_file
+from pipelines.batch.jobs_file import (
+    MANIFEST_ALONE_MESSAGE,
+    MAX_ROW_COUNT,
+    TABLE_SUFFIXES,
+    ParsedRow,
+    is_manifest,
+    parse_jobs_file,
+    read_jobs_file,
+)
 from pipelines.batch.picture_source import NoPictures, PictureSource, ZipSource, open_picture_source
 from pipelines.batch.row_values import BatchPlan, check_rows, make_row_job, resolve_saved_items, rows_from_pictures
 from pipelines.core.errors import BadInput, NotFound, StudioError
@@ -392,7 +401,8 @@ class JobsSource:
 def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Sequence[str] = ()) -> JobsSource:
     """Open a table with its pictures beside it, a folder of pictures, or a ZIP of either. Raises `BadInput`.
 
-    A folder's pictures are rows in the `order` of their names, what is not in it last, by name.
+    A folder's pictures are rows in the `order` of their names, what is not in it last, by name. Of the ZIP of a
+    finished batch the pictures are rows, and its manifest is no table.
     """
     if path.is_dir():
         places = {name: place for place, name in enumerate(order)}
@@ -406,9 +416,13 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Se
     if not path.is_file():
         raise BadInput("There is no such file or folder.")
     if path.name.lower().endswith(TABLE_SUFFIXES):
+        if is_manifest(path.name, lambda: path.open("rb")):
+            raise BadInput(MANIFEST_ALONE_MESSAGE)
         return JobsSource(lambda: read_jobs_file(path), path.parent, path.name)
     archive = ZipSource(path)
-    tables = archive.list_tables(TABLE_SUFFIXES)
+    tables = [
+        name for name in archive.list_tables(TABLE_SUFFIXES) if not is_manifest(name, partial(archive.open_table, name))
+    ]
     archive.close()
     if len(tables) > 1:
         raise BadInput("The ZIP has several tables: leave one.")

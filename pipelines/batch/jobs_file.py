@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from pydantic_core import from_json
@@ -21,7 +21,30 @@ MAX_CELL_CHARS = 4000  # characters of one cell at most
 KEY_COLUMN = "id"  # column with the row's own id, which every jobs file may have
 TOOL_COLUMN = "tool"  # column with the tool's id, which every jobs file may have
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+MANIFEST_NAME = "manifest.csv"  # the table of what a finished batch made, which lies beside its pictures
+MANIFEST_COLUMNS = (
+    "row",
+    "id",
+    "tool",
+    "status",
+    "file",
+    "seed",
+    "checks",
+    "notices",
+    "seconds",
+    "code",
+    "column",
+    "error",
+    "cutout_uncertainty",
+    "label_changes",
+    "replaced",
+    "approved",
+)
+MANIFEST_ALONE_MESSAGE = (
+    "This is the manifest of a finished batch: it lists what was made. Drop the batch's ZIP or its pictures instead."
+)
 
+_KNOWN_COLUMN_COUNT = 5  # first columns by which a manifest is known; later ones were added from time to time
 _REPLACEMENT_CHAR = "\ufffd"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -65,6 +88,16 @@ class ParsedRow:
     cells: dict[str, JSON]
     faults: tuple[RowFault, ...] = ()
     notices: tuple[str, ...] = ()
+
+
+def is_manifest(name: str, open_table: Callable[[], BinaryIO]) -> bool:
+    """Whether a table is the manifest of a finished batch: by its name, and by its first columns."""
+    if PurePosixPath(name).name.lower() != MANIFEST_NAME:
+        return False
+    with open_table() as file:
+        header = file.readline(MAX_LINE_BYTES).removeprefix(_UTF8_BOM).replace(b'"', b"")
+    columns = header.replace(b";", b",").split(b",")  # a spreadsheet may have written it anew
+    return tuple(columns[:_KNOWN_COLUMN_COUNT]) == tuple(map(str.encode, MANIFEST_COLUMNS[:_KNOWN_COLUMN_COUNT]))
 
 
 def read_jobs_file(path: Path, max_line: int = MAX_LINE_BYTES) -> Iterator[ParsedRow]:

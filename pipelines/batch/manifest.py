@@ -16,31 +16,13 @@ from typing import IO, Any
 
 from pipelines.batch.batch_service import BatchService
 from pipelines.batch.batch_table import Batch, Replacement, RowState
+from pipelines.batch.jobs_file import MANIFEST_COLUMNS, MANIFEST_NAME
 from pipelines.codecs.encode import FILE_EXTENSIONS
 from pipelines.core.job import File
 from pipelines.core.params import JSON
 from pipelines.jobs.queue import JobRow
 from pipelines.storage.local_store import atomic_write
 
-MANIFEST_COLUMNS = (
-    "row",
-    "id",
-    "tool",
-    "status",
-    "file",
-    "seed",
-    "checks",
-    "notices",
-    "seconds",
-    "code",
-    "column",
-    "error",
-    "cutout_uncertainty",
-    "label_changes",
-    "replaced",
-    "approved",
-)
-MANIFEST_NAME = "manifest.csv"
 SET_ASIDE_FOLDER = "set-aside"
 NEVER_SET_ASIDE = 1.0
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9._-]+")

@@ -734,6 +734,27 @@ def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Batch
     assert not list(tmp_path.glob(".part*"))
 
 
+def test_the_zip_of_a_finished_batch_is_its_pictures_and_a_manifest_alone_says_what_it_is(
+    here: BatchStudio, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        write_picture(tmp_path / "in" / f"{name}.png")
+    batch = here.create_batch(tmp_path / "in")
+    here.batches.start(batch.id)
+    here.wait_for_batch(batch)
+    save_zip(here.batches, batch.id, tmp_path / "out.zip")
+    again = here.create_batch(tmp_path / "out.zip")
+    assert [row.cells["photo"] for row in here.batches.iter_rows(again.id)] == ["00001-a.png", "00002-b.png"]
+    with zipfile.ZipFile(tmp_path / "out.zip") as out:
+        manifest = out.read(MANIFEST_NAME)
+    for written_anew in (manifest, manifest.replace(b",", b";")):
+        (tmp_path / MANIFEST_NAME).write_bytes(written_anew)
+        with pytest.raises(BadInput, match="manifest of a finished batch"):
+            here.create_batch(tmp_path / MANIFEST_NAME)
+    own = written(tmp_path / "own" / MANIFEST_NAME, "photo\na.png\n")  # a table of rows that is called like one
+    assert [row.cells for row in here.batches.iter_rows(here.create_batch(own).id)] == [{"photo": "a.png"}]
+
+
 def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(
     here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from sqlalchemy import update
 
 from pipelines.batch.batch_service import BatchOptions, BatchService, open_jobs_source
 from pipelines.batch.batch_table import RowState
+from pipelines.batch.jobs_file import MANIFEST_NAME
+from pipelines.batch.manifest import save_manifest
 from pipelines.batch.row_values import BatchPlan
 from pipelines.core.job import result_to_json
 from pipelines.core.stream import wait_for_result
@@ -112,6 +114,18 @@ def test_what_was_checked_can_be_started_once_the_files_are_taken_out(
     *_, started = events.start_batch(LOCAL, taken_out[tab.batch_id], state, None, "tint", "", "", False, "", "same")
     assert started[tab.batch_id] == batch.id
     wait_until(lambda: events.batches.get_batch(batch.id, OWNER).state == "done", 60)
+
+
+def test_the_unpacked_pictures_of_a_finished_batch_are_dropped_with_their_manifest(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    save_manifest(events.batches, run_doubted_batch(studio, events.batches, tmp_path), tmp_path / MANIFEST_NAME)
+    files = [(str(tmp_path / MANIFEST_NAME), MANIFEST_NAME), (str(write_picture(tmp_path / "a.png")), "a.png")]
+    form = ("tint", "", "", False, "", "same")
+    *_, shown = events.check_rows(LOCAL, "", BatchTabState(), files, *form)
+    assert "1 checked: 1 can be done" in shown[events.tab.report]
+    *_, refused = events.check_rows(LOCAL, "", BatchTabState(), files[:1], *form)
+    assert "manifest of a finished batch" in refused[events.tab.status]
 
 
 def test_a_threshold_without_a_batch_is_noted_and_is_no_fault(events: BatchTabEvents) -> None:

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from gradio.components import Component
 from pipelines.batch.batch_service import BatchOptions, BatchProgress, BatchService, new_batch_id, open_jobs_source
 from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
 from pipelines.batch.dry_run import dry_run
-from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template
+from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template, is_manifest
 from pipelines.batch.manifest import (
     NEVER_SET_ASIDE,
     cutout_uncertainty,
@@ -747,6 +747,8 @@ def _store_uploads(files: list[tuple[str, str]], folder: Path) -> Path:
         link_or_copy(Path(path), folder / name)
         names.append(name)
     tables = [name for name in names if name.lower().endswith(TABLE_SUFFIXES)]
+    if len(names) > 1:  # the pictures of a finished batch are dropped with its manifest, which is no table of rows
+        tables = [name for name in tables if not is_manifest(name, partial((folder / name).open, "rb"))]
     zips = [name for name in names if name.lower().endswith(".zip")]
     if len(tables) > 1 or len(zips) > 1 or (zips and len(names) > len(tables) + 1):
         raise BadInput("Drop pictures, or one ZIP, and at most one table.")
