@@ -120,6 +120,12 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, st
                 zero = page.locator("#tab-product [data-zero='as the look asks']")
                 expect(zero).to_have_count(1)
                 assert (zero.bounding_box() or {"height": 99})["height"] < 60, "two lines at most"
+                number = zero.locator("input")
+                expect(number).to_have_css("color", "rgba(0, 0, 0, 0)")  # the words stand in place of 0
+                expect(number).to_have_attribute("aria-valuetext", "as the look asks")
+                number.focus()
+                expect(number).not_to_have_css("color", "rgba(0, 0, 0, 0)")
+                number.blur()
             page.evaluate(REMOVE_TAB_JS, tab)
         assert not found, "\n".join(found)
 

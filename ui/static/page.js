@@ -539,13 +539,15 @@
     text.parentElement.append(picker);
   };
 
-  // Where the help says what 0 means ("0: as the look asks"), a slider at 0 shows it beside its label.
+  // Where the help says what 0 means ("0: as the look asks"), the number's box says that in place of 0 until it is typed into.
   const showZeroMeaning = (block) => {
     const [, meaning] = block.querySelector(".info-text, [class*=info]:not([data-testid])")?.textContent.match(/\b0: ([^.;]+)/) ?? [];
-    const name = block.querySelector("[data-testid=block-info]");
-    if (!meaning || !name) return;
+    const box = block.querySelector(".tab-like-container");
+    if (!meaning || box?.closest(".block") !== block) return; // a group of fields is a block too
     const said = Number(block.querySelector("input[type=range]").value) === 0 ? meaning : "";
-    if ((name.dataset.zero ?? "") !== said) name.dataset.zero = said;
+    if ((box.dataset.zero ?? "") === said) return;
+    box.dataset.zero = said;
+    block.querySelectorAll("input[type=range], input[type=number]").forEach((input) => { input.ariaValueText = said || null; });
   };
   on("input", (event) => {
     const block = event.target.closest?.(".dbx-form .block:has(input[type=range])");
