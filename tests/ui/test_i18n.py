@@ -177,7 +177,8 @@ def test_the_sides_of_a_cut_are_german_together() -> None:
         "Check the opening at the left: all in it counts as background.",
         "Check the border in the middle: the subject touches what is not taken.",
         "Check the edge at the right: it may be wrong.",
-        "Check this edge: the cut-out is half transparent at the bottom. The brush mends it.",
+        "Check the edge at the bottom: it fades into the background, of which some may be left. "
+        "Point at it, or wipe it away.",
         "Several things stand out; the one at the left is taken. Choose another, or keep more by pointing at them.",
         "Several things stand out; the largest one is taken. Choose another, or keep more by pointing at them.",
         "The photo cuts the top of the head. Use a photo with more room around it.",

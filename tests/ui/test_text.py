@@ -85,6 +85,8 @@ def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:
     ("told", "is_left"),
     [
         ("Background may be left at the bottom. Point at it, or wipe it away.", True),
+        ("Check the edge at the top: it fades into the background, of which some may be left.", True),
+        ("Check the edge at the top: it may be wrong.", False),
         ("What you marked brought in what looks like background at the left. Look at it.", True),
         ("A part may be missing at the left. Point at it, or paint it in.", False),
     ],
