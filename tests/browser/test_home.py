@@ -34,7 +34,9 @@ def test_a_photo_becomes_three_drafts_and_one_opens_its_tool_as_it_is(
     expect(page.locator("#home-open-3")).to_be_enabled()
     pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}
     assert len(pictures) == 3
-    chosen = page.locator(f"#home-open-{look + 1}").inner_text()
+    label = page.locator(f"#home-open-{look + 1}").inner_text()
+    assert label.startswith("Open: "), "it says what it does with which look"
+    chosen = label.removeprefix("Open: ")
     page.locator(f"#home-draft-{look + 1} img").click()
     expect(page).to_have_url(f"{studio.url}/#{tool}")
     expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")

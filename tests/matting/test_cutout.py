@@ -451,7 +451,7 @@ def test_a_half_transparent_patch_is_reported_with_its_place_unless_it_is_hair()
     assert not soft_patch_notices(alpha, [])
     alpha[60:72, 160:240] = 0.5
     (notice,) = soft_patch_notices(alpha, [])
-    assert notice.startswith("Check this edge")
+    assert notice.startswith("Check the edge")
     assert "at the top" in notice
     assert not soft_patch_notices(alpha, [(140, 40, 260, 180)])
 

@@ -39,6 +39,7 @@ FACE_COUNT_TOOL = "background"
 CONSENT_LABEL = "Is somebody in it?"
 CONSENT_CHOICES = (("It is me, or they agreed; 18 or over", "permission"), ("Nobody", "nobody"))
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
+DRAWING_LABEL, OPEN_LABEL = "Drawing a look", "Open: {}"
 WAITING_TEXT = "Looking at your photo"
 OTHER_TOOLS: tuple[tuple[str, str], ...] = (
     ("retouch", "Erase a thing"),
@@ -159,7 +160,7 @@ class QuickStart:
     def _build_draft_slot(self, number: int) -> tuple[gr.Image, gr.Button]:
         with gr.Column(min_width=200):
             picture = build_live_picture(f"Draft {number}", f"home-draft-{number}", "dbx-draft", fullscreen=False)
-            return picture, gr.Button("Open", interactive=False, elem_id=f"home-open-{number}")
+            return picture, gr.Button(DRAWING_LABEL, interactive=False, elem_id=f"home-open-{number}")
 
     @staticmethod
     def _build_example_button(name: str) -> gr.Button:
@@ -356,7 +357,9 @@ class QuickStart:
             return
         state.settings = [{**consent, **each.settings} for each in best]
         buttons = [button for _, button in self.drafts]
-        labels = [gr.update(value=self._name_look(tool, each.settings), interactive=True) for each in best]
+        names = [OPEN_LABEL.format(self._name_look(tool, each.settings)) for each in best]
+        labels = [gr.update(value=name, interactive=True) for name in names]
+        labels += [gr.update(visible=False)] * (DRAFT_COUNT - len(best))  # no more drafts come: nothing is to be opened
         notes = [CHOSEN_TEXT.format(tried_count)] if tried_count > DRAFT_COUNT else []
         yield {self.status: text.render_status(sentence, notes=notes), **dict(zip(buttons, labels, strict=False))}
 
@@ -398,7 +401,7 @@ class QuickStart:
     def _show_waiting(self) -> Any:
         blank: dict[Any, Any] = {}
         for picture, button in self.drafts:
-            blank |= {picture: None, button: gr.update(value="Open", interactive=False)}
+            blank |= {picture: None, button: gr.update(value=DRAWING_LABEL, interactive=False, visible=True)}
         status = gr.update(value=text.render_status(WAITING_TEXT, busy=True), visible=True)
         return {**blank, self.draft_row: gr.update(visible=True), self.status: status}
 
