@@ -1,7 +1,8 @@
 """German translation of the page, used by Gradio and by page.js.
 
 `static/de.json` has the texts by their English original; `before_gradio.js` loads them in German browsers only. Other
-texts stay English. `{}` in a key matches any text, which is translated in turn.
+texts stay English. `{}` in a key matches any text, which is translated in turn. A key with a blank before it is a word
+inside of texts that is the value of a choice too: Gradio, which looks for whole keys, would translate the value.
 """
 
 from __future__ import annotations
@@ -34,8 +35,13 @@ def send_script(request: Request) -> Response:
 def is_translated(text: str) -> bool:
     """Whether page.js can translate every part of the text."""
     return all(
-        part in GERMAN or any(shape.fullmatch(part) for shape in _PATTERNS) for part in text.strip().split(" · ")
+        _find_german(part) is not None or any(shape.fullmatch(part) for shape in _PATTERNS)
+        for part in text.strip().split(" · ")
     )
+
+
+def _find_german(text: str) -> str | None:
+    return GERMAN.get(text, GERMAN.get(f" {text}"))
 
 
 def reads_german(accept_language: str) -> bool:
@@ -45,8 +51,9 @@ def reads_german(accept_language: str) -> bool:
 
 def translate(text: str) -> str:
     """Return the German of a text of the page; the text itself where there is none."""
-    if text in GERMAN:
-        return GERMAN[text]
+    known = _find_german(text)
+    if known is not None:
+        return known
     for pattern, key in _PATTERNS.items():
         if found := pattern.fullmatch(text):
             return GERMAN[key].format(*map(translate, found.groups()))

@@ -31,7 +31,8 @@ from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import SCOPES, ApiKey, KeyLimits, KeyStore
 from ui.api_tab import page as api_tab_page
 from ui.batch_tab.text import MORE_PIXELS_TEXT
-from ui.i18n import GERMAN, is_translated
+from ui.i18n import GERMAN, is_translated, translate
+from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.text import list_doubts
 
 MIN_TRANSLATED_SHARE = 0.8
@@ -165,7 +166,15 @@ def test_the_sides_of_a_cut_are_german_together() -> None:
     sides = find_cut_sides(np.ones((4, 4), np.float32))
     assert len(sides) == 4
     for count in range(1, 5):
-        assert all(", ".join(some) in GERMAN for some in combinations(sides, count))
+        assert all(is_translated(", ".join(some)) for some in combinations(sides, count))
+
+
+def test_no_value_of_a_choice_is_translated() -> None:
+    """Gradio would send the German word, which is no value, wherever a form is filled with it."""
+    values = {value for tool in TOOLS for field in list_form_fields(tool.params) for _, value in field.options}
+    assert {"left", "top", "auto"} < values
+    assert not [value for value in values if GERMAN.get(value, value) != value]
+    assert translate("left") == "links"
 
 
 @pytest.mark.parametrize(
@@ -190,4 +199,4 @@ def test_a_doubt_is_german_down_to_its_place(sentence: str) -> None:
     kind = "framing_doubts" if "more room" in sentence else "cutout_doubts"
     for told in (sentence, *list_doubts({kind: [sentence]})):
         first = next(found for shape in list_shapes() if (found := shape.fullmatch(told)))
-        assert told in GERMAN or all(place in GERMAN for place in first.groups()), first
+        assert told in GERMAN or all(is_translated(place) for place in first.groups()), first

@@ -409,7 +409,7 @@
   const shapes = germanWords ? Object.entries(germanWords).filter(([key]) => key.includes("{}")).map(([key, text]) =>
     [new RegExp(`^${key.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replaceAll("{}", "(.+?)")}$`, "s"), text]) : [];
   const translatePhrase = (text) => {
-    if (Object.hasOwn(germanWords, text)) return germanWords[text];
+    for (const key of [text, ` ${text}`]) if (Object.hasOwn(germanWords, key)) return germanWords[key];
     for (const [shape, into] of shapes) {
       const found = shape.exec(text);
       if (found) { let n = 0; return into.replaceAll("{}", () => translate(found[++n])); }
