@@ -28,7 +28,7 @@ from pipelines.framing.words_on_photo import (
     find_words_place,
     typical_side,
 )
-from pipelines.imaging.text import PixelBox, choose_line_break
+from pipelines.imaging.text import Align, PixelBox, choose_line_break
 
 _LOGO_HEIGHT_RATIO = 0.13  # of the shorter side
 _STICKER_RATIOS = (0.3, 0.22, 0.16)  # of the shorter side; the largest that has room is used
@@ -56,6 +56,7 @@ class LayoutRequest:
     focus: CropFocus = AUTOMATIC_FOCUS
     layout: LayoutId = "auto"
     height: TextHeight = "auto"
+    align: Align = "left"
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,8 @@ def _put_words_on_photo(
     best: Layout | None = None
     best_score = (False, 0.0)
     for number, window in enumerate(_list_windows(shape, protected, size, request)):
-        words = find_words_place(view.crop(window, shape, size), size, request.headline, request.side, request.height)
+        seen = view.crop(window, shape, size)
+        words = find_words_place(seen, size, request.headline, request.side, request.height, align=request.align)
         if words is None:
             continue
         score = words.is_legible(size), words.score * (_MOVED_SCORE if number else 1.0)
@@ -208,7 +210,9 @@ def _cover_subject(
     window = find_crop_window(shape, protected, ratio, centre_line=line, focus=request.focus, keep_whole=False)
     assert window is not None, "only a whole thing may find no window"
     seen = view.crop(window, shape, size)
-    words = find_words_place(seen, size, request.headline, request.side, request.height, covers=True)
+    words = find_words_place(
+        seen, size, request.headline, request.side, request.height, covers=True, align=request.align
+    )
     if words is None:
         return None
     return Layout(size, project_area(protected, window, size), window, (0, 0, *size), words=words, covers="part")

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size, Window
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
-from pipelines.imaging.text import PixelBox, choose_line_break, shade_needs
+from pipelines.imaging.text import ROOM_SHARES, Align, PixelBox, choose_line_break, shade_needs
 
 LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
 MIN_LETTERS_RATIO = 0.05  # of `typical_side`: smaller words are not read in passing
@@ -39,6 +39,12 @@ _TALL_WORDS_RATIO = 0.5  # of a format's height: words as high as this stand in 
 _CENTRED_RATIO = 1.2  # width over height, from which words in a whole column stand at half its height
 TextSide = Literal["auto", "left", "right"]
 TextHeight = Literal["auto", "top", "middle", "bottom"]
+_ALIGNED_EDGES: dict[Align, tuple[str, ...]] = {
+    "left": ("left", "right", "all"),
+    "center": ("all",),
+    "right": ("all", "right"),
+}
+"""Edges that an area touches in which words stand as they are aligned in the whole format, not in a column alone."""
 
 
 def typical_side(size: Size) -> float:
@@ -126,16 +132,30 @@ class WordsPlace:
 
 
 def find_words_place(
-    view: PhotoView, size: Size, headline: str, side: TextSide, height: TextHeight = "auto", *, covers: bool = False
+    view: PhotoView,
+    size: Size,
+    headline: str,
+    side: TextSide,
+    height: TextHeight = "auto",
+    *,
+    covers: bool = False,
+    align: Align = "left",
 ) -> WordsPlace | None:
     """Find the best place for the headline on a format of `size`, seen in `view`; None where nothing is free.
 
-    With `covers` a place may lie on the subject, the less the better. With a `height` it lies there or nowhere.
+    With `covers` a place may lie on the subject, the less the better. With a `height` it lies there or nowhere. Words
+    that are not at the left are centred, or at the right, in the format where they can be read there, else in a column.
     """
-    areas = _list_areas(view, size, side, covers, is_middle=height == "middle")
-    places = (_place_words(view, size, headline, area, edges, height) for area, edges in areas)
-    found = (place for place in places if place is not None)
-    return max(found, key=lambda place: (place.is_legible(size), place.score), default=None)
+    areas = list(_list_areas(view, size, side, covers, is_middle=height == "middle"))
+    wanted = [(area, edges) for area, edges in areas if side != "auto" or edges[0] in _ALIGNED_EDGES[align]]
+    found: WordsPlace | None = None
+    for some in (wanted, areas) if len(wanted) < len(areas) else (areas,):
+        places = (_place_words(view, size, headline, area, edges, height, align) for area, edges in some)
+        known = (place for place in places if place is not None)
+        found = max(known, key=lambda place: (place.is_legible(size), place.score), default=None)
+        if found is not None and found.is_legible(size):
+            break
+    return found
 
 
 _TouchedSide = Literal["left", "right", "all"]
@@ -183,7 +203,13 @@ def _scale_box(left: int, top: int, right: int, bottom: int, grid: Size, size: S
 
 
 def _place_words(
-    view: PhotoView, size: Size, headline: str, area: PixelBox, edges: _TouchedEdges, wanted: TextHeight = "auto"
+    view: PhotoView,
+    size: Size,
+    headline: str,
+    area: PixelBox,
+    edges: _TouchedEdges,
+    wanted: TextHeight = "auto",
+    align: Align = "left",
 ) -> WordsPlace | None:
     """Place the headline at the area's edges, or as near to the `wanted` height as it has room; say how good that is.
 
@@ -199,7 +225,8 @@ def _place_words(
     line_break, letters = chosen
     letters = min(letters, MAX_LETTER_RATIO * min(size))
     width, height = math.ceil(line_break.width_ratio * letters), math.ceil(line_break.height_of(letters))
-    x = inner.x + inner.width - width if edges[0] == "right" else inner.x
+    x = inner.x + inner.width - width if edges[0] == "right" and align == "left" else inner.x
+    x += round((inner.width - width) * ROOM_SHARES[align])
     y = inner.y if edges[1] == "top" else inner.y + inner.height - height
     if edges[1] == "none" or (edges[1] == "all" and size[0] > _CENTRED_RATIO * size[1]):
         y = inner.y + (inner.height - height) // 2

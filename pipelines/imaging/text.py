@@ -41,7 +41,8 @@ _WIDE_WORDS_RATIO = 0.5  # of the width
 _SCRIM_SHADES = np.arange(0.0, 1.0, 0.04).astype(np.float32)  # of a photo, tried one after the other
 _BOX_SHADES = np.append(0.0, np.arange(0.1, 1.0, 0.05)).astype(np.float32)  # the same under words on a panel
 _FEWER_LINES_RATIO = 0.9  # of the largest letters: with so many fewer lines are better
-Align = Literal["left", "centre"]
+Align = Literal["left", "center", "right"]
+ROOM_SHARES: dict[Align, float] = {"left": 0.0, "center": 0.5, "right": 1.0}  # of what a line leaves, at its left
 
 
 @dataclass(frozen=True)
@@ -361,7 +362,7 @@ def draw_text(image: Image, block: TextBlock, box: PixelBox, ink: Colour, align:
     y = box.y + (box.height - block.height) / 2
     for line in block.lines:
         room = box.width - measure_line(line, block.size, block.weight)
-        draw_line(pen, (box.x if align == "left" else box.x + room / 2, y), line, block.size, block.weight, ink)
+        draw_line(pen, (box.x + room * ROOM_SHARES[align], y), line, block.size, block.weight, ink)
         y += block.line_height
     image[...] = np.asarray(picture)
 

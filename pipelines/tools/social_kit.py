@@ -53,8 +53,10 @@ from pipelines.imaging.fonts import FontWeight
 from pipelines.imaging.resize import resize_image, resize_map, size_within
 from pipelines.imaging.text import (
     BLACK_INK,
+    ROOM_SHARES,
     WHITE_INK,
     WORST_SHARE,
+    Align,
     PixelBox,
     draw_layer,
     draw_logo,
@@ -158,6 +160,7 @@ def find_formats(text: str) -> tuple[str, ...]:
 
 HeadlineColour = Literal["auto", "white", "black", "brand"]
 HeadlineFont = Literal["bold", "regular"]
+PLACE_UNUSED_NOTICE = "The headline stands below the photo, as you chose under More: its place is not followed."
 NO_BRAND_COLOUR_NOTICE = "No brand colour is chosen, so the headline is black or white."
 _FONT_WEIGHTS: Mapping[HeadlineFont, FontWeight] = {"bold": "Bold", "regular": "Regular"}
 
@@ -183,6 +186,13 @@ class Kit(Params):
         "Best: where it can be read and covers least. In the middle it may cover the subject, or stand by it.",
         "auto",
         labels={"auto": "Best", "top": "At top", "middle": "Middle", "bottom": "Below"},
+    )
+    headline_align: Align = choice_field(
+        "Headline alignment",
+        "Of its lines, and of all of it where there is room. It stands at the photo's side where it covers less there.",
+        "left",
+        advanced=True,
+        labels={"left": "Left", "center": "Centre", "right": "Right"},
     )
     headline_font: HeadlineFont = choice_field(
         "Headline font",
@@ -276,6 +286,8 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         emit("Laying out", len(images), len(layouts), image)
     if params.headline and params.headline_colour == "brand" and params.colour is None:
         notices.append(NO_BRAND_COLOUR_NOTICE)
+    if params.headline and params.layout == "below" and params.headline_place in ("top", "middle"):
+        notices.append(PLACE_UNUSED_NOTICE)
     notices += [] if context.draft else _softness_notices(photo, protected, list(layouts.values()), params.zoom)
     return ToolOutput(
         images=tuple(images),
@@ -332,6 +344,7 @@ def _plan_layouts(
         _crop_focus(params),
         params.layout,
         params.headline_place,
+        params.headline_align,
     )
     view = view_photo(photo, protected.boxes if protected.has_face else (), subject) if params.headline else None
     is_cut = subject is not None and not protected.has_face and is_cut_below(subject)
@@ -570,10 +583,12 @@ def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBo
         free = inner.height - block.height
         on_panel = params.headline_place if layout.words_side == "beside" else "auto"
         y = inner.y + {"top": 0, "bottom": free}.get(on_panel, free // 2)
-        box = PixelBox(inner.x, y, min(inner.width, block.width), block.height)
+        width = min(inner.width, block.width)
+        x = inner.x + round((inner.width - width) * ROOM_SHARES[params.headline_align])
+        box = PixelBox(x, y, width, block.height)
         ink = shade_and_choose_ink(image, box, WORST_SHARE, chosen_ink)
     contrast = measure_contrast(ink, box.view(image))
-    draw_text(image, block, box, ink)
+    draw_text(image, block, box, ink, params.headline_align)
     return contrast
 
 

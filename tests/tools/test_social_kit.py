@@ -334,7 +334,7 @@ def test_the_headline_stands_at_the_height_that_was_chosen(
 ) -> None:
     drawn: list[float] = []
     monkeypatch.setattr(
-        social_kit, "draw_text", lambda image, _, box, ink: drawn.append((box.y + box.height / 2) / len(image))
+        social_kit, "draw_text", lambda image, _, box, *rest: drawn.append((box.y + box.height / 2) / len(image))
     )
     values = {"headline": "Spring sale", "formats": "Instagram, Pinterest, Facebook", "layout": layout}
     for place, first, last in (("top", 0, 0.4), ("middle", 0.35, 0.65), ("bottom", 0.6, 1)):
@@ -346,6 +346,39 @@ def test_the_headline_stands_at_the_height_that_was_chosen(
     values["headline"] = "Summer sale now on in every one of our shops until Sunday"
     make_kit(tall_context(head=head), headline_place="middle", **values)
     assert all(0.35 <= at <= 0.65 for at in drawn), f"a long one in the middle: {drawn}"
+
+
+@pytest.mark.parametrize("layout", ["over", "beside", "below"])
+def test_the_headline_is_aligned_as_chosen_in_its_place(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, float, str]] = []
+
+    def note_place(image: Image, _: object, box: Box, __: object, align: str) -> None:
+        drawn.append((box.x / image.shape[1], (box.x + box.width) / image.shape[1], align))
+
+    monkeypatch.setattr(social_kit, "draw_text", note_place)
+    values = {"headline": "Spring sale", "preset": "story", "layout": layout}
+    for align in ("left", "center", "right"):
+        make_kit(tall_context(head=False), headline_align=align, **values)
+    make_kit(tall_context(head=False), **values)
+    left, center, right, default = drawn
+    assert default == left
+    assert [each[2] for each in drawn[:3]] == ["left", "center", "right"]
+    assert left[0] < center[0] < right[0]
+    assert left[1] < center[1] < right[1]
+    if layout != "beside":  # there the panel alone is their room
+        assert center[0] + center[1] == pytest.approx(1, abs=0.02)
+        assert left[0] == pytest.approx(1 - right[1], abs=0.02)
+
+
+def test_a_headline_below_says_that_its_place_is_not_followed() -> None:
+    for place, layout, is_said in (
+        ("top", "below", True),
+        ("middle", "below", True),
+        ("bottom", "below", False),
+        ("top", "auto", False),
+    ):
+        made = make_kit(tall_context(head=False), headline="Words", headline_place=place, layout=layout, preset="post")
+        assert (social_kit.PLACE_UNUSED_NOTICE in made.notices) is is_said
 
 
 def test_a_headline_of_blanks_is_none() -> None:

@@ -18,8 +18,8 @@ from ui.api.errors import ERROR_SCHEMA
 from ui.api.response_models import (
     HEADERS,
     IDEMPOTENCY_PARAMETER,
-    SCHEMA_BY_NAME,
     RATE_LIMIT_HEADERS,
+    SCHEMA_BY_NAME,
     SCHEMA_OF_ROUTE,
     WEBHOOK_PARAMETER,
 )
