@@ -122,4 +122,4 @@ def _draw_swatches(sheet: Image, colours: Sequence[Colour], box: PixelBox) -> No
         text = "#{:02x}{:02x}{:02x}".format(*colour)
         inner = PixelBox(bar.x + 4, bar.y, max(8, bar.width - 8), bar.height)
         label = fit_text(text, inner.width, inner.height, round(0.42 * bar.height), "Regular")
-        draw_text(sheet, label, inner, text_colour_on(colour), "center")
+        draw_text(sheet, label, inner, text_colour_on(colour), "centre")

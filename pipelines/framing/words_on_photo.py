@@ -41,7 +41,7 @@ TextSide = Literal["auto", "left", "right"]
 TextHeight = Literal["auto", "top", "middle", "bottom"]
 _ALIGNED_EDGES: dict[Align, tuple[str, ...]] = {
     "left": ("left", "right", "all"),
-    "center": ("all",),
+    "centre": ("all",),
     "right": ("all", "right"),
 }
 """Edges that an area touches in which words stand as they are aligned in the whole format, not in a column alone."""

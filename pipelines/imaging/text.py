@@ -41,8 +41,8 @@ _WIDE_WORDS_RATIO = 0.5  # of the width
 _SCRIM_SHADES = np.arange(0.0, 1.0, 0.04).astype(np.float32)  # of a photo, tried one after the other
 _BOX_SHADES = np.append(0.0, np.arange(0.1, 1.0, 0.05)).astype(np.float32)  # the same under words on a panel
 _FEWER_LINES_RATIO = 0.9  # of the largest letters: with so many fewer lines are better
-Align = Literal["left", "center", "right"]
-ROOM_SHARES: dict[Align, float] = {"left": 0.0, "center": 0.5, "right": 1.0}  # of what a line leaves, at its left
+Align = Literal["left", "centre", "right"]
+ROOM_SHARES: dict[Align, float] = {"left": 0.0, "centre": 0.5, "right": 1.0}  # of what a line leaves, at its left
 
 
 @dataclass(frozen=True)

@@ -492,7 +492,7 @@ def _draw_title(image: Image, params: Fashion, season: Season, alpha: Alpha) -> 
 
 
 def _write_legible(image: Image, text: TextBlock, box: PixelBox) -> None:
-    draw_text(image, text, box, shade_and_choose_ink(image, box), "center")
+    draw_text(image, text, box, shade_and_choose_ink(image, box), "centre")
 
 
 TOOL = Tool(

@@ -192,7 +192,7 @@ class Kit(Params):
         "Of its lines, and of all of it where there is room. It stands at the photo's side where it covers less there.",
         "left",
         advanced=True,
-        labels={"left": "Left", "center": "Centre", "right": "Right"},
+        labels={"left": "Left", "centre": "Centre", "right": "Right"},
     )
     headline_font: HeadlineFont = choice_field(
         "Headline font",

@@ -352,17 +352,17 @@ def test_the_headline_stands_at_the_height_that_was_chosen(
 def test_the_headline_is_aligned_as_chosen_in_its_place(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[float, float, str]] = []
 
-    def note_place(image: Image, _: object, box: Box, __: object, align: str) -> None:
+    def note_place(image: Image, _: object, box: PixelBox, __: object, align: str) -> None:
         drawn.append((box.x / image.shape[1], (box.x + box.width) / image.shape[1], align))
 
     monkeypatch.setattr(social_kit, "draw_text", note_place)
     values = {"headline": "Spring sale", "preset": "story", "layout": layout}
-    for align in ("left", "center", "right"):
+    for align in ("left", "centre", "right"):
         make_kit(tall_context(head=False), headline_align=align, **values)
     make_kit(tall_context(head=False), **values)
     left, center, right, default = drawn
     assert default == left
-    assert [each[2] for each in drawn[:3]] == ["left", "center", "right"]
+    assert [each[2] for each in drawn[:3]] == ["left", "centre", "right"]
     assert left[0] < center[0] < right[0]
     assert left[1] < center[1] < right[1]
     if layout != "beside":  # there the panel alone is their room
