@@ -67,6 +67,24 @@ def test_a_shadow_that_only_the_detailed_net_takes_in_is_left_out(blob: Alpha, b
     assert found.alpha[150:250, 140:260].min() > 0.9
 
 
+@pytest.mark.parametrize(
+    ("beside", "has_face", "is_taken"),
+    [("shadow", False, False), ("patterned", False, True), ("blue", False, True), ("shadow", True, True)],
+)
+def test_a_smooth_shadow_that_only_the_other_net_takes_in_is_left_out(
+    blob: Alpha, beside: str, has_face: bool, is_taken: bool
+) -> None:
+    """It is as dark as the subject, whose colour it has; a thing has a pattern or a colour, and people wear black."""
+    dark, noise = (70, 68, 66), np.random.default_rng(1).normal(0, 2, (400, 400, 3))
+    photo = np.where(blob[..., None] > 0.5, dark, GROUND) + noise
+    shadow = (add_box(blob, 1) > 0.5) & (blob < 0.5)
+    pattern = 30 * (np.indices((400, 400)).sum(axis=0) // 6 % 2)[..., None] if beside == "patterned" else 0
+    photo[shadow] = ((30, 60, 110) if beside == "blue" else dark) + (noise + pattern)[shadow]
+    faces = (make_face((160, 100, 239, 179)),) if has_face else ()
+    found = reconcile_mattes(np.clip(photo, 0, 255).astype(np.uint8), blob, add_box(blob, 1), faces)
+    assert (found.alpha[180:220, 320:345].mean() > 0.5) == is_taken
+
+
 def test_where_both_agree_the_detailed_matte_is_kept(blob: Alpha) -> None:
     found = reconcile_mattes(make_photo(blob), blob, np.asarray(cv2.GaussianBlur(blob, (0, 0), 2), np.float32))
     assert np.array_equal(found.alpha, blob)
