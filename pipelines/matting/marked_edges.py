@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
+import numpy as np
+from scipy import ndimage
 
-from pipelines.core.geometry import Alpha, Mask
+from pipelines.core.geometry import Alpha, Float32Array, Int32Array, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.point_regions import disc_radius, draw_discs
 
@@ -19,6 +21,12 @@ EDGE_REACH_RATIO = 0.006  # of the longer side: so far from where a region ends 
 RIM_RATIO = 0.01  # of the longer side, around what was taken: so far its soft outline reaches
 FAINT_ALPHA = 0.3  # below it a line beside what was taken is its outline, from it a thin part
 GONE_ALPHA = 0.02  # up to it nothing is left of what was taken
+THREAD_RATIO = 0.003  # of the longer side: half the width of a thread by which a crumb may hang on the subject
+MIN_CRUMB_ALPHA = 0.05  # from it a pixel belongs to a crumb
+CRUMB_SHARE = 0.8  # of a crumb's pixels that lie in or beside what was taken
+MAX_CRUMB_RATIO = 0.25  # of what was taken: a larger part is no crumb of it
+MAX_CRUMB_SELECTED = 0.9  # from it somewhere, marks have left a part as it was
+MIN_CRUMB_SEEN = 0.7  # mean of what nets have seen: fainter is fine detail that the colours drew
 SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
 
 
@@ -47,10 +55,52 @@ class MarkedChange:
         beside = dilate_mask(self.took, reach) & ~(self.took & (selected < GONE_ALPHA))
         return beside & (alpha < FAINT_ALPHA) & ~dilate_mask(alpha > 0.5, reach)
 
+    def find_crumbs(self, alpha: Alpha, selected: Alpha, seen: Alpha) -> Mask:
+        """Find small islands in `alpha` of what was taken, which hang on the rest by a thread at most (H x W each).
+
+        Colours that the subject has too bring them back. None where nothing else would be left.
+        """
+        if not self.took.any():
+            return self.took
+        width = 2 * max(1, round(THREAD_RATIO * max(alpha.shape))) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+        near = dilate_mask(self.took, max(3, round(RIM_RATIO * max(alpha.shape))))
+        max_area = MAX_CRUMB_RATIO * float(self.took.sum())
+        wide = _label_parts(cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_OPEN, disc) > 0)
+        areas, shares = _measure_parts(wide, near)
+        is_rest = (shares <= CRUMB_SHARE) | (areas > max_area)
+        is_rest[0] = False
+        if not is_rest.any():
+            return np.zeros_like(near)
+        rest = is_rest[wide]
+        parts = _label_parts((alpha > MIN_CRUMB_ALPHA) & ~dilate_mask(rest, width))
+        areas, shares = _measure_parts(parts, near)
+        numbers = np.arange(len(areas))
+        joint_px = np.bincount(parts[dilate_mask(rest, width + 1)], minlength=len(areas))
+        is_thread = np.bincount(parts[wide > 0], minlength=len(areas)) == 0
+        is_crumb = (shares > CRUMB_SHARE) & (areas <= max_area)
+        is_crumb &= (joint_px == 0) | ((joint_px <= 2 * width) & ~is_thread)
+        is_crumb &= np.asarray(ndimage.maximum(selected, parts, numbers)) < MAX_CRUMB_SELECTED
+        is_crumb &= np.bincount(parts.ravel(), seen.ravel()) / np.maximum(areas, 1) > MIN_CRUMB_SEEN
+        is_crumb[0] = False
+        return dilate_mask(is_crumb[parts], 1) & ~rest
+
     def find_surroundings(self) -> Mask:
         """Find what was changed, and what lies around it (H x W)."""
         changed = self.brought | self.took
         return dilate_mask(changed, round(SURROUNDINGS_RATIO * max(changed.shape))) if changed.any() else changed
+
+
+def _label_parts(mask: Mask) -> Int32Array:
+    """Number the connected parts of `mask` (H x W) from 1."""
+    return np.asarray(cv2.connectedComponents(mask.astype(np.uint8))[1], np.int32)
+
+
+def _measure_parts(parts: Int32Array, near: Mask) -> tuple[Float32Array, Float32Array]:
+    """Return the pixels of each part (H x W, numbered from 0), and which share of them lies `near` (H x W)."""
+    areas = np.bincount(parts.ravel())
+    shares = np.bincount(parts.ravel(), near.ravel()) / np.maximum(areas, 1)
+    return areas.astype(np.float32), shares.astype(np.float32)
 
 
 def find_marked_change(selected: Alpha, seen: Alpha) -> MarkedChange:

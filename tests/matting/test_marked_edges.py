@@ -52,3 +52,33 @@ def test_what_was_changed_is_told_from_what_nets_see() -> None:
     assert not find_marked_change(seen, seen).find_edge(seen).any()
     assert not find_marked_change(seen, seen).find_surroundings().any()
     assert draw_marks([(1.0, 0.0)], (40, 60))[0, 59]
+
+
+def test_crumbs_of_what_was_dropped_go_with_it() -> None:
+    _image, truth, seen = draw_shoe()
+    change = find_marked_change(truth, seen)
+    alpha = truth.copy()
+    alpha[200:212, 100:112] = 0.9
+    assert change.find_crumbs(alpha, truth, seen)[200:212, 100:112].all(), "an island"
+    alpha[206, 112:160] = 0.4
+    assert change.find_crumbs(alpha, truth, seen)[200:212, 100:112].all(), "one that hangs by a thread"
+    assert not change.find_crumbs(alpha, truth, seen)[:, 160:].any(), "never of the rest"
+    alpha[200:212, 112:160] = 0.9
+    assert not change.find_crumbs(alpha, truth, seen).any(), "a part of the rest"
+
+
+def test_what_only_looks_like_a_crumb_stays() -> None:
+    _image, truth, seen = draw_shoe()
+    change = find_marked_change(truth, seen)
+    island = truth.copy()
+    island[200:212, 100:112] = 0.9
+    assert not change.find_crumbs(island, island + np.float32(0.05), seen).any(), "what marks left"
+    assert not change.find_crumbs(island, truth, seen * np.float32(0.6)).any(), "what no net saw for sure"
+    assert not find_marked_change(seen, seen).find_crumbs(island, seen, seen).any(), "where nothing was dropped"
+    line = truth.copy()
+    line[206, 100:160] = 0.4
+    assert not change.find_crumbs(line, truth, seen).any(), "a hair"
+    line[185:295, 90:150] = 0.9
+    assert not change.find_crumbs(line, truth, seen).any(), "most of what was dropped"
+    island[:, 160:] = 0
+    assert not change.find_crumbs(island, truth, seen).any(), "where it is all that is left"
