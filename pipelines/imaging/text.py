@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -76,15 +77,20 @@ def contrast_ratio(one: Colour, other: Colour) -> float:
 
 def worst_contrast(ink: Colour, background: Image, share: float = 0.02) -> float:
     """Return the contrast of `ink` with the least favourable `share` of `background`."""
-    light = to_linear(background) @ LUMINANCE_WEIGHTS
     own = relative_luminance(ink)
-    dark, bright = (float(np.quantile(light, q)) for q in (share, 1 - share))
+    dark, bright = _measure_extremes(to_linear(background) @ LUMINANCE_WEIGHTS, share)
     return min((max(own, other) + 0.05) / (min(own, other) + 0.05) for other in (dark, bright))
+
+
+def _measure_extremes(light: np.ndarray, share: float) -> tuple[float, float]:
+    """Return the level below which a `share` of the numbers lies, and the one above which as many do."""
+    dark, bright = np.quantile(light, (share, 1 - share)).tolist()  # both at once: what takes time is to sort
+    return dark, bright
 
 
 def shade_needs(light: np.ndarray) -> dict[Colour, float]:
     """Return about how much ground of that lightness (0 to 255) must be darkened or lightened for each ink, 0 to 1."""
-    dark, bright = (float(np.quantile(light, q)) for q in (0.02, 0.98))
+    dark, bright = _measure_extremes(light, 0.02)
     return {
         WHITE_INK: max(0.0, 1 - _DARK_GROUND_LEVELS / max(bright, 1.0)),
         BLACK_INK: max(0.0, (_LIGHT_GROUND_LEVELS - dark) / (255 - dark)) if dark < 255 else 0.0,
@@ -113,7 +119,12 @@ def measure_contrast(ink: Colour, background: Image) -> float:
 
 
 def _blend_towards(image: np.ndarray, towards: np.float32, share: np.ndarray | np.float32) -> Image:
-    return np.asarray(image + share * (towards - image) + 0.5, np.uint8)
+    """Blend floats towards a level, as bytes; the numbers are those of `image + share * (towards - image) + 0.5`."""
+    blended = towards - image
+    blended *= share
+    blended += image
+    blended += np.float32(0.5)
+    return blended.astype(np.uint8)
 
 
 def _scrim_mask(words: PixelBox, unshaded: Float32Array | None, shape: tuple[int, ...]) -> Float32Array:
@@ -179,12 +190,20 @@ def _draw_shade(
     is_better_on_black = contrast_ratio(ink, BLACK_INK) >= contrast_ratio(ink, WHITE_INK)
     towards = np.float32(0 if is_better_on_black else 255)
     under = box.view(image).astype(np.float32)
-    is_legible = (
-        worst_contrast(ink, _blend_towards(under, towards, each), share) >= MIN_TEXT_CONTRAST for each in shades
-    )
-    shade = next((each for each, enough in zip(shades, is_legible, strict=True) if enough), np.float32(1.0))
+
+    def is_legible(shade: np.float32) -> bool:
+        return worst_contrast(ink, _blend_towards(under, towards, shade), share) >= MIN_TEXT_CONTRAST
+
+    if ink in _INK_COLOURS and not is_legible(shades[0]):  # each shade is better than those before it
+        place = bisect_left(shades, True, lo=1, key=is_legible)
+        shade = shades[place] if place < len(shades) else np.float32(1.0)
+    else:
+        shade = next(filter(is_legible, shades), np.float32(1.0))
     if shade > 0:
-        image[...] = _blend_towards(image.astype(np.float32), towards, shade * make_mask())
+        mask = make_mask()
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in ((1, 2), (0, 2)))
+        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        image[part] = _blend_towards(image[part].astype(np.float32), towards, shade * mask[part])
 
 
 def _box_shade_mask(box: PixelBox, shape: tuple[int, ...]) -> np.ndarray:
