@@ -27,8 +27,9 @@ def place_subject(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:
     if not frame.is_native_scale:
         alpha = soften_upscaled_alpha(alpha, frame)
     colour = resample(cutout.colour, frame)
-    core = core_mask(alpha)
-    colour[core] = resample(photo, frame)[core]
+    if not np.array_equal(cutout.colour, photo):  # as where nothing had to be estimated: it was resampled above
+        core = core_mask(alpha)
+        colour[core] = resample(photo, frame)[core]
     places = {
         notice: tuple(filter(None, (_find_in_frame(frame, box, cutout.alpha.shape) for box in boxes)))
         for notice, boxes in cutout.doubt_boxes.items()
