@@ -56,10 +56,10 @@ gc.set_threshold(400_000, 50, 100)
 
 _FREEZE_MODULE_COUNT = 200
 """Modules imported since the last freeze that make another one worth it."""
-_FILTERED_FILES = ("test_content_filter.py", "test_every_door.py", "test_tools.py")
+_FILTERED_FILES = ("test_content_filter.py", "test_every_door.py")
 """Files of tests in which the content filter's net looks at pictures: elsewhere it would look at a thousand.
 
-What every tool makes of the example photos passes it, which `test_tools.py` says.
+What every tool makes of the example photos passes it, which `test_tools.py` says in a test that asks for it.
 """
 _FREEZE_FILE_COUNT = 20
 """Files of tests between two collections after which what is left is frozen."""
@@ -213,6 +213,14 @@ def repeated_pixels() -> Iterator[None]:
     use_upscaling_net(False)
     yield
     use_upscaling_net(True)
+
+
+@pytest.fixture
+def content_filter() -> Iterator[None]:
+    """Where the content filter's net is to look at pictures in a file of tests in which it looks at none else."""
+    use_content_filter(True)
+    yield
+    use_content_filter(False)
 
 
 @pytest.fixture

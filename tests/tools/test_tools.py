@@ -175,7 +175,7 @@ def test_what_was_written_as_avif_is_taken_as_a_photo(studio: RealStudio) -> Non
     assert studio.files.open_image(again.id).shape == (made.height, made.width, 3)
 
 
-@pytest.mark.usefixtures("repeated_pixels")
+@pytest.mark.usefixtures("repeated_pixels", "content_filter")
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_the_least_that_the_documentation_sends_makes_a_picture_and_says_of_what_it_is_a_part(
     studio: RealStudio, tool: Tool
