@@ -135,7 +135,7 @@ def measure_skin_lightness(image: Image, face: Face) -> float:
     points = middle + 0.8 * (face.landmarks - middle)
     cv2.fillConvexPoly(oval, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1)
     inside = oval > 0
-    return float(np.median(measure_lightness(image)[inside])) if inside.any() else 50.0
+    return float(np.median(measure_lightness(image[inside]))) if inside.any() else 50.0
 
 
 def light_side_notice(members: Sequence[TeamMember]) -> str:

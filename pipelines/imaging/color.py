@@ -31,12 +31,15 @@ _SRGB_BY_LINEAR = (255 * _SRGB_VALUES).astype(np.float32)
 
 def to_linear(image: Image) -> LinearImage:
     """Convert sRGB bytes to linear light of 0 to 1, float32."""
-    return _LINEAR_BY_CODE[image]
+    return _LINEAR_BY_CODE.take(image)
 
 
 def to_srgb(light: FloatArray) -> LinearImage:
     """Convert linear light to sRGB values of 0 to 255, float32, not yet rounded."""
-    return np.asarray(_SRGB_BY_LINEAR[(np.clip(light, 0, 1) * _SRGB_TABLE_SIZE + 0.5).astype(np.int32)], np.float32)
+    steps = np.clip(light, 0, 1)
+    steps *= _SRGB_TABLE_SIZE
+    steps += 0.5
+    return _SRGB_BY_LINEAR.take(steps.astype(np.int32))
 
 
 def lift_exposure(image: Image, gain: float, knee: float) -> Image:
@@ -59,10 +62,12 @@ def flatten_on_white(image: Image) -> Image:
     return flat
 
 
-def measure_lightness(image: Image) -> Float32Array:
-    """Return CIE L* (0 to 100, float32, H x W) of an image."""
-    scaled = image.astype(np.float32) / 255
-    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[..., 0], np.float32)
+def measure_lightness(pixels: Image) -> Float32Array:
+    """Return CIE L* (0 to 100, float32) of an image (H x W x 3) or of single pixels (N x 3)."""
+    if not pixels.size:  # OpenCV takes no empty picture
+        return np.zeros(pixels.shape[:-1], np.float32)
+    scaled = pixels.reshape(1, -1, 3).astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[..., 0], np.float32).reshape(pixels.shape[:-1])
 
 
 def lightness_to_luminance(lightness: float) -> float:

@@ -108,11 +108,11 @@ def _core_share(inputs: CheckInput) -> float:
 
 def _outline_contrast(inputs: CheckInput) -> float:
     """Return the difference of median L* between the bands inside and outside the subject's outline."""
-    light = measure_lightness(inputs.image[..., :3])
-    inside, outside = _make_outline_bands(_source_of(inputs).alpha)
-    if not inside.any() or not outside.any():
+    bands = _make_outline_bands(_source_of(inputs).alpha)
+    if not all(band.any() for band in bands):
         return 0.0
-    return round(abs(float(np.median(light[inside])) - float(np.median(light[outside]))), 1)
+    inner, outer = (float(np.median(measure_lightness(inputs.image[..., :3][band]))) for band in bands)
+    return round(abs(inner - outer), 1)
 
 
 def _outline_delta_e(inputs: CheckInput) -> float:
