@@ -106,14 +106,15 @@ class FaceMesh:
     def _is_steady(self, image: Image, face: Face) -> bool:
         """Tell whether the mesh sees the face in crops beside the fitted one, too: a logo or a fist it does not."""
         fitted = _fit_square_to_mesh(face.landmarks)
-        lost, allowed = 0.0, (1 - MIN_STEADY_SCORE) * len(_SECOND_LOOKS)
+        lost, left, allowed = 0.0, len(_SECOND_LOOKS), (1 - MIN_STEADY_SCORE) * len(_SECOND_LOOKS)
         for size, right, down, turn in _SECOND_LOOKS:
             x, y = fitted.x + right * fitted.side, fitted.y + down * fitted.side
             crop = RotatedSquare(x, y, size * fitted.side, fitted.angle + turn)
             lost += 1 - self._predict_landmarks(image, crop)[1]
-            if lost > allowed:
-                return False
-        return True
+            left -= 1
+            if lost > allowed or lost + left <= allowed:  # whatever the crops that are left show
+                break
+        return lost <= allowed
 
     def _predict_landmarks(self, image: Image, region: RotatedSquare) -> tuple[Points, float]:
         crop = extract_crop(image, region, MESH_SIDE_PX)
