@@ -188,17 +188,18 @@ def measure_edgeless_outline(photo: Image, alpha: Alpha) -> float:
     lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
     solid = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.5).astype(np.uint8)
     near = np.ones((5, 5), np.uint8)
-    means, shares = [], []
-    for side in (cv2.erode(solid, near), 1 - cv2.dilate(solid, near)):
-        weight = cv2.GaussianBlur(side.astype(np.float32), (0, 0), 3.0)
-        means.append(cv2.GaussianBlur(lab * side[..., None], (0, 0), 3.0) / np.maximum(weight, 1e-3)[..., None])
-        shares.append(weight)
+    sides = [side.astype(np.float32) for side in (cv2.erode(solid, near), 1 - cv2.dilate(solid, near))]
+    weights = [cv2.GaussianBlur(side, (0, 0), 3.0) for side in sides]
     line = cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    line &= (shares[0] > 0.02) & (shares[1] > 0.02)
+    line &= (weights[0] > 0.02) & (weights[1] > 0.02)
     line[:4], line[-4:], line[:, :4], line[:, -4:] = False, False, False, False
     if not line.any():
         return 0.0
-    return float((np.linalg.norm(means[0] - means[1], axis=2)[line] < SAME_COLOUR_DELTA_E).mean())
+    inner, outer = (
+        cv2.GaussianBlur(lab * cv2.merge((side, side, side)), (0, 0), 3.0)[line] / weight[line][:, None]
+        for side, weight in zip(sides, weights, strict=True)
+    )
+    return float((np.linalg.norm(inner - outer, axis=1) < SAME_COLOUR_DELTA_E).mean())
 
 
 def _check_outline(photo: Image, alpha: Alpha) -> Finding | None:
