@@ -126,50 +126,61 @@ def estimate_side_colours(
     size = size_within(alpha.shape, min(WORK_SIDE_PX, max(alpha.shape) / 2))
     sure = np.where(where if unknown is None else unknown, np.float32(0), np.float32(1))
     subject_weight = sure * (alpha >= 0.5)
-    weights = _resize_channels(np.dstack((subject_weight, sure - subject_weight)), size, cv2.INTER_AREA)
+    weights = [_resize(each, size, cv2.INTER_AREA) for each in (subject_weight, sure - subject_weight)]
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
     points = _scale_points(where, size)
-    subject, background = (_estimate_side(small, weights[..., side], points, colour_only) for side in (0, 1))
+    groups = [small] if colour_only else [small, *_multiply_channels(small)]
+    subject, background = (_estimate_side(groups, each, points) for each in weights)
     return subject, background
 
 
+def _multiply_channels(small: Float32Array) -> list[Float32Array]:
+    """Return the products of each two channels in the order of a covariance's upper triangle, three a group."""
+    red, green, blue = cv2.split(small)
+    rows = (red * red, red * green, red * blue), (green * green, green * blue, blue * blue)
+    return [np.asarray(cv2.merge(row), np.float32) for row in rows]
+
+
 def _estimate_side(
-    small: Float32Array, weight: Float32Array, points: tuple[Float32Array, Float32Array], colour_only: bool
+    groups: list[Float32Array], weight: Float32Array, points: tuple[Float32Array, Float32Array]
 ) -> ColourModel:
-    """Spread one side's colours, and unless `colour_only` their covariance, to `points`."""
+    """Spread one side's colours, and where there are products their covariance, to `points`."""
     weight = np.where(weight > 0.99, np.float32(1), np.float32(0))
-    if colour_only:
-        mean = _sample_bilinear(_pull_push(small, weight), points)
-        return ColourModel(mean, np.zeros((len(mean), 0), np.float32))
-    products = small[..., (0, 0, 0, 1, 1, 2)] * small[..., (0, 1, 2, 1, 2, 2)]
-    moments = _sample_bilinear(_pull_push(np.concatenate((small, products), axis=2), weight), points)
+    moments = _sample_bilinear(_pull_push(groups, weight), points)
     mean, second = moments[:, :3], moments[:, 3:]
+    if not second.shape[1]:
+        return ColourModel(mean, second)
     outer = mean[:, (0, 0, 0, 1, 1, 2)] * mean[:, (0, 1, 2, 1, 2, 2)]
     return ColourModel(mean, np.asarray(second - outer, np.float32))
 
 
-def _pull_push(values: Float32Array, weight: Float32Array) -> Float32Array:
-    """Fill `values` (H x W x C) where `weight` is 0 from coarser and coarser levels."""
+def _pull_push(groups: list[Float32Array], weight: Float32Array) -> list[Float32Array]:
+    """Fill `groups` of three channels (H x W x 3) where `weight` is 0 from coarser and coarser levels.
+
+    OpenCV's area resizing takes four channels at most, and NumPy spreads a weight over three slowly.
+    """
+    weights = np.asarray(cv2.merge((weight, weight, weight)), np.float32)
     if min(weight.shape) <= 2 or weight.all():
         total = max(float(weight.sum()), 1e-6)
-        mean = (values * weight[..., None]).sum(axis=(0, 1)) / total
-        return np.where(weight[..., None] > 0, values, mean).astype(np.float32)
+        means = [(each * weights).sum(axis=(0, 1)) / total for each in groups]
+        return [np.where(weights > 0, each, mean).astype(np.float32) for each, mean in zip(groups, means, strict=True)]
     half = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
-    coarse_weight = _resize_channels(weight[..., None], half, cv2.INTER_AREA)[..., 0]
-    coarse = _resize_channels(values * weight[..., None], half, cv2.INTER_AREA)
-    coarse /= np.maximum(coarse_weight, 1e-6)[..., None]
-    coarse = _pull_push(coarse, (coarse_weight > 0).astype(np.float32))
-    filled = _resize_channels(coarse, (weight.shape[1], weight.shape[0]), cv2.INTER_LINEAR)
-    return np.asarray(filled + weight[..., None] * (values - filled), np.float32)
+    coarse_weight = _resize(weight, half, cv2.INTER_AREA)
+    known = np.maximum(coarse_weight, 1e-6)
+    divisors = cv2.merge((known, known, known))
+    coarse = [_resize(each * weights, half, cv2.INTER_AREA) / divisors for each in groups]
+    pushed: list[Float32Array] = []
+    for each, spread in zip(groups, _pull_push(coarse, (coarse_weight > 0).astype(np.float32)), strict=True):
+        filled = _resize(spread, (weight.shape[1], weight.shape[0]), cv2.INTER_LINEAR)
+        own = each - filled
+        own *= weights
+        own += filled
+        pushed.append(own)
+    return pushed
 
 
-def _resize_channels(values: Float32Array, size: tuple[int, int], interpolation: int) -> Float32Array:
-    """Resize `values` (H x W x C) three channels at a time: OpenCV's area resizing takes four at most."""
-    parts = [
-        cv2.resize(values[..., channel : channel + 3], size, interpolation=interpolation)
-        for channel in range(0, values.shape[2], 3)
-    ]
-    return np.dstack([np.asarray(part, np.float32) for part in parts])
+def _resize(values: Float32Array, size: tuple[int, int], interpolation: int) -> Float32Array:
+    return np.asarray(cv2.resize(values, size, interpolation=interpolation), np.float32)
 
 
 def _scale_points(where: Mask, size: tuple[int, int]) -> tuple[Float32Array, Float32Array]:
@@ -182,13 +193,12 @@ def _scale_points(where: Mask, size: tuple[int, int]) -> tuple[Float32Array, Flo
     )
 
 
-def _sample_bilinear(values: Float32Array, points: tuple[Float32Array, Float32Array]) -> Float32Array:
-    """Sample `values` (H x W x C) at N points, N x C. Points are laid out in rows: remap takes no side over 32,767."""
+def _sample_bilinear(groups: list[Float32Array], points: tuple[Float32Array, Float32Array]) -> Float32Array:
+    """Sample all channels of `groups` (H x W x 3) at N points. Points lie in rows: remap takes no side over 32,767."""
     x, y = points
     row_length = 4096
     rows = -(-len(x) // row_length)
     at_x, at_y = (np.pad(axis, (0, rows * row_length - len(axis))).reshape(rows, row_length) for axis in (x, y))
-    groups = [np.ascontiguousarray(values[..., channel : channel + 3]) for channel in range(0, values.shape[2], 3)]
     parts = [cv2.remap(group, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for group in groups]
     columns = [np.asarray(part, np.float32).reshape(rows * row_length, -1)[: len(x)] for part in parts]
     return np.concatenate(columns, axis=1)
