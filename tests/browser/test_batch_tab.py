@@ -392,6 +392,16 @@ PRESS_AND_PRESS_THE_NEXT_JS = """fine => {
 """A double click whose second press meets the next picture's button, at the same place."""
 
 
+PUT_AND_PRESS_THE_NEXT_JS = """fine => {
+  const place = { bubbles: true, clientX: 9, clientY: 9 };
+  const put = document.body.appendChild(Object.assign(document.createElement("button"), { id: "some-put" }));
+  put.dispatchEvent(new MouseEvent("click", { ...place, detail: 1 }));
+  put.remove();
+  fine.dispatchEvent(new MouseEvent("click", { ...place, detail: 2 }));
+}"""
+"""A double click that puts a picture into the batch, whose second press meets the next picture's button."""
+
+
 def test_a_press_changes_its_row_alone_and_the_later_of_two_holds(page: Page, studio: ServedPage) -> None:
     run_doubted_batch(page, studio)
     tiles, fine = page.locator("#batch-sheet li"), page.get_by_role("button", name="It is fine")
@@ -424,6 +434,8 @@ def test_a_double_click_finds_one_picture_right_and_not_the_next_that_comes_unde
     fine.evaluate(PRESS_AND_PRESS_THE_NEXT_JS)
     expect(line).to_contain_text("row 2")
     wait_until(studio.is_idle, 60)
+    page.wait_for_timeout(700)
+    fine.evaluate(PUT_AND_PRESS_THE_NEXT_JS)
     page.wait_for_timeout(700)
     expect(fine).to_be_visible()
     line.locator("a").click()

@@ -385,6 +385,8 @@
     if (isFine) fine = { words, at, x, y };
     return false;
   };
+  // It gives way too to the picture that was put into the batch, which takes longer to answer.
+  on("click", ({ target, timeStamp, clientX: x, clientY: y }) => { if (target.closest?.('[id$="-put"]')) fine = { words: "", at: timeStamp + 900, x, y }; }, true);
   let pressedAt = 0;
   // A click on a close scene writes it into the field of the wish and generates anew, on a batch's picture its row.
   on("click", (event) => {
