@@ -106,6 +106,20 @@ def test_each_letter_narrows_the_tiles_before_enter(page: Page, studio: ServedPa
         expect(tiles).to_have_count(count)
     words.fill("mug")
     expect(tiles).to_have_count(2)
+    stage = page.locator("#library-stage")
+    for _ in range(2):  # the second press takes it out again
+        expect(page.locator("#library-grid input:checked")).to_have_count(0)
+        tiles.first.click()
+        expect(stage).to_contain_text("Done in")
+        tiles.first.click()
+        expect(stage).to_contain_text("Pick one")
+    tiles.first.click()
+    expect(stage).to_contain_text("Done in")
+    words.fill("green")
+    expect(tiles).to_have_count(1)
+    tiles.first.click()
+    expect(stage).to_contain_text("1 of them not on this page")
+    page.locator("#library-none").click()
 
 
 def test_reuse_fills_the_tools_own_tab(page: Page, studio: ServedPage) -> None:

@@ -237,7 +237,8 @@ class LibraryTabEvents:
         state.delete_pressed_ids = ()
         number = state.look_number
         rows = await run_in_threadpool(self._list_picked, state, request)
-        updates_of_rows = await run_in_threadpool(self._show_rows, rows)
+        unseen_count = sum(row.job.id not in state.tile_ids for row in rows)
+        updates_of_rows = await run_in_threadpool(self._show_rows, rows, unseen_count)
         if state.look_number != number:  # a newer selection is shown already
             yield {self.tab.facts: gr.skip()}
             return
@@ -267,11 +268,11 @@ class LibraryTabEvents:
         finally:
             stream.close()
 
-    def _show_rows(self, rows: Sequence[JobRow]) -> Updates:
+    def _show_rows(self, rows: Sequence[JobRow], unseen_count: int = 0) -> Updates:
         tab = self.tab
         updates: Updates = {**layout.show_actions(tab, rows), tab.comparison: "", tab.facts: ""}
         if len(rows) not in (1, 2) or (len(rows) == 2 and not all(map(self._find_full_picture, rows))):
-            return {**updates, tab.picture: None, tab.status: layout.render_picked_status(len(rows))}
+            return {**updates, tab.picture: None, tab.status: layout.render_picked_status(len(rows), unseen_count)}
         updates[tab.facts] = "".join(
             layout.render_facts(row, self._find_title(row), self._fields.get(row.job.tool, ())) for row in rows
         )
@@ -288,7 +289,7 @@ class LibraryTabEvents:
             **updates,
             tab.picture: self._find_full_picture(rows[1]),
             tab.comparison: comparison,
-            tab.status: layout.render_comparison_status(left, right),
+            tab.status: layout.render_comparison_status(left, right, unseen_count),
         }
 
     def _find_full_picture(self, row: JobRow) -> NamedFile | bytes | None:

@@ -299,14 +299,21 @@ def render_job_status(row: JobRow) -> str:
     )
 
 
-def render_comparison_status(left: str, right: str) -> str:
-    """Render the status line under two compared pictures."""
-    return tool_tab_text.render_status(f"Left: {left}. Right: {right}. Move the slider.")
+def render_comparison_status(left: str, right: str, unseen_count: int = 0) -> str:
+    """Render the status line under two compared pictures, of which `unseen_count` are not among the tiles."""
+    return tool_tab_text.render_status(
+        f"Left: {left}. Right: {right}. Move the slider.{_describe_unseen(unseen_count)}"
+    )
 
 
-def render_picked_status(count: int) -> str:
+def render_picked_status(count: int, unseen_count: int = 0) -> str:
     """Render the status line when no job is picked, or several that cannot be compared."""
-    return tool_tab_text.render_status(NONE_PICKED_TEXT if not count else f"{count} picked")
+    return tool_tab_text.render_status(f"{count} picked{_describe_unseen(unseen_count)}" if count else NONE_PICKED_TEXT)
+
+
+def _describe_unseen(count: int) -> str:
+    """Say that what was picked before another search, or on another page, is still picked."""
+    return f" · {count} of them not on this page" if count else ""
 
 
 def show_actions(tab: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, Any]:
