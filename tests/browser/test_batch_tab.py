@@ -271,6 +271,10 @@ def repair_by_pointing(page: Page, tool: str, x: float, y: float) -> None:
     box = page.locator(f"#{tool}-box")
     box.locator("[data-do=start]").click()
     expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
+    box.locator("[data-do=keep]").click()  # where background may be left it opens in Drop, and near the place
+    farther = box.locator(".dbx-point-zoom [data-do=farther]")
+    while farther.is_enabled():
+        farther.click()
     frame = box.locator(".dbx-point-layer").bounding_box()
     assert frame is not None
     page.mouse.click(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
