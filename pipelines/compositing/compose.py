@@ -133,7 +133,7 @@ def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: boo
     bright = scene[scene[:, 0] >= np.quantile(scene[:, 0], 0.7)]
     move_l = 0.0
     if shift_lightness:
-        difference = float(scene[:, 0].mean()) - float(measure_lightness(placed.colour[inside]).mean())
+        difference = float(scene[:, 0].mean()) - float(measure_lightness(placed.colour)[inside].mean())
         move_l = np.clip(0.15 * difference, -MAX_LIGHTNESS_SHIFT, MAX_LIGHTNESS_SHIFT)
     move_ab = np.clip(0.12 * bright[:, 1:].mean(axis=0), -MAX_CHROMA_SHIFT, MAX_CHROMA_SHIFT)
     # The shift is largest at mid grey, so that black stays black and white stays white.

@@ -98,7 +98,7 @@ def measure_lightness_range(image: Image, alpha: Alpha) -> tuple[float, float, f
     inside = alpha > 0.9
     if not inside.any():
         return None
-    lightness = measure_lightness(image[inside])
+    lightness = measure_lightness(image)[inside]
     black, lights = np.quantile(lightness, (_BLACK_QUANTILE, _LIGHTS_QUANTILE))
     return float(black), float(lightness.mean()), float(lights)
 

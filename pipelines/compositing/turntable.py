@@ -60,7 +60,7 @@ def measure_extent(colour: Image, alpha: Alpha) -> SubjectExtent:
     min_alpha = max(1.0, _MIN_ROW_RATIO * float(rows.max()))
     columns = np.nonzero(alpha.sum(axis=0) >= min_alpha)[0]
     core = core_mask(alpha)
-    lightness = measure_lightness(colour[core if core.any() else alpha > 0.5])
+    lightness = measure_lightness(colour)[core if core.any() else alpha > 0.5]
     return SubjectExtent(
         top=_first_crossing(rows, min_alpha),
         base=len(rows) - _first_crossing(rows[::-1], min_alpha),

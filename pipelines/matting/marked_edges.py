@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from pipelines.core.geometry import Alpha, Float32Array, Int32Array, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
@@ -75,12 +74,11 @@ class MarkedChange:
         rest = is_rest[wide]
         parts = _label_parts((alpha > MIN_CRUMB_ALPHA) & ~dilate_mask(rest, width))
         areas, shares = _measure_parts(parts, near)
-        numbers = np.arange(len(areas))
         joint_px = np.bincount(parts[dilate_mask(rest, width + 1)], minlength=len(areas))
         is_thread = np.bincount(parts[wide > 0], minlength=len(areas)) == 0
         is_crumb = (shares > CRUMB_SHARE) & (areas <= max_area)
         is_crumb &= (joint_px == 0) | ((joint_px <= 2 * width) & ~is_thread)
-        is_crumb &= np.asarray(ndimage.maximum(selected, parts, numbers)) < MAX_CRUMB_SELECTED
+        is_crumb &= np.bincount(parts[selected >= MAX_CRUMB_SELECTED], minlength=len(areas)) == 0
         is_crumb &= np.bincount(parts.ravel(), seen.ravel()) / np.maximum(areas, 1) > MIN_CRUMB_SEEN
         is_crumb[0] = False
         return dilate_mask(is_crumb[parts], 1) & ~rest

@@ -83,6 +83,19 @@ class GivenNet:
         return alpha
 
 
+def test_a_drop_beside_the_subject_leaves_the_outline_on_its_far_side_as_it_was() -> None:
+    photo, (first, _second, _third) = draw_discs()
+    photo[:] = np.where(first[..., None] > 0, photo, np.uint8(190))
+    ring = cv2.dilate(first, np.ones((7, 7), np.uint8)) - first  # ground that the net half sees, around it all
+    shadow = np.zeros_like(first)
+    shadow[120:150, 165:260] = 1
+    seen = np.maximum(first, np.maximum(0.7 * ring, shadow)).astype(np.float32)
+    alpha = correct_by_points(photo, seen, seen, Pointing(drop=[(220 / SIDE, 135 / SIDE)]), lambda _area: seen)
+    assert alpha[125:145, 190:250].max() < 0.1
+    far = (ring > 0) & (np.arange(SIDE) < 100)
+    assert np.abs(alpha - seen)[far].max() < 0.05
+
+
 def draw_middle() -> Mask:
     middle = np.zeros((SIDE, SIDE), np.uint8)
     cv2.circle(middle, DISCS[0], 20, 1, -1)
