@@ -198,6 +198,7 @@ def finish_alpha(
     if change is not None:
         alpha = np.where(change.find_rims(alpha, selected), np.float32(0), alpha)
         alpha = np.where(change.find_crumbs(alpha, selected, seen), np.float32(0), alpha)
+        alpha = change.smooth_line(image, alpha, selected)
     alpha = suppress_colour_spill(image, alpha)
     kept_open = None if change is None else change.took | draw_marks(dropped, alpha.shape)
     return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)

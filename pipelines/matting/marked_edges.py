@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Float32Array, Int32Array, Mask
+from pipelines.core.geometry import Alpha, Float32Array, Image, Int32Array, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.point_regions import disc_radius, draw_discs
 
@@ -26,6 +26,11 @@ CRUMB_SHARE = 0.8  # of a crumb's pixels that lie in or beside what was taken
 MAX_CRUMB_RATIO = 0.25  # of what was taken: a larger part is no crumb of it
 MAX_CRUMB_SELECTED = 0.9  # from it somewhere, marks have left a part as it was
 MIN_CRUMB_SEEN = 0.7  # mean of what nets have seen: fainter is fine detail that the colours drew
+LINE_REACH_RATIO = 0.004  # of the longer side, around a marked edge: so far its line is drawn
+LINE_WINDOW_RATIO = 0.012  # of the longer side: what is smaller than half of it is no part of the line
+COLOUR_WINDOW_RATIO = 0.02  # of the longer side: in it, the subject's and the ground's colours are compared
+SAME_COLOUR_DELTA_E = 25.0  # up to it they do not say where a line runs
+SURE_SHARE = 0.02  # of such a window that is surely subject, and surely ground
 SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
 
 
@@ -83,6 +88,26 @@ class MarkedChange:
         is_crumb[0] = False
         return dilate_mask(is_crumb[parts], 1) & ~rest
 
+    def smooth_line(self, image: Image, alpha: Alpha, selected: Alpha) -> Alpha:
+        """Return `alpha` (H x W) with a smooth line where what marks took from the `selected` subject of `image` ends.
+
+        Only where both sides have about one colour, as a black sole and the black shadow under it: there the colours
+        draw bites and crumbs.
+        """
+        longer = max(alpha.shape)
+        near = dilate_mask(self.find_edge(selected), max(1, round(LINE_REACH_RATIO * longer)))
+        rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return alpha
+        window = round(COLOUR_WINDOW_RATIO * longer) | 1
+        part = np.s_[max(0, rows[0] - window) : rows[-1] + window, max(0, columns[0] - window) : columns[-1] + window]
+        own = alpha[part]
+        line = cv2.medianBlur(np.rint(own * 255).astype(np.uint8), max(3, round(LINE_WINDOW_RATIO * longer) | 1))
+        is_told = _find_told_apart(image[part], own, window)
+        smoothed = alpha.copy()
+        smoothed[part] = np.where(near[part] & ~is_told, line.astype(np.float32) / 255, own)
+        return smoothed
+
     def find_surroundings(self) -> Mask:
         """Find what was changed, and what lies around it (H x W)."""
         changed = self.brought | self.took
@@ -99,6 +124,19 @@ def _measure_parts(parts: Int32Array, near: Mask) -> tuple[Float32Array, Float32
     areas = np.bincount(parts.ravel())
     shares = np.bincount(parts.ravel(), near.ravel()) / np.maximum(areas, 1)
     return areas.astype(np.float32), shares.astype(np.float32)
+
+
+def _find_told_apart(image: Image, alpha: Alpha, window_px: int) -> Mask:
+    """Find where the colours of subject and ground beside each other differ, or there is only one of them (H x W)."""
+    lab = np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+    size = window_px, window_px
+    sides = [side.astype(np.float32) for side in (alpha > 0.8, alpha < 0.2)]
+    shares = [cv2.blur(side, size) for side in sides]
+    inner, outer = (
+        cv2.blur(lab * cv2.merge((side, side, side)), size) / np.maximum(share, SURE_SHARE)[..., None]
+        for side, share in zip(sides, shares, strict=True)
+    )
+    return (np.minimum(*shares) <= SURE_SHARE) | (np.linalg.norm(inner - outer, axis=2) >= SAME_COLOUR_DELTA_E)
 
 
 def find_marked_change(selected: Alpha, seen: Alpha) -> MarkedChange:

@@ -54,6 +54,21 @@ def test_what_was_changed_is_told_from_what_nets_see() -> None:
     assert draw_marks([(1.0, 0.0)], (40, 60))[0, 59]
 
 
+def test_where_both_sides_have_one_colour_the_line_is_smooth_and_elsewhere_it_is_the_colours_own() -> None:
+    image, truth, seen = draw_shoe()
+    change = find_marked_change(truth, seen)
+    bitten = truth.copy()
+    for y in range(190, 290, 12):
+        bitten[y : y + 2, 160:164] = 0  # bites into the box
+        bitten[y + 6 : y + 8, 157:160] = 1  # and crumbs beside it
+    one_colour = np.full_like(image, 20)
+    assert np.array_equal(change.smooth_line(image, bitten, truth), bitten)
+    smooth = change.smooth_line(one_colour, bitten, truth)
+    assert np.abs(smooth - truth)[185:295, 150:170].max() < 0.01
+    far = np.s_[:, 180:]
+    assert np.array_equal(smooth[far], bitten[far])
+
+
 def test_crumbs_of_what_was_dropped_go_with_it() -> None:
     _image, truth, seen = draw_shoe()
     change = find_marked_change(truth, seen)
