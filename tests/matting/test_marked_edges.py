@@ -63,9 +63,10 @@ def test_where_both_sides_have_one_colour_the_line_is_smooth_and_elsewhere_it_is
         bitten[y + 6 : y + 8, 157:160] = 1  # and crumbs beside it
     one_colour = np.full_like(image, 20)
     image[180:300, 80:160] = 10
-    assert np.array_equal(change.smooth_line(image, bitten, truth), bitten)
+    edge = np.s_[190:285, 150:170]
+    assert np.abs(change.smooth_line(image, bitten, truth) - bitten)[edge].max() < 0.01
     smooth = change.smooth_line(one_colour, bitten, truth)
-    assert np.abs(smooth - truth)[185:295, 150:170].max() < 0.01
+    assert np.abs(smooth - truth)[edge].max() < 0.01
     far = np.s_[:, 180:]
     assert np.array_equal(smooth[far], bitten[far])
 
