@@ -59,8 +59,8 @@ def test_where_both_sides_have_one_colour_the_line_is_smooth_and_elsewhere_it_is
     change = find_marked_change(truth, seen)
     bitten = truth.copy()
     for y in range(190, 290, 12):
-        bitten[y : y + 2, 160:164] = 0  # bites into the box
-        bitten[y + 6 : y + 8, 157:160] = 1  # and crumbs beside it
+        bitten[y, 160:164] = 0  # bites into the box
+        bitten[y + 6, 157:160] = 1  # and crumbs beside it
     one_colour = np.full_like(image, 20)
     image[180:300, 80:160] = 10
     edge = np.s_[190:285, 150:170]
