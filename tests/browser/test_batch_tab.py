@@ -282,6 +282,40 @@ def repair_by_pointing(page: Page, tool: str, x: float, y: float) -> None:
     box.locator("[data-do=done]").click()
 
 
+def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_picture(
+    page: Page, studio: ServedPage
+) -> None:
+    run_doubted_batch(page, studio)
+    box, line = page.locator("#product-box"), page.locator("#product-batch-row")
+    bar, dropped = box.locator(".dbx-point-bar"), page.locator("#product-drop-marks").locator("textarea, input")
+
+    def mark() -> None:
+        box.locator(".dbx-doubt [data-do=start]").click()
+        expect(bar).not_to_have_attribute("aria-busy", "true")
+        box.locator("[data-do=drop]").click()
+        box.locator(".dbx-point-layer").click()
+        expect(bar).not_to_have_attribute("aria-busy", "true")
+        assert dropped.input_value()
+
+    page.locator("#batch-sheet li > button:first-child").nth(1).click()
+    mark()
+    line.get_by_role("button", name="Next to check").click()
+    expect(line).to_contain_text("row 1 · astronaut.jpg")
+    expect(bar).to_be_hidden()
+    expect(box.locator(".dbx-point-layer")).to_be_hidden()
+    expect(dropped).to_have_value("")
+    mark()
+    box.locator("[data-do=cancel]").click()
+    expect(bar).to_be_hidden()
+    wait_until(studio.is_idle, 60)
+    expect(find_progress_line(page, "product")).to_contain_text("Done in")
+    expect(line.get_by_role("button", name="It is fine")).to_be_visible()
+    mark()
+    line.get_by_role("button", name="It is fine").click()
+    expect(line).to_contain_text("row 2 · chelsea.jpg")
+    expect(bar).to_be_hidden()
+
+
 def download_rows(page: Page) -> tuple[dict[str, bytes], list[dict[str, str]]]:
     """The pictures of the ZIP by name, and the manifest's rows."""
     with page.expect_download() as caught:

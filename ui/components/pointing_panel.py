@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -97,3 +98,8 @@ def render_look(params: Mapping[str, Any], number: int, *, is_unchanged: bool = 
     """
     values = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
     return f'<i hidden data-look="{number}"{values}{" data-unchanged" * is_unchanged}></i>'
+
+
+def render_closing() -> str:
+    """Render, for pointing.js, that another job is shown: the open panel closes, and its marks are of no use there."""
+    return f'<i hidden data-look="closed-{secrets.token_hex(4)}" data-closed></i>'

@@ -388,9 +388,14 @@
     box.style.setProperty("--strip", `${Math.min(below, box.clientHeight * 0.4)}px`);
     place(box, ring);
     if (!box.classList.contains("pointing")) return;
-    const { look: ended = "", places = "", doubts = "[]", unchanged } = readLook(box), state = stateOf(box);
+    const { look: ended = "", places = "", doubts = "[]", unchanged, closed } = readLook(box), state = stateOf(box);
     if (ended !== box.pointLook) {
       box.pointLook = ended;
+      if (closed !== undefined) { // another job is shown, with marks of its own in the form
+        if (held?.box === box) held = null;
+        states.delete(box);
+        return open(box, false);
+      }
       bar(box).removeAttribute("aria-busy");
       setUnchanged(box, unchanged !== undefined && state.isMarked);
       state.isMarked = false;

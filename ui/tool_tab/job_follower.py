@@ -472,7 +472,7 @@ class JobFollower:
         """
         number = self.begin_request(state)
         state.note_photo()
-        state.job_id = ""
+        state.job_id, state.before_marks = "", None
         state.batch_row = row.slot or row.job.for_row
         params = row.job.params
         if is_last and row.finished is not None and CONSENT_FIELD in params:
@@ -486,7 +486,8 @@ class JobFollower:
         state.restored_form = self.view.list_form_values(params, row.job.seed) if is_old else {}
         pictures = [each for each in self.tab.controls.values() if each.field.kind in ("picture", "pictures")]
         state.has_photo = any(filled.get(each.value) for each in pictures[:1])
-        yield {**filled, **self.show_batch_row(state, request), self.tab.result.look_tiles: ""}
+        shown = {**filled, **self.tab.result.close_pointing(), self.tab.result.look_tiles: ""}
+        yield {**shown, **self.show_batch_row(state, request)}
         if state.request_number != number:  # the visitor made a newer request
             yield self.view.no_change()
             return

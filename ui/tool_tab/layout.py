@@ -21,7 +21,7 @@ from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
 from ui.components.brush_panel import BrushPanel, build_brush_panel
 from ui.components.pictures import build_live_picture
-from ui.components.pointing_panel import ERASED_FIELD, PointingPanel, build_pointing_panel
+from ui.components.pointing_panel import ERASED_FIELD, PointingPanel, build_pointing_panel, render_closing
 from ui.components.team_panel import TeamPanel, build_team_panel
 from ui.tool_tab import code_panel, text
 from ui.tool_tab.code_panel import CodePanel
@@ -89,7 +89,12 @@ class ResultPanel:
 
     def components(self) -> list[Component]:
         """Return all components that a job's events change."""
-        return [each for each in vars(self).values() if isinstance(each, Component)]
+        pointing = [] if self.pointing is None else [self.pointing.places]
+        return [*pointing, *(each for each in vars(self).values() if isinstance(each, Component))]
+
+    def close_pointing(self) -> dict[Component, str]:
+        """Close the panel in which one points at what was shown: another job is shown now."""
+        return {} if self.pointing is None else {self.pointing.places: render_closing()}
 
 
 @dataclass(frozen=True)

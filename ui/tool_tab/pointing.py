@@ -39,7 +39,7 @@ class PointingEvents:
         """Attach the listeners."""
         tab = self.events.tab
         form_inputs: list[Component] = [tab.state, *tab.value_components()]
-        self.events.listen(self.panel.look.click, self.show_marks, form_inputs, [self.panel.places])
+        self.events.listen(self.panel.look.click, self.show_marks, form_inputs)
         ended_inputs: list[Component] = [tab.state, tab.result.variation, *tab.value_components()]
         self.events.update_actions_after(self.events.listen(self.panel.done.click, self.end_marks, ended_inputs))
 
