@@ -20,8 +20,9 @@ from pipelines.batch.batch_table import RowState
 from pipelines.batch.jobs_file import MANIFEST_NAME
 from pipelines.batch.manifest import save_manifest
 from pipelines.batch.row_values import BatchPlan
-from pipelines.core.job import result_to_json
+from pipelines.core.job import Result, result_to_json
 from pipelines.core.stream import wait_for_result
+from pipelines.jobs.queue import JobRow
 from pipelines.settings import Settings
 from pipelines.storage.schema import JOBS
 from tests.support.batch_rows import OWNER, TintTool, write_picture
@@ -312,6 +313,34 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
             assert "Row 3 of 4 mended. Next: 4 · 3.png" in told
             assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
     assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
+
+
+def test_a_row_whose_earlier_picture_is_back_says_so_and_no_more_of_the_row_before(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    photo = studio.service.files.add_image(
+        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
+    )
+    job = studio.service.create_job("tint", {"photo": photo}, OWNER).model_copy(update={"for_row": (batch_id, 2)})
+    wait_for_result(studio.service.jobs.submit_and_watch(job))
+    earlier = events.batches.get_row(batch_id, 2, OWNER).job_id
+    assert earlier is not None
+    line = build_row_line(studio, events)
+    state = TabState(batch_row=(batch_id, 2), shown_job_id=job.id, mended_row=1)
+    line.swap_picture(LOCAL, state)
+    state.row_changed_at = 0.0  # later than a double click
+
+    def show_earlier(row: JobRow, result: Result, state: TabState, request: gr.Request) -> dict[Any, Any]:
+        state.shown_job_id = row.job.id
+        return {}
+
+    line.show_result = show_earlier
+    told = line.swap_picture(LOCAL, state)[line.tab.result.batch_row]
+    assert state.shown_job_id == earlier
+    assert "From your batch, row 2" in told
+    assert "the earlier one is back" in told
+    assert "mended" not in told
 
 
 def test_of_two_rows_that_come_at_once_the_later_pressed_is_opened(

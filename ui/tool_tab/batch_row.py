@@ -145,6 +145,7 @@ class BatchRowLine:
                 if chosen:
                     self.batches.replace_row(batch.id, row.row, chosen, owner)
                     is_returned = chosen != job_id
+                    state.mended_row = 0  # the line speaks of this row now
                     updates |= self._open_next(batch, row, state) if was_to_be_checked and not is_returned else {}
             except StudioError as error:
                 updates = {self.tab.alerts: text.render_error(error)}
