@@ -1,4 +1,4 @@
-"""A small copy of a mask as a line of text, for a receipt, and whether two of them show nearly the same."""
+"""A small copy of a matte as a line of text, for a receipt, and whether two of them show nearly the same."""
 
 from __future__ import annotations
 
@@ -8,42 +8,58 @@ from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.core.geometry import Alpha, Mask
 from pipelines.imaging.resize import resize_map, size_within
 
 PACKED_SIDE_PX = 256  # longer side of the copy
+LEVEL_COUNT = 8  # steps from 0 to 1: what is half transparent differs from what is gone
+CHANGED_LEVEL_COUNT = 3  # steps from which a pixel is another; a mark moves the others a little
 CHANGED_WIDTH_PX = 3  # of the copy; what is narrower is the edge, which every mark moves a little
 UNCHANGED_PIXEL_COUNT = 10  # so few of them are not seen
 DIFFERING_PIXEL_COUNT = 3  # of the nine around a point, from which what lies under it is another
 
 
-def pack_mask(alpha: Alpha) -> str:
-    """Return where `alpha` (H x W, 0 to 1) is over 0.5: width, height and base64 of its compressed bits."""
+def pack_matte(alpha: Alpha) -> str:
+    """Return `alpha` (H x W, 0 to 1) in a few levels: width, height and base64 of its compressed bytes."""
     width, height = size_within(alpha.shape, PACKED_SIDE_PX)
-    bits = np.packbits(resize_map(alpha, (width, height)) > 0.5)
-    return f"{width} {height} {base64.b64encode(zlib.compress(bits.tobytes())).decode()}"
+    levels = np.rint(np.clip(resize_map(alpha, (width, height)), 0, 1) * LEVEL_COUNT).astype(np.uint8)
+    return f"{width} {height} {base64.b64encode(zlib.compress(levels.tobytes())).decode()}"
 
 
-def is_same_mask(one: str, other: str) -> bool:
-    """Whether two packed masks differ by no more than an edge; of two sizes, or where one is "", they are not alike."""
+def is_same_matte(one: str, other: str) -> bool:
+    """Whether two packed mattes differ by no more than an edge; of two sizes, or where one is "", they are not alike."""
     if not one or not other or one.split()[:2] != other.split()[:2]:
         return False
-    changed = (_unpack_mask(one) ^ _unpack_mask(other)).astype(np.uint8)
+    changed = _find_changes(one, other).astype(np.uint8)
     wide = cv2.erode(changed, np.ones((CHANGED_WIDTH_PX, CHANGED_WIDTH_PX), np.uint8))
     return int(wide.sum()) < UNCHANGED_PIXEL_COUNT
 
 
 def differs_at(one: str, other: str, points: Iterable[Sequence[float]]) -> bool:
-    """Whether two packed masks of one size differ under any of the points (x, y), in ratios of their picture."""
-    changed = (_unpack_mask(one) ^ _unpack_mask(other)).astype(np.float32)
-    height, width = changed.shape
+    """Whether two packed mattes of one size differ under any of the points (x, y), in ratios of their picture."""
+    changed = _find_changes(one, other).astype(np.float32)
     near = cv2.boxFilter(changed, -1, (3, 3), normalize=False)  # of nine pixels: a point is no needle
-    pixels = ((min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in points)
-    return any(near[pixel] > DIFFERING_PIXEL_COUNT - 0.5 for pixel in pixels)
+    return any(near[pixel] > DIFFERING_PIXEL_COUNT - 0.5 for pixel in _list_pixels(changed.shape, points))
 
 
-def _unpack_mask(packed: str) -> Mask:
+def holds_at(packed: str, points: Iterable[Sequence[float]], *, is_kept: bool) -> bool:
+    """Whether all points (x, y), in ratios, lie where the packed matte keeps all, or drops all where not `is_kept`."""
+    levels, wanted = _unpack_levels(packed), LEVEL_COUNT if is_kept else 0
+    return all(levels[pixel] == wanted for pixel in _list_pixels(levels.shape, points))
+
+
+def _list_pixels(shape: tuple[int, ...], points: Iterable[Sequence[float]]) -> list[tuple[int, int]]:
+    height, width = shape[:2]
+    return [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in points]
+
+
+def _find_changes(one: str, other: str) -> Mask:
+    levels = (_unpack_levels(each).astype(np.int16) for each in (one, other))
+    return np.abs(next(levels) - next(levels)) >= CHANGED_LEVEL_COUNT
+
+
+def _unpack_levels(packed: str) -> NDArray[np.uint8]:
     width, height, text = packed.split()
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
-    return np.unpackbits(bits, count=int(width) * int(height)).reshape(int(height), int(width)) > 0
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(int(height), int(width))

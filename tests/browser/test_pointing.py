@@ -205,16 +205,16 @@ def test_undo_reaches_the_marks_of_the_last_time_and_one_button_removes_all(page
     assert json.loads(field(page, "drop").input_value()) == [[0.6, 0.45]], "a stroke goes as one"
 
 
-def test_a_mark_that_changes_nothing_says_so_and_the_next_one_takes_the_words_away(
+def test_a_mark_that_changes_nothing_says_so_until_one_marks_zooms_or_takes_it_back(
     page: Page, studio: ServedPage
 ) -> None:
     show_example(page, studio, "cutout", "coffee")
     press(page, "start")
     await_look(page)
-    unchanged = page.locator("#cutout-box .dbx-point-unchanged span")
+    unchanged = page.locator("#cutout-box .dbx-point-unchanged span:not([hidden])")
     point_at(page, 0.5, 0.5)  # of the cup: it is kept already
     expect(unchanged).to_be_visible()
-    expect(unchanged).to_have_text("Hardly anything changed. Mark more of it, or come closer.")
+    expect(unchanged).to_have_text("That is so already.")
     words, picture = unchanged.bounding_box(), page.locator("#cutout-box .dbx-point-layer").bounding_box()
     bar = page.locator("#cutout-box .dbx-point-bar").bounding_box()
     assert words is not None
@@ -222,11 +222,27 @@ def test_a_mark_that_changes_nothing_says_so_and_the_next_one_takes_the_words_aw
     assert bar is not None
     assert picture["y"] + picture["height"] <= words["y"], "over nothing that is marked"
     assert words["y"] + words["height"] <= bar["y"]
+    for taken_away_by in ("closer", "undo"):
+        press(page, taken_away_by)
+        await_look(page)
+        page.wait_for_timeout(300)  # the words of the next look would be there
+        expect(unchanged).to_have_count(0)
+        if taken_away_by == "closer":
+            press(page, "farther")
+            point_at(page, 0.48, 0.5)
+            expect(unchanged).to_be_visible()
+    point_at(page, 0.5, 0.5)
+    expect(unchanged).to_be_visible()
     press(page, "drop")
-    point_at(page, 0.6, 0.45)
+    frame = page.locator("#cutout-box .dbx-point-layer").bounding_box()
+    assert frame is not None
+    page.mouse.move(frame["x"] + 0.6 * frame["width"], frame["y"] + 0.45 * frame["height"])
+    page.mouse.down()
+    expect(unchanged).to_have_count(0)
+    page.mouse.up()
     await_look(page)
-    page.wait_for_timeout(300)  # the words of the next look would be there
-    expect(unchanged).to_be_hidden()
+    page.wait_for_timeout(300)
+    expect(unchanged).to_have_count(0)
 
 
 def test_come_closer_and_the_mark_lies_where_it_was_put_in_the_photo(page: Page, studio: ServedPage) -> None:

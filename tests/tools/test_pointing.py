@@ -17,7 +17,7 @@ from pipelines.core.errors import InvalidParams
 from pipelines.core.geometry import Alpha, Face, Image, Mask
 from pipelines.core.job import Step
 from pipelines.core.params import subject_of
-from pipelines.imaging.packed_masks import differs_at, is_same_mask, pack_mask
+from pipelines.imaging.packed_masks import differs_at, holds_at, is_same_matte, pack_matte
 from pipelines.matting import cutout
 from pipelines.tools import TOOLS
 from pipelines.tools.shared import point_preview
@@ -101,11 +101,11 @@ def test_a_bright_part_that_is_dropped_is_a_change_and_an_edge_that_moves_is_non
     moved, dropped = alpha.copy(), alpha.copy()
     moved[100:400, 300:303] = 1.0
     dropped[150:180, 150:180] = 0.0
-    before = pack_mask(alpha)
-    assert is_same_mask(before, pack_mask(moved))
-    assert not is_same_mask(before, pack_mask(dropped))
-    assert not is_same_mask("", before), "nothing was shown before"
-    assert not is_same_mask(before, pack_mask(np.ascontiguousarray(alpha.T)))
+    before = pack_matte(alpha)
+    assert is_same_matte(before, pack_matte(moved))
+    assert not is_same_matte(before, pack_matte(dropped))
+    assert not is_same_matte("", before), "nothing was shown before"
+    assert not is_same_matte(before, pack_matte(np.ascontiguousarray(alpha.T)))
     assert len(before) < 2000
 
 
@@ -114,11 +114,27 @@ def test_what_lies_under_a_mark_differs_however_small_it_is_and_not_beside_it() 
     alpha[100:400, 100:300] = 1.0
     notched = alpha.copy()
     notched[200:204, 200:204] = 0.0
-    before, after = pack_mask(alpha), pack_mask(notched)
-    assert is_same_mask(before, after), "hardly anything for the whole picture"
+    before, after = pack_matte(alpha), pack_matte(notched)
+    assert is_same_matte(before, after), "hardly anything for the whole picture"
     assert differs_at(before, after, [[0.9, 0.1], [202 / 400, 202 / 512]])
     assert not differs_at(before, after, [[0.9, 0.1], [240 / 400, 202 / 512], [1.0, 1.0]])
     assert not differs_at(before, after, [])
+
+
+def test_half_of_something_that_goes_is_a_change_and_no_place_of_it_is_settled() -> None:
+    alpha = np.zeros((512, 400), np.float32)
+    alpha[100:400, 100:300] = 1.0
+    alpha[150:250, 150:250] = 0.4  # under one half before and after
+    dropped = alpha.copy()
+    dropped[150:250, 150:250] = 0.0
+    before, after = pack_matte(alpha), pack_matte(dropped)
+    soft, kept, outside = [0.5, 0.4], [0.5, 0.7], [0.1, 0.1]
+    assert not is_same_matte(before, after)
+    assert differs_at(before, after, [soft])
+    assert not any(holds_at(before, [soft], is_kept=is_kept) for is_kept in (True, False))
+    assert holds_at(after, [soft, outside], is_kept=False)
+    assert holds_at(before, [kept], is_kept=True)
+    assert not holds_at(before, [kept, outside], is_kept=True)
 
 
 def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> None:

@@ -19,7 +19,8 @@ PANEL_HTML = """<div class="dbx-point">
 <div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
 <p class="dbx-point-unchanged" role="status">
-<span hidden>Hardly anything changed. Mark more of it, or come closer.</span></p>
+<span hidden data-unchanged="little">Hardly anything changed. Mark more of it, or come closer.</span>
+<span hidden data-unchanged="settled">That is so already.</span></p>
 <div class="dbx-point-zoom" hidden>
 <button type="button" data-do="closer" title="Come closer; arrow keys, the wheel or two fingers move it"
 aria-label="Come closer">+</button>
@@ -90,14 +91,15 @@ def _word_for_crop(html: str) -> str:
     return html
 
 
-def render_look(params: Mapping[str, Any], number: int, *, is_unchanged: bool = False) -> str:
+def render_look(params: Mapping[str, Any], number: int, *, unchanged: str = "") -> str:
     """Render, for pointing.js, that look `number` ended and what its job's receipt says of the photo, in shares of it.
 
     `places` are where people are whom a click can choose, `doubts` boxes where the cut-out may be wrong.
-    `is_unchanged`: it shows the same as the look before, under new marks too.
+    `unchanged` is which sentence says that it shows the same as the look before, under new marks too; "" for none.
     """
     values = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
-    return f'<i hidden data-look="{number}"{values}{" data-unchanged" * is_unchanged}></i>'
+    told = f' data-unchanged="{unchanged}"' if unchanged else ""
+    return f'<i hidden data-look="{number}"{values}{told}></i>'
 
 
 def render_closing() -> str:

@@ -68,14 +68,14 @@
     place(box);
   };
   const bar = (box) => box.querySelector(".dbx-point-bar");
-  const setUnchanged = (box, isUnchanged) => { // a reader of the screen hears words that come
+  const setUnchanged = (box, told = "") => { // a reader of the screen hears words that come
     const line = box.querySelector(".dbx-point-unchanged");
-    line.firstElementChild.hidden = !isUnchanged;
-    line.classList.toggle("told", isUnchanged);
+    for (const words of line.children) words.hidden = words.dataset.unchanged !== told;
+    line.classList.toggle("told", Boolean(told));
   };
   const look = (box) => {
     bar(box).setAttribute("aria-busy", "true");
-    setUnchanged(box, false);
+    setUnchanged(box);
     part(box, "point-look").click();
   };
   const setMarks = (box, marks) => {
@@ -114,6 +114,7 @@
   const setZoom = (box, zoom, clientX, clientY) => { // what is at this place of the window stays there
     const image = box.querySelector(".dbx-live img"), state = stateOf(box), to = zoom < 1.001 ? 1 : Math.min(MAX_ZOOM, zoom); // back is 1, not nearly
     if (!image) return;
+    setUnchanged(box);
     const { left, top } = image.getBoundingClientRect(), factor = to / state.zoom;
     moveView(box, to, state.x + (clientX - left) * (1 - factor), state.y + (clientY - top) * (1 - factor));
   };
@@ -136,7 +137,7 @@
     box.classList.toggle("pointing", isOpen);
     box.classList.remove("near");
     layerOf(box).hidden = bar(box).hidden = box.querySelector(".dbx-point-zoom").hidden = !isOpen;
-    setUnchanged(box, false);
+    setUnchanged(box);
     moveView(box, 1, 0, 0);
   };
   const setMode = (box, mode) => {
@@ -171,7 +172,10 @@
     },
     undo: (box) => {
       const state = stateOf(box);
-      if (state.before.length) { setMarks(box, state.before.pop()); look(box); }
+      if (!state.before.length) return;
+      state.isMarked = false;
+      setMarks(box, state.before.pop());
+      look(box);
     },
     clear: (box) => { if (!isSame(stateOf(box).marks, empty())) change(box, empty(), false); },
     cancel: async (box) => {
@@ -285,6 +289,7 @@
       held = null;
       return draw(box);
     }
+    setUnchanged(box);
     held = { box, layer, mode, id: event.pointerId, points: [shareOf(layer, event)] };
     if (mode !== "area") addMark(layer, mode, ...held.points[0]);
   }, true);
@@ -397,7 +402,7 @@
         return open(box, false);
       }
       bar(box).removeAttribute("aria-busy");
-      setUnchanged(box, unchanged !== undefined && state.isMarked);
+      setUnchanged(box, state.isMarked && held?.box !== box ? unchanged : ""); // not of a mark while the next is made
       state.isMarked = false;
       if (ended && !state.doubts?.length) { // those of the picture that is repaired
         state.doubts = JSON.parse(doubts);

@@ -6,8 +6,8 @@ pointing.js draws the marks and writes them into the form; the handlers here sho
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.components import Component
@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result, Step
-from pipelines.imaging.packed_masks import differs_at, is_same_mask
+from pipelines.imaging.packed_masks import differs_at, holds_at, is_same_matte
 from ui.components.pointing_panel import PointingPanel, render_look
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.state import MARK_FIELDS, TabState
@@ -73,12 +73,11 @@ class PointingEvents:
                     elif isinstance(event, Result):
                         params = event.receipt["params"]
                         state.last_kept, state.last_marks = params["kept"], [*params["keep"], *params["drop"]]
-                        new = [mark for mark in state.last_marks if mark not in marks_before]
-                        # Who marks a small thing means no more than that.
-                        is_unchanged = is_same_mask(before, state.last_kept) and not differs_at(
-                            before, state.last_kept, new
-                        )
-                        look = render_look(params, number, is_unchanged=is_unchanged)
+                        new = {
+                            kind: [mark for mark in params[kind] if mark not in marks_before]
+                            for kind in ("keep", "drop")
+                        }
+                        look = render_look(params, number, unchanged=judge_marks(before, state.last_kept, **new))
                         ended = {self.panel.places: look}
             finally:
                 stream.close()
@@ -125,3 +124,16 @@ class PointingEvents:
             name: json.loads(value) if kinds[name] in ("points", "box") and isinstance(value, str) and value else value
             for name, value in form.items()
         }
+
+
+def judge_marks(
+    before: str, after: str, keep: Sequence[Sequence[float]], drop: Sequence[Sequence[float]]
+) -> Literal["", "little", "settled"]:
+    """Say of two packed mattes whether new marks changed next to nothing, and if that was as they ask before.
+
+    Who marks a small thing means no more than that.
+    """
+    if not is_same_matte(before, after) or differs_at(before, after, [*keep, *drop]):
+        return ""
+    is_settled = holds_at(before, keep, is_kept=True) and holds_at(before, drop, is_kept=False)
+    return "settled" if is_settled and (keep or drop) else "little"

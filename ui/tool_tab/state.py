@@ -31,7 +31,7 @@ class TabState:
     a cut-out from which the batch's sheet sets it aside. `mended_row` is the row of that batch that was mended before,
     0 for none.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
-    then; `last_kept` is the mask of what the marks kept last (`pack_mask`), "" at first, `last_marks` are those.
+    then; `last_kept` is the matte that the marks made last (`pack_matte`), "" at first, `last_marks` are those.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it;
     `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the

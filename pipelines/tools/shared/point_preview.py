@@ -26,7 +26,7 @@ from pipelines.core.params import (
 )
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.imaging.packed_masks import pack_mask
+from pipelines.imaging.packed_masks import pack_matte
 from pipelines.matting.cutout_notices import choose_marked_boxes
 from pipelines.tools.shared import form_fields
 
@@ -53,13 +53,13 @@ class PointPreview(Params):
 def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Show the photo with a chequer over all that is not the subject; `places` are people to choose by a click.
 
-    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo. `kept` is a small mask of
-    the subject, to compare with that of other marks.
+    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo. `kept` is a small copy of
+    the matte, to compare with that of other marks.
     """
     photo, alpha = _make_coarse_matte(params, context)
     emit("Pointing", 1, 1)
     doubts = choose_marked_boxes(context.list_known_doubts(subject_of(params), together=params.together))
-    shown = {"places": _list_places(params, context), "doubts": doubts, "kept": pack_mask(alpha)}
+    shown = {"places": _list_places(params, context), "doubts": doubts, "kept": pack_matte(alpha)}
     return ToolOutput(images=(draw_chequer(photo, alpha),), exact=False, resolved_params=shown)
 
 
