@@ -416,14 +416,15 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Se
     if not path.is_file():
         raise BadInput("There is no such file or folder.")
     if path.name.lower().endswith(TABLE_SUFFIXES):
-        if is_manifest(path.name, lambda: path.open("rb")):
+        if is_manifest(partial(path.open, "rb")):
             raise BadInput(MANIFEST_ALONE_MESSAGE)
         return JobsSource(lambda: read_jobs_file(path), path.parent, path.name)
     archive = ZipSource(path)
-    tables = [
-        name for name in archive.list_tables(TABLE_SUFFIXES) if not is_manifest(name, partial(archive.open_table, name))
-    ]
-    archive.close()
+    try:
+        found = archive.list_tables(TABLE_SUFFIXES)
+        tables = [name for name in found if not is_manifest(partial(archive.open_table, name))]
+    finally:
+        archive.close()
     if len(tables) > 1:
         raise BadInput("The ZIP has several tables: leave one.")
     if tables:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from pydantic_core import from_json
@@ -90,13 +91,11 @@ class ParsedRow:
     notices: tuple[str, ...] = ()
 
 
-def is_manifest(name: str, open_table: Callable[[], BinaryIO]) -> bool:
-    """Whether a table is the manifest of a finished batch: by its name, and by its first columns."""
-    if PurePosixPath(name).name.lower() != MANIFEST_NAME:
-        return False
+def is_manifest(open_table: Callable[[], AbstractContextManager[BinaryIO]]) -> bool:
+    """Whether a table is the manifest of a finished batch, by its first columns: a browser may have renamed it."""
     with open_table() as file:
         header = file.readline(MAX_LINE_BYTES).removeprefix(_UTF8_BOM).replace(b'"', b"")
-    columns = header.replace(b";", b",").split(b",")  # a spreadsheet may have written it anew
+    columns = header.replace(b";", b",").replace(b"\t", b",").split(b",")  # a spreadsheet may have written it anew
     return tuple(columns[:_KNOWN_COLUMN_COUNT]) == tuple(map(str.encode, MANIFEST_COLUMNS[:_KNOWN_COLUMN_COUNT]))
 
 

@@ -10,6 +10,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -19,6 +20,8 @@ from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif")
 MAX_NAME_CHARS = 255
 MAX_ENTRY_COUNT = 100_000
+_DAMAGED_MESSAGE = "This entry of the ZIP is damaged."
+_DAMAGE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
 _HIDDEN_PREFIXES = ("__MACOSX", ".")
 
 
@@ -124,9 +127,14 @@ class ZipSource:
         """Return the names of the entries with these suffixes."""
         return sorted(name for name in self._entries if name.lower().endswith(suffixes))
 
-    def open_table(self, name: str) -> BinaryIO:
-        """Open an entry for reading. Raises `BadInput`."""
-        return self._open_entry(self._entries[name])
+    @contextmanager
+    def open_table(self, name: str) -> Iterator[BinaryIO]:
+        """Open an entry for reading. Raises `BadInput`, also while it is read."""
+        try:
+            with self._open_entry(self._entries[name]) as file:
+                yield file
+        except _DAMAGE_ERRORS as error:
+            raise BadInput(_DAMAGED_MESSAGE) from error
 
     def read_picture(self, name: str) -> bytes:
         name = check_name(name)
@@ -142,8 +150,8 @@ class ZipSource:
         try:
             with self._lock, self._open_entry(row) as file:
                 return _read_bounded(file)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise BadInput("This entry of the ZIP is damaged.", code="corrupt_image") from error
+        except _DAMAGE_ERRORS as error:
+            raise BadInput(_DAMAGED_MESSAGE, code="corrupt_image") from error
 
     def _open_entry(self, row: zipfile.ZipInfo) -> BinaryIO:
         try:

@@ -747,12 +747,38 @@ def test_the_zip_of_a_finished_batch_is_its_pictures_and_a_manifest_alone_says_w
     assert [row.cells["photo"] for row in here.batches.iter_rows(again.id)] == ["00001-a.png", "00002-b.png"]
     with zipfile.ZipFile(tmp_path / "out.zip") as out:
         manifest = out.read(MANIFEST_NAME)
-    for written_anew in (manifest, manifest.replace(b",", b";")):
-        (tmp_path / MANIFEST_NAME).write_bytes(written_anew)
-        with pytest.raises(BadInput, match="manifest of a finished batch"):
-            here.create_batch(tmp_path / MANIFEST_NAME)
+    for written_anew in (manifest, manifest.replace(b",", b";"), manifest.replace(b",", b"\t")):
+        for name in (MANIFEST_NAME, "manifest (1).csv"):
+            (tmp_path / name).write_bytes(written_anew)
+            with pytest.raises(BadInput, match="manifest of a finished batch"):
+                here.create_batch(tmp_path / name)
     own = written(tmp_path / "own" / MANIFEST_NAME, "photo\na.png\n")  # a table of rows that is called like one
     assert [row.cells for row in here.batches.iter_rows(here.create_batch(own).id)] == [{"photo": "a.png"}]
+
+
+@pytest.mark.parametrize("is_read_late", [False, True])
+def test_a_zip_whose_table_is_damaged_is_refused_in_words_and_closed(
+    here: BatchStudio, tmp_path: Path, is_read_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, closed = tmp_path / "in.zip", list[ZipSource]()
+    rows = "photo,id\n" + "".join(f"a.png,{number * 7919 % 100_003}\n" for number in range(20_000))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("jobs.csv", rows)
+        size = out.infolist()[0].compress_size
+    data = bytearray(path.read_bytes())
+    begin = len("jobs.csv") + 30 + (size - size // 4 if is_read_late else 0)  # after the entry's own header
+    data[begin : begin + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    close = ZipSource.close
+
+    def close_noted(source: ZipSource) -> None:
+        closed.append(source)
+        close(source)
+
+    monkeypatch.setattr(ZipSource, "close", close_noted)
+    with pytest.raises(BadInput, match="This entry of the ZIP is damaged"):
+        here.create_batch(path)
+    assert len(closed) == 1 + is_read_late
 
 
 def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(

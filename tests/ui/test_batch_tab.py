@@ -7,6 +7,7 @@ import copy
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ def test_the_unpacked_pictures_of_a_finished_batch_are_dropped_with_their_manife
     assert "1 checked: 1 can be done" in shown[events.tab.report]
     *_, refused = events.check_rows(LOCAL, "", BatchTabState(), files[:1], *form)
     assert "manifest of a finished batch" in refused[events.tab.status]
+    with zipfile.ZipFile(tmp_path / "batch.zip", "w") as out:
+        out.write(tmp_path / "a.png", "a.png")
+    renamed = (files[0][0], "manifest (1).csv")  # as a browser calls a second download
+    for with_zip in (files[:1], [renamed], [renamed, files[0]]):
+        dropped = [(str(tmp_path / "batch.zip"), "batch.zip"), *with_zip]
+        *_, shown = events.check_rows(LOCAL, "", BatchTabState(), dropped, *form)
+        assert "1 checked: 1 can be done" in shown[events.tab.report], with_zip
+    *_, refused = events.check_rows(LOCAL, "", BatchTabState(), [*dropped, files[1]], *form)
+    assert "Drop pictures, or one ZIP" in refused[events.tab.status]
 
 
 def test_a_threshold_without_a_batch_is_noted_and_is_no_fault(events: BatchTabEvents) -> None:

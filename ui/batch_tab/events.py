@@ -747,8 +747,9 @@ def _store_uploads(files: list[tuple[str, str]], folder: Path) -> Path:
         link_or_copy(Path(path), folder / name)
         names.append(name)
     tables = [name for name in names if name.lower().endswith(TABLE_SUFFIXES)]
-    if len(names) > 1:  # the pictures of a finished batch are dropped with its manifest, which is no table of rows
-        tables = [name for name in tables if not is_manifest(name, partial((folder / name).open, "rb"))]
+    if len(names) > 1:  # a finished batch is dropped with its manifest, which is no table of rows
+        manifests = [name for name in tables if is_manifest(partial((folder / name).open, "rb"))]
+        names, tables = ([each for each in some if each not in manifests] for some in (names, tables))
     zips = [name for name in names if name.lower().endswith(".zip")]
     if len(tables) > 1 or len(zips) > 1 or (zips and len(names) > len(tables) + 1):
         raise BadInput("Drop pictures, or one ZIP, and at most one table.")
