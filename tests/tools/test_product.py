@@ -220,22 +220,29 @@ def test_a_look_on_white_says_so_in_its_name() -> None:
     white = {name for name, preset in PRODUCT_PRESETS.items() if preset.scene == "pure-white"}
     assert white == {"amazon", "google", "ebay", "white"}
     assert white == {name for name, label in labels.items() if label.startswith("White")}
-    assert labels["white"] == "White · own shop", "for whoever sells in no other"
+    assert labels["white"] == "White · own shop · no shadow", "for whoever sells in no other"
     marks = [PRODUCT_PRESETS[name].mark for name in white]
     assert all(marks)
     assert len({*marks}) == 4, "each says how it differs"
     assert [PRODUCT_PRESETS[name].shadow is None for name in ("amazon", "google", "ebay")] == [True, False, False]
+    for name in white:
+        output = run_product(preset=name)
+        assert output.source is not None
+        beside = output.images[0][output.source.alpha < 0.01]
+        has_shadow = (beside.min(axis=1) < 250).mean() > 0.01  # the rest is the product's edge
+        assert has_shadow != ("no shadow" in labels[name]), name
     rooms = {name: PRODUCT_PRESETS[name].fill_ratio for name in ("amazon", "google", "ebay")}
     assert min(rooms, key=rooms.__getitem__) == "google", "it says that it has more room"
 
 
-def test_plain_white_is_white_around_the_product_with_a_soft_shadow_and_no_shops_rule() -> None:
+def test_plain_white_is_white_around_the_product_without_a_shadow_and_no_shops_rule() -> None:
     output = run_product(preset="white")
     assert not any("rule" in notice for notice in output.notices)
     assert output.images[0][0, 0].tolist() == [255, 255, 255]
     assert output.source is not None
     core = core_mask(output.source.alpha)
     assert (output.images[0][core] == output.source.colour[core]).all()
+    assert (output.images[0][output.source.alpha < 0.01].min(axis=1) < 250).mean() < 0.01, "no shadow"
 
 
 @pytest.mark.parametrize(("level", "is_told"), [(254, True), (251, True), (200, False)])
