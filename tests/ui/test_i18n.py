@@ -180,6 +180,7 @@ def test_no_value_of_a_choice_is_translated() -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
+        "Check this edge: the cut-out is half transparent at the top left. The brush mends it.",  # of older receipts
         "A part may be missing at the left. Point at it, or paint it in.",
         "A part may be missing at the top: the cut-out is half transparent there. Point at it, or paint it in.",
         "Background may be left at the bottom right. Point at it, or wipe it away.",
