@@ -81,6 +81,16 @@ def test_the_lines_on_the_picture_tell_what_to_do_about_its_framing() -> None:
     assert tool_tab_text.render_doubt({"cutout_doubts": []}) == ""
 
 
+def test_what_the_sheet_calls_a_small_doubt_is_told_quietly_in_the_tool() -> None:
+    told = ["A part may be missing at the left."]
+    for receipt, is_small in (
+        ({"cutout_doubts": told, "cutout_uncertainty": 0.1}, True),
+        ({"cutout_doubts": told, "cutout_uncertainty": 0.9}, False),
+        ({"cutout_doubts": told, "framing_doubts": ["The photo cuts the top of the head."]}, False),
+    ):
+        assert ("data-small" in tool_tab_text.render_doubt(receipt)) is is_small
+
+
 @pytest.mark.parametrize(
     ("told", "is_left"),
     [

@@ -370,13 +370,15 @@
 
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const { doubt: told = "", shape = "", boxes: where = "", other } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, isOther = other !== undefined;
+    const { doubt: told = "", shape = "", boxes: where = "", other, small } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, isOther = other !== undefined;
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
-    if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where) {
+    if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined)) {
       line.dataset.told = told;
       const words = line.firstElementChild;
       words.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
       words.dataset.count = words.childElementCount;
+      if (small !== undefined) words.prepend(Object.assign(document.createElement("b"), { textContent: "Small doubt" })); // as on the sheet of a batch
+      line.classList.toggle("small", small !== undefined);
       words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
       line.classList.toggle("other", Boolean(told) && isOther);

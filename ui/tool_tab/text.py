@@ -116,7 +116,7 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     """Render, for pointing.js, why picture `number` should be looked at, a line for each doubt, and where.
 
-    "" where there is no doubt. `data-drop`: it is about ground in the cut-out.
+    "" where there is no doubt. `data-drop`: it is about ground in the cut-out. `data-small`: it is told quietly.
     """
     lines = "\n".join(list_doubts(receipt))
     shape, boxes = receipt.get("better_shape"), list_doubt_boxes(receipt, number)
@@ -125,7 +125,8 @@ def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     told = describe_doubt(receipt)
     other = "" if told else " data-other"  # nothing of it is the cut-out's
     drop = " data-drop" if speaks_of_ground(told) else ""
-    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}{drop}></i>' if lines else ""
+    small = " data-small" if is_small_doubt(receipt) else ""
+    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}{drop}{small}></i>' if lines else ""
 
 
 def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float]]:
