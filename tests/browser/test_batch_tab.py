@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from gradio.utils import get_upload_folder
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import text, update
 
 from pipelines.batch.batch_service import BatchOptions, BatchService
@@ -314,6 +314,41 @@ def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_pictur
     line.get_by_role("button", name="It is fine").click()
     expect(line).to_contain_text("row 2 · chelsea.jpg")
     expect(bar).to_be_hidden()
+
+
+def test_a_rows_buttons_stay_in_place_and_a_small_doubt_is_told_more_quietly_than_a_check(
+    page: Page, studio: ServedPage
+) -> None:
+    run_doubted_batch(page, studio)
+    line, told = page.locator("#product-batch-row"), page.locator("#product-box .dbx-doubt.told")
+    fine, to_next = (line.get_by_role("button", name=name) for name in ("It is fine", "Next to check"))
+    page.locator("#batch-sheet li > button:first-child").first.click()
+    places: list[tuple[dict[str, float], ...]] = []
+    for name, is_small in (("astronaut", True), ("chelsea", False)):
+        expect(line).to_contain_text(f"{name}.jpg")
+        places.append((read_box(fine), read_box(to_next)))
+        expect(told.get_by_text("Small doubt", exact=True)).to_have_count(int(is_small))
+        expect(told).to_have_css("background-color", "rgb(255, 255, 255)" if is_small else "rgb(255, 207, 102)")
+        if is_small:
+            to_next.click()
+    assert places[0] == places[1]
+    assert places[0][0]["y"] == places[0][1]["y"], "in one line"
+    assert places[0][1]["height"] < 44
+    fine.click()
+    expect(line).to_contain_text("astronaut.jpg")
+    expect(to_next).to_have_count(0)
+    assert read_box(fine) == places[0][0]
+    line.locator("a").click()
+    page.locator("#batch-sheet li > button:first-child").nth(1).click()
+    expect(line.get_by_role("button", name="Check it again")).to_be_visible()
+    assert read_box(to_next) == places[0][1]
+
+
+def read_box(part: Locator) -> dict[str, float]:
+    expect(part).to_be_visible()
+    box = part.bounding_box()
+    assert box is not None
+    return dict(box)
 
 
 def download_rows(page: Page) -> tuple[dict[str, bytes], list[dict[str, str]]]:

@@ -195,6 +195,10 @@ def _name_batch(batch: Batch) -> str:
 
 
 def render_line(is_from: str, row: RowState, note: str, buttons: str = "") -> str:
-    """Render where the picture is from, or stands in now, the row's name, a note, buttons, and the way back."""
+    """Render buttons, where the picture is from, or stands in now, the row's name, a note, and the way back.
+
+    The buttons have a line of their own, the first: whoever goes from picture to picture finds them in one place.
+    """
     parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
-    return f'<p role="status">{escape(" · ".join(parts))}</p>{buttons}<a href="#batch">{BACK_LABEL}</a>'
+    line = f'<div class="dbx-row-buttons">{buttons}</div>' if buttons else ""
+    return f'{line}<p role="status">{escape(" · ".join(parts))}</p><a href="#batch">{BACK_LABEL}</a>'
