@@ -27,6 +27,7 @@ from tests.support.served_app import wait_until
 TOOL_IDS = ("retouch", "cutout")
 MAX_SENT_BYTES = 20_000
 """Of one request that takes a stroke along: the form and its strokes, no picture."""
+MARKED_TEXT = "Marked. Press again for more, then Generate."
 GENERATE_HEIGHT_PX = 57 + 66
 """Of a phone's window: its navigation and Generate above that."""
 COUNT_PAINT_JS = """layer => {
@@ -274,7 +275,10 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     dab = count_paint(page)
     assert 0 < dab < 0.01
     bar.get_by_role("button", name="Undo").click()
-    assert press_on(page, layer, 470 / 600, 0.5) == "Press again for more."
+    ready = find_progress_line(page, "retouch").get_by_text("Your photo is ready.")
+    expect(ready).to_be_visible()
+    assert press_on(page, layer, 470 / 600, 0.5) == MARKED_TEXT
+    expect(ready).to_be_hidden()
     whole = count_paint(page)
     assert 0.045 < whole < 0.075, "the right one with a margin, and not the left one"
     assert press_on(page, layer, 480 / 600, 0.5) == "Nothing larger is clear here: the mark stays as it was."
@@ -283,11 +287,12 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     draw_stroke(page, layer, ((460 / 600, 0.5), (480 / 600, 0.5)))
     assert count_paint(page) < whole
     bar.get_by_role("button", name="Whole thing").click()
-    assert press_on(page, layer, 470 / 600, 0.5) == "Press again for more.", "what was rubbed out is marked again"
+    assert press_on(page, layer, 470 / 600, 0.5) == MARKED_TEXT, "what was rubbed out is marked again"
     assert count_paint(page) == pytest.approx(whole, rel=0.01)
     for _ in range(3):
         bar.get_by_role("button", name="Undo").click()
     assert count_paint(page) == 0
+    expect(ready).to_be_visible()
     bar.get_by_role("button", name="Redo").click()
     assert count_paint(page) == pytest.approx(whole, rel=0.01)
     mask = generate(page, studio)
@@ -303,7 +308,7 @@ def test_a_late_answer_to_a_press_is_not_painted_for_another(page: Page, studio:
     # In one turn, so that the press's own answer cannot come before the late one.
     layer.evaluate(LATE_ANSWER_JS)
     hint = page.locator("#retouch-editor .dbx-brush-head p")
-    expect(hint).to_have_text("Press again for more.", timeout=60_000)
+    expect(hint).to_have_text(MARKED_TEXT, timeout=60_000)
     assert 0.045 < count_paint(page) < 0.075
 
 

@@ -3,7 +3,7 @@
 (() => {
   const LAYER_PX = 1280, OUTLINE_RADIUS = 0.001, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
   const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4, TAP_PX = 6; // as far as a finger slips
-  const AGAIN = "Press again for more.";
+  const AGAIN = "Marked. Press again for more, then Generate.";
   const states = new WeakMap(); // by panel
   let pressCount = 0; // an answer says which press it is of
   const things = new WeakMap(); // by stroke: the points that a thing was asked for with, one more for each larger thing
@@ -38,6 +38,7 @@
   };
   const showSteps = (panel) => {
     const { strokes, undone, zoom } = states.get(panel);
+    panel.classList.toggle("painted", strokes.length > 0);
     for (const [name, isUseless] of Object.entries({ undo: !strokes.length, redo: !undone.length, out: zoom <= 1, in: zoom >= MAX_ZOOM })) panel.querySelector(`[data-do=${name}]`).disabled = isUseless;
   };
 

@@ -183,7 +183,8 @@ class JobFollower:
         state.shown_job_id = ""  # an earlier picture does not come back, not even if this form is refused
         state.drafted_form = form
         if self.tab.awaits_mask(values):
-            status = text.render_status(text.PHOTO_READY_TEXT)  # what to do stands over the photo
+            # What to do stands over the photo.
+            status = text.render_status(text.PHOTO_READY_TEXT) + text.PHOTO_READY_MARK
             row = self.show_batch_row(state, request)
             yield {**self.view.show_idle(status), **self.view.show_no_picture(), **row}
             yield self.view.no_change()

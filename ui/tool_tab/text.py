@@ -46,6 +46,8 @@ STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials, a signed note of how it was made; platforms may show a badge."
 MIN_SHOWN_SECONDS = 2
 """Shortest remaining time that is shown."""
+PHOTO_READY_MARK = '<i hidden class="dbx-photo-ready"></i>'
+"""Lets the style take the sentence away once something is painted."""
 FIRST_LOOK_MARK = '<i hidden class="dbx-first-look"></i>'
 """Lets the style write on the picture that its cut-out may still change."""
 CHECKERBOARD_HTML = '<i class="see-through"></i>'
