@@ -29,7 +29,7 @@ def pack_matte(alpha: Alpha) -> str:
 
 
 def is_same_matte(one: str, other: str) -> bool:
-    """Whether two packed mattes differ by no more than an edge; of two sizes, or where one is "", they are not alike."""
+    """Whether two packed mattes differ by no more than an edge; two sizes, or one that is "", are not alike."""
     if not one or not other or one.split()[:2] != other.split()[:2]:
         return False
     changed = _find_changes(one, other).astype(np.uint8)

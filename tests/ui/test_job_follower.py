@@ -242,6 +242,12 @@ def test_the_looks_tiles_are_drawn_of_the_photo_until_it_is_taken_away(
         assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [3, 6, 9, 12]
         assert list(state.look_tiles) == looks
         assert not any(tab.result.tiles_due in each for each in asyncio.run(read(follower.draw_draft)))  # all are there
+        state.look_tiles_of = (*state.look_tiles_of[:1], ("[[0.5, 0.5]]",))  # there were marks, which are gone
+        due_again = [each for each in asyncio.run(read(follower.draw_draft)) if tab.result.tiles_due in each]
+        assert due_again, "each look is to be drawn without them"
+        assert list(state.look_tiles) == looks, "and until then its tile stays"
+        assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [12, 12, 12, 12]
+        assert state.stale_looks == set()
         assert read_tiles(asyncio.run(read(follower.draw_draft, None))) == [0]
         assert state.look_tiles == {}
 

@@ -169,9 +169,11 @@ class JobFollower:
         """
         state.was_opened = True
         form = self.tab.read_form(values)
-        if state.look_tiles_of != self._look_tiles_key(form):
-            state.look_tiles_of = self._look_tiles_key(form)
+        earlier, state.look_tiles_of = state.look_tiles_of, self._look_tiles_key(form)
+        if earlier[:1] != state.look_tiles_of[:1]:
             yield self.forget_look_tiles(state)
+        elif earlier != state.look_tiles_of:  # other marks on the same photo: its tiles stay until they are drawn anew
+            state.stale_looks = set(state.look_tiles)
         if state.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
             yield self.view.no_change()
             return
@@ -251,19 +253,20 @@ class JobFollower:
             best = select_least_visible(tried, LOOK_COUNT)
             yield {self.tab.result.suggested_looks: render_suggested_looks(self.tab.tool, best)}
 
-    def _look_tiles_key(self, form: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return what of the form makes the looks' tiles other ones: the photo and the marks on it."""
-        pictures = self.tab.tool.params.fields_of_kind("picture", "pictures", "mask")
-        return tuple(str(form.get(name)) for name in (*pictures, *MARK_FIELDS))
+    def _look_tiles_key(self, form: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+        """Return what of the form makes the looks' tiles other ones: its pictures, and the marks on the photo."""
+        pictures = self.tab.tool.params.fields_of_kind("picture", "pictures")
+        marks = (*self.tab.tool.params.fields_of_kind("mask"), *MARK_FIELDS)
+        return tuple(tuple(str(form.get(name)) for name in names) for names in (pictures, marks))
 
     def forget_look_tiles(self, state: TabState) -> Updates:
         """Show the examples on the looks' tiles again."""
-        state.look_tiles = {}
+        state.look_tiles, state.stale_looks = {}, set()
         return {self.tab.result.look_tiles: ""}
 
     def _list_missing_tiles(self, form: Mapping[str, Any], state: TabState) -> list[str]:
         looks = [] if state.are_tiles_slow else list_looks_of_photo(self.tab.tool, form)
-        return [look for look in looks if look not in state.look_tiles]
+        return [look for look in looks if look not in state.look_tiles or look in state.stale_looks]
 
     async def draw_look_tiles(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
         """Draw the looks' tiles of the visitor's own photo, while the visitor does nothing and nobody's job waits.
@@ -293,10 +296,11 @@ class JobFollower:
             if state.request_number != number or state.are_tiles_slow:
                 break
             if len(drawn) == TILES_AT_ONCE_COUNT:
-                state.look_tiles, drawn = {**state.look_tiles, **drawn}, {}
+                state.record_tiles(drawn)
+                drawn = {}
                 yield {self.tab.result.look_tiles: render_look_tiles(tool, state.look_tiles)}
         if drawn and state.request_number == number:
-            state.look_tiles |= drawn
+            state.record_tiles(drawn)
             yield {self.tab.result.look_tiles: render_look_tiles(tool, state.look_tiles)}
         yield {self.tab.result.look_tiles: gr.skip()}
 

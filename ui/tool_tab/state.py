@@ -32,8 +32,8 @@ class TabState:
     0 for none.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
     then; `last_kept` is the matte that the marks made last (`pack_matte`), "" at first, `last_marks` are those.
-    `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it;
-    `are_tiles_slow` where drawing one took too long.
+    `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it,
+    `stale_looks` those of earlier marks, `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock, `has_photo` whether it brought one: the page
@@ -63,7 +63,8 @@ class TabState:
     last_kept: str = ""
     last_marks: Sequence[Sequence[float]] = ()
     look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    look_tiles_of: tuple[str, ...] = ()
+    look_tiles_of: tuple[tuple[str, ...], ...] = ()
+    stale_looks: set[str] = field(default_factory=set[str])
     are_tiles_slow: bool = False
     restored_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
     placed_request_number: int = 0
@@ -76,9 +77,14 @@ class TabState:
     def note_photo(self, *, has_photo: bool = False) -> int:
         """Note that the photo's field gets another content, and forget its tiles; return the number of this change."""
         self.has_photo = has_photo
-        self.look_tiles, self.last_kept, self.are_tiles_slow = {}, "", False
+        self.look_tiles, self.stale_looks, self.last_kept, self.are_tiles_slow = {}, set(), "", False
         self.photo_number, self.photo_changed_at = self.photo_number + 1, time.monotonic()
         return self.photo_number
+
+    def record_tiles(self, tiles: Mapping[str, bytes]) -> None:
+        """Note tiles of looks that were drawn of the present photo and marks."""
+        self.look_tiles = {**self.look_tiles, **tiles}
+        self.stale_looks -= tiles.keys()
 
     def note_removal(self, *fields: str) -> None:
         """Note that the visitor emptied `fields` of pictures: one that is still being read does not come back."""
