@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from gradio.utils import get_upload_folder
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from sqlalchemy import text, update
 
 from pipelines.batch.batch_service import BatchOptions, BatchService
@@ -323,7 +323,7 @@ def test_a_rows_buttons_stay_in_place_and_a_small_doubt_is_told_more_quietly_tha
     line, told = page.locator("#product-batch-row"), page.locator("#product-box .dbx-doubt.told")
     fine, to_next = (line.get_by_role("button", name=name) for name in ("It is fine", "Next to check"))
     page.locator("#batch-sheet li > button:first-child").first.click()
-    places: list[tuple[dict[str, float], ...]] = []
+    places: list[tuple[FloatRect, ...]] = []
     for name, is_small in (("astronaut", True), ("chelsea", False)):
         expect(line).to_contain_text(f"{name}.jpg")
         places.append((read_box(fine), read_box(to_next)))
@@ -344,11 +344,11 @@ def test_a_rows_buttons_stay_in_place_and_a_small_doubt_is_told_more_quietly_tha
     assert read_box(to_next) == places[0][1]
 
 
-def read_box(part: Locator) -> dict[str, float]:
+def read_box(part: Locator) -> FloatRect:
     expect(part).to_be_visible()
     box = part.bounding_box()
     assert box is not None
-    return dict(box)
+    return box
 
 
 def download_rows(page: Page) -> tuple[dict[str, bytes], list[dict[str, str]]]:
