@@ -30,6 +30,7 @@ LINE_REACH_RATIO = 0.004  # of the longer side, around a marked edge: so far its
 LINE_WINDOW_RATIO = 0.012  # of the longer side: what is smaller than half of it is no part of the line
 COLOUR_WINDOW_RATIO = 0.02  # of the longer side: in it, the subject's and the ground's colours are compared
 SAME_COLOUR_DELTA_E = 25.0  # up to it they do not say where a line runs
+THIN_MARGIN_PX = 3  # around thin parts, which are not smoothed
 SURE_SHARE = 0.02  # of such a window that is surely subject, and surely ground
 SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
 
@@ -92,7 +93,7 @@ class MarkedChange:
         """Return `alpha` (H x W) with a smooth line where what marks took from the `selected` subject of `image` ends.
 
         Only where both sides have about one colour, as a black sole and the black shadow under it: there the colours
-        draw bites and crumbs.
+        draw bites and crumbs. Thin parts and slits of what is `selected` (H x W) stay as they are.
         """
         longer = max(alpha.shape)
         near = dilate_mask(self.find_edge(selected), max(1, round(LINE_REACH_RATIO * longer)))
@@ -102,10 +103,13 @@ class MarkedChange:
         window = round(COLOUR_WINDOW_RATIO * longer) | 1
         part = np.s_[max(0, rows[0] - window) : rows[-1] + window, max(0, columns[0] - window) : columns[-1] + window]
         own = alpha[part]
-        line = cv2.medianBlur(np.rint(own * 255).astype(np.uint8), max(3, round(LINE_WINDOW_RATIO * longer) | 1))
-        is_told = _find_told_apart(image[part], own, window)
+        side = max(3, round(LINE_WINDOW_RATIO * longer) | 1)
+        line = cv2.medianBlur(np.rint(own * 255).astype(np.uint8), side)
+        solid = (selected[part] > 0.5).astype(np.uint8)
+        is_thin = dilate_mask(solid != cv2.medianBlur(solid, side), THIN_MARGIN_PX)
+        is_smoothed = near[part] & ~is_thin & ~_find_told_apart(image[part], own, window)
         smoothed = alpha.copy()
-        smoothed[part] = np.where(near[part] & ~is_told, line.astype(np.float32) / 255, own)
+        smoothed[part] = np.where(is_smoothed, line.astype(np.float32) / 255, own)
         return smoothed
 
     def find_surroundings(self) -> Mask:

@@ -31,6 +31,7 @@ from pipelines.matting.sure_regions import find_sure_regions
 WORK_SIDE_PX = 256  # longer side of the copy on which regions are decided
 BOX_MARGIN_RATIO = 0.08  # of the box's longer side, seen around it by the net
 SOFT_RIM_PX = 4  # of the copy: the soft rim of a net's map is no wider
+MARK_REACH_PX = 48  # of the copy, around a dropped point: a halo there is what was pointed at
 OUTLINE_PX = 2  # of the copy: so far from what is opaque its outline lies
 SURE_ALPHA = 0.9  # from it a pixel is no part of an outline
 WHOLE_BOX_RATIO = 0.95  # of the photo: a box as large says that the subject fills it
@@ -215,7 +216,7 @@ def correct_by_points(
                 corrected[region] = value
     if may_reselect and keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
         corrected = _next_subject(small_seen, drop)
-    corrected = np.where(_find_other_rims(small, corrected), small, corrected)
+    corrected = np.where(_find_other_rims(small, corrected, drop), small, corrected)
     radius = disc_radius(small.shape)
     for points, value in ((keep, 1.0), (drop, 0.0)):
         corrected[draw_discs(small.shape, points, radius) & (nearer_keep if value else ~nearer_keep)] = value
@@ -229,13 +230,15 @@ def correct_by_points(
     return np.where(alpha > 0.5, changed, np.minimum(changed, resize_map(left, alpha.shape[::-1])))
 
 
-def _find_other_rims(before: Alpha, corrected: Alpha) -> Mask:
+def _find_other_rims(before: Alpha, corrected: Alpha, drop: Sequence[tuple[int, int]]) -> Mask:
     """Find the soft outline of what is left, away from what was taken from `before` (H x W each).
 
-    A dropped region of ground reaches around the whole subject: there its outline is none of what was pointed at.
+    A dropped region of ground reaches around the whole subject: there its outline is none of what was pointed at. Near
+    the points of `drop` (row, column) it may be.
     """
     took, left = (before > 0.5) & (corrected <= 0.5), corrected > 0.5
     away = ~dilate_mask(open_mask(took), SOFT_RIM_PX)
+    away &= ~draw_discs(before.shape, drop, MARK_REACH_PX)
     return (corrected < before) & (before < SURE_ALPHA) & away & dilate_mask(left, OUTLINE_PX)
 
 

@@ -19,7 +19,7 @@ from gradio.components import Component
 from pipelines.batch.batch_service import BatchOptions, BatchProgress, BatchService, new_batch_id, open_jobs_source
 from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
 from pipelines.batch.dry_run import dry_run
-from pipelines.batch.jobs_file import TABLE_SUFFIXES, csv_template, is_manifest
+from pipelines.batch.jobs_file import MANIFEST_ALONE_MESSAGE, TABLE_SUFFIXES, csv_template, is_manifest
 from pipelines.batch.manifest import (
     NEVER_SET_ASIDE,
     cutout_uncertainty,
@@ -749,6 +749,8 @@ def _store_uploads(files: list[tuple[str, str]], folder: Path) -> Path:
     tables = [name for name in names if name.lower().endswith(TABLE_SUFFIXES)]
     if len(names) > 1:  # a finished batch is dropped with its manifest, which is no table of rows
         manifests = [name for name in tables if is_manifest(partial((folder / name).open, "rb"))]
+        if len(manifests) == len(names):
+            raise BadInput(MANIFEST_ALONE_MESSAGE)
         names, tables = ([each for each in some if each not in manifests] for some in (names, tables))
     zips = [name for name in names if name.lower().endswith(".zip")]
     if len(tables) > 1 or len(zips) > 1 or (zips and len(names) > len(tables) + 1):

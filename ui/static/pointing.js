@@ -204,10 +204,11 @@
     await new Promise((done) => setTimeout(done, 60)); // the form's own draft starts, and what is asked next replaces it
   };
   const choose = async (box, pick) => {
+    const wasOpen = box.matches(".pointing");
     for (const fold of ["adjust-subject", "more"]) if (!findPick(box)) part(box, fold)?.querySelector(":scope > button")?.click();
     for (let tries = 0; !findPick(box) && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
     const input = findPick(box);
-    if (!input) return;
+    if (!input || wasOpen !== box.matches(".pointing")) return; // another job is shown meanwhile
     stateOf(box).pick ??= input.value;
     await setPick(input, pick);
     change(box, empty(), false);
@@ -216,7 +217,7 @@
   document.addEventListener("click", (event) => {
     const words = event.target.closest?.(".dbx-doubt p");
     if (words) {
-      const isFolded = !words.firstElementChild?.offsetParent; // a phone counts several of them first
+      const isFolded = !words.querySelector("span")?.offsetParent; // a phone counts several of them first
       words.classList.toggle("whole", isFolded);
       words.parentElement.classList.toggle("told", isFolded);
       soon();

@@ -151,6 +151,7 @@ class BatchRowLine:
                 updates = {self.tab.alerts: text.render_error(error)}
         earlier = self.batches.jobs.get_job(chosen) if is_returned else None
         if earlier is not None and earlier.result is not None and self.show_result is not None:
+            state.request_number, state.before_marks = state.request_number + 1, None  # a look of marks gives way
             updates |= self.tab.result.close_pointing() | self.show_result(earlier, earlier.result, state, request)
         return {**updates, **self.show_line(state, owner, state.shown_job_id, is_returned=is_returned)}
 

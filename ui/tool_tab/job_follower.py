@@ -170,7 +170,7 @@ class JobFollower:
         state.was_opened = True
         form = self.tab.read_form(values)
         earlier, state.look_tiles_of = state.look_tiles_of, self._look_tiles_key(form)
-        if earlier[:1] != state.look_tiles_of[:1]:
+        if earlier[:1] != state.look_tiles_of[:1] or (earlier != state.look_tiles_of and state.are_tiles_slow):
             yield self.forget_look_tiles(state)
         elif earlier != state.look_tiles_of:  # other marks on the same photo: its tiles stay until they are drawn anew
             state.stale_looks = set(state.look_tiles)
@@ -288,6 +288,7 @@ class JobFollower:
             begun = time.monotonic()
             draft = await self._draw_look(request, {**form, field.name: look, **seed}, state, number)
             if isinstance(draft, StudioError):  # this look needs what the form does not have
+                state.look_tiles.pop(look, None)
                 continue
             if draft is None or draft[0] is None:
                 break

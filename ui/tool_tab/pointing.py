@@ -22,6 +22,7 @@ from ui.tool_tab.state import MARK_FIELDS, TabState
 from ui.tool_tab.updates import Updates
 
 PREVIEW_TOOL = "point"
+MARK_KINDS = "keep", "drop"
 PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "consent")
 """The fields of a tool's form that say what the subject is."""
 TOGETHER_TOOLS = ("background",)
@@ -72,11 +73,13 @@ class PointingEvents:
                         yield {events.tab.result.picture: event.preview, events.tab.result.comparison: ""}
                     elif isinstance(event, Result):
                         params = event.receipt["params"]
-                        state.last_kept, state.last_marks = params["kept"], [*params["keep"], *params["drop"]]
+                        state.last_kept, state.last_marks = params["kept"], {kind: params[kind] for kind in MARK_KINDS}
                         new = {
-                            kind: [mark for mark in params[kind] if mark not in marks_before]
-                            for kind in ("keep", "drop")
+                            kind: [mark for mark in params[kind] if mark not in marks_before.get(kind, ())]
+                            for kind in MARK_KINDS
                         }
+                        if not any(new.values()):  # the same place once more
+                            new = {kind: params[kind][-1:] for kind in MARK_KINDS}
                         look = render_look(params, number, unchanged=judge_marks(before, state.last_kept, **new))
                         ended = {self.panel.places: look}
             finally:

@@ -31,7 +31,7 @@ class TabState:
     a cut-out from which the batch's sheet sets it aside. `mended_row` is the row of that batch that was mended before,
     0 for none.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
-    then; `last_kept` is the matte that the marks made last (`pack_matte`), "" at first, `last_marks` are those.
+    then; `last_kept` is the matte that the marks made last (`pack_matte`), "" at first, `last_marks` those by kind.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it,
     `stale_looks` those of earlier marks, `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
@@ -61,7 +61,7 @@ class TabState:
     row_pressed_at: int = 0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
     last_kept: str = ""
-    last_marks: Sequence[Sequence[float]] = ()
+    last_marks: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict[str, Sequence[Sequence[float]]])
     look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
     look_tiles_of: tuple[tuple[str, ...], ...] = ()
     stale_looks: set[str] = field(default_factory=set[str])
