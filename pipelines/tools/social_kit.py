@@ -159,6 +159,7 @@ def find_formats(text: str) -> tuple[str, ...]:
 
 
 HeadlineColour = Literal["auto", "white", "black", "brand"]
+HeadlineAlign = Literal["auto", "left", "centre", "right"]
 HeadlineFont = Literal["bold", "regular"]
 PLACE_UNUSED_NOTICE = "The headline stands below the photo, as you chose under More: its place is not followed."
 NO_BRAND_COLOUR_NOTICE = "No brand colour is chosen, so the headline is black or white."
@@ -187,12 +188,12 @@ class Kit(Params):
         "auto",
         labels={"auto": "Best", "top": "At top", "middle": "Middle", "bottom": "Below"},
     )
-    headline_align: Align = choice_field(
+    headline_align: HeadlineAlign = choice_field(
         "Headline alignment",
         "Of its lines, and of all of it where there is room. It stands at the photo's side where it covers less there.",
-        "left",
+        "auto",
         advanced=True,
-        labels={"left": "Left", "centre": "Centre", "right": "Right"},
+        labels={"auto": "Best", "left": "Left", "centre": "Centre", "right": "Right"},
     )
     headline_font: HeadlineFont = choice_field(
         "Headline font",
@@ -344,13 +345,19 @@ def _plan_layouts(
         _crop_focus(params),
         params.layout,
         params.headline_place,
-        params.headline_align,
     )
     view = view_photo(photo, protected.boxes if protected.has_face else (), subject) if params.headline else None
     is_cut = subject is not None and not protected.has_face and is_cut_below(subject)
     sizes = {name: _scale_size(FORMATS[name].size, form_fields.DRAFT_SIDE_PX if draft else 0) for name in names}
     return {
-        name: plan_layout(photo.shape, protected, size, request, view, is_cut_below=is_cut)
+        name: plan_layout(
+            photo.shape,
+            protected,
+            size,
+            replace(request, align=_choose_align(params, size)),
+            view,
+            is_cut_below=is_cut,
+        )
         for name, size in sizes.items()
     }
 
@@ -568,10 +575,17 @@ def _choose_headline_ink(params: Kit) -> Colour | None:
     return inks.get(params.headline_colour)
 
 
+def _choose_align(params: Kit, size: Size) -> Align:
+    """Return how the headline is aligned in a format of `size`: where that is not said, an upright one is centred."""
+    if params.headline_align != "auto":
+        return params.headline_align
+    return "centre" if size[1] >= size[0] else "left"
+
+
 def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBox | None) -> float:
     """Write the headline in its place on the photo or on the panel; its contrast. Changes `image`."""
     text, weight, chosen_ink = params.headline, _FONT_WEIGHTS[params.headline_font], _choose_headline_ink(params)
-    largest = round(MAX_LETTER_RATIO * min(layout.size))
+    largest, align = round(MAX_LETTER_RATIO * min(layout.size)), _choose_align(params, layout.size)
     if layout.words is not None:
         box = layout.words.box
         block = fit_headline(text, box.width, box.height, largest, weight)
@@ -584,11 +598,11 @@ def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBo
         on_panel = params.headline_place if layout.words_side == "beside" else "auto"
         y = inner.y + {"top": 0, "bottom": free}.get(on_panel, free // 2)
         width = min(inner.width, block.width)
-        x = inner.x + round((inner.width - width) * ROOM_SHARES[params.headline_align])
+        x = inner.x + round((inner.width - width) * ROOM_SHARES[align])
         box = PixelBox(x, y, width, block.height)
         ink = shade_and_choose_ink(image, box, WORST_SHARE, chosen_ink)
     contrast = measure_contrast(ink, box.view(image))
-    draw_text(image, block, box, ink, params.headline_align)
+    draw_text(image, block, box, ink, align)
     return contrast
 
 

@@ -376,8 +376,10 @@ def test_the_headline_is_aligned_as_chosen_in_its_place(layout: str, monkeypatch
     for align in ("left", "centre", "right"):
         make_kit(tall_context(head=False), headline_align=align, **values)
     make_kit(tall_context(head=False), **values)
-    left, center, right, default = drawn
-    assert default == left
+    make_kit(tall_context(head=False), **{**values, "preset": "banner"})
+    left, center, right, default, wide = drawn
+    assert default == center, "upright formats are centred where nothing is said"
+    assert wide[2] == "left"
     assert [each[2] for each in drawn[:3]] == ["left", "centre", "right"]
     assert left[0] < center[0] < right[0]
     assert left[1] < center[1] < right[1]
