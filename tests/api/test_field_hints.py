@@ -29,8 +29,8 @@ def test_a_soft_edge_names_the_fields_that_mend_it() -> None:
     alpha[80:120, 154:160] = 0.5
     notices = list(soft_patch_notices(alpha, []))
     first, last = read_notices(notices, {"keep": [], "drop": [], "box": None, "pick": 0, "matte": None})
-    assert "brush" in notices[0]
-    assert "brush" not in first
+    assert "Point at it" in notices[0]
+    assert first == notices[0]
     assert last == f"The fields for that: {POINTS}, `box`, `pick`, `matte` (a mask of your own)."
     first, last = read_notices(notices, {"photos": []})
     assert "mend" not in first
