@@ -291,7 +291,7 @@ class SettingsTab:
         if profile_id is None:
             return {self.panel.alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
         try:
-            for model in self.service.licences.list_unconfirmed(list_hub_models(_find_profile(profile_id))):
+            for model in self.service.licences.list_unconfirmed(list_hub_models(_find_model_profile(profile_id))):
                 self.service.licences.confirm_cap(model)
         except OSError:
             return {self.panel.alerts: tool_tab_text.render_alert(NOT_CONFIRMED_TEXT, "settings-confirm")}
@@ -303,10 +303,10 @@ class SettingsTab:
         if profile_id is None:
             yield {self.panel.alerts: tool_tab_text.render_alert(CHOOSE_TEXT, "settings-profile")}
             return
-        if self.service.licences.list_unconfirmed(list_hub_models(_find_profile(profile_id))):
+        if self.service.licences.list_unconfirmed(list_hub_models(_find_model_profile(profile_id))):
             yield {self.panel.alerts: tool_tab_text.render_alert(CONFIRM_FIRST_TEXT, "settings-confirm")}
             return
-        for model in list_hub_models(_find_profile(profile_id)):
+        for model in list_hub_models(_find_model_profile(profile_id)):
             if not self.downloads.start_download(model):
                 yield {self.panel.alerts: tool_tab_text.render_alert(ONE_DOWNLOAD_TEXT, "settings-download")}
                 return
@@ -315,7 +315,7 @@ class SettingsTab:
             if self.downloads.current is None or self.downloads.current.state != "done":
                 break
         yield {
-            self.offer_html: render_offer(_find_profile(profile_id)),
+            self.offer_html: render_offer(_find_model_profile(profile_id)),
             **self._show_progress(self.downloads.current),
         }
 
@@ -336,7 +336,7 @@ class SettingsTab:
             if profile_id not in allowed:
                 raise BadInput(f"There is no profile {profile_id!r}.")
             if profile_id:
-                self.service.licences.require_confirmed(*profile_models(_find_profile(profile_id)))
+                self.service.licences.require_confirmed(*profile_models(_find_model_profile(profile_id)))
             save_choice(self.access.settings.data, profile_id)
         except (BadInput, ModelUnavailable) as error:  # for example a missing package, or a cap to be confirmed
             return {self.start_status: tool_tab_text.render_alert(error.message, "settings-start")}
@@ -370,10 +370,10 @@ class SettingsTab:
         }
 
     def _show_offer(self, profile_id: str | None) -> Updates:
-        models = list_hub_models(_find_profile(profile_id)) if profile_id else ()
+        models = list_hub_models(_find_model_profile(profile_id)) if profile_id else ()
         is_open = bool(self.service.licences.list_unconfirmed(models))
         return {
-            self.offer_html: render_offer(_find_profile(profile_id)) if profile_id else "",
+            self.offer_html: render_offer(_find_model_profile(profile_id)) if profile_id else "",
             self.confirm: gr.update(visible=is_open),
         }
 
@@ -539,7 +539,7 @@ def render_progress(progress: DownloadProgress | None, button_id: str = "setting
     return tool_tab_text.render_status(text, busy=True, share=share) + render_table(("File", "Size", "Done"), cells)
 
 
-def _find_profile(profile_id: str) -> Profile:
+def _find_model_profile(profile_id: str) -> Profile:
     found = next((profile for profile in PROFILES if profile.id == profile_id), None)
     if found is None:
         raise BadInput(f"There is no profile {profile_id!r}.")
@@ -550,7 +550,7 @@ def _name_start_profile(profile_id: str) -> str:
     """Name what the studio will start with, as the list of choices does."""
     if not profile_id:
         return BEST_TITLE
-    return EMBEDDED_TITLE if profile_id == EMBEDDED.id else _find_profile(profile_id).title
+    return EMBEDDED_TITLE if profile_id == EMBEDDED.id else _find_model_profile(profile_id).title
 
 
 def _find_net(net_id: str) -> ModelSpec:

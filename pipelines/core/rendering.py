@@ -203,7 +203,7 @@ class Asset(NamedTuple):
 
 CC0_LICENCE = "CC0-1.0"
 OWN_LICENCE = "Apache-2.0"
-FONTS = Asset("font", "Source Sans Pro, Noto", "OFL-1.1")
+FONT_ASSET = Asset("font", "Source Sans Pro, Noto", "OFL-1.1")
 
 
 @dataclass(frozen=True)

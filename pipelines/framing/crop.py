@@ -139,7 +139,7 @@ def _window_start(span: tuple[float, float], length: int, centre_line: float) ->
     return float(np.clip(start, last - length, first)) if last - first <= length else start
 
 
-def describe_crop(shape: tuple[int, ...], protected: ProtectedArea, box: Window, position: Window, size: Size) -> Crop:
+def build_crop(shape: tuple[int, ...], protected: ProtectedArea, box: Window, position: Window, size: Size) -> Crop:
     """Describe the window as an image of `size` shows it at `position`, with the visible share of what is cut most."""
     visible = min(_visible_shares(protected, box), default=None)
     return Crop(_to_shares(box, (shape[1], shape[0])), _to_shares(position, size), visible)

@@ -51,7 +51,7 @@ _IS_UNFINISHED = JOBS.c.status.not_in(("done", "failed", "cancelled"))
 
 @dataclass(frozen=True)
 class RetentionPolicy:
-    """The limits of age and total size, from `keep_days` and `keep_gb` of the settings; 0 means no limit."""
+    """The limits of age and total size, from `keep_days` and `keep_gb` of `pipelines/settings.py`; 0 means no limit."""
 
     max_days: float = 0.0
     max_bytes: int = 0

@@ -86,7 +86,7 @@ class PointRegions:
         It is what a net sees there, without the ground that a net sees along with it. `near` limits what colours and
         edges alone give.
         """
-        bounded = _walk_region(self._lab, alpha, point, 1.0) & near
+        bounded = _segment_by_random_walk(self._lab, alpha, point, 1.0) & near
         region = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
         region &= ~self._find_background_patches(region, bounded | (alpha > 0.5)) | bounded
         return self._bound_region(region, bounded, point, alpha <= 0.5)
@@ -120,7 +120,9 @@ class PointRegions:
         crossing an edge. Else the thing that a net sees there; never all that stands out, if a closer look sees less.
         """
         part = _component_at_point(alpha, point)
-        bounded = (_walk_region(self._lab, alpha, point, 0.0) | _flood_region(self._contrast, part, point)) & near
+        bounded = (
+            _segment_by_random_walk(self._lab, alpha, point, 0.0) | _flood_region(self._contrast, part, point)
+        ) & near
         if self._is_ground(point, bounded, part, alpha) or _is_at_outline(alpha, point):
             return bounded & ~self._draw_faces(point)[1]
         region = self._thing_at(point, part, bounded, CROP_SIDE_RATIO)
@@ -302,7 +304,7 @@ def geodesic_distance(
     return np.asarray(levels, np.float32).reshape(height, width)
 
 
-def _walk_region(lab: Float32Array, alpha: Alpha, point: tuple[int, int], value: float) -> Mask:
+def _segment_by_random_walk(lab: Float32Array, alpha: Alpha, point: tuple[int, int], value: float) -> Mask:
     """Return what a random walk with the matte as its prior gives to the point's side, connected to the point."""
     near = np.exp(-((geodesic_distance(lab, [point]) / REACH_LEVELS) ** 2))
     own = (WALK_TRUST * (1 - near) + WALK_TRUST_NEAR * near).astype(np.float32)

@@ -21,7 +21,7 @@ from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models.devices import MemoryGauge, create_memory_gauge, is_out_of_memory
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
-from pipelines.models.peak_memory import DrawingKey
+from pipelines.models.peak_memory import PeakMemoryKey
 
 log = logging.getLogger("designerbox")
 
@@ -72,7 +72,7 @@ def draw_with_fallback(
     `OutOfMemory` when that does not help either.
     """
     gauge, peaks = gauge or create_memory_gauge(cache.device), cache.peak_memory
-    key = _drawing_key(model.spec.family, (render,))
+    key = _peak_memory_key(model.spec.family, (render,))
     known_shortage = peaks.ran_out(key)
     if not known_shortage:
         try:
@@ -106,17 +106,17 @@ def draw_batch(
     cache: ModelCache, model: BatchingModel, family: str, renders: Sequence[RenderRequest], on_step: OnSteps
 ) -> list[RenderedImages]:
     """Call `model.draw_batch`, with memory freed as in `draw_with_fallback`; an out-of-memory error is not handled."""
-    key = _drawing_key(family, renders)
+    key = _peak_memory_key(family, renders)
     return _run_measured(cache, key, lambda: model.draw_batch(renders, on_step), create_memory_gauge(cache.device))
 
 
-def _drawing_key(family: str, renders: Sequence[RenderRequest]) -> DrawingKey:
+def _peak_memory_key(family: str, renders: Sequence[RenderRequest]) -> PeakMemoryKey:
     first = renders[0]
     batch = sum(len(render.seeds) * render.frame_count for render in renders)
-    return DrawingKey(family, first.verb, len(first.images), first.size[0] * first.size[1], batch)
+    return PeakMemoryKey(family, first.verb, len(first.images), first.size[0] * first.size[1], batch)
 
 
-def _run_measured(cache: ModelCache, key: DrawingKey, call: Callable[[], T], gauge: MemoryGauge | None) -> T:
+def _run_measured(cache: ModelCache, key: PeakMemoryKey, call: Callable[[], T], gauge: MemoryGauge | None) -> T:
     """Free the memory that such a call took before, run `call`, and record the memory that it takes."""
     cache.reserve_for_drawing(cache.peak_memory.peak_bytes(key))
     if gauge is None:

@@ -15,7 +15,7 @@ log = logging.getLogger("designerbox")
 T = TypeVar("T")
 
 
-class DrawingKey(NamedTuple):
+class PeakMemoryKey(NamedTuple):
     """What the memory of a drawing depends on. `sparing`: one picture at a time, its decoder in small tiles."""
 
     family: str
@@ -36,11 +36,11 @@ class PeakMemory:
         self._peaks = {key: taken for key, taken in rows if taken is not None}
         self._shortages = {key for key, taken in rows if taken is None}
 
-    def peak_bytes(self, key: DrawingKey) -> int:
+    def peak_bytes(self, key: PeakMemoryKey) -> int:
         """Return the most bytes that were measured, 0 where nothing was."""
         return self._peaks.get(key, 0)
 
-    def record_peak(self, key: DrawingKey, taken: int) -> None:
+    def record_peak(self, key: PeakMemoryKey, taken: int) -> None:
         """Note that a drawing took `taken` bytes; saved where that is a new maximum."""
         with self._lock:
             if taken <= self._peaks.get(key, 0):
@@ -48,11 +48,11 @@ class PeakMemory:
             self._peaks = {**self._peaks, key: taken}
             self._save()
 
-    def ran_out(self, key: DrawingKey) -> bool:
+    def ran_out(self, key: PeakMemoryKey) -> bool:
         """Tell whether such a drawing ran out of memory before, so that it need not be tried again."""
         return key in self._shortages
 
-    def record_shortage(self, key: DrawingKey) -> None:
+    def record_shortage(self, key: PeakMemoryKey) -> None:
         """Note that a drawing ran out of memory; after a restart a sparing one is tried again."""
         with self._lock:
             self._shortages = {*self._shortages, key}
@@ -61,7 +61,7 @@ class PeakMemory:
     def _save(self) -> None:
         if self._file is None:
             return
-        lasting: list[DrawingKey] = sorted(key for key in self._shortages if not key.sparing)
+        lasting: list[PeakMemoryKey] = sorted(key for key in self._shortages if not key.sparing)
         rows = [_peak_to_row(*each) for each in sorted(self._peaks.items())] + [
             _peak_to_row(key, None) for key in lasting
         ]
@@ -89,12 +89,12 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, object]]) -> None:
         log.warning("%s could not be written: %s", file, error)
 
 
-def _peak_from_row(row: Mapping[str, Any]) -> tuple[DrawingKey, int | None]:
+def _peak_from_row(row: Mapping[str, Any]) -> tuple[PeakMemoryKey, int | None]:
     references, pixels, batch = (int(row[name]) for name in ("references", "pixels", "batch"))
-    key = DrawingKey(str(row["family"]), str(row["verb"]), references, pixels, batch, bool(row["sparing"]))
+    key = PeakMemoryKey(str(row["family"]), str(row["verb"]), references, pixels, batch, bool(row["sparing"]))
     return key, None if row["bytes"] is None else int(row["bytes"])
 
 
-def _peak_to_row(key: DrawingKey, taken: int | None) -> dict[str, object]:
+def _peak_to_row(key: PeakMemoryKey, taken: int | None) -> dict[str, object]:
     """Make a row of the file; `taken` None for a drawing that ran out of memory."""
     return {**key._asdict(), "bytes": taken}

@@ -83,7 +83,7 @@ def check_face(face: Face, photo: Image) -> None:
     )
 
 
-def loses_face(alpha: Alpha, face: Face) -> bool:
+def is_face_missing(alpha: Alpha, face: Face) -> bool:
     """Say whether the head is not in its own cut-out (`alpha`, H x W)."""
     outline = np.zeros(alpha.shape, np.uint8)
     cv2.fillConvexPoly(outline, cv2.convexHull(np.rint(face.landmarks).astype(np.int32)), 1)

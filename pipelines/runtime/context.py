@@ -52,7 +52,7 @@ from pipelines.quality.subject_checks import (
     check_photo_size,
     fills_photo,
     find_front_people,
-    loses_face,
+    is_face_missing,
 )
 from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import WAITING_STAGE, StreamProgress
@@ -163,9 +163,9 @@ class JobContext:
         cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
         if params.matte is None and not params.is_pointed and params.pick < len(faces):
             face = faces[params.pick]
-            if loses_face(cutout.alpha, face) and spec_ids != self._matting_spec_ids:
+            if is_face_missing(cutout.alpha, face) and spec_ids != self._matting_spec_ids:
                 cutout = self._cut_out(params, faces, self._matting_spec_ids, emit, together=together)
-            if loses_face(cutout.alpha, face):
+            if is_face_missing(cutout.alpha, face):
                 raise BadInput(HEAD_LOST_MESSAGE, code="no_subject", param="pick" if params.pick else "photo")
         return cutout
 

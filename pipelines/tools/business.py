@@ -38,7 +38,7 @@ from pipelines.core.params import (
     prompt_field,
     seed_field,
 )
-from pipelines.core.rendering import FONTS, Backdrop, Caption, RenderRequest, ToolOutput
+from pipelines.core.rendering import FONT_ASSET, Backdrop, Caption, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import get_framing, size_for_ratio
 from pipelines.framing.resample import composite_on_grey, place_subject
@@ -208,7 +208,7 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
         sources=sources[:1] if context.draft else sources,
         resolved_params=_applied_standard(params, standard, light_level),
         names=names[:1] if context.draft else names,
-        assets=(FONTS,) if params.names or params.company else (),
+        assets=(FONT_ASSET,) if params.names or params.company else (),
         archive_name="team" if len(images) > 1 and not context.draft else "",
         draft_part="first" if len(images) > 1 and context.draft else None,
     )

@@ -43,7 +43,7 @@ from pipelines.core.params import (
 )
 from pipelines.core.rendering import (
     CC0_LICENCE,
-    FONTS,
+    FONT_ASSET,
     Asset,
     Backdrop,
     EncodedFile,
@@ -612,7 +612,7 @@ def _describe_traits(params: Creator, member: CastMember) -> str:
 
 def _list_assets(params: Creator) -> tuple[Asset, ...]:
     parts = (Asset("parts", params.art, CC0_LICENCE),) if params.art != "model" else ()
-    return (*parts, FONTS) if params.layout == "sheet" else parts
+    return (*parts, FONT_ASSET) if params.layout == "sheet" else parts
 
 
 def _licence_notices(params: Creator) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from pipelines.core.params import (
     prompt_field,
     seed_field,
 )
-from pipelines.core.rendering import FONTS, Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
+from pipelines.core.rendering import FONT_ASSET, Backdrop, Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_torn_matte_row
@@ -33,7 +33,7 @@ from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subje
 from pipelines.framing.resample import place_subject
 from pipelines.imaging.text import PixelBox, TextBlock, draw_text, fit_text, shade_and_choose_ink
 from pipelines.models.families.scenes.keyword_search import is_place
-from pipelines.quality.subject_checks import bears_face, count_people, loses_face
+from pipelines.quality.subject_checks import bears_face, count_people, is_face_missing
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.dressing import (
     DRESSED_PROMPT,
@@ -208,7 +208,7 @@ class Fashion(Subject):
 
 
 @dataclass(frozen=True)
-class SourcePhoto:
+class LookPhoto:
     """What every look has in common. `garment` is the one that its person is to wear.
 
     `shows_person`: the subject is a person with a face, and no thing beside one or with one on it.
@@ -239,13 +239,13 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if params.garment_photo is not None and not context.draft:
         garment = open_garment(context, params.garment_photo, params.garment_kind, emit)
     light_side = estimate_key_side(photo, faces[0]) if faces else "none"
-    source = SourcePhoto(photo, cutout, faces, light_side, _shows_person(params, cutout.alpha, faces), garment)
+    source = LookPhoto(photo, cutout, faces, light_side, _shows_person(params, cutout.alpha, faces), garment)
     upright = _choose_look(params, source)
     images, placed, look_notices = _draw_look(upright, source, context, emit)
     return ToolOutput(
         images=images,
         source=placed,
-        assets=(FONTS,) if params.title else (),
+        assets=(FONT_ASSET,) if params.title else (),
         alphas=(placed.alpha,) if garment is None else (),
         notices=(
             *cutout.notices,
@@ -266,17 +266,17 @@ def _shows_person(params: Fashion, alpha: Alpha, faces: tuple[Face, ...]) -> boo
     if params.pick >= len(faces):
         return False
     face = faces[params.pick]
-    return not loses_face(alpha, face) and not bears_face(alpha, face)
+    return not is_face_missing(alpha, face) and not bears_face(alpha, face)
 
 
-def _choose_look(params: Fashion, source: SourcePhoto) -> Fashion:
+def _choose_look(params: Fashion, source: LookPhoto) -> Fashion:
     """Return the form with `UPRIGHT_LOOK` in place of Flat Lay, where a person is to be seen."""
     if not SEASONS[params.preset].is_flat_lay or not source.shows_person:
         return params
     return params.model_copy(update={"preset": UPRIGHT_LOOK})
 
 
-def _flat_lay_notices(params: Fashion, source: SourcePhoto, context: ToolContext) -> tuple[str, ...]:
+def _flat_lay_notices(params: Fashion, source: LookPhoto, context: ToolContext) -> tuple[str, ...]:
     """Say that a person is in no flat lay, where one was asked for: as the look, or in the book."""
     if not source.shows_person:
         return ()
@@ -298,7 +298,7 @@ def _check_who_wears_it(params: Fashion, faces: tuple[Face, ...]) -> None:
 
 
 def _draw_look(
-    params: Fashion, source: SourcePhoto, context: ToolContext, emit: ProgressCallback
+    params: Fashion, source: LookPhoto, context: ToolContext, emit: ProgressCallback
 ) -> tuple[tuple[Image, ...], PlacedSubject, tuple[str, ...]]:
     """Draw one look: its pictures, the placed subject, and the notices of its scenes and of what its person wears."""
     season = SEASONS[params.preset]
@@ -338,7 +338,7 @@ def _draw_look(
 
 
 def _make_pdf(
-    params: Fashion, images: tuple[Image, ...], source: SourcePhoto, context: ToolContext, emit: ProgressCallback
+    params: Fashion, images: tuple[Image, ...], source: LookPhoto, context: ToolContext, emit: ProgressCallback
 ) -> tuple[EncodedFile, ...]:
     """Make one PDF: of the look's pictures, or of the cover and then every other look."""
     if params.pdf == "none" or context.draft:
@@ -417,7 +417,7 @@ def _make_scene_request(
     context: ToolContext,
     season: Season,
     placed: PlacedSubject,
-    source: SourcePhoto,
+    source: LookPhoto,
     *,
     is_flat_lay: bool,
 ) -> RenderRequest:

@@ -211,7 +211,7 @@ class Viewpoint:
 
 
 @dataclass(frozen=True)
-class SourcePhoto:
+class ProductPhoto:
     """One photo and the product cut out of it."""
 
     photo: Image
@@ -220,7 +220,7 @@ class SourcePhoto:
 
 def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Cut out, fit to the preset's rule, draw the ground, compose with shadows; then other angles, spin and layers."""
-    sources = [SourcePhoto(context.open_image(params.photo), context.cut_out_subject(params, emit))]
+    sources = [ProductPhoto(context.open_image(params.photo), context.cut_out_subject(params, emit))]
     sources += [_read_photo(file_id, context, emit) for file_id in params.beside]
     first = sources[0]
     faces = context.detect_faces(params.photo)
@@ -289,8 +289,8 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
 
 
 def _draw_clothes(
-    params: Product, source: SourcePhoto, size: Size, context: ToolContext, emit: ProgressCallback
-) -> tuple[Product, SourcePhoto, tuple[str, ...]]:
+    params: Product, source: ProductPhoto, size: Size, context: ToolContext, emit: ProgressCallback
+) -> tuple[Product, ProductPhoto, tuple[str, ...]]:
     """Let a model draw the garment; the form with the camera and shadow that suit it, its picture, and notices."""
     if params.angles:
         raise BadInput(CLOTHES_IN_SET_MESSAGE, param="clothes")
@@ -300,13 +300,13 @@ def _draw_clothes(
     )
     if params.clothes == "flat-lay":
         seen_from = "above" if params.seen_from == "auto" else params.seen_from
-        return params.model_copy(update={"seen_from": seen_from}), SourcePhoto(drawn, cutout), notices
+        return params.model_copy(update={"seen_from": seen_from}), ProductPhoto(drawn, cutout), notices
     # What nobody wears stands on no ground.
     shadow = "none" if params.shadow == "auto" else params.shadow
-    return params.model_copy(update={"shadow": shadow}), SourcePhoto(drawn, cutout), notices
+    return params.model_copy(update={"shadow": shadow}), ProductPhoto(drawn, cutout), notices
 
 
-def _find_viewpoint(params: Product, source: SourcePhoto) -> Viewpoint:
+def _find_viewpoint(params: Product, source: ProductPhoto) -> Viewpoint:
     """Read camera and light from the photo where the form leaves them open; a place is never seen from above."""
     shadow_direction, side = None, params.key
     if side == "auto":
@@ -321,12 +321,12 @@ def _find_viewpoint(params: Product, source: SourcePhoto) -> Viewpoint:
     return Viewpoint(view, side, shadow_direction)
 
 
-def _read_photo(file_id: str, context: ToolContext, emit: ProgressCallback) -> SourcePhoto:
-    return SourcePhoto(context.open_image(file_id), context.cut_out_subject(Subject(photo=file_id), emit))
+def _read_photo(file_id: str, context: ToolContext, emit: ProgressCallback) -> ProductPhoto:
+    return ProductPhoto(context.open_image(file_id), context.cut_out_subject(Subject(photo=file_id), emit))
 
 
 def _arrange_sources(
-    params: Product, sources: Sequence[SourcePhoto], size: Size, preset: ProductPreset, viewpoint: Viewpoint
+    params: Product, sources: Sequence[ProductPhoto], size: Size, preset: ProductPreset, viewpoint: Viewpoint
 ) -> Sequence[Frame]:
     """Frame the products side by side, on the floor of the scene where it has one."""
     floor = None
@@ -340,7 +340,7 @@ def _arrange_sources(
     return arrange_products(alphas, size, params.fill / 100 or default_fill, params.placement, floor, params)
 
 
-def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[SourcePhoto]) -> list[Frame]:
+def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[ProductPhoto]) -> list[Frame]:
     """Return the frames with what is soft; the first one, which stands for the picture, says it of all."""
     first, *others = (
         describe_softness(frame, each.photo, find_bounds(each.cutout.alpha))
@@ -354,7 +354,7 @@ def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[Source
 
 
 def _add_cut_notices(
-    params: Product, source: SourcePhoto, frame: Frame, preset: ProductPreset, viewpoint: Viewpoint, shape: str
+    params: Product, source: ProductPhoto, frame: Frame, preset: ProductPreset, viewpoint: Viewpoint, shape: str
 ) -> Frame:
     """Return the frame with notices of what the shape cuts and of wishes that the photo's own cuts forbid."""
     plain = params.model_copy(
@@ -377,7 +377,7 @@ def _add_cut_notices(
     )
 
 
-def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group: Sequence[PlacedSubject]) -> list[str]:
+def _check_cores(images: Sequence[Image], sources: Sequence[ProductPhoto], group: Sequence[PlacedSubject]) -> list[str]:
     """Count the changed pixels in the cores of all products, as the check of the job does for the first one."""
     changed = 0.0
     for image in images:
@@ -444,7 +444,7 @@ def _draw_ground(
     emit: ProgressCallback,
     preset: ProductPreset,
     placed: PlacedSubject,
-    first: SourcePhoto,
+    first: ProductPhoto,
     viewpoint: Viewpoint,
 ) -> Ground:
     """Draw the scenes, by an edit model around the products where that is asked for and possible."""
@@ -547,7 +547,7 @@ def _add_angles(
     params: Product,
     context: ToolContext,
     emit: ProgressCallback,
-    first: SourcePhoto,
+    first: ProductPhoto,
     placed: PlacedSubject,
     ground: Ground,
 ) -> ToolOutput:

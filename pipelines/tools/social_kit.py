@@ -28,14 +28,14 @@ from pipelines.core.params import (
     subject_box_field,
     subject_of,
 )
-from pipelines.core.rendering import FONTS, RenderRequest, ToolOutput
+from pipelines.core.rendering import FONT_ASSET, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.crop import (
     CropFocus,
     ProtectedArea,
+    build_crop,
     crop_image,
     crop_notices,
-    describe_crop,
     find_protected_area,
     largest_window,
 )
@@ -69,7 +69,7 @@ from pipelines.imaging.text import (
 )
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
-from pipelines.quality.subject_checks import bears_face, loses_face
+from pipelines.quality.subject_checks import bears_face, is_face_missing
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import to_rgba
 
@@ -295,12 +295,12 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         exact=False,
         notices=tuple(dict.fromkeys(notices)),
         names=tuple(layouts),
-        assets=(FONTS,) if params.headline else (),
+        assets=(FONT_ASSET,) if params.headline else (),
         keeps_words=True,
         archive_name="" if len(layouts) < 2 else "all" if len(layouts) == len(FORMATS) else "formats",
         crops=tuple(
             replace(
-                describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size),
+                build_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size),
                 words=layout.words_side if params.headline else "",
                 words_contrast=contrast,
             )
@@ -320,11 +320,11 @@ def _softness_notices(
     largest = max((scale for scale in scales if scale <= _MAX_ENLARGEMENT), default=0.0)
     if largest * MAX_OWN_ENLARGEMENT <= _MAX_ENLARGEMENT:
         return few
-    is_soft = measure_own_enlargement(photo, _soft_box(protected, photo)) * largest > _MAX_ENLARGEMENT
+    is_soft = measure_own_enlargement(photo, _find_viewed_box(protected, photo)) * largest > _MAX_ENLARGEMENT
     return (*few, ENLARGED_BEFORE_NOTICE) if is_soft else few
 
 
-def _soft_box(protected: ProtectedArea, photo: Image) -> tuple[float, float, float, float]:
+def _find_viewed_box(protected: ProtectedArea, photo: Image) -> tuple[float, float, float, float]:
     """Return what is looked at in the photo: heads or the subject, else all of it."""
     whole = protected.without_margin()
     return (
@@ -419,7 +419,7 @@ def _is_person(subject: Alpha | None, faces: Sequence[Face], pick: int) -> bool:
     if not faces:
         return False
     face = faces[pick if pick < len(faces) else 0]
-    return subject is None or not (loses_face(subject, face) or bears_face(subject, face))
+    return subject is None or not (is_face_missing(subject, face) or bears_face(subject, face))
 
 
 def _scale_size(size: Size, longer_px: int) -> Size:

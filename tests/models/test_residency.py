@@ -21,7 +21,7 @@ from pipelines.models import cpu_offload, oom_fallback, pinned_memory
 from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory, release_cached_memory
 from pipelines.models.diffusion import loader
 from pipelines.models.model_cache import CacheOptions, ModelCache
-from pipelines.models.peak_memory import DrawingKey, PeakMemory
+from pipelines.models.peak_memory import PeakMemory, PeakMemoryKey
 from tests.engines.support.crowded_device import run_many_jobs, start_crowded_studio
 from tests.models.support import family_checks
 from tests.models.support.tiny_flow_checkpoints import tiny_klein
@@ -297,8 +297,8 @@ class FakeGauge:
 
 
 TEXT = RenderRequest("text", "a harbour", (400, 300), (1, 2))
-TEXT_KEY = DrawingKey("shelf", "text", 0, 120_000, 2)
-X_KEY = DrawingKey("x", "edit", 3, 1, 1)
+TEXT_KEY = PeakMemoryKey("shelf", "text", 0, 120_000, 2)
+X_KEY = PeakMemoryKey("x", "edit", 3, 1, 1)
 
 
 def ignore_step(step: ModelStep) -> None:
@@ -412,8 +412,8 @@ def test_what_ran_out_once_begins_sparing_the_next_time_and_after_a_restart(tmp_
                 oom_fallback.draw_with_fallback(cache, model, order, lambda step: steps.append(step.index))
         # At first three tries, then one; after a restart the sparing one at the full size is tried again.
         assert len(steps) == (4, 7)[restart]
-        assert cache.peak_memory.ran_out(DrawingKey("shelf", "text", 0, 128_000, 1))
-        smaller = DrawingKey("shelf", "text", 0, 128_000, 1, sparing=True)
+        assert cache.peak_memory.ran_out(PeakMemoryKey("shelf", "text", 0, 128_000, 1))
+        smaller = PeakMemoryKey("shelf", "text", 0, 128_000, 1, sparing=True)
         assert cache.peak_memory.ran_out(smaller)
         assert not PeakMemory(tmp_path / "peaks.json").ran_out(smaller)
 
@@ -426,7 +426,7 @@ def test_a_sparing_start_says_so_and_is_measured_for_itself() -> None:
         for notice in ("Memory gave out once", "Memory gave out at this size before"):
             images = oom_fallback.draw_with_fallback(cache, model, order, ignore_step, FakeGauge(3))
             assert notice in images.notices[-1]
-    key = DrawingKey("shelf", "text", 0, 120_000, 1)
+    key = PeakMemoryKey("shelf", "text", 0, 120_000, 1)
     assert cache.peak_memory.peak_bytes(key) == 0
     assert cache.peak_memory.peak_bytes(key._replace(sparing=True)) == 3
 

@@ -21,7 +21,7 @@ from pipelines.quality.subject_checks import (
     check_scenery,
     count_people,
     fills_photo,
-    loses_face,
+    is_face_missing,
 )
 from tests.support.examples import load_example, make_noise
 
@@ -88,9 +88,9 @@ def test_a_face_in_profile_is_refused_with_what_to_do() -> None:
 def test_a_head_outside_its_own_cut_out_is_found() -> None:
     face, alpha = make_face(), np.zeros(SHAPE, np.float32)
     alpha[100:300, 80:220] = 1
-    assert not loses_face(alpha, face)
+    assert not is_face_missing(alpha, face)
     alpha[100:200] *= 0.3
-    assert loses_face(alpha, face)
+    assert is_face_missing(alpha, face)
 
 
 def test_a_face_in_the_middle_of_its_subject_or_on_a_far_larger_one_is_on_a_thing() -> None:

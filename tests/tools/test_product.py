@@ -132,7 +132,7 @@ def test_a_changed_pixel_in_any_products_core_would_be_counted() -> None:
     (alpha,) = draft.alphas
     context = ProductContext()
     taken = [
-        product.SourcePhoto(context.open_image(n), context.cut_out_subject(Subject(photo=n), Recorder()))
+        product.ProductPhoto(context.open_image(n), context.cut_out_subject(Subject(photo=n), Recorder()))
         for n in ("a", "b")
     ]
     frames = product.arrange_products(

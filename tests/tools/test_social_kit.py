@@ -19,9 +19,9 @@ from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.framing.crop import (
     CropFocus,
     ProtectedArea,
+    build_crop,
     crop_image,
     crop_notices,
-    describe_crop,
     find_crop_window,
     find_protected_area,
     project_area,
@@ -111,7 +111,7 @@ def test_a_zoom_makes_the_window_so_many_times_smaller_and_keeps_a_face_whole_wh
         assert small is not None
         assert (large[2] - large[0]) / (small[2] - small[0]) == pytest.approx(zoom, rel=0.01)
         assert (large[3] - large[1]) / (small[3] - small[1]) == pytest.approx(zoom, rel=0.01)
-        assert describe_crop(shape, keep, small, (0, 0, 100, 100), (100, 100)).visible_ratio == 1
+        assert build_crop(shape, keep, small, (0, 0, 100, 100), (100, 100)).visible_ratio == 1
         middle = (small[1] + small[3]) / 2
         assert small[0] <= 1440
         assert small[2] >= 1560
@@ -121,7 +121,7 @@ def test_a_zoom_makes_the_window_so_many_times_smaller_and_keeps_a_face_whole_wh
 def test_a_crop_says_how_much_of_what_is_cut_most_it_shows() -> None:
     keep = find_protected_area((400, 600), (make_face(100, 100, 50), make_face(500, 100, 50)), None)
     both, half, one = (0, 0, 600, 200), (0, 0, 500, 200), (0, 0, 300, 200)
-    assert [describe_crop((400, 600), keep, box, (0, 0, 9, 9), (9, 9)).visible_ratio for box in (both, half, one)] == [
+    assert [build_crop((400, 600), keep, box, (0, 0, 9, 9), (9, 9)).visible_ratio for box in (both, half, one)] == [
         1,
         pytest.approx(0.5, abs=0.02),
         0,
@@ -131,7 +131,7 @@ def test_a_crop_says_how_much_of_what_is_cut_most_it_shows() -> None:
         "Your crop leaves out a face: C.",
     ]
     landscape = find_protected_area((400, 600), (), None)
-    assert describe_crop((400, 600), landscape, one, (0, 0, 9, 9), (9, 9)).visible_ratio is None
+    assert build_crop((400, 600), landscape, one, (0, 0, 9, 9), (9, 9)).visible_ratio is None
     assert crop_notices(landscape, {"C": one}) == []
 
 

@@ -83,7 +83,7 @@ def _write_parts(caption: Caption) -> str:
     return " ".join(f"{name}: {_make_sentence(words)}" for name, words in rows.items() if words)
 
 
-def _write_key_words(caption: Caption) -> str:
+def _write_tag_prompt(caption: Caption) -> str:
     changes = [f"{what}: {words}" for what, words in caption.changes]
     purpose = _describe_purpose(caption).replace(" with ", ", ").replace("nobody in it", "no people")
     words = [caption.words, *changes, purpose, *_list_details(caption)]
@@ -109,7 +109,7 @@ _STYLES: Mapping[str, Callable[[Caption], str]] = {
     "flux2": _write_prose,
     "krea": _write_prose,
     "z_image": _write_parts,
-    "stable_diffusion": _write_key_words,
+    "stable_diffusion": _write_tag_prompt,
     "qwen_image": _write_instruction,
     "qwen_image_21": _write_prose,
     "longcat": _write_instruction,

@@ -104,7 +104,7 @@ def _make_join_endpoint(service: StudioService, access: AccessControl) -> Callab
         except NotFound as error:
             return page.render_error(request, error, 410)
         if request.method != "POST":
-            return page.render_form(invitation) if kind == "invite" else page.render_own(invitation)
+            return page.render_join_form(invitation) if kind == "invite" else page.render_own(invitation)
         try:
             _check_sender(request, access)
             if kind == "own":
@@ -154,7 +154,7 @@ async def _receive_form(
         request.state.code = error.code
         if isinstance(error, NotFound):  # the link was used or revoked while the form was filled in
             return page.render_error(request, error, 410)
-        return page.render_form(invitation, filled, error)
+        return page.render_join_form(invitation, filled, error)
     return RedirectResponse(access.invite_links.make_token("own", member.own_link), 303, _HEADERS)
 
 
@@ -192,7 +192,7 @@ class _Page:
         message = translate(error.message) if self._german else error.message
         return f'<p role="alert">{escape(message)}</p>'
 
-    def render_form(
+    def render_join_form(
         self, invitation: Invitation, filled: dict[str, str] | None = None, error: StudioError | None = None
     ) -> HTMLResponse:
         """Render the form, filled in as it was sent or with what is known of a member who is asked again."""
