@@ -192,7 +192,7 @@ class OpenTab:
     def assert_no_complaint(self) -> None:
         """Fail when there was one since the last time."""
         complaints, self.complaints[:] = self.complaints[:], []
-        assert not complaints
+        assert complaints == []  # says which
 
 
 def _make_tab(
