@@ -256,8 +256,8 @@ class SettingsTab:
     def unload_model(self, request: gr.Request, spec_id: str | None) -> Updates:
         """Unload one model, unless a job uses it."""
         self._require_admin(request)
-        cache = self._find_cache()
-        done = cache is not None and spec_id is not None and cache.unload_model(spec_id)
+        model_cache = self._find_model_cache()
+        done = model_cache is not None and spec_id is not None and model_cache.unload_model(spec_id)
         return {
             **self._show_memory(),
             self.alerts: "" if done else tool_tab_text.render_alert(BUSY_TEXT, "settings-which"),
@@ -381,16 +381,16 @@ class SettingsTab:
         if not self.access.may_administer(request):
             raise BadInput(ADMIN_ONLY_TEXT)
 
-    def _find_cache(self) -> ModelCache | CombinedModels | None:
+    def _find_model_cache(self) -> ModelCache | CombinedModels | None:
         engine = self.service.jobs.engine
         return engine.cache if isinstance(engine, HasModelCache) else None
 
     def _show_memory(self) -> Updates:
-        cache = self._find_cache()
-        rows = cache.resident_models() if cache is not None else []
+        model_cache = self._find_model_cache()
+        rows = model_cache.resident_models() if model_cache is not None else []
         free = [row["id"] for row in rows if not row["in_use"]]
         return {
-            self.about_html: render_about(self.service.profile, cache),
+            self.about_html: render_about(self.service.profile, model_cache),
             self.loaded_models: render_loaded(rows),
             self.model_choice: gr.update(choices=[(name_model(each), each) for each in free], value=None),
             self.alerts: "",
@@ -420,16 +420,18 @@ def list_hub_models(profile: Profile) -> tuple[ModelSpec, ...]:
     return tuple(each for each in specs if each.repo)
 
 
-def render_about(profile: Profile, cache: ModelCache | CombinedModels | None) -> str:
+def render_about(profile: Profile, model_cache: ModelCache | CombinedModels | None) -> str:
     """Render what pictures are made with and why; device and memory in a fold."""
     title = EMBEDDED_TITLE if profile.id == EMBEDDED.id else profile.title
     lines: list[str] = []
-    if cache is not None:
+    if model_cache is not None:
         share = (
-            "as much memory as there is" if cache.budget_bytes is None else f"up to {format_bytes(cache.budget_bytes)}"
+            "as much memory as there is"
+            if model_cache.budget_bytes is None
+            else f"up to {format_bytes(model_cache.budget_bytes)}"
         )
-        lines.append(f"Device <code>{escape(cache.device)}</code>, models may take {share}.")
-        if cache.device == "cpu":
+        lines.append(f"Device <code>{escape(model_cache.device)}</code>, models may take {share}.")
+        if model_cache.device == "cpu":
             lines.append(escape(cpu_precision.THIS_PROCESSOR.describe_choice()))
     details = "".join(f"<p>{line}</p>" for line in (f"Profile <code>{escape(profile.id)}</code>", *lines))
     return (

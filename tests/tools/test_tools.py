@@ -189,6 +189,24 @@ def test_the_least_that_the_documentation_sends_makes_a_picture_and_says_of_what
     assert result.receipt.get("draft_part") == parts.get(tool.id)
 
 
+# Where a tool draws words in one layout alone.
+WITH_WORDS: dict[str, dict[str, Any]] = {"character": {"layout": "sheet", "art": "notionists"}}
+
+
+def list_drawn_fields(tool: Tool) -> tuple[str, ...]:
+    """The fields of a tool whose words stand in the picture."""
+    return tuple(name for name in tool.params.model_fields if tool.params.schema_extra(name).get("x-drawn"))
+
+
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if list_drawn_fields(tool)], ids=lambda tool: tool.id)
+def test_words_that_stand_in_the_picture_name_their_font(studio: RealStudio, tool: Tool) -> None:
+    least = (
+        build_examples(tool, studio.service)["least"]["value"] | SMALL.get(tool.id, {}) | WITH_WORDS.get(tool.id, {})
+    )
+    result = studio.make(tool.id, **least, **dict.fromkeys(list_drawn_fields(tool), "Ana Lim"))
+    assert "font" in {asset["kind"] for asset in result.receipt["assets"]}
+
+
 @pytest.fixture(scope="module")
 def cup_on_oak(studio: RealStudio) -> Result:
     return studio.make("product", photo=studio.photos["coffee"], preset="oak", size=400)

@@ -103,7 +103,7 @@ def build_tab(root: Path, downloads: DownloadManager | None = None, **settings: 
 
 
 def cache_of(made: SettingsTab) -> ModelCache:
-    cache = made._find_cache()
+    cache = made._find_model_cache()
     assert isinstance(cache, ModelCache)
     return cache
 
