@@ -200,10 +200,9 @@ def list_drawn_fields(tool: Tool) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if list_drawn_fields(tool)], ids=lambda tool: tool.id)
 def test_words_that_stand_in_the_picture_name_their_font(studio: RealStudio, tool: Tool) -> None:
-    least = (
-        build_examples(tool, studio.service)["least"]["value"] | SMALL.get(tool.id, {}) | WITH_WORDS.get(tool.id, {})
-    )
-    result = studio.make(tool.id, **least, **dict.fromkeys(list_drawn_fields(tool), "Ana Lim"))
+    words: dict[str, Any] = dict.fromkeys(list_drawn_fields(tool), "Ana Lim")
+    least = build_examples(tool, studio.service)["least"]["value"]
+    result = studio.make(tool.id, **least | SMALL.get(tool.id, {}) | WITH_WORDS.get(tool.id, {}) | words)
     assert "font" in {asset["kind"] for asset in result.receipt["assets"]}
 
 
