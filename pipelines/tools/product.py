@@ -356,7 +356,7 @@ def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[Produc
 def _add_cut_notices(
     params: Product, source: ProductPhoto, frame: Frame, preset: ProductPreset, viewpoint: Viewpoint, shape: str
 ) -> Frame:
-    """Return the frame with notices of what the shape cuts and of wishes that the photo's own cuts forbid."""
+    """Return the frame with doubts of what the shape cuts and of wishes that the photo's own cuts forbid."""
     plain = params.model_copy(
         update={"placement": "centre", "placement_x": 0.0, "placement_y": 0.0, "placement_scale": 1.0}
     )
@@ -372,7 +372,7 @@ def _add_cut_notices(
     return replace(
         frame,
         notices=(*cuts, *unfollowed, *frame.notices),
-        doubts=(*cuts, *frame.doubts),
+        doubts=(*cuts, *unfollowed, *frame.doubts),
         better_shape=better_shape,
     )
 

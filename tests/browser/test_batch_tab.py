@@ -266,8 +266,8 @@ def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio:
         page.locator("#product-box [data-do=done]").tap()
 
 
-def repair_by_pointing(page: Page, tool: str, x: float, y: float) -> None:
-    """Point at what belongs, once, and close the panel."""
+def repair_by_pointing(page: Page, tool: str, x: float, y: float, *, is_finished: bool = True) -> None:
+    """Point at what belongs, once, and close the panel where `is_finished`."""
     box = page.locator(f"#{tool}-box")
     box.locator("[data-do=start]").click()
     expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
@@ -279,7 +279,8 @@ def repair_by_pointing(page: Page, tool: str, x: float, y: float) -> None:
     assert frame is not None
     page.mouse.click(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
     expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
-    box.locator("[data-do=done]").click()
+    if is_finished:
+        box.locator("[data-do=done]").click()
 
 
 def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_picture(
@@ -407,8 +408,15 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(line).to_contain_text("row 1")
     shown = page.locator("#product-live img").first
     replacement = shown.get_attribute("src")
-    put.click()
+    wait_until(studio.is_idle, 60)
+    marks = page.locator("#product-keep-marks").locator("textarea, input")
+    said = json.loads(marks.input_value())
+    repair_by_pointing(page, "product", 0.7, 0.3, is_finished=False)
+    assert json.loads(marks.input_value()) != said
+    put.click()  # what was marked and not finished is forgotten
     expect(line).to_contain_text("the earlier one is back")
+    expect(page.locator("#product-box .dbx-point-layer")).to_be_hidden()
+    assert json.loads(marks.input_value()) == said
     expect(shown).not_to_have_attribute("src", replacement or "")
     expect(put).to_be_hidden()  # the shown picture is the one in the batch
     expect(line.get_by_role("button", name="It is fine")).to_be_visible()

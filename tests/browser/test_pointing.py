@@ -177,6 +177,7 @@ def test_undo_reaches_the_marks_of_the_last_time_and_one_button_removes_all(page
     for _ in range(2):  # the second time a cancelled one has undone them
         press(page, "start")
         await_look(page)
+        expect(page.locator("#cutout-box [data-do=drop]")).to_have_attribute("aria-pressed", "true")  # as it was left
         for left in (1, 0):
             press(page, "undo")
             await_look(page)

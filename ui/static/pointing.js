@@ -160,7 +160,8 @@
     start: (box) => {
       const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
       // Where background may be left it is dropped; a crop's marks say something else.
-      const isLeft = part(box, "stage")?.querySelector("[data-drop]") && !box.querySelector(".in-crop"), mode = isLeft ? "drop" : "keep";
+      const isLeft = part(box, "stage")?.querySelector("[data-drop]") && !box.querySelector(".in-crop");
+      const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = isLeft || used ? "drop" : "keep";
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
       setMode(box, mode);
