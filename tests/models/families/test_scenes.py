@@ -568,6 +568,9 @@ def test_small_backdrop_is_said_to_look_soft(model):
 @pytest.mark.parametrize(
     ("words", "scene_id"),
     [
+        ("a walk in an autumn wood", "autumn-wood"),
+        ("wooden background", "oak"),
+        ("Holzhintergrund", "oak"),
         ("Tokyo alley", "night"),
         ("Tokio, Gasse bei Nacht", "night"),
         ("a forest in the morning mist with trees", "forest"),

@@ -73,6 +73,7 @@ _MOOD_TEXT = (
     " leise still friedlich wunderschon herrlich traumhaft romantisch magisch verzaubert einladend freundlich charmant"
     " idyllisch malerisch typisch klassisch traditionell zeitgenossisch exklusiv hochwertig aufgeraumt geraumig"
     " weit endlos einsam abgelegen verlassen beruhmt gewohnlich"
+    " walk walking stroll spaziergang spazieren"
 )
 _TIME_TEXT = (
     "morning noon afternoon day daylight sunny sunlight sun mist misty fog foggy cloudy evening hour light"
@@ -87,6 +88,8 @@ _LOOK_TEXT = (
 )
 _MOOD_WEIGHT, _TIME_WEIGHT, _LOOK_WEIGHT = 0.12, 0.3, 0.6
 """Weights of those words in what is asked for; any other word counts 1."""
+_STEMS_BY_WORD = {"wooden": "holz"}
+"""Words that are no form of what their stem means: a wooden table is not of the woods."""
 _SUFFIXES = ("ings", "ing", "ies", "ern", "est", "es", "en", "er", "em", "ed", "ly", "e", "s", "n", "y")
 
 
@@ -212,9 +215,14 @@ def _rank_scenes(query: str, subject: str) -> list[tuple[float, Scene]]:
 
 def _read_words(query: str) -> tuple[_Word, ...]:
     """Split the wish into words with weights; stop words are dropped unless nothing else is there."""
-    texts = re.findall(r"[a-z0-9]+", _normalize_text(query))
+    texts = [_drop_backdrop_word(text) for text in re.findall(r"[a-z0-9]+", _normalize_text(query))]
     plain = [text for text in texts if text not in _STOP_WORDS] or texts
     return tuple(_Word(text, _strip_suffix(text), _weigh_word(text)) for text in plain)
+
+
+def _drop_backdrop_word(text: str) -> str:
+    """Return what a German compound with "backdrop" says of it: Holzhintergrund asks for wood."""
+    return text.removesuffix("hintergrund") or text
 
 
 def _weigh_word(text: str) -> float:
@@ -286,6 +294,8 @@ def _normalize_text(words: str) -> str:
 
 
 def _strip_suffix(word: str) -> str:
+    if word in _STEMS_BY_WORD:
+        return _STEMS_BY_WORD[word]
     for ending in _SUFFIXES:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]

@@ -161,7 +161,7 @@ _ALL_SETS: tuple[Scene, ...] = (
           "bühne theater konzert scheinwerfer vorhang auftritt show rednerin redner rampenlicht", 175, keeps=True,
           table="walnut"),
     _make_room_scene("autumn-wood", "Autumn Forest",
-          "autumn forest fall leaves golden trees october woodland foliage november park",
+          "autumn forest fall leaves golden trees october wood woods woodland foliage november park",
           "herbst wald herbstwald herbstlaub laub blätter golden bäume oktober november", 180, keeps=True),
     _make_room_scene("winter-light", "Winter Light",
           "winter snow snowy landscape forest trees cold frost christmassy december january",
