@@ -22,7 +22,8 @@ from PIL import ImageCms, PdfParser
 
 from pipelines.codecs.color_profiles import ColorSpace, coated_paper_profile, get_profile, srgb_profile
 from pipelines.codecs.encode import build_zip, encode_png
-from pipelines.compositing.compose import add_background_grain, relight_subject
+from pipelines.compositing.compose import add_background_grain
+from pipelines.compositing.relighting import relight_subject
 from pipelines.compositing.shadows import Shadow, compute_ground_light_share
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import Alpha, Float32Array, Image, PlacedSubject, Side

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from pipelines.compositing.relighting import relight_subject
 from pipelines.compositing.shadow_colors import reflect_subject_colour, tint_shadow
 from pipelines.compositing.shadows import (
     Shadow,
@@ -14,7 +15,7 @@ from pipelines.compositing.shadows import (
     soften_plate,
 )
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, PlacedSubject, Side
-from pipelines.imaging.color import LinearImage, measure_lightness, to_linear, to_srgb
+from pipelines.imaging.color import LinearImage, to_linear, to_srgb
 from pipelines.imaging.film_grain import measure_grain, measure_noise, synthesize_grain
 from pipelines.imaging.resize import dilate_mask
 from pipelines.matting.cutout import core_mask
@@ -23,8 +24,6 @@ WRAP_STRENGTH = 0.12  # of the scene's light at the edge; more draws a grey line
 WRAP_RADIUS_RATIO = 0.012  # of the frame's height
 WRAP_THRESHOLD = 0.75  # linear light from which a scene spills over the edge; white spills in full
 WRAP_FADE_PX = 1.5  # pixels outside the core over which the wrap fades in
-MAX_LIGHTNESS_SHIFT = 4.0  # L* by which relighting may move the subject
-MAX_CHROMA_SHIFT = 1.5  # a* and b* by which relighting may move the subject
 
 
 def composite_subject(
@@ -39,8 +38,8 @@ def composite_subject(
 ) -> Image:
     """Composite the placed subject on `plate` (same size). In the core its pixels stay the user's own, byte for byte.
 
-    `clean` leaves out wrap and grain, for backgrounds that must stay one value. `relit` fits the subject to the scene
-    (L* moves at most 4), so that the core is not exact. `key_side` is where the key light comes from.
+    `clean` leaves out wrap and grain, for backgrounds that must stay one value. `relit` fits the subject to the
+    scene's light, so that the core is not exact. `key_side` is where the key light comes from.
     """
     if not clean:
         plate = soften_plate(plate, placed)
@@ -120,24 +119,3 @@ def _match_scene_grain(placed: PlacedSubject, plate: Image, core: Mask, seed: in
     return synthesize_grain(
         measure_grain(placed.colour, measured, scale), plate, measure_noise(plate, ~core), scale, seed
     )
-
-
-def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: bool = True) -> Image:
-    """Fit the subject to the scene: L* by at most 4 (not without `shift_lightness`), a* and b* by at most 1.5."""
-    inside = placed.alpha > 0.5
-    if not inside.any():
-        return placed.colour
-    lab = cv2.cvtColor(placed.colour.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    small = np.asarray(cv2.resize(plate, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
-    scene = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
-    bright = scene[scene[:, 0] >= np.quantile(scene[:, 0], 0.7)]
-    move_l = 0.0
-    if shift_lightness:
-        difference = float(scene[:, 0].mean()) - float(measure_lightness(placed.colour)[inside].mean())
-        move_l = np.clip(0.15 * difference, -MAX_LIGHTNESS_SHIFT, MAX_LIGHTNESS_SHIFT)
-    move_ab = np.clip(0.12 * bright[:, 1:].mean(axis=0), -MAX_CHROMA_SHIFT, MAX_CHROMA_SHIFT)
-    # The shift is largest at mid grey, so that black stays black and white stays white.
-    lab[..., 0] += move_l * np.sin(np.pi * np.clip(lab[..., 0], 0, 100) / 100)
-    lab[..., 1:] += move_ab.astype(np.float32)
-    rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB)
-    return np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)

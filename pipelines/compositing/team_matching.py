@@ -13,8 +13,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from pipelines.compositing.compose import MAX_LIGHTNESS_SHIFT
 from pipelines.compositing.light_estimation import estimate_key_side
+from pipelines.compositing.relighting import MAX_SKIN_LIGHTNESS_SHIFT
 from pipelines.core.geometry import Cutout, Face, Frame, Image, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import HEADROOM_RATIO, Framing
@@ -123,7 +123,7 @@ def exposure_gain(target: float, own: float, skin: float) -> float:
     luminance = lightness_to_luminance(skin)
     low, high = (
         lightness_to_luminance(max(skin + step, 0.0)) / max(luminance, 1e-4)
-        for step in (-MAX_LIGHTNESS_SHIFT, MAX_LIGHTNESS_SHIFT)
+        for step in (-MAX_SKIN_LIGHTNESS_SHIFT, MAX_SKIN_LIGHTNESS_SHIFT)
     )
     return float(np.clip(target / max(own, 1e-4), low, high))
 

@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.compositing.compose import composite_subject, relight_subject
+from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.group_photo import EYE_LINE_RATIO, composite_group, place_members, plan_group
+from pipelines.compositing.relighting import relight_subject
 from pipelines.compositing.team_matching import (
     HIGHLIGHT_KNEE,
     TeamMember,

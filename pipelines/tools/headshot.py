@@ -9,9 +9,10 @@ import numpy as np
 
 from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_layers
-from pipelines.compositing.compose import composite_subject, relight_subject
+from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.head_restoration import move_face
 from pipelines.compositing.light_estimation import estimate_key_side, with_photo_constraints
+from pipelines.compositing.relighting import relight_subject
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
 from pipelines.core.job import ProgressCallback

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.codecs.containers import encode_layers
-from pipelines.compositing.compose import relight_subject
 from pipelines.compositing.registration import is_aligned, paste_subject
+from pipelines.compositing.relighting import relight_subject
 from pipelines.core.geometry import Image, PlacedSubject
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import flag_field

@@ -1,0 +1,158 @@
+"""Relight a subject: fit its exposure, blacks and colours to the light of the scene that it is laid into."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipelines.core.geometry import Float32Array, Image, Mask, PlacedSubject
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, measure_lightness, to_linear, to_srgb
+
+MAX_SKIN_LIGHTNESS_SHIFT = 4.0  # L* by which relighting may move skin, on average
+MAX_SKIN_HUE_SHIFT = 3.0  # degrees by which it may turn skin's hue in Lab
+MIN_SKIN_RATIO = 0.03  # of the subject's pixels that look like skin, from which those bounds hold
+MAX_DARKENING_STOPS = 1.0
+MAX_BRIGHTENING_STOPS = 0.1  # a subject that is darker than its place is in shadow there: nobody doubts it
+EXPOSURE_SHIFT_RATIO = 0.5  # of the way, in stops, to the scene's mean light
+MAX_KEY_LUMINANCE = 0.25  # of a photo: a white paper behind a thing does not say that the thing is overexposed
+SIDE_SHIFT_RATIO = 0.5  # of what one side of the scene is lighter than the other, in stops
+MAX_SIDE_STOPS = 0.25  # at the outline; the middle stays
+BLACK_LIFT_RATIO = 0.5  # of the way to the scene's black: with more, tyres look washed out
+MAX_BLACK_LIFT = 6.0  # L*
+MAX_HAZE_LIGHTNESS = 35.0  # L* of a scene's black: where nothing is darker, as on paper and sand, that is no haze
+COLOUR_SHIFT_RATIO = 0.25  # of the way to the colour of the scene's light
+MAX_COLOUR_RATIO = 1.12  # of one channel to the luminance: more looks tinted
+MAX_BOUNCE_SHIFT = 1.5  # a* and b* towards the scene's colours, where lightness stays
+_BOUNCE_RATIO = 0.12  # of those colours
+_LIGHTS_QUANTILE = 0.7  # of a scene's lightness: what lies above tells the colour of its light
+_BLACK_QUANTILE = 0.01  # of the pixels' lightness that is a picture's black
+_SCENE_SIDE_PX = 64  # of the small copy that the scene is measured on
+_DARKEST_LUMINANCE = 0.004  # darker pixels count as this in a mean of logarithms
+_GREY_QUANTILE, _MAX_GREY_CHROMA = 0.99, 2.5  # chroma below which so many pixels of a black and white photo lie
+# Skin under any light that a photo is taken in, from dark to fair, in Lab: lightness, chroma, hue in degrees.
+_SKIN_LIGHTNESS, _SKIN_CHROMA, _SKIN_HUE = (18.0, 92.0), (8.0, 45.0), (25.0, 75.0)
+
+
+def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: bool = True) -> Image:
+    """Return the subject's colours (H x W x 3) fitted to the scene `plate` of the same size.
+
+    A subject that is lit more than its scene gets darker by up to a stop, its blacks rise to the scene's haze, its
+    colours go towards the scene's light, and the side of more light gets lighter. Skin moves by at most 4 L* and turns
+    by at most 3 degrees, never towards a target tone. Without `shift_lightness` the colours alone change, by at most
+    1.5 in a* and b*.
+    """
+    inside = placed.alpha > 0.5
+    if not inside.any():
+        return placed.colour
+    scene = np.asarray(cv2.resize(plate, (_SCENE_SIDE_PX,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
+    if not shift_lightness:
+        return _tint_subject(placed.colour, scene)
+    relit = _fit_to_scene(placed, inside, scene)
+    share = _allow_for_skin(placed.colour[inside], relit[inside])
+    relit = placed.colour + np.float32(share) * (relit - placed.colour)
+    return np.clip(relit + np.float32(0.5), 0, 255).astype(np.uint8)
+
+
+def _fit_to_scene(placed: PlacedSubject, inside: Mask, scene: Image) -> Float32Array:
+    """Return the subject in the light of `scene`, a small copy: sRGB of 0 to 255, H x W x 3."""
+    own = placed.colour[inside]
+    gains, stops = _measure_colour_gains(scene), _measure_stops(placed, inside, scene)
+    # Each change by itself as far as skin allows it: a coloured light does not forbid that blacks rise.
+    tinted, exposed = (to_srgb(to_linear(own) * factor) for factor in (gains, np.float32(2**stops)))
+    gains = np.power(gains, np.float32(_allow_for_skin(own, tinted)))
+    stops *= _allow_for_skin(own, exposed)
+    light = to_linear(placed.colour)
+    light *= gains
+    light *= np.exp2(stops + _spread_side_stops(inside, scene))[None, :, None]
+    relit = to_srgb(light)
+    haze = _measure_black(scene)
+    lift = BLACK_LIFT_RATIO * (haze - _measure_black(own[None]))
+    if lift > 0 and haze <= MAX_HAZE_LIGHTNESS:
+        # A quadratic fading: black rises in full, mid grey by a quarter, white stays white.
+        relit += np.float32(2.55 * min(lift, MAX_BLACK_LIFT)) * np.square(1 - relit / 255)
+    return relit
+
+
+def _measure_stops(placed: PlacedSubject, inside: Mask, scene: Image) -> float:
+    """Return by how many stops the subject gets lighter, from the mean light of its photo and of the scene."""
+    shown = placed.colour[inside][None]
+    if placed.has_background:
+        left, top, right, bottom = (max(round(edge), 0) for edge in placed.frame.box)
+        photo = placed.colour[top:bottom, left:right]
+        shown = cv2.resize(photo, (_SCENE_SIDE_PX,) * 2, interpolation=cv2.INTER_AREA) if photo.size else shown
+    own = min(_measure_key(np.asarray(shown, np.uint8)), MAX_KEY_LUMINANCE)
+    stops = EXPOSURE_SHIFT_RATIO * float(np.log2(_measure_key(scene) / own))
+    return float(np.clip(stops, -MAX_DARKENING_STOPS, MAX_BRIGHTENING_STOPS))
+
+
+def _measure_key(image: Image) -> float:
+    """Return the mean luminance of a picture as the eye takes it, by its logarithm; 0 to 1."""
+    luminance = to_linear(image) @ LUMINANCE_WEIGHTS
+    return float(np.exp(np.log(np.maximum(luminance, _DARKEST_LUMINANCE)).mean()))
+
+
+def _spread_side_stops(inside: Mask, scene: Image) -> Float32Array:
+    """Return by how many stops each column gets lighter, as one side of the scene is lighter; 0 in the middle."""
+    third = _SCENE_SIDE_PX // 3
+    left, right = (_measure_key(part) for part in (scene[:, :third], scene[:, -third:]))
+    side = float(np.clip(SIDE_SHIFT_RATIO * np.log2(right / left), -MAX_SIDE_STOPS, MAX_SIDE_STOPS))
+    columns = np.flatnonzero(inside.any(axis=0))
+    first, last = int(columns[0]), int(columns[-1])
+    along = (np.arange(inside.shape[1]) - (first + last) / 2) / max((last - first) / 2, 1)
+    return np.asarray(side * np.clip(along, -1, 1), np.float32)
+
+
+def _measure_colour_gains(scene: Image) -> Float32Array:
+    """Return linear factors for red, green and blue towards the colour of the scene's light, at one luminance."""
+    light = to_linear(scene).reshape(-1, 3)
+    luminance = light @ LUMINANCE_WEIGHTS
+    bright = light[luminance >= np.quantile(luminance, _LIGHTS_QUANTILE)].mean(axis=0) + 1e-3
+    gains = np.power(bright / float(bright @ LUMINANCE_WEIGHTS), COLOUR_SHIFT_RATIO)
+    gains = np.clip(gains, 1 / MAX_COLOUR_RATIO, MAX_COLOUR_RATIO)
+    return np.asarray(gains / float(gains @ LUMINANCE_WEIGHTS), np.float32)
+
+
+def _measure_black(image: Image) -> float:
+    """Return the L* of a picture's darkest pixels."""
+    return float(np.quantile(measure_lightness(image), _BLACK_QUANTILE))
+
+
+def _allow_for_skin(before: Image, after: Float32Array) -> float:
+    """Return the share of a change of colours (N x 3) that moves skin no more than it may, 0 to 1.
+
+    In black and white all that is neither black nor white may be skin.
+    """
+    lab = _to_lab(before)
+    is_grey = float(np.quantile(np.hypot(lab[:, 1], lab[:, 2]), _GREY_QUANTILE)) < _MAX_GREY_CHROMA
+    skin = (lab[:, 0] > _SKIN_LIGHTNESS[0]) & (lab[:, 0] < _SKIN_LIGHTNESS[1]) if is_grey else _looks_like_skin(lab)
+    if skin.mean() < MIN_SKIN_RATIO:
+        return 1.0
+    old, new = lab[skin].mean(axis=0), _to_lab(after[skin]).mean(axis=0)
+    lightness = abs(float(new[0] - old[0]))
+    turn = 0.0 if is_grey else abs(float(np.degrees(np.arctan2(new[2], new[1]) - np.arctan2(old[2], old[1]))))
+    return min(1.0, MAX_SKIN_LIGHTNESS_SHIFT / max(lightness, 1e-6), MAX_SKIN_HUE_SHIFT / max(turn, 1e-6))
+
+
+def _looks_like_skin(lab: Float32Array) -> Mask:
+    """Return which colours (N x 3, Lab) may be skin's; wood and fur may look like it, and are then bounded, too."""
+    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
+    values = (lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), hue)
+    ranges = (_SKIN_LIGHTNESS, _SKIN_CHROMA, _SKIN_HUE)
+    within = [(low <= value) & (value <= high) for value, (low, high) in zip(values, ranges, strict=True)]
+    return np.asarray(np.logical_and.reduce(within))
+
+
+def _to_lab(colours: Float32Array | Image) -> Float32Array:
+    """Convert sRGB of 0 to 255 (N x 3) to Lab."""
+    values = np.clip(np.asarray(colours, np.float32)[None] / 255, 0, 1)
+    return np.asarray(cv2.cvtColor(values, cv2.COLOR_RGB2LAB)[0], np.float32)
+
+
+def _tint_subject(colour: Image, scene: Image) -> Image:
+    """Move a* and b* a little towards the colours of the scene's lights; lightness stays."""
+    lab = cv2.cvtColor(colour.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lights = _to_lab(scene.reshape(-1, 3))
+    lights = lights[lights[:, 0] >= np.quantile(lights[:, 0], _LIGHTS_QUANTILE)]
+    lab[..., 1:] += np.clip(_BOUNCE_RATIO * lights[:, 1:].mean(axis=0), -MAX_BOUNCE_SHIFT, MAX_BOUNCE_SHIFT)
+    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
