@@ -19,6 +19,7 @@ from pipelines.matting.cutout_notices import name_doubts, name_openings, name_ri
 from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
+from pipelines.matting.hair_gaps import open_hair_gaps
 from pipelines.matting.holes import HoleFinder
 from pipelines.matting.marked_edges import draw_marks, find_marked_change
 from pipelines.matting.net_agreement import (
@@ -195,6 +196,7 @@ def finish_alpha(
         alpha = restore_seen_detail(image, alpha, selected, first, unsettled)
         alpha = remove_unseen_patches(alpha, selected, first)
         alpha = remove_unseen_ghosts(alpha, selected, first)
+    alpha = open_hair_gaps(image, alpha, faces)
     if change is not None:
         alpha = np.where(change.find_rims(alpha, selected), np.float32(0), alpha)
         alpha = np.where(change.find_crumbs(alpha, selected, seen), np.float32(0), alpha)

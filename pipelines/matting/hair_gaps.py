@@ -1,0 +1,192 @@
+"""Open gaps in hair: ground between dark curls and strands that the nets take for hair.
+
+Nets draw hair as one mass. Where the hair has one colour and the ground beside it another, each pixel between both
+tells how much of it is hair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
+from pipelines.imaging.resize import dilate_mask
+from pipelines.matting.edge_colors import estimate_side_colours, refine_edge_alpha
+
+# Lengths are ratios of the face's height, from forehead to chin.
+REACH_RATIO = 0.16  # from the ground, within which gaps are looked for
+NEAR_RATIO = 0.32  # side of the window in which the colours around a gap are counted
+HEAD_REACH_RATIO = 0.12  # from the mass of hair above the face, within which a colour like it is hair
+WINDOW_RATIOS = (1.3, 1.2, 1.3, 1.0)  # beyond the face's left, top, right and bottom, of its width or height
+HAIR_ROW_RATIOS = (0.4, 0.06)  # above the face: rows in which the hair's colour is read
+MIN_HAIR_SHARE = 0.7  # of the solid pixels around a gap that are not mixtures with the ground
+MIN_HAIR_COVER = 0.01  # of the window
+MAX_GAP_SHARE = 0.6  # of hair in a pixel of a gap
+MIN_SHARE_LOSS = 0.15  # of alpha, from which colours are believed against the nets
+MAX_MIXTURE_ERROR = 25.0  # levels from the line between hair and ground, up to which a colour is a mixture of both
+MIN_CONTRAST = 100.0  # levels between hair and ground, from which colours tell
+MAX_HAIR_DEVIATION = 30.0  # levels: hair, or a scarf, of several colours is left as it is
+HAIR_DISTANCE, SKIN_DISTANCE = 12.0, 12.0  # squared, in deviations, up to which a colour is hair's or skin's
+MIN_SKIN_DISTANCE = 20.0  # of the face's colour from the hair's: of fair hair colours cannot be told from skin
+MIN_HAIR_PIXELS = 50
+OPAQUE_ALPHA, KNOWN_ALPHA_MARGIN = 0.95, 0.02
+_HAIR_NOISE, _SKIN_NOISE = 8.0, 12.0  # least deviations in levels
+_OUTLIER_LEVELS = 60.0  # from the median: jewels and lights in the hair
+_OPEN_ALPHA = 0.3  # up to which a gap is open
+_STRIP_ROWS = 512
+_MIXED_PX = 2  # around open gaps: pixels of which the colours say the share anew
+_ISLAND_ALPHA = 0.1  # from which pixels hang together
+_MIN_ISLAND_HAIR_SHARE = 0.2  # of a part that gaps cut off: with less it is ground, too
+
+
+@dataclass(frozen=True)
+class _ColourCloud:
+    """Mean (3) and inverse covariance (3 x 3) of a thing's colours, and their largest deviation, in levels."""
+
+    mean: Float32Array
+    precision: Float32Array
+    deviation: float
+
+    def measure_distances(self, pixels: Image | Float32Array) -> Float32Array:
+        """Return how far colours (... x 3) are from it, squared, in deviations."""
+        distances = np.empty(pixels.shape[:-1], np.float32)
+        for first in range(0, len(pixels), _STRIP_ROWS):  # all rows of a large photo would be held three times
+            offset = pixels[first : first + _STRIP_ROWS].astype(np.float32) - self.mean
+            distances[first : first + _STRIP_ROWS] = ((offset @ self.precision) * offset).sum(axis=-1)
+        return distances
+
+
+class _HairGaps(NamedTuple):
+    """Which pixels are gaps, which are hair, and the hair's share in each (H x W)."""
+
+    is_gap: Mask
+    is_hair: Mask
+    share: Float32Array
+
+
+def open_hair_gaps(image: Image, alpha: Alpha, faces: Sequence[Face]) -> Alpha:
+    """Return `alpha` (H x W, 0 to 1) without the ground of `image` (H x W x 3) in the dark hair around `faces`."""
+    result = alpha
+    for face in faces:
+        rows, columns = _find_window(face, alpha.shape)
+        part, seen = result[rows, columns], image[rows, columns]
+        if not part.size:
+            continue
+        found = _find_gaps(seen, part, face.landmarks - np.array((columns.start, rows.start), np.float32))
+        if found is None or not found.is_gap.any():
+            continue
+        opened = np.where(found.is_gap, np.minimum(part, found.share), part)
+        around = dilate_mask(found.is_gap & (found.share < _OPEN_ALPHA), _MIXED_PX) & ~found.is_gap
+        opened = np.where(around, np.minimum(opened, refine_edge_alpha(seen, opened, around)), opened)
+        result = alpha.copy() if result is alpha else result
+        result[rows, columns] = _remove_new_islands(opened, part, found.is_hair)
+    return result
+
+
+def _find_window(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns of the photo in which a face's hair is."""
+    left, top, right, bottom = _find_oval(face.landmarks)
+    width, height = right - left, bottom - top
+    beyond = [ratio * side for ratio, side in zip(WINDOW_RATIOS, (width, height, width, height), strict=True)]
+    rows = slice(max(0, round(top - beyond[1])), max(0, min(shape[0], round(bottom + beyond[3]))))
+    columns = slice(max(0, round(left - beyond[0])), max(0, min(shape[1], round(right + beyond[2]))))
+    return rows, columns
+
+
+def _find_oval(landmarks: Float32Array) -> tuple[float, float, float, float]:
+    """Return the left, top, right and bottom of a face without its hair."""
+    x, y = landmarks[:, 0], landmarks[:, 1]
+    return float(x.min()), float(y.min()), float(x.max()), float(y.max())
+
+
+def _find_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> _HairGaps | None:
+    """Find the gaps in the hair around a face; None where colours do not tell hair from skin and ground."""
+    left, top, right, bottom = _find_oval(landmarks)
+    height = bottom - top
+    centre, axes = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, height / 2)
+    face = _draw_ellipse(alpha.shape, centre, axes)
+    rows = slice(*(max(0, round(top - ratio * height)) for ratio in HAIR_ROW_RATIOS))
+    columns = slice(max(0, round(left)), max(0, round(right)))
+    hair = _measure_cloud(image[rows, columns][alpha[rows, columns] > OPAQUE_ALPHA], _HAIR_NOISE)
+    skin = _measure_cloud(image[face], _SKIN_NOISE)
+    if hair is None or skin is None or hair.deviation > MAX_HAIR_DEVIATION:
+        return None
+    if hair.measure_distances(skin.mean[None])[0] < MIN_SKIN_DISTANCE:
+        return None
+    is_hair = _find_hair(image, alpha, hair, (rows, columns), height)
+    distance = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    band = (distance < max(3, REACH_RATIO * height)) & (alpha > KNOWN_ALPHA_MARGIN) & ~face
+    if not band.any() or (alpha > KNOWN_ALPHA_MARGIN).all():
+        return None
+    share, is_mixture = _unmix(image, alpha, band, hair.mean)
+    gaps = is_mixture & (share < MAX_GAP_SHARE) & (alpha > share + MIN_SHARE_LOSS) & ~is_hair
+    gaps[gaps] = skin.measure_distances(image[gaps]) > SKIN_DISTANCE
+    window = (max(5, round(NEAR_RATIO * height)) | 1,) * 2
+    solid = (alpha > 0.5) & (is_hair | ~is_mixture)
+    total, hairy = (cv2.blur(each.astype(np.float32), window) for each in (solid, solid & is_hair))
+    gaps &= (hairy > MIN_HAIR_SHARE * total) & (hairy > MIN_HAIR_COVER)
+    return _HairGaps(np.asarray(gaps), is_hair, share)
+
+
+def _draw_ellipse(shape: tuple[int, ...], centre: tuple[float, float], axes: tuple[float, float]) -> Mask:
+    """Return the inside of an upright ellipse: x, y of its centre, and half its width and height in pixels."""
+    (x, y), (half_width, half_height) = centre, axes
+    drawn = np.zeros(shape, np.uint8)
+    cv2.ellipse(drawn, (round(x), round(y)), (round(half_width), round(half_height)), 0, 0, 360, 1, -1)
+    return np.asarray(drawn > 0)
+
+
+def _measure_cloud(pixels: Image, noise: float) -> _ColourCloud | None:
+    """Return the cloud of N colours (N x 3); None where they are few."""
+    if len(pixels) < MIN_HAIR_PIXELS:
+        return None
+    values = pixels.astype(np.float32)
+    near = values[np.abs(values - np.median(values, axis=0)).max(axis=1) < _OUTLIER_LEVELS]
+    if len(near) < MIN_HAIR_PIXELS:
+        return None
+    covariance = np.cov(near.T) + np.eye(3) * noise**2
+    variance = float(np.linalg.eigvalsh(covariance)[-1])
+    precision = np.asarray(np.linalg.inv(covariance), np.float32)
+    return _ColourCloud(np.asarray(near.mean(axis=0), np.float32), precision, variance**0.5)
+
+
+def _find_hair(image: Image, alpha: Alpha, hair: _ColourCloud, sample: tuple[slice, slice], height: float) -> Mask:
+    """Return pixels of the hair's colour (H x W) that hang together with the `sample` above the face, or lie by it."""
+    like = (hair.measure_distances(image) < HAIR_DISTANCE) & (alpha > 0.5)
+    side = max(3, round(0.02 * height)) | 1
+    firm = cv2.morphologyEx(like.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    _, numbered = cv2.connectedComponents(firm)
+    labels = np.asarray(numbered, np.int32)
+    numbers = np.unique(labels[sample])
+    head = np.isin(labels, numbers[numbers > 0])
+    return like & dilate_mask(head, max(1, round(HEAD_REACH_RATIO * height)))
+
+
+def _unmix(image: Image, alpha: Alpha, band: Mask, hair: Float32Array) -> tuple[Float32Array, Mask]:
+    """Return the share of `hair` in the pixels of `band` (H x W, 1 elsewhere), and which of them are such mixtures."""
+    _, ground = estimate_side_colours(image, alpha, band, colour_only=True)
+    towards, offset = hair - ground.mean, image[band].astype(np.float32) - ground.mean
+    length = np.maximum((towards**2).sum(axis=1), 1)
+    found = np.clip((offset * towards).sum(axis=1) / length, 0, 1)
+    error = np.linalg.norm(offset - found[:, None] * towards, axis=1)
+    share, is_mixture = np.ones(alpha.shape, np.float32), np.zeros(alpha.shape, np.bool_)
+    share[band] = found
+    is_mixture[band] = (error < MAX_MIXTURE_ERROR) & (length > MIN_CONTRAST**2)
+    return share, is_mixture
+
+
+def _remove_new_islands(opened: Alpha, before: Alpha, is_hair: Mask) -> Alpha:
+    """Return `opened` (H x W) without parts that hung together with hair `before`, and of which hardly any is hair."""
+    count, numbered, stats, _ = cv2.connectedComponentsWithStats((opened > _ISLAND_ALPHA).astype(np.uint8))
+    labels = np.asarray(numbered, np.int32)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    changed = dilate_mask(before > opened + MIN_SHARE_LOSS, 1)
+    touches = np.bincount(labels[changed], minlength=count) > 0
+    hairy = np.bincount(labels[is_hair], minlength=count)
+    is_island = touches & (hairy < _MIN_ISLAND_HAIR_SHARE * areas) & (areas < areas[1:].max(initial=0))
+    is_island[0] = False
+    return np.where(is_island[labels], np.float32(0), opened)

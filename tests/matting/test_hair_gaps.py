@@ -1,0 +1,82 @@
+"""Ground between curls is opened, and nothing else that is as pale as the ground."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core.geometry import Alpha, Colour, Face, Image
+from pipelines.matting.hair_gaps import open_hair_gaps
+
+GROUND, HAIR, SKIN, COAT = (205, 200, 192), (38, 26, 22), (190, 140, 115), (60, 90, 60)
+FAIR_HAIR = (186, 146, 112)
+GAP, COLLAR = ((131, 118), 8), (slice(330, 345), slice(262, 268))
+"""A disc near the outline of the hair, x, y and radius; and a white edge of the coat, rows and columns."""
+
+
+def draw_portrait(hair: Colour = HAIR, gap: Colour = GROUND) -> tuple[Image, Alpha, Face]:
+    """A head with a mass of hair before a plain ground, all of it opaque but the ground."""
+    image = np.full((400, 400, 3), GROUND, np.uint8)
+    alpha = np.zeros((400, 400), np.uint8)
+    for colour, centre, axes in (
+        (COAT, (200, 400), (110, 110)),
+        (hair, (200, 150), (90, 100)),
+        (SKIN, (200, 180), (45, 60)),
+    ):
+        cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1)
+        cv2.ellipse(alpha, centre, axes, 0, 0, 360, 255, -1)
+    image[COLLAR] = GROUND
+    cv2.circle(image, *GAP, gap, -1)
+    noise = np.random.default_rng(1).normal(0, 3, image.shape)
+    noisy = np.clip(image + noise, 0, 255).astype(np.uint8)
+    angles = np.linspace(0, 2 * np.pi, 468, endpoint=False)
+    landmarks = np.stack((200 + 45 * np.cos(angles), 180 + 60 * np.sin(angles)), axis=1).astype(np.float32)
+    face = Face(landmarks, (150, 70, 250, 245), (180, 165), (220, 165), (200, 240), 0.0, 1.0)
+    return noisy, (alpha / 255).astype(np.float32), face
+
+
+def measure_gap(alpha: Alpha) -> float:
+    """The mean alpha in the middle of the gap."""
+    (x, y), radius = GAP
+    return float(alpha[y - radius // 2 : y + radius // 2 + 1, x - radius // 2 : x + radius // 2 + 1].mean())
+
+
+def test_ground_between_curls_is_opened_and_what_is_as_pale_elsewhere_stays() -> None:
+    image, alpha, face = draw_portrait()
+    opened = open_hair_gaps(image, alpha, (face,))
+    assert measure_gap(opened) < 0.1
+    assert opened[COLLAR].min() == 1  # a white edge before a white wall is of the coat
+    assert (opened[150:230, 170:230] == 1).all()  # the face
+    assert (opened <= alpha).all()
+    assert ((alpha - opened) > 0.1).sum() < 1.6 * np.pi * GAP[1] ** 2
+
+
+@pytest.mark.parametrize(
+    ("hair", "gap"), [(FAIR_HAIR, GROUND), (HAIR, (70, 50, 160)), (HAIR, SKIN)], ids=["fair", "ribbon", "finger"]
+)
+def test_where_colours_do_not_tell_nothing_is_opened(hair: Colour, gap: Colour) -> None:
+    image, alpha, face = draw_portrait(hair, gap)
+    assert measure_gap(open_hair_gaps(image, alpha, (face,))) > 0.95
+
+
+def test_hair_of_many_colours_is_left_as_it_is() -> None:
+    image, alpha, face = draw_portrait()
+    for start in range(4):  # every second strand is grey
+        image[55:118, 160 + start : 240 : 8] = (95, 85, 80)
+    assert measure_gap(open_hair_gaps(image, alpha, (face,))) > 0.95
+
+
+def test_a_piece_of_ground_that_a_gap_cuts_off_goes_too() -> None:
+    image, alpha, face = draw_portrait()
+    image[18:42, 190:210] = (225, 150, 110)  # like nothing else, and far from the hair
+    alpha[18:60, 190:210] = 1
+    opened = open_hair_gaps(image, alpha, (face,))
+    assert opened[20:40, 192:208].max() == 0
+
+
+def test_without_a_face_or_with_one_outside_nothing_changes() -> None:
+    image, alpha, face = draw_portrait()
+    outside = Face(face.landmarks + 4000, face.box, face.left_eye, face.right_eye, face.chin, 0.0, 1.0)
+    for faces in ((), (outside,)):
+        assert open_hair_gaps(image, alpha, faces) is alpha
