@@ -98,13 +98,13 @@ def frame_head(
     cut_sides += ["top"] if head.is_crown_cut else []
     is_moved = bool(params.placement_x or params.placement_y or params.placement_scale > 1)
     place_anchor = partial(_place_anchor, head=head, row=row, size=size, params=params, top_cut=top_cut)
+    head_span = _level_head_span(head, head_sides, face)
     scale = wanted
     if hide_cuts:
         cuts = head.rotation @ find_cut_points(alpha, find_torn_matte_row(alpha, face)) - head.anchor[:, None]
         scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
         # A turned head lies beside its face: where that brings it to the edge, it is moved back.
         if not is_moved and not {*_SIDES} & {*cut_sides}:
-            head_span = head_sides - float(head.anchor[0])
             max_scale = min(_MAX_SHIFT_ZOOM_FACTOR * scale, MAX_HEAD_RATIO * size[1] / head.height)
             shift = _find_shift_for_whole_head(head_span, cuts, place_anchor, wanted, size, max_scale)
             place_anchor = partial(place_anchor, shift=shift)
@@ -115,7 +115,7 @@ def frame_head(
     if is_closer and (scale * head.height > MAX_HEAD_RATIO * size[1] or not _shows_face(offset, scale, head, size)):
         raise BadInput(CUT_TOO_NEAR_MESSAGE, param="photo")
     frame = make_frame(scale * head.rotation, offset, scale, head.roll, size, alpha.shape, float(eye_line))
-    rooms = _measure_side_rooms(scale * (head_sides - float(head.anchor[0])), x, size)
+    rooms = _measure_side_rooms(scale * head_span, x, size)
     # What is missing may be drawn, and where the user put the head, it is told as that.
     doubts = _head_doubts(cut_sides, (1.0, 1.0) if is_moved else rooms) if hide_cuts else ()
     notices = _head_notices(face, scale, wanted, max(size))
@@ -167,7 +167,7 @@ def _place_anchor(
 
 
 def _find_shift_for_whole_head(
-    head_sides: Float64Array,
+    head_span: Float64Array,
     cuts: Float64Array,
     place_anchor: Callable[..., Float64Array],
     wanted: float,
@@ -176,14 +176,14 @@ def _find_shift_for_whole_head(
 ) -> float:
     """Find how far aside (share of the width) a head has room on both sides; 0 where nothing helps.
 
-    `head_sides` are x of its left and right end from the anchor. Where it has no room on one side, the smallest shift
+    `head_span` is x of its left and right end from the anchor. Where it has no room on one side, the smallest shift
     that balances its rooms is taken, else the one with most room, if its scale is `max_scale` at most.
     """
     best_shift, best_room = 0.0, 0.0
     for shift in (0.0, *(step * side / 100 for step in range(2, 28, 2) for side in (-1, 1))):
         shifted = partial(place_anchor, shift=shift)
         scale = zoom_past_cuts(cuts, shifted, wanted, size)
-        narrow, wide = sorted(_measure_side_rooms(scale * head_sides, shifted(scale)[0], size))
+        narrow, wide = sorted(_measure_side_rooms(scale * head_span, shifted(scale)[0], size))
         if scale > max_scale:
             continue
         if narrow >= MIN_HEAD_ROOM_RATIO and (shift == 0 or narrow >= _BALANCED_ROOM_RATIO * wide):
@@ -193,9 +193,12 @@ def _find_shift_for_whole_head(
     return best_shift
 
 
-def _measure_side_rooms(head_sides: Float64Array, anchor_x: float, size: Size) -> tuple[float, float]:
-    """Return the room left and right of the head as shares of the frame's width; below 0 where it is cut."""
-    left, right = anchor_x + head_sides
+def _measure_side_rooms(head_span: Float64Array, anchor_x: float, size: Size) -> tuple[float, float]:
+    """Return the room left and right of the head as shares of the frame's width; below 0 where it is cut.
+
+    `head_span` is x of its left and right end from the anchor, in pixels of the frame.
+    """
+    left, right = anchor_x + head_span
     return float(left / size[0]), float(1 - right / size[0])
 
 
@@ -258,6 +261,15 @@ def _find_head_sides(alpha: Alpha, face: Face) -> Float64Array:
     centre = float(face.eye_midpoint[0])
     left, right = background[background < centre], background[background > centre]
     return np.array([left[-1] + 1 if len(left) else 0, right[0] if len(right) else alpha.shape[1]], np.float64)
+
+
+def _level_head_span(head: _LevelledHead, head_sides: Float64Array, face: Face) -> Float64Array:
+    """Return x of the head's left and right end from the anchor, in the levelled photo, of its ends in the photo.
+
+    The ends lie on the eyes' row: levelling turns about the photo's corner, which moves a low head far aside.
+    """
+    ends = np.stack([head_sides, np.full(2, face.eye_midpoint[1])])
+    return (head.rotation @ ends)[0] - float(head.anchor[0])
 
 
 def shows_whole_figure(alpha: Alpha, face: Face) -> bool:

@@ -134,6 +134,24 @@ def test_a_slight_lean_is_levelled(roll: float) -> None:
     assert left[1] == pytest.approx(right[1], abs=0.01)
 
 
+@pytest.mark.parametrize("roll", [-7.5, 7.5])
+def test_a_leaning_head_in_the_middle_of_a_wide_photo_comes_out_centred(roll: float) -> None:
+    rows, columns, y = 1400, 2000, 900  # levelling turns about the photo's corner: so low, it moves by 120 px
+    alpha = np.maximum(make_blob(rows, columns, (1000, y + 10), (110, 150)), 0)
+    alpha[y + 140 :, 750:1250] = 1
+    frame = frame_head(
+        make_cutout(make_noise(rows, columns), alpha),
+        _make_face(1000, y, 178, roll),
+        get_framing("actor"),
+        size_for_ratio((4, 5), 1000),
+        HERE,
+    )
+    head = np.flatnonzero(np.clip(resample(alpha, frame), 0, 1)[350] > 0.5)
+    assert (frame.matrix @ np.array([1000, y, 1]))[0] == pytest.approx(400, abs=1)
+    assert (head[0] + head[-1]) / 2 == pytest.approx(400, abs=12)
+    assert frame.doubts == ()
+
+
 @pytest.mark.parametrize("roll", [0.5, 15.0])
 def test_a_pose_is_left_alone(roll: float) -> None:
     cutout, _ = _make_person()
