@@ -27,17 +27,27 @@ GAP_RATIO = 0.10  # of their height, between products
 
 
 def arrange_products(
-    alphas: Sequence[Alpha], size: Size, fill: float, placement: PlacementId, floor: float | None, params: Subject
+    alphas: Sequence[Alpha],
+    size: Size,
+    fill: float,
+    placement: PlacementId,
+    floor: float | None,
+    params: Subject,
+    *,
+    fill_from_cut: bool = False,
 ) -> list[Frame]:
     """Frame each product: one alone, or several side by side on one line.
 
     `fill` is the longer side, or in a row the height, over the frame's shorter side. They stand on `floor`, a share of
-    the height (`CENTRED_FLOOR`: the one that centres them); None centres them. `params` moves and scales.
+    the height (`CENTRED_FLOOR`: the one that centres them); None centres them. `params` moves and scales. With
+    `fill_from_cut` one in the centre that the photo cuts is larger, see `_find_fill_from_cut`.
     """
     if len(alphas) > 1:
         return _place_in_row(alphas, size, fill, placement, floor or CENTRED_FLOOR, params)
     x, y = PLACEMENTS[placement]
     placed = _with_placement(params, x - 0.5 + params.placement_x, y - 0.5 + params.placement_y)
+    if fill_from_cut and placement == "centre":
+        fill = _find_fill_from_cut(alphas[0], size, fill, floor)
     frame = _place_single(alphas[0], size, fill, floor, placed)
     if placement == "centre":
         return [frame]
@@ -108,6 +118,31 @@ def _place_single(alpha: Alpha, size: Size, fill: float, floor: float | None, pa
     left, top, right, bottom = find_bounds(alpha)
     height = fill * min(size) * (bottom - top) / max(right - left, bottom - top)
     return frame_subject(alpha, size, fill, params, anchor="floor", floor=floor or _centring_floor(height, size))
+
+
+def _find_fill_from_cut(alpha: Alpha, size: Size, fill: float, floor: float | None) -> float:
+    """Return the fill with which a product cut at one side, or at two adjacent ones, leaves no empty side opposite.
+
+    A cut lies on the picture's edge, so all room of its direction would lie opposite: twice the usual, and below a cut
+    top so much that the product hangs over its ground. It grows until the usual room is left there, or on another side
+    no more than the margin.
+    """
+    cuts = {*find_cut_sides(alpha)}
+    if not cuts or cuts >= {"left", "right"} or cuts >= {"top", "bottom"}:
+        return fill
+    left, top, right, bottom = find_bounds(alpha)
+    scale = fill * min(size) / max(right - left, bottom - top)
+    width, height = scale * (right - left) / size[0], scale * (bottom - top) / size[1]
+    below = 1 - floor if floor else (1 - height) / 2
+    above = 1 - height - below
+    max_width = (1 + width) / 2 if cuts & {"left", "right"} else 1 - 2 * PRODUCT_MARGIN_RATIO
+    if "top" in cuts:
+        max_height = 1 - below
+    elif "bottom" in cuts:
+        max_height = 1 - above
+    else:
+        max_height = 1 - PRODUCT_MARGIN_RATIO - (below if floor else PRODUCT_MARGIN_RATIO)
+    return fill * max(1.0, min(max_width / width, max_height / height))
 
 
 def _centring_floor(height: float, size: Size) -> float:

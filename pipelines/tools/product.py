@@ -337,7 +337,10 @@ def _arrange_sources(
     is_centred = params.placement == "centre"
     default_fill = preset.fill_ratio if is_centred else min(preset.fill_ratio, ASIDE_FILL_RATIO)
     alphas = [source.cutout.alpha for source in sources]
-    return arrange_products(alphas, size, params.fill / 100 or default_fill, params.placement, floor, params)
+    # A shop's rule or the user's own number says how much is filled; a set's other sides need the first one's room.
+    fill_from_cut = not (params.fill or preset.min_fill_ratio or params.angles)
+    fill = params.fill / 100 or default_fill
+    return arrange_products(alphas, size, fill, params.placement, floor, params, fill_from_cut=fill_from_cut)
 
 
 def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[ProductPhoto]) -> list[Frame]:

@@ -9,6 +9,7 @@ from pipelines.core.params import Subject
 from pipelines.framing.framings import FRAMINGS, PLACE_GROUND_RATIO, get_framing, size_for_ratio
 from pipelines.framing.head_framing import find_torn_matte_row, frame_head, shows_whole_figure
 from pipelines.framing.placement import find_bounds, frame_photo, frame_subject
+from pipelines.framing.product_placement import CENTRED_FLOOR, PRODUCT_MARGIN_RATIO, arrange_products, subject_box
 from pipelines.framing.resample import place_subject, resample
 from pipelines.matting.cutout import core_mask
 from pipelines.matting.foreground_estimation import estimate_foreground
@@ -187,6 +188,75 @@ def test_a_cut_side_lies_on_the_frames_edge(side: str, axis: int, last: int) -> 
     drawn = np.clip(resample(alpha, frame), 0, 1)
     assert np.take(drawn, last, axis=axis).max() > 0.99
     assert any(side in notice for notice in frame.notices)
+
+
+CUTS = {
+    "top": (slice(0, 200), slice(100, 300)),
+    "bottom": (slice(200, 400), slice(100, 300)),
+    "left": (slice(100, 300), slice(0, 200)),
+    "right": (slice(100, 300), slice(200, 400)),
+    "top left": (slice(0, 200), slice(0, 200)),
+    "bottom right": (slice(200, 400), slice(200, 400)),
+    "none": (slice(100, 300), slice(100, 300)),
+    "left right": (slice(100, 300), slice(0, 400)),
+}
+
+
+def _measure_rooms(
+    cut: str, size: tuple[int, int], fill: float, *, floor: float | None = None, grown: bool = True, **moved: float
+) -> dict[str, float]:
+    """Frame a square product that the photo cuts; the room beside it at each side, in shares of the frame."""
+    alpha = np.zeros((400, 400), np.float32)
+    alpha[CUTS[cut]] = 1
+    params = HERE.model_copy(update=moved)
+    (frame,) = arrange_products([alpha], size, fill, "centre", floor, params, fill_from_cut=grown)
+    left, top, right, bottom = subject_box(alpha, frame)
+    return {"left": left / size[0], "top": top / size[1], "right": 1 - right / size[0], "bottom": 1 - bottom / size[1]}
+
+
+OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+
+
+@pytest.mark.parametrize("cut", ["top", "bottom", "left", "right", "top left", "bottom right"])
+@pytest.mark.parametrize("floor", [None, CENTRED_FLOOR])
+def test_a_side_opposite_a_cut_is_no_emptier_than_of_a_whole_product(cut: str, floor: float | None) -> None:
+    size = (900, 1600) if cut in {"left", "right"} else (1600, 900)
+    rooms = _measure_rooms(cut, size, 0.6, floor=floor)
+    plain = _measure_rooms(cut, size, 0.6, floor=floor, grown=False)
+    usual = _measure_rooms("none", size, 0.6, floor=floor)
+    sides = cut.split()
+    assert [rooms[side] for side in sides] == pytest.approx([0] * len(sides), abs=1e-6)
+    excess = [rooms[OPPOSITE[side]] - usual[OPPOSITE[side]] for side in sides]
+    assert min(excess) == pytest.approx(0, abs=1e-6)
+    assert all(plain[OPPOSITE[side]] > usual[OPPOSITE[side]] + 0.1 for side in sides), "else nothing is tried here"
+    assert min(room for side, room in rooms.items() if side not in sides) >= PRODUCT_MARGIN_RATIO
+
+
+def test_a_product_whose_top_is_cut_stands_on_its_ground() -> None:
+    assert _measure_rooms("top", (1600, 900), 0.52, floor=0.8)["bottom"] == pytest.approx(0.2)
+    assert _measure_rooms("top", (1600, 900), 0.52, floor=0.8, grown=False)["bottom"] == pytest.approx(0.48)
+
+
+def test_a_cut_product_that_is_as_wide_as_its_picture_keeps_a_margin_at_its_sides() -> None:
+    rooms, plain = (_measure_rooms("top", (800, 1000), 0.82, grown=grown) for grown in (True, False))
+    assert rooms["left"] == pytest.approx(rooms["right"])
+    assert rooms["left"] == pytest.approx(PRODUCT_MARGIN_RATIO)
+    assert rooms["bottom"] == pytest.approx(1 - 0.92 * 0.8)
+    assert rooms["bottom"] < plain["bottom"]
+
+
+@pytest.mark.parametrize("cut", ["none", "left right"])
+def test_a_product_that_is_whole_or_cut_at_opposite_sides_does_not_grow(cut: str) -> None:
+    rooms = _measure_rooms(cut, (1600, 900), 0.6, floor=0.84)
+    assert rooms == _measure_rooms(cut, (1600, 900), 0.6, floor=0.84, grown=False)
+
+
+def test_a_grown_product_is_still_scaled_and_moved_as_asked() -> None:
+    grown = _measure_rooms("top", (1600, 900), 0.6)
+    smaller = _measure_rooms("top", (1600, 900), 0.6, placement_scale=0.5)
+    assert 1 - smaller["bottom"] == pytest.approx(0.5 * (1 - grown["bottom"]))
+    moved = _measure_rooms("top", (1600, 900), 0.6, placement_x=0.1)
+    assert moved["left"] - grown["left"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("kind", ["fill", "photo", "head"])

@@ -194,6 +194,28 @@ def test_a_shop_that_asks_for_the_whole_product_is_not_content_with_one_that_is_
     assert "the whole product, which this picture cuts" in said
 
 
+@pytest.mark.parametrize(
+    ("values", "fill"),
+    [
+        ({"preset": "white"}, 0.91),
+        ({"preset": "white", "fill": 60}, 0.6),
+        ({"preset": "white", "placement": "left"}, 0.5),
+        ({"preset": "white", "angles": ("a",)}, 0.82),
+        ({"preset": "amazon"}, 0.87),
+        ({"preset": "google"}, 0.82),
+        ({"preset": "ebay"}, 0.85),
+    ],
+)
+def test_a_cut_product_is_larger_only_where_nothing_else_says_its_size(values: dict[str, Any], fill: float) -> None:
+    alpha = np.zeros((300, 400), np.float32)
+    alpha[:200, 100:300] = 1
+    drawn = run_product(ProductContext(alpha=alpha), ratio="1:1", **values).alphas[0]
+    left, top, right, bottom = find_bounds(drawn)
+    assert top == 0
+    assert (bottom - top) / SIZE_PX == pytest.approx(fill, abs=0.01)
+    assert (right - left) / SIZE_PX == pytest.approx(fill, abs=0.01)
+
+
 @pytest.mark.parametrize(("size", "has_enough"), [(0, True), (640, False)])
 def test_a_draft_is_measured_by_the_pixels_of_what_is_kept(size: int, has_enough: bool) -> None:
     notices = run_product(ProductContext(draft=True), preset="amazon", size=size).notices
