@@ -43,7 +43,7 @@ DRAWING_LABEL, OPEN_LABEL = "Drawing a look", "Open: {}"
 WAITING_TEXT = "Looking at your photo"
 OTHER_TOOLS: tuple[tuple[str, str], ...] = (
     ("retouch", "Erase a thing"),
-    ("kit", "Post with a headline"),
+    ("kit", "Posts with a headline"),
     ("cutout", "Remove the background"),
     ("upscale", "Enlarge it"),
 )
