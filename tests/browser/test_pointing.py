@@ -331,3 +331,23 @@ def test_repair_opens_in_drop_and_near_the_place_where_background_may_be_left(
     await_look(page)
     ((x, y),) = json.loads(field(page, "drop").input_value())
     assert (x, y) == (pytest.approx(0.8, abs=0.02), pytest.approx(0.65, abs=0.02))
+
+
+def test_what_was_found_fine_is_not_told_of_that_photo_again(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tool_tab_text.render_doubt({"cutout_doubts": ["Background may be left at the right. Point at it."]})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    line, shown = page.locator("#cutout-box .dbx-doubt.told"), page.locator("#cutout-live img")
+    first = show_example(page, studio, "cutout", "coffee")
+    expect(line).to_be_visible()
+    press(page, "fine")
+    expect(line).to_have_count(0)
+    expect(page.locator("#cutout-box .dbx-doubt-place")).to_be_hidden()
+    page.locator("#cutout-trim input").click()
+    expect(shown).not_to_have_attribute("src", first)
+    wait_until(studio.is_idle, 60)
+    expect(line).to_have_count(0)
+    expect(page.locator("#cutout-box [data-do=start]")).to_be_visible()  # it can still be repaired
+    page.locator("#cutout-example-hopper").click()
+    expect(line).to_be_visible()

@@ -13,8 +13,12 @@ import gradio as gr
 
 from pipelines.core.tools import Tool
 
-PANEL_HTML = """<div class="dbx-point">
-<div class="dbx-doubt"><p></p><button type="button" data-do="shape" hidden></button>
+FINE_BUTTON = (
+    '<button type="button" data-do="fine" title="It is fine: hide this" aria-label="It is fine: hide this">×</button>'
+)
+"""Takes the words away, from this photo, until something else is doubted."""
+PANEL_HTML = f"""<div class="dbx-point">
+<div class="dbx-doubt">{FINE_BUTTON}<p></p><button type="button" data-do="shape" hidden></button>
 <button type="button" data-do="start">Repair</button></div>
 <div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
@@ -44,7 +48,8 @@ KEEP_IN_CROP_BAR_LABEL = "Mark what must not be cut off"
 KEEP_IN_CROP_HELP = "Press on what no format may cut off. Without a choice it is the faces, else the main subject."
 ERASE_MORE_BUTTON = '<button type="button" data-do="more">Erase more</button>'
 DOUBT_HTML = (
-    '<div class="dbx-point"><div class="dbx-doubt"><p></p>{}</div><div class="dbx-doubt-place" hidden></div></div>'
+    f'<div class="dbx-point"><div class="dbx-doubt">{FINE_BUTTON}<p></p>{{}}</div>'
+    '<div class="dbx-doubt-place" hidden></div></div>'
 )
 """The part of the panel that says what is to be looked at, for a tool that has no cut-out to repair."""
 

@@ -187,6 +187,7 @@
       if (pick !== undefined) await setPick(findPick(box), pick);
       part(box, "point-done").click();
     },
+    fine: (box) => { box.fine = doubtOf(box, part(box, "stage").querySelector("[data-doubt]")?.dataset.doubt); soon(); },
     done: (box) => { open(box, false); part(box, "point-done").click(); },
     closer: (box) => zoomTo(box, ZOOM_STEP),
     farther: (box) => zoomTo(box, 1 / ZOOM_STEP),
@@ -370,13 +371,16 @@
   });
   for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { wipe = null; });
 
+  // What somebody found right is not told of that photo again.
+  const doubtOf = (box, told) => `${part(box, "photo")?.querySelector("img")?.src ?? ""} ${told ?? ""}`;
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const { doubt: told = "", shape = "", boxes: where = "", other, small } = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {}, isOther = other !== undefined;
+    const said = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
+    const { doubt: told = "", shape = "", boxes: where = "", other, small } = box.fine === doubtOf(box, said.doubt) ? {} : said, isOther = other !== undefined;
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
     if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined)) {
       line.dataset.told = told;
-      const words = line.firstElementChild;
+      const words = line.querySelector("p");
       words.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
       words.dataset.count = words.childElementCount;
       if (small !== undefined) words.prepend(Object.assign(document.createElement("b"), { textContent: "Small doubt" })); // as on the sheet of a batch
