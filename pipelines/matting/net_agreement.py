@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, outline_band, resize_image, resize_map, size_within
+from pipelines.matting.left_ground import find_left_ground
 from pipelines.matting.subject_selection import UNSEEN_ALPHA
 
 WORK_SIDE_PX = 384  # longer side of the copy on which mattes are compared; lengths below are its pixels
@@ -51,7 +52,8 @@ DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
 FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this much
 MIN_FREE_RIM_RATIO = 0.35  # of the rim of a patch that no net saw: less lies free where it fills a gap in the subject
 GHOST_ALPHA = 0.05  # of a faint part beside the subject, from which it is looked at
-UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw
+UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw, and of ground that stays in such a region
+SURE_GROUND_ALPHA = 0.3  # below it the detailed net's map is ground that others are compared with
 
 PredictPeople = Callable[[Area], Alpha]
 """Returns the map of an area alone (H x W of any size, 0 to 1) by a net that knows people and nothing else."""
@@ -128,20 +130,27 @@ def reconcile_mattes(
     one, other = (resize_map(each, size) for each in (detailed, quick))
     subject = max(int(((one > 0.5) | (other > 0.5)).sum()), 1)
     uncertain, taken, doubt = np.zeros(one.shape, np.bool_), np.zeros(one.shape, np.float32), 0.0
+    with_face = np.zeros(one.shape, np.bool_)  # pale skin before a pale wall is no ground
     for region in find_differing_regions(image, one, other, faces, predict_people):
         if region.trust_probability < 0.5:
             taken[region.mask] = 1
+            with_face |= region.mask & (region.face != 0)
         share = 1 - abs(2 * region.trust_probability - 1)
         doubt += share * float(region.mask.sum())
         uncertain |= region.mask & (share > 0.5)
-    alpha = detailed
+    alpha, differs = detailed, (one > 0.5) != (other > 0.5)
+    differing = float(differs.sum()) / subject
     if taken.any():
-        rim = dilate_mask(taken > 0, EDGE_WIDTH_PX // 2) & ((one > 0.5) != (other > 0.5))
-        weight = cv2.GaussianBlur(np.maximum(taken, rim.astype(np.float32)), (0, 0), FEATHER_PX)
-        weight = resize_map(np.asarray(np.clip(2 * weight, 0, 1), np.float32), detailed.shape[::-1])
+        rim = dilate_mask(taken > 0, EDGE_WIDTH_PX // 2) & differs
+        weight = np.clip(2 * cv2.GaussianBlur(np.maximum(taken, rim.astype(np.float32)), (0, 0), FEATHER_PX), 0, 1)
+        followed = ((taken > 0) | rim) & (other > 0.5) & ~dilate_mask(with_face, EDGE_WIDTH_PX // 2)
+        left = find_left_ground(image, followed, one, (one > 0.5) & ~followed, (one < SURE_GROUND_ALPHA) & ~followed)
+        settled = dilate_mask(left, EDGE_WIDTH_PX // 2)
+        uncertain, differs = uncertain & ~settled, differs & ~settled
+        weight *= 1 - cv2.GaussianBlur(left.astype(np.float32), (0, 0), UNSEEN_FEATHER_PX)
+        weight = resize_map(np.asarray(weight, np.float32), detailed.shape[::-1])
         alpha = np.asarray(detailed + weight * (quick - detailed), np.float32)
-    differs = (one > 0.5) != (other > 0.5)
-    return ReconciledMatte(alpha, uncertain, differs, doubt / subject, float(differs.sum()) / subject)
+    return ReconciledMatte(alpha, uncertain, differs, doubt / subject, differing)
 
 
 def remove_unseen_patches(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:

@@ -1,0 +1,108 @@
+"""Find ground that is left in what was taken for the subject: soil between an animal's legs, a wall in an opening.
+
+A region is taken whole from the net that is right about most of it. What the other net calls ground there, and what has
+the colours of the ground beside it and not those of the subject beside it, is ground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.spatial import KDTree
+
+from pipelines.core.geometry import Alpha, Image, Mask, Uint8Array
+from pipelines.imaging.resize import dilate_mask, resize_image
+
+MIN_PART_RATIO = 0.0005  # of the copy's pixels: a smaller part is not looked at
+THREAD_PX = 3  # what is no wider is no part
+GROUND_REACH_PX = 18  # around a part, whose ground is compared with it
+SUBJECT_REACH_PX = 10  # the same of the subject
+RIM_PX = 2  # around a part, whose mixed colours are not compared
+MIN_NEIGHBOUR_COUNT = 20  # pixels of either side beside a part, with fewer of which it is not compared
+MAX_COLOUR_COUNT = 400  # of either side and of a part, that are compared
+NEAREST_COUNT = 6  # of the ground's colours, to which the mean distance of a colour counts
+LIKE_DISTANCE_LEVELS = 10.0  # Lab levels: two colours that are alike
+LEAST_SHARE = 0.01  # added to both shares of colours that are alike, so that their ratio exists
+
+
+@dataclass(frozen=True)
+class LeftGroundLimits:
+    """Up to which a part (h x w) counts as left ground.
+
+    `alpha` is its mean in the map that sees ground, `distance` its mean distance to the ground's nearest colours in Lab
+    levels, and `likeness` how many times as often the subject's colours are like its own as the ground's are.
+    """
+
+    alpha: float
+    distance: float
+    likeness: float
+
+
+SURE_LIMITS = LeftGroundLimits(alpha=0.25, distance=4.5, likeness=0.5)
+
+
+def find_left_ground(
+    image: Image, taken: Mask, seen: Alpha, subject: Mask, ground: Mask, limits: LeftGroundLimits = SURE_LIMITS
+) -> Mask:
+    """Return the parts of `taken` (h x w) that are ground, on a small copy of `image` (H x W).
+
+    `seen` (h x w) is the map of the net that `taken` does not come from; `subject` and `ground` (h x w) lie around it.
+    """
+    found = np.zeros(taken.shape, np.bool_)
+    unseen = _open_mask(taken & (seen < 0.5))
+    min_area = max(MIN_PART_RATIO * taken.size, MIN_NEIGHBOUR_COUNT)
+    if unseen.sum() < min_area:
+        return found
+    lab = np.asarray(cv2.cvtColor(resize_image(image, taken.shape[::-1]), cv2.COLOR_RGB2LAB), np.uint8)
+    subject = subject | taken
+    for region in _list_parts(unseen, min_area):
+        beside = _sample_colours(lab, dilate_mask(region, GROUND_REACH_PX) & ground)
+        if len(beside) < MIN_NEIGHBOUR_COUNT:
+            continue
+        alike = np.zeros(taken.shape, np.bool_)
+        alike[region] = KDTree(beside).query(lab[region], NEAREST_COUNT)[0].mean(axis=1) < LIKE_DISTANCE_LEVELS
+        for part in _list_parts(_close_mask(_open_mask(alike)) & region, min_area):
+            if seen[part].mean() < limits.alpha and _is_like_ground(lab, part, subject, ground, limits):
+                found |= part
+    return found
+
+
+def _is_like_ground(lab: Uint8Array, part: Mask, subject: Mask, ground: Mask, limits: LeftGroundLimits) -> bool:
+    """Whether the colours of `part` are those of the `ground` beside it, and not of the `subject` around it."""
+    near = dilate_mask(part, SUBJECT_REACH_PX) & ~dilate_mask(part, RIM_PX)
+    on_ground = _sample_colours(lab, dilate_mask(part, GROUND_REACH_PX) & ground)
+    on_subject = _sample_colours(lab, near & subject)
+    if min(len(on_ground), len(on_subject)) < MIN_NEIGHBOUR_COUNT:
+        return False
+    colours = _sample_colours(lab, part)
+    to_ground, to_subject = (np.linalg.norm(colours[:, None] - each[None], axis=2) for each in (on_ground, on_subject))
+    distance = np.partition(to_ground, NEAREST_COUNT, axis=1)[:, :NEAREST_COUNT].mean()
+    shares = [float((each < LIKE_DISTANCE_LEVELS).mean()) + LEAST_SHARE for each in (to_subject, to_ground)]
+    return bool(distance < limits.distance) and shares[0] / shares[1] < limits.likeness
+
+
+def _sample_colours(lab: Uint8Array, where: Mask) -> np.ndarray:
+    """Return at most about so many of the colours `where` (N x 3), evenly."""
+    colours = lab[where].astype(np.float32)
+    return colours[:: max(1, len(colours) // MAX_COLOUR_COUNT)]
+
+
+def _open_mask(mask: Mask) -> Mask:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THREAD_PX, THREAD_PX))
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
+
+
+def _close_mask(mask: Mask) -> Mask:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THREAD_PX, THREAD_PX))
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
+
+
+def _list_parts(mask: Mask, min_area: float) -> Iterator[Mask]:
+    """Yield the connected parts of `mask` (h x w) with at least `min_area` pixels."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] >= min_area:
+            yield np.asarray(labels == label)

@@ -1,0 +1,68 @@
+"""Ground that one net takes for the subject and the other does not stays ground; parts of the subject do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.core.geometry import Alpha, Image
+from pipelines.matting.left_ground import find_left_ground
+from pipelines.matting.net_agreement import reconcile_mattes
+
+WOOD, WALL, WHITE = (150, 95, 50), (205, 200, 190), (208, 203, 194)
+SIZE = (300, 384)
+TABLE, SLOT, HALF = np.s_[60:260, 90:290], np.s_[130:180, 248:278], np.s_[60:260, 190:290]
+SLOT_INSIDE = np.s_[135:175, 253:273]
+
+
+def draw_table(in_slot: tuple[int, int, int] = WALL, around: tuple[int, int, int] = WOOD) -> Image:
+    """A brown board before a wall, with grain: `in_slot` is what is seen in its slot."""
+    photo = np.full((*SIZE, 3), WALL, np.float64)
+    photo[TABLE] = around
+    photo[SLOT] = in_slot
+    return np.clip(photo + np.random.default_rng(0).normal(0, 2, photo.shape), 0, 255).astype(np.uint8)
+
+
+def make_map(half: float = 1.0, slot: float = 1.0) -> Alpha:
+    """A net's map of the board: `half` in its right half, `slot` in the slot there."""
+    alpha = np.zeros(SIZE, np.float32)
+    alpha[TABLE] = 1
+    alpha[HALF] = half
+    alpha[SLOT] = slot
+    return alpha
+
+
+def test_a_slot_with_the_walls_colour_opens_where_the_half_around_it_is_taken_from_the_other_net() -> None:
+    """The detailed net doubts the right half and sees the slot; the quick one sees all as one board."""
+    found = reconcile_mattes(draw_table(), make_map(half=0.4, slot=0.02), make_map())
+    assert found.alpha[SLOT_INSIDE].max() < 0.1
+    assert found.alpha[200:250, 200:275].min() > 0.9
+    assert not found.regions[SLOT_INSIDE].any()
+
+
+def test_a_plate_of_another_colour_stays() -> None:
+    photo = draw_table(in_slot=(40, 60, 150))
+    assert reconcile_mattes(photo, make_map(half=0.4, slot=0.02), make_map()).alpha[SLOT_INSIDE].min() > 0.9
+
+
+@pytest.mark.parametrize("seen_in_print", [1.0, 0.4])
+def test_a_white_print_before_a_white_wall_stays_where_the_detailed_net_sees_it(seen_in_print: float) -> None:
+    photo = draw_table(in_slot=WHITE, around=(50, 60, 120))
+    found = reconcile_mattes(photo, make_map(half=0.4, slot=seen_in_print), make_map())
+    assert found.alpha[SLOT_INSIDE].min() > 0.9
+
+
+@pytest.mark.parametrize(("around", "is_found"), [(WOOD, True), (WHITE, False)])
+def test_ground_is_told_only_beside_a_subject_of_another_colour(around: tuple[int, int, int], is_found: bool) -> None:
+    taken, none = make_map() > 0.5, np.zeros(SIZE, np.bool_)
+    found = find_left_ground(draw_table(around=around), taken, make_map(half=0.6, slot=0.02), none, ~taken)
+    assert found[SLOT_INSIDE].all() if is_found else not found.any()
+    assert not found[200:250, 200:275].any()
+
+
+def test_nothing_is_found_where_no_ground_is_near_or_the_part_is_a_speck() -> None:
+    taken, none = make_map() > 0.5, np.zeros(SIZE, np.bool_)
+    assert not find_left_ground(draw_table(), taken, make_map(slot=0.02), none, none).any()
+    speck = make_map()
+    speck[150:154, 260:264] = 0
+    assert not find_left_ground(draw_table(), taken, speck, none, ~taken).any()
