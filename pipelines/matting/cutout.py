@@ -15,7 +15,13 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, Mask, Window
 from pipelines.imaging.resize import dilate_mask, outline_band
-from pipelines.matting.cutout_notices import name_doubts, name_openings, name_rivals, soft_patch_notices
+from pipelines.matting.cutout_notices import (
+    name_doubts,
+    name_left_ground,
+    name_openings,
+    name_rivals,
+    soft_patch_notices,
+)
 from pipelines.matting.edge_band import find_band
 from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine_edge_alpha
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
@@ -144,6 +150,8 @@ def cut_out_subject(
     reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled, alpha)
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
     boxes = name_doubts(alpha, doubt, heads) | name_openings(holes, alpha)
+    if not is_pointed:
+        boxes = name_left_ground(image, alpha, seen.first, heads) | boxes
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
 

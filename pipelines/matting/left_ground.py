@@ -42,6 +42,7 @@ class LeftGroundLimits:
 
 
 SURE_LIMITS = LeftGroundLimits(alpha=0.25, distance=4.5, likeness=0.5)
+TOLD_LIMITS = LeftGroundLimits(alpha=0.25, distance=3.0, likeness=0.25)
 
 
 def find_left_ground(

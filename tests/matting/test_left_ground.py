@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.core.geometry import Alpha, Image
+from pipelines.core.geometry import Alpha, Box, Image
+from pipelines.matting.cutout import cut_out_subject
+from pipelines.matting.cutout_notices import name_left_ground
 from pipelines.matting.left_ground import find_left_ground
 from pipelines.matting.net_agreement import reconcile_mattes
 
 WOOD, WALL, WHITE = (150, 95, 50), (205, 200, 190), (208, 203, 194)
 SIZE = (300, 384)
-TABLE, SLOT, HALF = np.s_[60:260, 90:290], np.s_[130:180, 248:278], np.s_[60:260, 190:290]
-SLOT_INSIDE = np.s_[135:175, 253:273]
+TABLE, SLOT, HALF = np.s_[60:260, 90:290], np.s_[130:165, 250:278], np.s_[60:260, 190:290]
+SLOT_INSIDE = np.s_[135:160, 255:273]
 
 
 def draw_table(in_slot: tuple[int, int, int] = WALL, around: tuple[int, int, int] = WOOD) -> Image:
@@ -66,3 +68,43 @@ def test_nothing_is_found_where_no_ground_is_near_or_the_part_is_a_speck() -> No
     speck = make_map()
     speck[150:154, 260:264] = 0
     assert not find_left_ground(draw_table(), taken, speck, none, ~taken).any()
+
+
+def test_a_slot_that_only_the_quick_net_sees_is_told_with_its_box() -> None:
+    ((notice, boxes),) = name_left_ground(draw_table(), make_map(), make_map(slot=0.02), ()).items()
+    assert notice == "Background may be left at the right. Point at it, or wipe it away."
+    assert boxes == (pytest.approx((250 / 384, 130 / 300, 278 / 384, 165 / 300), abs=0.01),)
+
+
+@pytest.mark.parametrize(
+    ("photo", "quick", "heads"),
+    [
+        (draw_table(in_slot=(40, 60, 150)), make_map(slot=0.02), ()),  # a blue plate
+        (draw_table(in_slot=WHITE, around=(50, 60, 120)), make_map(slot=0.7), ()),  # a print that the net sees
+        (draw_table(around=WHITE), make_map(half=0.02), ()),  # half of a white board
+        (draw_table(), make_map(slot=0.02), ((240, 120, 290, 190),)),  # between hair
+    ],
+)
+def test_nothing_is_told_of_what_may_be_the_subject(photo: Image, quick: Alpha, heads: tuple[Box, ...]) -> None:
+    assert not name_left_ground(photo, make_map(), quick, heads)
+
+
+class SeenMap:
+    """A net that sees one map."""
+
+    def __init__(self, alpha: Alpha) -> None:
+        self._alpha = alpha
+
+    def predict_alpha(self, image: Image) -> Alpha:
+        return self._alpha
+
+
+@pytest.mark.parametrize("is_pointed", [False, True])
+def test_a_cut_out_tells_it_unless_somebody_pointed(is_pointed: bool) -> None:
+    """A slot as narrow as an edge, which no region of doubt is. What was pointed at may be what no quick net sees."""
+    narrow = np.s_[120:170, 270:274]
+    photo, quick = draw_table(in_slot=WOOD), make_map()
+    photo[narrow], quick[narrow] = WALL, 0
+    cutout = cut_out_subject(photo, SeenMap(quick), detail_nets=[SeenMap(make_map())], is_pointed=is_pointed)
+    told = ["Background may be left at the right. Point at it, or wipe it away."]
+    assert list(cutout.notices) == list(cutout.doubt_boxes) == ([] if is_pointed else told)
