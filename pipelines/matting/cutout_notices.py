@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Image, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.holes import GROUND_ALPHA, HoleFinder
-from pipelines.matting.left_ground import TOLD_LIMITS, find_left_ground
+from pipelines.matting.left_ground import TOLD_LIMITS, cover_heads, find_left_ground
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, list_parts, open_mask
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
 from pipelines.matting.sure_regions import SureRegions
@@ -32,7 +32,6 @@ MARKED_PLACE_COUNT = 3
 MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
 MAX_JUDGED_PLACE_RATIO = 0.25  # of the photo's sides: a mark judges no larger place
 LEFT_GROUND_SIDE_PX = 384  # longer side of the copy on which left ground is looked for
-HAIR_RATIO = 0.5  # of a head's box, around it: hair
 MAX_LEFT_RATIO = 0.01  # of the photo: what is larger and of the ground's colour is clothes more often
 MIN_TORN_RATIO = 0.3  # of the outline of what marks took: less lies beside what is left where it is another thing
 MARKED_PLACE_RATIO = 0.7
@@ -73,14 +72,12 @@ def name_left_ground(image: Image, alpha: Alpha, quick: Alpha, heads: Sequence[B
     """Return the notice of small parts in the cut-out `alpha` that are like the ground beside them, and their boxes.
 
     `quick` is the map of the net that sees no subject there (H x W each), as of a wall in the slot of a table's leg.
-    Hair in the `heads`, boxes in pixels of the photo, is told elsewhere.
+    `heads` are boxes of faces in pixels of the photo; hair is told elsewhere.
     """
     size = size_within(alpha.shape, LEFT_GROUND_SIDE_PX)
     small, seen = resize_map(alpha, size), resize_map(quick, size)
     taken = small > 0.5
-    unseen, scale = taken & (seen < 0.5), size[0] / alpha.shape[1]
-    for left, top, right, bottom in heads:
-        unseen[scaled_slice(top, bottom, scale, HAIR_RATIO), scaled_slice(left, right, scale, HAIR_RATIO)] = False
+    unseen = taken & (seen < 0.5) & ~cover_heads(taken.shape, heads, size[0] / alpha.shape[1])
     found = find_left_ground(image, unseen, seen, taken & ~unseen, small < GROUND_ALPHA, TOLD_LIMITS)
     parts = [part for part in list_parts(found) if part.sum() < MAX_LEFT_RATIO * part.size]
     if not parts:

@@ -6,14 +6,14 @@ the colours of the ground beside it and not those of the subject beside it, is g
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
-from pipelines.core.geometry import Alpha, Image, Mask, Uint8Array
+from pipelines.core.geometry import Alpha, Box, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, resize_image
 
 MIN_PART_RATIO = 0.0005  # of the copy's pixels: a smaller part is not looked at
@@ -25,6 +25,7 @@ MIN_NEIGHBOUR_COUNT = 20  # pixels of either side beside a part, with fewer of w
 MAX_COLOUR_COUNT = 400  # of either side and of a part, that are compared
 NEAREST_COUNT = 6  # of the ground's colours, to which the mean distance of a colour counts
 LIKE_DISTANCE_LEVELS = 10.0  # Lab levels: two colours that are alike
+HEAD_MARGINS = 0.7, 0.9, 0.3  # of a face's height, beside, above and below it: hair and hats, which no colour tells
 LEAST_SHARE = 0.01  # added to both shares of colours that are alike, so that their ratio exists
 
 
@@ -69,6 +70,19 @@ def find_left_ground(
             if seen[part].mean() < limits.alpha and _is_like_ground(lab, part, subject, ground, limits):
                 found |= part
     return found
+
+
+def cover_heads(shape: tuple[int, ...], faces: Sequence[Box], scale: float) -> Mask:
+    """Return where heads are (h x w) on a copy of this `shape` and `scale` by the boxes of `faces` in the photo.
+
+    Nothing is left ground there: a pale face before a pale wall is skin, and hair has the colours that show through it.
+    """
+    covered = np.zeros(shape, np.bool_)
+    for left, top, right, bottom in faces:
+        beside, above, below = (margin * (bottom - top) for margin in HEAD_MARGINS)
+        spans = ((top - above, bottom + below), (left - beside, right + beside))
+        covered[tuple(slice(max(round(low * scale), 0), max(round(high * scale), 0)) for low, high in spans)] = True
+    return covered
 
 
 def _is_like_ground(lab: Uint8Array, part: Mask, subject: Mask, ground: Mask, limits: LeftGroundLimits) -> bool:

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, outline_band, resize_image, resize_map, size_within
-from pipelines.matting.left_ground import find_left_ground
+from pipelines.matting.left_ground import cover_heads, find_left_ground
 from pipelines.matting.subject_selection import UNSEEN_ALPHA
 
 WORK_SIDE_PX = 384  # longer side of the copy on which mattes are compared; lengths below are its pixels
@@ -130,11 +130,12 @@ def reconcile_mattes(
     one, other = (resize_map(each, size) for each in (detailed, quick))
     subject = max(int(((one > 0.5) | (other > 0.5)).sum()), 1)
     uncertain, taken, doubt = np.zeros(one.shape, np.bool_), np.zeros(one.shape, np.float32), 0.0
-    with_face = np.zeros(one.shape, np.bool_)  # pale skin before a pale wall is no ground
+    kept_whole = cover_heads(one.shape, [face.box for face in faces], size[0] / image.shape[1])
     for region in find_differing_regions(image, one, other, faces, predict_people):
         if region.trust_probability < 0.5:
             taken[region.mask] = 1
-            with_face |= region.mask & (region.face != 0)
+            if region.face or region.people:  # a strap of the wall's colour is a person's
+                kept_whole |= dilate_mask(region.mask, EDGE_WIDTH_PX // 2)
         share = 1 - abs(2 * region.trust_probability - 1)
         doubt += share * float(region.mask.sum())
         uncertain |= region.mask & (share > 0.5)
@@ -143,8 +144,9 @@ def reconcile_mattes(
     if taken.any():
         rim = dilate_mask(taken > 0, EDGE_WIDTH_PX // 2) & differs
         weight = np.clip(2 * cv2.GaussianBlur(np.maximum(taken, rim.astype(np.float32)), (0, 0), FEATHER_PX), 0, 1)
-        followed = ((taken > 0) | rim) & (other > 0.5) & ~dilate_mask(with_face, EDGE_WIDTH_PX // 2)
-        left = find_left_ground(image, followed, one, (one > 0.5) & ~followed, (one < SURE_GROUND_ALPHA) & ~followed)
+        followed = ((taken > 0) | rim) & (other > 0.5)
+        sure_ground = (one < SURE_GROUND_ALPHA) & ~followed
+        left = find_left_ground(image, followed & ~kept_whole, one, (one > 0.5) | followed, sure_ground)
         settled = dilate_mask(left, EDGE_WIDTH_PX // 2)
         uncertain, differs = uncertain & ~settled, differs & ~settled
         weight *= 1 - cv2.GaussianBlur(left.astype(np.float32), (0, 0), UNSEEN_FEATHER_PX)

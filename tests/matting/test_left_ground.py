@@ -10,6 +10,7 @@ from pipelines.matting.cutout import cut_out_subject
 from pipelines.matting.cutout_notices import name_left_ground
 from pipelines.matting.left_ground import find_left_ground
 from pipelines.matting.net_agreement import reconcile_mattes
+from tests.matting.test_net_agreement import PeopleSeen, make_face
 
 WOOD, WALL, WHITE = (150, 95, 50), (205, 200, 190), (208, 203, 194)
 SIZE = (300, 384)
@@ -52,6 +53,14 @@ def test_a_white_print_before_a_white_wall_stays_where_the_detailed_net_sees_it(
     photo = draw_table(in_slot=WHITE, around=(50, 60, 120))
     found = reconcile_mattes(photo, make_map(half=0.4, slot=seen_in_print), make_map())
     assert found.alpha[SLOT_INSIDE].min() > 0.9
+
+
+def test_what_the_net_for_people_sees_stays_whole() -> None:
+    """A strap of the wall's colour is a person's; the face is elsewhere."""
+    maps, face = (make_map(half=0.4, slot=0.02), make_map()), make_face((10, 10, 20, 20))
+    found = reconcile_mattes(draw_table(), *maps, (face,), PeopleSeen(make_map()))
+    assert found.alpha[SLOT_INSIDE].min() > 0.9
+    assert reconcile_mattes(draw_table(), *maps, (face,)).alpha[SLOT_INSIDE].max() < 0.1
 
 
 @pytest.mark.parametrize(("around", "is_found"), [(WOOD, True), (WHITE, False)])
