@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.compositing.stance import find_stance
 from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
 from pipelines.core.rendering import SceneGround
 from pipelines.framing.camera_pitch import View
@@ -26,14 +27,6 @@ _MAX_THICKNESS_RATIO = 0.5  # of its height: what is low and wide is a car or se
 _SHADOW_BANDS = 6  # bands of height whose shadows are blurred each as much as it is high
 _REFLECTION_DEPTH_RATIO = 0.45  # of the subject's width: depth at which a reflection has faded to a third
 _MAX_CUT_RATIO = 0.1  # of the subject's width, on the picture's bottom edge: more means that the picture cuts it there
-_MAX_FOOT_SLOPE = 0.35  # rise over run between two feet: a steeper one is no ground line, but a part that hangs
-_FOOT_DISTANCE_RATIO = 0.25  # of the subject's width: feet nearer to each other are one
-_FOOT_GAP_RATIO = 0.02  # of the subject's width: how far the outline rises between two feet
-_LEG_BAND_RATIO = 0.2  # of the subject's height: its lowest part, in which legs stand apart from one another
-_MAX_LEG_GAP_RATIO = 0.15  # of its height: what ends higher above the ground line, between two feet, hangs
-_MAX_OUTER_GAP_RATIO = 0.05  # of its height, the same beside the feet: a foot farther back, but no bag or raised foot
-_EDGE_LENGTH_RATIO = 0.3  # of the subject's width: length from which a straight lower edge lies on the ground
-_EDGE_BEND_RATIO = 0.012  # of the subject's width, the most that such an edge is bent: a bowl's rim is round
 _UNDERSIDE_FACTOR = 1.3  # over `contact`: under a low thing it is darker than beside what touches the ground
 _UNDERSIDE_GAP_RATIO = 0.1  # of the subject's width: gap to the ground at which hardly any light is missing there
 _AMBIENT_FACTOR = 0.65  # over `contact`: what a subject hides of the light from all around, beside its foot
@@ -109,22 +102,35 @@ def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> 
         return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     if np.count_nonzero(mask[-1]) > _MAX_CUT_RATIO * width_px:
         return np.ones_like(alpha)  # the picture ends above the feet, and with it the ground
-    feet = _find_feet(mask, width_px)
+    stance = find_stance(mask, width_px)
     # Each column is moved down until its foot stands on the base; afterwards the shadows are moved up again.
-    drops = np.interp(np.arange(small.shape[1]), feet[:, 0], base - feet[:, 1]).astype(np.float32)
-    ground = base - _find_leg_gaps(mask, feet, drops, base)
-    small = _move_columns(small, drops)
+    level = _move_columns(small, stance.drops)
+    ground = base - stance.leg_gaps
     size_px = max(width_px, _SLENDER_RATIO * float(base - used_rows[0] + 1))
     contact = 1 - (
-        (1 - shadow.contact * _contact_shadow(small, size_px, ground))
-        * (1 - _AMBIENT_FACTOR * shadow.contact * _ambient_shadow(small, size_px, ground))
-        * (1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(small, feet, width_px, base))
+        (1 - shadow.contact * _contact_shadow(level, size_px, ground))
+        * (1 - _AMBIENT_FACTOR * shadow.contact * _ambient_shadow(level, size_px, ground))
+        * (1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(level, stance.feet, width_px, base))
     )
-    if shadow.ground is not None:
-        cast = (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(small, shadow.ground, width_px, base)
-    else:
-        cast = _cast_shadow(small, shadow, key_side, width_px, base)
-    dark = _move_columns(np.asarray(1 - (1 - contact) * (1 - cast), np.float32), -drops)
+
+    def cast_shadow(part: Alpha, part_px: float, bands: int) -> npt.NDArray[np.float32]:
+        if shadow.ground is None:
+            return _cast_shadow(part, shadow, key_side, part_px, base)
+        return (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(part, shadow.ground, part_px, base, bands)
+
+    rows = np.arange(len(small), dtype=np.float32)[:, None]
+    body = _move_columns(small, stance.body_drops)
+    if stance.body_drops is not stance.drops:
+        body = body * (rows <= base).astype(np.float32)
+    cast = _move_columns(cast_shadow(body, stance.body_px, _SHADOW_BANDS), stance.drops - stance.body_drops)
+    if stance.leg_columns.any():
+        # The legs that do not end at the body's line throw their own shadow, which fades with their height.
+        fading = np.clip(1 - (base - rows) / stance.leg_px, 0, 1) * stance.leg_columns
+        legs = np.asarray(_move_columns(small, stance.own_drops) * fading, np.float32)
+        leg_px = float(np.count_nonzero((legs > 0.3).any(axis=0)))
+        if (legs > 0.5).any():
+            cast = np.maximum(cast, _move_columns(cast_shadow(legs, leg_px, 1), stance.drops - stance.own_drops))
+    dark = _move_columns(np.asarray(1 - (1 - contact) * (1 - cast), np.float32), -stance.drops)
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -138,61 +144,6 @@ def _remove_scraps(alpha: Alpha) -> Alpha:
     kept = cv2.dilate((np.isin(labels, tiny, invert=True) & (labels > 0)).astype(np.uint8), np.ones((5, 5), np.uint8))
     scraps = cv2.dilate(np.isin(labels, tiny).astype(np.uint8), np.ones((5, 5), np.uint8))
     return np.where((scraps > 0) & (kept == 0), np.float32(0), alpha)
-
-
-def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> npt.NDArray[np.float32]:
-    """Return where the subject stands, as (x, y) from left to right: its lowest point, and feet at other heights.
-
-    A car on a slope or a chair seen from a corner stands on points that are not level. They are corners of the convex
-    hull of the lower outline with a gap between them, on a line that a ground may have. A box seen from a corner stands
-    on a straight edge: there both its ends are feet.
-    """
-    columns = np.nonzero(mask.any(axis=0))[0]
-    # A column without the subject is a gap from top to bottom.
-    lowest = np.where(np.isin(np.arange(mask.shape[1]), columns), len(mask) - 1 - np.argmax(mask[::-1], axis=0), 0)
-    outline = np.stack([columns, lowest[columns]], axis=1).astype(np.float32)
-    hull = cv2.convexHull(outline)[:, 0]
-    hull = hull[np.argsort(hull[:, 0])]
-    base = hull[np.argmax(hull[:, 1])]
-    feet = [base]
-    for side in (hull[hull[:, 0] < base[0]][::-1], hull[hull[:, 0] > base[0]]):
-        last = base
-        for foot in side:
-            run, rise = abs(foot[0] - last[0]), last[1] - foot[1]
-            between = slice(int(min(foot[0], last[0])), int(max(foot[0], last[0])) + 1)
-            line = np.interp(np.arange(between.start, between.stop), *np.array(sorted([tuple(foot), tuple(last)])).T)
-            gaps = line - lowest[between]
-            is_foot = run >= _FOOT_DISTANCE_RATIO * width_px and float(gaps.max()) >= _FOOT_GAP_RATIO * width_px
-            is_edge = run >= _EDGE_LENGTH_RATIO * width_px and float(np.abs(gaps).max()) <= _EDGE_BEND_RATIO * width_px
-            if (is_foot or is_edge) and abs(rise) <= _MAX_FOOT_SLOPE * run:
-                feet.append(foot)
-                last = foot
-    return np.array(sorted(map(tuple, feet)), np.float32)
-
-
-def _find_leg_gaps(
-    mask: npt.NDArray[np.bool_], feet: npt.NDArray[np.float32], drops: npt.NDArray[np.float32], base: int
-) -> npt.NDArray[np.float32]:
-    """Return for each column how far above the ground line its leg stands, 0 elsewhere.
-
-    A chair's legs, and people who stand farther back, end a little above the line between the lowest feet. A leg is a
-    part of the subject's lowest fifth that comes down from above and stands by itself. What stands far back is seen
-    between two feet; beside them, a high end is a bag or a raised foot.
-    """
-    tall = base - int(np.argmax(mask.any(axis=1))) + 1
-    first = base - round(_LEG_BAND_RATIO * tall)
-    count, labels = cv2.connectedComponents(mask[first : base + 1].astype(np.uint8))
-    gaps = np.zeros(mask.shape[1], np.float32)
-    for leg in range(1, count):
-        is_leg = labels == leg
-        columns = np.flatnonzero(is_leg.any(axis=0))
-        lowest = base - np.argmax(is_leg[::-1, columns], axis=0)
-        gap = float((base - drops[columns] - lowest).min())
-        is_between = feet[0, 0] < columns[0] and columns[-1] < feet[-1, 0]
-        highest = (_MAX_LEG_GAP_RATIO if is_between else _MAX_OUTER_GAP_RATIO) * tall
-        if is_leg[0].any() and 1 <= gap <= highest:
-            gaps[columns] = gap
-    return gaps
 
 
 def _move_columns(values: Alpha, rows: npt.NDArray[np.float32]) -> Alpha:
@@ -261,7 +212,7 @@ def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, 
     return np.asarray(np.clip(shadow.cast * np.maximum(soft * (1 - 0.55 * distance), 0.8 * spread), 0, 1), np.float32)
 
 
-def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -> npt.NDArray[np.float32]:
+def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, bands: int) -> npt.NDArray[np.float32]:
     """Return what a set's key light does not reach of the ground, 0 to 1, with a penumbra that grows with height.
 
     The subject is a card as thick as `_THICKNESS_RATIO` of its width. A point at height h hides the light at the ground
@@ -282,7 +233,9 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
     base -= round(depth_px / 2)
     tall = max(base - top, 1)
     rows = np.arange(height, dtype=np.float32)[:, None]
-    edges = np.geomspace(0.06, 1.0, _SHADOW_BANDS)
+    edges = np.geomspace(0.06, 1.0, bands) if bands > 1 else [1.0]
+    # Laid flat, a short leg is still as high as two rows, or the map would show pieces of it.
+    flattest = 0.02 if bands > 1 else max(0.02, 2 / tall)
     hidden = np.zeros_like(alpha)
     for n, edge in enumerate(edges):
         low = 0.0 if n == 0 else float(edges[n - 1])
@@ -290,8 +243,8 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int) -
         middle = 0.5 * (low + float(edge)) * tall
         # (x, y) at height p over the base falls to (x - across * p, base + along * p).
         matrix = np.array([[1, across, -across * base], [0, -along, base * (1 + along)]], np.float64)
-        if abs(along) < 0.02:
-            matrix[1] = (0, 0.02, base * 0.98)
+        if abs(along) < flattest:
+            matrix[1] = (0, flattest, base * (1 - flattest))
         fallen = cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR)
         thick = max(3, round(depth_px * (1.0 + 0.4 * float(edge)))) | 1
         fallen = cv2.dilate(fallen, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick)))
@@ -317,9 +270,11 @@ def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[Linear
     base = int(np.nonzero(mask.any(axis=1))[0][-1])
     wide = float(np.count_nonzero(mask.any(axis=0)))
     lowest = np.where(mask.any(axis=0), rows - 1 - np.argmax(mask[::-1], axis=0), 0).astype(np.float32)
-    # Where the outline ends high above the ground, nothing touches it: the mirror lies at the base there.
+    # Where the outline ends high above the ground, nothing touches it: the mirror lies at the ground line there.
     round_foot = 0.5 * wide * float(np.sin(np.radians(ground.pitch))) + 2
-    line = np.where(base - lowest <= round_foot, lowest, base)
+    stance = find_stance(mask, wide)
+    floor = base - stance.drops - stance.leg_gaps
+    line = np.where(floor - lowest <= round_foot, lowest, floor)
     line = cv2.GaussianBlur(line[None].astype(np.float32), (0, 0), max(1.0, 0.01 * wide))
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     source = 2 * line - y + 1
