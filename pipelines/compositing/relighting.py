@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.core.geometry import Float32Array, Image, Mask, PlacedSubject
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, measure_lightness, to_linear, to_srgb
 
-MAX_SKIN_LIGHTNESS_SHIFT = 4.0  # L* by which relighting may move skin, on average
+MAX_SKIN_LIGHTNESS_SHIFT = 4.0  # L* by which relighting may move skin
 MAX_SKIN_HUE_SHIFT = 3.0  # degrees by which it may turn skin's hue in Lab
-MIN_SKIN_RATIO = 0.03  # of the subject's pixels that look like skin, from which those bounds hold
+MIN_SKIN_RATIO = 0.003  # of the subject's pixels that look like skin, from which those bounds hold
 MAX_DARKENING_STOPS = 1.0
 MAX_BRIGHTENING_STOPS = 0.1  # a subject that is darker than its place is in shadow there: nobody doubts it
 EXPOSURE_SHIFT_RATIO = 0.5  # of the way, in stops, to the scene's mean light
@@ -30,16 +31,19 @@ _SCENE_SIDE_PX = 64  # of the small copy that the scene is measured on
 _DARKEST_LUMINANCE = 0.004  # darker pixels count as this in a mean of logarithms
 _GREY_QUANTILE, _MAX_GREY_CHROMA = 0.99, 2.5  # chroma below which so many pixels of a black and white photo lie
 # Skin under any light that a photo is taken in, from dark to fair, in Lab: lightness, chroma, hue in degrees.
-_SKIN_LIGHTNESS, _SKIN_CHROMA, _SKIN_HUE = (18.0, 92.0), (8.0, 45.0), (25.0, 75.0)
+_SKIN_LIGHTNESS, _SKIN_CHROMA, _SKIN_HUE = (10.0, 96.0), (4.0, 60.0), (0.0, 90.0)
+_TONE_LIGHTNESS = 15.0  # L* of the steps in which skin, and what looks like it, is told apart
+_HUE_CHROMA = 10.0  # chroma from which a hue is seen
+_MAX_SAMPLE_COUNT = 200_000  # of the subject's pixels that are measured
 
 
 def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: bool = True) -> Image:
     """Return the subject's colours (H x W x 3) fitted to the scene `plate` of the same size.
 
     A subject that is lit more than its scene gets darker by up to a stop, its blacks rise to the scene's haze, its
-    colours go towards the scene's light, and the side of more light gets lighter. Skin moves by at most 4 L* and turns
-    by at most 3 degrees, never towards a target tone. Without `shift_lightness` the colours alone change, by at most
-    1.5 in a* and b*.
+    colours go towards the scene's light, and the side of more light gets lighter. What looks like skin moves by at most
+    4 L* and turns by at most 3 degrees, never towards a target tone. Without `shift_lightness` the colours alone
+    change, by at most 1.5 in a* and b*.
     """
     inside = placed.alpha > 0.5
     if not inside.any():
@@ -47,30 +51,46 @@ def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: boo
     scene = np.asarray(cv2.resize(plate, (_SCENE_SIDE_PX,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
     if not shift_lightness:
         return _tint_subject(placed.colour, scene)
-    relit = _fit_to_scene(placed, inside, scene)
-    share = _allow_for_skin(placed.colour[inside], relit[inside])
+    some = _sample_pixels(inside)
+    relit = _light_as_scene(placed, inside, scene, placed.colour[some])
+    share = _allow_for_skin(placed.colour[some], relit[some])
     relit = placed.colour + np.float32(share) * (relit - placed.colour)
+    relit += _measure_haze(placed.colour[some], scene) * np.square(1 - relit / 255)
     return np.clip(relit + np.float32(0.5), 0, 255).astype(np.uint8)
 
 
-def _fit_to_scene(placed: PlacedSubject, inside: Mask, scene: Image) -> Float32Array:
-    """Return the subject in the light of `scene`, a small copy: sRGB of 0 to 255, H x W x 3."""
-    own = placed.colour[inside]
+def _sample_pixels(inside: Mask) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return rows and columns of the subject's pixels, evenly spread where there are many."""
+    rows, columns = np.nonzero(inside)
+    step = max(1, len(rows) // _MAX_SAMPLE_COUNT)
+    return rows[::step], columns[::step]
+
+
+def _light_as_scene(placed: PlacedSubject, inside: Mask, scene: Image, own: Image) -> Float32Array:
+    """Return the subject in the light of `scene`, a small copy: sRGB of 0 to 255, H x W x 3.
+
+    `own` are some of its pixels (N x 3).
+    """
     gains, stops = _measure_colour_gains(scene), _measure_stops(placed, inside, scene)
-    # Each change by itself as far as skin allows it: a coloured light does not forbid that blacks rise.
+    # Each change by itself as far as skin allows it: a coloured light does not forbid a darker one.
     tinted, exposed = (to_srgb(to_linear(own) * factor) for factor in (gains, np.float32(2**stops)))
     gains = np.power(gains, np.float32(_allow_for_skin(own, tinted)))
     stops *= _allow_for_skin(own, exposed)
     light = to_linear(placed.colour)
     light *= gains
-    light *= np.exp2(stops + _spread_side_stops(inside, scene))[None, :, None]
-    relit = to_srgb(light)
+    stops_by_column = np.maximum(stops + _spread_side_stops(inside, scene), -MAX_DARKENING_STOPS)
+    light *= np.exp2(stops_by_column)[None, :, None]
+    return to_srgb(light)
+
+
+def _measure_haze(own: Image, scene: Image) -> np.float32:
+    """Return by how many levels black rises to the scene's; mid grey rises by a quarter of it, and white stays.
+
+    Skin, which is no darker than L* 15, rises by less than it may.
+    """
     haze = _measure_black(scene)
     lift = BLACK_LIFT_RATIO * (haze - _measure_black(own[None]))
-    if lift > 0 and haze <= MAX_HAZE_LIGHTNESS:
-        # A quadratic fading: black rises in full, mid grey by a quarter, white stays white.
-        relit += np.float32(2.55 * min(lift, MAX_BLACK_LIFT)) * np.square(1 - relit / 255)
-    return relit
+    return np.float32(2.55 * np.clip(lift, 0, MAX_BLACK_LIFT) * (haze <= MAX_HAZE_LIGHTNESS))
 
 
 def _measure_stops(placed: PlacedSubject, inside: Mask, scene: Image) -> float:
@@ -127,10 +147,24 @@ def _allow_for_skin(before: Image, after: Float32Array) -> float:
     skin = (lab[:, 0] > _SKIN_LIGHTNESS[0]) & (lab[:, 0] < _SKIN_LIGHTNESS[1]) if is_grey else _looks_like_skin(lab)
     if skin.mean() < MIN_SKIN_RATIO:
         return 1.0
-    old, new = lab[skin].mean(axis=0), _to_lab(after[skin]).mean(axis=0)
-    lightness = abs(float(new[0] - old[0]))
-    turn = 0.0 if is_grey else abs(float(np.degrees(np.arctan2(new[2], new[1]) - np.arctan2(old[2], old[1]))))
+    old, new = lab[skin], _to_lab(after[skin])
+    lightness, turn = 0.0, 0.0
+    tones = (old[:, 0] / _TONE_LIGHTNESS).astype(np.int32)
+    for tone in np.flatnonzero(np.bincount(tones) >= 0.5 * MIN_SKIN_RATIO * len(lab)):  # a face beside a brown coat
+        first, second = old[tones == tone], new[tones == tone]
+        lightness = max(lightness, abs(float(np.median(second[:, 0] - first[:, 0]))))
+        turn = max(turn, 0.0 if is_grey else _measure_turn(first, second))
     return min(1.0, MAX_SKIN_LIGHTNESS_SHIFT / max(lightness, 1e-6), MAX_SKIN_HUE_SHIFT / max(turn, 1e-6))
+
+
+def _measure_turn(old: Float32Array, new: Float32Array) -> float:
+    """Return by how many degrees the hue of one tone turns (N x 3, Lab); 0 where it has none."""
+    seen = np.hypot(old[:, 1], old[:, 2]) > _HUE_CHROMA
+    if not seen.any():
+        return 0.0
+    first, second = (np.arctan2(each[seen, 2], each[seen, 1]) for each in (old, new))
+    turns = (second - first + np.pi) % (2 * np.pi) - np.pi
+    return abs(float(np.degrees(np.median(turns))))
 
 
 def _looks_like_skin(lab: Float32Array) -> Mask:

@@ -23,6 +23,7 @@ NEAR_RATIO = 0.32  # side of the window in which the colours around a gap are co
 HEAD_REACH_RATIO = 0.12  # from the mass of hair above the face, within which a colour like it is hair
 WINDOW_RATIOS = (1.3, 1.2, 1.3, 1.0)  # beyond the face's left, top, right and bottom, of its width or height
 HAIR_ROW_RATIOS = (0.4, 0.06)  # above the face: rows in which the hair's colour is read
+MAX_GAP_SIDE_RATIO = 0.15  # side of a square as large as a gap: a larger one may be a white ribbon before a white wall
 MIN_HAIR_SHARE = 0.7  # of the solid pixels around a gap that are not mixtures with the ground
 MIN_HAIR_COVER = 0.01  # of the window
 MAX_GAP_SHARE = 0.6  # of hair in a pixel of a gap
@@ -129,6 +130,8 @@ def _find_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> _HairGaps
     solid = (alpha > 0.5) & (is_hair | ~is_mixture)
     total, hairy = (cv2.blur(each.astype(np.float32), window) for each in (solid, solid & is_hair))
     gaps &= (hairy > MIN_HAIR_SHARE * total) & (hairy > MIN_HAIR_COVER)
+    _, numbered, stats, _ = cv2.connectedComponentsWithStats(np.asarray(gaps, np.uint8))
+    gaps &= (stats[:, cv2.CC_STAT_AREA] <= (MAX_GAP_SIDE_RATIO * height) ** 2)[np.asarray(numbered, np.int32)]
     return _HairGaps(np.asarray(gaps), is_hair, share)
 
 
@@ -180,13 +183,15 @@ def _unmix(image: Image, alpha: Alpha, band: Mask, hair: Float32Array) -> tuple[
 
 
 def _remove_new_islands(opened: Alpha, before: Alpha, is_hair: Mask) -> Alpha:
-    """Return `opened` (H x W) without parts that hung together with hair `before`, and of which hardly any is hair."""
+    """Return `opened` (H x W) without parts inside that end at what was opened and of which hardly any is hair."""
     count, numbered, stats, _ = cv2.connectedComponentsWithStats((opened > _ISLAND_ALPHA).astype(np.uint8))
     labels = np.asarray(numbered, np.int32)
     areas = stats[:, cv2.CC_STAT_AREA]
     changed = dilate_mask(before > opened + MIN_SHARE_LOSS, 1)
     touches = np.bincount(labels[changed], minlength=count) > 0
     hairy = np.bincount(labels[is_hair], minlength=count)
-    is_island = touches & (hairy < _MIN_ISLAND_HAIR_SHARE * areas) & (areas < areas[1:].max(initial=0))
+    is_island = touches & (hairy < _MIN_ISLAND_HAIR_SHARE * areas)
+    # What reaches the window's border hangs together with the subject beyond it, such as a hand.
+    is_island[np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))] = False
     is_island[0] = False
     return np.where(is_island[labels], np.float32(0), opened)

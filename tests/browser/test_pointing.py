@@ -351,3 +351,11 @@ def test_what_was_found_fine_is_not_told_of_that_photo_again(
     expect(page.locator("#cutout-box [data-do=start]")).to_be_visible()  # it can still be repaired
     page.locator("#cutout-example-hopper").click()
     expect(line).to_be_visible()
+    press(page, "fine")
+    expect(line).to_have_count(0)
+    other, words = page.locator("#cutout-stage [data-doubt]"), "#cutout-stage [data-doubt]"
+    wait_until(studio.is_idle, 60)
+    expect(other).to_be_attached()
+    page.evaluate("(words) => { document.querySelector(words).dataset.boxes = '[[0.6, 0.6, 0.9, 0.9]]'; }", words)
+    page.evaluate("(words) => { const node = document.querySelector(words); node.dataset.doubt += ' '; }", words)
+    expect(line).to_be_visible()  # at another place

@@ -61,6 +61,25 @@ def test_skin_moves_no_more_than_it_may(colour: Colour, scene: Colour) -> None:
     assert abs(turn) <= MAX_SKIN_HUE_SHIFT + 1
 
 
+FAIR, PINK, TUNGSTEN, VERY_DARK, BROWN = (235, 222, 215), (225, 165, 165), (235, 190, 110), (48, 33, 27), (110, 75, 50)
+
+
+@pytest.mark.parametrize("colour", [SKIN, FAIR, PINK, TUNGSTEN, VERY_DARK])
+@pytest.mark.parametrize("beside", [BLUE, BROWN])
+@pytest.mark.parametrize("scene", ["dusk", "side", "warm"])
+def test_a_small_face_beside_clothes_moves_no_more_either(colour: Colour, beside: Colour, scene: str) -> None:
+    placed = place(beside)
+    placed.colour[94:106, 94:106] = colour  # less than 2 % of the subject
+    plate = paint((240, 170, 90) if scene == "warm" else (14, 14, 16))
+    if scene == "side":
+        plate[:, 100:] = 200
+    before, after = (read_lab(image[96:104, 96:104]) for image in (placed.colour, relight_subject(placed, plate)))
+    assert abs(after[0] - before[0]) <= MAX_SKIN_LIGHTNESS_SHIFT + 0.6
+    if np.hypot(before[1], before[2]) > 10:
+        turn = np.degrees(np.arctan2(after[2], after[1]) - np.arctan2(before[2], before[1]))
+        assert abs(turn) <= MAX_SKIN_HUE_SHIFT + 1.5
+
+
 def test_skin_in_black_and_white_moves_no_more_either() -> None:
     placed = place((150, 150, 150), (90, 90, 90))
     before, after = (read_lab(middle(image)) for image in (placed.colour, relight_subject(placed, paint((3, 3, 4)))))
@@ -79,6 +98,15 @@ def test_a_thing_before_dusk_gets_darker_by_up_to_a_stop_and_in_the_sun_hardly_l
 def test_white_paper_behind_a_thing_does_not_make_it_dark_in_a_room(has_background: bool) -> None:
     placed, room = place(BLUE, WHITE, has_background=has_background), paint((120, 120, 120))
     assert -0.25 < measure_stops(middle(placed.colour), middle(relight_subject(placed, room))) <= 0.15
+
+
+def test_of_a_photo_without_a_background_the_thing_alone_tells_its_light() -> None:
+    scene = paint((60, 60, 60))
+    with_ground, without = (
+        measure_stops(middle(placed.colour), middle(relight_subject(placed, scene)))
+        for placed in (place(BLUE, BLACK), place(BLUE, BLACK, has_background=False))
+    )
+    assert with_ground > without + 0.2  # a dark photo is no brighter than the scene
 
 
 def measure_rise(colour: Colour, scene: Image) -> float:

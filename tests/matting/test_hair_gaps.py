@@ -80,3 +80,15 @@ def test_without_a_face_or_with_one_outside_nothing_changes() -> None:
     outside = Face(face.landmarks + 4000, face.box, face.left_eye, face.right_eye, face.chin, 0.0, 1.0)
     for faces in ((), (outside,)):
         assert open_hair_gaps(image, alpha, faces) is alpha
+
+
+def test_a_ribbon_of_the_grounds_colour_and_a_hand_at_the_hair_stay() -> None:
+    image, alpha, face = draw_portrait()
+    image[88:104, 110:290] = np.where(alpha[88:104, 110:290, None] > 0.5, GROUND, image[88:104, 110:290])
+    ribbon = np.zeros(alpha.shape, np.bool_)
+    ribbon[88:104, 150:250] = True
+    image[100:136, 292:400], alpha[100:136, 280:400] = SKIN, 1  # an arm that leaves the window, and ground before it
+    image[100:136, 280:292] = GROUND
+    opened = open_hair_gaps(image, alpha, (face,))
+    assert opened[ribbon].min() == 1
+    assert opened[100:136, 300:400].min() == 1

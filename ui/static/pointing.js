@@ -187,7 +187,7 @@
       if (pick !== undefined) await setPick(findPick(box), pick);
       part(box, "point-done").click();
     },
-    fine: (box) => { box.fine = doubtOf(box, part(box, "stage").querySelector("[data-doubt]")?.dataset.doubt); soon(); },
+    fine: (box) => { (box.fine ??= new Set()).add(doubtOf(box, part(box, "stage").querySelector("[data-doubt]")?.dataset ?? {})); soon(); },
     done: (box) => { open(box, false); part(box, "point-done").click(); },
     closer: (box) => zoomTo(box, ZOOM_STEP),
     farther: (box) => zoomTo(box, 1 / ZOOM_STEP),
@@ -371,12 +371,15 @@
   });
   for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { wipe = null; });
 
-  // What somebody found right is not told of that photo again.
-  const doubtOf = (box, told) => `${part(box, "photo")?.querySelector("img")?.src ?? ""} ${told ?? ""}`;
+  // What somebody found right is not told of that photo again, unless it is at another place.
+  const doubtOf = (box, { doubt, boxes = "[]" }) => {
+    const photo = box.closest(".dbx-tool").querySelector(".dbx-form :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos) img")?.src;
+    return [photo, doubt, JSON.parse(boxes).flat().map((share) => share.toFixed(1))].join();
+  };
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
     const said = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
-    const { doubt: told = "", shape = "", boxes: where = "", other, small } = box.fine === doubtOf(box, said.doubt) ? {} : said, isOther = other !== undefined;
+    const { doubt: told = "", shape = "", boxes: where = "", other, small } = box.fine?.has(doubtOf(box, said)) ? {} : said, isOther = other !== undefined;
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
     if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined)) {
       line.dataset.told = told;

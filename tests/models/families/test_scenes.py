@@ -570,6 +570,7 @@ def test_small_backdrop_is_said_to_look_soft(model):
     [
         ("a walk in an autumn wood", "autumn-wood"),
         ("wooden background", "oak"),
+        ("wood texture", "oak"),
         ("Holzhintergrund", "oak"),
         ("Tokyo alley", "night"),
         ("Tokio, Gasse bei Nacht", "night"),

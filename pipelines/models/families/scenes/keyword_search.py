@@ -73,7 +73,7 @@ _MOOD_TEXT = (
     " leise still friedlich wunderschon herrlich traumhaft romantisch magisch verzaubert einladend freundlich charmant"
     " idyllisch malerisch typisch klassisch traditionell zeitgenossisch exklusiv hochwertig aufgeraumt geraumig"
     " weit endlos einsam abgelegen verlassen beruhmt gewohnlich"
-    " walk walking stroll spaziergang spazieren"
+    " walk walking stroll spaziergang spazieren surface texture grain oberflache"
 )
 _TIME_TEXT = (
     "morning noon afternoon day daylight sunny sunlight sun mist misty fog foggy cloudy evening hour light"
@@ -90,6 +90,8 @@ _MOOD_WEIGHT, _TIME_WEIGHT, _LOOK_WEIGHT = 0.12, 0.3, 0.6
 """Weights of those words in what is asked for; any other word counts 1."""
 _STEMS_BY_WORD = {"wooden": "holz"}
 """Words that are no form of what their stem means: a wooden table is not of the woods."""
+_MATERIAL_PATTERN = r"\bwood (background|backdrop|surface|texture|grain|table|tabletop|board|plank|panel)"
+"""Wood before these words is no forest."""
 _SUFFIXES = ("ings", "ing", "ies", "ern", "est", "es", "en", "er", "em", "ed", "ly", "e", "s", "n", "y")
 
 
@@ -215,14 +217,15 @@ def _rank_scenes(query: str, subject: str) -> list[tuple[float, Scene]]:
 
 def _read_words(query: str) -> tuple[_Word, ...]:
     """Split the wish into words with weights; stop words are dropped unless nothing else is there."""
-    texts = [_drop_backdrop_word(text) for text in re.findall(r"[a-z0-9]+", _normalize_text(query))]
+    plain_query = re.sub(_MATERIAL_PATTERN, r"wooden \1", _normalize_text(query))
+    texts = [_drop_backdrop_word(text) for text in re.findall(r"[a-z0-9]+", plain_query)]
     plain = [text for text in texts if text not in _STOP_WORDS] or texts
     return tuple(_Word(text, _strip_suffix(text), _weigh_word(text)) for text in plain)
 
 
 def _drop_backdrop_word(text: str) -> str:
     """Return what a German compound with "backdrop" says of it: Holzhintergrund asks for wood."""
-    return text.removesuffix("hintergrund") or text
+    return re.sub("hintergr[a-z]*$", "", text) or text
 
 
 def _weigh_word(text: str) -> float:
