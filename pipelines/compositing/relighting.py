@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +36,22 @@ _GREY_QUANTILE, _MAX_GREY_CHROMA = 0.99, 2.5  # chroma below which so many pixel
 _SKIN_LIGHTNESS, _SKIN_CHROMA, _SKIN_HUE = (10.0, 96.0), (4.0, 60.0), (0.0, 90.0)
 _TONE_LIGHTNESS = 15.0  # L* of the steps in which skin, and what looks like it, is told apart
 _HUE_CHROMA = 10.0  # chroma from which a hue is seen
+_STRIP_ROWS = 512
 _MAX_SAMPLE_COUNT = 200_000  # of the subject's pixels that are measured
+
+
+@dataclass(frozen=True)
+class _LightChange:
+    """What a scene's light changes: linear factors (3), and by how many stops each column gets lighter (W)."""
+
+    gains: Float32Array
+    stops: Float32Array
+
+    def apply(self, pixels: Image, columns: npt.NDArray[np.int64]) -> Float32Array:
+        """Return pixels (H x N x 3) of these columns (N) in that light: sRGB of 0 to 255, not yet rounded."""
+        light = to_linear(pixels)
+        light *= self.gains * np.exp2(self.stops[columns])[None, :, None]
+        return to_srgb(light)
 
 
 def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: bool = True) -> Image:
@@ -52,11 +69,22 @@ def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: boo
     if not shift_lightness:
         return _tint_subject(placed.colour, scene)
     some = _sample_pixels(inside)
-    relit = _light_as_scene(placed, inside, scene, placed.colour[some])
-    share = _allow_for_skin(placed.colour[some], relit[some])
-    relit = placed.colour + np.float32(share) * (relit - placed.colour)
-    relit += _measure_haze(placed.colour[some], scene) * np.square(1 - relit / 255)
-    return np.clip(relit + np.float32(0.5), 0, 255).astype(np.uint8)
+    own = placed.colour[some]
+    light = _measure_light_change(placed, inside, scene, own)
+    share = np.float32(_allow_for_skin(own, light.apply(own[None], some[1])[0]))
+    haze = _measure_haze(own, scene)
+    result, columns = np.empty_like(placed.colour), np.arange(inside.shape[1])
+    for first in range(0, len(result), _STRIP_ROWS):  # a large picture would be held several times as numbers
+        strip = placed.colour[first : first + _STRIP_ROWS].astype(np.float32)
+        relit = light.apply(placed.colour[first : first + _STRIP_ROWS], columns)
+        relit -= strip
+        relit *= share
+        relit += strip
+        if haze:
+            relit += haze * np.square(1 - relit / 255)
+        relit += np.float32(0.5)
+        result[first : first + _STRIP_ROWS] = np.clip(relit, 0, 255, out=relit)
+    return result
 
 
 def _sample_pixels(inside: Mask) -> tuple[npt.NDArray[np.int64], ...]:
@@ -66,21 +94,14 @@ def _sample_pixels(inside: Mask) -> tuple[npt.NDArray[np.int64], ...]:
     return rows[::step], columns[::step]
 
 
-def _light_as_scene(placed: PlacedSubject, inside: Mask, scene: Image, own: Image) -> Float32Array:
-    """Return the subject in the light of `scene`, a small copy: sRGB of 0 to 255, H x W x 3.
-
-    `own` are some of its pixels (N x 3).
-    """
+def _measure_light_change(placed: PlacedSubject, inside: Mask, scene: Image, own: Image) -> _LightChange:
+    """Return what the light of `scene`, a small copy, changes; `own` are some of the subject's pixels (N x 3)."""
     gains, stops = _measure_colour_gains(scene), _measure_stops(placed, inside, scene)
     # Each change by itself as far as skin allows it: a coloured light does not forbid a darker one.
     tinted, exposed = (to_srgb(to_linear(own) * factor) for factor in (gains, np.float32(2**stops)))
     gains = np.power(gains, np.float32(_allow_for_skin(own, tinted)))
     stops *= _allow_for_skin(own, exposed)
-    light = to_linear(placed.colour)
-    light *= gains
-    stops_by_column = np.maximum(stops + _spread_side_stops(inside, scene), -MAX_DARKENING_STOPS)
-    light *= np.exp2(stops_by_column)[None, :, None]
-    return to_srgb(light)
+    return _LightChange(gains, np.maximum(stops + _spread_side_stops(inside, scene), -MAX_DARKENING_STOPS))
 
 
 def _measure_haze(own: Image, scene: Image) -> np.float32:
@@ -95,7 +116,7 @@ def _measure_haze(own: Image, scene: Image) -> np.float32:
 
 def _measure_stops(placed: PlacedSubject, inside: Mask, scene: Image) -> float:
     """Return by how many stops the subject gets lighter, from the mean light of its photo and of the scene."""
-    shown = placed.colour[inside][None]
+    shown = placed.colour[_sample_pixels(inside)][None]
     if placed.has_background:
         left, top, right, bottom = (max(round(edge), 0) for edge in placed.frame.box)
         photo = placed.colour[top:bottom, left:right]
