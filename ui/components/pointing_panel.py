@@ -13,9 +13,7 @@ import gradio as gr
 
 from pipelines.core.tools import Tool
 
-FINE_BUTTON = (
-    '<button type="button" data-do="fine" title="It is fine: hide this" aria-label="It is fine: hide this">×</button>'
-)
+FINE_BUTTON = '<button type="button" data-do="fine" title="Hide this" aria-label="Hide this">×</button>'
 """Takes the words away, from this photo, until something else is doubted."""
 PANEL_HTML = f"""<div class="dbx-point">
 <div class="dbx-doubt">{FINE_BUTTON}<p></p><button type="button" data-do="shape" hidden></button>
