@@ -42,16 +42,22 @@ _MAX_SAMPLE_COUNT = 200_000  # of the subject's pixels that are measured
 
 @dataclass(frozen=True)
 class _LightChange:
-    """What a scene's light changes: linear factors (3), and by how many stops each column gets lighter (W)."""
+    """What a scene's light changes.
+
+    Linear factors (3), by how many stops each column gets lighter (W), and by how many levels black rises to the
+    scene's: mid grey rises by a quarter of it, and white stays.
+    """
 
     gains: Float32Array
     stops: Float32Array
+    haze: np.float32
 
     def apply(self, pixels: Image, columns: npt.NDArray[np.int64]) -> Float32Array:
         """Return pixels (H x N x 3) of these columns (N) in that light: sRGB of 0 to 255, not yet rounded."""
         light = to_linear(pixels)
         light *= self.gains * np.exp2(self.stops[columns])[None, :, None]
-        return to_srgb(light)
+        relit = to_srgb(light)
+        return _add_haze(relit, self.haze) if self.haze else relit
 
 
 def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: bool = True) -> Image:
@@ -72,7 +78,6 @@ def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: boo
     own = placed.colour[some]
     light = _measure_light_change(placed, inside, scene, own)
     share = np.float32(_allow_for_skin(own, light.apply(own[None], some[1])[0]))
-    haze = _measure_haze(own, scene)
     result, columns = np.empty_like(placed.colour), np.arange(inside.shape[1])
     for first in range(0, len(result), _STRIP_ROWS):  # a large picture would be held several times as numbers
         strip = placed.colour[first : first + _STRIP_ROWS].astype(np.float32)
@@ -80,8 +85,6 @@ def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: boo
         relit -= strip
         relit *= share
         relit += strip
-        if haze:
-            relit += haze * np.square(1 - relit / 255)
         relit += np.float32(0.5)
         result[first : first + _STRIP_ROWS] = np.clip(relit, 0, 255, out=relit)
     return result
@@ -101,17 +104,21 @@ def _measure_light_change(placed: PlacedSubject, inside: Mask, scene: Image, own
     tinted, exposed = (to_srgb(to_linear(own) * factor) for factor in (gains, np.float32(2**stops)))
     gains = np.power(gains, np.float32(_allow_for_skin(own, tinted)))
     stops *= _allow_for_skin(own, exposed)
-    return _LightChange(gains, np.maximum(stops + _spread_side_stops(inside, scene), -MAX_DARKENING_STOPS))
+    haze = _measure_haze(own, scene)
+    haze *= np.float32(_allow_for_skin(own, _add_haze(own.astype(np.float32), haze)))
+    return _LightChange(gains, np.maximum(stops + _spread_side_stops(inside, scene), -MAX_DARKENING_STOPS), haze)
 
 
 def _measure_haze(own: Image, scene: Image) -> np.float32:
-    """Return by how many levels black rises to the scene's; mid grey rises by a quarter of it, and white stays.
-
-    Skin, which is no darker than L* 15, rises by less than it may.
-    """
+    """Return by how many levels black rises to that of the scene."""
     haze = _measure_black(scene)
     lift = BLACK_LIFT_RATIO * (haze - _measure_black(own[None]))
     return np.float32(2.55 * np.clip(lift, 0, MAX_BLACK_LIFT) * (haze <= MAX_HAZE_LIGHTNESS))
+
+
+def _add_haze(pixels: Float32Array, haze: np.float32) -> Float32Array:
+    """Return pixels (... x 3, 0 to 255) whose black rises by `haze` levels."""
+    return pixels + haze * np.square(1 - pixels / 255)
 
 
 def _measure_stops(placed: PlacedSubject, inside: Mask, scene: Image) -> float:

@@ -61,18 +61,22 @@ def test_skin_moves_no_more_than_it_may(colour: Colour, scene: Colour) -> None:
     assert abs(turn) <= MAX_SKIN_HUE_SHIFT + 1
 
 
-FAIR, PINK, TUNGSTEN, VERY_DARK, BROWN = (235, 222, 215), (225, 165, 165), (235, 190, 110), (48, 33, 27), (110, 75, 50)
+FAIR, PINK, TUNGSTEN, BROWN = (235, 222, 215), (225, 165, 165), (235, 190, 110), (110, 75, 50)
+VERY_DARK, IN_SHADOW = (48, 33, 27), (40, 27, 22)
 
 
-@pytest.mark.parametrize("colour", [SKIN, FAIR, PINK, TUNGSTEN, VERY_DARK])
+@pytest.mark.parametrize("colour", [SKIN, FAIR, PINK, TUNGSTEN, VERY_DARK, IN_SHADOW])
 @pytest.mark.parametrize("beside", [BLUE, BROWN])
-@pytest.mark.parametrize("scene", ["dusk", "side", "warm"])
+@pytest.mark.parametrize("scene", ["dusk", "side", "warm", "haze"])
 def test_a_small_face_beside_clothes_moves_no_more_either(colour: Colour, beside: Colour, scene: str) -> None:
     placed = place(beside)
     placed.colour[94:106, 94:106] = colour  # less than 2 % of the subject
-    plate = paint((240, 170, 90) if scene == "warm" else (14, 14, 16))
+    placed.colour[50:60, 90:110] = BLACK  # a hat
+    plate = paint({"warm": (240, 170, 90), "haze": (120, 120, 120)}.get(scene, (14, 14, 16)))
     if scene == "side":
         plate[:, 100:] = 200
+    if scene == "haze":
+        plate[190:] = (70, 70, 72)
     before, after = (read_lab(image[96:104, 96:104]) for image in (placed.colour, relight_subject(placed, plate)))
     assert abs(after[0] - before[0]) <= MAX_SKIN_LIGHTNESS_SHIFT + 0.6
     if np.hypot(before[1], before[2]) > 10:
@@ -124,6 +128,18 @@ def test_black_rises_to_the_haze_and_on_paper_where_nothing_is_dark_it_stays() -
     assert measure_rise(WHITE, haze) < 1
 
 
+def test_mid_grey_rises_by_a_quarter_of_what_black_does() -> None:
+    haze = paint((120, 120, 120))
+    haze[190:] = (50, 50, 52)
+    placed = place((126, 126, 126), (120, 120, 120))
+    placed.colour[50:75, 90:110] = BLACK
+    after = relight_subject(placed, haze)
+    black, grey = (float((after[part] - placed.colour[part].astype(np.float32)).mean())
+                   for part in ((slice(52, 70), slice(92, 108)), (slice(95, 105), slice(95, 105))))  # fmt: skip
+    assert black > 8
+    assert 0.05 * black < grey < 0.3 * black
+
+
 def test_the_side_of_more_light_gets_lighter_and_the_middle_stays() -> None:
     scene = paint((130, 130, 130))
     scene[:, 100:] = 230
@@ -156,3 +172,8 @@ def test_nothing_opaque_is_left_as_it_is() -> None:
     placed = place(BLUE)
     empty = PlacedSubject(placed.colour, np.zeros_like(placed.alpha), placed.frame)
     assert (relight_subject(empty, paint((10, 10, 10))) == placed.colour).all()
+
+
+def test_a_black_thing_before_a_black_scene_is_left_as_it_is() -> None:
+    placed = place((0, 0, 0), (0, 0, 0), has_background=False)
+    assert (relight_subject(placed, paint((0, 0, 0))) == placed.colour).all()

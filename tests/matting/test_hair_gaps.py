@@ -10,23 +10,27 @@ from pipelines.core.geometry import Alpha, Colour, Face, Image
 from pipelines.matting.hair_gaps import open_hair_gaps
 
 GROUND, HAIR, SKIN, COAT = (205, 200, 192), (38, 26, 22), (190, 140, 115), (60, 90, 60)
-FAIR_HAIR = (186, 146, 112)
+FAIR_HAIR, GREY_HAIR = (186, 146, 112), (150, 145, 140)
+PALE_RIBBON, PALE_SKIN, NIGHT = (205, 200, 110), (155, 148, 141), (12, 14, 20)
+DEEP_GAP, BUTTON = ((150, 108), 8), ((274, 337), 6)
 GAP, COLLAR = ((131, 118), 8), (slice(330, 345), slice(262, 268))
 """A disc near the outline of the hair, x, y and radius; and a white edge of the coat, rows and columns."""
 
 
-def draw_portrait(hair: Colour = HAIR, gap: Colour = GROUND) -> tuple[Image, Alpha, Face]:
+def draw_portrait(
+    hair: Colour = HAIR, gap: Colour = GROUND, skin: Colour = SKIN, *, ground: Colour = GROUND, coat: Colour = COAT
+) -> tuple[Image, Alpha, Face]:
     """A head with a mass of hair before a plain ground, all of it opaque but the ground."""
-    image = np.full((400, 400, 3), GROUND, np.uint8)
+    image = np.full((400, 400, 3), ground, np.uint8)
     alpha = np.zeros((400, 400), np.uint8)
     for colour, centre, axes in (
-        (COAT, (200, 400), (110, 110)),
+        (coat, (200, 400), (110, 110)),
         (hair, (200, 150), (90, 100)),
-        (SKIN, (200, 180), (45, 60)),
+        (skin, (200, 180), (45, 60)),
     ):
         cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1)
         cv2.ellipse(alpha, centre, axes, 0, 0, 360, 255, -1)
-    image[COLLAR] = GROUND
+    image[COLLAR] = ground
     cv2.circle(image, *GAP, gap, -1)
     noise = np.random.default_rng(1).normal(0, 3, image.shape)
     noisy = np.clip(image + noise, 0, 255).astype(np.uint8)
@@ -36,9 +40,9 @@ def draw_portrait(hair: Colour = HAIR, gap: Colour = GROUND) -> tuple[Image, Alp
     return noisy, (alpha / 255).astype(np.float32), face
 
 
-def measure_gap(alpha: Alpha) -> float:
-    """The mean alpha in the middle of the gap."""
-    (x, y), radius = GAP
+def measure_gap(alpha: Alpha, gap: tuple[tuple[int, int], int] = GAP) -> float:
+    """The mean alpha in the middle of a gap."""
+    (x, y), radius = gap
     return float(alpha[y - radius // 2 : y + radius // 2 + 1, x - radius // 2 : x + radius // 2 + 1].mean())
 
 
@@ -53,11 +57,29 @@ def test_ground_between_curls_is_opened_and_what_is_as_pale_elsewhere_stays() ->
 
 
 @pytest.mark.parametrize(
-    ("hair", "gap"), [(FAIR_HAIR, GROUND), (HAIR, (70, 50, 160)), (HAIR, SKIN)], ids=["fair", "ribbon", "finger"]
+    ("hair", "gap", "skin", "ground"),
+    [
+        pytest.param(FAIR_HAIR, GROUND, SKIN, GROUND, id="fair"),
+        pytest.param(FAIR_HAIR, NIGHT, SKIN, NIGHT, id="fair as skin"),
+        pytest.param(GREY_HAIR, GROUND, SKIN, GROUND, id="little contrast"),
+        pytest.param(HAIR, (70, 50, 160), SKIN, GROUND, id="ribbon"),
+        pytest.param(HAIR, PALE_RIBBON, SKIN, GROUND, id="pale ribbon"),
+        pytest.param(HAIR, SKIN, SKIN, GROUND, id="finger"),
+        pytest.param(HAIR, PALE_SKIN, PALE_SKIN, GROUND, id="finger like a mixture"),
+    ],
 )
-def test_where_colours_do_not_tell_nothing_is_opened(hair: Colour, gap: Colour) -> None:
-    image, alpha, face = draw_portrait(hair, gap)
+def test_where_colours_do_not_tell_nothing_is_opened(hair: Colour, gap: Colour, skin: Colour, ground: Colour) -> None:
+    image, alpha, face = draw_portrait(hair, gap, skin, ground=ground)
     assert measure_gap(open_hair_gaps(image, alpha, (face,))) > 0.95
+
+
+def test_far_from_the_ground_and_far_from_the_head_nothing_is_opened() -> None:
+    image, alpha, face = draw_portrait(coat=HAIR)
+    for spot in (DEEP_GAP, BUTTON):
+        cv2.circle(image, *spot, GROUND, -1)
+    opened = open_hair_gaps(image, alpha, (face,))
+    assert measure_gap(opened) < 0.1
+    assert [measure_gap(opened, spot) for spot in (DEEP_GAP, BUTTON)] == [1, 1]
 
 
 def test_hair_of_many_colours_is_left_as_it_is() -> None:
