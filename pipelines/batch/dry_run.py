@@ -86,7 +86,7 @@ class _DryRunFiles(FileIndex):
     def save_wide_copy(self, file_id: str, owner: str, png: bytes) -> None:
         return
 
-    def save_label(self, file_id: str, owner: str, label: str) -> None:
+    def save_display_name(self, file_id: str, owner: str, label: str) -> None:
         return
 
     def find_label(self, file_id: str, owner: str) -> str:

@@ -75,11 +75,11 @@ def write_manifest(batches: BatchService, batch_id: str, out: IO[str]) -> None:
     writer.writerow(MANIFEST_COLUMNS)
     replacements, approvals = batches.table.list_replacements(batch_id), batches.table.list_approvals(batch_id)
     for row in batches.iter_rows(batch_id):
-        looked_at = format_replaced(replacements.get(row.row, ())), format_time(approvals.get(row.row))
+        looked_at = format_replacement_time(replacements.get(row.row, ())), format_time(approvals.get(row.row))
         writer.writerow([escape_spreadsheet_formula(cell) for cell in (*_manifest_row(batches, row), *looked_at)])
 
 
-def format_replaced(earlier: Sequence[Replacement]) -> str:
+def format_replacement_time(earlier: Sequence[Replacement]) -> str:
     """Return when a row's picture was last replaced by another, such as `2026-11-28T03:40:00Z`; "" where it was not."""
     return format_time(earlier[-1].replaced_at if earlier else None)
 

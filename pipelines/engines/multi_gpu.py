@@ -155,7 +155,7 @@ class MultiGpuEngine(ScheduledEngine):
         finally:
             self.release_choice(job.id)
             if engine.cache.load_counts.total() == loads:
-                self._reservations.record_seconds(self._clock() - start)
+                self._reservations.record_warm_job_seconds(self._clock() - start)
 
     def close(self) -> None:
         """Free every model."""

@@ -64,7 +64,7 @@ class DeviceReservations:
         with self._lock:
             return {device: job_id for job_id, (_, device) in self._reserved.items()}
 
-    def record_seconds(self, seconds: float) -> None:
+    def record_warm_job_seconds(self, seconds: float) -> None:
         """Record how long a job took that loaded nothing."""
         mean = seconds if self._mean_seconds is None else self._mean_seconds
         self._mean_seconds = mean + (seconds - mean) / 8

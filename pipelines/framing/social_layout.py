@@ -25,8 +25,8 @@ from pipelines.framing.words_on_photo import (
     TextHeight,
     TextSide,
     WordsPlace,
+    compute_equal_square_side,
     find_words_place,
-    typical_side,
 )
 from pipelines.imaging.text import Align, PixelBox, choose_line_break
 
@@ -117,7 +117,9 @@ def plan_layout(
             if ending is not None and ending.words and ending.words.is_legible(size):
                 return replace(ending, covers="end")
         if request.layout == "over" or _must_cover(protected, size, request):
-            is_read = best is not None and best.words and best.words.letters > _TINY_RATIO * typical_side(size)
+            is_read = (
+                best is not None and best.words and best.words.letters > _TINY_RATIO * compute_equal_square_side(size)
+            )
             covering = None if is_read else _cover_subject(shape, protected, size, request, view, is_cut_below)
             if best := covering or best:
                 return best
@@ -267,7 +269,7 @@ def _rate_layout(layout: Layout, request: LayoutRequest) -> float:
         return 0.0
     left, top, right, bottom = layout.photo_position
     is_card = right - left < size[0] and bottom - top < size[1]
-    large = min(1.0, letters / (LARGE_LETTERS_RATIO * typical_side(size)))
+    large = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size)))
     return large * (0.4 + 0.6 * share) * (_GAP_SCORE if is_card else 1.0) * (_THIN_SCORE if is_thin else 1.0)
 
 

@@ -15,9 +15,9 @@ from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.imaging.text import ROOM_SHARES, Align, PixelBox, choose_line_break, shade_needs
 
 LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
-MIN_LETTERS_RATIO = 0.05  # of `typical_side`: smaller words are not read in passing
+MIN_LETTERS_RATIO = 0.05  # of `compute_equal_square_side`: smaller words are not read in passing
 MAX_LETTER_RATIO = 0.15  # of the shorter side, height of a headline's letters
-LARGE_LETTERS_RATIO = 0.105  # of `typical_side`: larger words are no better
+LARGE_LETTERS_RATIO = 0.105  # of `compute_equal_square_side`: larger words are no better
 VIEW_SIDE_PX = 256  # longer side of the copy on which the subject and calm places are looked for
 TAKEN_ALPHA = 0.25  # of a coarse matte: what is less opaque may be covered
 TAKEN_REACH_RATIO = 0.015  # of the longer side: distance that words keep from what may not be covered
@@ -47,7 +47,7 @@ _ALIGNED_EDGES: dict[Align, tuple[str, ...]] = {
 """Edges that an area touches in which words stand as they are aligned in the whole format, not in a column alone."""
 
 
-def typical_side(size: Size) -> float:
+def compute_equal_square_side(size: Size) -> float:
     """Return the side of a square as large as the format: how large letters look depends on it."""
     return math.sqrt(size[0] * size[1])
 
@@ -128,7 +128,7 @@ class WordsPlace:
 
     def is_legible(self, size: Size) -> bool:
         """Whether the letters are large enough for a format of `size`, in lines of more than one short word."""
-        return not self.is_thin and self.letters >= MIN_LETTERS_RATIO * typical_side(size)
+        return not self.is_thin and self.letters >= MIN_LETTERS_RATIO * compute_equal_square_side(size)
 
 
 def find_words_place(
@@ -218,7 +218,7 @@ def _place_words(
     inner = _inner_box(area, size)
     if inner.width < 16 or inner.height < 16:
         return None
-    smallest = MIN_LETTERS_RATIO * typical_side(size)
+    smallest = MIN_LETTERS_RATIO * compute_equal_square_side(size)
     chosen = choose_line_break(headline, inner.width, inner.height, smallest=smallest)
     if chosen is None:
         return None
@@ -264,7 +264,7 @@ def _score_place(view: PhotoView, size: Size, box: PixelBox, letters: float, is_
         slice(int(box.x * x), max(int(box.x * x) + 1, math.ceil((box.x + box.width) * x))),
     )
     light = view.light[part]
-    size_score = min(1.0, letters / (LARGE_LETTERS_RATIO * typical_side(size))) ** 0.9
+    size_score = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size))) ** 0.9
     calm = 1 - 0.35 * min(float(light.std()) / _BUSY_LEVELS, 1.0)
     shade = 1 - 0.3 * min(shade_needs(light).values())
     low = 1.0 if box.y + box.height / 2 > size[1] / 2 else 0.95  # the eye reads the picture first, then the words

@@ -115,7 +115,7 @@ class ModelCache:
         try:
             yield entry.model
         finally:
-            self._release_entry(spec_id, entry, thread_id)
+            self._return_borrowed(spec_id, entry, thread_id)
 
     @contextmanager
     def borrow_for_verb(self, spec_id: str, verb: Verb, on_file: OnFileProgress | None = None) -> Iterator[Any]:
@@ -302,7 +302,7 @@ class ModelCache:
                 raise
             raise OutOfMemory(f"There was not enough memory to load model {row.id}.") from error
 
-    def _release_entry(self, spec_id: str, entry: _CacheEntry, thread_id: int) -> None:
+    def _return_borrowed(self, spec_id: str, entry: _CacheEntry, thread_id: int) -> None:
         with self._condition:
             entry.borrower_threads.remove(thread_id)
             entry.last_used = self._clock()

@@ -43,7 +43,7 @@ class DrawFn(Protocol):
 class LowMemoryMode(Protocol):
     """A model that can draw with less memory and more time, such as with its decoder in tiles."""
 
-    def low_memory(self) -> AbstractContextManager[None]:
+    def saving_memory(self) -> AbstractContextManager[None]:
         """Save memory while the context is open."""
         ...
 
@@ -141,7 +141,7 @@ def _fallback_sizes(render: RenderRequest, *, repeat_size: bool) -> Iterator[Siz
 def _draw_one_by_one(
     model: Model, render: RenderRequest, size: Size, on_step: OnStep, *, known_shortage: bool
 ) -> RenderedImages:
-    with model.low_memory() if isinstance(model, LowMemoryMode) else contextlib.nullcontext():
+    with model.saving_memory() if isinstance(model, LowMemoryMode) else contextlib.nullcontext():
         drawn = [model.draw(replace(render, seeds=(seed,), size=size), on_step) for seed in render.seeds]
     notices = dict.fromkeys(notice for images in drawn for notice in images.notices)
     pictures = tuple(_enlarge_to(image, render.size) for images in drawn for image in images.images)

@@ -94,7 +94,7 @@ def compare_label(reader: TextReader, label: Label, picture: Image) -> LabelWord
     return LabelWords(label.texts, tuple(after))
 
 
-def label_area(alpha: Alpha) -> Mask:
+def find_label_mask(alpha: Alpha) -> Mask:
     """Return where words belong to the subject (H x W): its outline with holes and notches closed.
 
     A label that the cut-out lost is a hole of it or a notch in its edge.

@@ -42,7 +42,14 @@ from pipelines.provenance.c2pa import (
     read_source_type,
     sign,
 )
-from pipelines.quality.label_words import WHOLE_CROP, Label, compare_label, label_area, place_photo_crop, read_label
+from pipelines.quality.label_words import (
+    WHOLE_CROP,
+    Label,
+    compare_label,
+    find_label_mask,
+    place_photo_crop,
+    read_label,
+)
 from pipelines.quality.output_checks import CheckInput, ModelEdit, run_checks, worst_results
 from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
 from pipelines.runtime.master_pictures import MasterWriter
@@ -149,7 +156,7 @@ class Finalizer:
         """The photo as it lies in a picture, and where its words count."""
         placed = row.output.source
         if placed is not None and row.photo is not None:
-            return resample(row.photo, placed.frame), label_area(placed.alpha)
+            return resample(row.photo, placed.frame), find_label_mask(placed.alpha)
         return place_photo_crop(
             self._context.open_image(str(self._params["photo"])), row.crop or WHOLE_CROP, row.image.shape
         )

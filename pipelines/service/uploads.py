@@ -67,7 +67,7 @@ class UploadService:
         if decoded.wide is not None:
             self._files.save_wide_copy(file_id, owner, encode_png(decoded.wide))
         if name:
-            self._files.save_label(file_id, owner, make_label(name))
+            self._files.save_display_name(file_id, owner, make_label(name))
         return file_id, (*decoded.notices, *self._store_content_credentials(data, file_id, owner))
 
     def _store_content_credentials(self, data: bytes, file_id: str, owner: str) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ class UploadService:
     def _store_example(self, path: Path) -> str:
         with PIL.Image.open(path) as picture:
             file_id = self._files.add_image(np.asarray(picture.convert("RGB")), PUBLIC_OWNER, "example")
-        self._files.save_label(file_id, PUBLIC_OWNER, make_label(path.name))
+        self._files.save_display_name(file_id, PUBLIC_OWNER, make_label(path.name))
         return file_id
 
 

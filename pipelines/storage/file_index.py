@@ -166,7 +166,7 @@ class FileIndex:
         """Return the PNG of `save_wide_copy`, None where the photo has no colours outside sRGB."""
         return self._store.read_if_present(_wide_copy_name(file_id, owner))
 
-    def save_label(self, file_id: str, owner: str, label: str) -> None:
+    def save_display_name(self, file_id: str, owner: str, label: str) -> None:
         """Store what this owner calls the picture, in place of an older label."""
         with translate_disk_full():
             self._db.execute(self._labelling, {"id": file_id, "owner": owner, "label": label})

@@ -155,7 +155,7 @@ def test_tiles_take_less_memory(model: DiffusionModel) -> None:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         if sparing:
-            with model.low_memory():
+            with model.saving_memory():
                 model.draw(render, lambda _: None)
         else:
             model.draw(render, lambda _: None)

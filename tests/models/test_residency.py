@@ -60,7 +60,7 @@ class FakeModel:
         self.where = "device"
 
     @contextmanager
-    def low_memory(self) -> Iterator[None]:
+    def saving_memory(self) -> Iterator[None]:
         self.spared = True
         yield
 

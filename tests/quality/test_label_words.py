@@ -20,7 +20,7 @@ from pipelines.quality.label_words import (
     LabelWords,
     compare_label,
     describe_label_changes,
-    label_area,
+    find_label_mask,
     place_photo_crop,
     read_label,
 )
@@ -120,7 +120,7 @@ def test_words_beside_the_subject_do_not_count_and_those_in_a_hole_of_its_cutout
     alpha = np.zeros((120, 160), np.float32)
     alpha[20:100, 30:110] = 1
     alpha[63:67, 45:60] = 0  # the cut-out lost a part of the label
-    area = label_area(alpha)
+    area = find_label_mask(alpha)
     assert compare(paint(RED), paint(BLANK), area).before == ("FRESH Oat Milk",)
     beside = paint(RED, at=(112, 60), size=(45, 20))
     assert compare(beside, paint(BLANK), area).before == ()

@@ -27,7 +27,13 @@ from pipelines.framing.crop import (
     project_area,
 )
 from pipelines.framing.social_layout import Layout, LayoutRequest, plan_layout
-from pipelines.framing.words_on_photo import MIN_LETTERS_RATIO, PhotoView, TextHeight, typical_side, view_photo
+from pipelines.framing.words_on_photo import (
+    MIN_LETTERS_RATIO,
+    PhotoView,
+    TextHeight,
+    compute_equal_square_side,
+    view_photo,
+)
 from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
     MIN_TEXT_CONTRAST,
@@ -636,7 +642,7 @@ def test_a_tall_photo_fills_its_post_and_no_words_stand_on_what_is_kept(
         assert not box.overlaps(seen.left, seen.top, seen.right, seen.bottom)
         assert 0 < box.x < box.x + box.width < size[0]
         assert 0 < box.y < box.y + box.height < size[1]
-        assert layout.words.letters >= MIN_LETTERS_RATIO * typical_side(size)
+        assert layout.words.letters >= MIN_LETTERS_RATIO * compute_equal_square_side(size)
         assert not layout.words.is_thin
     assert all(keep.boxes for keep, _ in tall_views)
 

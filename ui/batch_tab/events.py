@@ -23,7 +23,7 @@ from pipelines.batch.jobs_file import MANIFEST_ALONE_MESSAGE, TABLE_SUFFIXES, cs
 from pipelines.batch.manifest import (
     NEVER_SET_ASIDE,
     cutout_uncertainty,
-    format_replaced,
+    format_replacement_time,
     format_time,
     link_or_copy,
     list_cutouts,
@@ -705,7 +705,7 @@ class BatchTabEvents:
             job = self.service.jobs.get_job(row.job_id) if row.job_id else None
             if job is None or not (files := result_files(job)):
                 continue
-            replaced = format_replaced(replacements.get(row.row, ()))
+            replaced = format_replacement_time(replacements.get(row.row, ()))
             receipt = job.result.receipt if job.result else {}
             doubts, is_small = tool_tab_text.list_doubts(receipt), tool_tab_text.is_small_doubt(receipt)
             approved = format_time(approvals.get(row.row))

@@ -120,7 +120,7 @@ class RayEngine(ScheduledEngine):
             self._connectors.submit(worker.connect)
             return None
         if worker.load_counts == loads:
-            self._reservations.record_seconds(time.monotonic() - start)
+            self._reservations.record_warm_job_seconds(time.monotonic() - start)
         return outcome
 
     def _import_outcome(self, outcome: JobOutcome, job: Job) -> None:

@@ -172,13 +172,13 @@ class DiffusionModel:
         return [self._finish_images(render, pictures) for render, pictures in zip(renders, drawn, strict=True)]
 
     @contextlib.contextmanager
-    def low_memory(self) -> Iterator[None]:
+    def saving_memory(self) -> Iterator[None]:
         """Decode what this thread draws in small tiles, with a view's own copy of the VAE that shares the weights."""
-        self._thread_state.low_memory = True
+        self._thread_state.saving_memory = True
         try:
             yield
         finally:
-            self._thread_state.low_memory = False
+            self._thread_state.saving_memory = False
 
     @contextlib.contextmanager
     def using_control_net(self, net: ControlNet) -> Iterator[None]:
@@ -236,7 +236,7 @@ class DiffusionModel:
         wanted = inspect.signature(kind.__init__).parameters
         parts = {**self.pipe.config, **self.pipe.components, "scheduler": scheduler, "add_watermarker": False}
         parts["controlnet"] = getattr(self._thread_state, "control_net", None)
-        if getattr(self._thread_state, "low_memory", False):
+        if getattr(self._thread_state, "saving_memory", False):
             parts["vae"] = enable_tiled_decoding(copy.copy(parts["vae"]), _LOW_MEMORY_TILE_PX)
         given = {name: part for name, part in parts.items() if name in wanted}
         # A pipeline of a ControlNet registers parameters of the model in it.

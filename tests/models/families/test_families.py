@@ -283,7 +283,7 @@ def test_tiles_that_save_memory_touch_no_other_drawing(
     before = draw_last_verb(family)
     with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
         render = make_request(VERBS[family][-1])
-        with model.low_memory():
+        with model.saving_memory():
             spared = draw_pictures(model, render)
         assert not are_identical(spared, before)
         assert spared[0].shape == before[0].shape

@@ -97,9 +97,9 @@ class TryOnModel(OneModuleModel):
         if len(render.images) != 2 or render.control is None or render.garment_kind not in KIND_NUMBERS:
             raise BadInput("This needs a person, the person's pose, a garment and its kind.")
         with torch.inference_mode():
-            return self._draw_each(render, on_step)
+            return self._draw_each_seed(render, on_step)
 
-    def _draw_each(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
+    def _draw_each_seed(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         person, garment = (shrink_to_read(image) for image in render.images)
         frame = FittedFrame.fit_around(person, self.layout)
         inputs = self._make_inputs(render, frame, person, garment)
