@@ -58,6 +58,10 @@ class QueuePosition:
     position: int
 
 
+FIRST_LOOK_STAGE, CLOSER_LOOK_STAGE = "First look", "Looking closer"
+"""Stages in which a cut-out is shown that may still change: the small net's, alone and while the large one looks."""
+
+
 @dataclass(frozen=True)
 class Step:
     """The job made progress: step `index` of `total`, from 1; `preview` is a small JPEG or None."""

@@ -13,7 +13,7 @@ import numpy as np
 from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Area, Box, Cutout, Face, Float32Array, Image, Mask, Size
-from pipelines.core.job import Job, ProgressCallback
+from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import MAX_SIDE, Subject, Verb
@@ -208,9 +208,9 @@ class JobContext:
         faces = tuple(face.scaled(photo.shape[1] / whole.shape[1]) for face in faces) if photo is not whole else faces
 
         def on_first_alpha(alpha: Alpha) -> None:
-            emit("Cutting out", 1, 2, lambda: composite_on_grey(photo, alpha))
+            emit(FIRST_LOOK_STAGE, 1, 2, lambda: composite_on_grey(photo, alpha))
             if len(spec_ids) > 1:
-                emit("Looking closer", 1, 2)
+                emit(CLOSER_LOOK_STAGE, 1, 2)
 
         pointing = Pointing(params.keep, params.drop, params.box)
         all_seen: list[Alpha] = []

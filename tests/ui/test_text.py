@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pipelines.core.job import File, Job, QueuePosition, Result, Step
+from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, File, Job, QueuePosition, Result, Step
 from pipelines.core.models import Profile
 from pipelines.core.tools import Tool
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
@@ -287,3 +287,10 @@ def test_a_batch_marks_every_picture_that_is_doubted_and_says_why() -> None:
     assert sheet.index("Row 1 a&lt;b") < sheet.index("<b>Check</b>") < sheet.index('title="2 cup"')
     assert 'data-words="open 2"' in sheet
     assert 'title="Check the edge at the &lt;top&gt;: it may be wrong. · Another."' in sheet
+
+
+@pytest.mark.parametrize("stage", [FIRST_LOOK_STAGE, CLOSER_LOOK_STAGE])
+@pytest.mark.parametrize("draft", [True, False])
+def test_a_cutout_of_the_small_net_says_that_it_may_still_change(stage: str, draft: bool) -> None:
+    assert tool_tab_text.FIRST_LOOK_MARK in tool_tab_text.render_progress(Step(1, 2, stage), draft=draft)
+    assert tool_tab_text.FIRST_LOOK_MARK not in tool_tab_text.render_progress(Step(2, 2, "Cutting out"), draft=draft)

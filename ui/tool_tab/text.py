@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
-from pipelines.core.job import File, Job, QueuePosition, Result, Step
+from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, File, Job, QueuePosition, Result, Step
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_marked_boxes, speaks_of_ground
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from ui.api.routes.abuse_report_page import render_report_link
@@ -75,15 +75,23 @@ def render_status(
 
 
 def render_progress(
-    event: QueuePosition | Step, *, draft: bool, share: float | None = None, seconds_left: float | None = None
+    event: QueuePosition | Step,
+    *,
+    draft: bool,
+    closer: bool = False,
+    share: float | None = None,
+    seconds_left: float | None = None,
 ) -> str:
     """Render the status line of a waiting or running job.
 
-    `share` (0 to 1) of the whole job and `seconds_left` are estimates, None where they are unknown.
+    While the small net's cut-out is shown, also all through a `closer` draft, the picture says that it may still
+    change. `share` (0 to 1) of the whole job and `seconds_left` are estimates, None where they are unknown.
     """
+    is_first_look = closer or (isinstance(event, Step) and event.stage in (FIRST_LOOK_STAGE, CLOSER_LOOK_STAGE))
+    mark = FIRST_LOOK_MARK if is_first_look else ""
     if isinstance(event, QueuePosition):
         position = "next in line" if event.position <= 1 else f"place {event.position} in line"
-        return render_status(f"Waiting: {position}", busy=True)
+        return render_status(f"Waiting: {position}", busy=True) + mark
     parts = [event.stage] if event.stage != DRAFT_TEXT or not draft else []
     parts = [DRAFT_TEXT, *parts] if draft else parts
     if share is not None:
@@ -93,7 +101,7 @@ def render_progress(
         share = event.index / event.total
     if seconds_left is not None and seconds_left >= MIN_SHOWN_SECONDS:
         parts.append(f"about {seconds_left:.0f} s left")
-    return render_status(" · ".join(parts), busy=True, share=share)
+    return render_status(" · ".join(parts), busy=True, share=share) + mark
 
 
 def render_result_status(job: Job, result: Result, variation: int, prefix: str = "") -> str:

@@ -127,8 +127,7 @@ class TabView:
         While a `closer` draft is drawn, the first one says on the picture that its cut-out may still change.
         """
         share, seconds_left = estimate
-        line = text.render_progress(event, draft=draft, share=share, seconds_left=seconds_left)
-        line += text.FIRST_LOOK_MARK if closer else ""
+        line = text.render_progress(event, draft=draft, closer=closer, share=share, seconds_left=seconds_left)
         updates: Updates = {self.tab.result.status: line}
         if isinstance(event, Step) and event.preview is not None:
             updates[self.tab.result.picture] = event.preview
