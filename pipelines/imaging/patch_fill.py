@@ -3,7 +3,7 @@
 Completion by patches (Wexler et al., 2007) as Newson et al. (2014) start it: on the coarsest copy the hole is filled
 ring by ring from outside, so that edges run on; then each finer copy searches patches (PatchMatch; Barnes et al., 2009)
 and lets them vote. Beside colours a patch is compared by how strongly it is textured, or flat places would win. Nothing
-is drawn that is not in the picture: a thing may appear twice.
+is drawn that is not in the picture: a thing may appear twice. Small steps of tone between patches are spread out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Float32Array, Image, IndexArray, Mask
 from pipelines.imaging.inpaint import find_source_window, inpaint
 from pipelines.imaging.resize import dilate_mask
+from pipelines.imaging.seam_blending import MAX_STEP_LEVELS, measure_seam_corrections
 
 Points = IndexArray
 """Places as row and column, N x 2."""
@@ -288,15 +289,31 @@ def _copy_at_full_size(image: Image, hole: Mask, search: _PatchSearch) -> Image:
     coarse = np.clip(search.image[..., :3], 0, 255).astype(np.uint8)
     coarse = cv2.resize(cv2.cvtColor(coarse, cv2.COLOR_YCrCb2RGB), hole.shape[::-1])
     out[hole] = coarse[hole]  # what stays where every source lies outside the picture
+    corrections = _measure_corrections(search)
     places = np.argwhere(hole)
     for block in np.array_split(places, 1 + len(places) // _BLOCK_PIXELS):
-        colours, found = _blend_sources(image, hole, search, block)
+        colours, found = _blend_sources(image, hole, search, corrections, block)
         filled = block[found]
         out[filled[:, 0], filled[:, 1]] = colours[found]
     return out
 
 
-def _blend_sources(image: Image, hole: Mask, search: _PatchSearch, places: Points) -> tuple[Image, Mask]:
+def _measure_corrections(search: _PatchSearch) -> Float32Array:
+    """Return what is added to the colour that each place of the copy takes, in levels of RGB, H x W x 3."""
+    pixels = cv2.cvtColor(search.image[..., :3] / 255, cv2.COLOR_YCrCb2RGB) * np.float32(255)
+    sources = np.zeros((*search.hole.shape, 2), np.intp)
+    own, other = search.points.T, search.match.T
+    sources[own[0], own[1]] = search.match
+    corrections = measure_seam_corrections(pixels, search.hole, sources)
+    # Around the hole the photo itself says what is right.
+    step = (pixels[own[0], own[1]] - pixels[other[0], other[1]]) * ~search.hole[own[0], own[1], None]
+    corrections[own[0], own[1]] += step * (np.abs(step).max(axis=1, keepdims=True) <= MAX_STEP_LEVELS)
+    return corrections
+
+
+def _blend_sources(
+    image: Image, hole: Mask, search: _PatchSearch, corrections: Float32Array, places: Points
+) -> tuple[Image, Mask]:
     """Return the colour of each place, N x 3, and whether it has one."""
     scale = np.array(hole.shape) / search.hole.shape
     small_limit, limit = np.array(search.hole.shape) - 1, np.array(hole.shape) - 1
@@ -313,7 +330,7 @@ def _blend_sources(image: Image, hole: Mask, search: _PatchSearch, places: Point
         usable = inside & ~hole[source[:, 0], source[:, 1]]
         nearness = np.exp(-((cell + 0.5 - exact) ** 2).sum(axis=1) / 0.4)
         weight = ((nearness * np.exp(-search.cost[found] / spread) + 1e-12) * usable).astype(np.float32)
-        sums += image[source[:, 0], source[:, 1]] * weight[:, None]
+        sums += (image[source[:, 0], source[:, 1]] + corrections[cell[:, 0], cell[:, 1]]) * weight[:, None]
         total += weight
     colours = np.clip(sums / np.maximum(total, 1e-30)[:, None] + 0.5, 0, 255).astype(np.uint8)
     return colours, total > 0

@@ -116,8 +116,8 @@ def test_a_large_hole_is_searched_on_small_copies_and_copied_at_full_size(monkey
     made = continue_surroundings(marked, hole, 1)
     assert (made[hole == 0] == truth[hole == 0]).all()
     levels = np.unique(made[hole > 0][:, 1])
-    assert levels.min() >= 60
-    assert levels.max() <= 180
+    assert levels.min() >= 55  # tones may be corrected a little
+    assert levels.max() <= 185
     wrong = np.abs(made[hole > 0].astype(float) - truth[hole > 0]).mean()
     assert wrong < np.abs(inpaint(marked, hole, 1)[hole > 0].astype(float) - truth[hole > 0]).mean()
 
