@@ -59,7 +59,7 @@ class LocalEngine:
         """Steps done since the start, counted when their job ends."""
         self._files = files
         self._tools = tools
-        content_filter = ContentFilter(cache, audit or AuditLog(files.data))
+        content_filter = ContentFilter(cache, audit or AuditLog(files.data), files.is_result)
         self.resources = EngineResources(cache, files, content_filter, SigningKeyStore(files.data))
         self._cpu_slots = CpuSlots(max(2, (os.cpu_count() or 1) // 4))
         self._batcher = DynamicBatcher(cache, together)

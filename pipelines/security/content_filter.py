@@ -5,7 +5,7 @@ It fails closed: a missing or damaged net raises an error, and an invalid score 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -30,15 +30,22 @@ RESULT_REFUSED = "The content check reads the finished picture as nudity, so it 
 
 
 class ContentFilter:
-    """Scores pictures with Open-NSFW. Every method may raise `ModelUnavailable` or `OutOfMemory`."""
+    """Scores pictures with Open-NSFW. Every method may raise `ModelUnavailable` or `OutOfMemory`.
 
-    def __init__(self, cache: ModelCache, audit: AuditLog) -> None:
+    `is_result` tells of the SHA-256 of a picture's pixels whether it is a result that the studio made and kept.
+    """
+
+    def __init__(self, cache: ModelCache, audit: AuditLog, is_result: Callable[[str], bool] = lambda _: False) -> None:
         self._cache = cache
         self._audit = audit
+        self._is_result = is_result
         self._passed = LruCache[str, float](MAX_REMEMBERED_COUNT)
 
     def check_input(self, image: Image, owner: str, sha256: str) -> float:
-        """Return the score of an input picture (H x W x 3 or 4), remembered by its `sha256`. Raises `PolicyRefusal`."""
+        """Return the score of an input picture (H x W x 3 or 4), remembered by its `sha256`. Raises `PolicyRefusal`.
+
+        A result that was kept passes again, such as to erase more from it.
+        """
         if (score := self._passed.get(sha256)) is not None:
             return score
         views = (
@@ -47,7 +54,7 @@ class ContentFilter:
             else [flatten_on_white(image), np.ascontiguousarray(image[..., :3])]
         )
         worst = self._highest_score(views)
-        if not worst < NSFW_SCORE_LIMIT:
+        if not (worst < NSFW_SCORE_LIMIT or (worst < COMPOSED_SCORE_LIMIT and self._is_result(sha256))):
             self._audit.record_refusal("input", owner, [sha256])
             raise PolicyRefusal(INPUT_REFUSED)
         self._passed.put(sha256, worst)

@@ -300,6 +300,18 @@ def test_a_result_of_pictures_that_passed_is_refused_only_when_the_net_is_certai
         assert result_code(here.run(photo=make_noise(64, 64) if has_photo else None)[1]) == code
 
 
+@pytest.mark.parametrize(("score", "code"), [(0.7, "done"), (0.8, "content_policy")])
+def test_a_result_that_was_kept_may_be_worked_on_and_the_same_score_from_outside_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, score: float, code: str
+) -> None:
+    with FilterStudio(tmp_path) as here:
+        monkeypatch.setattr(here.engine.resources.content_filter, "_highest_score", lambda _: score)
+        made, foreign = make_noise(64, 64), make_noise(64, 64, seed=1)
+        here.files.add_encoded(b"bytes", made, "png", "ann", "result")
+        assert result_code(here.run(photo=foreign)[1]) == "content_policy"
+        assert result_code(here.run(photo=made)[1]) == code
+
+
 def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
     with FilterStudio(tmp_path) as here:
         assert result_code(here.run(photo=blocked())[1]) == "content_policy"

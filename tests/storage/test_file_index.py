@@ -41,6 +41,14 @@ def test_a_result_is_opened_in_whatever_format_it_was_written(files: FileIndex, 
         assert np.abs(opened.astype(int) - image).mean() < 4
 
 
+def test_a_result_is_known_by_its_pixels_and_an_upload_is_none(files: FileIndex) -> None:
+    image, other = make_noise(20, 20), make_noise(20, 20, seed=1)
+    files.add_encoded(encode_image(image, "jpeg", b"<x/>"), image, "jpeg", "me", "result")
+    files.add_image(other, "me", "upload")
+    assert files.is_result(pixels_sha256(image))
+    assert not files.is_result(pixels_sha256(other))
+
+
 def test_a_damaged_avif_is_no_longer_there() -> None:
     whole = np.frombuffer(encode_image(make_noise(24, 32), "avif", b"<x/>"), np.uint8)
     for damaged in (whole[:300], whole[:-400], whole[:16]):
