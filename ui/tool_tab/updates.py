@@ -134,9 +134,12 @@ class TabView:
         return updates
 
     def show_error(self, error: StudioError, param: str | None = None) -> Updates:
-        """Show the error's sentence beside its field. The form keeps its values."""
+        """Show the error's sentence beside its field, or over the picture where it has none. The form stays as it is."""
         element_id = self.field_element_id(error.param or param or "")
-        return {**self.show_idle(text.render_status("")), self.tab.alerts: text.render_error(error, element_id)}
+        alert = text.render_error(error, element_id)
+        if not element_id:
+            return {**self.show_idle(alert), self.tab.alerts: ""}
+        return {**self.show_idle(text.render_status("")), self.tab.alerts: alert}
 
     def show_draft_error(self, error: StudioError) -> Updates:
         """Show an error of the present form without the picture of an earlier one.
