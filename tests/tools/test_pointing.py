@@ -95,6 +95,14 @@ def test_what_is_dropped_of_a_grey_photo_is_seen_as_dropped(level: int) -> None:
     assert np.ptp(beside, axis=1).mean() > 10, "a tint, which no grey has"
 
 
+def test_a_white_thing_on_a_white_table_is_found_under_the_pattern() -> None:
+    photo = np.full((256, 320, 3), 240, np.uint8)
+    photo[60:200, 80:240] = 250
+    photo = photo - np.random.default_rng(1).integers(0, 3, photo.shape, np.uint8)
+    shown = point_preview.draw_chequer(photo, np.zeros((256, 320), np.float32)).mean(axis=2)
+    assert shown[70:190, 90:230].mean() - shown[:50].mean() > 6
+
+
 def test_a_bright_part_that_is_dropped_is_a_change_and_an_edge_that_moves_is_none() -> None:
     alpha = np.zeros((512, 400), np.float32)
     alpha[100:400, 100:300] = 1.0

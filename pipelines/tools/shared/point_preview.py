@@ -33,7 +33,8 @@ from pipelines.tools.shared import form_fields
 OUTLINE_COLOURS = (((255, 255, 255), 3), ((0, 110, 95), 1))  # and widths: seen on light, on dark and on the chequer
 CHEQUER_COLOURS = ((226, 244, 240), (150, 196, 188))  # tints of the page's own colour
 CHEQUER_RATIO = 1 / 64  # of the longer side: a square of the chequer
-CHEQUER_WEIGHT = 0.75  # the rest is the photo in grey, in which one still finds what to mark
+CHEQUER_WEIGHT = 0.55  # the rest is the photo in grey, in which one still finds what to mark
+CONTRAST_LIMIT, CONTRAST_TILES = 3.0, (8, 8)  # of the grey photo's contrast, else a white book on a white table is lost
 MAX_PLACE_COUNT = 16  # faces of one photo that a click can choose
 
 
@@ -82,7 +83,8 @@ def draw_chequer(photo: Image, alpha: Alpha) -> Image:
     square = max(2, round(CHEQUER_RATIO * max(alpha.shape)))
     rows, columns = np.indices(alpha.shape) // square
     chequer = np.asarray(CHEQUER_COLOURS, np.float32)[(rows + columns) % 2]
-    dropped = CHEQUER_WEIGHT * chequer + (1 - CHEQUER_WEIGHT) * photo.mean(axis=2, keepdims=True)
+    grey = cv2.createCLAHE(CONTRAST_LIMIT, CONTRAST_TILES).apply(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY))
+    dropped = CHEQUER_WEIGHT * chequer + (1 - CHEQUER_WEIGHT) * np.asarray(grey, np.float32)[..., None]
     weight = alpha[..., None]
     mixed = np.rint(photo * weight + dropped * (1 - weight)).astype(np.uint8)
     contours, _ = cv2.findContours((alpha > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
