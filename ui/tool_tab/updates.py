@@ -134,7 +134,7 @@ class TabView:
         return updates
 
     def show_error(self, error: StudioError, param: str | None = None) -> Updates:
-        """Show the error's sentence beside its field, or over the picture where it has none. The form stays as it is."""
+        """Show the error's sentence beside its field, over the picture where it has none. The form keeps its values."""
         element_id = self.field_element_id(error.param or param or "")
         alert = text.render_error(error, element_id)
         if not element_id:
