@@ -24,6 +24,7 @@ from pipelines.batch.row_values import BatchPlan
 from pipelines.core.job import Result, result_to_json
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.queue import JobRow
+from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE
 from pipelines.settings import Settings
 from pipelines.storage.schema import JOBS
 from tests.support.batch_rows import OWNER, TintTool, write_picture
@@ -323,6 +324,30 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
             assert "Row 3 of 4 mended. Next: 4 · 3.png" in told
             assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
     assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
+
+
+def test_a_mended_picture_that_is_probably_still_wrong_stays_to_be_checked(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    photo = studio.service.files.add_image(
+        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
+    )
+    for row in range(1, ROW_COUNT + 1):
+        job = studio.service.create_job("tint", {"photo": photo}, OWNER)
+        wait_for_result(studio.service.jobs.submit_and_watch(job))
+        events.batches.replace_row(batch_id, row, job.id, OWNER)
+        doubts = [STILL_UNCLEAR_NOTICE] if row == 2 else ["The cut-out is half transparent at the top."]
+        change_receipt(studio, events.batches, batch_id, row, cutout_uncertainty=0.9, cutout_doubts=doubts)
+    shown = events.refresh(LOCAL, batch_id, BatchTabState())
+    assert "1 to check" in shown[events.tab.status]
+    assert "set aside" not in shown[events.tab.status], "the ZIP holds it where somebody put it"
+    assert re.findall(r'data-words="approve (\d)', shown[events.tab.sheet]) == ["2"]
+    job_id = events.batches.get_row(batch_id, 2, OWNER).job_id or ""
+    assert "It is fine" in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
+    events.batches.approve_row(batch_id, 2, OWNER)
+    assert "nothing left to check" in events.refresh(LOCAL, batch_id, BatchTabState())[events.tab.status]
+    assert "It is fine" not in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
 
 
 def test_a_row_whose_earlier_picture_is_back_says_so_and_no_more_of_the_row_before(

@@ -68,12 +68,16 @@ Updates = dict[Any, Any]
 
 
 class RowDoubt(NamedTuple):
-    """Whether the picture of a row has a doubt, how uncertain its cut-out is (0 to 1), and if the doubt is small."""
+    """Whether the picture of a row has a doubt, how uncertain its cut-out is (0 to 1), and if the doubt is small.
+
+    `is_still_unclear`: it is probably still wrong after somebody pointed at what belongs to it.
+    """
 
     row: int
     has_doubt: bool
     uncertainty: float
     is_small: bool
+    is_still_unclear: bool = False
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> BatchTabEvents:
@@ -660,10 +664,18 @@ class BatchTabEvents:
         return sum(entry.replaced_at for row in rows for entry in row)
 
     def _list_open_doubts(self, batch_id: str, done_count: int) -> list[RowDoubt]:
-        """List what is doubted of each picture that nobody has replaced or approved."""
-        seen = self.batches.table.list_seen_rows(batch_id)
+        """List what is doubted of each picture that nobody has replaced or approved.
+
+        A picture in another's place that is probably still wrong is listed, too; the ZIP does not set it aside.
+        """
+        table = self.batches.table
+        approvals, replacements = table.list_approvals(batch_id), table.list_replacements(batch_id)
         doubts = self._read_doubts(batch_id, done_count, self._compute_replacements_version(batch_id))
-        return [each for each in doubts if each.row not in seen]
+        return [
+            each._replace(uncertainty=0.0) if each.row in replacements else each
+            for each in doubts
+            if each.row not in approvals and (each.is_still_unclear or each.row not in replacements)
+        ]
 
     def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[RowDoubt, ...]:
         """List what is doubted of each picture; the other arguments say when what was read before no longer holds."""
@@ -673,6 +685,7 @@ class BatchTabEvents:
                 bool(tool_tab_text.list_doubts(receipt)),
                 receipt.get("cutout_uncertainty") or 0.0,
                 tool_tab_text.is_small_doubt(receipt),
+                tool_tab_text.is_still_unclear(receipt),
             )
             for row, receipt in self.batches.table.iter_receipts(batch_id)
         )
@@ -708,6 +721,7 @@ class BatchTabEvents:
             replaced = format_replacement_time(replacements.get(row.row, ()))
             receipt = job.result.receipt if job.result else {}
             doubts, is_small = tool_tab_text.list_doubts(receipt), tool_tab_text.is_small_doubt(receipt)
+            doubts = [] if replaced and not tool_tab_text.is_still_unclear(receipt) else doubts
             approved = format_time(approvals.get(row.row))
             is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
             jpeg = self._thumbnail(files[0].id) if are_sent else b""

@@ -14,7 +14,14 @@ from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from ui.components.pictures import encode_data_url
-from ui.components.row_commands import APPROVE_LABEL, APPROVED_LABEL, command_attributes, render_command_button
+from ui.components.row_commands import (
+    APPROVE_LABEL,
+    APPROVED_LABEL,
+    MEND_LABEL,
+    RowAction,
+    command_attributes,
+    render_command_button,
+)
 from ui.tool_tab import text as tool_tab_text
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
@@ -212,8 +219,9 @@ class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
     `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
-    did. `is_aside`: the ZIP sets it aside. `is_small`: what is doubted is a small place. `size`: width and height in
-    pixels. Without a `jpeg` the page keeps the one that it has.
+    did; of a replaced one there are only doubts that it is still wrong. `is_aside`: the ZIP sets it aside. `is_small`:
+    what is doubted is a small place. `size`: width and height in pixels. Without a `jpeg` the page keeps the one that
+    it has.
     """
 
     row: int
@@ -251,18 +259,21 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
     word = "Set aside" if picture.is_aside else "Small doubt" if picture.is_small else "Check"
     css_class = " class=small" if word == "Small doubt" else ""
     # The reason is read with the button's name; of a picture that somebody has looked at there is nothing to say.
-    is_open = bool(why or picture.is_aside) and not (picture.replaced or picture.approved)
+    is_open = bool(why or picture.is_aside) and not picture.approved
     badge = f"<b{css_class}>{word}</b><small>{why}</small>" if is_open else ""
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
-    fine = render_command_button(APPROVE_LABEL, "approve", picture.row, batch_id) if is_open else ""
+    commands: tuple[tuple[str, RowAction], ...] = ((MEND_LABEL, "open"), (APPROVE_LABEL, "approve"))
+    buttons = "".join(
+        render_command_button(label, action, picture.row, batch_id) for label, action in commands if is_open
+    )
     source = f'src="{encode_data_url(picture.jpeg)}" ' if picture.jpeg else ""
     return (
         f'<li{attributes}><button type="button" {command_attributes("open", picture.row, batch_id)} '
         f'title="{why if is_open else ""}">'
         f'<img {source}alt="Row {name}">{badge}</button>'
-        f'<span title="{name}">{name}</span>{size}{marks}{fine}</li>'
+        f'<span title="{name}">{name}</span>{size}{marks}{buttons}</li>'
     )
 
 

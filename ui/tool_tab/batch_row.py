@@ -125,7 +125,10 @@ class BatchRowLine:
         job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
         receipt = job.result.receipt if job is not None and job.result is not None else {}
         has_doubt = bool(text.list_doubts(receipt)) or (receipt.get("cutout_uncertainty") or 0.0) > set_aside
-        return has_doubt and row.row not in self.batches.table.list_seen_rows(batch.id)
+        table = self.batches.table
+        if row.row in table.list_replacements(batch.id):
+            has_doubt = text.is_still_unclear(receipt)
+        return has_doubt and row.row not in table.list_approvals(batch.id)
 
     def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
         """Put the shown picture into the batch, and open the next one where its row was to be checked.

@@ -12,6 +12,7 @@ from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, File, Job, QueuePosition, Result, Step
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_marked_boxes, speaks_of_ground
+from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
@@ -163,6 +164,11 @@ def is_small_doubt(receipt: Mapping[str, Any]) -> bool:
     """
     is_certain = (receipt.get("cutout_uncertainty") or 0.0) <= DOUBTFUL_UNCERTAINTY
     return is_certain and bool(describe_doubt(receipt)) and len(list_doubts(receipt)) == 1
+
+
+def is_still_unclear(receipt: Mapping[str, Any]) -> bool:
+    """Tell whether the cut-out is probably still wrong after somebody pointed at what belongs to it."""
+    return STILL_UNCLEAR_NOTICE in receipt.get("cutout_doubts", ())
 
 
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
