@@ -49,6 +49,10 @@ class ToolContext(Protocol):
         """
         ...
 
+    def see_whole_photo(self, file_id: str) -> Alpha:
+        """Return what stands out in a stored photo, as the net for drafts sees it: a square, 0 to 1."""
+        ...
+
     def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
         """Return where the cut-out may be wrong that a job has made already, by notice: boxes in ratios of the photo.
 

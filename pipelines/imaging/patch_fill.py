@@ -27,6 +27,7 @@ MIN_DEPTH_PX = 8.0  # from the middle of the hole to its rim on the coarsest cop
 SCALE_STEP = 1.6  # between two copies
 MIN_SIDE_PX = 40
 MIN_PATCH_COUNT = 100  # whole patches on a copy
+MIN_SOURCES_SHARE = 0.3  # of the whole patches on a copy: with fewer left, none is avoided
 MAX_RING_PATCH_COUNT = 4000  # patches that are compared in filling ring by ring
 _KEPT_FACTOR = 4.0  # times finer than the finest copy that is searched: what texture is measured on
 _BLOCK_PIXELS = 500_000  # of the hole, copied at once: they bound the memory
@@ -44,17 +45,20 @@ _TEXTURE_GRID: Points = np.array([(y, x) for y in (-3, 0, 3) for x in (-3, 0, 3)
 _CHANNELS = 5  # luma, two of chroma, strength of texture across and down
 
 
-def continue_surroundings(image: Image, mask: Alpha, seed: int) -> Image:
+def continue_surroundings(image: Image, mask: Alpha, seed: int, avoided: Mask | None = None) -> Image:
     """Fill `image` where `mask` > 0.5 with patches from beside it, or with tones where too few are whole.
 
-    Other bytes stay. Raises `ValueError` if nothing is left.
+    Nothing is copied from where `avoided` (H x W) is, if enough is left. Other bytes stay. Raises `ValueError` if
+    nothing is left.
     """
     hole = mask > 0.5
     if not hole.any():
         return image.copy()
     window = find_source_window(hole)
     part, gap = image[window], hole[window]
-    search = _search_copies(*_shrink_large(part, gap), np.random.default_rng(seed))
+    small, small_gap = _shrink_large(part, gap)
+    others = np.zeros_like(gap) if avoided is None else avoided[window]
+    search = _search_copies(small, small_gap, _shrink_mask(others, small_gap.shape), np.random.default_rng(seed))
     if search is None:
         return inpaint(image, mask, seed)
     out = image.copy()
@@ -86,26 +90,28 @@ def _describe_pixels(image: Image, hole: Mask) -> Float32Array:
     return np.concatenate(layers, axis=2).astype(np.float32)
 
 
-def _search_copies(image: Image, hole: Mask, rng: np.random.Generator) -> _PatchSearch | None:
+def _search_copies(image: Image, hole: Mask, avoided: Mask, rng: np.random.Generator) -> _PatchSearch | None:
     """Search from the coarsest copy to the finest; return the finest's, None where it has too few whole patches."""
     pixels = _describe_pixels(image, hole)
     depth = float(cv2.distanceTransform(np.pad(hole, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3).max())
     factor = max(1.0, float(np.sqrt(hole.sum() / MAX_SEARCHED_PIXELS)))
-    copies: list[tuple[Float32Array, Mask]] = []
+    copies: list[tuple[Float32Array, Mask, Mask]] = []
     while True:
         small, gap = _shrink(pixels, hole, factor)
-        if _find_sources(gap).sum() < MIN_PATCH_COUNT:
+        sources = _find_sources(gap)
+        if sources.sum() < MIN_PATCH_COUNT:
             break
-        copies.append((small, gap))
+        wanted = sources & ~_shrink_mask(avoided, gap.shape)
+        copies.append((small, gap, wanted if wanted.sum() >= MIN_SOURCES_SHARE * sources.sum() else sources))
         if depth / factor <= MIN_DEPTH_PX or min(hole.shape) / factor <= MIN_SIDE_PX:
             break
         factor *= SCALE_STEP
     search: _PatchSearch | None = None
-    for level, (small, gap) in enumerate(reversed(copies)):
+    for level, (small, gap, sources) in enumerate(reversed(copies)):
         if search is None:
-            search = _PatchSearch(small, gap, rng, _fill_by_rings(small, gap))
+            search = _PatchSearch(small, gap, sources, rng, _fill_by_rings(small, gap, sources))
         else:
-            finer = _PatchSearch(small, gap, rng, search.scale_matches(gap.shape))
+            finer = _PatchSearch(small, gap, sources, rng, search.scale_matches(gap.shape))
             finer.image[gap] = _resize(search.image, gap.shape)[gap]
             search = finer
         search.vote()
@@ -124,6 +130,11 @@ def _shrink(pixels: Float32Array, hole: Mask, factor: float) -> tuple[Float32Arr
     return np.clip(small, 0, 255).astype(np.float32), share < 0.75
 
 
+def _shrink_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
+    """Shrink a mask to (rows, columns); a pixel into which some of it went is the mask's."""
+    return np.asarray(cv2.resize(mask.astype(np.float32), shape[1::-1], interpolation=cv2.INTER_AREA) > 0)
+
+
 def _resize(pixels: Float32Array, shape: tuple[int, ...]) -> Float32Array:
     """Resize to (rows, columns); OpenCV averages areas of four channels at most."""
     interpolation = cv2.INTER_AREA if shape[0] < pixels.shape[0] else cv2.INTER_CUBIC
@@ -131,10 +142,10 @@ def _resize(pixels: Float32Array, shape: tuple[int, ...]) -> Float32Array:
     return np.concatenate([each.reshape(*shape, -1) for each in parts], axis=2).astype(np.float32)
 
 
-def _fill_by_rings(pixels: Float32Array, hole: Mask) -> Points:
+def _fill_by_rings(pixels: Float32Array, hole: Mask, offered_at: Mask) -> Points:
     """Fill the coarsest copy from outside, each ring by patches that fit what is known; return the sources."""
     channels = np.array([1, 1, 1, 0.63 * _TEXTURE_WEIGHT, 0.63 * _TEXTURE_WEIGHT], np.float32)
-    sources = np.argwhere(_find_sources(hole))
+    sources = np.argwhere(offered_at)
     sources = sources[:: 1 + len(sources) // MAX_RING_PATCH_COUNT]
     whole, known = pixels * channels, ~hole
     offered = _take_patches(whole, sources)
@@ -178,6 +189,7 @@ class _PatchSearch:
 
     image: Float32Array
     hole: Mask
+    sources: Mask
     rng: np.random.Generator
     start: Points
     points: Points = field(init=False)
@@ -189,8 +201,7 @@ class _PatchSearch:
         self.points = np.argwhere(dilate_mask(self.hole, RADIUS_PX))
         self.index = np.full(self.hole.shape, -1)
         self.index[self.points[:, 0], self.points[:, 1]] = np.arange(len(self.points))
-        self._sources = _find_sources(self.hole)
-        places = np.argwhere(self._sources)
+        places = np.argwhere(self.sources)
         self._source_index = np.full(self.hole.shape, -1)
         self._source_index[places[:, 0], places[:, 1]] = np.arange(len(places))
         self._offered = _describe_patches(self.image, places)
@@ -200,7 +211,7 @@ class _PatchSearch:
         self._depth = max(float(distance.max()), 2.0)
         self.match = places[self.rng.integers(0, len(places), len(self.points))]
         wanted = np.clip(self.start[self.points[:, 0], self.points[:, 1]], 0, np.array(self.hole.shape) - 1)
-        usable = self._sources[wanted[:, 0], wanted[:, 1]]
+        usable = self.sources[wanted[:, 0], wanted[:, 1]]
         self.match[usable] = wanted[usable]
 
     def scale_matches(self, shape: tuple[int, ...]) -> Points:
@@ -263,7 +274,7 @@ class _PatchSearch:
         """Take over the `candidates` that cost less than the present matches."""
         (rows, columns), (height, width) = candidates.T, self.hole.shape
         which = np.nonzero((rows >= 0) & (columns >= 0) & (rows < height) & (columns < width))[0]
-        which = which[self._sources[rows[which], columns[which]]]
+        which = which[self.sources[rows[which], columns[which]]]
         cost = self._compute_costs(which, candidates[which])
         better = cost < self.cost[which]
         self.match[which[better]], self.cost[which[better]] = candidates[which[better]], cost[better]

@@ -318,6 +318,10 @@ class JobContext:
 
         return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
 
+    def see_whole_photo(self, file_id: str) -> Alpha:
+        """See `ToolContext.see_whole_photo`; cached by photo."""
+        return rescale_net_alpha(self.predict_net_map(file_id, self._matting_spec_ids[0]))
+
     def cut_out_coarsely(
         self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
     ) -> tuple[Image, Alpha]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Image
+from pipelines.core.geometry import Alpha, Image, Mask
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     Params,
@@ -29,6 +29,7 @@ from pipelines.core.tools import FILL_ROLE, Tool, ToolContext
 from pipelines.imaging.fill_by_net import inpaint_by_net
 from pipelines.imaging.inpaint import inpaint
 from pipelines.imaging.patch_fill import continue_surroundings
+from pipelines.imaging.resize import dilate_mask, resize_map
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import shrink_to_side
 
@@ -59,6 +60,8 @@ Filling = Literal["tones", "texture", "large"]
 TONES_RADIUS_RATIO = 0.018  # of the largest disc inside the mask, over the longer side; above it tones are a smear
 LARGE_RADIUS_RATIO = 0.04  # the same; above it a net draws, where there is one
 MIN_RING_PIXELS = 100
+RIM_RATIO, MARGIN_RATIO = 0.008, 0.004  # of the longer side: what is looked at beside the mask, and kept from things
+MAX_RIM_SHARE = 0.15  # of that rim on things: with more, the mask lies on one of them
 PLAIN_LIGHTNESS_STD = 6.0  # of what surrounds the mask, after its slope is taken away; walls and skies have less
 
 
@@ -135,7 +138,8 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if is_drawn:
         filled, notices = _draw_in_mask(params, context, emit, photo, mask), ()
     else:
-        filled, notices = _fill_from_surroundings(context, emit, photo, mask, filling)
+        others = _find_other_things(params, context, mask) if filling != "tones" else None
+        filled, notices = _fill_from_surroundings(context, emit, photo, mask, filling, others)
         notices = ((WORDS_UNUSED_NOTICE,) if params.prompt else ()) + notices
     image = np.where(mask[..., None] == 0, photo, filled)
     emit("Erasing", 1, 1, image)
@@ -222,18 +226,33 @@ def _choose_filling(photo: Image, mask: Alpha) -> Filling:
     return "texture" if radius_px <= LARGE_RADIUS_RATIO * longer_side else "large"
 
 
+def _find_other_things(params: Retouch, context: ToolContext, mask: Alpha) -> Mask | None:
+    """Return what stands out apart from the mask (H x W): half a cup of it is not to appear where a can stood.
+
+    None where much of the mask's rim lies on it: then a part of a thing is erased, and goes on as the thing does.
+    """
+    seen = resize_map(context.see_whole_photo(params.photo), mask.shape[::-1]) > 0.5
+    inside = mask > 0.5
+    rim = dilate_mask(inside, max(1, round(RIM_RATIO * max(mask.shape)))) & ~inside
+    is_apart = rim.any() and seen[rim].mean() <= MAX_RIM_SHARE
+    return dilate_mask(seen, max(1, round(MARGIN_RATIO * max(mask.shape)))) if is_apart else None
+
+
 def _fill_from_surroundings(
-    context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha, filling: Filling
+    context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha, filling: Filling, others: Mask | None
 ) -> tuple[Image, tuple[str, ...]]:
-    """Fill with tones, or continue edges and texture; what is large a net draws where one is here."""
+    """Fill with tones, or continue edges and texture; what is large a net draws where one is here.
+
+    No texture is copied from `others` (H x W).
+    """
     if filling == "tones":
         return inpaint(photo, mask, context.seed), ()
     if filling == "texture":  # of 22 places of photos it showed in 16
-        return continue_surroundings(photo, mask, context.seed), (CONTINUED_NOTICE,)
+        return continue_surroundings(photo, mask, context.seed, others), (CONTINUED_NOTICE,)
     net_id = context.spec_for_role(FILL_ROLE)
     if context.draft or net_id == FILL_ROLE:
         notice = CONTINUED_NOTICE if net_id == FILL_ROLE else DRAFT_NOTICE
-        return continue_surroundings(photo, mask, context.seed), (notice,)
+        return continue_surroundings(photo, mask, context.seed, others), (notice,)
     filled = photo
     with context.borrow_model(net_id) as net:
         for index, filled in enumerate(inpaint_by_net(photo, mask, net.fill_hole_in_square, net.side_px, context.seed)):

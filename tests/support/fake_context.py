@@ -24,7 +24,8 @@ def _ignore_progress(stage: str, index: int, total: int, preview: Preview = None
 class FakeContext:
     """A `ToolContext` with one photo, one matte, and a model for `verbs` that paints pictures of one `colour`.
 
-    `alpha` is the subject's matte, and what `open_mask` returns. `renders` and `memoized` record what the tool asked.
+    `alpha` is the subject's matte, and what `open_mask` returns. `seen` is what stands out in the whole photo; nothing
+    by default. `renders` and `memoized` record what the tool asked.
     """
 
     image: Image
@@ -36,6 +37,10 @@ class FakeContext:
     draft: bool = False
     renders: list[RenderRequest] = field(default_factory=list)
     memoized: dict[tuple[object, ...], Image] = field(default_factory=dict)
+    seen: Alpha = field(default_factory=lambda: np.zeros((8, 8), np.float32))
+
+    def see_whole_photo(self, file_id: str) -> Alpha:
+        return self.seen
 
     def open_image(self, file_id: str) -> Image:
         return self.image

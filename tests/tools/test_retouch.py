@@ -122,6 +122,30 @@ def test_a_large_hole_is_searched_on_small_copies_and_copied_at_full_size(monkey
     assert wrong < np.abs(inpaint(marked, hole, 1)[hole > 0].astype(float) - truth[hole > 0]).mean()
 
 
+RED = (200, 20, 20)
+
+
+def draw_table(right_edge: int) -> tuple[Image, Alpha, Alpha]:
+    """A grey table with a red thing from the left to that column, a hole beside it, and where the thing is."""
+    image = make_noise(240, 320, 128, 12)
+    thing = np.zeros(image.shape[:2], np.float32)
+    thing[106:134, :right_edge] = 1
+    image[thing > 0] = RED
+    return image, make_spot(image, (160, 120), 40), thing
+
+
+def count_red(image: Image, hole: Alpha) -> int:
+    return int((image[hole > 0].astype(int) - image[hole > 0].mean(axis=1, keepdims=True) > 60)[:, 0].sum())
+
+
+def test_nothing_is_copied_from_what_is_avoided_while_enough_is_left() -> None:
+    image, hole, thing = draw_table(124)
+    assert count_red(continue_surroundings(image, hole, 1), hole) > 100
+    assert count_red(continue_surroundings(image, hole, 1, thing > 0), hole) == 0
+    nearly_all = np.ones_like(thing) > 0
+    assert (continue_surroundings(image, hole, 1, nearly_all) == continue_surroundings(image, hole, 1)).all()
+
+
 # ---------------------------------------------------------------- the tool
 
 
@@ -130,6 +154,13 @@ CENTRE = [[0.5, 0.5]]
 
 def run_retouch(context: FakeContext, **values: Any) -> ToolOutput:
     return retouch.run(retouch.Retouch(photo="x", **values), context, Recorder())
+
+
+@pytest.mark.parametrize(("right_edge", "is_continued"), [(124, False), (200, True)], ids=["beside", "on it"])
+def test_a_thing_beside_the_mask_is_not_continued_and_one_under_it_is(right_edge: int, is_continued: bool) -> None:
+    image, hole, thing = draw_table(right_edge)
+    out = run_retouch(FakeContext(image, hole, seen=thing), mask="m", grow=0).images[0]
+    assert (count_red(out, hole) > 100) is is_continued
 
 
 def test_outside_the_mask_every_byte_stays() -> None:

@@ -200,15 +200,18 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
 
 
 def render_draft_status(result: Result, tool_id: str) -> str:
-    """Render the status line of a finished draft, and a button that generates, then downloads: it has no file."""
+    """Render the status line of a finished draft, and a button that generates, then downloads."""
     line = DRAFT_PART_TEXTS.get(result.receipt.get("draft_part", ""), FINISHED_DRAFT_TEXT)
     line = SKETCH_TEXT if result.receipt.get("sketch") else line
     status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
-    status += (
-        f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Generate and download</button>'
-    )
+    status += render_finish_button(tool_id)
     return status + render_crop_data(result.receipt) + render_doubt(result.receipt)
+
+
+def render_finish_button(tool_id: str) -> str:
+    """Render the button beside a draft that generates, then downloads: a draft has no file."""
+    return f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Generate and download</button>'
 
 
 def render_error(error: StudioError, element_id: str = "") -> str:

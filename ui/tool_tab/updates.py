@@ -128,6 +128,8 @@ class TabView:
         """
         share, seconds_left = estimate
         line = text.render_progress(event, draft=draft, closer=closer, share=share, seconds_left=seconds_left)
+        # The first draft is there to be taken: nobody has to wait for the closer one.
+        line += text.render_finish_button(self.tab.tool.id) if closer else ""
         updates: Updates = {self.tab.result.status: line}
         if isinstance(event, Step) and event.preview is not None:
             updates[self.tab.result.picture] = event.preview
