@@ -65,7 +65,6 @@ class LocalEngine:
         self._batcher = DynamicBatcher(cache, together)
 
     def check_picture(self, image: Image, owner: str, sha256: str) -> None:
-        """See `Engine.check_picture`."""
         # An executor returns an exception as a value, so no catch-all is needed here.
         with ThreadPoolExecutor(1) as executor:
             error = executor.submit(lambda: self.resources.content_filter.check_input(image, owner, sha256)).exception()
@@ -102,7 +101,6 @@ class LocalEngine:
         return self._batcher.make_draw(stream, on_file, self._cpu_slots)
 
     def describe_state(self) -> dict[str, Any]:
-        """See `Engine.describe_state`."""
         resident = [row["id"] for row in self.cache.resident_models()]
         return {"engine": self.name, "device": self.cache.device, "resident": resident}
 

@@ -111,15 +111,12 @@ class ScheduledEngine:
         return sum(unit.steps for unit in self._units)
 
     def choose_job(self, line: Sequence[Job]) -> str | None:
-        """See `DeviceReservations.reserve_next`."""
         return self._reservations.reserve_next(line)
 
     def release_choice(self, job_id: str) -> None:
-        """See `DeviceReservations.release`."""
         self._reservations.release(job_id)
 
     def describe_state(self) -> dict[str, Any]:
-        """See `Engine.describe_state`."""
         resident = [row["id"] for row in self.cache.resident_models()]
         return {"engine": self.name, "device": self.cache.device or None, "resident": resident}
 

@@ -117,11 +117,9 @@ class ZeroGpuEngine(LocalEngine):
             log.info("%s is placed for ZeroGPU", spec_id)
 
     def keep_visitor(self, job_id: str) -> None:
-        """See `VisitorEngine.keep_visitor`."""
         self._tokens.store_request_token(job_id)
 
     def run_blocking(self, job: Job, stream: Stream) -> Result:
-        """See `LocalEngine.run_blocking`."""
         self._running.token = self._tokens.take_token(job.id)
         return super().run_blocking(job, stream)
 

@@ -100,7 +100,6 @@ class CachedStore(LocalStore):
             self._delete_remote(file_id, lambda: self._fs.rm(self._remote_path(file_id), recursive=True))
 
     def delete_one(self, name: str) -> None:
-        """See `delete_all_of`."""
         super().delete_one(name)
         self._delete_remote(name, lambda: self._fs.rm_file(self._remote_path(name)))
 

@@ -166,7 +166,6 @@ class DiffusionModel:
     def draw_batch(
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
     ) -> list[RenderedImages]:
-        """See `BatchingModel.draw_batch`."""
         with self._draw_lock, self._lora_slots.applied(self.pipe, renders[0].adapters):
             drawn = self._run_pipeline(renders, on_step)
         return [self._finish_images(render, pictures) for render, pictures in zip(renders, drawn, strict=True)]
@@ -210,11 +209,9 @@ class DiffusionModel:
         return self._device
 
     def host_bytes(self) -> int:
-        """See `HostMemoryModel.host_bytes`."""
         return pinned_memory.count_pinned_bytes(cpu_offload.select_modules(self._offloadable_components()))
 
     def streamed_bytes(self) -> int:
-        """See `HostMemoryModel.streamed_bytes`."""
         return pinned_memory.count_pinned_bytes(getattr(self.pipe, name) for name in streamed_components(self.spec))
 
     def _offloadable_components(self) -> list[object]:

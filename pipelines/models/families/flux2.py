@@ -79,7 +79,6 @@ class Flux2Model(DiffusionModel):
     size_multiple = 16
 
     def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
         return "Flux2KleinInpaintPipeline" if verb in ("image", "inpaint") else "Flux2KleinPipeline"
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
@@ -90,7 +89,6 @@ class Flux2Model(DiffusionModel):
         return with_min_padded_side(canvas, _MIN_SIDE_PX, _MAX_ASPECT_RATIO)
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         verb = effective_verb(render)
         if verb == "text":
             return size_arguments(canvas)
@@ -111,11 +109,9 @@ class Flux2Model(DiffusionModel):
         return self.guidance_scale(render) > 1 and not self.pipe.config.is_distilled
 
     def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
-        """See `DiffusionModel.guidance_arguments`."""
         return {"guidance_scale": self.guidance_scale(render) if self.is_guided(render) else 1.0}
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
-        """See `DiffusionModel.encode_prompt`."""
         embeds = {"prompt_embeds": _encode_prompt(view, prompt_text(render), self._device)}
         if self.is_guided(render):
             embeds["negative_prompt_embeds"] = _encode_prompt(view, render.negative_prompt, self._device)

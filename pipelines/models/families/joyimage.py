@@ -78,7 +78,6 @@ class JoyImageModel(DiffusionModel):
         return plan_fixed_area_canvas(render.size, sides_of)
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         return {**size_arguments(canvas), "image": to_pillow(canvas.pad_onto(render.images[0]))}
 
     def prompt_key(self, render: RenderRequest) -> Hashable:
@@ -86,7 +85,6 @@ class JoyImageModel(DiffusionModel):
         return super().prompt_key(render), render.size, hashlib.sha256(render.images[0].tobytes()).digest()
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
-        """See `DiffusionModel.encode_prompt`."""
         photo = to_pillow(canvas.pad_onto(render.images[0]))
         embeds = self._read_words(view, prompt_text(render), photo, "")
         if self.is_guided(render):
@@ -98,7 +96,6 @@ class JoyImageModel(DiffusionModel):
         return self.pipe.denormalize_latents(clean[0, -1:])[0, :, 0]
 
     def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
-        """See `DiffusionModel.model_notices`."""
         return ("This model reads one picture: the other ones had no effect.",) if len(render.images) > 1 else ()
 
     def _read_words(self, view: Any, words: str, photo: Any, prefix: str) -> dict[str, Any]:

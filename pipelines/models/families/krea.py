@@ -49,7 +49,6 @@ class KreaModel(DiffusionModel):
     draws_exclusively = True  # its autoencoder, made for video, caches the previous frame
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         return size_arguments(canvas)
 
     def is_guided(self, render: RenderRequest) -> bool:
@@ -57,7 +56,6 @@ class KreaModel(DiffusionModel):
         return self.guidance_scale(render) > 0
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
-        """See `DiffusionModel.encode_prompt`."""
         embeds = self._embed_text(view, prompt_text(render), "")
         return (
             embeds | self._embed_text(view, render.negative_prompt, "negative_") if self.is_guided(render) else embeds

@@ -60,15 +60,12 @@ class LongCatModel(DiffusionModel):
         return plan_fixed_area_canvas(render.size, lambda ratio: longcat.calculate_dimensions(_DRAWN_PX, ratio))
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         return {"image": to_pillow(canvas.pad_onto(render.images[0]))}
 
     def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
-        """See `DiffusionModel.preview_latents`."""
         return unpack_tokens(clean[0], canvas)
 
     def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
-        """See `DiffusionModel.model_notices`."""
         notices = ("This model reads one picture: the other ones had no effect.",) if len(render.images) > 1 else ()
         if self._fit_words(prompt_text(render)) != prompt_text(render):
             notices += ("Too many words: the model reads the first 512 word parts and no further.",)

@@ -92,7 +92,6 @@ class QwenModel(DiffusionModel):
         return _choose_canvas(render.size)
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         return {**size_arguments(canvas), "image": pad_input_images(render, canvas, _choose_canvas)}
 
     def prompt_key(self, render: RenderRequest) -> Hashable:
@@ -101,7 +100,6 @@ class QwenModel(DiffusionModel):
         return super().prompt_key(render), render.size, digests
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
-        """See `DiffusionModel.encode_prompt`."""
         images = [
             _resize_for_text_encoder(view, picture) for picture in pad_input_images(render, canvas, _choose_canvas)
         ]
@@ -111,7 +109,6 @@ class QwenModel(DiffusionModel):
         return embeds
 
     def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
-        """See `DiffusionModel.preview_latents`."""
         return unpack_qwen_latents(clean[0], canvas, self.pipe.vae)
 
     def _encode_prompt(self, view: Any, prompt: str, images: list[Any], prefix: str) -> dict[str, Any]:

@@ -76,7 +76,6 @@ class Qwen21Model(DiffusionModel):
         return None
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         if effective_verb(render) != "edit":
             return size_arguments(canvas)
         inputs = {"image": pad_input_images(render, canvas, _choose_edit_canvas), "prompt": prompt_text(render)}
@@ -103,7 +102,6 @@ class Qwen21Model(DiffusionModel):
         return colour * alpha + (1 - alpha)
 
     def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
-        """See `DiffusionModel.preview_latents`."""
         return unpack_latents(clean[0], canvas, self.pipe.vae)
 
     def _embed_text(self, view: Any, prompt: str, prefix: str) -> dict[str, Any]:

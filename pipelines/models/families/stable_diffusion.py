@@ -135,11 +135,9 @@ class StableDiffusionModel(DiffusionModel):
     }
 
     def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
         return f"{type(self.pipe).__name__.removesuffix('Pipeline')}{_PIPELINE_SUFFIXES[verb]}Pipeline"
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         verb = effective_verb(render)
         if verb == "text":
             return size_arguments(canvas)
@@ -158,7 +156,6 @@ class StableDiffusionModel(DiffusionModel):
         return self.guidance_scale(render) > 1 and self.pipe.unet.config.time_cond_proj_dim is None
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
-        """See `DiffusionModel.encode_prompt`."""
         import torch
 
         tensors = view.encode_prompt(

@@ -64,7 +64,6 @@ class WanModel(DiffusionModel):
     draws_exclusively = True  # its autoencoder keeps the previous frames
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
-        """See `DiffusionModel.pipeline_inputs`."""
         first = to_pillow(canvas.pad_onto(render.images[0]))
         return {**size_arguments(canvas), "image": first, "num_frames": render.frame_count}
 
@@ -77,7 +76,6 @@ class WanModel(DiffusionModel):
         return output.frames.reshape(-1, *output.frames.shape[2:])
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
-        """See `DiffusionModel.encode_prompt`."""
         embeds = {"prompt_embeds": self._read_words(view, prompt_text(render))}
         if self.is_guided(render):
             embeds["negative_prompt_embeds"] = self._read_words(view, render.negative_prompt or _UNWANTED)
@@ -102,7 +100,6 @@ class WanModel(DiffusionModel):
         return torch.cat(rows, dim=1)
 
     def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
-        """See `DiffusionModel.model_notices`."""
         count = len(self.pipe.tokenizer(_collapse_whitespace(prompt_text(render)))["input_ids"])
         if count <= _MAX_WORD_TOKENS:
             return ()

@@ -78,7 +78,6 @@ class ZImageModel(DiffusionModel):
     size_multiple = 16
 
     def pipeline_class(self, verb: Verb) -> str:
-        """See `DiffusionModel.pipeline_class`."""
         return f"ZImage{_PIPELINE_SUFFIXES[verb]}Pipeline"
 
     def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:

@@ -85,7 +85,6 @@ class LineArtAnnotator(CannyAnnotator):
     """Soft lines where the picture is darker than its surroundings, as drawn by hand."""
 
     def draw_map(self, image: Image, person: PersonLocation) -> Image:
-        """See `CannyAnnotator.draw_map`."""
         detector = _import_controlnet_aux("lineart_standard").LineartStandardDetector()
         return _resize_map(detector(image, detect_resolution=MAP_SIDE_PX, output_type="np"), image)
 
@@ -94,11 +93,9 @@ class TransformersAnnotator(TransformersNet):
     """An annotator with a transformers model and its processor, on the device."""
 
     def to_host(self) -> None:
-        """See `OffloadableModel`."""
         cpu_offload.move_to_host([self._net])
 
     def to_device(self) -> None:
-        """See `OffloadableModel`."""
         cpu_offload.move_to_device([self._net], self._device)
 
 
@@ -109,7 +106,6 @@ class DepthAnnotator(TransformersAnnotator):
         super().__init__(spec, "DepthAnythingForDepthEstimation", "DPTImageProcessor", device)
 
     def draw_map(self, image: Image, person: PersonLocation) -> Image:
-        """See `CannyAnnotator.draw_map`."""
         outputs = self._run_net(**self._processor(images=image, return_tensors="pt"))
         (estimate,) = self._processor.post_process_depth_estimation(outputs, target_sizes=[image.shape[:2]])
         depth = estimate["predicted_depth"].float().cpu().numpy()
@@ -133,7 +129,6 @@ class VitPoseAnnotator(TransformersAnnotator):
         return to_openpose_order(points, scores, COCO_TO_OPENPOSE, COCO_SHOULDERS, image)
 
     def draw_map(self, image: Image, person: PersonLocation) -> Image:
-        """See `CannyAnnotator.draw_map`."""
         return draw_body(self.find_joints(image, person), image)
 
 
@@ -141,7 +136,6 @@ class BlazePoseAnnotator(BlazePose):
     """The shipped pose net as an annotator."""
 
     def draw_map(self, image: Image, person: PersonLocation) -> Image:
-        """See `CannyAnnotator.draw_map`."""
         return draw_body(self.find_joints(image, person), image)
 
 

@@ -138,7 +138,6 @@ class MiniModel:
     def draw_batch(
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
     ) -> list[RenderedImages]:
-        """See `BatchingModel.draw_batch`."""
         prompts, colours = zip(*(split_background(render.prompt) for render in renders), strict=True)
         backgrounds = [np.asarray(colour or DEFAULT_BACKGROUND, np.float32) for colour in colours]
         starts = [sum(len(render.seeds) for render in renders[:n]) for n in range(len(renders))]
