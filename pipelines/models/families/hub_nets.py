@@ -5,20 +5,12 @@ All run on the processor. Memory and time were measured on graphs rebuilt with r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from pkgutil import resolve_name
+from typing import Any
 
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.models.pinned_revisions import PINS
-
-if TYPE_CHECKING:
-    from pipelines.models.nets.birefnet import BiRefNet
-    from pipelines.models.nets.fill_net import FillNet
-    from pipelines.models.nets.sam2 import Sam2
-    from pipelines.models.nets.vitmatte import ViTMatte
-
-Net = TypeVar("Net")
 
 
 def _make_row(
@@ -138,47 +130,26 @@ MIGAN = _make_row(
 )
 
 
-class HubNetFamily(Generic[Net]):
-    """A family of such nets, the best first, which `open_net` opens; tests give it nets of their own."""
+class HubNetFamily:
+    """A family of such nets, the best first; tests give it nets of their own.
 
-    def __init__(self, specs: tuple[ModelSpec, ...], open_net: Callable[[ModelSpec], Net]) -> None:
+    `opener` is the class of the nets, or the function that opens one, as `module:name`: none is imported before a load.
+    """
+
+    def __init__(self, specs: tuple[ModelSpec, ...], opener: str) -> None:
         self.specs = specs
-        self._open_net = open_net
+        self._opener = opener
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
         """Return the bytes that the net takes between runs, measured beforehand."""
         return spec.bytes
 
-    def load(self, spec: ModelSpec, device: str) -> Net:
+    def load(self, spec: ModelSpec, device: str) -> Any:
         """Load the net of `spec` onto the processor, whatever `device` is. Raises `ModelUnavailable`."""
-        return self._open_net(spec)
+        return resolve_name(self._opener)(spec)
 
 
-def _open_birefnet(spec: ModelSpec) -> BiRefNet:
-    from pipelines.models.nets.birefnet import BiRefNet
-
-    return BiRefNet(spec)
-
-
-def _open_vitmatte(spec: ModelSpec) -> ViTMatte:
-    from pipelines.models.nets.vitmatte import ViTMatte
-
-    return ViTMatte(spec)
-
-
-def _open_sam2(spec: ModelSpec) -> Sam2:
-    from pipelines.models.nets.sam2 import Sam2
-
-    return Sam2(spec)
-
-
-def _open_fill_net(spec: ModelSpec) -> FillNet:
-    from pipelines.models.nets.fill_net import LaMa, MiGan
-
-    return LaMa(spec) if spec.id == LAMA.id else MiGan(spec)
-
-
-BIREFNET_FAMILY = HubNetFamily((LITE, GENERAL, PORTRAIT), _open_birefnet)
-VITMATTE_FAMILY = HubNetFamily((VITMATTE,), _open_vitmatte)
-SAM2_FAMILY = HubNetFamily((SAM2,), _open_sam2)
-FILL_NETS = HubNetFamily((LAMA, MIGAN), _open_fill_net)
+BIREFNET_FAMILY = HubNetFamily((LITE, GENERAL, PORTRAIT), "pipelines.models.nets.birefnet:BiRefNet")
+VITMATTE_FAMILY = HubNetFamily((VITMATTE,), "pipelines.models.nets.vitmatte:ViTMatte")
+SAM2_FAMILY = HubNetFamily((SAM2,), "pipelines.models.nets.sam2:Sam2")
+FILL_NETS = HubNetFamily((LAMA, MIGAN), "pipelines.models.nets.fill_net:open_fill_net")

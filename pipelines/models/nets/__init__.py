@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pkgutil import resolve_name
+from typing import Any
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 from pipelines.models.bundled_weights import are_files_present
-
-if TYPE_CHECKING:
-    from pipelines.models.nets.face_mesh import FaceMesh
-    from pipelines.models.nets.isnet import IsNet
-    from pipelines.models.nets.open_nsfw import OpenNsfw
-    from pipelines.models.nets.person_net import PersonNet
-    from pipelines.models.nets.real_esrgan import RealEsrgan
-    from pipelines.models.nets.u2net import U2Net
 
 MIB = 2**20
 
@@ -98,33 +91,23 @@ OPEN_NSFW = _describe_net(
 specs = (U2NETP, U2NET, ISNET, FACE_MESH, PERSON_NET, REALESR_X4, OPEN_NSFW)
 
 
-def load(spec: ModelSpec, device: str) -> U2Net | IsNet | FaceMesh | PersonNet | RealEsrgan | OpenNsfw:
+_CLASSES = {
+    U2NETP.id: "u2net:U2Net",
+    U2NET.id: "u2net:U2Net",
+    ISNET.id: "isnet:IsNet",
+    FACE_MESH.id: "face_mesh:FaceMesh",
+    PERSON_NET.id: "person_net:PersonNet",
+    REALESR_X4.id: "real_esrgan:RealEsrgan",
+    OPEN_NSFW.id: "open_nsfw:OpenNsfw",
+}
+
+
+def load(spec: ModelSpec, device: str) -> Any:
     """Load the net of `spec` from verified files; only Real-ESRGAN uses `device`. Raises `ModelUnavailable`."""
-    if spec.id in ("u2netp", "u2net"):
-        from pipelines.models.nets.u2net import U2Net
-
-        return U2Net(spec)
-    if spec.id == "isnet":
-        from pipelines.models.nets.isnet import IsNet
-
-        return IsNet(spec)
-    if spec.id == "face-mesh":
-        from pipelines.models.nets.face_mesh import FaceMesh
-
-        return FaceMesh(spec)
-    if spec.id == "selfie":
-        from pipelines.models.nets.person_net import PersonNet
-
-        return PersonNet(spec)
-    if spec.id == "realesr-x4":
-        from pipelines.models.nets.real_esrgan import RealEsrgan
-
-        return RealEsrgan(spec, device)
-    if spec.id == "open-nsfw":
-        from pipelines.models.nets.open_nsfw import OpenNsfw
-
-        return OpenNsfw(spec)
-    raise ModelUnavailable(f"There is no embedded net {spec.id}.")
+    if spec.id not in _CLASSES:
+        raise ModelUnavailable(f"There is no embedded net {spec.id}.")
+    net_class = resolve_name(f"{__name__}.{_CLASSES[spec.id]}")
+    return net_class(spec, device) if spec.id == REALESR_X4.id else net_class(spec)
 
 
 def estimate_bytes(spec: ModelSpec) -> int:

@@ -19,6 +19,7 @@ import onnxruntime as ort
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Image, Mask
 from pipelines.core.models import ModelSpec
+from pipelines.models.families.hub_nets import LAMA
 from pipelines.models.nets.hub_file import find_known_file
 
 _RUN_SLOT = threading.BoundedSemaphore(1)  # a run takes all cores, also where each GPU has its own net
@@ -73,3 +74,8 @@ class MiGan(FillNet):
     def _make_inputs(self, image: Image, hole: Mask) -> Mapping[str, npt.NDArray[Any]]:
         known = np.where(hole, 0, 255).astype(np.uint8)
         return {"image": np.ascontiguousarray(image.transpose(2, 0, 1)[None]), "mask": known[None, None]}
+
+
+def open_fill_net(spec: ModelSpec) -> FillNet:
+    """Open the net of `spec`. Raises `ModelUnavailable`."""
+    return LaMa(spec) if spec.id == LAMA.id else MiGan(spec)

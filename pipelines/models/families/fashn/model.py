@@ -39,8 +39,6 @@ from pipelines.models.pinned_revisions import PINS
 if TYPE_CHECKING:
     import torch
 
-    from pipelines.models.families.fashn.whole_body_pose import DWPose
-
 GB = 10**9
 VERBS: tuple[Verb, ...] = ("tryon",)
 _VALUE_COUNT = 971_814_240
@@ -218,11 +216,5 @@ def _to_image(picture: torch.Tensor) -> Image:
     return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
-def _open_dwpose(spec: ModelSpec) -> DWPose:
-    from pipelines.models.families.fashn.whole_body_pose import DWPose
-
-    return DWPose(spec)
-
-
 FASHN_FAMILY = FashnFamily((FASHN_VTON,))
-DWPOSE_FAMILY = HubNetFamily((DWPOSE,), _open_dwpose)
+DWPOSE_FAMILY = HubNetFamily((DWPOSE,), "pipelines.models.families.fashn.whole_body_pose:DWPose")
