@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 
+GB = 10**9
 LicenceState = Literal["commercial", "capped", "not-commercial"]
 """What a licence allows: to earn with the pictures, to do so below a cap that the owner confirms, or not to."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.geometry import Image
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion.lighter_rows import make_lighter_rows
@@ -28,8 +28,6 @@ from pipelines.models.diffusion.pipeline import (
 )
 from pipelines.models.diffusion.resolution import Canvas, plan_canvas, with_min_padded_side
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "edit", "image", "inpaint")
 # Limits of reference images in `Flux2ImageProcessor.check_image_input`.

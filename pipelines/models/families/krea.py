@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion.lighter_rows import make_lighter_rows
@@ -17,8 +17,6 @@ from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, pr
 from pipelines.models.diffusion.resolution import Canvas
 from pipelines.models.families.qwen_image import unpack_qwen_latents
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text")
 _DRAWING_BYTES = 2 * (12_820_073_036 + 126_892_531)  # transformer and VAE

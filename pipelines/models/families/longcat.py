@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion.lighter_rows import make_lighter_rows
@@ -18,8 +18,6 @@ from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, prompt_text, to_pillow, unpack_tokens
 from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("edit",)
 _DRAWING_BYTES = 2 * (6_270_668_864 + 83_819_683)  # transformer and VAE

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.core.geometry import Size
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion.lighter_rows import Mode, make_lighter_rows
@@ -28,8 +28,6 @@ from pipelines.models.diffusion.pipeline import (
 )
 from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("edit",)
 _VAE_BYTES = 2 * 126_892_531

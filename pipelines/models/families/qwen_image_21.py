@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from pipelines.core.geometry import Size
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion.lighter_rows import make_lighter_rows
@@ -28,8 +28,6 @@ from pipelines.models.diffusion.pipeline import (
 )
 from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "edit")
 EDIT_SIDE_PX = 1024  # of the square whose area an edit has; the authors' default

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ControlKind, RenderRequest
 from pipelines.models.diffusion.loader import CheckpointFamily
@@ -23,8 +23,6 @@ from pipelines.models.diffusion.pipeline import (
 from pipelines.models.diffusion.resolution import Canvas
 from pipelines.models.families.control_nets import SDXL_UNION
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
 VERBS_WITH_CONTROL: tuple[Verb, ...] = (*VERBS, "control")

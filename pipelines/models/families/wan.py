@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipelines.core.geometry import Image
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models.diffusion.lighter_rows import make_lighter_rows
@@ -20,8 +20,6 @@ from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.diffusion.pipeline import DiffusionModel, PromptEmbeds, prompt_text, size_arguments, to_pillow
 from pipelines.models.diffusion.resolution import Canvas
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("video",)
 _TRANSFORMER_PARAMETERS = 4_999_787_712

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import RenderRequest
 from pipelines.models.diffusion.lighter_rows import make_lighter_rows
@@ -24,8 +24,6 @@ from pipelines.models.diffusion.pipeline import (
 from pipelines.models.diffusion.resolution import Canvas
 from pipelines.models.families.control_nets import Z_IMAGE_UNION, Z_IMAGE_UNION_2_1
 from pipelines.models.pinned_revisions import PINS
-
-GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint", "control")
 _PIPELINE_SUFFIXES: Mapping[Verb, str] = {"text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNet"}

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipelines.core.errors import BadInput, ModelUnavailable, OutOfMemory
 from pipelines.core.geometry import Image
-from pipelines.core.models import ModelSpec
+from pipelines.core.models import GB, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.imaging.resize import resize_image, size_within
@@ -39,7 +39,6 @@ from pipelines.models.pinned_revisions import PINS
 if TYPE_CHECKING:
     import torch
 
-GB = 10**9
 VERBS: tuple[Verb, ...] = ("tryon",)
 _VALUE_COUNT = 971_814_240
 _TIME_SHIFT = 1.5
