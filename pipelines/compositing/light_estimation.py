@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
+from pipelines.core.geometry import Alpha, Colour, Face, Float32Array, Image, PlacedSubject, Side
 from pipelines.core.rendering import Backdrop
 from pipelines.framing.resample import resample
 from pipelines.imaging.color import estimate_white_point, measure_lightness, to_linear
@@ -24,6 +24,7 @@ _SHADOW_CONE_COSINE = 0.7  # cosine of the angle to the shadow's direction withi
 _SHADOW_QUANTILE = 0.75  # quantile of the darkness within that cone
 _BLACK_QUANTILE = 0.01  # quantile of the subject's lightness that is its black
 _LIGHTS_QUANTILE = 0.95  # quantile of the subject's lightness that is its lights: what lies higher are reflections
+_GREY_QUANTILE = 0.99  # quantile of the chroma of a black and white photo
 _MAX_GREY_CHROMA = 2.5  # chroma of Lab: JPEG's rounding makes as much of grey, and it is not visible
 _BACKGROUND_RING_RATIOS = (0.01, 0.05)  # of the height, outside the outline: there the background is measured
 _MIN_BACKGROUND_RATIO = 0.02  # of the frame's pixels must lie in that ring
@@ -106,8 +107,12 @@ def measure_lightness_range(image: Image, alpha: Alpha) -> tuple[float, float, f
 def is_monochrome(image: Image) -> bool:
     """Tell whether a photo is black and white: next to none of its pixels has a visible colour."""
     small = np.asarray(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA), np.float32)
-    lab = cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB)
-    return float(np.quantile(np.hypot(lab[..., 1], lab[..., 2]), 0.99)) < _MAX_GREY_CHROMA
+    return are_grey(np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32))
+
+
+def are_grey(lab: Float32Array) -> bool:
+    """Tell whether next to none of some colours (... x 3, Lab) can be told from grey."""
+    return float(np.quantile(np.hypot(lab[..., 1], lab[..., 2]), _GREY_QUANTILE)) < _MAX_GREY_CHROMA
 
 
 def measure_background_colour(photo: Image, placed: PlacedSubject) -> Colour | None:

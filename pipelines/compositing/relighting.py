@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.compositing.light_estimation import are_grey
 from pipelines.core.geometry import Float32Array, Image, Mask, PlacedSubject
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, measure_lightness, to_linear, to_srgb
 
@@ -31,7 +32,6 @@ _LIGHTS_QUANTILE = 0.7  # of a scene's lightness: what lies above tells the colo
 _BLACK_QUANTILE = 0.01  # of the pixels' lightness that is a picture's black
 _SCENE_SIDE_PX = 64  # of the small copy that the scene is measured on
 _DARKEST_LUMINANCE = 0.004  # darker pixels count as this in a mean of logarithms
-_GREY_QUANTILE, _MAX_GREY_CHROMA = 0.99, 2.5  # chroma below which so many pixels of a black and white photo lie
 # Skin under any light that a photo is taken in, from dark to fair, in Lab: lightness, chroma, hue in degrees.
 _SKIN_LIGHTNESS, _SKIN_CHROMA, _SKIN_HUE = (10.0, 96.0), (4.0, 60.0), (0.0, 90.0)
 _TONE_LIGHTNESS = 15.0  # L* of the steps in which skin, and what looks like it, is told apart
@@ -171,7 +171,7 @@ def _allow_for_skin(before: Image, after: Float32Array) -> float:
     In black and white all that is neither black nor white may be skin.
     """
     lab = _to_lab(before)
-    is_grey = float(np.quantile(np.hypot(lab[:, 1], lab[:, 2]), _GREY_QUANTILE)) < _MAX_GREY_CHROMA
+    is_grey = are_grey(lab)
     skin = (lab[:, 0] > _SKIN_LIGHTNESS[0]) & (lab[:, 0] < _SKIN_LIGHTNESS[1]) if is_grey else _looks_like_skin(lab)
     if skin.mean() < MIN_SKIN_RATIO:
         return 1.0

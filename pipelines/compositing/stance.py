@@ -89,6 +89,25 @@ def find_stance(mask: npt.NDArray[np.bool_], width_px: float) -> Stance:
     return Stance(feet, drops, leg_gaps, drops, body_px, hind_columns, hind_drops, _LEG_LENGTH_RATIO * tall)
 
 
+class _Outline(NamedTuple):
+    """The lower outline of a map: the row where the subject ends in each column, 0 without it; its width and height."""
+
+    mask: npt.NDArray[np.bool_]
+    lowest: npt.NDArray[np.intp]
+    width_px: float
+    tall: float
+
+    def measure_gaps(self, one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return how far it ends above the line between two of its points, by column; below it less than 0."""
+        between = slice(int(min(one[0], other[0])), int(max(one[0], other[0])) + 1)
+        line = np.interp(np.arange(between.start, between.stop), *np.array(sorted([tuple(one), tuple(other)])).T)
+        return line - self.lowest[between]
+
+    def is_straight(self, one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+        """Tell whether it runs along the line between two of its points."""
+        return float(np.abs(self.measure_gaps(one, other)).max()) <= _EDGE_BEND_RATIO * self.width_px
+
+
 class _Leg(NamedTuple):
     """The lower end of a leg: its lowest point, and its columns from `left` to before `right`."""
 
@@ -137,8 +156,9 @@ def _find_leg_ends(mask: npt.NDArray[np.bool_], width_px: float, tall: int) -> l
         ends = np.flatnonzero((lowest < y - rise) | ~is_free)
         left, right = int(ends[ends < x].max(initial=-1)) + 1, int(ends[ends > x].min(initial=len(lowest)))
         is_free[left:right] = False
+        leg = _Leg(int(x), y, left, right)
         is_narrow = right - left <= _MAX_LEG_WIDTH_RATIO * width_px
-        if is_narrow and _ends_by_itself(lowest, is_leg, left, right, y - rise, y - length):
+        if is_narrow and _ends_by_itself(leg, lowest, is_leg, rise, length):
             upright = max(
                 int(np.argmin(np.r_[column[::-1], False])) for column in mask[: max(y - rise, 0), left:right].T
             )
@@ -146,25 +166,27 @@ def _find_leg_ends(mask: npt.NDArray[np.bool_], width_px: float, tall: int) -> l
                 is_leg[left:right] = True
                 # What is narrower belongs to the leg beside it, which leans.
                 if right - left >= _MIN_LEG_WIDTH_RATIO * width_px:
-                    legs.append(_Leg(int(x), y, left, right))
+                    legs.append(leg)
     return legs
 
 
 def _ends_by_itself(
-    lowest: npt.NDArray[np.intp], is_leg: npt.NDArray[np.bool_], left: int, right: int, above: int, far_above: float
+    leg: _Leg, lowest: npt.NDArray[np.intp], is_leg: npt.NDArray[np.bool_], rise: int, length: float
 ) -> bool:
-    """Tell whether the outline ends higher on both sides of these columns, or on one where a leg hides the other."""
-    before, after = left - 1, right
+    """Tell whether the outline ends higher on both sides of a leg, or on one where another leg hides the other."""
+    before, after = leg.left - 1, leg.right
     rows = [int(lowest[n]) if 0 <= n < len(lowest) else -len(lowest) for n in (before, after)]
-    if max(rows) < above:
+    if max(rows) < leg.y - rise:
         return True
     # What stands out beside the legs is a part of the body.
-    if not (is_leg[:left].any() and is_leg[right:].any()):
+    if not (is_leg[: leg.left].any() and is_leg[leg.right :].any()):
         return False
     # A side that is not hidden is upright: a rail that rises from a leg goes on beside it.
     return any(
-        0 <= hidden < len(lowest) and is_leg[hidden] and (not 0 <= clear < len(lowest) or lowest[clear] < far_above)
-        for clear, hidden in ((left - 3, after), (right + 2, before))
+        0 <= hidden < len(lowest)
+        and is_leg[hidden]
+        and (not 0 <= clear < len(lowest) or lowest[clear] < leg.y - length)
+        for clear, hidden in ((leg.left - 3, after), (leg.right + 2, before))
     )
 
 
@@ -190,12 +212,13 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> tuple[npt.NDArra
     columns = np.nonzero(mask.any(axis=0))[0]
     # A column without the subject is a gap from top to bottom.
     lowest = np.where(np.isin(np.arange(mask.shape[1]), columns), len(mask) - 1 - np.argmax(mask[::-1], axis=0), 0)
-    outline = np.stack([columns, lowest[columns]], axis=1).astype(np.float32)
-    hull = np.asarray(cv2.convexHull(outline)[:, 0], np.float32)
+    points = np.stack([columns, lowest[columns]], axis=1).astype(np.float32)
+    hull = np.asarray(cv2.convexHull(points)[:, 0], np.float32)
     hull = hull[np.argsort(hull[:, 0])]
-    corner = _find_corner(hull, lowest, mask, width_px)
+    outline = _Outline(mask, lowest, width_px, float(np.count_nonzero(mask.any(axis=1))))
+    corner = _find_corner(hull, outline)
     if corner is not None:
-        has_edge = any(_is_straight(lowest, corner[1], corner[n], width_px) for n in (0, 2))
+        has_edge = any(outline.is_straight(corner[1], corner[n]) for n in (0, 2))
         return corner, "edges" if has_edge else "legs"
     base = hull[np.argmax(hull[:, 1])]
     feet = [base]
@@ -203,40 +226,22 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> tuple[npt.NDArra
         last = base
         for foot in side:
             run, rise = abs(foot[0] - last[0]), last[1] - foot[1]
-            gaps = _measure_gaps(lowest, last, foot)
+            gaps = outline.measure_gaps(last, foot)
             is_foot = run >= _FOOT_DISTANCE_RATIO * width_px and float(gaps.max()) >= _FOOT_GAP_RATIO * width_px
-            is_edge = run >= _EDGE_LENGTH_RATIO * width_px and _is_straight(lowest, last, foot, width_px)
+            is_edge = run >= _EDGE_LENGTH_RATIO * width_px and outline.is_straight(last, foot)
             if (is_foot or is_edge) and abs(rise) <= _MAX_FOOT_SLOPE * run:
                 feet.append(foot)
                 last = foot
     return np.array(sorted(map(tuple, feet)), np.float32), ""
 
 
-def _measure_gaps(
-    lowest: npt.NDArray[np.intp], one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    """Return how far the outline ends above the line between two of its points, by column; below it less than 0."""
-    between = slice(int(min(one[0], other[0])), int(max(one[0], other[0])) + 1)
-    line = np.interp(np.arange(between.start, between.stop), *np.array(sorted([tuple(one), tuple(other)])).T)
-    return line - lowest[between]
-
-
-def _is_straight(
-    lowest: npt.NDArray[np.intp], one: npt.NDArray[np.float32], other: npt.NDArray[np.float32], width_px: float
-) -> bool:
-    """Tell whether the outline runs along the line between two of its points."""
-    return float(np.abs(_measure_gaps(lowest, one, other)).max()) <= _EDGE_BEND_RATIO * width_px
-
-
-def _find_corner(
-    hull: npt.NDArray[np.float32], lowest: npt.NDArray[np.intp], mask: npt.NDArray[np.bool_], width_px: float
-) -> npt.NDArray[np.float32] | None:
+def _find_corner(hull: npt.NDArray[np.float32], outline: _Outline) -> npt.NDArray[np.float32] | None:
     """Return left foot, lowest foot and right foot of a chair or a board that is seen from its corner; None for others.
 
     On the ground its sides stand at a right angle. In the picture the product of their slopes is then the squared sine
     of the camera's pitch, and what would need a camera straight above is no corner on the ground.
     """
-    tall = float(np.count_nonzero(mask.any(axis=1)))
+    width_px = outline.width_px
     base = hull[np.argmax(hull[:, 1])]
     ends = list[npt.NDArray[np.float32]]()
     for side in (hull[hull[:, 0] < base[0]][::-1], hull[hull[:, 0] > base[0]]):
@@ -246,30 +251,26 @@ def _find_corner(
             (runs >= _MIN_SIDE_RATIO * width_px) & (slopes >= _MIN_CORNER_SLOPE) & (slopes <= _MAX_CORNER_SLOPE)
         ]
         # An edge is as long as it is straight; of a leg the lowest point counts.
-        edges = [end for end in side[::-1] if _is_straight(lowest, base, end, width_px)]
-        ends += (edges or [end for end in side if _is_leg(base, end, mask, lowest, width_px, tall)])[:1]
+        edges = [end for end in side[::-1] if outline.is_straight(base, end)]
+        ends += (edges or [end for end in side if _is_leg(base, end, outline)])[:1]
     if len(ends) < 2:
         return None
     slopes = [float(base[1] - end[1]) / abs(float(end[0] - base[0])) for end in ends]
     if slopes[0] * slopes[1] > _MAX_CORNER_SINE**2:
         return None
-    is_wide = ends[1][0] - ends[0][0] >= _CORNER_SPAN_RATIO * width_px and width_px >= _CORNER_WIDTH_RATIO * tall
+    is_wide = (
+        ends[1][0] - ends[0][0] >= _CORNER_SPAN_RATIO * width_px and width_px >= _CORNER_WIDTH_RATIO * outline.tall
+    )
     return np.array([ends[0], base, ends[1]], np.float32) if is_wide else None
 
 
-def _is_leg(
-    front: npt.NDArray[np.float32],
-    foot: npt.NDArray[np.float32],
-    mask: npt.NDArray[np.bool_],
-    lowest: npt.NDArray[np.intp],
-    width_px: float,
-    tall: float,
-) -> bool:
+def _is_leg(front: npt.NDArray[np.float32], foot: npt.NDArray[np.float32], outline: _Outline) -> bool:
     """Tell whether what ends at `foot`, higher than `front`, comes straight down by itself as a leg does.
 
     A bowl's belly lies below the line between both, and a leaf, a handle or a bent knee is no upright run of pixels.
     """
-    gaps = _measure_gaps(lowest, front, foot)
+    mask, lowest, width_px, tall = outline
+    gaps = outline.measure_gaps(front, foot)
     is_front_narrow = (
         int(np.count_nonzero(lowest >= front[1] - _FRONT_LEG_RISE_RATIO * tall)) <= _FRONT_LEG_RATIO * width_px
     )
