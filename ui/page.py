@@ -45,7 +45,7 @@ from ui.theme import FAVICON, FONT_PATH, build_theme, render_head, send_font
 from ui.tool_tab import text
 from ui.tool_tab.code_panel import CodePanelEvents
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import CONSENT_FIELD, TILES_FOLDER, build_tool_tab, render_example_css, render_tile_css
+from ui.tool_tab.layout import CONSENT_FIELD, TILES_FOLDER, ToolTab, render_example_css, render_tile_css
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.multi_upload import MultiUploadEvents
 from ui.tool_tab.pointing import PointingEvents
@@ -209,7 +209,7 @@ def _build_tool_tab(
     tool_id: str, title: str, service: StudioService, access: AccessControl, start: QuickStart
 ) -> ToolTabEvents:
     with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
-        events = ToolTabEvents(build_tool_tab(service.find_tool(tool_id), service), service, access)
+        events = ToolTabEvents(ToolTab(service.find_tool(tool_id), service), service, access)
     events.wire()
     CodePanelEvents(events, access).wire()
     for mask_editor in events.tab.mask_editors:

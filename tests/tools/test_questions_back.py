@@ -27,7 +27,7 @@ from tests.support.real_studio import RealStudio
 from tests.support.served_app import ServedApp, serve_app
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.job_follower import JobFollower
-from ui.tool_tab.layout import build_tool_tab
+from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
 
 ASKING_TOOLS = ("headshot", "product", "cutout", "fashion", "motion", "retouch", "upscale")
@@ -61,7 +61,7 @@ def generate_on_page(served: ServedApp, tool: str, photo: Image, **values: Any) 
     """Click Generate in the tool's tab; all that its handler shows, as text."""
     if tool not in _followers:  # a tab takes as long as most of the tests
         with gr.Blocks():
-            tab = build_tool_tab(find_tool(tool), served.service)
+            tab = ToolTab(find_tool(tool), served.service)
         _followers[tool] = ToolTabEvents(tab, served.service, served.studio.access).follower
     follower = _followers[tool]
     file_id = served.service.files.add_image(photo, "local", "upload")

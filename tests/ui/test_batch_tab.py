@@ -37,7 +37,7 @@ from ui.library_tab.events import LibraryTabEvents
 from ui.server.factory import RunningStudio
 from ui.tool_tab.batch_row import PUT_LABEL, BatchRowLine
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import build_tool_tab
+from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
 
 LOCAL: Any = None
@@ -241,7 +241,7 @@ def test_each_session_has_a_lock_of_its_own() -> None:
 def build_row_line(studio: RunningStudio, events: BatchTabEvents) -> BatchRowLine:
     def build() -> BatchRowLine:
         with gr.Blocks():
-            tab = build_tool_tab(studio.service.find_tool("tint"), studio.service)
+            tab = ToolTab(studio.service.find_tool("tint"), studio.service)
             tabs, jobs_to_show = gr.Tabs(), {"tint": gr.State()}
         return BatchRowLine(
             tab, events.batches, studio.access, events.find_next_doubt, tabs=tabs, jobs_to_show=jobs_to_show
@@ -387,7 +387,7 @@ def test_of_two_rows_that_come_at_once_the_later_pressed_is_opened(
 
     def build() -> Any:
         with gr.Blocks():
-            tool_events = ToolTabEvents(build_tool_tab(service.find_tool("tint"), service), service, access)
+            tool_events = ToolTabEvents(ToolTab(service.find_tool("tint"), service), service, access)
             return LibraryTabEvents(service, access).make_show_job_handler(tool_events)
 
     recall = build_parts(build)

@@ -32,7 +32,7 @@ from tests.support.served_app import run_studio
 from ui.server.factory import RunningStudio
 from ui.tool_tab import job_follower, look_choice
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import ToolTab, build_tool_tab
+from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.look_choice import LOOK_COUNT
 from ui.tool_tab.state import GivenPhoto, TabHandoff, TabState
 
@@ -49,7 +49,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
 def build_tab(studio: RunningStudio, tool: Tool) -> ToolTab:
     def build() -> ToolTab:
         with gr.Blocks():
-            return build_tool_tab(tool, studio.service)
+            return ToolTab(tool, studio.service)
 
     return build_parts(build)
 

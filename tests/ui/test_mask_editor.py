@@ -17,7 +17,7 @@ from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.components.brush_panel import render_thing
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import MASK_COLOUR, ToolTab, build_tool_tab
+from ui.tool_tab.layout import MASK_COLOUR, ToolTab
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.state import TabState
 
@@ -32,7 +32,7 @@ def test_strokes_that_are_refused_stay_and_nothing_is_made_without_them(tmp_path
 
         def build() -> ToolTab:
             with gr.Blocks():
-                return build_tool_tab(retouch.TOOL, studio.service)
+                return ToolTab(retouch.TOOL, studio.service)
 
         tab = build_parts(build)
         events = ToolTabEvents(tab, studio.service, studio.access)
@@ -69,7 +69,7 @@ def test_a_press_is_answered_with_an_outline_or_a_sentence(tmp_path: Path) -> No
 
         def build() -> ToolTab:
             with gr.Blocks():
-                return build_tool_tab(retouch.TOOL, studio.service)
+                return ToolTab(retouch.TOOL, studio.service)
 
         tab = build_parts(build)
         editor = MaskEditorEvents(tab.mask_editors[0], ToolTabEvents(tab, studio.service, studio.access))

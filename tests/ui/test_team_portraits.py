@@ -21,7 +21,7 @@ from ui.i18n import is_translated
 from ui.server.factory import RunningStudio
 from ui.tool_tab import team_portraits
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import ToolTab, build_tool_tab
+from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
 from ui.tool_tab.team_portraits import TeamPanelEvents
 
@@ -39,7 +39,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
 def events(studio: RunningStudio) -> TeamPanelEvents:
     def build() -> ToolTab:
         with gr.Blocks():
-            return build_tool_tab(business.TOOL, studio.service)
+            return ToolTab(business.TOOL, studio.service)
 
     tab = build_parts(build)
     assert tab.team_panel is not None

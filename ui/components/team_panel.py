@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -17,29 +16,58 @@ PREFIX = "business-team"
 """First part of the HTML ids."""
 
 
-@dataclass(frozen=True)
 class TeamPanel:
-    """Components of the fold; `management` is the column that is hidden while there is no team."""
+    """Components of the fold, built inside the open Gradio layout; `management` is hidden while there is no team."""
 
-    accordion: gr.Accordion
-    name: gr.Textbox
-    days: gr.Number
-    create: gr.Button
-    alerts: gr.HTML
-    management: Any
-    team: gr.Dropdown
-    link: gr.Textbox
-    portraits: gr.HTML
-    member: gr.Dropdown
-    note: gr.Textbox
-    approve: gr.Button
-    ask_again: gr.Button
-    refuse: gr.Button
-    member_link: gr.Textbox
-    refresh: gr.Button
-    use: gr.Button
-    renew: gr.Button
-    delete: gr.Button
+    def __init__(self, service: StudioService) -> None:
+        with gr.Accordion(TITLE, open=False, elem_classes=["dbx-more"], elem_id=f"{PREFIX}-fold") as self.accordion:
+            hint = "" if service.settings.is_public else f"<p>{THIS_MACHINE_TEXT}</p>"
+            gr.HTML(f"<p>{ABOUT_TEXT}</p>{hint}", elem_classes=["dbx-hint"])
+            with gr.Row(elem_classes=["dbx-pair"]):
+                self.name = gr.Textbox(
+                    label="Name of the team", max_length=MAX_NAME_LENGTH, max_lines=1, elem_id=f"{PREFIX}-name"
+                )
+                self.days = gr.Number(
+                    DEFAULT_DAYS, label="Days", minimum=1, maximum=MAX_DAYS, precision=0, elem_id=f"{PREFIX}-days"
+                )
+            self.create = gr.Button("Make a link", elem_id=f"{PREFIX}-create")
+            self.alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-said")
+            self.management: Any = gr.Column(visible=False)
+            with self.management:
+                self.team = gr.Dropdown([], label="Team", value=None, elem_id=f"{PREFIX}-choice")
+                self.link = gr.Textbox(
+                    label="Link for your colleagues",
+                    interactive=False,
+                    buttons=["copy"],
+                    max_lines=3,
+                    elem_id=f"{PREFIX}-link",
+                )
+                self.portraits = gr.HTML("", elem_id=f"{PREFIX}-portraits")
+                self.refresh = gr.Button("Look for new portraits", size="sm", elem_id=f"{PREFIX}-refresh")
+                self.member = gr.Dropdown([], label="Portrait", value=None, elem_id=f"{PREFIX}-member")
+                self.note = gr.Textbox(
+                    label="What should be different", max_length=200, max_lines=2, elem_id=f"{PREFIX}-note"
+                )
+                with gr.Row():
+                    self.approve = gr.Button("Approve", size="sm", min_width=90, elem_id=f"{PREFIX}-approve")
+                    self.ask_again = gr.Button("Ask again", size="sm", min_width=90, elem_id=f"{PREFIX}-ask")
+                    self.refuse = gr.Button("Refuse and delete", size="sm", min_width=90, elem_id=f"{PREFIX}-refuse")
+                self.member_link = gr.Textbox(
+                    label="Link for this colleague, for one portrait",
+                    interactive=False,
+                    buttons=["copy"],
+                    max_lines=3,
+                    visible=False,
+                    elem_id=f"{PREFIX}-member-link",
+                )
+                self.use = gr.Button("Use approved portraits", elem_id=f"{PREFIX}-use")
+                with gr.Row():
+                    self.renew = gr.Button(
+                        "New link, end the old one", size="sm", min_width=140, elem_id=f"{PREFIX}-renew"
+                    )
+                    self.delete = gr.Button(
+                        "Delete the team and its photos", size="sm", min_width=140, elem_id=f"{PREFIX}-delete"
+                    )
 
     def list_outputs(self) -> list[Any]:
         """List the components that the events change."""
@@ -54,54 +82,3 @@ class TeamPanel:
             self.note,
             self.member_link,
         ]
-
-
-def build_team_panel(service: StudioService) -> TeamPanel:
-    """Build the fold inside the open Gradio layout."""
-    with gr.Accordion(TITLE, open=False, elem_classes=["dbx-more"], elem_id=f"{PREFIX}-fold") as accordion:
-        hint = "" if service.settings.is_public else f"<p>{THIS_MACHINE_TEXT}</p>"
-        gr.HTML(f"<p>{ABOUT_TEXT}</p>{hint}", elem_classes=["dbx-hint"])
-        with gr.Row(elem_classes=["dbx-pair"]):
-            name = gr.Textbox(
-                label="Name of the team", max_length=MAX_NAME_LENGTH, max_lines=1, elem_id=f"{PREFIX}-name"
-            )
-            days = gr.Number(
-                DEFAULT_DAYS, label="Days", minimum=1, maximum=MAX_DAYS, precision=0, elem_id=f"{PREFIX}-days"
-            )
-        create = gr.Button("Make a link", elem_id=f"{PREFIX}-create")
-        alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-said")
-        with gr.Column(visible=False) as management:
-            team = gr.Dropdown([], label="Team", value=None, elem_id=f"{PREFIX}-choice")
-            link = gr.Textbox(
-                label="Link for your colleagues",
-                interactive=False,
-                buttons=["copy"],
-                max_lines=3,
-                elem_id=f"{PREFIX}-link",
-            )
-            portraits = gr.HTML("", elem_id=f"{PREFIX}-portraits")
-            refresh = gr.Button("Look for new portraits", size="sm", elem_id=f"{PREFIX}-refresh")
-            member = gr.Dropdown([], label="Portrait", value=None, elem_id=f"{PREFIX}-member")
-            note = gr.Textbox(label="What should be different", max_length=200, max_lines=2, elem_id=f"{PREFIX}-note")
-            with gr.Row():
-                approve = gr.Button("Approve", size="sm", min_width=90, elem_id=f"{PREFIX}-approve")
-                ask_again = gr.Button("Ask again", size="sm", min_width=90, elem_id=f"{PREFIX}-ask")
-                refuse = gr.Button("Refuse and delete", size="sm", min_width=90, elem_id=f"{PREFIX}-refuse")
-            member_link = gr.Textbox(
-                label="Link for this colleague, for one portrait",
-                interactive=False,
-                buttons=["copy"],
-                max_lines=3,
-                visible=False,
-                elem_id=f"{PREFIX}-member-link",
-            )
-            use = gr.Button("Use approved portraits", elem_id=f"{PREFIX}-use")
-            with gr.Row():
-                renew = gr.Button("New link, end the old one", size="sm", min_width=140, elem_id=f"{PREFIX}-renew")
-                delete = gr.Button(
-                    "Delete the team and its photos", size="sm", min_width=140, elem_id=f"{PREFIX}-delete"
-                )
-    return TeamPanel(
-        accordion, name, days, create, alerts, management, team, link, portraits, member, note, approve, ask_again,
-        refuse, member_link, refresh, use, renew, delete,
-    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,10 +21,9 @@ from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
 from ui.components.brush_panel import BrushPanel, build_brush_panel
 from ui.components.pictures import build_live_picture
-from ui.components.pointing_panel import ERASED_FIELD, PointingPanel, build_pointing_panel, render_closing
-from ui.components.team_panel import TeamPanel, build_team_panel
+from ui.components.pointing_panel import ERASED_FIELD, build_pointing_panel, render_closing
+from ui.components.team_panel import TeamPanel
 from ui.tool_tab import code_panel, text
-from ui.tool_tab.code_panel import CodePanel
 from ui.tool_tab.form_controls import Control, FormField, build_control, list_form_fields, to_param_value
 from ui.tool_tab.state import TabState
 
@@ -56,36 +55,119 @@ CUTOUT_TOOL = "cutout"
 """The tool that makes the matte where repairing starts; without trimming, its matte has the photo's size."""
 
 
-@dataclass(frozen=True)
 class ResultPanel:
-    """The right side of the tab: the picture, its status line, and the actions on it."""
+    """The right side of the tab, built inside the open layout: the picture, its status line, and the actions on it."""
 
-    status: gr.HTML
-    picture: gr.Image
-    comparison: gr.HTML
-    suggested_looks: gr.HTML
-    look_tiles: gr.HTML
-    tiles_due: gr.State
-    variation_tiles: gr.HTML
-    variation: gr.Radio
-    compare_with: gr.Radio
-    start_new: gr.Button
-    download: gr.DownloadButton
-    download_all: gr.DownloadButton
-    reuse_settings: gr.Button
-    send_to: gr.Dropdown
-    receipt: gr.Code
-    other_files: gr.Files
-    settings_link: gr.Textbox
-    file_format: gr.Dropdown
-    apply_to_folder: gr.Button
-    image_size: gr.Dropdown
-    look_name: gr.Textbox
-    save_look: gr.Button
-    pointing: PointingPanel | None
-    continue_here: gr.Button | None
-    batch_row: gr.HTML
-    put_in_batch: gr.Button
+    def __init__(self, tool: Tool, targets: tuple[Tool, ...]) -> None:
+        draggable = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
+        with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
+            self.status = gr.HTML(
+                text.render_status(describe_first_step(tool)), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage"
+            )
+            self._build_actions(tool, targets)
+            self._build_menu(tool, draggable)
+        with gr.Row(elem_classes=["dbx-from-batch"]):  # hidden by style while its line is empty
+            self.batch_row = gr.HTML("", elem_id=f"{tool.id}-batch-row")
+            self.put_in_batch = gr.Button("", visible=False, size="sm", min_width=160, elem_id=f"{tool.id}-put")
+        with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in draggable)], elem_id=f"{tool.id}-box"):
+            self.picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
+            self.comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
+            self.pointing = build_pointing_panel(tool)
+            self.continue_here: gr.Button | None = None
+            if ERASED_FIELD in tool.params.model_fields:
+                self.continue_here = gr.Button("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-continue")
+        self.suggested_looks = gr.HTML("", elem_classes=["dbx-suggested"])
+        self.look_tiles = gr.HTML("", elem_classes=["dbx-styles"])
+        self.variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])
+        self.variation = gr.Radio(
+            [],
+            label="Variations",
+            visible=False,
+            elem_id=f"{tool.id}-variation",
+            elem_classes=["dbx-tiles", "pictured"],
+        )
+        self.compare_with = gr.Radio(
+            [], label="Compare with", visible=False, elem_id=f"{tool.id}-versus", elem_classes=["dbx-segments"]
+        )
+        self.other_files = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
+        with gr.Accordion("Link", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
+            self.settings_link = gr.Textbox(
+                label="Link to these settings",
+                info="Opens this tool as it was, seed included. Pictures stay here.",
+                interactive=False,
+                buttons=["copy"],
+                max_lines=3,
+                elem_id=f"{tool.id}-link",
+            )
+        with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
+            self.receipt = gr.Code(
+                "{}", language="json", label="Settings, models, checks, timings", interactive=False, max_lines=24
+            )
+        self.tiles_due = gr.State(0)
+
+    def _build_actions(self, tool: Tool, targets: tuple[Tool, ...]) -> None:
+        """Build New, Send to, file format, Download, that of all, and the button that page.js opens the menu with."""
+        with gr.Row(elem_classes=["dbx-actions"]):
+            self.start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
+            self.send_to = gr.Dropdown(
+                [("Send to", ""), *((other.title, other.id) for other in targets)],
+                value="",
+                show_label=False,
+                label="Send to another tool",
+                interactive=False,
+                container=False,
+                min_width=120,
+                visible=bool(targets),
+                elem_id=f"{tool.id}-send",
+            )
+            self.file_format = gr.Dropdown(
+                [(name.upper(), name) for name in STILL_FORMATS],
+                value=STILL_FORMATS[0],
+                show_label=False,
+                label="File format",
+                interactive=False,
+                container=False,
+                min_width=64,
+                visible="format" in tool.params.model_fields,
+                elem_id=f"{tool.id}-format-of-file",
+                elem_classes=["dbx-format"],
+            )
+            self.download = gr.DownloadButton(
+                "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=110
+            )
+            self.download_all = gr.DownloadButton("All", visible=False, elem_id=f"{tool.id}-save-all", min_width=90)
+            gr.Button(
+                "More", interactive=True, elem_classes=["dbx-menu-button"], elem_id=f"{tool.id}-menu", min_width=44
+            )
+
+    def _build_menu(self, tool: Tool, draggable: Sequence[str]) -> None:
+        """Build the menu: size of the file, reuse, folder, name of a look and its button.
+
+        page.js answers the others: Copy, Share, and the reset of each field of `draggable`.
+        """
+        sides = list_output_sides(tool.params)
+        with gr.Column(elem_classes=["dbx-menu"], elem_id=f"{tool.id}-menu-of"):
+            self.image_size = gr.Dropdown(
+                [(f"{side} px", side) for side in sides],
+                value=sides[0] if sides else None,
+                label="Size of the file",
+                interactive=False,
+                visible=bool(sides),
+                elem_id=f"{tool.id}-size-of-file",
+            )
+            gr.Button("Copy image", elem_classes=["dbx-copy"], elem_id=f"{tool.id}-copy")
+            gr.Button("Share", elem_classes=["dbx-share"], elem_id=f"{tool.id}-share")
+            self.reuse_settings = gr.Button("Use these settings", interactive=False, elem_id=f"{tool.id}-reuse")
+            self.apply_to_folder = gr.Button(
+                "Apply to a folder",
+                interactive=False,
+                visible="photo" in tool.params.model_fields,
+                elem_id=f"{tool.id}-folder",
+            )
+            self.look_name = gr.Textbox(label="Name of my look", max_lines=1, elem_id=f"{tool.id}-look-name")
+            self.save_look = gr.Button("Save this form as a look", elem_id=f"{tool.id}-look-save")
+            for name in draggable:
+                gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
 
     def components(self) -> list[Component]:
         """Return all components that a job's events change."""
@@ -120,23 +202,29 @@ MaskButtons: TypeAlias = tuple[Control, gr.Button, gr.UploadButton]
 """A mask's field, the button that starts painting, and the one that takes a file."""
 
 
-@dataclass(frozen=True)
 class ToolTab:
-    """Components of one tool's tab. `handoff` holds a `TabHandoff`."""
+    """Components of one tool's tab, built inside the open Gradio layout. `handoff` holds a `TabHandoff`."""
 
-    tool: Tool
-    state: gr.State
-    handoff: gr.State
-    controls: Mapping[str, Control]
-    alerts: gr.HTML
-    generate: gr.Button
-    stop: gr.Button
-    result: ResultPanel
-    code_panel: CodePanel
-    examples: tuple[tuple[Example, gr.Button], ...] = ()
-    send_targets: tuple[Tool, ...] = ()
-    mask_editors: tuple[MaskEditor, ...] = ()
-    team_panel: TeamPanel | None = None
+    def __init__(self, tool: Tool, service: StudioService) -> None:
+        self.tool = tool
+        gr.HTML(f'<header class="dbx-head"><h1>{tool.title}</h1><p>{tool.summary}</p></header>')
+        self.state, self.handoff = gr.State(TabState()), gr.State(None)
+        asks = ["dbx-asks"] if tool.person else []
+        with gr.Row(elem_classes=["dbx-tool", *asks], elem_id=f"{tool.id}-tool"):
+            with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
+                self.controls, self.examples, mask_buttons = _build_form(tool, service)
+                self.team_panel = TeamPanel(service) if tool.id == PAGE_TOOL_ID else None
+                self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
+                with gr.Row(elem_classes=["dbx-go"]):
+                    self.generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
+                    self.stop = gr.Button("Stop", variant="stop", elem_id=f"{tool.id}-stop", interactive=False, scale=1)
+                self.code_panel = code_panel.build_code_panel(tool)
+            with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
+                self.send_targets = tuple(
+                    other for other in service.tools if other.id != tool.id and takes_picture(other)
+                )
+                self.mask_editors = tuple(_build_mask_editor(buttons, tool.id) for buttons in mask_buttons)
+                self.result = ResultPanel(tool, self.send_targets)
 
     def value_components(self) -> list[Component]:
         """Return the components that hold the form's values, in the order of the fields."""
@@ -172,41 +260,6 @@ class ToolTab:
         """Return all components that an event of this tab may change."""
         displays = [control.display for control in self.controls.values() if control.display is not control.value]
         return [*self.value_components(), *displays, self.alerts, self.generate, self.stop, *self.result.components()]
-
-
-def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
-    """Build the tab's components inside the open Gradio layout."""
-    gr.HTML(f'<header class="dbx-head"><h1>{tool.title}</h1><p>{tool.summary}</p></header>')
-    state, handoff = gr.State(TabState()), gr.State(None)
-    asks = ["dbx-asks"] if tool.person else []
-    with gr.Row(elem_classes=["dbx-tool", *asks], elem_id=f"{tool.id}-tool"):
-        with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-            controls, examples, mask_buttons = _build_form(tool, service)
-            team_panel = build_team_panel(service) if tool.id == PAGE_TOOL_ID else None
-            alerts = gr.HTML("", elem_classes=["dbx-alerts"])
-            with gr.Row(elem_classes=["dbx-go"]):
-                generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
-                stop = gr.Button("Stop", variant="stop", elem_id=f"{tool.id}-stop", interactive=False, scale=1)
-            panel = code_panel.build_code_panel(tool)
-        with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
-            targets = tuple(other for other in service.tools if other.id != tool.id and takes_picture(other))
-            mask_editors = tuple(_build_mask_editor(buttons, tool.id) for buttons in mask_buttons)
-            result = _build_result_panel(tool, targets)
-    return ToolTab(
-        tool,
-        state,
-        handoff,
-        controls,
-        alerts,
-        generate,
-        stop,
-        result,
-        panel,
-        examples,
-        targets,
-        mask_editors,
-        team_panel,
-    )
 
 
 def describe_first_step(tool: Tool) -> str:
@@ -353,147 +406,6 @@ def _build_example_buttons(tool: Tool, service: StudioService) -> tuple[tuple[Ex
 def _build_example_button(tool: Tool, example: Example) -> gr.Button:
     name = example.name.replace("-", " ").capitalize()
     return gr.Button(name, size="sm", min_width=72, elem_id=f"{tool.id}-example-{example.name}")
-
-
-def _build_result_panel(tool: Tool, targets: tuple[Tool, ...]) -> ResultPanel:
-    draggable = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
-    with gr.Row(elem_classes=["dbx-bar"], elem_id=f"{tool.id}-bar"):
-        status = gr.HTML(
-            text.render_status(describe_first_step(tool)), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage"
-        )
-        start_new, send_to, file_format, download, download_all = _build_actions(tool, targets)
-        image_size, reuse_settings, apply_to_folder, look_name, save_look = _build_menu(tool, draggable)
-    with gr.Row(elem_classes=["dbx-from-batch"]):  # hidden by style while its line is empty
-        batch_row = gr.HTML("", elem_id=f"{tool.id}-batch-row")
-        put_in_batch = gr.Button("", visible=False, size="sm", min_width=160, elem_id=f"{tool.id}-put")
-    with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in draggable)], elem_id=f"{tool.id}-box"):
-        picture = build_live_picture(f"{tool.title}: the picture", f"{tool.id}-live")
-        comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
-        pointing = build_pointing_panel(tool)
-        continue_here = None
-        if ERASED_FIELD in tool.params.model_fields:
-            continue_here = gr.Button("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-continue")
-    suggested_looks = gr.HTML("", elem_classes=["dbx-suggested"])
-    look_tiles = gr.HTML("", elem_classes=["dbx-styles"])
-    variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])
-    variation = gr.Radio(
-        [], label="Variations", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-tiles", "pictured"]
-    )
-    compare_with = gr.Radio(
-        [], label="Compare with", visible=False, elem_id=f"{tool.id}-versus", elem_classes=["dbx-segments"]
-    )
-    other_files = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
-    with gr.Accordion("Link", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
-        settings_link = gr.Textbox(
-            label="Link to these settings",
-            info="Opens this tool as it was, seed included. Pictures stay here.",
-            interactive=False,
-            buttons=["copy"],
-            max_lines=3,
-            elem_id=f"{tool.id}-link",
-        )
-    with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
-        receipt = gr.Code(
-            "{}", language="json", label="Settings, models, checks, timings", interactive=False, max_lines=24
-        )
-    return ResultPanel(
-        status,
-        picture,
-        comparison,
-        suggested_looks,
-        look_tiles,
-        gr.State(0),
-        variation_tiles,
-        variation,
-        compare_with,
-        start_new,
-        download,
-        download_all,
-        reuse_settings,
-        send_to,
-        receipt,
-        other_files,
-        settings_link,
-        file_format,
-        apply_to_folder,
-        image_size,
-        look_name,
-        save_look,
-        pointing,
-        continue_here,
-        batch_row,
-        put_in_batch,
-    )
-
-
-def _build_actions(
-    tool: Tool, targets: tuple[Tool, ...]
-) -> tuple[gr.Button, gr.Dropdown, gr.Dropdown, gr.DownloadButton, gr.DownloadButton]:
-    """Build New, Send to, file format, Download and that of all, and the button that page.js opens the menu with."""
-    with gr.Row(elem_classes=["dbx-actions"]):
-        start_new = gr.Button("New", interactive=False, elem_id=f"{tool.id}-new", min_width=60)
-        send_to = gr.Dropdown(
-            [("Send to", ""), *((other.title, other.id) for other in targets)],
-            value="",
-            show_label=False,
-            label="Send to another tool",
-            interactive=False,
-            container=False,
-            min_width=120,
-            visible=bool(targets),
-            elem_id=f"{tool.id}-send",
-        )
-        file_format = gr.Dropdown(
-            [(name.upper(), name) for name in STILL_FORMATS],
-            value=STILL_FORMATS[0],
-            show_label=False,
-            label="File format",
-            interactive=False,
-            container=False,
-            min_width=64,
-            visible="format" in tool.params.model_fields,
-            elem_id=f"{tool.id}-format-of-file",
-            elem_classes=["dbx-format"],
-        )
-        download = gr.DownloadButton(
-            "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=110
-        )
-        download_all = gr.DownloadButton("All", visible=False, elem_id=f"{tool.id}-save-all", min_width=90)
-        gr.Button("More", interactive=True, elem_classes=["dbx-menu-button"], elem_id=f"{tool.id}-menu", min_width=44)
-    return start_new, send_to, file_format, download, download_all
-
-
-def _build_menu(
-    tool: Tool, draggable: Sequence[str]
-) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.Textbox, gr.Button]:
-    """Build the menu: size of the file, reuse, folder, name of a look and its button.
-
-    page.js answers the others: Copy, Share, and the reset of each field of `draggable`.
-    """
-    sides = list_output_sides(tool.params)
-    with gr.Column(elem_classes=["dbx-menu"], elem_id=f"{tool.id}-menu-of"):
-        image_size = gr.Dropdown(
-            [(f"{side} px", side) for side in sides],
-            value=sides[0] if sides else None,
-            label="Size of the file",
-            interactive=False,
-            visible=bool(sides),
-            elem_id=f"{tool.id}-size-of-file",
-        )
-        gr.Button("Copy image", elem_classes=["dbx-copy"], elem_id=f"{tool.id}-copy")
-        gr.Button("Share", elem_classes=["dbx-share"], elem_id=f"{tool.id}-share")
-        reuse_settings = gr.Button("Use these settings", interactive=False, elem_id=f"{tool.id}-reuse")
-        apply_to_folder = gr.Button(
-            "Apply to a folder",
-            interactive=False,
-            visible="photo" in tool.params.model_fields,
-            elem_id=f"{tool.id}-folder",
-        )
-        look_name = gr.Textbox(label="Name of my look", max_lines=1, elem_id=f"{tool.id}-look-name")
-        save_look = gr.Button("Save this form as a look", elem_id=f"{tool.id}-look-save")
-        for name in draggable:
-            gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
-    return image_size, reuse_settings, apply_to_folder, look_name, save_look
 
 
 def list_output_sides(params: type[Params]) -> tuple[int, ...]:
