@@ -19,6 +19,7 @@ from pipelines.compositing.registration import (
     undo_drift,
 )
 from pipelines.core.geometry import Alpha, Face, Float64Array, Image
+from pipelines.imaging.color import from_lab, to_lab
 
 MAX_ERROR_PX = 0.7  # of any corner of the head, beside the photo's, beyond which it is not laid back
 MIN_UNDONE_PX = 0.25  # a smaller error is not undone: resampling would cost more sharpness than it gains
@@ -117,7 +118,7 @@ def _match_tones(photo: Image, edited: Image, head: Alpha, face: Face) -> Image:
     A model turns a whole picture by a few levels: laid back, the head would stand in a rim of another tone, which dark
     collars and the ground between hairs show first.
     """
-    before, after = (_to_lab(image) for image in (photo, edited))
+    before, after = (to_lab(image).astype(np.float64) for image in (photo, edited))
     height = _eyes_to_chin(face)
     change = before - after
     is_alike = np.asarray((head > 0.5) & (np.linalg.norm(change, axis=2) < MAX_TURNED_LEVELS), np.float32)
@@ -131,9 +132,4 @@ def _match_tones(photo: Image, edited: Image, head: Alpha, face: Face) -> Image:
     turned = (local + MIN_TONE_SHARE * whole) / (share + MIN_TONE_SHARE)
     distance = cv2.distanceTransform(np.asarray(head < 0.5, np.uint8), cv2.DIST_L2, 5)
     near = np.clip(1 - distance / (TONE_REACH_RATIO * height), 0, 1)[..., None]
-    lab = np.asarray(after + near**2 * (3 - 2 * near) * turned, np.float32)
-    return np.asarray(np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255 + 0.5, 0, 255), np.uint8)
-
-
-def _to_lab(image: Image) -> Float64Array:
-    return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float64)
+    return from_lab(after + near**2 * (3 - 2 * near) * turned)

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Colour, Face, Float32Array, Image, PlacedSubject, Side
 from pipelines.core.rendering import Backdrop
 from pipelines.framing.resample import resample
-from pipelines.imaging.color import estimate_white_point, measure_lightness, to_linear
+from pipelines.imaging.color import estimate_white_point, measure_lightness, to_lab, to_linear
 from pipelines.imaging.resize import resize_image, resize_map, size_within
 
 # Cheeks of the 468-point mesh, the subject's right one first (it lies on the left of the picture).
@@ -106,8 +106,8 @@ def measure_lightness_range(image: Image, alpha: Alpha) -> tuple[float, float, f
 
 def is_monochrome(image: Image) -> bool:
     """Tell whether a photo is black and white: next to none of its pixels has a visible colour."""
-    small = np.asarray(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA), np.float32)
-    return are_grey(np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32))
+    small = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)
+    return are_grey(to_lab(small))
 
 
 def are_grey(lab: Float32Array) -> bool:

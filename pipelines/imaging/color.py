@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.core.geometry import Alpha, Float32Array, Float64Array, FloatArray, Image, Mask
 
@@ -62,12 +63,22 @@ def flatten_on_white(image: Image) -> Image:
     return flat
 
 
+def to_lab(image: npt.ArrayLike) -> Float32Array:
+    """Convert sRGB of 0 to 255 (H x W x 3) to CIELAB, float32 (L* 0 to 100)."""
+    return np.asarray(cv2.cvtColor(np.asarray(image, np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def from_lab(lab: npt.ArrayLike) -> Image:
+    """Convert CIELAB (H x W x 3) to sRGB bytes."""
+    light = cv2.cvtColor(np.asarray(lab, np.float32), cv2.COLOR_LAB2RGB)
+    return np.clip(light * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
 def measure_lightness(pixels: Image) -> Float32Array:
     """Return CIE L* (0 to 100, float32) of an image (H x W x 3) or of single pixels (N x 3)."""
     if not pixels.size:  # OpenCV takes no empty picture
         return np.zeros(pixels.shape[:-1], np.float32)
-    scaled = pixels.reshape(1, -1, 3).astype(np.float32) / 255
-    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[..., 0], np.float32).reshape(pixels.shape[:-1])
+    return to_lab(pixels.reshape(1, -1, 3))[..., 0].reshape(pixels.shape[:-1])
 
 
 def lightness_to_luminance(lightness: float) -> float:
@@ -105,7 +116,7 @@ def estimate_white_point(image: Image, alpha: Alpha | None = None) -> float:
 
 def _find_near_grey(image: Image, max_chroma: float = 22.0) -> Mask:
     """Return where an image is bright and has a chroma below `max_chroma`; H x W."""
-    lab = cv2.cvtColor(np.asarray(image, np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = to_lab(image)
     return np.asarray((lab[..., 0] > 60) & (np.hypot(lab[..., 1], lab[..., 2]) < max_chroma))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Colour, Image
+from pipelines.core.geometry import Colour, Float32Array, Image
+from pipelines.imaging.color import from_lab, to_lab
 
 _WORK_SIDE_PX = 96  # side of the copy that is clustered; a larger one gives the same colours
 _MAX_ITERATION_COUNT = 12  # k-means steps
@@ -22,15 +23,13 @@ COLOUR_NAMES: dict[str, Colour] = {
 def extract_main_colours(image: Image, count: int = 5) -> tuple[Colour, ...]:
     """Return the `count` main colours, most frequent first: k-means in CIELAB, started from slices of lightness."""
     small = cv2.resize(image, (_WORK_SIDE_PX, _WORK_SIDE_PX), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    lab = to_lab(small).reshape(-1, 3)
     labels = np.empty((len(lab), 1), np.int32)
     labels[np.argsort(lab[:, 0], kind="stable"), 0] = np.arange(len(lab)) * count // len(lab)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, _MAX_ITERATION_COUNT, 0.0)
     _, labels, centres = cv2.kmeans(lab, count, labels, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
     counts = np.bincount(np.asarray(labels, np.int32).ravel(), minlength=count)
-    rgb = cv2.cvtColor(centres[None].astype(np.float32), cv2.COLOR_LAB2RGB)[0]
-    centres_rgb = np.clip(rgb * 255 + 0.5, 0, 255).astype(int)
-    colours = [(int(c[0]), int(c[1]), int(c[2])) for c in centres_rgb]
+    colours = [(int(c[0]), int(c[1]), int(c[2])) for c in from_lab(centres[None])[0]]
     return tuple(colours[n] for n in np.argsort(-counts, kind="stable"))
 
 
@@ -49,6 +48,6 @@ def name_colour(colour: Colour) -> str:
     return min(COLOUR_NAMES, key=lambda name: float(np.linalg.norm(_to_lab(COLOUR_NAMES[name]) - _to_lab(colour))))
 
 
-def _to_lab(colour: Colour) -> np.ndarray:
+def _to_lab(colour: Colour) -> Float32Array:
     """Convert one colour to CIELAB."""
-    return cv2.cvtColor(np.array([[colour]], np.float32) / 255, cv2.COLOR_RGB2LAB)[0, 0]
+    return to_lab(np.array([[colour]], np.uint8))[0, 0]

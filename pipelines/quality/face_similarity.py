@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Face, Float64Array, Image, Mask, Uint8Array
+from pipelines.core.geometry import Face, Float64Array, Image, Mask
+from pipelines.imaging.color import to_lab
 
 # Outlines on the 468-point mesh that are not skin: eyes with lids and brows, and lips.
 _EYE_OUTLINES = (
@@ -20,7 +21,7 @@ def skin_delta_e(source: Image, result: Image, face: Face) -> float:
     skin = _skin_mask(face, source.shape[:2])
     if not skin.any():
         return 0.0
-    before, after = (np.median(_rgb_to_lab(image[skin]), axis=0) for image in (source, result))
+    before, after = (np.median(to_lab(image[skin][None])[0].astype(np.float64), axis=0) for image in (source, result))
     return float(ciede2000(before, after))
 
 
@@ -60,11 +61,6 @@ def _chroma_weight(chroma: Float64Array) -> Float64Array:
 
 def _cos_degrees(degrees: Float64Array) -> Float64Array:
     return np.cos(np.radians(degrees))
-
-
-def _rgb_to_lab(pixels: Uint8Array) -> Float64Array:
-    """Convert N x 3 uint8 sRGB to Lab."""
-    return cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0].astype(np.float64)
 
 
 def _skin_mask(face: Face, shape: tuple[int, ...]) -> Mask:

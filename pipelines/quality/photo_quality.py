@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
 from pipelines.framing.placement import find_bounds, find_cut_sides
-from pipelines.imaging.color import LUMINANCE_WEIGHTS, lift_exposure, to_linear
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, lift_exposure, to_lab, to_linear
 from pipelines.imaging.resize import size_within
 from pipelines.matting.cutout import core_mask
 
@@ -184,8 +184,7 @@ def _is_portrait_cut(side: str, sides: Sequence[str], alpha: Alpha, face: Face) 
 def measure_edgeless_outline(photo: Image, alpha: Alpha) -> float:
     """Return the share (0 to 1) of the outline where the photo has the same colour on both sides."""
     size = size_within(alpha.shape, OUTLINE_COPY_PX)
-    small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.float32)
-    lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
+    lab = to_lab(cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
     solid = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.5).astype(np.uint8)
     near = np.ones((5, 5), np.uint8)
     sides = [side.astype(np.float32) for side in (cv2.erode(solid, near), 1 - cv2.dilate(solid, near))]

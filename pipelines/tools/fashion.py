@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from pipelines.codecs.containers import encode_pdf
@@ -31,6 +30,7 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_torn_matte_row
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
 from pipelines.framing.resample import place_subject
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, from_lab, to_lab
 from pipelines.imaging.text import PixelBox, TextBlock, draw_text, fit_text, shade_and_choose_ink
 from pipelines.models.families.scenes.keyword_search import is_place
 from pipelines.quality.subject_checks import bears_face, count_people, is_face_missing
@@ -450,19 +450,19 @@ def _scene_caption(params: Fashion) -> Caption:
 
 def rotate_greens(plate: Image, degrees: float) -> Image:
     """Rotate greens towards red by `degrees` of hue in CIELAB, yellows and neutrals less and less."""
-    lab = np.asarray(cv2.cvtColor(plate.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+    lab = to_lab(plate)
     hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
     angle = np.radians(-degrees * np.clip((hue - 70) / 35, 0, 1) * (hue < 190))
     chroma = np.hypot(lab[..., 1], lab[..., 2]) * 1.15
     lab[..., 1] = chroma * np.cos(np.radians(hue) + angle)
     lab[..., 2] = chroma * np.sin(np.radians(hue) + angle)
-    return np.clip(np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return from_lab(lab)
 
 
 def apply_grade(image: Image, grade: Grade, strength: float) -> Image:
     """Grade the whole picture by `strength`, 0 to 1; black stays near black and white near white."""
     values = image.astype(np.float32)
-    light = (values @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None]
+    light = (values @ LUMINANCE_WEIGHTS)[..., None]
     values = light + (values - light) * np.float32(1 + strength * (grade.saturation - 1))
     tone = np.clip(light / 255, 0, 1)
     # Each tint is strongest a quarter of the range in from its end, so that white paper and black ink stay neutral.

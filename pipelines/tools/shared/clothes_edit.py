@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from pipelines.compositing.registration import measure_drift
@@ -16,6 +15,7 @@ from pipelines.core.rendering import Caption, RenderRequest
 from pipelines.core.tools import ToolContext
 from pipelines.framing.placement import frame_subject
 from pipelines.framing.resample import composite_on_grey, place_subject
+from pipelines.imaging.color import to_lab
 from pipelines.matting.cutout import core_mask, cut_out_subject
 
 ClothesId = Literal["as-photographed", "ghost-mannequin", "flat-lay"]
@@ -107,7 +107,4 @@ def _sample_lab(image: Image, alpha: Alpha) -> Float32Array:
     """Return the CIELAB colours, N x 3, of pixels that are spread evenly over the subject's core."""
     colours = image[core_mask(alpha)]
     step = max(1, len(colours) // _SAMPLE_COUNT)
-    rows = (colours[::step] / np.float32(255)).reshape(-1, 1, 3)
-    if not len(rows):
-        return np.zeros((0, 3), np.float32)
-    return np.asarray(cv2.cvtColor(rows, cv2.COLOR_RGB2LAB)[:, 0], np.float32)
+    return to_lab(colours[::step, None])[:, 0] if len(colours) else np.zeros((0, 3), np.float32)
