@@ -13,6 +13,7 @@ from pipelines.core.errors import JobCancelled
 from pipelines.core.geometry import Image
 from pipelines.core.job import Preview, Step
 from pipelines.core.stream import Stream
+from pipelines.imaging.resize import size_within
 from pipelines.models.hub_download import HubFile
 
 PREVIEW_SIDE_PX = 512
@@ -85,10 +86,8 @@ class StreamProgress:
 
 def encode_preview(image: Image, side: int = PREVIEW_SIDE_PX) -> bytes:
     """Encode an H x W x 3 picture as a small JPEG, H x W x 4 as WebP with alpha; longer side at most `side` pixels."""
-    scale = side / max(image.shape[:2])
-    if scale < 1:
-        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if max(image.shape[:2]) > side:
+        image = np.asarray(cv2.resize(image, size_within(image.shape, side), interpolation=cv2.INTER_AREA), np.uint8)
     if image.shape[2] == 4:  # what shows transparency depends on the visitor's theme, so the page draws it
         return cv2.imencode(".webp", cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA), _WEBP_OPTIONS)[1].tobytes()
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _JPEG_OPTIONS)[1].tobytes()

@@ -13,9 +13,10 @@ import numpy as np
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.core.geometry import Alpha, Image, Size
+from pipelines.core.geometry import Alpha, Image
 from pipelines.core.job import Job, Result
 from pipelines.imaging.color import flatten_on_white
+from pipelines.imaging.resize import size_within
 from pipelines.runtime.progress import encode_data_url, encode_preview
 from pipelines.storage.file_index import FileIndex
 from ui.components.brush_panel import render_closing, render_no_thing, render_opening, render_staying, render_thing
@@ -42,7 +43,7 @@ def render_canvas(photo: Image, matte: Alpha) -> Image:
 
     `matte` is float32, 0 to 1, at the photo's size.
     """
-    size = fit_size(photo.shape[1::-1], CANVAS_SIDE_PX)
+    size = size_within(photo.shape, CANVAS_SIDE_PX)
     background = cv2.resize(flatten_on_white(photo), size, interpolation=cv2.INTER_AREA).astype(np.float32)
     weight = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)[..., None]
     removed = 190 + 0.18 * background.mean(axis=2, keepdims=True)
@@ -51,18 +52,12 @@ def render_canvas(photo: Image, matte: Alpha) -> Image:
 
 def encode_painted(mask: Image) -> str:
     """Encode what a stored grey mask covers as a data URL of a PNG in the brush's colour, else transparent."""
-    size = fit_size(mask.shape[1::-1], CANVAS_SIDE_PX)
+    size = size_within(mask.shape, CANVAS_SIDE_PX)
     painted = np.zeros((size[1], size[0], 4), np.uint8)
     painted[..., :3] = MASK_COLOUR[::-1]  # OpenCV writes BGR
     painted[..., 3] = cv2.resize(mask[..., 0], size, interpolation=cv2.INTER_AREA)
     png = cv2.imencode(".png", painted)[1].tobytes()
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def fit_size(size: tuple[int, ...], side: int) -> Size:
-    """Return width and height of `size`, shrunk in proportion until the longer one is at most `side`."""
-    scale = min(1.0, side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 class MaskEditorEvents:
@@ -252,7 +247,7 @@ class MaskEditorEvents:
     def _store_painted_matte(self, strokes: tuple[Stroke, ...], photo_id: str, base_id: str | None, owner: str) -> str:
         files = self.events.service.files
         info = files.get_info(photo_id)
-        size = fit_size((info.width, info.height), MASK_SIDE_PX)
+        size = size_within((info.height, info.width), MASK_SIDE_PX)
         if self.editor.is_cutout and base_id is not None:
             base = fit_matte(files.open_image(base_id), (info.width, info.height))
         elif base_id is not None:

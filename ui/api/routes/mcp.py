@@ -29,6 +29,7 @@ from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError,
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result, Step
 from pipelines.core.tools import Tool
+from pipelines.imaging.resize import size_within
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.jobs.queue import JobRow
 from pipelines.provenance.c2pa import read_receipt, read_source_type
@@ -525,9 +526,7 @@ def encode_agent_preview(image: Image) -> tuple[bytes, str]:
     """Encode a small copy of a picture (uint8, H x W x 3 or 4, RGB(A)); returns the bytes and their MIME type."""
     if image.shape[2] == 3:
         return encode_preview(image, PREVIEW_SIDE_PX), "image/jpeg"
-    scale = min(1.0, PREVIEW_SIDE_PX / max(image.shape[:2]))
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size_within(image.shape, PREVIEW_SIDE_PX), interpolation=cv2.INTER_AREA)
     return cv2.imencode(".png", cv2.cvtColor(np.asarray(small), cv2.COLOR_RGBA2BGRA))[1].tobytes(), "image/png"
 
 
