@@ -105,7 +105,7 @@ def omission_notices(character: Character, art: ArtPack, role: str) -> tuple[str
     garment = ROLES.get(role)
     if garment is None:
         return ()
-    if garment.hat and not _wears_hat(character, art, garment):
+    if garment.hat and not _wears_hat(character, art):
         return (f"{garment.title}: with this hair the hat is left out.",)
     if "torso" not in art.anchors and not (art.is_pixel_art or garment.hat or garment.mask):
         return (f"{garment.title}: {art.title} shows the head only, and this role is told by its clothes.",)
@@ -270,7 +270,7 @@ def _outfit_layers(character: Character, art: ArtPack, role: str) -> dict[str, s
     if garment is None:
         return {}
     pieces = _pixel_pieces(garment, art) if art.is_pixel_art else _vector_pieces(garment, art)
-    if not _wears_hat(character, art, garment):
+    if not _wears_hat(character, art):
         pieces.pop("hat", None)
         if garment.encloses_head:
             pieces.pop("back", None)
@@ -279,7 +279,7 @@ def _outfit_layers(character: Character, art: ArtPack, role: str) -> dict[str, s
     return pieces
 
 
-def _wears_hat(character: Character, art: ArtPack, garment: RoleOutfit) -> bool:
+def _wears_hat(character: Character, art: ArtPack) -> bool:
     return "hair" not in art.parts_by_trait or character["hair"] != "covered"
 
 

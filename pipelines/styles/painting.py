@@ -62,7 +62,7 @@ def _make_stroke_layer(
 ) -> StrokeLayer:
     """Return one layer of strokes: choose starts, trace paths, sample colours."""
     soft = gaussian_blur(picture, 0.5 * width)
-    starts = _stroke_starts(picture, soft, width, layer, settings, rng)
+    starts = _stroke_starts(picture, width, layer, settings, rng)
     paths, direction = _trace_strokes(soft, lines, starts, width, rng)
     middle = paths[:, _PATH_POINT_COUNT // 2].astype(np.int32)
     colour = soft[middle[:, 1], middle[:, 0]]
@@ -72,7 +72,7 @@ def _make_stroke_layer(
 
 
 def _stroke_starts(
-    picture: Picture, soft: Picture, width: float, layer: int, settings: StyleSettings, rng: np.random.Generator
+    picture: Picture, width: float, layer: int, settings: StyleSettings, rng: np.random.Generator
 ) -> Float32Array:
     """Return start points (N x 2): a jittered grid, after the first layer only where the broader brush lost detail."""
     height, columns = picture.shape[:2]

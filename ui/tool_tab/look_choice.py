@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -85,11 +85,11 @@ def select_least_visible(drafts: Iterable[TriedDraft], count: int) -> list[Tried
     return sorted(drafts, key=lambda each: each.edge_visibility)[:count]
 
 
-def list_places_to_try(tool: Tool, form: Mapping[str, Any], locked: Collection[str] = ()) -> list[dict[str, str]]:
+def list_places_to_try(tool: Tool, form: Mapping[str, Any]) -> list[dict[str, str]]:
     """List the tool's looks that show a place, where the form has its photo and leaves the scene to a plain look."""
     field = find_tile_field(tool)
     pictures = tool.params.fields_of_kind("picture", "pictures")
-    if field is None or field.name in locked or form.get(field.name) != field.default or not form.get(pictures[0]):
+    if field is None or form.get(field.name) != field.default or not form.get(pictures[0]):
         return []
     defaults = {each.name: each.default for each in list_form_fields(tool.params)}
     if any(form.get(name) not in (None, "", defaults.get(name)) for name in _SCENE_FIELDS):

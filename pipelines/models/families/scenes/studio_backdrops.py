@@ -28,7 +28,7 @@ def render_studio_backdrop(look: StudioPaper, request: Backdrop, size: Size, var
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     x, y = (x + 0.5) / rows - 0.5 * columns / rows, (y + 0.5) / rows
     pool, ambient = _light_pool(look, request, x, y, variant, columns / rows)
-    base = _base_colour(look, request, x, y, pool, seed)
+    base = _base_colour(look, request, x, y, seed)
     if look.gel:
         return base
     light = ambient + (1 - ambient) * pool
@@ -52,7 +52,7 @@ def _light_pool(
     return pool.astype(np.float32), 1 - min(0.95, look.spot * strength)
 
 
-def _base_colour(look: StudioPaper, request: Backdrop, x: Plane, y: Plane, pool: Plane, seed: int) -> LinearLight:
+def _base_colour(look: StudioPaper, request: Backdrop, x: Plane, y: Plane, seed: int) -> LinearLight:
     colour = linear_colour(request.colour or look.colour)
     if look.gel:
         return _mix_gel_lights(colour, linear_colour(look.second or look.colour), request, x, y)
