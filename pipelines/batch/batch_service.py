@@ -153,11 +153,11 @@ class BatchService:
                 self.table.cancel_waiting(batch_id)
                 self._delete_uploads(self._get_refreshed(batch_id))
 
-    def retry_rows(self, batch_id: str, row: int | None = None) -> int:
-        """Run the failed rows again and return how many. `row`: only this one, also when it was cancelled."""
+    def retry_rows(self, batch_id: str) -> int:
+        """Run the failed rows again and return how many."""
         with self.table.lock:
             batch = self._get_refreshed(batch_id)
-            count = self.table.reset_failed_rows(batch_id, row)
+            count = self.table.reset_failed_rows(batch_id)
             if count and batch.state in ("done", "cancelled", "ready"):
                 self.table.set_state(batch_id, "running")
         self.jobs.request_refill()

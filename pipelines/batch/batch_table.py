@@ -223,16 +223,12 @@ class BatchTable:
         waiting = and_(_R.batch == batch_id, _R.state == "waiting")
         self._db.execute(update(BATCH_ROWS).where(waiting).values(state="cancelled"))
 
-    def reset_failed_rows(self, batch_id: str, row: int | None = None) -> int:
-        """Set failed rows to waiting and delete their jobs; return how many. `row`: only this one, even cancelled."""
-        jobs, rows = delete(JOBS).where(JOBS.c.batch_id == batch_id), update(BATCH_ROWS).where(_R.batch == batch_id)
-        ended = ["failed"]
-        if row is not None:
-            jobs, rows, ended = jobs.where(JOBS.c.batch_row == row), rows.where(_R.row == row), ["failed", "cancelled"]
-        is_left = or_(_R.state.in_(ended), and_(_R.state == "given", _HAS_NO_JOB))
+    def reset_failed_rows(self, batch_id: str) -> int:
+        """Set failed rows to waiting and delete their jobs; return how many."""
+        is_left = and_(_R.batch == batch_id, or_(_R.state == "failed", and_(_R.state == "given", _HAS_NO_JOB)))
         with self.transaction():
-            self._db.execute(jobs.where(JOBS.c.status.in_(ended)))
-            return self._db.execute(rows.where(is_left).values(state="waiting", tries=0, error=None))
+            self._db.execute(delete(JOBS).where(JOBS.c.batch_id == batch_id, JOBS.c.status == "failed"))
+            return self._db.execute(update(BATCH_ROWS).where(is_left).values(state="waiting", tries=0, error=None))
 
     def replace_job(self, batch_id: str, row: int, old_job_id: str, job_id: str) -> None:
         """Put a finished job into the row of another one, which is remembered and stays without a row.

@@ -133,7 +133,7 @@ def test_a_row_is_replaced_while_the_batch_runs_and_its_pace_does_not_count_it(
     here.batches.start(batch.id)
     assert here.wait_for_batch(batch) == "done"
     assert job_of(here, batch, 1) == new  # not made again
-    here.batches.retry_rows(batch.id, 1)
+    here.batches.retry_rows(batch.id)
     assert job_of(here, batch, 1) == new
 
 
