@@ -22,8 +22,7 @@ from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.models.hub import DownloadManager
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
-from pipelines.models.nets.fill_choice import find_fill_net
-from pipelines.models.nets.matting_choice import choose_hub_nets
+from pipelines.models.nets.matting_choice import choose_hub_nets, find_fill_net
 from pipelines.models.registry import all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports

@@ -13,7 +13,7 @@ from pipelines.models import pinned_revisions
 from pipelines.models.families.hub_nets import FILL_NETS, LAMA, MIGAN
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets import matting_choice
-from pipelines.models.nets.fill_choice import find_fill_net
+from pipelines.models.nets.matting_choice import find_fill_net
 from tests.models.support import tiny_birefnet, tiny_fill_nets
 from tests.support.examples import make_noise
 

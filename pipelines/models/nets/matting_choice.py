@@ -1,4 +1,4 @@
-"""Which nets cut out: those that ship with the project, and beside them those from the hub that are here."""
+"""Which nets of the hub a job takes: those that cut out beside the ones that ship, and the one that fills holes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.core.models import ModelSpec
 from pipelines.models import nets
 from pipelines.models.devices import total_host_bytes
-from pipelines.models.families.hub_nets import GENERAL, LITE, PORTRAIT, SAM2, VITMATTE
+from pipelines.models.families.hub_nets import FILL_NETS, GENERAL, LITE, PORTRAIT, SAM2, VITMATTE
 from pipelines.models.profiles import is_cached
 
 HUB_NETS = (LITE, GENERAL, PORTRAIT, VITMATTE, SAM2)
@@ -29,6 +29,11 @@ def choose_hub_nets(*, for_portrait: bool) -> dict[str, str]:
     }
     found = {role: next(filter(_is_cached_and_fits, specs), None) for role, specs in ranked.items()}
     return {role: spec.id for role, spec in found.items() if spec is not None}
+
+
+def find_fill_net() -> ModelSpec | None:
+    """Return the best net that fills holes, is here and fits this machine's memory; None without one."""
+    return next(filter(_is_cached_and_fits, FILL_NETS.specs), None)
 
 
 def _is_cached_and_fits(spec: ModelSpec) -> bool:
