@@ -117,7 +117,7 @@ def build_control(field: FormField, prefix: str, lock_reason: str = "", *, tile_
 
     `tile_images` leaves space for a picture on each option of a field with tiles.
     """
-    display = _BUILDERS[field.kind](field, f"{prefix}-{field.name}", lock_reason)
+    display = _BUILDERS[field.kind](field, _common_arguments(field, f"{prefix}-{field.name}", lock_reason))
     if tile_images:
         display.elem_classes = [*display.elem_classes, "pictured"]
     if field.holds_pictures:
@@ -173,8 +173,7 @@ def _common_arguments(field: FormField, elem_id: str, lock_reason: str) -> dict[
     }
 
 
-def _build_prompt(field: FormField, elem_id: str, lock_reason: str) -> Component:
-    common = _common_arguments(field, elem_id, lock_reason)
+def _build_prompt(field: FormField, common: dict[str, Any]) -> Component:
     if field.saved_kind:  # its choices are filled in when the tab is opened
         return gr.Dropdown([], value="", allow_custom_value=True, **common)
     # Without the browser's own limit, which cuts what is pasted in silence: page.js counts, the form check refuses.
@@ -182,17 +181,17 @@ def _build_prompt(field: FormField, elem_id: str, lock_reason: str) -> Component
     return gr.Textbox(value="", lines=2, max_lines=4, elem_classes=counted, **common)
 
 
-def _build_picture(field: FormField, elem_id: str, lock_reason: str) -> Component:
-    if lock_reason:  # a picture has no place for the reason
-        return gr.Textbox(value="", **_common_arguments(field, elem_id, lock_reason))
+def _build_picture(field: FormField, common: dict[str, Any]) -> Component:
+    if not common["interactive"]:  # a picture has no place for the reason
+        return gr.Textbox(value="", **common)
     if field.required or field.name == "photo":
         placeholder, css_classes = "Drop a photo, paste it, or click to choose", ()
     else:
         placeholder, css_classes = "Drop a picture, or click to choose", ("dbx-small-photo",)
-    return build_photo_upload(field.label, placeholder, elem_id, *css_classes)
+    return build_photo_upload(field.label, placeholder, common["elem_id"], *css_classes)
 
 
-def _build_pictures(field: FormField, elem_id: str, lock_reason: str) -> Component:
+def _build_pictures(field: FormField, common: dict[str, Any]) -> Component:
     return PhotosUpload(
         label=f"{field.label} ({_describe_count(field)})",
         file_types=["image"],
@@ -202,9 +201,9 @@ def _build_pictures(field: FormField, elem_id: str, lock_reason: str) -> Compone
         object_fit="cover",
         allow_preview=False,
         fit_columns=False,
-        elem_id=elem_id,
+        elem_id=common["elem_id"],
         elem_classes=["dbx-photos"],
-        interactive=not lock_reason,
+        interactive=common["interactive"],
     )
 
 
@@ -213,8 +212,8 @@ def _describe_count(field: FormField) -> str:
     return f"{field.min_length} to {field.max_length}" if field.min_length > 1 and field.max_length else most
 
 
-def _build_mask(field: FormField, elem_id: str, lock_reason: str) -> Component:
-    return gr.HTML(describe_mask(field, False), elem_id=elem_id)
+def _build_mask(field: FormField, common: dict[str, Any]) -> Component:
+    return gr.HTML(describe_mask(field, False), elem_id=common["elem_id"])
 
 
 def describe_mask(field: FormField, is_own: bool) -> str:
@@ -222,8 +221,7 @@ def describe_mask(field: FormField, is_own: bool) -> str:
     return text.render_mask_status(is_own, field.name in Subject.model_fields)
 
 
-def _build_choice(field: FormField, elem_id: str, lock_reason: str) -> Component:
-    common = _common_arguments(field, elem_id, lock_reason)
+def _build_choice(field: FormField, common: dict[str, Any]) -> Component:
     options: list[Any] = list(field.options)
     if not field.has_tiles and len(options) > MAX_RADIO_OPTION_COUNT:
         return gr.Dropdown(options, value=field.start, **common)
@@ -231,21 +229,19 @@ def _build_choice(field: FormField, elem_id: str, lock_reason: str) -> Component
     return gr.Radio(options, value=field.start, elem_classes=[css_class], **common)
 
 
-def _build_colour(field: FormField, elem_id: str, lock_reason: str) -> Component:
+def _build_colour(field: FormField, common: dict[str, Any]) -> Component:
     # gr.ColorPicker has no empty value; page.js adds the system's colour picker beside this text field.
-    common = _common_arguments(field, elem_id, lock_reason)
     return gr.Textbox(value="", placeholder="#rrggbb, or empty", max_length=7, elem_classes=["dbx-colour"], **common)
 
 
-def _build_seed(field: FormField, elem_id: str, lock_reason: str) -> Component:
+def _build_seed(field: FormField, common: dict[str, Any]) -> Component:
     # gr.Number has no empty value: it turns to 0 when it becomes visible, and every picture would get seed 0.
-    common = _common_arguments(field, elem_id, lock_reason)
     return gr.Textbox(value="", max_length=len(str(int(field.maximum))), **common)
 
 
-def _build_marks(field: FormField, elem_id: str, lock_reason: str) -> Component:
+def _build_marks(field: FormField, common: dict[str, Any]) -> Component:
     # Hidden by the page's style: pointing.js writes here what was pointed at in the picture.
-    return gr.Textbox(value="", label=field.label, elem_id=f"{elem_id}-marks", elem_classes=["dbx-marks"])
+    return gr.Textbox(value="", label=field.label, elem_id=f"{common['elem_id']}-marks", elem_classes=["dbx-marks"])
 
 
 def _is_segmented(field: FormField) -> bool:
@@ -254,19 +250,18 @@ def _is_segmented(field: FormField) -> bool:
     return field.kind == "number" and isinstance(field.default, int) and few_values
 
 
-def _build_number(field: FormField, elem_id: str, lock_reason: str) -> Component:
-    common = _common_arguments(field, elem_id, lock_reason)
+def _build_number(field: FormField, common: dict[str, Any]) -> Component:
     if _is_segmented(field):
         values = [str(n) for n in range(int(field.minimum), int(field.maximum) + 1)]
         return gr.Radio(values, value=str(field.default), elem_classes=["dbx-segments"], **common)
     return gr.Slider(field.minimum, field.maximum, value=field.default, step=field.step, buttons=[], **common)
 
 
-def _build_flag(field: FormField, elem_id: str, lock_reason: str) -> Component:
-    return gr.Checkbox(value=bool(field.default), **_common_arguments(field, elem_id, lock_reason))
+def _build_flag(field: FormField, common: dict[str, Any]) -> Component:
+    return gr.Checkbox(value=bool(field.default), **common)
 
 
-_BUILDERS: Mapping[FieldKind, Callable[[FormField, str, str], Component]] = {
+_BUILDERS: Mapping[FieldKind, Callable[[FormField, dict[str, Any]], Component]] = {
     "prompt": _build_prompt,
     "picture": _build_picture,
     "pictures": _build_pictures,
