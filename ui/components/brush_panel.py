@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
@@ -41,50 +40,40 @@ _VIEW_BUTTONS = (
 """The same for what changes the view."""
 
 
-@dataclass(frozen=True)
 class BrushPanel:
-    """Components of one brush. The panel's script puts its strokes into `strokes` and clicks one of the buttons, which
-    are its messengers; `message` tells it to open, to close, or to go on. `pressed` is the number of a press on a
-    thing and where it was, and `look` asks for its outline.
+    """Components of one brush, built inside the open Gradio layout. `hint`, `use` and `discard` are the panel's words.
+
+    The panel's script puts its strokes into `strokes` and clicks one of the buttons, which are its messengers;
+    `message` tells it to open, to close, or to go on. `pressed` is the number of a press on a thing and where it was,
+    and `look` asks for its outline.
     """
 
-    strokes: gr.Textbox
-    pressed: gr.Textbox
-    message: gr.HTML
-    use: gr.Button
-    use_and_generate: gr.Button
-    discard: gr.Button
-    look: gr.Button
-
-
-def build_brush_panel(tool_id: str, hint: str, use: str, discard: str, *, is_cutout: bool) -> BrushPanel:
-    """Build the panel inside the open Gradio layout. `hint`, `use` and `discard` are its words."""
-    modes = "".join(
-        f'<button type="button" data-mode="{mode}" title="{title}" aria-pressed="{str(number == 0).lower()}">{name}'
-        "</button>"
-        for number, (mode, name, title) in enumerate(_BRUSH_MODES[is_cutout])
-    )
-    html = _PANEL_HTML.format(
-        tool=tool_id,
-        kind=" of-cutout" if is_cutout else "",
-        hint=escape(hint),
-        use=use,
-        discard=discard,
-        modes=modes,
-        steps="".join(_render_icon_button(*row) for row in _HISTORY_BUTTONS),
-        views="".join(_render_icon_button(*row) for row in _VIEW_BUTTONS),
-    )
-    gr.HTML(html, elem_classes=["dbx-painting"], elem_id=f"{tool_id}-editor")
-    strokes, pressed = (
-        gr.Textbox(value="", label=label, elem_classes=["dbx-marks"], elem_id=f"{tool_id}-brush-{name}")
-        for name, label in (("strokes", "Strokes"), ("pressed", "Pressed"))
-    )
-    message = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-message")
-    send, generate, remove, look = (
-        gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-{name}")
-        for name in ("send", "generate", "discard", "look")
-    )
-    return BrushPanel(strokes, pressed, message, send, generate, remove, look)
+    def __init__(self, tool_id: str, hint: str, use: str, discard: str, *, is_cutout: bool) -> None:
+        modes = "".join(
+            f'<button type="button" data-mode="{mode}" title="{title}" aria-pressed="{str(number == 0).lower()}">{name}'
+            "</button>"
+            for number, (mode, name, title) in enumerate(_BRUSH_MODES[is_cutout])
+        )
+        html = _PANEL_HTML.format(
+            tool=tool_id,
+            kind=" of-cutout" if is_cutout else "",
+            hint=escape(hint),
+            use=use,
+            discard=discard,
+            modes=modes,
+            steps="".join(_render_icon_button(*row) for row in _HISTORY_BUTTONS),
+            views="".join(_render_icon_button(*row) for row in _VIEW_BUTTONS),
+        )
+        gr.HTML(html, elem_classes=["dbx-painting"], elem_id=f"{tool_id}-editor")
+        self.strokes, self.pressed = (
+            gr.Textbox(value="", label=label, elem_classes=["dbx-marks"], elem_id=f"{tool_id}-brush-{name}")
+            for name, label in (("strokes", "Strokes"), ("pressed", "Pressed"))
+        )
+        self.message = gr.HTML("", elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-message")
+        self.use, self.use_and_generate, self.discard, self.look = (
+            gr.Button(name, elem_classes=["dbx-point-told"], elem_id=f"{tool_id}-brush-{name}")
+            for name in ("send", "generate", "discard", "look")
+        )
 
 
 def _render_icon_button(action: str, name: str, path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -19,39 +18,31 @@ TITLE = "Copy as code"
 HELP_TEXT = "The settings above as code that runs as it is. Your pictures appear as files next to it."
 
 
-@dataclass(frozen=True)
 class CodePanel:
-    """Components of the panel."""
+    """Components of the panel, built inside the open Gradio layout."""
 
-    accordion: gr.Accordion
-    is_open: gr.State
-    variant: gr.Radio
-    code: gr.Code
-
-
-def build_code_panel(tool: Tool) -> CodePanel:
-    """Build the panel inside the open Gradio layout."""
-    is_open = gr.State(False)
-    with gr.Accordion(TITLE, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-as-code") as accordion:
-        choices: list[Any] = [(language.title, language.id) for language in SNIPPET_LANGUAGES]
-        variant = gr.Radio(
-            choices,
-            value=SNIPPET_LANGUAGES[0].id,
-            label="With",
-            info=HELP_TEXT,
-            elem_classes=["dbx-segments"],
-            elem_id=f"{tool.id}-code-with",
-        )
-        code = gr.Code(
-            "",
-            language="shell",
-            show_label=False,
-            label=TITLE,
-            interactive=False,
-            max_lines=30,
-            elem_id=f"{tool.id}-code-text",
-        )
-    return CodePanel(accordion, is_open, variant, code)
+    def __init__(self, tool: Tool) -> None:
+        self.is_open = gr.State(False)
+        classes, elem_id = ["dbx-more"], f"{tool.id}-as-code"
+        with gr.Accordion(TITLE, open=False, elem_classes=classes, elem_id=elem_id) as self.accordion:
+            choices: list[Any] = [(language.title, language.id) for language in SNIPPET_LANGUAGES]
+            self.variant = gr.Radio(
+                choices,
+                value=SNIPPET_LANGUAGES[0].id,
+                label="With",
+                info=HELP_TEXT,
+                elem_classes=["dbx-segments"],
+                elem_id=f"{tool.id}-code-with",
+            )
+            self.code = gr.Code(
+                "",
+                language="shell",
+                show_label=False,
+                label=TITLE,
+                interactive=False,
+                max_lines=30,
+                elem_id=f"{tool.id}-code-text",
+            )
 
 
 class CodePanelEvents:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,11 +18,12 @@ from pipelines.service.form_checks import verb_conjunction
 from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
-from ui.components.brush_panel import BrushPanel, build_brush_panel
+from ui.components.brush_panel import BrushPanel
 from ui.components.pictures import build_live_picture
 from ui.components.pointing_panel import ERASED_FIELD, build_pointing_panel, render_closing
 from ui.components.team_panel import TeamPanel
-from ui.tool_tab import code_panel, text
+from ui.tool_tab import text
+from ui.tool_tab.code_panel import CodePanel
 from ui.tool_tab.form_controls import Control, FormField, build_control, list_form_fields, to_param_value
 from ui.tool_tab.state import TabState
 
@@ -179,27 +179,31 @@ class ResultPanel:
         return {} if self.pointing is None else {self.pointing.places: render_closing()}
 
 
-@dataclass(frozen=True)
-class MaskEditor:
-    """Components of one mask's editor. `base_matte` holds the file id of the matte where painting started, if any.
+MaskButtons: TypeAlias = tuple[Control, gr.Button, gr.UploadButton]
+"""A mask's field, the button that starts painting, and the one that takes a file."""
 
-    If `is_cutout`, painting starts from the automatic cut-out, else from an empty mask.
+
+class MaskEditor:
+    """Components of one mask's editor, built where the picture is: the brush takes its place while somebody paints.
+
+    `base_matte` holds the file id of the matte where painting started, if any. If `is_cutout`, painting starts from
+    the automatic cut-out, else from an empty mask.
     """
 
-    mask: Control
-    base_matte: gr.State
-    start: gr.Button
-    upload: gr.UploadButton
-    panel: BrushPanel
-    is_cutout: bool = True
+    def __init__(self, buttons: MaskButtons, prefix: str) -> None:
+        self.mask, self.start, self.upload = buttons
+        self.is_cutout = self.mask.field.name in Subject.model_fields
+        hint, use, discard = (
+            (text.REPAIR_HINT, "Apply", text.DISCARD_CUTOUT_LABEL)
+            if self.is_cutout
+            else (text.PAINT_HINT, "Preview", text.DISCARD_MASK_LABEL)
+        )
+        self.panel = BrushPanel(prefix, hint, use, discard, is_cutout=self.is_cutout)
+        self.base_matte = gr.State(None)
 
     def components(self) -> list[Component]:
         """Return the components that the editor's events change."""
         return [self.base_matte, self.start, self.upload, self.panel.strokes, self.panel.message]
-
-
-MaskButtons: TypeAlias = tuple[Control, gr.Button, gr.UploadButton]
-"""A mask's field, the button that starts painting, and the one that takes a file."""
 
 
 class ToolTab:
@@ -218,12 +222,12 @@ class ToolTab:
                 with gr.Row(elem_classes=["dbx-go"]):
                     self.generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
                     self.stop = gr.Button("Stop", variant="stop", elem_id=f"{tool.id}-stop", interactive=False, scale=1)
-                self.code_panel = code_panel.build_code_panel(tool)
+                self.code_panel = CodePanel(tool)
             with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
                 self.send_targets = tuple(
                     other for other in service.tools if other.id != tool.id and takes_picture(other)
                 )
-                self.mask_editors = tuple(_build_mask_editor(buttons, tool.id) for buttons in mask_buttons)
+                self.mask_editors = tuple(MaskEditor(buttons, tool.id) for buttons in mask_buttons)
                 self.result = ResultPanel(tool, self.send_targets)
 
     def value_components(self) -> list[Component]:
@@ -352,19 +356,6 @@ def _build_brush_button(label: str, prefix: str) -> gr.Button:
 
 def _build_upload_button(label: str, prefix: str) -> gr.UploadButton:
     return gr.UploadButton(label, file_types=["image"], size="sm", min_width=150, elem_id=f"{prefix}-brush-upload")
-
-
-def _build_mask_editor(buttons: MaskButtons, prefix: str) -> MaskEditor:
-    """Build the brush where the picture is: it takes its place while somebody paints."""
-    mask, start, upload = buttons
-    is_cutout = mask.field.name in Subject.model_fields
-    hint, use, discard = (
-        (text.REPAIR_HINT, "Apply", text.DISCARD_CUTOUT_LABEL)
-        if is_cutout
-        else (text.PAINT_HINT, "Preview", text.DISCARD_MASK_LABEL)
-    )
-    panel = build_brush_panel(prefix, hint, use, discard, is_cutout=is_cutout)
-    return MaskEditor(mask, gr.State(None), start, upload, panel, is_cutout)
 
 
 def _group_fields(
