@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from pipelines.jobs.queue import JobQueue
 from pipelines.provenance import c2pa, watermark
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.storage.file_index import PUBLIC_OWNER, FileIndex, FileInfo, pixels_sha256
+from pipelines.storage.local_store import atomic_write
 
 EXAMPLES_DIR = Path(__file__).parents[2] / "assets" / "examples"
 CREDENTIALS_KEPT_NOTICE = "This picture carries content credentials; what is made from it names them as its origin."
@@ -115,13 +115,9 @@ class UploadService:
 
     def sign_archive(self, path: Path) -> None:
         """Sign a ZIP of results in place, whatever its size; some 20 seconds a gigabyte."""
-        signed, provenance = path.with_name(f"{path.name}.signed"), c2pa.Provenance(COLLECTION_SOURCE_TYPE)
-        try:
-            with path.open("rb") as data, signed.open("w+b") as out:
-                c2pa.sign_stream(data, out, C2PA_MIME_TYPES["zip"], provenance, self._signing_keys.load_key())
-            os.replace(signed, path)
-        finally:
-            signed.unlink(missing_ok=True)
+        mime, provenance = C2PA_MIME_TYPES["zip"], c2pa.Provenance(COLLECTION_SOURCE_TYPE)
+        with atomic_write(path) as signed, path.open("rb") as data, signed.open("w+b") as out:
+            c2pa.sign_stream(data, out, mime, provenance, self._signing_keys.load_key())
 
     def list_examples(self) -> tuple[Example, ...]:
         """List the studio's own example photos; anybody may use them, and nobody's consent is needed."""
