@@ -18,6 +18,7 @@ from pipelines.styles.primitives import (
     edge_tangent_flow,
     fractal_noise,
     gaussian_blur,
+    paper_sheet,
     paper_texture,
     pixel_coordinates,
     smooth_along_flow,
@@ -48,12 +49,6 @@ def apply_medium(ground: Picture, colour: tuple[int, int, int], amount: Field) -
     return to_uint8(np.asarray(ground + amount[..., None] * (colour_to_float(colour) - ground), np.float32))
 
 
-def _paper_sheet(shape: tuple[int, ...], colour: tuple[int, int, int], tooth: Field, relief: float) -> Picture:
-    return np.asarray(colour_to_float(colour) * (1 + np.float32(relief) * tooth)[..., None], np.float32) * np.ones(
-        (*shape[:2], 1), np.float32
-    )
-
-
 def draw_ink(image: Image, settings: StyleSettings) -> Image:
     """Draw with pen and brush: contours, hatching that is thicker in dark tones, and solid blacks."""
     rng = settings.make_rng()
@@ -68,9 +63,7 @@ def draw_ink(image: Image, settings: StyleSettings) -> Image:
     amount = np.clip(np.maximum(np.maximum(contour, hatch), solid), 0, 1)
     tooth = paper_texture(tone.shape, settings.unit_px, rng)
     amount = amount * np.clip(1 - 0.05 * tooth, 0.75, 1)
-    return apply_medium(
-        _paper_sheet(tone.shape, (250, 247, 239), tooth, 0.010), INDIA_INK_COLOUR, np.asarray(amount, np.float32)
-    )
+    return apply_medium(paper_sheet((250, 247, 239), tooth, 0.010), INDIA_INK_COLOUR, np.asarray(amount, np.float32))
 
 
 def _hatch_lines(
@@ -108,9 +101,7 @@ def draw_pencil(image: Image, settings: StyleSettings) -> Image:
     amount = 1 - (1 - np.clip(amount, 0, 0.94)) * (1 - 0.85 * first * pressure) * (1 - 0.30 * second * pressure)
     # Graphite stays on the hills of the paper. Where it is pressed hard it fills the valleys, too.
     amount = np.clip(amount * (1 + 0.34 * tooth * (1 - amount)), 0, 0.96)
-    return apply_medium(
-        _paper_sheet(tone.shape, (248, 246, 240), tooth, 0.008), GRAPHITE_COLOUR, np.asarray(amount, np.float32)
-    )
+    return apply_medium(paper_sheet((248, 246, 240), tooth, 0.008), GRAPHITE_COLOUR, np.asarray(amount, np.float32))
 
 
 def _pencil_streaks(shape: tuple[int, ...], degrees: float, settings: StyleSettings, rng: np.random.Generator) -> Field:
@@ -157,7 +148,7 @@ def draw_charcoal(image: Image, settings: StyleSettings) -> Image:
     )
     lifted = 0.8 * smoothstep(tone, 0.86, 0.99)
     return apply_medium(
-        _paper_sheet(tone.shape, (240, 233, 220), tooth, 0.014),
+        paper_sheet((240, 233, 220), tooth, 0.014),
         CHARCOAL_COLOUR,
         np.asarray(amount * (1 - lifted), np.float32),
     )

@@ -133,6 +133,11 @@ def paper_texture(shape: tuple[int, ...], unit_px: float, rng: np.random.Generat
     return np.asarray((total - total.mean()) / max(float(total.std()), 1e-3), np.float32)
 
 
+def paper_sheet(colour: Colour, tooth: Field, relief: float) -> Picture:
+    """Return a sheet of paper whose texture (`paper_texture`) changes its lightness by `relief`."""
+    return np.asarray(colour_to_float(colour) * (1 + np.float32(relief) * tooth)[..., None], np.float32)
+
+
 def pixel_coordinates(shape: tuple[int, ...]) -> tuple[Field, Field]:
     """Return the y (H x 1) and x (1 x W) coordinates of pixels."""
     return np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)[None]

@@ -20,6 +20,7 @@ from pipelines.styles.primitives import (
     fractal_noise,
     gaussian_blur,
     multiply_ink,
+    paper_sheet,
     paper_texture,
     pixel_coordinates,
     smoothstep,
@@ -45,10 +46,7 @@ def draw_halftone(image: Image, settings: StyleSettings) -> Image:
     picture = adjust_saturation(to_float(bilateral_smooth(image, 1.5 * settings.unit_px)), 1.12)
     shares = _separate_cmyk(picture)
     period = (7.6 - 3.6 * settings.detail) * settings.brush_unit_px
-    sheet = (
-        colour_to_float((250, 247, 238)) * (1 + 0.010 * paper_texture(image.shape, settings.unit_px, rng))[..., None]
-    )
-    out = np.asarray(sheet, np.float32)
+    out = paper_sheet((250, 247, 238), paper_texture(image.shape, settings.unit_px, rng), 0.010)
     for (colour, degrees), share in zip(PROCESS_INKS, shares, strict=True):
         shift = rng.uniform(-0.9, 0.9, 2) * settings.unit_px
         out = multiply_ink(out, colour_to_float(colour), halftone_dots(share, period, degrees, shift))
@@ -144,10 +142,7 @@ def draw_riso(image: Image, settings: StyleSettings) -> Image:
     picture = adjust_saturation(to_float(bilateral_smooth(image, (3 - 2 * settings.detail) * settings.unit_px)), 1.25)
     tone = stretch_contrast(compute_luma(picture))[..., None] / np.maximum(compute_luma(picture), 0.02)[..., None]
     shares = _separate_inks(clip_to_range(picture * (0.4 + 0.6 * tone)), inks)
-    sheet = (
-        colour_to_float((247, 241, 226)) * (1 + 0.014 * paper_texture(image.shape, settings.unit_px, rng))[..., None]
-    )
-    out = np.asarray(sheet, np.float32)
+    out = paper_sheet((247, 241, 226), paper_texture(image.shape, settings.unit_px, rng), 0.014)
     for n, colour in enumerate(inks):
         share = _shift_out_of_register(shares[..., n], settings, rng) if n else shares[..., n]
         out = multiply_ink(out, colour_to_float(colour), _grain_screen(share, settings, rng))
