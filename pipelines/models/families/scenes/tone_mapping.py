@@ -71,18 +71,10 @@ def white_balance_gains(own: float, target: float) -> LinearLight:
 
 
 def _white_point_rgb(mired: float) -> npt.NDArray[np.float64]:
-    """The linear sRGB colour of a black body."""
+    """The linear sRGB colour of a black body of at most 250 mired: no photo's or scene's light is warmer here."""
     t = mired / 1000.0  # 1e3 / kelvin
-    if mired > 250:
-        x = -0.2661239 * t**3 - 0.2343589 * t**2 + 0.8776956 * t + 0.179910
-    else:
-        x = -3.0258469 * t**3 + 2.1070379 * t**2 + 0.2226347 * t + 0.240390
-    if mired > 450:
-        y = -1.1063814 * x**3 - 1.34811020 * x**2 + 2.18555832 * x - 0.20219683
-    elif mired > 250:
-        y = -0.9549476 * x**3 - 1.37418593 * x**2 + 2.09137015 * x - 0.16748867
-    else:
-        y = 3.0817580 * x**3 - 5.87338670 * x**2 + 3.75112997 * x - 0.37001483
+    x = -3.0258469 * t**3 + 2.1070379 * t**2 + 0.2226347 * t + 0.240390
+    y = 3.0817580 * x**3 - 5.87338670 * x**2 + 3.75112997 * x - 0.37001483
     rgb = _XYZ_TO_RGB @ np.array((x / y, 1.0, (1 - x - y) / y))
     return np.maximum(rgb, 0.05)
 
