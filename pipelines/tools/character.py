@@ -228,7 +228,7 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
     cast = _draw_cast(params, context)
     scheme = _choose_colours(params, context, cast[0].character)
     if params.layout == "sheet":
-        output = _draw_sheet(params, context, cast[0], scheme, emit)
+        output = _FigureArtist(params, context, cast[0], scheme, emit).draw_sheet()
     else:
         output = _draw_portraits(params, context, cast, scheme, emit)
     cast_notices = [notice for member in cast for notice in member.notices]
@@ -421,7 +421,7 @@ def _draw_portraits(
     notices = list(backdrop.notices)
     for n, member in enumerate(cast, 1):
         member_scheme = scheme if n == 1 else _choose_colours(params, context, member.character)
-        figure, figure_notices = _draw_figure(params, context, member, member_scheme, side, emit)
+        figure, figure_notices = _FigureArtist(params, context, member, member_scheme, emit).draw_figure(side)
         notices += figure_notices
         if params.backdrop:
             picture = figure.composite_on_backdrop(backdrop.images[0])
@@ -446,59 +446,92 @@ def _draw_portraits(
     )
 
 
-def _draw_figure(
-    params: Creator,
-    context: ToolContext,
-    member: CastMember,
-    scheme: ColourScheme,
-    side: int,
-    emit: ProgressCallback,
-    *,
-    head_only: bool = False,
-) -> tuple[Figure, tuple[str, ...]]:
-    """Compose the figure from parts, or let the profile's model draw it; with notices."""
-    character = member.character
-    if params.art == "model":
-        seeds = (character.random_pick("face"),)
-        figures, notices = _draw_with_model(params, context, member, scheme, side, seeds, emit)
-        return figures[0], notices
-    art = ART_PACKS[params.art]
-    return Figure(render_figure(character, art, params.preset, side, scheme.clothes, head_only=head_only)), ()
+@dataclass(frozen=True)
+class _FigureArtist:
+    """Draws one member of the cast, from parts or by the profile's model; each drawing comes with notices."""
 
+    params: Creator
+    context: ToolContext
+    member: CastMember
+    scheme: ColourScheme
+    emit: ProgressCallback
 
-def _draw_with_model(
-    params: Creator,
-    context: ToolContext,
-    member: CastMember,
-    scheme: ColourScheme,
-    side: int,
-    seeds: tuple[int, ...],
-    emit: ProgressCallback,
-) -> tuple[list[Figure], tuple[str, ...]]:
-    """Let the profile's model draw a figure for each seed; after the reference where it can edit."""
-    role = ROLES[params.preset].prompt_words if params.preset in ROLES else ""
-    clothes = form_fields.parse_rgb(params.colour)
-    own = ", ".join(part for part in (params.prompt, f"{name_colour(clothes)} clothes" if clothes else "") if part)
-    asked = read_character_request(params.prompt)
-    named = member.named_traits
-    if asked.subject:  # the words say what it is: nobody's figure, skin or role beside them
-        named = frozenset(name for name in TRAITS if getattr(params, name, ANY) != ANY)
-        is_small = context.spec_for_role("text") == SMALL_MODEL_ID
-        subject = asked.small_words if is_small else own
-        own = ""
-    else:
-        subject = ""
-    words = describe_character(
-        member.character, role, named, own, name_colour(scheme.ground), styled=not params.prompt, subject=subject
-    )
-    render = RenderRequest("text", words, (side, side), seeds)
-    if params.reference is not None and context.has_verb("edit"):
-        render = RenderRequest("edit", words, (side, side), seeds, images=(context.open_image(params.reference),))
-    drawn = context.draw(render, emit)
-    images = drawn.images
-    if drawn.alphas:
-        images = tuple(to_rgba(image, alpha) for image, alpha in zip(images, drawn.alphas, strict=True))
-    return [Figure(image) for image in images], drawn.notices
+    def draw_figure(self, side: int, *, head_only: bool = False) -> tuple[Figure, tuple[str, ...]]:
+        """Compose the figure from parts, or let the profile's model draw it."""
+        params, character = self.params, self.member.character
+        if params.art == "model":
+            figures, notices = self._draw_with_model(side, (character.random_pick("face"),))
+            return figures[0], notices
+        art, clothes = ART_PACKS[params.art], self.scheme.clothes
+        return Figure(render_figure(character, art, params.preset, side, clothes, head_only=head_only)), ()
+
+    def _draw_with_model(self, side: int, seeds: tuple[int, ...]) -> tuple[list[Figure], tuple[str, ...]]:
+        """Let the profile's model draw a figure for each seed; after the reference where it can edit."""
+        params, context, named = self.params, self.context, self.member.named_traits
+        role = ROLES[params.preset].prompt_words if params.preset in ROLES else ""
+        clothes = form_fields.parse_rgb(params.colour)
+        own = ", ".join(part for part in (params.prompt, f"{name_colour(clothes)} clothes" if clothes else "") if part)
+        asked, subject = read_character_request(params.prompt), ""
+        if asked.subject:  # the words say what it is: nobody's figure, skin or role beside them
+            named = frozenset(name for name in TRAITS if getattr(params, name, ANY) != ANY)
+            is_small = context.spec_for_role("text") == SMALL_MODEL_ID
+            own, subject = "", asked.small_words if is_small else own
+        ground, styled = name_colour(self.scheme.ground), not params.prompt
+        words = describe_character(self.member.character, role, named, own, ground, styled=styled, subject=subject)
+        render = RenderRequest("text", words, (side, side), seeds)
+        if params.reference is not None and context.has_verb("edit"):
+            render = RenderRequest("edit", words, (side, side), seeds, images=(context.open_image(params.reference),))
+        drawn = context.draw(render, self.emit)
+        images = drawn.images
+        if drawn.alphas:
+            images = tuple(to_rgba(image, alpha) for image, alpha in zip(images, drawn.alphas, strict=True))
+        return [Figure(image) for image in images], drawn.notices
+
+    def draw_sheet(self) -> ToolOutput:
+        """Lay out one page with the figure, its views, colours and traits."""
+        params, member = self.params, self.member
+        width = _DRAFT_SHEET_WIDTH_PX if self.context.draft else SHEET_WIDTH_PX
+        figure, notices = self.draw_figure(portrait_side(width))
+        views, view_notices = self._draw_views(figure, width)
+        title = params.name or (ROLES[params.preset].title if params.preset in ROLES else "Character")
+        swatches = _list_swatches(params, member.character, self.scheme, figure)
+        image = compose_sheet(figure.image, views, swatches, title, _describe_traits(params, member), width)
+        self.emit("Laying out", 1, 1, image)
+        return ToolOutput(images=(image,), notices=(*notices, *view_notices), names=("sheet",))
+
+    def _draw_views(self, figure: Figure, width: int) -> tuple[list[View], tuple[str, ...]]:
+        """Draw every mood and pose that the art can show; a model draws what it can of the same figure."""
+        if self.params.art == "model":
+            return self._edit_moods(figure, width) if self.context.has_verb("edit") else self._draw_takes(width)
+        turns = _list_turns(ART_PACKS[self.params.art], self.member.character)
+        side = view_side(len(turns), width)
+        views: list[View] = []
+        for word, character in turns:
+            turned = replace(self, member=replace(self.member, character=character))
+            view, _ = turned.draw_figure(side, head_only=character["pose"] == "still")
+            views.append(View(word, view.image))
+            self.emit("Drawing", len(views), len(turns))
+        return views, ()
+
+    def _edit_moods(self, figure: Figure, width: int) -> tuple[list[View], tuple[str, ...]]:
+        """Let an edit model give the figure other faces."""
+        flat, side = figure.composite_on_colour(self.scheme.ground), view_side(len(_MODEL_MOODS), width)
+        seeds = (self.member.character.random_pick("face"),)
+        views: list[View] = []
+        notices: list[str] = []
+        for mood in _MODEL_MOODS:
+            words = f"the same character, {mood} face"
+            drawn = self.context.draw(RenderRequest("edit", words, (side, side), seeds, images=(flat,)), self.emit)
+            views.append(View(mood.capitalize(), drawn.images[0]))
+            notices += drawn.notices
+        return views, tuple(notices)
+
+    def _draw_takes(self, width: int) -> tuple[list[View], tuple[str, ...]]:
+        """Draw the same words four times more, where a model cannot edit a figure that it drew."""
+        first_seed = self.member.character.random_pick("face")
+        seeds = tuple((first_seed + n) % (MAX_SEED + 1) for n in range(1, TAKE_COUNT + 1))
+        figures, notices = self._draw_with_model(view_side(TAKE_COUNT, width), seeds)
+        return [View(f"Take {n}", figure.image) for n, figure in enumerate(figures, 2)], (*notices, _TAKES_NOTICE)
 
 
 def _export_layers(
@@ -518,71 +551,6 @@ def _export_layers(
         EncodedFile("layers", "ora", encode_openraster(layers, merged), frames, "layers"),
         EncodedFile("layers", "zip", encode_png_layers(layers), frames, "layers"),
     )
-
-
-def _draw_sheet(
-    params: Creator, context: ToolContext, member: CastMember, scheme: ColourScheme, emit: ProgressCallback
-) -> ToolOutput:
-    """Lay out one page with the figure, its views, colours and traits."""
-    width = _DRAFT_SHEET_WIDTH_PX if context.draft else SHEET_WIDTH_PX
-    figure, notices = _draw_figure(params, context, member, scheme, portrait_side(width), emit)
-    views, view_notices = _draw_views(params, context, member, scheme, figure, width, emit)
-    title = params.name or (ROLES[params.preset].title if params.preset in ROLES else "Character")
-    swatches = _list_swatches(params, member.character, scheme, figure)
-    image = compose_sheet(figure.image, views, swatches, title, _describe_traits(params, member), width)
-    emit("Laying out", 1, 1, image)
-    return ToolOutput(images=(image,), notices=(*notices, *view_notices), names=("sheet",))
-
-
-def _draw_views(
-    params: Creator,
-    context: ToolContext,
-    member: CastMember,
-    scheme: ColourScheme,
-    figure: Figure,
-    width: int,
-    emit: ProgressCallback,
-) -> tuple[list[View], tuple[str, ...]]:
-    """Draw every mood and pose that the art can show; a model draws what it can of the same figure."""
-    if params.art == "model" and context.has_verb("edit"):
-        return _edit_moods(context, member, scheme, figure, width, emit)
-    if params.art == "model":
-        return _draw_takes(params, context, member, scheme, width, emit)
-    turns = _list_turns(ART_PACKS[params.art], member.character)
-    side = view_side(len(turns), width)
-    views: list[View] = []
-    for word, character in turns:
-        turned, head_only = replace(member, character=character), character["pose"] == "still"
-        view, _ = _draw_figure(params, context, turned, scheme, side, emit, head_only=head_only)
-        views.append(View(word, view.image))
-        emit("Drawing", len(views), len(turns))
-    return views, ()
-
-
-def _edit_moods(
-    context: ToolContext, member: CastMember, scheme: ColourScheme, figure: Figure, width: int, emit: ProgressCallback
-) -> tuple[list[View], tuple[str, ...]]:
-    """Let an edit model give the figure other faces."""
-    flat, side = figure.composite_on_colour(scheme.ground), view_side(len(_MODEL_MOODS), width)
-    seeds = (member.character.random_pick("face"),)
-    views: list[View] = []
-    notices: list[str] = []
-    for mood in _MODEL_MOODS:
-        words = f"the same character, {mood} face"
-        drawn = context.draw(RenderRequest("edit", words, (side, side), seeds, images=(flat,)), emit)
-        views.append(View(mood.capitalize(), drawn.images[0]))
-        notices += drawn.notices
-    return views, tuple(notices)
-
-
-def _draw_takes(
-    params: Creator, context: ToolContext, member: CastMember, scheme: ColourScheme, width: int, emit: ProgressCallback
-) -> tuple[list[View], tuple[str, ...]]:
-    """Draw the same words four times more, where a model cannot edit a figure that it drew."""
-    first_seed = member.character.random_pick("face")
-    seeds = tuple((first_seed + n) % (MAX_SEED + 1) for n in range(1, TAKE_COUNT + 1))
-    figures, notices = _draw_with_model(params, context, member, scheme, view_side(TAKE_COUNT, width), seeds, emit)
-    return [View(f"Take {n}", figure.image) for n, figure in enumerate(figures, 2)], (*notices, _TAKES_NOTICE)
 
 
 def _list_turns(art: ArtPack, character: Character) -> list[tuple[str, Character]]:
