@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict, Unpack
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import from_json
@@ -64,23 +64,29 @@ DrawnWords: TypeAlias = Annotated[str, AfterValidator(str.strip)]
 """Words that stand in the picture; blanks alone are none."""
 
 
+class _Conditions(TypedDict, total=False):
+    """What any field may have: it is `advanced`, and `needs` models with these verbs; `needs_any`: one is enough."""
+
+    advanced: bool
+    needs: tuple[Verb, ...]
+    needs_any: bool
+
+
 def _build_field(
     kind: FieldKind,
     label: str,
     help: str,
     default: object,
-    advanced: bool,
-    needs: tuple[Verb, ...] = (),
-    needs_any: bool = False,
     extra: Mapping[str, object] | None = None,
     bounds: Mapping[str, float] | None = None,
+    **conditions: Unpack[_Conditions],
 ) -> Any:
     schema: dict[str, Any] = {"x-kind": kind, **(extra or {})}
-    if advanced:
+    if conditions.get("advanced"):
         schema["x-more"] = True
-    if needs:
+    if needs := conditions.get("needs"):
         schema["x-needs"] = list(needs)
-    if needs_any:
+    if conditions.get("needs_any"):
         schema["x-needs-any"] = True
     return Field(default=default, title=label, description=help, json_schema_extra=schema, **dict(bounds or {}))  # pyright: ignore[reportCallIssue, reportArgumentType]
 
@@ -90,15 +96,13 @@ def prompt_field(
     help: str,
     *,
     max_length: int = 400,
-    advanced: bool = False,
-    needs: tuple[Verb, ...] = (),
-    needs_any: bool = False,
     saved_kind: str = "",
     is_drawn: bool = False,
     in_place_of: str = "",
     followed_by: tuple[Verb, ...] = (),
+    **conditions: Unpack[_Conditions],
 ) -> Any:
-    """Declare free text, `str`. `needs_any`: one verb of `needs` is enough; `saved_kind`: it names a saved item.
+    """Declare free text, `str`. `saved_kind`: it names a saved item.
 
     `followed_by`: only models with one of these verbs follow the words. Without one the page greys the field, and the
     API takes the words and says that they were not used. `is_drawn`: the words stand in the picture, so that each sign
@@ -112,20 +116,12 @@ def prompt_field(
         extra["x-drawn"] = True
     if followed_by:
         extra["x-followed-by"] = list(followed_by)
-    return _build_field("prompt", label, help, "", advanced, needs, needs_any, extra, {"max_length": max_length})
+    return _build_field("prompt", label, help, "", extra, {"max_length": max_length}, **conditions)
 
 
-def picture_field(
-    label: str,
-    help: str,
-    *,
-    required: bool = False,
-    advanced: bool = False,
-    needs: tuple[Verb, ...] = (),
-    needs_any: bool = False,
-) -> Any:
+def picture_field(label: str, help: str, *, required: bool = False, **conditions: Unpack[_Conditions]) -> Any:
     """Declare one file id; `str` when required (`...`), else `str | None`."""
-    return _build_field("picture", label, help, ... if required else None, advanced, needs, needs_any)
+    return _build_field("picture", label, help, ... if required else None, **conditions)
 
 
 def pictures_field(label: str, help: str, *, max_count: int, min_count: int = 1, advanced: bool = False) -> Any:
@@ -146,11 +142,9 @@ def choice_field(
     default: str,
     *,
     labels: Mapping[str, str] | None = None,
-    advanced: bool = False,
     tiles: bool = False,
-    needs: tuple[Verb, ...] = (),
-    needs_any: bool = False,
     start: str = "",
+    **conditions: Unpack[_Conditions],
 ) -> Any:
     """Declare one value of the `Literal` that annotates the field. `labels` are shown; `tiles` adds pictures.
 
@@ -161,7 +155,7 @@ def choice_field(
         extra["x-tiles"] = True
     if start:
         extra["x-start"] = start
-    return _build_field("choice", label, help, default, advanced, needs, needs_any, extra)
+    return _build_field("choice", label, help, default, extra, **conditions)
 
 
 def colour_field(label: str, help: str, *, advanced: bool = False) -> Any:
@@ -184,30 +178,26 @@ def number_field(
     le: float,
     step: float = 1,
     unit: str = "",
-    advanced: bool = True,
-    needs: tuple[Verb, ...] = (),
-    needs_any: bool = False,
+    **conditions: Unpack[_Conditions],
 ) -> Any:
-    """Declare a bounded `int` or `float`."""
+    """Declare a bounded `int` or `float`; an advanced field unless said otherwise."""
     extra, bounds = {"x-step": step, **({"x-unit": unit} if unit else {})}, {"ge": ge, "le": le}
-    return _build_field("number", label, help, default, advanced, needs, needs_any, extra, bounds)
+    return _build_field("number", label, help, default, extra, bounds, **{"advanced": True, **conditions})
 
 
-def flag_field(
-    label: str, help: str, default: bool = False, *, advanced: bool = True, needs: tuple[Verb, ...] = ()
-) -> Any:
-    """Declare a `bool`."""
-    return _build_field("flag", label, help, default, advanced, needs)
+def flag_field(label: str, help: str, default: bool = False, **conditions: Unpack[_Conditions]) -> Any:
+    """Declare a `bool`; an advanced field unless said otherwise."""
+    return _build_field("flag", label, help, default, **{"advanced": True, **conditions})
 
 
 def points_field(label: str, help: str) -> Any:
     """Declare points of the photo, `Points`; empty by default."""
-    return _build_field("points", label, help, (), True, bounds={"max_length": MAX_POINT_COUNT})
+    return _build_field("points", label, help, (), advanced=True, bounds={"max_length": MAX_POINT_COUNT})
 
 
 def box_field(label: str, help: str) -> Any:
     """Declare a box in the photo, `SubjectBox`; None by default."""
-    return _build_field("box", label, help, None, True)
+    return _build_field("box", label, help, None, advanced=True)
 
 
 def keep_field() -> Any:
