@@ -239,16 +239,17 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
         params, first, clothes_notices = _draw_clothes(params, first, size, context, emit)
         sources[0] = first
     viewpoint = _find_viewpoint(params, first)
-    frames = list(_arrange_sources(params, sources, size, preset, viewpoint))
+    shoot = _Shoot(params, context, emit, preset, first, viewpoint)
+    frames = list(shoot.arrange(sources, size))
     if len(sources) == 1:
-        frames[0] = _add_cut_notices(params, first, frames[0], preset, viewpoint, shape)
+        frames[0] = shoot.add_cut_notices(frames[0], shape)
     frames = _describe_softness_of_each(frames, sources)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     merged = merge_most_opaque((each.colour, each.alpha) for each in group)
     placed = PlacedSubject(*merged, group[0].frame, has_background=group[0].has_background)
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
 
-    ground = _draw_ground(params, context, emit, preset, placed, first, viewpoint)
+    ground = shoot.draw_ground(placed)
     images = tuple(ground.compose_picture(placed, n) for n in range(len(ground.plates)))
     emit("Composing", 1, 1, images[-1])
     notices = [notice for each in sources for notice in each.cutout.notices]
@@ -282,8 +283,8 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if params.layers and not ground.is_transparent:
         layers = [file for n, image in enumerate(images) for file in ground.export_layers(image, placed, n)]
         output = replace(output, extras=tuple(layers))
-    output = _add_angles(output, params, context, emit, first, group[0], ground) if params.angles else output
-    output = _add_invented_angles(output, params, context, emit) if params.invent else output
+    output = shoot.add_angles(output, group[0], ground) if params.angles else output
+    output = shoot.add_invented_angles(output) if params.invent else output
     # The photo's own garment is nowhere in the picture, so that no place of it can be compared.
     return replace(output, source=None, sources=()) if is_redrawn else output
 
@@ -325,24 +326,6 @@ def _read_photo(file_id: str, context: ToolContext, emit: ProgressCallback) -> P
     return ProductPhoto(context.open_image(file_id), context.cut_out_subject(Subject(photo=file_id), emit))
 
 
-def _arrange_sources(
-    params: Product, sources: Sequence[ProductPhoto], size: Size, preset: ProductPreset, viewpoint: Viewpoint
-) -> Sequence[Frame]:
-    """Frame the products side by side, on the floor of the scene where it has one."""
-    floor = None
-    if preset.on_surface:
-        floor = _SCENE_FLOOR_RATIOS.get(preset.scene, _SURFACE_FLOOR_RATIO)
-    elif viewpoint.view != "above" and preset.shadow and not preset.pure_white:
-        floor = CENTRED_FLOOR
-    is_centred = params.placement == "centre"
-    default_fill = preset.fill_ratio if is_centred else min(preset.fill_ratio, ASIDE_FILL_RATIO)
-    alphas = [source.cutout.alpha for source in sources]
-    # A shop's rule or the user's own number says how much is filled; a set's other sides need the first one's room.
-    fill_from_cut = not (params.fill or preset.min_fill_ratio or params.angles)
-    fill = params.fill / 100 or default_fill
-    return arrange_products(alphas, size, fill, params.placement, floor, params, fill_from_cut=fill_from_cut)
-
-
 def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[ProductPhoto]) -> list[Frame]:
     """Return the frames with what is soft; the first one, which stands for the picture, says it of all."""
     first, *others = (
@@ -354,30 +337,6 @@ def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[Produc
     ]
     new = tuple(doubt for doubt in dict.fromkeys(said) if doubt not in first.notices)
     return [replace(first, notices=(*first.notices, *new), doubts=(*first.doubts, *new)), *others]
-
-
-def _add_cut_notices(
-    params: Product, source: ProductPhoto, frame: Frame, preset: ProductPreset, viewpoint: Viewpoint, shape: str
-) -> Frame:
-    """Return the frame with doubts of what the shape cuts and of wishes that the photo's own cuts forbid."""
-    plain = params.model_copy(
-        update={"placement": "centre", "placement_x": 0.0, "placement_y": 0.0, "placement_scale": 1.0}
-    )
-
-    def frame_product(size: Size) -> Frame:
-        return _arrange_sources(plain, [source], size, preset, viewpoint)[0]
-
-    alpha, is_aside = source.cutout.alpha, params.placement != "centre"
-    shapes = {name: form_fields.ASPECT_RATIOS[name] for name in get_args(RatioId) if name != "auto"}
-    unfollowed = unfollowed_notices(alpha, frame, frame_product(frame.size), params, is_aside=is_aside)
-    sides, better_shape = find_shape_cuts(alpha, shape, shapes, frame_product)
-    cuts = (describe_shape_cuts(shape, sides, better_shape),) if sides else ()
-    return replace(
-        frame,
-        notices=(*cuts, *unfollowed, *frame.notices),
-        doubts=(*cuts, *unfollowed, *frame.doubts),
-        better_shape=better_shape,
-    )
 
 
 def _check_cores(images: Sequence[Image], sources: Sequence[ProductPhoto], group: Sequence[PlacedSubject]) -> list[str]:
@@ -441,93 +400,170 @@ class Ground:
         return self.scene_edits[n] if self.scene_edits else None
 
 
-def _draw_ground(
-    params: Product,
-    context: ToolContext,
-    emit: ProgressCallback,
-    preset: ProductPreset,
-    placed: PlacedSubject,
-    first: ProductPhoto,
-    viewpoint: Viewpoint,
-) -> Ground:
-    """Draw the scenes, by an edit model around the products where that is asked for and possible."""
-    is_preset_ground = not params.background and params.backdrop is None
-    shadow = None
-    if params.shadow != "none" and not (preset.pure_white and is_preset_ground):
-        shadow = shadow_for_view(preset.shadow or Shadow(), viewpoint.view)
-        shadow = replace(shadow, toward=viewpoint.shadow_direction)
-    ground = Ground(
-        plates=(None,),
-        notices=(PLAIN_GROUND_NOTICE,) if params.around else (),
-        preset=preset,
-        shadow=shadow,
-        light_side=viewpoint.light_side,
-        relit=params.light == "relit",
-        seed=context.seed,
-        is_preset_ground=is_preset_ground,
-    )
-    if params.preset == "transparent" and is_preset_ground:
-        return ground
-    seeds = consecutive_seeds(context, 1 if context.draft or params.angles else params.variations)
-    edits, notices = _draw_around(params, context, emit, preset, placed, first.photo, seeds)
-    if edits and all(edits):
-        plates = tuple(edit.plate for edit in edits if edit)
-        return replace(ground, plates=plates, notices=notices, scene_edits=edits)
-    constraints = _constrain_backdrop(placed, viewpoint)
-    colour = form_fields.parse_rgb(params.colour) or (_BRAND_COLOUR if params.preset == "brand-colour" else None)
-    backdrop = with_form_scene(constraints, params, context, params.background, preset.scene, colour)
-    render = RenderRequest(
-        verb="backdrop",
-        prompt=scene_prompt(params, params.background, preset.prompt_words),
-        size=placed.frame.size,
-        seeds=seeds,
-        backdrop=with_photo_constraints(backdrop, first.photo, placed, first.cutout.alpha),
-        caption=_scene_caption(params),
-        model_words=params.model_words,
-    )
-    scenes = context.draw(render, emit)
-    return replace(
-        ground,
-        plates=scenes.images,
-        notices=(*scenes.notices, *notices),
-        scene_edits=edits,
-        scene_grounds=scenes.grounds,
-    )
+@dataclass(frozen=True)
+class _Shoot:
+    """One product's pictures: what is asked for, and the `first` photo, which the others follow."""
 
+    params: Product
+    context: ToolContext
+    emit: ProgressCallback
+    preset: ProductPreset
+    first: ProductPhoto
+    viewpoint: Viewpoint
 
-def _scene_caption(params: Product) -> Caption:
-    """Say what the form asks of the scene, with camera, light and the side that is left for words."""
-    return replace(
-        scene_caption(params, params.background, PRODUCT_PRESETS[params.preset].prompt_words, "product"),
-        view=_VIEW_WORDS.get(params.seen_from, ""),
-        light_side="" if params.key == "auto" else params.key,
-        free_side=_FREE_SIDES.get(params.placement, ""),
-    )
+    def arrange(self, sources: Sequence[ProductPhoto], size: Size) -> Sequence[Frame]:
+        """Frame the products side by side, on the floor of the scene where it has one."""
+        params, preset, floor = self.params, self.preset, None
+        if preset.on_surface:
+            floor = _SCENE_FLOOR_RATIOS.get(preset.scene, _SURFACE_FLOOR_RATIO)
+        elif self.viewpoint.view != "above" and preset.shadow and not preset.pure_white:
+            floor = CENTRED_FLOOR
+        is_centred = params.placement == "centre"
+        default_fill = preset.fill_ratio if is_centred else min(preset.fill_ratio, ASIDE_FILL_RATIO)
+        alphas = [source.cutout.alpha for source in sources]
+        # A shop's rule or the user's own number says how much is filled; a set's other sides need the first one's room.
+        fill_from_cut = not (params.fill or preset.min_fill_ratio or params.angles)
+        fill = params.fill / 100 or default_fill
+        return arrange_products(alphas, size, fill, params.placement, floor, params, fill_from_cut=fill_from_cut)
 
+    def add_cut_notices(self, frame: Frame, shape: str) -> Frame:
+        """Return the frame with doubts of what the shape cuts and of wishes that the photo's own cuts forbid."""
+        placement = {"placement": "centre", "placement_x": 0.0, "placement_y": 0.0, "placement_scale": 1.0}
+        plain = replace(self, params=self.params.model_copy(update=placement))
 
-def _draw_around(
-    params: Product,
-    context: ToolContext,
-    emit: ProgressCallback,
-    preset: ProductPreset,
-    placed: PlacedSubject,
-    photo: Image,
-    seeds: tuple[int, ...],
-) -> tuple[tuple[scene_edit.SceneEdit | None, ...], tuple[str, ...]]:
-    """Let an edit model draw around the products; the edits and notices, no edits where nothing may be drawn."""
-    if not params.around or context.draft:
-        return (), ()
-    if params.backdrop or (params.colour and not params.background):
-        return (), (scene_edit.OWN_BACKDROP_NOTICE,)
-    if params.angles:
-        return (), (ANGLES_SHARE_GROUND_NOTICE,)
-    if not params.background and (preset.scene == "pure-white" or params.preset == "brand-colour"):
-        return (), (PLAIN_GROUND_NOTICE,)
-    words = params.background or preset.prompt_words
-    edits = scene_edit.draw_scene_around_subject(
-        context, emit, photo, placed, words, seeds, relit=params.light == "relit"
-    )
-    return edits, scene_edit.edit_notices(edits)
+        def frame_product(size: Size) -> Frame:
+            return plain.arrange([self.first], size)[0]
+
+        alpha, is_aside = self.first.cutout.alpha, self.params.placement != "centre"
+        shapes = {name: form_fields.ASPECT_RATIOS[name] for name in get_args(RatioId) if name != "auto"}
+        unfollowed = unfollowed_notices(alpha, frame, frame_product(frame.size), self.params, is_aside=is_aside)
+        sides, better_shape = find_shape_cuts(alpha, shape, shapes, frame_product)
+        cuts = (describe_shape_cuts(shape, sides, better_shape),) if sides else ()
+        return replace(
+            frame,
+            notices=(*cuts, *unfollowed, *frame.notices),
+            doubts=(*cuts, *unfollowed, *frame.doubts),
+            better_shape=better_shape,
+        )
+
+    def draw_ground(self, placed: PlacedSubject) -> Ground:
+        """Draw the scenes, by an edit model around the products where that is asked for and possible."""
+        params, context, preset, viewpoint = self.params, self.context, self.preset, self.viewpoint
+        is_preset_ground = not params.background and params.backdrop is None
+        shadow = None
+        if params.shadow != "none" and not (preset.pure_white and is_preset_ground):
+            shadow = shadow_for_view(preset.shadow or Shadow(), viewpoint.view)
+            shadow = replace(shadow, toward=viewpoint.shadow_direction)
+        ground = Ground(
+            plates=(None,),
+            notices=(PLAIN_GROUND_NOTICE,) if params.around else (),
+            preset=preset,
+            shadow=shadow,
+            light_side=viewpoint.light_side,
+            relit=params.light == "relit",
+            seed=context.seed,
+            is_preset_ground=is_preset_ground,
+        )
+        if params.preset == "transparent" and is_preset_ground:
+            return ground
+        seeds = consecutive_seeds(context, 1 if context.draft or params.angles else params.variations)
+        edits, notices = self._draw_around(placed, seeds)
+        if edits and all(edits):
+            plates = tuple(edit.plate for edit in edits if edit)
+            return replace(ground, plates=plates, notices=notices, scene_edits=edits)
+        constraints = _constrain_backdrop(placed, viewpoint)
+        colour = form_fields.parse_rgb(params.colour) or (_BRAND_COLOUR if params.preset == "brand-colour" else None)
+        backdrop = with_form_scene(constraints, params, context, params.background, preset.scene, colour)
+        render = RenderRequest(
+            verb="backdrop",
+            prompt=scene_prompt(params, params.background, preset.prompt_words),
+            size=placed.frame.size,
+            seeds=seeds,
+            backdrop=with_photo_constraints(backdrop, self.first.photo, placed, self.first.cutout.alpha),
+            caption=_scene_caption(params),
+            model_words=params.model_words,
+        )
+        scenes = context.draw(render, self.emit)
+        return replace(
+            ground,
+            plates=scenes.images,
+            notices=(*scenes.notices, *notices),
+            scene_edits=edits,
+            scene_grounds=scenes.grounds,
+        )
+
+    def _draw_around(
+        self, placed: PlacedSubject, seeds: tuple[int, ...]
+    ) -> tuple[tuple[scene_edit.SceneEdit | None, ...], tuple[str, ...]]:
+        """Let an edit model draw around the products; the edits and notices, no edits where nothing may be drawn."""
+        params, preset = self.params, self.preset
+        if not params.around or self.context.draft:
+            return (), ()
+        if params.backdrop or (params.colour and not params.background):
+            return (), (scene_edit.OWN_BACKDROP_NOTICE,)
+        if params.angles:
+            return (), (ANGLES_SHARE_GROUND_NOTICE,)
+        if not params.background and (preset.scene == "pure-white" or params.preset == "brand-colour"):
+            return (), (PLAIN_GROUND_NOTICE,)
+        words = params.background or preset.prompt_words
+        edits = scene_edit.draw_scene_around_subject(
+            self.context, self.emit, self.first.photo, placed, words, seeds, relit=params.light == "relit"
+        )
+        return edits, scene_edit.edit_notices(edits)
+
+    def add_angles(self, output: ToolOutput, placed: PlacedSubject, ground: Ground) -> ToolOutput:
+        """Add the user's photos of other sides, matched to the first in scale and exposure, and a spin of all."""
+        sources = [_read_photo(file_id, self.context, self.emit) for file_id in self.params.angles]
+        light = measure_extent(placed.colour, placed.alpha).light
+        group = [placed]
+        for n, source in enumerate(sources, 1):
+            frame = match_frame(self.first.cutout, placed.frame, source.cutout)
+            side = place_subject(source.photo, source.cutout, frame)
+            group.append(replace(side, colour=match_exposure(side.colour, side.alpha, light)))
+            self.emit("Turning", n, len(sources), lambda side=side: composite_on_grey(side.colour, side.alpha))
+        images = (output.images[0], *(ground.compose_picture(each, 0) for each in group[1:]))
+        deviation = measure_deviation([measure_extent(each.colour, each.alpha) for each in group], placed.frame.size[1])
+        animation = encode_animation([shrink_to_side(image, SPIN_SIDE_PX) for image in images], SPIN_FPS)
+        spin = EncodedFile("result", "webp", animation, images, "spin")
+        notices = [notice for source in sources for notice in source.cutout.notices]
+        return replace(
+            output,
+            images=images,
+            alphas=tuple(each.alpha for each in group),
+            names=tuple(f"angle-{n}" for n in range(1, len(images) + 1)),
+            archive_name="angles",
+            extras=(spin, *output.extras),
+            notices=(*output.notices, *notices, _angles_notice(deviation)),
+            exact=False,
+        )
+
+    def add_invented_angles(self, output: ToolOutput) -> ToolOutput:
+        """Add sides that no photo shows, drawn by an edit model from the first picture, and named as invented."""
+        params, context = self.params, self.context
+        flat = flatten_on_white(output.images[0])
+        size, sides = (flat.shape[1], flat.shape[0]), tuple(SIDE_PROMPTS.items())[: params.invent]
+        drawn: list[Image] = []
+        for name, words in sides:
+            prompt = f"The same product, {words}. Its shape, colours, label and marks, the ground and the light stay."
+            caption = Caption(own=prompt, side=_SIDE_NAMES.get(name, ""))
+            render = RenderRequest(
+                "edit", prompt, size, (context.seed,), images=(flat,), recomposes=True, caption=caption
+            )
+            drawn += context.draw(render, self.emit).images
+        assert output.source is not None
+        # Where there are other angles only the first picture can be compared with the photo.
+        compared_count = 1 if params.angles else len(output.images)
+        own_count = len(output.images)
+        sources = [(params.photo, output.source) if n < compared_count else None for n in range(own_count)]
+        names = output.names or tuple(f"own-{n}" for n in range(1, own_count + 1))
+        return replace(
+            output,
+            images=(*output.images, *drawn),
+            sources=(*sources, *(None for _ in drawn)),
+            names=(*names, *(f"invented-{name}" for name, _ in sides)),
+            archive_name=output.archive_name or "angles",
+            notices=(*output.notices, INVENTED_NOTICE),
+        )
 
 
 def _constrain_backdrop(placed: PlacedSubject, viewpoint: Viewpoint) -> Backdrop:
@@ -545,66 +581,13 @@ def _constrain_backdrop(placed: PlacedSubject, viewpoint: Viewpoint) -> Backdrop
     )
 
 
-def _add_angles(
-    output: ToolOutput,
-    params: Product,
-    context: ToolContext,
-    emit: ProgressCallback,
-    first: ProductPhoto,
-    placed: PlacedSubject,
-    ground: Ground,
-) -> ToolOutput:
-    """Add the user's photos of other sides, matched to the first in scale and exposure, and a spin of all."""
-    sources = [_read_photo(file_id, context, emit) for file_id in params.angles]
-    light = measure_extent(placed.colour, placed.alpha).light
-    group = [placed]
-    for n, source in enumerate(sources, 1):
-        frame = match_frame(first.cutout, placed.frame, source.cutout)
-        side = place_subject(source.photo, source.cutout, frame)
-        group.append(replace(side, colour=match_exposure(side.colour, side.alpha, light)))
-        emit("Turning", n, len(sources), lambda side=side: composite_on_grey(side.colour, side.alpha))
-    images = (output.images[0], *(ground.compose_picture(each, 0) for each in group[1:]))
-    deviation = measure_deviation([measure_extent(each.colour, each.alpha) for each in group], placed.frame.size[1])
-    animation = encode_animation([shrink_to_side(image, SPIN_SIDE_PX) for image in images], SPIN_FPS)
-    spin = EncodedFile("result", "webp", animation, images, "spin")
-    notices = [notice for source in sources for notice in source.cutout.notices]
+def _scene_caption(params: Product) -> Caption:
+    """Say what the form asks of the scene, with camera, light and the side that is left for words."""
     return replace(
-        output,
-        images=images,
-        alphas=tuple(each.alpha for each in group),
-        names=tuple(f"angle-{n}" for n in range(1, len(images) + 1)),
-        archive_name="angles",
-        extras=(spin, *output.extras),
-        notices=(*output.notices, *notices, _angles_notice(deviation)),
-        exact=False,
-    )
-
-
-def _add_invented_angles(
-    output: ToolOutput, params: Product, context: ToolContext, emit: ProgressCallback
-) -> ToolOutput:
-    """Add sides that no photo shows, drawn by an edit model from the first picture, and named as invented."""
-    flat = flatten_on_white(output.images[0])
-    size, sides = (flat.shape[1], flat.shape[0]), tuple(SIDE_PROMPTS.items())[: params.invent]
-    drawn: list[Image] = []
-    for name, words in sides:
-        prompt = f"The same product, {words}. Its shape, colours, label and marks, the ground and the light stay."
-        caption = Caption(own=prompt, side=_SIDE_NAMES.get(name, ""))
-        render = RenderRequest("edit", prompt, size, (context.seed,), images=(flat,), recomposes=True, caption=caption)
-        drawn += context.draw(render, emit).images
-    assert output.source is not None
-    # Where there are other angles only the first picture can be compared with the photo.
-    compared_count = 1 if params.angles else len(output.images)
-    own_count = len(output.images)
-    sources = [(params.photo, output.source) if n < compared_count else None for n in range(own_count)]
-    names = output.names or tuple(f"own-{n}" for n in range(1, own_count + 1))
-    return replace(
-        output,
-        images=(*output.images, *drawn),
-        sources=(*sources, *(None for _ in drawn)),
-        names=(*names, *(f"invented-{name}" for name, _ in sides)),
-        archive_name=output.archive_name or "angles",
-        notices=(*output.notices, INVENTED_NOTICE),
+        scene_caption(params, params.background, PRODUCT_PRESETS[params.preset].prompt_words, "product"),
+        view=_VIEW_WORDS.get(params.seen_from, ""),
+        light_side="" if params.key == "auto" else params.key,
+        free_side=_FREE_SIDES.get(params.placement, ""),
     )
 
 
