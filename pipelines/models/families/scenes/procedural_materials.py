@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def render_wood(wood: WoodSpecies, u: Plane, v: Plane, grain: Plane, seed: int) 
         + np.float32(wood.board_variation) * (pick[0] * 4 - 2) * 0.8
     )
     colour = mix_colours(wood.pale, wood.dark, share)
-    colour *= (1 + 0.03 * (pick[2] - 0.5))[..., None] * np.array((1.0, 1.0, 1.0), np.float32)
+    colour *= (1 + 0.03 * (pick[2] - 0.5))[..., None]
     seam = _board_seams(inside, grain, wood.width)
     colour *= (1 - 0.72 * seam)[..., None]
     relief = -0.5 * pore - 0.25 * early + 0.05 * fibre + 0.22 * dents + 0.15 * worn - 1.5 * seam
@@ -115,16 +116,6 @@ def _board_seams(inside: Plane, grain: Plane, width: float) -> Plane:
     half = np.maximum(np.float32(0.0007), grain * np.float32(0.8))
     away = np.minimum(inside, 1 - inside) * np.float32(width)
     return (np.clip(1.5 - away / half, 0, 1) * np.clip(np.float32(0.0011) / half, 0.25, 1)).astype(np.float32)
-
-
-def render_oak(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """Oiled oak boards."""
-    return render_wood(OAK, u, v, grain, seed)
-
-
-def render_walnut(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """Dark walnut boards."""
-    return render_wood(WALNUT, u, v, grain, seed)
 
 
 def render_marble(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
@@ -223,8 +214,8 @@ def render_linen(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial
 
 
 MATERIALS: Mapping[str, Callable[[Plane, Plane, Plane, int], SurfaceMaterial]] = {
-    "oak": render_oak,
-    "walnut": render_walnut,
+    "oak": partial(render_wood, OAK),
+    "walnut": partial(render_wood, WALNUT),
     "marble": render_marble,
     "slate": render_slate,
     "concrete": render_concrete,
