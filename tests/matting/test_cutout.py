@@ -387,13 +387,6 @@ def test_background_hue_that_bled_into_the_edge_is_removed() -> None:
     assert np.array_equal(suppress_colour_spill(photo, alpha), alpha)
 
 
-def make_stripes(side: int = 400) -> Image:
-    """Red and white bands across, as a flag behind, with grain."""
-    rows = np.arange(side)[:, None] // 50 % 2
-    photo = np.where(rows[..., None], (150, 20, 30), (225, 222, 218)) + np.zeros((side, side, 3))
-    return np.clip(photo + np.random.default_rng(0).normal(0, 2, photo.shape), 0, 255).astype(np.uint8)
-
-
 def disc_before(colour: tuple[int, int, int], behind: Image, radius: float = 120) -> tuple[Image, Alpha]:
     """A disc of one colour before `behind`, and its alpha."""
     alpha = disc_alpha(len(behind), radius)
@@ -417,12 +410,6 @@ def make_ring(thin: float) -> tuple[Image, Alpha, Alpha]:
     photo += np.random.default_rng(0).normal(0, 2, photo.shape)
     lost = np.clip((170 - np.arange(400)) / 40, 0, 1)[:, None]
     return np.clip(photo, 0, 255).astype(np.uint8), truth, (truth - 0.7 * band * lost).astype(np.float32)
-
-
-def width_of(alpha: Alpha) -> int:
-    """Pixels over which the middle row of a disc rises from 10 to 90 % at its left."""
-    row = alpha[alpha.shape[0] // 2, : alpha.shape[1] // 2]
-    return int(((row > 0.1) & (row < 0.9)).sum())
 
 
 def draw_fur(side: int = 300) -> tuple[Image, Alpha]:
