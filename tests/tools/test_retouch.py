@@ -127,7 +127,8 @@ RED = (200, 20, 20)
 
 def draw_table(right_edge: int) -> tuple[Image, Alpha, Alpha]:
     """A mottled table with a red thing from the left to that column, a hole beside it, and where the thing is."""
-    image = np.kron(make_noise(40, 54, 128, 25), np.ones((6, 6, 1), np.uint8))[:, :320]
+    grey = make_noise(40, 54, 128, 50)[..., :1]
+    image = np.kron(grey, np.ones((6, 6, 3), np.uint8))[:, :320]
     thing = np.zeros(image.shape[:2], np.float32)
     thing[106:134, :right_edge] = 1
     image[thing > 0] = RED
