@@ -157,7 +157,7 @@ def run_retouch(context: FakeContext, **values: Any) -> ToolOutput:
     return retouch.run(retouch.Retouch(photo="x", **values), context, Recorder())
 
 
-@pytest.mark.parametrize(("right_edge", "is_continued"), [(124, False), (200, True)], ids=["beside", "on it"])
+@pytest.mark.parametrize(("right_edge", "is_continued"), [(124, False), (320, True)], ids=["beside", "on it"])
 def test_a_thing_beside_the_mask_is_not_continued_and_one_under_it_is(right_edge: int, is_continued: bool) -> None:
     image, hole, thing = draw_table(right_edge)
     out = run_retouch(FakeContext(image, hole, seen=thing), mask="m", grow=0).images[0]
