@@ -11,7 +11,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
-from pipelines.core.job import Result
+from pipelines.core.job import Job, Result
 from pipelines.core.tools import Tool
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
@@ -24,6 +24,7 @@ from ui.tool_tab.look_choice import (
     LOOK_COUNT,
     TriedDraft,
     find_tile_field,
+    is_rough,
     measure_edge_visibility,
     select_least_visible,
     spread_indices,
@@ -81,13 +82,17 @@ SCENERY_SUGGESTION = Suggestion("style", 0, 99, "No single subject stands out. T
 
 @dataclass
 class QuickStartState(GivenPhoto):
-    """Session state of the quick start: the photo, its drafts, and the number of the newest request."""
+    """Session state of the quick start: the photo, its drafts, and the number of the newest request.
+
+    `is_rough`: the last draft was cut out by the small net alone.
+    """
 
     face_count: int = 0
     tool_id: str = ""
     settings: list[dict[str, Any]] = field(default_factory=list)
     request_number: int = 0
     job_ids: set[str] = field(default_factory=set)
+    is_rough: bool = False
 
 
 def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> Suggestion | None:
@@ -95,6 +100,11 @@ def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> S
     tool_ids = {tool.id for tool in tools}
     rows = [row for row in SUGGESTIONS if row.tool in tool_ids and (has_consent or not row.with_people)]
     return next((row for row in rows if row.min_faces <= face_count <= row.max_faces), None)
+
+
+def _to_tried_draft(draft: tuple[bytes | None, Result], look: Mapping[str, str]) -> TriedDraft:
+    picture, result = draft
+    return TriedDraft(picture, look, measure_edge_visibility(result), result.receipt["seed"])
 
 
 def render_other_tools(
@@ -331,7 +341,7 @@ class QuickStart:
                 break
             previous, tried_count = best, tried_count + 1
             deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
-            best = select_best_drafts([*best, TriedDraft(draft[0], look, measure_edge_visibility(draft[1]))])
+            best = select_best_drafts([*best, _to_tried_draft(draft, look)])
             places = enumerate(zip(best, self.drafts, strict=False))
             changed: Any = {live: each.picture for n, (each, (live, _)) in places if previous[n : n + 1] != [each]}
             if changed:
@@ -361,26 +371,49 @@ class QuickStart:
         labels = [gr.update(value=name, interactive=True) for name in names]
         labels += [gr.update(visible=False)] * (DRAFT_COUNT - len(best))  # no more drafts come: nothing is to be opened
         notes = [CHOSEN_TEXT.format(tried_count)] if tried_count > DRAFT_COUNT else []
-        yield {self.status: text.render_status(sentence, notes=notes), **dict(zip(buttons, labels, strict=False))}
+        status = text.render_status(sentence, notes=notes)
+        mark = text.FIRST_LOOK_MARK if state.is_rough else ""
+        yield {self.status: status + mark, **dict(zip(buttons, labels, strict=False))}
+        if state.is_rough:
+            async for updates in self._draw_closer_drafts(tool.id, {**photo, **consent}, best, owner, state):
+                yield updates
+            if state.request_number == number:
+                yield {self.status: status}
+
+    async def _draw_closer_drafts(
+        self, tool_id: str, values: dict[str, Any], drafts: Sequence[TriedDraft], owner: str, state: QuickStartState
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Draw drafts again whose cut-out only the small net has seen, unless there is a newer request."""
+        number = state.request_number
+        for each, (live, _) in zip(drafts, self.drafts, strict=False):
+            form = {**values, **each.settings, "seed": each.seed}
+            closer = await self._draw_draft(tool_id, form, owner, state, closer=True)
+            if state.request_number != number:
+                return
+            if isinstance(closer, tuple):
+                yield {live: closer[0]}
 
     async def _draw_draft(
-        self, tool_id: str, values: dict[str, Any], owner: str, state: QuickStartState
+        self, tool_id: str, values: dict[str, Any], owner: str, state: QuickStartState, *, closer: bool = False
     ) -> tuple[bytes | None, Result] | StudioError | None:
         """Return a draft's picture and result; why it cannot be made; None if it was cancelled."""
         try:
-            job_id, stream = await run_in_threadpool(self._submit_draft, tool_id, values, owner)
+            job, stream = await run_in_threadpool(self._submit_draft, tool_id, values, owner, closer)
         except StudioError as error:
             return error
-        state.job_ids.add(job_id)
+        state.job_ids.add(job.id)
         try:
-            return await wait_for_draft(stream)
+            drawn = await wait_for_draft(stream)
         finally:
-            self.service.jobs.cancel(job_id)  # nobody waits for it if the visitor has left
-            state.job_ids.discard(job_id)
+            self.service.jobs.cancel(job.id)  # nobody waits for it if the visitor has left
+            state.job_ids.discard(job.id)
+        if isinstance(drawn, tuple):
+            state.is_rough = is_rough(job, drawn[1])
+        return drawn
 
-    def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str) -> tuple[str, Any]:
-        job = self.service.create_job(tool_id, values, owner, draft=True)
-        return job.id, self.service.jobs.submit_and_watch(job)
+    def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str, closer: bool) -> tuple[Job, Any]:
+        job = self.service.create_job(tool_id, values, owner, draft=True).model_copy(update={"closer": closer})
+        return job, self.service.jobs.submit_and_watch(job)
 
     def _make_open_handler(
         self, number: int, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]

@@ -16,10 +16,9 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError
-from pipelines.core.job import Job, Result, Step
+from pipelines.core.job import Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
-from pipelines.runtime.context import CLOSER_DRAFT_ROLES
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
@@ -34,6 +33,7 @@ from ui.tool_tab.look_choice import (
     TILES_AT_ONCE_COUNT,
     TriedDraft,
     find_tile_field,
+    is_rough,
     list_looks_of_photo,
     list_places_to_try,
     measure_edge_visibility,
@@ -543,10 +543,3 @@ class JobFollower:
 
 def _closer_draft_id(job_id: str) -> str:
     return f"{job_id}-closer"
-
-
-def is_rough(job: Job, draft: Result) -> bool:
-    """Whether a net that a closer draft takes has not seen the photo that the draft cuts out."""
-    used = {row["id"] for row in draft.receipt.get("models", ())}
-    nets = {job.specs[role] for role in CLOSER_DRAFT_ROLES if role in job.specs}
-    return bool(used & nets) and not used >= nets

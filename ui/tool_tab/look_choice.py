@@ -12,9 +12,10 @@ import numpy as np
 import PIL.Image
 
 from pipelines.core.errors import JobCancelled, StudioError
-from pipelines.core.job import Result, Step
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.core.tools import Tool
+from pipelines.runtime.context import CLOSER_DRAFT_ROLES
 from ui.components.pictures import encode_data_url, encode_page_jpeg
 from ui.tool_tab.form_controls import FormField, list_form_fields
 
@@ -38,11 +39,12 @@ _SCENE_FIELDS = ("prompt", "background", "backdrop", "setting", "colour", "look"
 
 @dataclass(frozen=True)
 class TriedDraft:
-    """A draft in one look, and how visible the edge of its cut-out is; infinite if that is not measured."""
+    """A draft in one look, its seed, and how visible the edge of its cut-out is; infinite if that is not measured."""
 
     picture: bytes | None
     settings: Mapping[str, str]
     edge_visibility: float
+    seed: int = 0
 
 
 def find_tile_field(tool: Tool) -> FormField | None:
@@ -142,3 +144,10 @@ def render_suggested_looks(tool: Tool, drafts: Sequence[TriedDraft]) -> str:
         tile = f"#{tool.id}-{field.name} label:nth-of-type({number}) input"
         buttons += f'<button type="button" data-press="{tile}">{picture}{escape(label)}</button>'
     return f'<p class="dbx-measured">Places, on your photo:</p><div class="dbx-closest">{buttons}</div>'
+
+
+def is_rough(job: Job, draft: Result) -> bool:
+    """Whether a net that a closer draft takes has not seen the photo that the draft cuts out."""
+    used = {row["id"] for row in draft.receipt.get("models", ())}
+    nets = {job.specs[role] for role in CLOSER_DRAFT_ROLES if role in job.specs}
+    return bool(used & nets) and not used >= nets
