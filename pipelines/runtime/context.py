@@ -208,7 +208,8 @@ class JobContext:
         faces = tuple(face.scaled(photo.shape[1] / whole.shape[1]) for face in faces) if photo is not whole else faces
 
         def on_first_alpha(alpha: Alpha) -> None:
-            emit(FIRST_LOOK_STAGE, 1, 2, lambda: composite_on_grey(photo, alpha))
+            stage = FIRST_LOOK_STAGE if len(self._matting_spec_ids) > 1 else "Cutting out"
+            emit(stage, 1, 2, lambda: composite_on_grey(photo, alpha))
             if len(spec_ids) > 1:
                 emit(CLOSER_LOOK_STAGE, 1, 2)
 

@@ -32,10 +32,12 @@ RESULT_REFUSED = "The content check reads the finished picture as nudity, so it 
 class ContentFilter:
     """Scores pictures with Open-NSFW. Every method may raise `ModelUnavailable` or `OutOfMemory`.
 
-    `is_result` tells of the SHA-256 of a picture's pixels whether it is a result that the studio made and kept.
+    `is_result` tells of the SHA-256 of a picture's pixels and an owner whether they have it as a result.
     """
 
-    def __init__(self, cache: ModelCache, audit: AuditLog, is_result: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(
+        self, cache: ModelCache, audit: AuditLog, is_result: Callable[[str, str], bool] = lambda *_: False
+    ) -> None:
         self._cache = cache
         self._audit = audit
         self._is_result = is_result
@@ -44,7 +46,7 @@ class ContentFilter:
     def check_input(self, image: Image, owner: str, sha256: str) -> float:
         """Return the score of an input picture (H x W x 3 or 4), remembered by its `sha256`. Raises `PolicyRefusal`.
 
-        A result that was kept passes again, such as to erase more from it.
+        A result that its owner has kept passes again, such as to erase more from it.
         """
         if (score := self._passed.get(sha256)) is not None:
             return score
@@ -54,7 +56,11 @@ class ContentFilter:
             else [flatten_on_white(image), np.ascontiguousarray(image[..., :3])]
         )
         worst = self._highest_score(views)
-        if not (worst < NSFW_SCORE_LIMIT or (worst < COMPOSED_SCORE_LIMIT and self._is_result(sha256))):
+        if not worst < NSFW_SCORE_LIMIT:
+            # What is hidden under transparency was not scored when the result was made.
+            is_kept = worst < COMPOSED_SCORE_LIMIT and self._is_result(sha256, owner)
+            if is_kept and all(self._highest_score([hidden]) < NSFW_SCORE_LIMIT for hidden in views[1:]):
+                return worst
             self._audit.record_refusal("input", owner, [sha256])
             raise PolicyRefusal(INPUT_REFUSED)
         self._passed.put(sha256, worst)

@@ -221,9 +221,9 @@ class FileIndex:
         """Say whether the picture is one of the built-in examples, which need no consent."""
         return self._has_row(FILES.c.id == file_id, FILES.c.owner == PUBLIC_OWNER)
 
-    def is_result(self, sha256: str) -> bool:
-        """Say whether anybody's job made a picture of these pixels."""
-        return self._has_row(FILES.c.sha256 == sha256, FILES.c.role == "result")
+    def is_result(self, sha256: str, owner: str) -> bool:
+        """Say whether the owner has a result of these pixels."""
+        return self._has_row(FILES.c.sha256 == sha256, FILES.c.role == "result", FILES.c.owner == owner)
 
     def _has_row(self, *clauses: ColumnElement[bool]) -> bool:
         return self._db.fetch_row(select(FILES.c.id).where(*clauses).limit(1)) is not None

@@ -138,8 +138,7 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if is_drawn:
         filled, notices = _draw_in_mask(params, context, emit, photo, mask), ()
     else:
-        others = _find_other_things(params, context, mask) if filling != "tones" else None
-        filled, notices = _fill_from_surroundings(context, emit, photo, mask, filling, others)
+        filled, notices = _fill_from_surroundings(params, context, emit, photo, mask, filling)
         notices = ((WORDS_UNUSED_NOTICE,) if params.prompt else ()) + notices
     image = np.where(mask[..., None] == 0, photo, filled)
     emit("Erasing", 1, 1, image)
@@ -239,20 +238,17 @@ def _find_other_things(params: Retouch, context: ToolContext, mask: Alpha) -> Ma
 
 
 def _fill_from_surroundings(
-    context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha, filling: Filling, others: Mask | None
+    params: Retouch, context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha, filling: Filling
 ) -> tuple[Image, tuple[str, ...]]:
-    """Fill with tones, or continue edges and texture; what is large a net draws where one is here.
-
-    No texture is copied from `others` (H x W).
-    """
+    """Fill with tones, or continue edges and texture; what is large a net draws where one is here."""
     if filling == "tones":
         return inpaint(photo, mask, context.seed), ()
-    if filling == "texture":  # of 22 places of photos it showed in 16
-        return continue_surroundings(photo, mask, context.seed, others), (CONTINUED_NOTICE,)
     net_id = context.spec_for_role(FILL_ROLE)
-    if context.draft or net_id == FILL_ROLE:
-        notice = CONTINUED_NOTICE if net_id == FILL_ROLE else DRAFT_NOTICE
-        return continue_surroundings(photo, mask, context.seed, others), (notice,)
+    if filling == "texture" or context.draft or net_id == FILL_ROLE:
+        is_kept_so = filling == "texture" or net_id == FILL_ROLE  # of 22 places of photos it showed in 16
+        others = _find_other_things(params, context, mask)
+        filled = continue_surroundings(photo, mask, context.seed, others)
+        return filled, (CONTINUED_NOTICE if is_kept_so else DRAFT_NOTICE,)
     filled = photo
     with context.borrow_model(net_id) as net:
         for index, filled in enumerate(inpaint_by_net(photo, mask, net.fill_hole_in_square, net.side_px, context.seed)):

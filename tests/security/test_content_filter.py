@@ -306,10 +306,24 @@ def test_a_result_that_was_kept_may_be_worked_on_and_the_same_score_from_outside
 ) -> None:
     with FilterStudio(tmp_path) as here:
         monkeypatch.setattr(here.engine.resources.content_filter, "_highest_score", lambda _: score)
-        made, foreign = make_noise(64, 64), make_noise(64, 64, seed=1)
-        here.files.add_encoded(b"bytes", made, "png", "ann", "result")
+        made, foreign = make_noise(64, 64, seed=7), make_noise(64, 64, seed=8)
+        kept = here.files.add_encoded(b"bytes", made, "png", "ann", "result")
+        here.files.add_encoded(b"others", foreign, "png", "bob", "result")  # what others have kept helps nobody else
         assert result_code(here.run(photo=foreign)[1]) == "content_policy"
         assert result_code(here.run(photo=made)[1]) == code
+        here.files.delete_file(kept)
+        assert result_code(here.run(photo=made)[1]) == "content_policy"
+
+
+def test_what_is_hidden_in_a_kept_result_is_no_way_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def score_images(images: Sequence[Image]) -> float:
+        return 0.7 if any(image.mean() < 100 for image in images) else 0.1
+
+    with FilterStudio(tmp_path) as here:
+        monkeypatch.setattr(here.engine.resources.content_filter, "_highest_score", score_images)
+        clear = np.zeros((64, 64, 4), np.uint8)  # white to look at, dark where nothing shows
+        here.files.add_encoded(b"bytes", clear, "png", "ann", "result")
+        assert result_code(here.run(photo=clear)[1]) == "content_policy"
 
 
 def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:

@@ -45,8 +45,9 @@ def test_a_result_is_known_by_its_pixels_and_an_upload_is_none(files: FileIndex)
     image, other = make_noise(20, 20), make_noise(20, 20, seed=1)
     files.add_encoded(encode_image(image, "jpeg", b"<x/>"), image, "jpeg", "me", "result")
     files.add_image(other, "me", "upload")
-    assert files.is_result(pixels_sha256(image))
-    assert not files.is_result(pixels_sha256(other))
+    assert files.is_result(pixels_sha256(image), "me")
+    assert not files.is_result(pixels_sha256(image), "you")
+    assert not files.is_result(pixels_sha256(other), "me")
 
 
 def test_a_damaged_avif_is_no_longer_there() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from pipelines.core.job import Job, Result
 from pipelines.core.tools import Tool
 from pipelines.tools import background, business, fashion, headshot
 from ui.tool_tab.look_choice import (
     LOOK_COUNT,
     TriedDraft,
+    is_rough,
     list_places_to_try,
     render_suggested_looks,
     select_least_visible,
@@ -64,3 +66,23 @@ def test_the_least_visible_cut_is_offered_first_and_its_tile_is_pressed() -> Non
     assert made.count("<button") == 2
     assert made.count('<img src="data:image/jpeg;base64,') == 1
     assert render_suggested_looks(business.TOOL, []) == ""
+
+
+@pytest.mark.parametrize(
+    ("models", "cut_out", "is_drawn_closer"),
+    [
+        (["u2netp"], {"cutout_uncertainty": 0.1}, True),
+        (["u2netp", "isnet"], {"cutout_uncertainty": 0.1}, False),
+        (["u2netp"], {}, False),  # the net was only asked what stands beside a painted mask
+        ([], {}, False),
+    ],
+)
+def test_a_draft_is_drawn_closer_where_the_large_net_has_not_seen_its_cutout(
+    models: list[str], cut_out: dict[str, float], is_drawn_closer: bool
+) -> None:
+    job = Job(
+        id="job-1", tool="x", params={}, seed=1, profile="x", specs={"matte": "u2netp", "matte-detail": "isnet"},
+        owner="me", created=0.0, draft=True,
+    )  # fmt: skip
+    draft = Result((), {"models": [{"id": each} for each in models], **cut_out}, 0.1)
+    assert is_rough(job, draft) is is_drawn_closer

@@ -47,7 +47,7 @@ def test_strokes_that_are_refused_stay_and_nothing_is_made_without_them(tmp_path
 
         state = TabState()
         refused = editor.use_painting(LOCAL, TOO_MUCH, None, state, *values)
-        assert "too many strokes" in refused[tab.result.status]
+        assert "too many strokes" in refused[tab.alerts]
         assert 'data-brush="stay"' in refused[message]
         asyncio.run(generate(state))
         assert studio.service.jobs.list_jobs("local", 10) == []

@@ -448,7 +448,7 @@
     if (node.getAttribute(attribute) !== said) node.setAttribute(attribute, said);
   };
 
-  // Copy each alert of a tab into the field that it is about, and update whatever Gradio has rebuilt.
+  // Copy each alert of a tab into the field that it is about, or over the picture, and update what Gradio has rebuilt.
   const isTouched = matchMedia("(pointer: coarse)").matches;
   const updatePage = () => {
     noteOpenTab();
@@ -460,7 +460,7 @@
       }
     });
     document.querySelectorAll(".dbx-alerts .dbx-alert:not(.moved)").forEach((alert) => {
-      const field = alert.dataset.for && document.getElementById(alert.dataset.for);
+      const field = document.getElementById(alert.dataset.for) || alert.closest(".dbx-tool")?.querySelector(".dbx-stage")?.closest(".block");
       if (!visible(field)) {
         if (!alert.seen) alert.scrollIntoView({ block: "nearest" });
         return alert.seen = true;

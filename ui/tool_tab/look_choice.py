@@ -150,4 +150,4 @@ def is_rough(job: Job, draft: Result) -> bool:
     """Whether a net that a closer draft takes has not seen the photo that the draft cuts out."""
     used = {row["id"] for row in draft.receipt.get("models", ())}
     nets = {job.specs[role] for role in CLOSER_DRAFT_ROLES if role in job.specs}
-    return bool(used & nets) and not used >= nets
+    return "cutout_uncertainty" in draft.receipt and bool(used & nets) and not used >= nets

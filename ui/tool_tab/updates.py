@@ -138,10 +138,7 @@ class TabView:
     def show_error(self, error: StudioError, param: str | None = None) -> Updates:
         """Show the error's sentence beside its field, over the picture where it has none. The form keeps its values."""
         element_id = self.field_element_id(error.param or param or "")
-        alert = text.render_error(error, element_id)
-        if not element_id:
-            return {**self.show_idle(alert), self.tab.alerts: ""}
-        return {**self.show_idle(text.render_status("")), self.tab.alerts: alert}
+        return {**self.show_idle(text.render_status("")), self.tab.alerts: text.render_error(error, element_id)}
 
     def show_draft_error(self, error: StudioError) -> Updates:
         """Show an error of the present form without the picture of an earlier one.
