@@ -46,24 +46,6 @@ def test_a_photo_becomes_three_drafts_and_one_opens_its_tool_as_it_is(
     expect(page.locator(f"#home-draft-{look + 1} img")).to_be_visible()
 
 
-def test_first_looks_are_drawn_again_with_the_finer_cutout(page: Page, studio: ServedPage, tmp_path: Path) -> None:
-    page.add_init_script(
-        """window.shown = [];
-        new MutationObserver(() => {
-            const mark = document.querySelector("#home-stage .dbx-first-look");
-            const pictures = [...document.querySelectorAll("#home-drafts img")].map((each) => each.src);
-            if (pictures.length === 3) window.shown.push([Boolean(mark), pictures.join()]);
-        }).observe(document, { subtree: true, childList: true, attributes: true });"""
-    )
-    with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:  # a photo whose maps nobody has made before
-        picture.convert("RGB").resize((500, 586)).save(tmp_path / "small.png")
-    drop_photo(page, studio, tmp_path / "small.png")
-    page.locator("#home-consent label").first.click()
-    page.wait_for_function("() => window.shown.some(([mark]) => mark) && !window.shown.at(-1)[0]")
-    rough, fine = page.evaluate("() => [window.shown.find(([mark]) => mark)[1], window.shown.at(-1)[1]]")
-    assert rough != fine
-
-
 def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: ServedPage, tmp_path: Path) -> None:
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
+import cv2
+import gradio as gr
+import numpy as np
 import pytest
 
 from pipelines.core.errors import BadInput, error_from_json, error_to_json
 from pipelines.core.job import Result
-from pipelines.tools import TOOLS, headshot
-from ui.home_tab.quick_start import DRAFT_COUNT, render_other_tools, select_best_drafts, spread_looks, suggest_tool
+from pipelines.models import profiles
+from pipelines.models.nets.isnet import IsNet
+from pipelines.models.nets.u2net import U2Net
+from pipelines.settings import Settings
+from pipelines.tools import TOOLS, headshot, product
+from tests.support.examples import make_blob, make_noise
+from tests.support.gradio_loop import build_parts
+from tests.support.served_app import run_studio
+from ui.home_tab.quick_start import (
+    DRAFT_COUNT,
+    QuickStart,
+    QuickStartState,
+    render_other_tools,
+    select_best_drafts,
+    spread_looks,
+    suggest_tool,
+)
 from ui.tool_tab.look_choice import OUTLINE_CHECK, TriedDraft, measure_edge_visibility
+from ui.tool_tab.text import FIRST_LOOK_MARK
 
+LOCAL: Any = None
 UNKNOWN = float("inf")
 
 
@@ -58,3 +80,28 @@ def test_enlarging_is_not_offered_beside_a_face_that_it_does_not_help() -> None:
     assert error_from_json(error_to_json(helped)).useless_tool == ""
     assert 'href="#upscale"' in render_other_tools(TOOLS)
     assert 'href="#upscale"' not in render_other_tools(TOOLS, without=("upscale",))
+
+
+def test_first_looks_are_drawn_again_with_the_finer_cutout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for net, radius in ((U2Net, 50), (IsNet, 80)):
+        seen = np.asarray(cv2.resize(make_blob(300, 300, (150, 150), (radius, radius)), (320, 320)), np.float32)
+        monkeypatch.setattr(net, "predict_map", lambda _net, _image, seen=seen: seen)
+    profile = profiles.choose_profile("embedded")[0]
+    with run_studio(Settings(data=tmp_path, matting="both"), [product.TOOL], profile) as studio:
+
+        def build() -> QuickStart:
+            with gr.Blocks():
+                return QuickStart(studio.service, studio.access, "")
+
+        page = build_parts(build)
+        photo = studio.service.files.add_image(make_noise(300, 300), "local", "upload")
+        state = QuickStartState(photo_id=photo)
+
+        async def list_updates() -> list[dict[Any, Any]]:
+            return [each async for each in page.change_consent(LOCAL, state, "nobody")]
+
+        shown = asyncio.run(list_updates())
+        marks = [FIRST_LOOK_MARK in str(each[page.status]) for each in shown if page.status in each]
+        assert marks[-2:] == [True, False], "they say that they are first looks, until closer ones stand there"
+        pictures = [[each[live] for each in shown if isinstance(each.get(live), bytes)] for live, _ in page.drafts]
+        assert all(len(each) > 1 and each[-1] != each[-2] for each in pictures)
