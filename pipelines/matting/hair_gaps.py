@@ -24,6 +24,7 @@ HEAD_REACH_RATIO = 0.12  # from the mass of hair above the face, within which a 
 WINDOW_RATIOS = (1.3, 1.2, 1.3, 1.0)  # beyond the face's left, top, right and bottom, of its width or height
 HAIR_ROW_RATIOS = (0.4, 0.06)  # above the face: rows in which the hair's colour is read
 MAX_GAP_SIDE_RATIO = 0.15  # side of a square as large as a gap: a larger one may be a white ribbon before a white wall
+STRAND_RATIO = 0.02  # side of a square that does not fit between strands
 MIN_HAIR_SHARE = 0.7  # of the solid pixels around a gap that are not mixtures with the ground
 MIN_HAIR_COVER = 0.01  # of the window
 MAX_GAP_SHARE = 0.6  # of hair in a pixel of a gap
@@ -130,9 +131,18 @@ def _find_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> _HairGaps
     solid = (alpha > 0.5) & (is_hair | ~is_mixture)
     total, hairy = (cv2.blur(each.astype(np.float32), window) for each in (solid, solid & is_hair))
     gaps &= (hairy > MIN_HAIR_SHARE * total) & (hairy > MIN_HAIR_COVER)
-    _, numbered, stats, _ = cv2.connectedComponentsWithStats(np.asarray(gaps, np.uint8))
-    gaps &= (stats[:, cv2.CC_STAT_AREA] <= (MAX_GAP_SIDE_RATIO * height) ** 2)[np.asarray(numbered, np.int32)]
+    gaps &= _find_small(gaps, height)
     return _HairGaps(np.asarray(gaps), is_hair, share)
+
+
+def _find_small(gaps: Mask, height: float) -> Mask:
+    """Return the gaps (H x W) that are no ribbon; the fine strands at the outline that hang on one do not count."""
+    count, numbered = cv2.connectedComponents(gaps.astype(np.uint8))
+    labels = np.asarray(numbered, np.int32)
+    side = max(3, round(STRAND_RATIO * height)) | 1
+    firm = cv2.morphologyEx(gaps.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
+    areas = np.bincount(labels[firm], minlength=count)
+    return np.asarray((areas <= (MAX_GAP_SIDE_RATIO * height) ** 2)[labels] & gaps)
 
 
 def _draw_ellipse(shape: tuple[int, ...], centre: tuple[float, float], axes: tuple[float, float]) -> Mask:

@@ -114,3 +114,9 @@ def test_a_ribbon_of_the_grounds_colour_and_a_hand_at_the_hair_stay() -> None:
     opened = open_hair_gaps(image, alpha, (face,))
     assert opened[ribbon].min() == 1
     assert opened[100:136, 300:400].min() == 1
+
+
+def test_strands_that_hang_on_a_gap_do_not_make_it_a_ribbon() -> None:
+    image, alpha, face = draw_portrait()
+    cv2.ellipse(image, (200, 150), (80, 90), 0, 150, 330, GROUND, 2)
+    assert measure_gap(open_hair_gaps(image, alpha, (face,))) < 0.1
