@@ -118,5 +118,5 @@ def test_a_ribbon_of_the_grounds_colour_and_a_hand_at_the_hair_stay() -> None:
 
 def test_strands_that_hang_on_a_gap_do_not_make_it_a_ribbon() -> None:
     image, alpha, face = draw_portrait()
-    cv2.ellipse(image, (200, 150), (80, 90), 0, 150, 330, GROUND, 2)
+    cv2.ellipse(image, (200, 150), (80, 90), 0, 150, 330, GROUND, 1)
     assert measure_gap(open_hair_gaps(image, alpha, (face,))) < 0.1
