@@ -26,6 +26,8 @@ from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
 from pipelines.models import nets
 from pipelines.models.model_cache import ModelCache
+from pipelines.models.nets.isnet import IsNet
+from pipelines.models.nets.u2net import U2Net
 from tests.bench.pictures.alpha_metrics import AlphaErrors, mean_errors, measure_alpha
 from tests.bench.pictures.truth_set import TruthPhoto, open_truth_photos
 
@@ -71,7 +73,7 @@ def make_mattes(cache: ModelCache, *, small_alone: bool) -> Matte:
 class _Remembered:
     """A net that is asked once for the whole photo."""
 
-    def __init__(self, net: nets.U2Net | nets.IsNet, photo: Image) -> None:
+    def __init__(self, net: U2Net | IsNet, photo: Image) -> None:
         self._alpha = net.predict_alpha(photo)
 
     def predict_alpha(self, image: Image) -> Alpha:
