@@ -517,8 +517,9 @@ def test_many_jobs_share_two_seats_and_every_result_is_right(tmp_path: Path) -> 
         assert ends["done"] + ends["helped"] > JOBS / 2
         assert ends["cancelled"] + ends["helped"] > 0
         assert here.weather.struck > 2
-        assert here.cache.return_counts.total() > 0
         assert [row["in_use"] for row in here.cache.resident_models()] == [0] * len(here.cache.resident_models())
         assert here.jobs.count_jobs() == (0, 0)
         # And after all that every picture is still what it was.
         assert all(np.array_equal(here.draw_picture(number), picture) for number, picture in right.items())
+        # Four models on two seats: some left and came back, from the host's memory or, where that gave out, the disk.
+        assert here.cache.return_counts.total() + here.cache.load_counts.total() > 4
