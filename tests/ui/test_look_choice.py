@@ -69,20 +69,21 @@ def test_the_least_visible_cut_is_offered_first_and_its_tile_is_pressed() -> Non
 
 
 @pytest.mark.parametrize(
-    ("models", "cut_out", "is_drawn_closer"),
+    ("models", "params", "is_drawn_closer"),
     [
-        (["u2netp"], {"cutout_uncertainty": 0.1}, True),
-        (["u2netp", "isnet"], {"cutout_uncertainty": 0.1}, False),
-        (["u2netp"], {}, False),  # the net was only asked what stands beside a painted mask
+        (["u2netp"], {}, True),
+        (["u2netp"], {"mask": None}, True),
+        (["u2netp", "isnet"], {}, False),
+        (["u2netp"], {"mask": "file-1"}, False),  # the net was only asked what stands beside it
         ([], {}, False),
     ],
 )
-def test_a_draft_is_drawn_closer_where_the_large_net_has_not_seen_its_cutout(
-    models: list[str], cut_out: dict[str, float], is_drawn_closer: bool
+def test_a_draft_is_drawn_closer_where_the_large_net_has_not_seen_its_photo(
+    models: list[str], params: dict[str, Any], is_drawn_closer: bool
 ) -> None:
     job = Job(
-        id="job-1", tool="x", params={}, seed=1, profile="x", specs={"matte": "u2netp", "matte-detail": "isnet"},
+        id="job-1", tool="x", params=params, seed=1, profile="x", specs={"matte": "u2netp", "matte-detail": "isnet"},
         owner="me", created=0.0, draft=True,
     )  # fmt: skip
-    draft = Result((), {"models": [{"id": each} for each in models], **cut_out}, 0.1)
+    draft = Result((), {"models": [{"id": each} for each in models]}, 0.1)
     assert is_rough(job, draft) is is_drawn_closer

@@ -147,7 +147,10 @@ def render_suggested_looks(tool: Tool, drafts: Sequence[TriedDraft]) -> str:
 
 
 def is_rough(job: Job, draft: Result) -> bool:
-    """Whether a net that a closer draft takes has not seen the photo that the draft cuts out."""
+    """Whether a net that a closer draft takes has not seen the photo that the draft cuts out, or arranges words on.
+
+    Beside a painted mask the net is only asked what else stands there.
+    """
     used = {row["id"] for row in draft.receipt.get("models", ())}
     nets = {job.specs[role] for role in CLOSER_DRAFT_ROLES if role in job.specs}
-    return "cutout_uncertainty" in draft.receipt and bool(used & nets) and not used >= nets
+    return not job.params.get("mask") and bool(used & nets) and not used >= nets
