@@ -89,7 +89,7 @@ def find_stance(mask: npt.NDArray[np.bool_], width_px: float) -> Stance:
     return Stance(feet, drops, leg_gaps, drops, body_px, hind_columns, hind_drops, _LEG_LENGTH_RATIO * tall)
 
 
-class _Outline(NamedTuple):
+class _SubjectOutline(NamedTuple):
     """The lower outline of a map: the row where the subject ends in each column, 0 without it; its width and height."""
 
     mask: npt.NDArray[np.bool_]
@@ -215,7 +215,7 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> tuple[npt.NDArra
     points = np.stack([columns, lowest[columns]], axis=1).astype(np.float32)
     hull = np.asarray(cv2.convexHull(points)[:, 0], np.float32)
     hull = hull[np.argsort(hull[:, 0])]
-    outline = _Outline(mask, lowest, width_px, float(np.count_nonzero(mask.any(axis=1))))
+    outline = _SubjectOutline(mask, lowest, width_px, float(np.count_nonzero(mask.any(axis=1))))
     corner = _find_corner(hull, outline)
     if corner is not None:
         has_edge = any(outline.is_straight(corner[1], corner[n]) for n in (0, 2))
@@ -235,7 +235,7 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> tuple[npt.NDArra
     return np.array(sorted(map(tuple, feet)), np.float32), ""
 
 
-def _find_corner(hull: npt.NDArray[np.float32], outline: _Outline) -> npt.NDArray[np.float32] | None:
+def _find_corner(hull: npt.NDArray[np.float32], outline: _SubjectOutline) -> npt.NDArray[np.float32] | None:
     """Return left foot, lowest foot and right foot of a chair or a board that is seen from its corner; None for others.
 
     On the ground its sides stand at a right angle. In the picture the product of their slopes is then the squared sine
@@ -264,7 +264,7 @@ def _find_corner(hull: npt.NDArray[np.float32], outline: _Outline) -> npt.NDArra
     return np.array([ends[0], base, ends[1]], np.float32) if is_wide else None
 
 
-def _is_leg(front: npt.NDArray[np.float32], foot: npt.NDArray[np.float32], outline: _Outline) -> bool:
+def _is_leg(front: npt.NDArray[np.float32], foot: npt.NDArray[np.float32], outline: _SubjectOutline) -> bool:
     """Tell whether what ends at `foot`, higher than `front`, comes straight down by itself as a leg does.
 
     A bowl's belly lies below the line between both, and a leaf, a handle or a bent knee is no upright run of pixels.

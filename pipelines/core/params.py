@@ -64,7 +64,7 @@ DrawnWords: TypeAlias = Annotated[str, AfterValidator(str.strip)]
 """Words that stand in the picture; blanks alone are none."""
 
 
-class _Conditions(TypedDict, total=False):
+class _FieldConditions(TypedDict, total=False):
     """What any field may have: it is `advanced`, and `needs` models with these verbs; `needs_any`: one is enough."""
 
     advanced: bool
@@ -79,7 +79,7 @@ def _build_field(
     default: object,
     extra: Mapping[str, object] | None = None,
     bounds: Mapping[str, float] | None = None,
-    **conditions: Unpack[_Conditions],
+    **conditions: Unpack[_FieldConditions],
 ) -> Any:
     schema: dict[str, Any] = {"x-kind": kind, **(extra or {})}
     if conditions.get("advanced"):
@@ -100,7 +100,7 @@ def prompt_field(
     is_drawn: bool = False,
     in_place_of: str = "",
     followed_by: tuple[Verb, ...] = (),
-    **conditions: Unpack[_Conditions],
+    **conditions: Unpack[_FieldConditions],
 ) -> Any:
     """Declare free text, `str`. `saved_kind`: it names a saved item.
 
@@ -119,7 +119,7 @@ def prompt_field(
     return _build_field("prompt", label, help, "", extra, {"max_length": max_length}, **conditions)
 
 
-def picture_field(label: str, help: str, *, required: bool = False, **conditions: Unpack[_Conditions]) -> Any:
+def picture_field(label: str, help: str, *, required: bool = False, **conditions: Unpack[_FieldConditions]) -> Any:
     """Declare one file id; `str` when required (`...`), else `str | None`."""
     return _build_field("picture", label, help, ... if required else None, **conditions)
 
@@ -144,7 +144,7 @@ def choice_field(
     labels: Mapping[str, str] | None = None,
     tiles: bool = False,
     start: str = "",
-    **conditions: Unpack[_Conditions],
+    **conditions: Unpack[_FieldConditions],
 ) -> Any:
     """Declare one value of the `Literal` that annotates the field. `labels` are shown; `tiles` adds pictures.
 
@@ -178,14 +178,14 @@ def number_field(
     le: float,
     step: float = 1,
     unit: str = "",
-    **conditions: Unpack[_Conditions],
+    **conditions: Unpack[_FieldConditions],
 ) -> Any:
     """Declare a bounded `int` or `float`; an advanced field unless said otherwise."""
     extra, bounds = {"x-step": step, **({"x-unit": unit} if unit else {})}, {"ge": ge, "le": le}
     return _build_field("number", label, help, default, extra, bounds, **{"advanced": True, **conditions})
 
 
-def flag_field(label: str, help: str, default: bool = False, **conditions: Unpack[_Conditions]) -> Any:
+def flag_field(label: str, help: str, default: bool = False, **conditions: Unpack[_FieldConditions]) -> Any:
     """Declare a `bool`; an advanced field unless said otherwise."""
     return _build_field("flag", label, help, default, **{"advanced": True, **conditions})
 

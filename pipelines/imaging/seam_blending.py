@@ -16,10 +16,10 @@ from scipy.sparse.linalg import factorized
 from pipelines.core.geometry import Float32Array, IndexArray, Mask
 
 MAX_STEP_LEVELS = 20.0  # in any channel: a larger step is an edge
-_HOLD = 1e-3  # pull of each correction towards 0: keeps the equation solvable where no step is small
+_PULL_WEIGHT = 1e-3  # pull of each correction towards 0: keeps the equation solvable where no step is small
 
 
-class _Steps(NamedTuple):
+class _SeamSteps(NamedTuple):
     """Pairs of places (N x 2 each), the step of the correction from one to the other (N x 3), and which are small."""
 
     first: IndexArray
@@ -39,7 +39,7 @@ def measure_seam_corrections(pixels: Float32Array, hole: Mask, sources: IndexArr
     count = int(hole.sum())
     number = np.full(hole.shape, -1)
     number[hole] = np.arange(count)
-    rows, columns, values = [np.arange(count)], [np.arange(count)], [np.full(count, _HOLD)]
+    rows, columns, values = [np.arange(count)], [np.arange(count)], [np.full(count, _PULL_WEIGHT)]
     wanted = np.zeros((count, 3))
     for offset in ((0, 1), (1, 0)):
         steps = _measure_steps(pixels, copied, hole, sources, np.array(offset))
@@ -59,7 +59,7 @@ def measure_seam_corrections(pixels: Float32Array, hole: Mask, sources: IndexArr
 
 def _measure_steps(
     pixels: Float32Array, copied: Float32Array, hole: Mask, sources: IndexArray, offset: IndexArray
-) -> _Steps:
+) -> _SeamSteps:
     """Measure the steps between places of the hole and their neighbours at `offset`, also across the hole's rim."""
     limit = np.array(hole.shape) - 1
     height, width = limit + 1 - offset
@@ -75,4 +75,4 @@ def _measure_steps(
         sums += sign * (copied[other[:, 0], other[:, 1]] - pixels[beyond[:, 0], beyond[:, 1]]) * known[:, None]
         total += known
     size = np.asarray(sums / np.maximum(total, 1)[:, None], np.float32)
-    return _Steps(first, second, size, (total > 0) & (np.abs(size).max(axis=1) <= MAX_STEP_LEVELS))
+    return _SeamSteps(first, second, size, (total > 0) & (np.abs(size).max(axis=1) <= MAX_STEP_LEVELS))

@@ -15,12 +15,12 @@ from pipelines.imaging.resize import dilate_mask
 # Lengths are pixels of the small copy on which mattes are compared. Of two limits one side is no thin part, the other
 # surely one.
 WIDTHS_PX = 26.0, 18.0  # at its widest
-LENGTHS = 1.0, 2.0  # how many times as long as wide
+LENGTH_RATIOS = 1.0, 2.0  # how many times as long as wide
 SEEN_ALPHAS = 0.7, 0.85  # mean of the map of the net that sees it
 JOINT_SHARES = 0.4, 0.25  # of its outline that lies on the subject: a strip along an edge, a part that hangs on it
 SIDE_SHARES = 0.6, 0.85  # of the ground along its sides that has another colour
 RIM_LEVELS = 10.0, 20.0  # Lab levels: change of colour along the outline that a quick net draws
-EVIDENCE = 0.35, 0.5  # product of these shares
+EVIDENCE_SHARES = 0.35, 0.5  # product of these shares
 SIDE_LEVELS = 14.0  # Lab levels: two colours that differ
 SIDE_PX = 2, 4  # from and up to how far beside it the ground is compared with it
 CORE_PX = 1.5  # from its outline, from where its colours are its own
@@ -44,7 +44,7 @@ def measure_thinness(
     width = 2 * float(depth.max())
     shares = [
         _share_between(width, WIDTHS_PX),
-        _share_between(float(part.sum()) / width**2, LENGTHS),
+        _share_between(float(part.sum()) / width**2, LENGTH_RATIOS),
         _share_between(float(seen[part].mean()), SEEN_ALPHAS),
         _share_between(joint, JOINT_SHARES),
     ]
@@ -55,7 +55,7 @@ def measure_thinness(
     if contrast is not None:
         rim = dilate_mask(part, 1) & dilate_mask(~part, 1) & ~dilate_mask(other > 0.5, SIDE_PX[0])
         shares.append(_share_between(float(np.median(contrast[rim])) if rim.any() else 0.0, RIM_LEVELS))
-    return _share_between(float(np.prod(shares)), EVIDENCE)
+    return _share_between(float(np.prod(shares)), EVIDENCE_SHARES)
 
 
 def _share_of_other_ground(lab: Uint8Array, part: Mask, depth: Float32Array, ground: Mask) -> float:

@@ -239,7 +239,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
         params, first, clothes_notices = _draw_clothes(params, first, size, context, emit)
         sources[0] = first
     viewpoint = _find_viewpoint(params, first)
-    shoot = _Shoot(params, context, emit, preset, first, viewpoint)
+    shoot = _ProductShoot(params, context, emit, preset, first, viewpoint)
     frames = list(shoot.arrange(sources, size))
     if len(sources) == 1:
         frames[0] = shoot.add_cut_notices(frames[0], shape)
@@ -401,7 +401,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class _Shoot:
+class _ProductShoot:
     """One product's pictures: what is asked for, and the `first` photo, which the others follow."""
 
     params: Product

@@ -212,9 +212,13 @@ class Kit(Params):
     )
     preset: PresetId = choice_field(
         "Platform",
-        "The usual three are Instagram post, story and Facebook. The story is for TikTok too, Pin for Pinterest.",
+        "Post and story are Instagram's; the story is for TikTok too, Pin for Pinterest.",
         "all",
-        labels={"usual": "Usual three", "all": "All eight", **{key: row.title for key, row in FORMATS.items()}},
+        labels={
+            "usual": "Post, story, Facebook",
+            "all": "All eight",
+            **{key: row.title for key, row in FORMATS.items()},
+        },
         tiles=True,
         start="usual",
     )

@@ -164,6 +164,18 @@ def test_what_was_erased_is_the_photo_of_which_more_is_erased(page: Page, studio
     assert names == ["coffee_retouch-picture-1.png", "coffee_retouch-picture-1-2.png"], "none overwrites the other"
 
 
+def test_a_place_that_was_continued_can_be_filled_in_another_way(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    for y in (0.3, 0.36, 0.42, 0.48):  # larger than a stain, which the tones beside it fill
+        draw_stroke(page, layer, ((0.35, y), (0.6, y)))
+    generate(page, studio)
+    page.locator("#retouch-box").get_by_role("button", name="Another fill").click()
+    wait_until(lambda: len(studio.service.jobs.list_jobs("local", 9, tool="retouch")) == 2, 60)
+    second, first = (row.job for row in studio.service.jobs.list_jobs("local", 9, tool="retouch"))
+    assert second.params["mask"] == first.params["mask"]
+    assert second.seed != first.seed
+
+
 def test_erasing_more_of_a_rows_picture_stays_in_its_row(page: Page, studio: ServedPage) -> None:
     batches, jobs = BatchService(studio.service), studio.service.jobs
     photo, _ = studio.service.uploads.ingest_picture((EXAMPLES / "coffee.jpg").read_bytes(), "local", "coffee.jpg")

@@ -13,6 +13,8 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Download, Page, TimeoutError, expect
 
+from pipelines.core.errors import StudioError
+from pipelines.core.job import Job
 from pipelines.core.stream import wait_for_result
 from tests.browser.studio_page import ServedPage, find_progress_line, open_menu, open_tool
 from tests.support.examples import EXAMPLES
@@ -81,6 +83,23 @@ def test_download_beside_a_draft_saves_nothing_once_it_was_stopped(page: Page, s
     expect(page.locator("#slow-save")).to_be_enabled()
     page.wait_for_timeout(500)
     assert not saved
+
+
+def test_an_error_about_no_field_lies_over_the_picture(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_tool(page, studio, "headshot")
+    page.locator("#headshot-example-hopper").click()
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+
+    def refuse(*args: object, **options: object) -> Job:
+        raise StudioError("Nobody draws that here.", code="content_policy")
+
+    monkeypatch.setattr(studio.service, "create_job", refuse)
+    page.locator("#headshot-generate").click()
+    alert = page.locator(".block:has(> * .dbx-stage, > .dbx-stage) > .dbx-alert.placed:visible").first
+    expect(alert).to_contain_text("Nobody draws that here.")
+    expect(alert).to_be_in_viewport()
 
 
 def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(

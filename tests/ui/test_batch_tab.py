@@ -257,6 +257,15 @@ def show_line(studio: RunningStudio, events: BatchTabEvents, state: TabState, jo
     return shown[line.tab.result.batch_row], shown[line.tab.result.put_in_batch]
 
 
+def upload_first_picture(studio: RunningStudio, events: BatchTabEvents, batch_id: str) -> str:
+    """Upload the picture of row 1 anew; its file's id."""
+    job = studio.service.jobs.get_job(events.batches.get_row(batch_id, 1, OWNER).job_id or "")
+    assert job is not None
+    assert job.result is not None
+    files = studio.service.files
+    return files.add_image(files.open_image(job.result.files[0].id), OWNER, "upload")
+
+
 def test_next_to_check_is_offered_while_there_is_another_one(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
@@ -274,17 +283,17 @@ def test_next_to_check_is_offered_while_there_is_another_one(
         assert ("Next to check" in line, "It is fine" in line) == (is_offered, is_doubted)
 
 
-def test_what_is_checked_next_is_the_next_row_and_small_doubts_last(
+def test_what_is_checked_next_is_the_next_row_then_small_doubts_then_what_was_mended(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
-    doubts = [RowDoubt(row, True, 0.1, is_small) for row, is_small in ((1, False), (2, True), (3, False), (4, True))]
+    doubts = [RowDoubt(row, True, 0.1, is_small=row in (2, 4), is_replaced=row == 5) for row in (1, 2, 3, 4, 5)]
     monkeypatch.setattr(events, "_list_open_doubts", lambda *_: doubts)
     rows = [1]
     while len(doubts) > 1:
         rows.append(events.find_next_doubt(batch_id, rows[-1], 0.5))
         doubts[:] = [each for each in doubts if each.row != rows[-2]]
-    assert rows == [1, 3, 4, 2]
+    assert rows == [1, 3, 4, 2, 5]
     assert events.find_next_doubt(batch_id, rows[-1], 0.5) == 0
 
 
@@ -292,9 +301,7 @@ def test_what_goes_on_with_a_rows_picture_can_take_its_place(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
-    photo = studio.service.files.add_image(
-        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
-    )
+    photo = upload_first_picture(studio, events, batch_id)
     for for_row, can_put in (((batch_id, 1), True), ((batch_id, 2), False), (None, False)):
         job = studio.service.create_job("tint", {"photo": photo}, OWNER).model_copy(update={"for_row": for_row})
         wait_for_result(studio.service.jobs.submit_and_watch(job))
@@ -307,9 +314,7 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
-    photo = studio.service.files.add_image(
-        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
-    )
+    photo = upload_first_picture(studio, events, batch_id)
     line = build_row_line(studio, events)
     opened: list[JobToShow | None] = []
     for row in (3, 1, 3, 2, 4):  # row 3 a second time: somebody has looked at it, so that nothing leads away
@@ -330,9 +335,7 @@ def test_a_mended_picture_that_is_probably_still_wrong_stays_to_be_checked(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
-    photo = studio.service.files.add_image(
-        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
-    )
+    photo = upload_first_picture(studio, events, batch_id)
     for row in range(1, ROW_COUNT + 1):
         job = studio.service.create_job("tint", {"photo": photo}, OWNER)
         wait_for_result(studio.service.jobs.submit_and_watch(job))
@@ -354,9 +357,7 @@ def test_a_row_whose_earlier_picture_is_back_says_so_and_no_more_of_the_row_befo
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
-    photo = studio.service.files.add_image(
-        studio.service.files.open_image(_photo_of(studio, events, batch_id)), OWNER, "upload"
-    )
+    photo = upload_first_picture(studio, events, batch_id)
     job = studio.service.create_job("tint", {"photo": photo}, OWNER).model_copy(update={"for_row": (batch_id, 2)})
     wait_for_result(studio.service.jobs.submit_and_watch(job))
     earlier = events.batches.get_row(batch_id, 2, OWNER).job_id
@@ -401,11 +402,3 @@ def test_of_two_rows_that_come_at_once_the_later_pressed_is_opened(
     for row, pressed_at, opened in ((2, 20, 2), (1, 10, 2), (3, 30, 3), (4, 0, 4)):  # the last one from the Library
         asyncio.run(open_row(row, pressed_at))
         assert state.batch_row == (batch_id, opened)
-
-
-def _photo_of(studio: RunningStudio, events: BatchTabEvents, batch_id: str) -> str:
-    """The file of row 1's picture."""
-    job = studio.service.jobs.get_job(events.batches.get_row(batch_id, 1, OWNER).job_id or "")
-    assert job is not None
-    assert job.result is not None
-    return job.result.files[0].id

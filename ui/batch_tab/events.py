@@ -70,14 +70,14 @@ Updates = dict[Any, Any]
 class RowDoubt(NamedTuple):
     """Whether the picture of a row has a doubt, how uncertain its cut-out is (0 to 1), and if the doubt is small.
 
-    `is_still_unclear`: it is probably still wrong after somebody pointed at what belongs to it.
+    `is_replaced`: somebody has put it in another's place.
     """
 
     row: int
     has_doubt: bool
     uncertainty: float
     is_small: bool
-    is_still_unclear: bool = False
+    is_replaced: bool
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> BatchTabEvents:
@@ -238,13 +238,13 @@ class BatchTabEvents:
     def find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
         """Return the next row after `row` that is to be checked, going on from the first; 0 where none is.
 
-        Small doubts come after all others.
+        Small doubts come after all others, and pictures that somebody has mended already come last.
         """
         doubts = self._list_open_doubts(batch_id, self.batches.get_progress(batch_id).done)
         others = [each for each in doubts if each.row != row and (each.has_doubt or each.uncertainty > set_aside)]
         if not others:
             return 0
-        return min(others, key=lambda doubt: (doubt.is_small, doubt.row < row, doubt.row)).row
+        return min(others, key=lambda each: (each.is_replaced, each.is_small, each.row < row, each.row)).row
 
     # ------------------------------------------------------------ create
 
@@ -620,9 +620,13 @@ class BatchTabEvents:
     # ------------------------------------------------------------ the contact sheet
 
     def _show_sheet(self, batch: Batch, progress: BatchProgress, state: BatchTabState, stamp: float) -> Updates:
-        """Show a page of the contact sheet, newest first while the batch runs; no update if nothing has changed."""
+        """Show a page of the contact sheet; no update if nothing has changed.
+
+        While a batch of several pages runs its newest pictures come first; on a single page each one keeps its place.
+        """
         done_count = progress.done
-        newest_first = batch.state in _OPEN_STATES
+        is_open = batch.state in _OPEN_STATES
+        newest_first = is_open and progress.total > SHEET_PICTURE_COUNT
         state.first_picture = min(
             state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
         )
@@ -640,7 +644,7 @@ class BatchTabEvents:
             batch.id, limit=SHEET_PICTURE_COUNT, status="done", newest=newest_first, skip=state.first_picture
         )
         tab, has_pages = self.tab, done_count > SHEET_PICTURE_COUNT
-        room = SHEET_PICTURE_COUNT - len(rows) if newest_first and not state.first_picture else 0
+        room = SHEET_PICTURE_COUNT - len(rows) if is_open and not state.first_picture else 0
         waiting = self.batches.table.list_unfinished_rows(batch.id, room) if room else ()
         return {
             tab.sheet: text.render_sheet(
@@ -664,31 +668,22 @@ class BatchTabEvents:
         return sum(entry.replaced_at for row in rows for entry in row)
 
     def _list_open_doubts(self, batch_id: str, done_count: int) -> list[RowDoubt]:
-        """List what is doubted of each picture that nobody has replaced or approved.
-
-        A picture in another's place that is probably still wrong is listed, too; the ZIP does not set it aside.
-        """
-        table = self.batches.table
-        approvals, replacements = table.list_approvals(batch_id), table.list_replacements(batch_id)
+        """List what is doubted of each picture that nobody has approved."""
+        approvals = self.batches.table.list_approvals(batch_id)
         doubts = self._read_doubts(batch_id, done_count, self._compute_replacements_version(batch_id))
-        return [
-            each._replace(uncertainty=0.0) if each.row in replacements else each
-            for each in doubts
-            if each.row not in approvals and (each.is_still_unclear or each.row not in replacements)
-        ]
+        return [each for each in doubts if each.row not in approvals]
 
     def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[RowDoubt, ...]:
         """List what is doubted of each picture; the other arguments say when what was read before no longer holds."""
-        return tuple(
-            RowDoubt(
-                row,
-                bool(tool_tab_text.list_doubts(receipt)),
-                receipt.get("cutout_uncertainty") or 0.0,
-                tool_tab_text.is_small_doubt(receipt),
-                tool_tab_text.is_still_unclear(receipt),
-            )
-            for row, receipt in self.batches.table.iter_receipts(batch_id)
-        )
+        replacements = self.batches.table.list_replacements(batch_id)
+        found = []
+        for row, receipt in self.batches.table.iter_receipts(batch_id):
+            is_replaced = row in replacements
+            doubts = tool_tab_text.list_row_doubts(receipt, is_replaced=is_replaced)
+            uncertainty = 0.0 if is_replaced else receipt.get("cutout_uncertainty") or 0.0  # no longer set aside
+            is_small = bool(doubts) and tool_tab_text.is_small_doubt(receipt)
+            found.append(RowDoubt(row, bool(doubts), uncertainty, is_small, is_replaced))
+        return tuple(found)
 
     def _find_larger_side(self, batch_id: str, tool_id: str, done_count: int, stamp: float) -> int:
         """Find the longer side up to which the first rows' pictures would have more of their photos' own pixels.
@@ -720,8 +715,8 @@ class BatchTabEvents:
                 continue
             replaced = format_replacement_time(replacements.get(row.row, ()))
             receipt = job.result.receipt if job.result else {}
-            doubts, is_small = tool_tab_text.list_doubts(receipt), tool_tab_text.is_small_doubt(receipt)
-            doubts = [] if replaced and not tool_tab_text.is_still_unclear(receipt) else doubts
+            doubts = tool_tab_text.list_row_doubts(receipt, is_replaced=bool(replaced))
+            is_small = tool_tab_text.is_small_doubt(receipt)
             approved = format_time(approvals.get(row.row))
             is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
             jpeg = self._thumbnail(files[0].id) if are_sent else b""

@@ -41,10 +41,13 @@ aria-label="Come closer">+</button>
 
 ERASED_FIELD = "mask"
 """The field of a tool that erases what is painted: its finished picture can be the next photo."""
-KEEP_IN_CROP_LABEL = "Is something cut off? Mark it"
+KEEP_IN_CROP_LABEL = "Mark what must stay in"
 KEEP_IN_CROP_BAR_LABEL = "Mark what must not be cut off"
 KEEP_IN_CROP_HELP = "Press on what no format may cut off. Without a choice it is the faces, else the main subject."
-ERASE_MORE_BUTTON = '<button type="button" data-do="more">Erase more</button>'
+ERASE_BUTTONS = """<button type="button" data-do="more">Erase more</button>
+<button type="button" class="dbx-another" data-press="#{}-generate"
+title="Fills the place in another way">Another fill</button>"""
+"""Beside a finished picture in which something was erased. Generate without a change takes another seed."""
 DOUBT_HTML = (
     f'<div class="dbx-point"><div class="dbx-doubt">{FINE_BUTTON}<p></p>{{}}</div>'
     '<div class="dbx-doubt-place" hidden></div></div>'
@@ -64,9 +67,8 @@ class PointingPanel:
 def build_pointing_panel(tool: Tool) -> PointingPanel | None:
     """Build the panel over the picture inside the open Gradio layout; None, and doubts alone, without a cut-out."""
     can_repair = {"keep", "matte"} <= tool.params.model_fields.keys()
-    html = (
-        PANEL_HTML if can_repair else DOUBT_HTML.format(ERASE_MORE_BUTTON * (ERASED_FIELD in tool.params.model_fields))
-    )
+    buttons = ERASE_BUTTONS.format(tool.id) if ERASED_FIELD in tool.params.model_fields else ""
+    html = PANEL_HTML if can_repair else DOUBT_HTML.format(buttons)
     if "focus_x" in tool.params.model_fields:  # a crop: nothing is cut out, the marks say what no crop may cut
         html = _word_for_crop(html)
     gr.HTML(html, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")

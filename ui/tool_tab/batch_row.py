@@ -124,11 +124,11 @@ class BatchRowLine:
         """Whether the batch's sheet marks the row, for a doubt or because its cut-out is set aside."""
         job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
         receipt = job.result.receipt if job is not None and job.result is not None else {}
-        has_doubt = bool(text.list_doubts(receipt)) or (receipt.get("cutout_uncertainty") or 0.0) > set_aside
         table = self.batches.table
-        if row.row in table.list_replacements(batch.id):
-            has_doubt = text.is_still_unclear(receipt)
-        return has_doubt and row.row not in table.list_approvals(batch.id)
+        is_replaced = row.row in table.list_replacements(batch.id)
+        is_aside = not is_replaced and (receipt.get("cutout_uncertainty") or 0.0) > set_aside
+        is_marked = is_aside or bool(text.list_row_doubts(receipt, is_replaced=is_replaced))
+        return is_marked and row.row not in table.list_approvals(batch.id)
 
     def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
         """Put the shown picture into the batch, and open the next one where its row was to be checked.

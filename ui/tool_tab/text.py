@@ -166,9 +166,14 @@ def is_small_doubt(receipt: Mapping[str, Any]) -> bool:
     return is_certain and bool(describe_doubt(receipt)) and len(list_doubts(receipt)) == 1
 
 
-def is_still_unclear(receipt: Mapping[str, Any]) -> bool:
-    """Tell whether the cut-out is probably still wrong after somebody pointed at what belongs to it."""
-    return STILL_UNCLEAR_NOTICE in receipt.get("cutout_doubts", ())
+def list_row_doubts(receipt: Mapping[str, Any], *, is_replaced: bool) -> list[str]:
+    """List in sentences why the picture of a batch's row should be looked at.
+
+    Somebody has seen a picture that he put in another's place: of it only a cut-out that is probably still wrong is
+    doubted.
+    """
+    is_still_wrong = STILL_UNCLEAR_NOTICE in receipt.get("cutout_doubts", ())
+    return list_doubts(receipt) if is_still_wrong or not is_replaced else []
 
 
 def describe_doubt(receipt: Mapping[str, Any]) -> str:

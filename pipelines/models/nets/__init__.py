@@ -91,7 +91,7 @@ OPEN_NSFW = _describe_net(
 specs = (U2NETP, U2NET, ISNET, FACE_MESH, PERSON_NET, REALESR_X4, OPEN_NSFW)
 
 
-_CLASSES = {
+_NET_CLASSES = {
     U2NETP.id: "u2net:U2Net",
     U2NET.id: "u2net:U2Net",
     ISNET.id: "isnet:IsNet",
@@ -104,9 +104,9 @@ _CLASSES = {
 
 def load(spec: ModelSpec, device: str) -> Any:
     """Load the net of `spec` from verified files; only Real-ESRGAN uses `device`. Raises `ModelUnavailable`."""
-    if spec.id not in _CLASSES:
+    if spec.id not in _NET_CLASSES:
         raise ModelUnavailable(f"There is no embedded net {spec.id}.")
-    net_class = resolve_name(f"{__name__}.{_CLASSES[spec.id]}")
+    net_class = resolve_name(f"{__name__}.{_NET_CLASSES[spec.id]}")
     return net_class(spec, device) if spec.id == REALESR_X4.id else net_class(spec)
 
 
