@@ -25,11 +25,12 @@ THIN_PART_NOTICE = (
     "size."
 )
 SOFT_NOTICE = (
-    "This picture is soft: your photo is enlarged {} times. A larger one, or one taken from nearer, would be sharper."
+    "This picture is soft at its full size: your photo is enlarged {} times. A larger one, or one taken from nearer, "
+    "would be sharper."
 )
 ENLARGED_BEFORE_NOTICE = (
-    "This picture is soft: your photo is blurred, or was enlarged before. The original, or one taken from nearer, "
-    "would be sharper."
+    "This picture is soft at its full size: your photo is blurred, or was enlarged before. The original, or one taken "
+    "from nearer, would be sharper."
 )
 
 
@@ -87,19 +88,21 @@ def thin_part_notices(alpha: Alpha, placed: PlacedSubject) -> tuple[str, ...]:
     return (THIN_PART_NOTICE,) if longest > _THIN_LENGTH_RATIO * max(placed.frame.size) else ()
 
 
-def describe_softness(frame: Frame, photo: Image, box: Box) -> Frame:
+def describe_softness(frame: Frame, photo: Image, box: Box, kept_side_px: int) -> Frame:
     """Return the frame with the sentence that the picture is soft, where it is; `box` is what is looked at, in pixels.
 
-    A photo that is shrunk so far that no enlargement before is seen is not looked at.
+    `kept_side_px` is the longer side of the picture that is kept: a draft, which is smaller, says it before. A photo
+    that is shrunk so far that no enlargement before is seen is not looked at.
     """
-    if frame.scale <= MAX_ENLARGEMENT / MAX_OWN_ENLARGEMENT:
+    scale = frame.scale * kept_side_px / max(frame.size)
+    if scale <= MAX_ENLARGEMENT / MAX_OWN_ENLARGEMENT:
         return frame
     own = measure_own_enlargement(photo, box)
     plain = enlargement_notices(frame.scale, max(frame.size))
-    if own > 1 and own * frame.scale > MAX_ENLARGEMENT:
+    if own > 1 and own * scale > MAX_ENLARGEMENT:
         notice = ENLARGED_BEFORE_NOTICE
-    elif frame.scale > MUCH_ENLARGED_FACTOR:
-        notice = SOFT_NOTICE.format(f"{frame.scale:.1f}")
+    elif scale > MUCH_ENLARGED_FACTOR:
+        notice = SOFT_NOTICE.format(f"{scale:.1f}")
     else:
         return replace(frame, own_enlargement=own)
     notices = tuple(each for each in frame.notices if each not in plain)

@@ -253,7 +253,7 @@ def _choose_standard(params: Business, members: Sequence[TeamMember], size: Size
 
 def _place_member(member: TeamMember, standard: TeamStandard, params: Business, size: Size) -> PlacedSubject:
     frame = frame_member(member, standard, get_framing(params.framing), size)
-    frame = describe_softness(frame, member.photo, member.face.box)
+    frame = describe_softness(frame, member.photo, member.face.box, params.size)
     return place_subject(member.photo, member.cutout, frame)
 
 

@@ -243,7 +243,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     frames = list(shoot.arrange(sources, size))
     if len(sources) == 1:
         frames[0] = shoot.add_cut_notices(frames[0], shape)
-    frames = _describe_softness_of_each(frames, sources)
+    frames = _describe_softness_of_each(frames, sources, longer_px)
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     merged = merge_most_opaque((each.colour, each.alpha) for each in group)
     placed = PlacedSubject(*merged, group[0].frame, has_background=group[0].has_background)
@@ -326,10 +326,12 @@ def _read_photo(file_id: str, context: ToolContext, emit: ProgressCallback) -> P
     return ProductPhoto(context.open_image(file_id), context.cut_out_subject(Subject(photo=file_id), emit))
 
 
-def _describe_softness_of_each(frames: Sequence[Frame], sources: Sequence[ProductPhoto]) -> list[Frame]:
+def _describe_softness_of_each(
+    frames: Sequence[Frame], sources: Sequence[ProductPhoto], kept_side_px: int
+) -> list[Frame]:
     """Return the frames with what is soft; the first one, which stands for the picture, says it of all."""
     first, *others = (
-        describe_softness(frame, each.photo, find_bounds(each.cutout.alpha))
+        describe_softness(frame, each.photo, find_bounds(each.cutout.alpha), kept_side_px)
         for each, frame in zip(sources, frames, strict=True)
     )
     said = [

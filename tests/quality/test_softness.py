@@ -74,16 +74,18 @@ def test_of_a_large_photo_pieces_are_measured_in_little_memory() -> None:
 def test_one_plain_sentence_takes_the_place_of_the_technical_one() -> None:
     photo = load_example("hopper")
     soft = describe_softness(
-        make_frame(photo, 3.4, ("Enlarged 3.4 times: a larger photo would be sharper.",)), photo, whole(photo)
+        make_frame(photo, 3.4, ("Enlarged 3.4 times: a larger photo would be sharper.",)), photo, whole(photo), 1024
     )
     assert soft.notices == soft.doubts == (SOFT_NOTICE.format("3.4"),)
     for scale in (0.8, 2.5):
         frame = make_frame(photo, scale, ("Other.",))
-        assert describe_softness(frame, photo, whole(photo)).notices == ("Other.",)
+        assert describe_softness(frame, photo, whole(photo), 1024).notices == ("Other.",)
     large = enlarge(photo, 4)
-    assert describe_softness(make_frame(large, 0.8), large, whole(large)).doubts == (ENLARGED_BEFORE_NOTICE,)
-    shrunk = describe_softness(make_frame(large, 0.4), large, whole(large))
+    assert describe_softness(make_frame(large, 0.8), large, whole(large), 1024).doubts == (ENLARGED_BEFORE_NOTICE,)
+    shrunk = describe_softness(make_frame(large, 0.4), large, whole(large), 1024)
     assert shrunk.doubts == (), "what is shrunk again is sharp"
+    draft = describe_softness(make_frame(photo, 1.7), photo, whole(photo), 2048)
+    assert draft.doubts == (SOFT_NOTICE.format("3.4"),), "told before the large picture is made"
 
 
 def test_a_chain_that_is_lost_in_a_large_picture_is_told() -> None:

@@ -74,7 +74,7 @@ def test_a_blurred_face_is_not_refused_and_its_picture_is_called_soft(name: str,
     assert face.eye_distance < 48
     check_face(face, photo)
     frame = Frame(np.eye(2, 3) * 2.5, (1024, 1024), 2.5, 0.0, False, (0, 0, 1024, 1024))
-    assert describe_softness(frame, photo, face.box).doubts == (ENLARGED_BEFORE_NOTICE,)
+    assert describe_softness(frame, photo, face.box, 1024).doubts == (ENLARGED_BEFORE_NOTICE,)
 
 
 def test_a_face_in_profile_is_refused_with_what_to_do() -> None:
