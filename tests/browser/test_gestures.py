@@ -65,11 +65,12 @@ def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(pag
 
 def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, studio: ServedPage) -> None:
     before = show_example(page, studio, "product", "coffee")
-    box = page.locator("#product-box").bounding_box()
+    box = page.locator("#product-live img").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2, steps=4)
+    side = min(box["width"], box["height"])  # of the square picture in its box
+    page.mouse.move(box["x"] + box["width"] / 2 + side * 0.1, box["y"] + box["height"] / 2, steps=4)
     expect(page.locator("#product-box")).to_have_attribute("data-told", "10 % → · 0 % ↓")
     page.mouse.up()
     expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
@@ -81,14 +82,14 @@ def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page,
 
 
 def pinch_picture(page: Page, selector: str, across: float, apart: float, told: str = "") -> None:
-    """Two fingers go `across` by a share of the box's width and `apart` by a factor; what the box says before they let
-    go.
+    """Two fingers go `across` by a share of the square picture and `apart` by a factor; what the box says before they
+    let go.
     """
-    box = page.locator(selector).bounding_box()
+    box = page.locator(f"{selector} .dbx-live img").bounding_box()
     assert box is not None
     client = page.context.new_cdp_session(page)
     for n in range(9):
-        middle = box["x"] + box["width"] * (0.5 + across * n / 8)
+        middle = box["x"] + box["width"] / 2 + min(box["width"], box["height"]) * across * n / 8
         reach = 50 * (1 + (apart - 1) * n / 8)
         points = [{"x": middle + side * reach, "y": box["y"] + box["height"] / 2, "id": side + 1} for side in (-1, 1)]
         client.send("Input.dispatchTouchEvent", {"type": "touchMove" if n else "touchStart", "touchPoints": points})

@@ -135,6 +135,7 @@
   };
   const open = (box, isOpen) => {
     box.classList.toggle("pointing", isOpen);
+    box.classList.toggle("opening", isOpen); // until the photo is shown: a mark on the finished picture would lie elsewhere
     box.classList.remove("near");
     layerOf(box).hidden = bar(box).hidden = box.querySelector(".dbx-point-zoom").hidden = !isOpen;
     setUnchanged(box);
@@ -407,6 +408,7 @@
     const { look: ended = "", places = "", doubts = "[]", unchanged, closed } = readLook(box), state = stateOf(box);
     if (ended !== box.pointLook) {
       box.pointLook = ended;
+      box.classList.remove("opening");
       if (closed !== undefined) { // another job is shown, with marks of its own in the form
         if (held?.box === box) held = null;
         states.delete(box);
