@@ -30,7 +30,7 @@ from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.server.factory import RunningStudio
-from ui.tool_tab import job_follower, look_choice
+from ui.tool_tab import job_follower, look_choice, text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.look_choice import LOOK_COUNT
@@ -81,6 +81,21 @@ def test_the_finished_picture_is_shown_again_with_its_buttons(studio: RunningStu
     while_another_runs = follower.update_actions(LOCAL, TabState(shown_job_id=job_id, job_id="job-2"), None)
     assert tab.result.picture not in while_another_runs
     assert tab.result.picture not in follower.update_actions(LOCAL, TabState(), None)
+
+
+def test_the_picture_that_stands_there_again_after_stop_is_doubted_as_before(
+    studio: RunningStudio, tab: ToolTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = ToolTabEvents(tab, studio.service, studio.access).follower
+    row = studio.service.jobs.get_job(make_picture(studio))
+    assert row is not None
+    assert row.result is not None
+    row.result.receipt["cutout_doubts"] = ["A part may be missing."]
+    monkeypatch.setattr(follower, "find_own_job", lambda job_id, request: row if job_id else None)
+    status = follower.show_stopped(LOCAL, TabState(shown_job_id=row.job.id), None)[tab.result.status]
+    assert text.STOPPED_TEXT in status
+    assert 'data-doubt="A part may be missing."' in status
+    assert "data-doubt" not in follower.show_stopped(LOCAL, TabState(), None)[tab.result.status]
 
 
 def test_the_photos_name_is_searched_for(studio: RunningStudio) -> None:

@@ -219,7 +219,7 @@ def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "",
     all_fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
     fields = [field for field in all_fields if field.name == "preset"]
     options = [
-        ("As the tool or the table says", ""),
+        ("Usual look, or the table's", ""),
         *(option for field in fields for option in field.options),
     ]
     return gr.Dropdown(options, value=chosen, label="Look", visible=bool(fields), **more)

@@ -133,10 +133,16 @@ class JobFollower:
         return {self.tab.result.status: text.render_result_status(row.job, row.result, 0)}
 
     def show_stopped(self, request: gr.Request, state: TabState, variation: str | None) -> Updates:
-        """Do the same after Stop, and repeat its sentence: an update from before Stop may have replaced it."""
+        """Do the same after Stop, and repeat its sentence: an update from before Stop may have replaced it.
+
+        The finished picture that stands there again is doubted as it was.
+        """
         updates = self.update_actions(request, state, variation)
-        is_idle = not (state.job_id or state.draft_id)
-        return {**updates, self.tab.result.status: text.render_status(text.STOPPED_TEXT)} if is_idle else updates
+        if state.job_id or state.draft_id:
+            return updates
+        row = self.find_own_job(state.shown_job_id, request)
+        doubt = text.render_doubt(row.result.receipt, int(variation or 1) - 1) if row and row.result else ""
+        return {**updates, self.tab.result.status: text.render_status(text.STOPPED_TEXT) + doubt}
 
     async def run_job(
         self, request: gr.Request, state: TabState, values: dict[str, Any], form: Mapping[str, Any] | None = None
