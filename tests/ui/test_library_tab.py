@@ -29,10 +29,14 @@ def table(tmp_path: Path) -> Iterator[JobTable]:
     made.close()
 
 
+def make_job(owner: str = "me", **values: object) -> Job:
+    plain = {"tool": "headshot", "params": {}, "seed": 7, "created": time.time(), **values}
+    return Job(id=f"job-{uuid.uuid4().hex}", profile="embedded", specs={}, owner=owner, **plain)  # pyright: ignore[reportArgumentType]
+
+
 def insert_job(table: JobTable, owner: str = "me", status: str = "done", **values: object) -> str:
     """An ended job straight in the table; its id."""
-    plain = {"tool": "headshot", "params": {}, "seed": 7, "created": time.time(), **values}
-    made = Job(id=f"job-{uuid.uuid4().hex}", profile="embedded", specs={}, owner=owner, **plain)  # pyright: ignore[reportArgumentType]
+    made = make_job(owner, **values)
     assert table.insert_job(made, None)
     table.db.execute(update(JOBS).where(JOBS.c.id == made.id).values(status=status))
     return made.id
@@ -115,8 +119,8 @@ def test_five_thousand_jobs_are_searched_in_few_steps_of_the_database(table: Job
     receipt = json.dumps({"files": [], "receipt": {"pad": "x" * 3000}, "seconds": 1})
     with table.db.transaction():
         for n in range(5000):
-            insert_job(table, params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40})
-        table.db.execute(update(JOBS).values(result=receipt))
+            table.insert_job(make_job(params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40}), None)
+        table.db.execute(update(JOBS).values(status="done", result=receipt))
     finder, thousands = JobSearch(table), list[int]()
     find_sqlite_connection(table.db).set_progress_handler(
         lambda: thousands.append(1), 1000
