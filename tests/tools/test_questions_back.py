@@ -45,7 +45,7 @@ _followers: dict[str, JobFollower] = {}
 
 def encode(image: Image) -> bytes:
     buffer = io.BytesIO()
-    PIL.Image.fromarray(image).save(buffer, "PNG")
+    PIL.Image.fromarray(image).save(buffer, "PNG", compress_level=0)
     return buffer.getvalue()
 
 

@@ -295,7 +295,7 @@ def test_openais_edit_erases_where_the_mask_is_transparent(tmp_path: Path) -> No
 
 def encode_upload(image: Image) -> tuple[str, bytes]:
     buffer = io.BytesIO()
-    PIL.Image.fromarray(image).save(buffer, "PNG")
+    PIL.Image.fromarray(image).save(buffer, "PNG", compress_level=0)
     return "a.png", buffer.getvalue()
 
 
