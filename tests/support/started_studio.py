@@ -5,14 +5,17 @@ The fork server of `tests/support/forks.py` imports this, a fresh interpreter.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-import app
-from ui.gradio_patches.light_start import import_gradio
+gc.disable()  # collections would look through all that is imported, again in each fork
+
+import app  # noqa: E402
+from ui.gradio_patches.light_start import import_gradio  # noqa: E402
 
 _find_file = inspect.getfile
 import_gradio()
@@ -24,6 +27,8 @@ import ui.page  # noqa: E402
 import ui.server.serve  # noqa: E402, F401
 
 NAMES_AFTER_STUDIO = frozenset(sys.modules)
+gc.freeze()
+gc.enable()
 
 
 def list_imported() -> tuple[bool, frozenset[str], frozenset[str]]:
