@@ -232,10 +232,10 @@ class KitContext(FakeContext):
     """A photo with a red square as its face or product, a blue logo, and a model that draws green stickers."""
 
     def __init__(self, *, head: bool, at: tuple[int, int] = (400, 130), half: int = 60) -> None:
-        image = make_noise(400, 600, 90, 20)
+        image, alpha = make_noise(400, 600, 90, 20), np.zeros((400, 600), np.float32)
         x, y = at
-        image[y - half : y + half, x - half : x + half] = (255, 0, 0)
-        alpha = (image == (255, 0, 0)).all(axis=-1).astype(np.float32)
+        square = np.s_[y - half : y + half, x - half : x + half]
+        image[square], alpha[square] = (255, 0, 0), 1
         super().__init__(image, alpha, (make_face(x, y, half),) if head else ())
         self.draws_alpha = True
         self.net: DiscNet | SquareNet = DiscNet()
@@ -685,9 +685,8 @@ def test_words_on_a_photo_reach_the_contrast_with_a_shade_that_leaves_the_subjec
 def tall_context(*, head: bool) -> KitContext:
     """A photo of 3:4 with calm ground, and its subject on the left."""
     context = KitContext(head=head)
-    context.image = make_noise(800, 600, 150, 12).copy()
-    context.image[240:430, 60:250] = (255, 0, 0)
-    context.alpha = (context.image == (255, 0, 0)).all(axis=-1).astype(np.float32)
+    context.image, context.alpha = make_noise(800, 600, 150, 12), np.zeros((800, 600), np.float32)
+    context.image[240:430, 60:250], context.alpha[240:430, 60:250] = (255, 0, 0), 1
     context.faces = (make_face(155, 335, 95),) if head else ()
     return context
 
