@@ -40,6 +40,12 @@ def dilate_mask(mask: Mask, radius: int) -> Mask:
     return cv2.dilate(mask.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0
 
 
+def extend_mask_down(mask: Mask, length_px: int) -> Mask:
+    """Extend a mask (H x W) downwards by `length_px`."""
+    kernel = np.ones((length_px + 1, 1), np.uint8)
+    return cv2.dilate(mask.astype(np.uint8), kernel, anchor=(0, length_px)) > 0
+
+
 def outline_band(alpha: Alpha, radius: int, shape: int = cv2.MORPH_ELLIPSE) -> Mask:
     """Return the pixels within `radius` of the outline of `alpha`, on both sides; H x W. `shape` is OpenCV's."""
     kernel = cv2.getStructuringElement(shape, (2 * radius + 1, 2 * radius + 1))

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
-from pipelines.imaging.resize import resize_map, size_within
+from pipelines.imaging.resize import extend_mask_down, resize_map, size_within
 from pipelines.matting.net_agreement import local_contrast
 from pipelines.matting.point_regions import EDGE_LEVELS, MAX_THING_CROP_COUNT, PointRegions, PredictCrop
 from pipelines.matting.pointing import (
@@ -82,14 +82,18 @@ def _take_larger(things: Iterable[Mask | None], count: int) -> Mask:
     raise BadInput("Nothing larger is here." if last else "Nothing clear is here.", code="no_subject", param="keep")
 
 
-def draw_outline(alpha: Alpha, mark: tuple[float, float], growth_px: float) -> tuple[tuple[float, float], ...]:
+def draw_outline(
+    alpha: Alpha, mark: tuple[float, float], growth_px: float, below_px: float = 0.0
+) -> tuple[tuple[float, float], ...]:
     """Return the outline of the part of `alpha` (H x W, 0 to 1) at or nearest to a mark as points in shares of it.
 
-    It runs `growth_px` outside of the part, and its holes are filled. Empty where nothing is over 0.5.
+    It runs `growth_px` outside of the part, `below_px` farther below it, and its holes are filled. Empty where nothing
+    is over 0.5.
     """
     height, width = alpha.shape
     beside = (alpha <= 0.5).astype(np.uint8)
     grown = cv2.distanceTransform(beside, cv2.DIST_L2, 5) <= growth_px if beside.any() else beside == 0
+    grown = extend_mask_down(grown, round(below_px))
     contours, _ = cv2.findContours(
         (grown & bool((beside == 0).any())).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
