@@ -124,20 +124,20 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     """Read the mask, fill or draw inside it, keep the photo's own pixels outside."""
     photo = context.open_image(params.photo)
     photo = photo if params.size == "photo" else shrink_to_side(photo, int(params.size))
-    mask, grow, percent_px = _read_mask(params, context, emit, photo), params.grow, max(photo.shape[:2]) / 100
+    marked, percent_px = _read_mask(params, context, emit, photo), max(photo.shape[:2]) / 100
+    mask = _grow_mask(marked, params.grow * percent_px)
+    if (mask > 0.5).mean() > MAX_MASK_RATIO:
+        raise BadInput(
+            "What is to go covers more than half of the picture: too much to fill from the rest.", param="mask"
+        )
     if params.mask is None:
-        grow = max(grow, MIN_GROWTH_PERCENT)
-        mask = extend_mask_down(mask > 0.5, round(SHADOW_PERCENT * percent_px)).astype(np.float32)
-    mask = _grow_mask(mask, grow * percent_px)
+        shadowed = extend_mask_down(marked > 0.5, round(SHADOW_PERCENT * percent_px)).astype(np.float32)
+        mask = _grow_mask(shadowed, max(params.grow, MIN_GROWTH_PERCENT) * percent_px)
     filling = _choose_filling(photo, mask)  # at full size, so that a draft is filled in the same way
     is_smaller = context.draft and max(photo.shape[:2]) > form_fields.DRAFT_SIDE_PX
     if is_smaller:
         photo = shrink_to_side(photo, form_fields.DRAFT_SIDE_PX)
         mask = np.clip(cv2.resize(mask, photo.shape[1::-1], interpolation=cv2.INTER_AREA), 0, 1).astype(np.float32)
-    if (mask > 0.5).mean() > MAX_MASK_RATIO:
-        raise BadInput(
-            "What is to go covers more than half of the picture: too much to fill from the rest.", param="mask"
-        )
     emit("Reading what is to go", 1, 1, lambda: _tint_mask(photo, mask))
     is_drawn = bool(params.prompt) and context.has_verb("inpaint")
     if is_drawn:

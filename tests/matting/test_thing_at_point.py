@@ -67,7 +67,7 @@ def test_the_outline_runs_around_the_thing_with_a_margin() -> None:
     points = np.array(draw_outline(seen, RIGHT, 5.0)) * (300, 200)
     assert np.hypot(*(points - (225.5, 100.5)).T) == pytest.approx(np.full(len(points), 40), abs=1.5)
     below = np.array(draw_outline(seen, RIGHT, 5.0, 10.0)) * (300, 200)
-    assert np.ptp(below, axis=0) == pytest.approx(np.ptp(points, axis=0) + (0, 10), abs=1.5)
+    assert np.ptp(below, axis=0) == pytest.approx(np.add(np.ptp(points, axis=0), (0, 10)), abs=1.5)
     assert below[:, 1].max() == pytest.approx(points[:, 1].max() + 10, abs=1.5)
     assert draw_outline(np.zeros_like(seen), RIGHT, 5.0) == ()
     whole = np.array(draw_outline(np.ones_like(seen), RIGHT, 5.0))
