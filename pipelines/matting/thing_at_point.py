@@ -83,17 +83,17 @@ def _take_larger(things: Iterable[Mask | None], count: int) -> Mask:
 
 
 def draw_outline(
-    alpha: Alpha, mark: tuple[float, float], growth_px: float, below_px: float = 0.0
+    alpha: Alpha, mark: tuple[float, float], growth_px: float, extra_below_px: float = 0.0
 ) -> tuple[tuple[float, float], ...]:
     """Return the outline of the part of `alpha` (H x W, 0 to 1) at or nearest to a mark as points in shares of it.
 
-    It runs `growth_px` outside of the part, `below_px` farther below it, and its holes are filled. Empty where nothing
-    is over 0.5.
+    It runs `growth_px` outside of the part, `extra_below_px` farther below it, and its holes are filled. Empty where
+    nothing is over 0.5.
     """
     height, width = alpha.shape
     beside = (alpha <= 0.5).astype(np.uint8)
     grown = cv2.distanceTransform(beside, cv2.DIST_L2, 5) <= growth_px if beside.any() else beside == 0
-    grown = extend_mask_down(grown, round(below_px))
+    grown = extend_mask_down(grown, round(extra_below_px))
     contours, _ = cv2.findContours(
         (grown & bool((beside == 0).any())).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )

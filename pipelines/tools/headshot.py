@@ -169,7 +169,8 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
     size = size_for_ratio(framing.ratio, form_fields.DRAFT_SIDE_PX if context.draft else params.size)
     completes = params.zoom_out and not context.draft
     frame = frame_head(cutout, face, framing, size, params, hide_cuts=not completes)
-    frame = describe_softness(frame, photo, face.box, params.size)
+    if not (context.draft and params.zoom_out):  # its draft is enlarged more than what is kept
+        frame = describe_softness(frame, photo, face.box, params.size)
     placed = place_subject(photo, cutout, frame)
     missing = np.zeros(placed.alpha.shape, np.float32)
     if completes:

@@ -33,9 +33,8 @@ from pipelines.imaging.resize import dilate_mask, extend_mask_down, resize_map
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import shrink_to_side
 
-# Of the longer side, at least added to an automatic cut-out: hair and rims reach past it on all sides, shadows and what
-# shines back from water below. With half of it, dark rims of three of ten erased things stayed.
-MIN_GROWTH_PERCENT, SHADOW_PERCENT = 2.0, 1.5
+MIN_GROWTH_PERCENT, MAX_GROWTH_PERCENT = 1.0, 2.0  # of the longer side, added around what is found: its hair and rim
+MAX_SHADOW_PERCENT = 1.5  # the same below it: its shadow, and what shines back from water
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left
 SAME_THING_SHARE = 0.6  # of two coarse mattes together that both have, from which they are of one thing
 _TINT_COLOUR = (0, 150, 130)  # as the brush paints
@@ -131,8 +130,9 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
             "What is to go covers more than half of the picture: too much to fill from the rest.", param="mask"
         )
     if params.mask is None:
-        shadowed = extend_mask_down(marked > 0.5, round(SHADOW_PERCENT * percent_px)).astype(np.float32)
-        mask = _grow_mask(shadowed, max(params.grow, MIN_GROWTH_PERCENT) * percent_px)
+        around_px, below_px = measure_growth(marked, has_dropped=bool(params.drop))
+        shadowed = extend_mask_down(marked > 0.5, round(below_px)).astype(np.float32)
+        mask = _clip_to_box(_grow_mask(shadowed, max(params.grow * percent_px, around_px)), params.box)
     filling = _choose_filling(photo, mask)  # at full size, so that a draft is filled in the same way
     is_smaller = context.draft and max(photo.shape[:2]) > form_fields.DRAFT_SIDE_PX
     if is_smaller:
@@ -200,6 +200,30 @@ def _find_things(params: Retouch, context: ToolContext) -> Alpha | None:
         return things
     meant, known = things > 0.5, main > 0.5
     return None if (meant & known).sum() > SAME_THING_SHARE * (meant | known).sum() else things
+
+
+def measure_growth(found: Alpha, *, has_dropped: bool = False) -> tuple[float, float]:
+    """Measure how far what goes reaches past a thing that was found, in pixels: around it, and farther below it.
+
+    A thick thing has a wide rim and shadow, a wire has neither. `has_dropped`: what lies beside it is to stay.
+    """
+    percent_px = max(found.shape) / 100
+    thickness_px = float(cv2.distanceTransform((found > 0.5).astype(np.uint8), cv2.DIST_L2, 5).max())
+    if has_dropped:
+        return MIN_GROWTH_PERCENT * percent_px, 0.0
+    around_px = float(np.clip(thickness_px, MIN_GROWTH_PERCENT * percent_px, MAX_GROWTH_PERCENT * percent_px))
+    return around_px, min(thickness_px, MAX_SHADOW_PERCENT * percent_px)
+
+
+def _clip_to_box(mask: Alpha, box: SubjectBox) -> Alpha:
+    """Leave all that lies outside of a box, which is in shares of the photo; None leaves the mask as it is."""
+    if box is None:
+        return mask
+    height, width = mask.shape
+    left, top, right, bottom = np.multiply(box, (width, height, width, height)).round().astype(int)
+    clipped = np.zeros_like(mask)
+    clipped[top:bottom, left:right] = mask[top:bottom, left:right]
+    return clipped
 
 
 def _grow_mask(mask: Alpha, radius_px: float) -> Alpha:

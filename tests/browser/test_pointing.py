@@ -39,6 +39,20 @@ def field(page: Page, name: str) -> Locator:
     return page.locator(f"#cutout-{name}-marks").locator("textarea, input")
 
 
+def test_a_press_before_the_photo_is_shown_marks_nothing_and_asks_for_it_again(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    box = page.locator("#cutout-box")
+    expect(box).not_to_have_class(re.compile("awaiting-photo"))
+    box.evaluate("box => box.classList.add('awaiting-photo')")  # as if the look had given way to another job
+    point_at(page, 0.6, 0.45)
+    expect(box).not_to_have_class(re.compile("awaiting-photo"))
+    expect(field(page, "keep")).to_have_value("")
+    point_at(page, 0.6, 0.45)
+    expect(field(page, "keep")).not_to_have_value("")
+
+
 def test_clicks_strokes_and_a_box_change_the_cut_out_and_undo_takes_them_back(page: Page, studio: ServedPage) -> None:
     show_example(page, studio, "cutout", "coffee")
     press(page, "start")

@@ -249,6 +249,23 @@ def test_what_is_pointed_at_goes() -> None:
     assert mask[50, 60] == 1
 
 
+def test_what_is_pointed_at_goes_with_its_rim_and_shadow_but_for_what_is_dropped_or_outside_the_box() -> None:
+    image = make_noise(200, 300, 120, 4)
+    thing = make_spot(image, (150, 100), 30)
+    for values, margins in (
+        ({"keep": CENTRE}, (6, 6, 10)),  # 2 % of 300 px, and 1.5 % below
+        ({"keep": CENTRE, "drop": [(0.05, 0.05)]}, (3, 3, 3)),
+        ({"keep": CENTRE, "box": (0.4, 0.35, 0.6, 0.6)}, (0, 0, -10)),
+    ):
+        (mask,) = run_retouch(FakeContext(image, thing), **values).alphas
+        rows, columns = (np.flatnonzero((mask > 0.5).any(axis=axis)) for axis in (1, 0))
+        found = (120 - columns[0], columns[-1] - 180, rows[-1] - 130)
+        assert found == pytest.approx(margins, abs=1.5)
+    wire = np.zeros(image.shape[:2], np.float32)
+    wire[:, 150] = 1
+    assert retouch.measure_growth(wire) == pytest.approx((3, 1)), "a wire has no wide shadow"
+
+
 def test_agents_are_told_first_that_keep_marks_what_is_erased() -> None:
     assert TOOL_HINTS["retouch"].startswith("Here `keep` and `box` mark what is ERASED")
     fields = retouch.Retouch.model_fields

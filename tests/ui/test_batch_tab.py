@@ -7,8 +7,10 @@ import copy
 import json
 import re
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from pipelines.storage.schema import JOBS
 from tests.support.batch_rows import OWNER, TintTool, write_picture
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio, wait_until
+from ui.batch_tab import events as batch_events
 from ui.batch_tab.events import BatchTabEvents, RowDoubt
 from ui.batch_tab.layout import BatchTab, BatchTabState
 from ui.components.row_commands import JobToShow
@@ -281,6 +284,21 @@ def test_next_to_check_is_offered_while_there_is_another_one(
         events.batches.approve_row(batch_id, row, OWNER)
         line, _ = show_line(studio, events, TabState(batch_row=(batch_id, 1)), job_id)
         assert ("Next to check" in line, "It is fine" in line) == (is_offered, is_doubted)
+
+
+def test_while_a_batch_runs_the_rows_keep_their_order_on_one_page_and_the_newest_come_first_on_several(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    studio.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.batch_row == 1).values(finished=time.time()))
+    batch = replace(events.batches.get_batch(batch_id, OWNER), state="running")
+    progress = events.batches.get_progress(batch_id)
+    for page_count in (ROW_COUNT, ROW_COUNT - 1):
+        monkeypatch.setattr(batch_events, "SHEET_PICTURE_COUNT", page_count)
+        sheet = events._show_sheet(batch, progress, BatchTabState(), 0.0)[events.tab.sheet]
+        rows = re.findall(r'data-words="open (\d)', sheet)
+        assert rows[0] == "1"
+        assert (rows == sorted(rows)) is (page_count == ROW_COUNT)
 
 
 def test_what_is_checked_next_is_the_next_row_then_small_doubts_then_what_was_mended(

@@ -45,9 +45,8 @@ KEEP_IN_CROP_LABEL = "Mark what must stay in"
 KEEP_IN_CROP_BAR_LABEL = "Mark what must not be cut off"
 KEEP_IN_CROP_HELP = "Press on what no format may cut off. Without a choice it is the faces, else the main subject."
 ERASE_BUTTONS = """<button type="button" data-do="more">Erase more</button>
-<button type="button" class="dbx-another" data-press="#{}-generate"
+<button type="button" class="dbx-fill-again" data-press="#{}-fill-again" hidden
 title="Fills the place in another way">Another fill</button>"""
-"""Beside a finished picture in which something was erased. Generate without a change takes another seed."""
 DOUBT_HTML = (
     f'<div class="dbx-point"><div class="dbx-doubt">{FINE_BUTTON}<p></p>{{}}</div>'
     '<div class="dbx-doubt-place" hidden></div></div>'

@@ -135,7 +135,7 @@
   };
   const open = (box, isOpen) => {
     box.classList.toggle("pointing", isOpen);
-    box.classList.toggle("opening", isOpen); // until the photo is shown: a mark on the finished picture would lie elsewhere
+    box.classList.toggle("awaiting-photo", isOpen); // a mark on the finished picture would lie elsewhere
     box.classList.remove("near");
     layerOf(box).hidden = bar(box).hidden = box.querySelector(".dbx-point-zoom").hidden = !isOpen;
     setUnchanged(box);
@@ -283,6 +283,7 @@
     event.stopPropagation();
     event.preventDefault();
     const box = layer.closest(".dbx-box"), { mode } = stateOf(box);
+    if (box.matches(".awaiting-photo")) return look(box); // the last order may have given way to another job
     layer.setPointerCapture(event.pointerId);
     if (event.button) { // the middle one moves the picture
       grip = { box, id: event.pointerId, x: event.clientX, y: event.clientY };
@@ -400,6 +401,8 @@
       if (mend && !mend.matches(".in-crop")) mend.textContent = isOther ? "Repair the cut-out" : "Repair"; // it mends nothing else
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
+    const again = line.querySelector(".dbx-fill-again"), canFill = Boolean(part(box, "stage")?.querySelector("[data-fill-again]"));
+    if (again && again.hidden === canFill) again.hidden = !canFill;
     // The picture leaves room for the words: what they speak of must be seen, and in the kit the headline itself.
     const below = (told || box.id === "kit-box") && line.offsetHeight ? line.offsetHeight + 20 : 0;
     box.style.setProperty("--strip", `${Math.min(below, box.clientHeight * 0.4)}px`);
@@ -408,7 +411,7 @@
     const { look: ended = "", places = "", doubts = "[]", unchanged, closed } = readLook(box), state = stateOf(box);
     if (ended !== box.pointLook) {
       box.pointLook = ended;
-      box.classList.remove("opening");
+      box.classList.remove("awaiting-photo");
       if (closed !== undefined) { // another job is shown, with marks of its own in the form
         if (held?.box === box) held = null;
         states.delete(box);

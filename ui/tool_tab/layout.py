@@ -74,8 +74,12 @@ class ResultPanel:
             self.comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
             self.pointing = build_pointing_panel(tool)
             self.continue_here: gr.Button | None = None
+            self.fill_again: gr.Button | None = None
             if ERASED_FIELD in tool.params.model_fields:
-                self.continue_here = gr.Button("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-continue")
+                self.continue_here, self.fill_again = (
+                    gr.Button("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-{name}")
+                    for name in ("continue", "fill-again")
+                )
         self.suggested_looks = gr.HTML("", elem_classes=["dbx-suggested"])
         self.look_tiles = gr.HTML("", elem_classes=["dbx-styles"])
         self.variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])

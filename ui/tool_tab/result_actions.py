@@ -83,6 +83,14 @@ class ResultActions:
 
         return remake
 
+    async def fill_again(self, request: gr.Request, state: TabState) -> AsyncIterator[Updates]:
+        """Repeat the shown job with another seed, whatever seed the form has."""
+        row = None if state.job_id else self.follower.find_own_job(state.shown_job_id, request)
+        if row is not None:
+            async for updates in self.follower.run_job(request, state, {**row.job.params, "seed": None}):
+                yield updates
+        yield self.view.no_change()
+
     def read_shown_settings(self, state: TabState, request: gr.Request) -> tuple[dict[str, Any], int] | None:
         """Return the settings and the seed of the shown picture, None if no picture is shown."""
         row = self.follower.find_own_job(state.shown_job_id, request)

@@ -14,6 +14,7 @@ from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, File, Job, Q
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_marked_boxes, speaks_of_ground
 from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
+from pipelines.tools.retouch import CONTINUED_DOUBT
 from ui.api.routes.abuse_report_page import render_report_link
 from ui.tool_tab.scene_choice import render_closest_scenes
 
@@ -43,6 +44,8 @@ NOTHING_PAINTED_TEXT = "Nothing is painted yet."
 PAINT_HINT = "Press on what should go, again for more, or paint over all of it, its shadow too. Then Generate."
 PHOTO_READY_TEXT = "Your photo is ready."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
+FILL_AGAIN_MARK = "<i hidden data-fill-again></i>"
+"""Tells pointing.js that a place of the finished picture can be filled in another way."""
 STOPPED_TEXT = "Stopped. Nothing was written."
 CREDENTIALS_NOTE = "The file carries content credentials, a signed note of how it was made; platforms may show a badge."
 MIN_SHOWN_SECONDS = 2
@@ -114,6 +117,7 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
     details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)
     status = render_status(text, notes=notes, details=details) + render_closest_scenes(result.receipt)
+    status += FILL_AGAIN_MARK if CONTINUED_DOUBT in result.receipt.get("fill_doubts", ()) else ""
     return status + render_crop_data(result.receipt, variation) + render_doubt(result.receipt, variation)
 
 

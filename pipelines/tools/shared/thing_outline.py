@@ -11,7 +11,7 @@ from pipelines.core.params import Params, Points, keep_field, picture_field, sub
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.matting.thing_at_point import draw_outline
-from pipelines.tools.retouch import MAX_MASK_RATIO, MIN_GROWTH_PERCENT, SHADOW_PERCENT
+from pipelines.tools.retouch import MAX_MASK_RATIO, measure_growth
 from pipelines.tools.shared import form_fields
 
 NOTHING_CLEAR_MESSAGE = "Nothing clear is here: only a dab was painted."
@@ -39,12 +39,11 @@ def run(params: ThingOutline, context: ToolContext, emit: ProgressCallback) -> T
     is_again = len(params.keep) > 1
     nothing = NOTHING_LARGER_MESSAGE if is_again else NOTHING_CLEAR_MESSAGE
     try:
-        photo, alpha = context.cut_out_things_coarsely(subject_of(params), form_fields.DRAFT_SIDE_PX)
+        _, alpha = context.cut_out_things_coarsely(subject_of(params), form_fields.DRAFT_SIDE_PX)
     except BadInput as error:
         raise BadInput(nothing, code="no_subject", param="keep") from error
     if params.keep:
-        percent_px = max(photo.shape[:2]) / 100
-        outline = draw_outline(alpha, params.keep[0], MIN_GROWTH_PERCENT * percent_px, SHADOW_PERCENT * percent_px)
+        outline = draw_outline(alpha, params.keep[0], *measure_growth(alpha))
         if not outline:
             raise BadInput(nothing, code="no_subject", param="keep")
         if cv2.contourArea(np.array(outline, np.float32)) > MAX_MASK_RATIO:
