@@ -258,7 +258,7 @@ def test_what_is_pointed_at_goes_with_its_rim_and_shadow_but_for_what_is_dropped
         ({"keep": CENTRE, "box": (0.4, 0.35, 0.6, 0.6)}, (0, 0, -10)),
     ):
         (mask,) = run_retouch(FakeContext(image, thing), **values).alphas
-        rows, columns = (np.flatnonzero((mask > 0.5).any(axis=axis)) for axis in (1, 0))
+        rows, columns = (np.flatnonzero((mask > 0).any(axis=axis)) for axis in (1, 0))
         found = (120 - columns[0], columns[-1] - 180, rows[-1] - 130)
         assert found == pytest.approx(margins, abs=1.5)
     wire = np.zeros(image.shape[:2], np.float32)
