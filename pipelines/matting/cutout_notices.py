@@ -134,7 +134,9 @@ def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> 
     return replace(cutout, notices=notices, doubt_boxes=left)
 
 
-def tell_sure_changes(cutout: Cutout, before: Alpha, sure: SureRegions, marks: Sequence[tuple[float, float]]) -> Cutout:
+def add_sure_change_doubts(
+    cutout: Cutout, before: Alpha, sure: SureRegions, marks: Sequence[tuple[float, float]]
+) -> Cutout:
     """Return the cut-out with doubts, told first, of what marks took or brought that all nets are `sure` of.
 
     `before` (H x W) is the subject without the marks, `marks` are points (x, y), ratios of the photo. Silent about a

@@ -23,7 +23,7 @@ from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
 from pipelines.matting.cutout import cut_out_subject, finish_alpha, predict_subjects, rescale_net_alpha
-from pipelines.matting.cutout_notices import drop_marked_doubts, tell_sure_changes
+from pipelines.matting.cutout_notices import add_sure_change_doubts, drop_marked_doubts
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
 from pipelines.matting.pointing import (
@@ -255,7 +255,7 @@ class JobContext:
         marks = (*params.keep, *params.drop)
         cutout = drop_marked_doubts(cutout, marks)
         if all_seen and marks and params.box is None:
-            cutout = self._tell_sure_changes(cutout, params.photo, spec_ids, partial(chosen, all_seen[0]), marks)
+            cutout = self._add_sure_change_doubts(cutout, params.photo, spec_ids, partial(chosen, all_seen[0]), marks)
         for seen in all_seen:
             small = resize_map(seen, size_within(seen.shape, SEEN_SIDE_PX))
             key = _seen_key(params.photo, spec_ids, len(faces), params.pick)
@@ -271,7 +271,7 @@ class JobContext:
         self.record_usage(ModelUsage(cutout_uncertainty=cutout.uncertainty, cutout_doubts=list(cutout.notices)))
         return replace(cutout, notices=(*cutout.notices, FILLED_NOTICE)) if fills_photo(cutout.alpha) else cutout
 
-    def _tell_sure_changes(
+    def _add_sure_change_doubts(
         self, cutout: Cutout, file_id: str, spec_ids: tuple[str, ...], select: Callable[[], Alpha], marks: Marks
     ) -> Cutout:
         """Return the cut-out with what marks changed of it against all nets; `select` is the subject without them."""
@@ -282,7 +282,7 @@ class JobContext:
             before = select()
         except BadInput:  # nothing stood out, or several things did: the marks say what is meant
             return cutout
-        return tell_sure_changes(cutout, before, sure, marks)
+        return add_sure_change_doubts(cutout, before, sure, marks)
 
     @property
     def _takes_every_subject(self) -> bool:

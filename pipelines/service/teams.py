@@ -278,7 +278,7 @@ class TeamService:
         name = _clean_line(re.sub("[,;]", " ", name), "name", MAX_NAME_LENGTH)  # a comma begins the role on the page
         role = _clean_line(role, "role", MAX_ROLE_LENGTH) if role.strip() else ""
         self._check_words(f"{name}\n{role}", guest)
-        self._check_room(invitation)
+        self._check_team_not_full(invitation)
         file_id, _ = self._uploads.ingest_picture(data, guest)
         accepted = False
         try:
@@ -322,7 +322,7 @@ class TeamService:
         if signs := find_missing_signs(words):
             raise InvalidParams(f"'Name' has signs that no font here can draw: {' '.join(signs[:12])}", param="name")
 
-    def _check_room(self, invitation: Invitation) -> None:
+    def _check_team_not_full(self, invitation: Invitation) -> None:
         if invitation.member is None and len(self.list_members(invitation.team.id)) >= MAX_MEMBER_COUNT:
             raise BadInput(f"This team has {MAX_MEMBER_COUNT} portraits already: more are not taken.")
 
@@ -330,7 +330,7 @@ class TeamService:
         """Store a member in one step with the check that the link still works. Raises `NotFound`, `BadInput`."""
         with self._db.transaction():
             self.open_invite(invite)
-            self._check_room(invitation)
+            self._check_team_not_full(invitation)
             if invitation.member is None:
                 self._db.execute(insert(TEAM_MEMBERS).values(**vars(member)))
             elif not self._db.execute(update(TEAM_MEMBERS).where(_M.invite == invite).values(**vars(member))):

@@ -20,6 +20,7 @@ from pipelines.compositing import parallax
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
+from pipelines.tools.shared.form_fields import DRAFT_SIDE_PX
 from tests.browser.studio_page import (
     SETTLED_JS,
     ServedPage,
@@ -81,7 +82,15 @@ def visit(request: pytest.FixtureRequest, browser: Browser, studio: ServedPage) 
 def list_photos(tool: Tool) -> list[Path]:
     """What to upload: our own examples, for which nobody's consent is asked, sent from the visitor's disk."""
     several = tool.params.fields_of_kind("picture", "pictures")[0] == "photos"
-    return [EXAMPLES / f"{name}.jpg" for name in tool.examples[: 2 if several else 1]]
+    photos = [EXAMPLES / f"{name}.jpg" for name in tool.examples]
+    # Of a photo that is smaller than a draft, draft and picture may be the same: no preview is seen to come.
+    photos.sort(key=lambda path: max(read_size(path)) < DRAFT_SIDE_PX)
+    return photos[: 2 if several else 1]
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    with PIL.Image.open(path) as photo:
+        return photo.size
 
 
 def fill_form(visit: ToolVisit, tool: Tool) -> Locator:

@@ -8,10 +8,10 @@ import pytest
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Mask
 from pipelines.matting.cutout_notices import (
     UNSETTLED_NOTICE,
+    add_sure_change_doubts,
     drop_marked_doubts,
     name_doubts,
     name_rivals,
-    tell_sure_changes,
 )
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, measure_doubt, reconcile_mattes
 from pipelines.matting.sure_regions import SureRegions
@@ -155,7 +155,7 @@ def test_what_marks_took_from_what_all_nets_are_sure_of_is_told_first_and_what_t
 
     def tell(alpha: Alpha, *marks: tuple[float, float]) -> Cutout:
         cutout = Cutout(np.zeros((*shape, 3), np.uint8), alpha, (edge,), doubt_boxes={edge: ((0.1, 0.1, 0.2, 0.2),)})
-        return tell_sure_changes(cutout, before, sure, marks)
+        return add_sure_change_doubts(cutout, before, sure, marks)
 
     torn = before.copy()
     torn[80:100, 20:60] = 0.0

@@ -11,7 +11,7 @@ from pipelines.core.rendering import Caption
 from pipelines.models.diffusion.captions import has_style, write_caption
 from pipelines.tools import find_tool
 from pipelines.tools.headshot import Headshot, _edit_caption
-from pipelines.tools.shared.clothes_edit import ClothesId, write_clothes_caption
+from pipelines.tools.shared.clothes_edit import ClothesId, write_clothes_prompt
 
 DRAWING = ("flux2", "krea", "z_image", "stable_diffusion")
 FORMS: list[tuple[str, dict[str, Any]]] = [
@@ -145,10 +145,10 @@ def test_an_edit_says_what_changes_and_keeps_no_face_whose_expression_changes(fa
     ("clothes", "said"), [("ghost-mannequin", "invisible mannequin"), ("flat-lay", "laid out flat")]
 )
 def test_a_garment_by_itself_is_asked_for_with_what_stays(family: str, clothes: ClothesId, said: str) -> None:
-    words = write_caption(write_clothes_caption(clothes, "a navy coat"), family)
+    words = write_caption(write_clothes_prompt(clothes, "a navy coat"), family)
     assert words.startswith("Show only the garment in the photo (a navy coat), ")
     assert said in words
     assert words.endswith(
         "Keep its cut, colours, pattern, cloth, print and details as they are. The background is plain light grey."
     )
-    assert write_caption(write_clothes_caption(clothes, ""), family).startswith("Show only the garment in the photo, ")
+    assert write_caption(write_clothes_prompt(clothes, ""), family).startswith("Show only the garment in the photo, ")

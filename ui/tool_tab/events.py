@@ -63,7 +63,7 @@ class ToolTabEvents:
         """Attach every listener. All are private to the page, and none waits for another."""
         tab = self.tab
         form_inputs = [tab.state, *tab.value_components()]
-        self.generated = self.listen_to_generate(tab.generate.click)
+        self.generated = self.generate_on(tab.generate.click)
         self.update_actions_after(
             self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.follower.show_stopped
         )
@@ -122,7 +122,7 @@ class ToolTabEvents:
             yield updates
         yield self.view.no_change()
 
-    def listen_to_generate(self, listener: Any, handler: Callable[..., Any] | None = None) -> Any:
+    def generate_on(self, listener: Any, handler: Callable[..., Any] | None = None) -> Any:
         """Generate the full-size picture of the present form when `listener` reports; return the last event.
 
         `handler` takes the place of the follower's own.

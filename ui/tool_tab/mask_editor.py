@@ -84,7 +84,7 @@ class MaskEditorEvents:
         used_to_generate = self.events.listen(
             panel.use_and_generate.click, self.use_painting, painting_inputs, editor.components()
         )
-        self.events.listen_to_generate(used_to_generate.then, self.generate_painted)
+        self.events.generate_on(used_to_generate.then, self.generate_painted)
         discarded = self.events.listen(panel.discard.click, self.discard_matte, [], editor.components())
         uploaded = self.events.listen(
             editor.upload.upload, self.use_upload, [editor.upload, *form_inputs], editor.components()

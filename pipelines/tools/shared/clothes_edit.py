@@ -48,7 +48,7 @@ MOVED_NOTICE = "It lies in another way than in the photo: by how much the model 
 NOTHING_DRAWN_MESSAGE = "The model drew no garment that stands out from its ground. Try another seed or another photo."
 
 
-def write_clothes_caption(clothes: ClothesId, garment: str) -> Caption:
+def write_clothes_prompt(clothes: ClothesId, garment: str) -> Caption:
     """Say what is shown of the garment and what stays; `garment` are the user's own words for it, or empty."""
     return Caption(own=_SHOWN_WORDS[clothes].format(f" ({garment})" if garment else ""), kept=_KEPT_WORDS)
 
@@ -69,7 +69,7 @@ def draw_clothes(
     frame = frame_subject(cutout.alpha, size, _INPUT_FILL_RATIO, Subject(photo=""), anchor="centre")
     placed = place_subject(photo, cutout, frame)
     start = composite_on_grey(placed.colour, placed.alpha, _GROUND_LEVEL)  # nothing of the photo's room is drawn then
-    caption = write_clothes_caption(clothes, garment)
+    caption = write_clothes_prompt(clothes, garment)
     render = RenderRequest(
         "edit",
         f"{caption.own}. {caption.kept}",

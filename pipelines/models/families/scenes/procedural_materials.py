@@ -133,7 +133,7 @@ def render_marble(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMateria
     return SurfaceMaterial(colour, np.zeros_like(u), 0.9)
 
 
-def render_slate(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
+def render_black_marble(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
     """Black marble: a few crisp white veins, broken in places, and fine ones that branch off at an angle."""
     x = u + 0.045 * fractal_noise(u * 4, v * 4, seed + 1, 5, fall=0.55)
     y = v + 0.045 * fractal_noise(u * 4 + 40, v * 4, seed + 2, 5, fall=0.55)
@@ -217,7 +217,7 @@ MATERIALS: Mapping[str, Callable[[Plane, Plane, Plane, int], SurfaceMaterial]] =
     "oak": partial(render_wood, OAK),
     "walnut": partial(render_wood, WALNUT),
     "marble": render_marble,
-    "slate": render_slate,
+    "slate": render_black_marble,
     "concrete": render_concrete,
     "plaster": render_plaster,
     "linen": render_linen,
