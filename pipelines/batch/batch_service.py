@@ -26,9 +26,8 @@ from pipelines.batch.jobs_file import (
 )
 from pipelines.batch.picture_source import NoPictures, PictureSource, ZipSource, open_picture_source
 from pipelines.batch.row_values import BatchPlan, check_rows, make_row_job, resolve_saved_items, rows_from_pictures
-from pipelines.core.errors import BadInput, NotFound, StudioError
+from pipelines.core.errors import BUG_MESSAGE, BadInput, NotFound, StudioError
 from pipelines.core.params import JSON, MAX_SEED
-from pipelines.jobs.failure_sentences import BUG_MESSAGE
 from pipelines.jobs.retention import DAY_SECONDS
 from pipelines.jobs.table import MAX_DEATH_COUNT
 from pipelines.jobs.workers import BATCH_PAUSING_CODES

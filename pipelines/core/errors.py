@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+BUG_MESSAGE = "Something broke inside the studio. Whoever runs it finds the cause in the log."
+"""What a person reads in place of an error that is no `StudioError`."""
+
 STATUS_BY_CODE: Mapping[str, int] = {
     "invalid_request": 400,
     "unsupported_image": 400,

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 
-from pipelines.core.errors import JobCancelled, StudioError
+from pipelines.core.errors import BUG_MESSAGE, JobCancelled, StudioError
 from pipelines.core.job import JobStatus, Result
 from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
-
-BUG_MESSAGE = "Something broke inside the studio. Whoever runs it finds the cause in the log."
 
 
 def describe_outcome(

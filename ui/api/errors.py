@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from pipelines.core.errors import STATUS_BY_CODE, BadInput, InvalidParams, NotFound, StudioError
+from pipelines.core.errors import BUG_MESSAGE, STATUS_BY_CODE, BadInput, InvalidParams, NotFound, StudioError
 from pipelines.core.log_setup import REQUEST_ID
 from pipelines.core.params import JSON
 from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
@@ -23,8 +23,6 @@ from ui.api.field_hints import hint_error_fields
 from ui.api.json_schema import object_schema
 
 log = logging.getLogger(__name__)
-
-BUG_MESSAGE = "Something broke inside the studio. The log says what."
 
 CLIENT_LEFT_STATUS = 499
 """HTTP status in log and metrics of a request whose client left, as nginx counts it."""

@@ -53,8 +53,8 @@ ASIDE_TEXT = (
 )
 CHECK_TEXT = "Press a picture to mend it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = (
-    "Some photos have more pixels than their pictures show. For these, write size = {} under More settings for all "
-    "before you press Start."
+    "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, write "
+    "size = {} under More settings for all, and press Start."
 )
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from pipelines.core.errors import JobCancelled, QueueFull, StudioError
+from pipelines.core.errors import BUG_MESSAGE, JobCancelled, QueueFull, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
@@ -30,7 +30,7 @@ from pipelines.engines.ray_cluster.transfer import (
 )
 from pipelines.engines.ray_cluster.worker import EngineBuilder, RayWorker
 from pipelines.engines.ray_cluster.worker_client import POLL_SECONDS, WorkerClient, lost_errors
-from pipelines.jobs.failure_sentences import BUG_MESSAGE, describe_outcome
+from pipelines.jobs.failure_sentences import describe_outcome
 from pipelines.security.audit_log import AuditLog
 from pipelines.storage.file_index import FileIndex
 
