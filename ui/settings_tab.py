@@ -27,13 +27,13 @@ from pipelines.models.probes import cpu_precision
 from pipelines.models.profiles import (
     EMBEDDED,
     PROFILES,
+    choose_lighter_twins,
     download_bytes,
     is_cached,
     profile_control_nets,
     profile_models,
     read_saved_choice,
     save_choice,
-    with_lighter_twins,
 )
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
@@ -545,7 +545,7 @@ def _find_model_profile(profile_id: str) -> Profile:
     found = next((profile for profile in PROFILES if profile.id == profile_id), None)
     if found is None:
         raise BadInput(f"There is no profile {profile_id!r}.")
-    return with_lighter_twins(found, detect_machine())
+    return choose_lighter_twins(found, detect_machine())
 
 
 def _name_start_profile(profile_id: str) -> str:

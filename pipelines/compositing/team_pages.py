@@ -51,7 +51,7 @@ class Brand:
     title: str = ""
 
 
-def parse_labels(text: str, count: int) -> tuple[Label, ...]:
+def parse_name_labels(text: str, count: int) -> tuple[Label, ...]:
     """Parse one line a person, "Name, role", ended by a new line or a semicolon: as many labels as people."""
     rows = [line.strip() for line in text.replace(";", "\n").splitlines() if line.strip()]
     labels = [Label(*(part.strip() for part in row.split(",", 1))) for row in rows[:count]]

@@ -43,7 +43,7 @@ class DeviceState:
     job_count: int = 0
     accepts_more: bool = False
 
-    def has_models(self, job: WaitingJob) -> bool:
+    def has_resident_models(self, job: WaitingJob) -> bool:
         """Whether nothing has to be loaded for this job."""
         return job.models <= self.resident_bytes.keys()
 
@@ -69,12 +69,12 @@ def _place_on_idle(
     queue: Sequence[WaitingJob], devices: Sequence[DeviceState], backlog_count: int
 ) -> tuple[WaitingJob, int] | None:
     for job in queue:
-        if any(device.is_idle and device.has_models(job) for device in devices):
+        if any(device.is_idle and device.has_resident_models(job) for device in devices):
             return job, _best_idle_device(job, queue, devices)
     for job in queue:
         waiting = _count_waiting(job, queue, devices)
         copy_fits = (job.more_follow or 2 * waiting >= backlog_count) and _fits_idle_device(job, devices)
-        if copy_fits or waiting >= backlog_count or not any(device.has_models(job) for device in devices):
+        if copy_fits or waiting >= backlog_count or not any(device.has_resident_models(job) for device in devices):
             return job, _best_idle_device(job, queue, devices)
     return None
 
@@ -82,7 +82,7 @@ def _place_on_idle(
 def _place_on_busy(queue: Sequence[WaitingJob], devices: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
     """A job for the busy device that holds its models already and runs fewest jobs."""
     for job in queue:
-        accepting = [n for n, device in enumerate(devices) if device.accepts_more and device.has_models(job)]
+        accepting = [n for n, device in enumerate(devices) if device.accepts_more and device.has_resident_models(job)]
         if accepting:
             return job, min(accepting, key=lambda n: devices[n].job_count)
     return None
@@ -98,7 +98,7 @@ def _count_waiting(job: WaitingJob, queue: Sequence[WaitingJob], devices: Sequen
     behind_running = sum(
         device.job_count - 1
         for device in devices
-        if device.accepts_more and device.has_models(job) and device.job_count
+        if device.accepts_more and device.has_resident_models(job) and device.job_count
     )
     return behind_running + sum(other.models == job.models for other in queue)
 
@@ -122,6 +122,6 @@ def _best_idle_device(job: WaitingJob, queue: Sequence[WaitingJob], devices: Seq
         device = devices[n]
         free_bytes = math.inf if device.free_bytes is None else device.free_bytes
         held = len(job.models & device.resident_bytes.keys())
-        return held, free_bytes, -sum(device.has_models(other) for other in queue), -n
+        return held, free_bytes, -sum(device.has_resident_models(other) for other in queue), -n
 
     return max((n for n, device in enumerate(devices) if device.is_idle), key=rank)

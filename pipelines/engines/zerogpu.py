@@ -166,7 +166,7 @@ def lease_seconds(spec_id: str, render: RenderRequest, watched: bool) -> int:
 
     Where none was measured they are estimated from steps, area and number of images.
     """
-    if (slowest := _PACE_TUNER.slowest_seconds(_call_kind(spec_id, render), len(render.seeds))) is not None:
+    if (slowest := _PACE_TUNER.find_slowest_call_seconds(_call_kind(spec_id, render), len(render.seeds))) is not None:
         return round(min(_MOVING_SECONDS + _PACE_MARGIN_RATIO * slowest, _MAX_LEASE_SECONDS))
     steps = render.num_inference_steps or dict(_PLACED_MODELS[spec_id].spec.defaults).get("num_inference_steps", 30)
     megapixels = render.size[0] * render.size[1] / 2**20

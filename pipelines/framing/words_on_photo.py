@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size, Window
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
-from pipelines.imaging.text import ROOM_SHARES, Align, PixelBox, choose_line_break, shade_needs
+from pipelines.imaging.text import ROOM_SHARES, Align, PixelBox, choose_line_break, measure_shade_needs
 
 LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
 MIN_LETTERS_RATIO = 0.05  # of `compute_equal_square_side`: smaller words are not read in passing
@@ -266,7 +266,7 @@ def _score_place(view: PhotoView, size: Size, box: PixelBox, letters: float, is_
     light = view.light[part]
     size_score = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size))) ** 0.9
     calm = 1 - 0.35 * min(float(light.std()) / _BUSY_LEVELS, 1.0)
-    shade = 1 - 0.3 * min(shade_needs(light).values())
+    shade = 1 - 0.3 * min(measure_shade_needs(light).values())
     low = 1.0 if box.y + box.height / 2 > size[1] / 2 else 0.95  # the eye reads the picture first, then the words
     free = (1 - float(view.taken[part].mean())) ** 4
     body = 1 - min(_BODY_SCORE_LOSSES[0] * float(view.subject[part].mean()), _BODY_SCORE_LOSSES[1])

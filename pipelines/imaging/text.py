@@ -88,7 +88,7 @@ def _measure_extremes(light: np.ndarray, share: float) -> tuple[float, float]:
     return dark, bright
 
 
-def shade_needs(light: np.ndarray) -> dict[Colour, float]:
+def measure_shade_needs(light: np.ndarray) -> dict[Colour, float]:
     """Return about how much ground of that lightness (0 to 255) must be darkened or lightened for each ink, 0 to 1."""
     dark, bright = _measure_extremes(light, 0.02)
     return {
@@ -106,7 +106,7 @@ def draw_scrim_and_choose_ink(
     black needs nearly no shade: a darkened photo looks like one, a lightened one like fog. An ink that was `chosen` is
     taken whatever shade it needs.
     """
-    needs = shade_needs(cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY))
+    needs = measure_shade_needs(cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY))
     is_black = needs[BLACK_INK] < min(_MAX_BLACK_SHADE, needs[WHITE_INK] - _MIN_BLACK_GAIN)
     ink = chosen or (BLACK_INK if is_black else WHITE_INK)
     _draw_shade(image, words, ink, _SCRIM_SHADES, WORST_SHARE, lambda: _scrim_mask(words, unshaded, image.shape))

@@ -55,7 +55,7 @@ class BatchSizeTuner:
             ):
                 write_rows(self._file, [_call_times_to_row(*each) for each in sorted(self._times.items())])
 
-    def slowest_seconds(self, kind: CallKind, pictures: int) -> float | None:
+    def find_slowest_call_seconds(self, kind: CallKind, pictures: int) -> float | None:
         """Return the longest time of such a call; None where none was measured."""
         with self._lock:
             return max(self._times.get((kind, pictures), ()), default=None)

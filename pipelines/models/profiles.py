@@ -109,7 +109,7 @@ def choose_profile(
     if wanted:
         row, reason = _find_profile(wanted, commercial), f"The set of models '{wanted}' was chosen by hand."
         reason += f" {machine.reason}" if machine.is_refused and row != EMBEDDED else ""
-        rows = [with_lighter_twins(row, machine)]
+        rows = [choose_lighter_twins(row, machine)]
     else:
         rows, reason = _select_fitting(machine, commercial)
     if not rows or rows == [EMBEDDED]:
@@ -130,7 +130,7 @@ def choose_profile(
 def list_offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[ProfileOffer, ...]:
     """List every profile that may be used, with the models that it would have on this machine."""
     machine = machine or detect_machine()
-    rows = (_make_offer(with_lighter_twins(row, machine)) for row in PROFILES)
+    rows = (_make_offer(choose_lighter_twins(row, machine)) for row in PROFILES)
     return tuple(row for row in rows if row.commercial_ok or not commercial)
 
 
@@ -191,7 +191,7 @@ def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], 
     if machine.device == "cpu":
         return [], machine.reason
     rows = [
-        with_lighter_twins(row, machine)
+        choose_lighter_twins(row, machine)
         for row in _BEST_GPU_PROFILES
         if (_allows_commercial_use(row) or not commercial) and not _missing_package_message(row)
     ]
@@ -225,7 +225,7 @@ def _needed_bytes(row: ModelSpec, machine: Machine) -> int:
     return row.min_vram + (row.host_bytes if machine.is_unified else 0)
 
 
-def with_lighter_twins(profile: Profile, machine: Machine) -> Profile:
+def choose_lighter_twins(profile: Profile, machine: Machine) -> Profile:
     """Replace the models of a profile by their lighter twins where they need more memory than `machine` has."""
     return replace(
         profile, specs={verb: _lighter_twin(get_spec(row), machine).id for verb, row in profile.specs.items()}

@@ -45,7 +45,7 @@ def build_receipt(
         "params": dict(params),
         "seed": job.seed,
         "profile": job.profile,
-        "models": [_model_row(spec) for spec in usage.models.values()],
+        "models": [_describe_model(spec) for spec in usage.models.values()],
         "inputs": list(inputs),
     }
     if face_counts:
@@ -97,7 +97,7 @@ def build_receipt(
     }
 
 
-def _model_row(spec: ModelSpec) -> dict[str, Any]:
+def _describe_model(spec: ModelSpec) -> dict[str, Any]:
     weights_digest = spec.files[0][1][:12] if spec.files else ""
     return {"id": spec.id, "revision": spec.revision or weights_digest, "licence": spec.licence}
 

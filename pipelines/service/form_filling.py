@@ -87,13 +87,13 @@ def _resolve_pictures(params: type[Params], name: str, value: Any, owner: str, s
     """The value of a picture's field with file ids in the places of characters; any other value as it is."""
     kind = params.kind_of(name) if name in params.model_fields else None
     if kind == "picture":
-        return _resolve_picture(value, name, owner, saved_items)
+        return _find_character_picture(value, name, owner, saved_items)
     if kind == "pictures" and isinstance(value, list | tuple):
-        return tuple(_resolve_picture(each, name, owner, saved_items) for each in value)
+        return tuple(_find_character_picture(each, name, owner, saved_items) for each in value)
     return value
 
 
-def _resolve_picture(value: Any, name: str, owner: str, saved_items: SavedItemLookup) -> Any:
+def _find_character_picture(value: Any, name: str, owner: str, saved_items: SavedItemLookup) -> Any:
     if isinstance(value, str) and value.startswith(ID_PREFIXES["character"]):
         return _find_saved(saved_items, owner, "character", value, name).value["picture"]
     return value

@@ -23,7 +23,14 @@ from pipelines.compositing.team_matching import (
     measure_eye_white,
     measure_skin_lightness,
 )
-from pipelines.compositing.team_pages import Brand, Label, draw_logo_wall, draw_sheet, draw_speaker_card, parse_labels
+from pipelines.compositing.team_pages import (
+    Brand,
+    Label,
+    draw_logo_wall,
+    draw_sheet,
+    draw_speaker_card,
+    parse_name_labels,
+)
 from pipelines.core.errors import BadInput, PolicyRefusal, name_listed_photo
 from pipelines.core.geometry import Image, PlacedSubject, Size
 from pipelines.core.job import ProgressCallback
@@ -200,7 +207,7 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
     notices += [*plate_notices, *sheet_notices, light_side_notice(members)]
     images = (*sheets.images, *portraits)
     sources = (*(None for _ in sheets.images), *zip(params.photos, placed, strict=True))
-    labels = parse_labels(params.names, len(portraits))
+    labels = parse_name_labels(params.names, len(portraits))
     names = (*sheets.names, *(f"{n}{_file_name_suffix(label)}" for n, label in enumerate(labels, 1)))
     return ToolOutput(
         images=images[:1] if context.draft else images,
@@ -349,7 +356,7 @@ def _make_sheets(
 ) -> tuple[Sheets, tuple[str, ...]]:
     """Lay out what the form asks for; the sheets and notices."""
     layout = look.layout if params.layout == "auto" else params.layout
-    labels = parse_labels(params.names, len(portraits))
+    labels = parse_name_labels(params.names, len(portraits))
     logo = context.open_image_with_alpha(params.logo) if params.logo else None
     brand = Brand(form_fields.parse_rgb(params.colour), logo, params.company)
     if layout == "group":

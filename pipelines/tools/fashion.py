@@ -234,7 +234,7 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     if params.garment_photo is not None:
         _check_who_wears_it(params, faces)
     if params.models and not context.draft:
-        return _draw_worn_by_people(params, cutout, context, emit)
+        return _draw_garment_on_people(params, cutout, context, emit)
     garment = None
     if params.garment_photo is not None and not context.draft:
         garment = open_garment(context, params.garment_photo, params.garment_kind, emit)
@@ -360,7 +360,9 @@ def _bind_pages(params: Fashion, images: tuple[Image, ...]) -> tuple[EncodedFile
     return (EncodedFile("result", "pdf", data, images, name),)
 
 
-def _draw_worn_by_people(params: Fashion, cutout: Cutout, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def _draw_garment_on_people(
+    params: Fashion, cutout: Cutout, context: ToolContext, emit: ProgressCallback
+) -> ToolOutput:
     """Let a model draw people in the garment, one picture each; the notices say who was asked for."""
     sees_garment = context.has_verb("edit")
     if not sees_garment and not params.garment:

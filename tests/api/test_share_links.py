@@ -125,7 +125,7 @@ def test_a_forged_or_ended_link_is_none(tmp_path: Path) -> None:
         share_id,
         "",
         "x" * 200,
-        ShareLinks(ledger, b"other")._make_path(share_id).rpartition("/")[2],
+        ShareLinks(ledger, b"other")._build_share_path(share_id).rpartition("/")[2],
     ):
         with pytest.raises(NotFound):
             shares.open_token(forged)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from pipelines.compositing.team_pages import Brand, draw_sheet, parse_labels
+from pipelines.compositing.team_pages import Brand, draw_sheet, parse_name_labels
 from pipelines.core.job import ProgressCallback
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import ToolContext
@@ -34,7 +34,7 @@ NAMES = ("Ada King", "Grace Hopper", "Ann Lee", "Eve Roy", "Joe Doe")
 def lay_out_page(params: business.Business, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Draw the page without cutting anybody out: tests/tools/test_business.py sees what that makes."""
     portraits = [resize_image(context.open_image(photo), (64, 80)) for photo in params.photos]
-    labels = parse_labels(params.names, len(portraits))
+    labels = parse_name_labels(params.names, len(portraits))
     sheet = draw_sheet(portraits, labels, Brand(None, None, params.company), 480, headed=True)
     names = ("company-page", *(str(n) for n in range(1, len(portraits) + 1)))
     return ToolOutput(images=(sheet, *portraits), names=names, archive_name="team")

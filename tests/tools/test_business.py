@@ -20,7 +20,7 @@ from pipelines.compositing.team_pages import (
     Label,
     draw_sheet,
     draw_speaker_card,
-    parse_labels,
+    parse_name_labels,
     secondary_text_colour,
     text_colour_on,
 )
@@ -309,12 +309,12 @@ def test_more_light_burns_nothing_out() -> None:
 
 
 def test_names_are_read_line_by_line_and_missing_ones_are_empty() -> None:
-    assert parse_labels("Ada King, Engineer, Ph.D.; Grace", 3) == (
+    assert parse_name_labels("Ada King, Engineer, Ph.D.; Grace", 3) == (
         Label("Ada King", "Engineer, Ph.D."),
         Label("Grace"),
         Label(),
     )
-    assert parse_labels("a\nb\nc", 2) == (Label("a"), Label("b"))
+    assert parse_name_labels("a\nb\nc", 2) == (Label("a"), Label("b"))
 
 
 @pytest.mark.parametrize("ground", [(250, 250, 248), (11, 92, 82), (242, 193, 78), (128, 128, 128), (255, 0, 0)])

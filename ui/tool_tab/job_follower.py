@@ -133,7 +133,7 @@ class JobFollower:
         return {self.tab.result.status: text.render_result_status(row.job, row.result, 0)}
 
     def show_stopped(self, request: gr.Request, state: TabState, variation: str | None) -> Updates:
-        """Do the same after Stop, and repeat its sentence: an update from before Stop may have replaced it.
+        """Update the actions after Stop, and repeat its sentence: an update from before Stop may have replaced it.
 
         The finished picture that stands there again is doubted as it was.
         """

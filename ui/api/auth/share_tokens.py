@@ -52,7 +52,7 @@ class ShareLinks:
         self._database.execute(delete(SHARES).where(SHARES.c.expires <= int(now)))
         values = {"id": share_id, "owner": owner, "file_id": file_id, "created": now, "expires": expires}
         self._database.execute(insert(SHARES).values(**values))
-        return ShareLink(share_id, owner, file_id, now, expires, self._make_path(share_id))
+        return ShareLink(share_id, owner, file_id, now, expires, self._build_share_path(share_id))
 
     def open_token(self, token: str) -> ShareLink:
         """Find the link of a token. Raises `NotFound` for a token that is forged, expired or revoked."""
@@ -84,9 +84,9 @@ class ShareLinks:
             raise NotFound("There is no such link, or it is not yours.")
 
     def _row_to_link(self, row: Row) -> ShareLink:
-        return ShareLink(row.id, row.owner, row.file_id, row.created, row.expires, self._make_path(row.id))
+        return ShareLink(row.id, row.owner, row.file_id, row.created, row.expires, self._build_share_path(row.id))
 
-    def _make_path(self, share_id: str) -> str:
+    def _build_share_path(self, share_id: str) -> str:
         return f"{SHARE_PATH}/{self._signer.sign(share_id).decode()}"
 
 

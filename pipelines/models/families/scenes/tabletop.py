@@ -61,7 +61,7 @@ def render_tabletop(
 ) -> LinearLight:
     """Render a table of `material` before `wall`, a colour or linear light of any size: H x W x 3 linear."""
     top = project_table(request, size)
-    surface = _lay_material(material, top, variant, seed, OBLIQUE_TURN_DEGREES if is_oblique(request) else 0.0)
+    surface = _lay_material(material, top, variant, seed, OBLIQUE_TURN_DEGREES if is_seen_obliquely(request) else 0.0)
     behind = _render_wall(wall, request, size)
     lit = _light_table(surface, top, request)
     if isinstance(wall, np.ndarray):
@@ -151,14 +151,14 @@ def _focus_diameters(top: TablePlane, request: Backdrop) -> Plane:
     rows = np.arange(top.rows, dtype=np.float32)
     far = np.float32(request.blur_ratio * top.rows)
     if request.seen_from == "above":
-        growth = np.float32(OBLIQUE_BLUR_RATIO if is_oblique(request) else FLAT_LAY_BLUR_RATIO)
+        growth = np.float32(OBLIQUE_BLUR_RATIO if is_seen_obliquely(request) else FLAT_LAY_BLUR_RATIO)
         return np.abs(rows - top.floor) / np.float32(top.rows) * far * growth
     away = np.maximum(np.abs(rows - top.floor) - SHARP_DEPTH_RATIO * top.rows, 0)
     slope = far / max(top.floor - top.edge - SHARP_DEPTH_RATIO * top.rows, 1.0)
     return np.minimum(away * slope * np.where(rows < top.floor, 1.0, FOREGROUND_BLUR_RATIO), far).astype(np.float32)
 
 
-def is_oblique(request: Backdrop) -> bool:
+def is_seen_obliquely(request: Backdrop) -> bool:
     """Whether the table is seen from above but not from straight above."""
     return (
         request.seen_from == "above"
@@ -178,7 +178,7 @@ def project_table(request: Backdrop, size: Size) -> TablePlane:
     """Project the table for a picture of `size` (width, height)."""
     columns, rows = size
     pitch = np.radians(camera_pitch_degrees(request))
-    focal = OBLIQUE_FOCAL_LENGTH_RATIO if is_oblique(request) else FOCAL_LENGTH_RATIO
+    focal = OBLIQUE_FOCAL_LENGTH_RATIO if is_seen_obliquely(request) else FOCAL_LENGTH_RATIO
     contact = request.floor_ratio if request.floor_ratio is not None else 0.8
     contact = float(np.clip(contact, 0.35, 0.98))
     if request.seen_from == "above":
