@@ -108,8 +108,8 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
         ("in the middle", "in der Mitte"),
         (
             MORE_PIXELS_TEXT,
-            "Manche Fotos haben mehr Pixel, als ihre Bilder zeigen. Dafür schreibe size = {} unter „Weitere "
-            "Einstellungen für alle“, bevor du auf „Starten“ drückst.",
+            "Manche Fotos haben mehr Pixel, als ihre Bilder zeigen. Für größere Bilder lege die Fotos noch "
+            "einmal ab, schreibe size = {} unter „Weitere Einstellungen für alle“ und drücke auf „Starten“.",
         ),
         ("Seed", "Startzahl"),
         ("Seed {}.", "Startzahl {}."),
