@@ -39,6 +39,7 @@ from pipelines.matting.net_agreement import (
 from pipelines.matting.seen_detail import restore_seen_detail
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
+    remove_scraps,
     remove_specks,
     remove_unconfirmed_fragments,
     select_subject,
@@ -209,7 +210,7 @@ def finish_alpha(
         alpha = np.where(change.find_rims(alpha, selected), np.float32(0), alpha)
         alpha = np.where(change.find_crumbs(alpha, selected, seen), np.float32(0), alpha)
         alpha = change.smooth_line(image, alpha, selected)
-    alpha = suppress_colour_spill(image, alpha)
+    alpha = remove_scraps(suppress_colour_spill(image, alpha), faces)
     kept_open = None if change is None else change.took | draw_marks(dropped, alpha.shape)
     return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)
 

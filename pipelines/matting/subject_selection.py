@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -18,6 +20,11 @@ LONE_FRAGMENT_GAP_RATIO = 0.03  # of the subject's longer side: nearer parts may
 UNSEEN_ALPHA = 0.1  # mean of a net's map on a part, below which the net does not see the part
 SPECK_RATIO = 0.0003  # of the subject's pixels: a smaller detached part is a speck
 PINHOLE_RATIO = 0.001  # of the subject's pixels: a smaller hole is none that a thing would have
+SCRAP_RATIO = (
+    0.003  # of a head's height, squared: a smaller detached part beside the head is a scrap, an earring is larger
+)
+SCRAP_GAP_RATIO = 0.025  # of a head's height: scraps are farther from anything larger; strands and earrings are nearer
+VISIBLE_ALPHA = 0.1  # what is less opaque is not seen
 GHOST_DISTANCE_RATIO = 0.03  # of the subject's height: half-transparent parts farther from anything solid are removed
 OPAQUE_DEPTH_RATIO = 0.03  # of the subject's height: pixels over 0.5 deeper inside become opaque
 NOTHING_STANDS_OUT_MESSAGE = (
@@ -69,8 +76,34 @@ def remove_specks(alpha: Alpha) -> Alpha:
     """Remove specks beside the subject and pinholes in it that are smaller than anything somebody would look for."""
     result = alpha.copy()
     subject = float((alpha > 0.5).sum())
-    result[_small_components(alpha > 0.1, SPECK_RATIO * subject)] = 0
+    result[_small_components(alpha > VISIBLE_ALPHA, SPECK_RATIO * subject)] = 0
     result[_small_components(alpha < 0.9, PINHOLE_RATIO * subject)] = 1
+    return result
+
+
+def remove_scraps(alpha: Alpha, faces: Sequence[Face]) -> Alpha:
+    """Remove small parts that float beside a head, up to a head's height away: scraps of the ground.
+
+    Anywhere else a part of that size is hardly seen, or is the subject's.
+    """
+    result = alpha.copy()
+    for left, top, right, bottom in (face.box for face in faces):
+        head = bottom - top
+        near = result[
+            max(0, round(top - head)) : max(0, round(bottom + head)),
+            max(0, round(left - head)) : max(0, round(right + head)),
+        ]
+        if not near.size:
+            continue
+        visible = near > VISIBLE_ALPHA
+        # What leaves the window may be large.
+        framed = np.pad(visible, 1, constant_values=True)
+        small = _small_components(framed, SCRAP_RATIO * head**2)[1:-1, 1:-1]
+        gap = cv2.distanceTransform(1 - (visible & ~small).astype(np.uint8), cv2.DIST_L2, 5)
+        _, labels = cv2.connectedComponents(small.astype(np.uint8))
+        close = np.unique(np.asarray(labels)[small & (gap <= SCRAP_GAP_RATIO * head)])
+        scraps = small & ~np.isin(labels, close)
+        near[dilate_mask(scraps, 1)] = 0
     return result
 
 

@@ -85,6 +85,24 @@ def test_download_beside_a_draft_saves_nothing_once_it_was_stopped(page: Page, s
     assert not saved
 
 
+def test_the_second_press_of_a_double_click_on_generate_does_not_stop_what_it_began(
+    page: Page, studio: ServedPage
+) -> None:
+    open_tool(page, studio, "slow")
+    page.locator("#slow-example-coffee").click()
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    studio.gate.open.clear()
+    page.locator("#slow-generate").click()
+    stop = page.locator("#slow-stop")
+    expect(stop).to_be_enabled()
+    stop.evaluate('stop => stop.dispatchEvent(new MouseEvent("click", { bubbles: true, detail: 2 }))')
+    page.wait_for_timeout(500)
+    expect(stop).to_be_enabled()
+    studio.gate.open.set()
+    expect(find_progress_line(page, "slow")).to_contain_text("Done in")
+
+
 def test_an_error_about_no_field_lies_over_the_picture(
     page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -560,6 +560,8 @@
   // when Generate gives its place to Stop.
   let focused = "";
   on("focusin", (event) => { focused = event.target.id; });
+  // The second press of a double click on Generate may meet Stop in its place: it is not for that.
+  on("click", (event) => { if (event.detail > 1 && event.target.closest?.('[id$="-stop"]')) event.stopPropagation(); }, true);
   const followJob = () => {
     const tool = findOpenTool(), id = tool?.id.replace(/-tool$/, "");
     const line = tool?.querySelector(".dbx-bar .dbx-line"), bar = tool?.querySelector(".dbx-go");
