@@ -11,8 +11,9 @@
       if (tool.querySelector(".dbx-finish, .dbx-line.busy")) return;
       watch.disconnect();
       delete save.dataset.told;
+      if (!tool.querySelector(".dbx-stage .dbx-details")) return; // only a finished picture has details
       setTimeout(() => {
-        if (save.disabled || !tool.querySelector(".dbx-stage .dbx-details")) return; // only a finished picture has details
+        if (save.disabled) return;
         save.click();
         save.focus({ preventScroll: true });
       }, 250);
