@@ -85,40 +85,6 @@ def test_download_beside_a_draft_saves_nothing_once_it_was_stopped(page: Page, s
     assert not saved
 
 
-PRESS_GENERATE_AND_STOP_JS = """() => {
-  const stop = document.getElementById("slow-stop");
-  const press = (button, detail) => button.dispatchEvent(new MouseEvent("click", { bubbles: true, detail }));
-  press(document.getElementById("slow-generate"), 1);
-  return new Promise((done) => {
-    const watch = new MutationObserver(() => {
-      if (stop.disabled) return;
-      watch.disconnect();
-      press(stop, 2);
-      done();
-    });
-    watch.observe(stop, { attributes: true });
-  });
-}"""
-"""A double click on Generate whose second press meets Stop, as soon as that is there."""
-
-
-def test_the_second_press_of_a_double_click_on_generate_does_not_stop_what_it_began(
-    page: Page, studio: ServedPage
-) -> None:
-    open_tool(page, studio, "slow")
-    page.locator("#slow-example-coffee").click()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
-    wait_until(studio.is_idle, 60)
-    studio.gate.open.clear()
-    stop = page.locator("#slow-stop")
-    page.evaluate(PRESS_GENERATE_AND_STOP_JS)
-    expect(stop).to_be_enabled()
-    page.wait_for_timeout(600)
-    expect(stop).to_be_enabled()
-    studio.gate.open.set()
-    expect(find_progress_line(page, "slow")).to_contain_text("Done in")
-
-
 def test_an_error_about_no_field_lies_over_the_picture(
     page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -560,12 +560,6 @@
   // when Generate gives its place to Stop.
   let focused = "";
   on("focusin", (event) => { focused = event.target.id; });
-  // The second press of a double click on Generate may meet Stop in its place: it is not for that.
-  let generatedAt = -Infinity;
-  on("click", (event) => {
-    if (event.target.closest?.('[id$="-generate"]')) generatedAt = event.timeStamp;
-    else if (event.detail > 0 && event.timeStamp - generatedAt < 500 && event.target.closest?.('[id$="-stop"]')) event.stopPropagation(); // a key counts as 0
-  }, true);
   const followJob = () => {
     const tool = findOpenTool(), id = tool?.id.replace(/-tool$/, "");
     const line = tool?.querySelector(".dbx-bar .dbx-line"), bar = tool?.querySelector(".dbx-go");
