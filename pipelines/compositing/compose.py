@@ -48,13 +48,12 @@ def composite_subject(
     if shadow is not None:
         scene = _cast_shadow_on_ground(scene, placed, shadow, key_side, clean=clean)
     own = relight_subject(placed, plate) if relit else placed.colour
-    subject = to_linear(own)
-    if not clean:
-        subject = add_light_wrap(subject, scene, placed.alpha, core)
-    mixed = subject - scene
-    mixed *= _spread_channels(placed.alpha)
-    mixed += scene
-    values = to_srgb(mixed)
+    # A matte says how sRGB values are mixed, not light: mixed in light, dark edges and dark hair become pale.
+    values = to_srgb(scene)
+    subject = own.astype(np.float32) if clean else to_srgb(add_light_wrap(to_linear(own), scene, placed.alpha, core))
+    subject -= values
+    subject *= _spread_channels(placed.alpha)
+    values += subject
     if not clean:
         values += _spread_channels(_match_scene_grain(placed, plate, core, seed)[..., 0] * (1 - placed.alpha))
     values += np.float32(0.5)

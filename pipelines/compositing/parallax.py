@@ -157,7 +157,10 @@ def render_frame(planes: Planes, move: CameraMove, depth: float, phase: float) -
     )
     matrix = (base_scale + zoom, shift, lift)
     front, alpha = _warp_plane(planes.front, *matrix), np.clip(_warp_plane(planes.alpha, *matrix), 0, 1)[..., None]
-    return np.clip(to_srgb(back + alpha * (front - back)) + 0.5, 0, 255).astype(np.uint8)
+    values, own = to_srgb(back), to_srgb(front)
+    own -= values
+    values += alpha * own  # a matte mixes sRGB values, as in `composite_subject`
+    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
 def _warp_plane(plane: LinearImage, scale: float, across: float, up: float) -> LinearImage:

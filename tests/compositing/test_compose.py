@@ -72,12 +72,22 @@ def test_a_clean_background_stays_one_value() -> None:
     assert (composite_subject(placed, white, seed=1, clean=True)[placed.alpha == 0] == 255).all()
 
 
+def test_black_that_is_nearly_opaque_stays_black_on_white() -> None:
+    white = np.full_like(PLATE, 255)
+    placed = _placed_subject(12)
+    placed = replace(placed, alpha=np.minimum(placed.alpha, np.float32(0.97)))
+    inside = placed.alpha == placed.alpha.max()
+    inside &= cv2.erode(inside.astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
+    out = composite_subject(placed, white, seed=1, clean=True)
+    assert out[inside].mean() < placed.colour[inside].mean() + 0.03 * 255 + 1
+
+
 def test_a_window_wraps_light_around_the_edge_and_grey_paper_does_not() -> None:
     placed = _placed_subject(60)
     rim = (placed.alpha > 0.5) & (placed.alpha < 0.97)
     for tone, spills in ((252, True), (200, False), (5, False)):
         scene = np.full_like(PLATE, tone)
-        plain = to_srgb(to_linear(scene) + placed.alpha[..., None] * (to_linear(placed.colour) - to_linear(scene)))
+        plain = scene + placed.alpha[..., None] * (placed.colour.astype(np.float32) - scene)
         more = float(composite_subject(placed, scene, seed=1)[rim].mean() - plain[rim].mean())
         assert more > 1 if spills else abs(more) < 1
 
