@@ -1,4 +1,4 @@
-"""Composite a subject onto a scene in linear light: light wrap, grain, shadows, and an exact core."""
+"""Composite a subject onto a scene: shadows and light wrap in linear light, the matte in sRGB, an exact core."""
 
 from __future__ import annotations
 
