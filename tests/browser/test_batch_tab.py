@@ -384,7 +384,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     page.reload()
     expect(put).to_have_text("Put it into the batch")  # a reload forgets nothing
     put.dblclick()  # the second click does not take the first one back
-    expect(line).to_contain_text("Row 1 of 2 mended. Next: 2")  # the tab of batches is not open on this page
+    expect(line).to_contain_text("Row 1 of 2 repaired. Next: 2")  # the tab of batches is not open on this page
     expect(put).to_be_hidden()
     line.get_by_role("button", name="Back to row 1").click()
     expect(line).to_contain_text("Now in your batch, row 1")
@@ -682,7 +682,7 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
     expect(fine).to_have_count(0)
     expect(to_next).to_be_visible()
     line.locator("a").click()
-    expect(page.locator("#batch-aside")).to_have_text(re.compile("Press a picture to mend it"))
+    expect(page.locator("#batch-aside")).to_have_text(re.compile("Press a picture to repair it"))
 
 
 def test_the_list_of_tools_finds_by_letters_and_nothing_moves_when_files_come(

@@ -171,7 +171,7 @@ def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
         ("", "Check"),
     ]
     assert "2 to check · 1 with a small doubt" in shown[events.tab.status]
-    assert "Press a picture to mend it" in shown[events.tab.aside]
+    assert "Press a picture to repair it" in shown[events.tab.aside]
     state = BatchTabState()
     events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 4 @11")
     assert "4 of 4 · 1 with a small doubt" in events.show_last_batch(LOCAL, "", state, "")[events.tab.status]
@@ -344,7 +344,7 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
         if wanted is not None and row == 3:
             state = TabState(batch_row=(batch_id, 4), mended_row=wanted.mended_row)
             told, _ = show_line(studio, events, state, wanted.job_id)
-            assert "Row 3 of 4 mended. Next: 4 · 3.png" in told
+            assert "Row 3 of 4 repaired. Next: 4 · 3.png" in told
             assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
     assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
 
@@ -394,7 +394,7 @@ def test_a_row_whose_earlier_picture_is_back_says_so_and_no_more_of_the_row_befo
     assert state.shown_job_id == earlier
     assert "From your batch, row 2" in told
     assert "the earlier one is back" in told
-    assert "mended" not in told
+    assert "repaired" not in told
 
 
 def test_of_two_rows_that_come_at_once_the_later_pressed_is_opened(

@@ -17,7 +17,7 @@ from ui.components.pictures import encode_data_url
 from ui.components.row_commands import (
     APPROVE_LABEL,
     APPROVED_LABEL,
-    MEND_LABEL,
+    REPAIR_LABEL,
     RowAction,
     command_attributes,
     render_command_button,
@@ -49,9 +49,9 @@ NO_TOOL_TEXT = (
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
 ASIDE_TEXT = (
-    "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to mend it, or say that it is fine."
+    "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
 )
-CHECK_TEXT = "Press a picture to mend it and put it back, or say that it is fine."
+CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = (
     "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, write "
     "size = {} under More settings for all, and press Start."
@@ -264,10 +264,11 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
-    commands: tuple[tuple[str, RowAction], ...] = ((MEND_LABEL, "open"), (APPROVE_LABEL, "approve"))
-    buttons = "".join(
-        render_command_button(label, action, picture.row, batch_id) for label, action in commands if is_open
-    )
+    # Of one without a doubt too somebody may see more than the studio does.
+    commands: list[tuple[str, RowAction]] = [(REPAIR_LABEL, "open")]
+    if is_open:
+        commands.append((APPROVE_LABEL, "approve"))
+    buttons = "".join(render_command_button(label, action, picture.row, batch_id) for label, action in commands)
     source = f'src="{encode_data_url(picture.jpeg)}" ' if picture.jpeg else ""
     return (
         f'<li{attributes}><button type="button" {command_attributes("open", picture.row, batch_id)} '

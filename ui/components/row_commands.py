@@ -14,7 +14,7 @@ COMMAND_FIELD_ID = "batch-open"
 The last commands stay there, because the page sends what is in the field when the one before is answered: so none is
 lost, and the answers come in the order of the presses.
 """
-APPROVE_LABEL, NEXT_LABEL, APPROVED_LABEL, MEND_LABEL = "It is fine", "Next to check", "Marked as fine", "Mend"
+APPROVE_LABEL, NEXT_LABEL, APPROVED_LABEL, REPAIR_LABEL = "It is fine", "Next to check", "Marked as fine", "Repair"
 RowAction = Literal["open", "next", "approve", "approve-next", "doubt"]
 _COMMAND_PATTERN = re.compile(
     r"(open|next|approve|approve-next|doubt) ([0-9]{1,9})(?: ([\w-]{1,64}))? @([0-9]{1,15})", re.ASCII

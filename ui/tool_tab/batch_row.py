@@ -97,7 +97,7 @@ class BatchRowLine:
         is_from = f"{'Now in' if can_undo else 'From'} {_name_batch(batch)}, row {row.row}"
         if mended_row:
             total = self.batches.get_progress(batch.id).total
-            is_from, note = f"Row {mended_row} of {total} mended. Next: {row.row}", ""
+            is_from, note = f"Row {mended_row} of {total} repaired. Next: {row.row}", ""
         return {
             panel.batch_row: render_line(is_from, row, note, buttons),
             panel.put_in_batch: gr.Button(
