@@ -12,7 +12,19 @@ import numpy as np
 
 from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Area, Box, Cutout, Face, Float32Array, Image, Mask, Size
+from pipelines.core.geometry import (
+    UNCLEAR_UNCERTAINTY,
+    Alpha,
+    Area,
+    Box,
+    Cutout,
+    Face,
+    Float32Array,
+    Image,
+    Mask,
+    Size,
+    Uint8Array,
+)
 from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
@@ -63,6 +75,7 @@ from pipelines.storage.file_index import FileIndex
 T = TypeVar("T")
 ResultCache = LruCache[Hashable, Any]
 RESULT_CACHE_BYTES = 256 * 2**20
+SMALL_MATTE_CACHE_BYTES = 48 * 2**20
 BACKDROP_SPEC_ID = "backdrops"
 FACE_SPEC_ID = "face-mesh"
 PERSON_SPEC_ID = "selfie"
@@ -89,13 +102,25 @@ _FACES_BYTES = 4096  # what the faces of one picture take up in the cache, rough
 
 @dataclass(frozen=True)
 class EngineResources:
-    """What all jobs of an engine share; `results` are costly values by what they were made from."""
+    """What all jobs of an engine share; `results` are costly values by what they were made from.
+
+    `small_mattes` are for pointing at what was made: a batch of large photos drives their cut-outs out of `results`.
+    """
 
     cache: ModelCache
     files: FileIndex
     content_filter: ContentFilter
     signing_keys: SigningKeyStore
     results: ResultCache = field(default_factory=lambda: ResultCache(RESULT_CACHE_BYTES))
+    small_mattes: ResultCache = field(default_factory=lambda: ResultCache(SMALL_MATTE_CACHE_BYTES))
+
+
+@dataclass(frozen=True)
+class MadeMatte:
+    """A small copy of a cut-out's alpha (H x W, 0 to 255) and its `doubt_boxes`."""
+
+    alpha: Uint8Array
+    doubt_boxes: Mapping[str, tuple[Box, ...]]
 
 
 class JobContext:
@@ -178,11 +203,17 @@ class JobContext:
         *,
         together: bool,
     ) -> Cutout:
-        return self._memoize(
-            self._cutout_key(params, spec_ids, self._edge_spec_id, together=together),
+        key = self._cutout_key(params, spec_ids, self._edge_spec_id, together=together)
+        cutout = self._memoize(
+            key,
             lambda: self._compute_cutout(params, faces, spec_ids, emit, together=together),
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
+        if not self.resources.small_mattes.contains(key):
+            small = np.rint(255 * resize_map(cutout.alpha, size_within(cutout.alpha.shape, SEEN_SIDE_PX)))
+            matte = MadeMatte(small.astype(np.uint8), cutout.doubt_boxes)
+            self.resources.small_mattes.put(key, matte, matte.alpha.nbytes)
+        return cutout
 
     def _cutout_key(
         self, params: Subject, spec_ids: tuple[str, ...], edge_spec_id: str | None, *, together: bool
@@ -259,7 +290,7 @@ class JobContext:
         for seen in all_seen:
             small = resize_map(seen, size_within(seen.shape, SEEN_SIDE_PX))
             key = _seen_key(params.photo, spec_ids, len(faces), params.pick)
-            self._memoize(key, lambda kept=small: kept, lambda kept: kept.nbytes)
+            self.resources.small_mattes.put(key, small, small.nbytes)
         if photo is not whole:
             colour, alpha = enlarge_cutout(cutout, photo, whole)
             cutout = replace(cutout, colour=colour, alpha=alpha)
@@ -332,8 +363,8 @@ class JobContext:
         is kept. It then depends on what was made before, so it is only for looking at.
         """
         photo = self._open_shrunk(params.photo, side_px)
-        if as_made and (made := self._find_made_cutout(params, together=together)):
-            return photo, resize_map(made.alpha, photo.shape[1::-1])
+        if as_made and (made := self._find_made_matte(params, together=together)):
+            return photo, resize_map(np.asarray(made.alpha / 255, np.float32), photo.shape[1::-1])
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
@@ -381,15 +412,16 @@ class JobContext:
 
         Empty where none was made. It depends on what was made before, so it is only for looking at.
         """
-        made = self._find_made_cutout(params, together=together)
+        made = self._find_made_matte(params, together=together)
         return made.doubt_boxes if made else {}
 
-    def _find_made_cutout(self, params: Subject, *, together: bool) -> Cutout | None:
-        """Find the cut-out of these marks that a job has made already and that is still in the cache."""
-        for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
-            key = self._cutout_key(params, self._list_ready_net_ids(params.photo), edge_spec_id, together=together)
-            if known := self.resources.results.get(key):
-                return known[0]
+    def _find_made_matte(self, params: Subject, *, together: bool) -> MadeMatte | None:
+        """Find the matte of the best cut-out of these marks that a job has made already, if it is still known."""
+        for spec_ids in (self._matting_spec_ids, self._list_ready_net_ids(params.photo)):
+            for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
+                key = self._cutout_key(params, spec_ids, edge_spec_id, together=together)
+                if made := self.resources.small_mattes.get(key):
+                    return made
         return None
 
     def _predict_coarse_alpha(
@@ -401,8 +433,10 @@ class JobContext:
         first.
         """
         spec_ids = self._list_ready_net_ids(file_id)
-        if as_made and (known := self.resources.results.get(_seen_key(file_id, spec_ids, len(faces), pick))):
-            return resize_map(known[0], photo.shape[1::-1])
+        for all_ids in (self._matting_spec_ids, spec_ids) if as_made else ():
+            known = self.resources.small_mattes.get(_seen_key(file_id, all_ids, len(faces), pick))
+            if known is not None:
+                return resize_map(known, photo.shape[1::-1])
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
         predict_people = partial(self._predict_people, file_id)
         return self._memoize(

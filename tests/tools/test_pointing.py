@@ -157,6 +157,25 @@ def test_pointing_begins_with_the_cut_out_that_was_made(studio: RealStudio) -> N
     assert np.abs(shown - photo_pixels)[dropped].mean() > 20, "covered"
 
 
+def test_pointing_begins_with_what_was_made_also_after_a_batch_of_large_photos(
+    studio: RealStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, shown = studio.add_image(load_example("coffee")), []
+    made = studio.open_result(studio.make("cutout", photo=photo, trim=False))[..., 3]
+    studio.engine.resources.results.clear()  # they drive its cut-out and what the nets saw out of the cache
+
+    def note_alpha(picture: Image, alpha: Alpha) -> Image:
+        shown.append(alpha)
+        return picture
+
+    monkeypatch.setattr(point_preview, "draw_chequer", note_alpha)
+    monkeypatch.setattr(cutout, "refine_alpha", lambda *_: pytest.fail("estimated again"))
+    show_pointing(studio, photo=photo)
+    alpha = cv2.resize(made, shown[0].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    assert np.abs(shown[0] - alpha).max() < 0.2
+    assert np.abs(shown[0] - alpha).mean() < 0.002
+
+
 def test_a_row_of_a_table_takes_points_as_text(studio: RealStudio) -> None:
     params = studio.create_job("cutout", photo=studio.photos["coffee"], keep=json.dumps([[0.5, 0.5]])).params
     assert params["keep"] == [[0.5, 0.5]]
