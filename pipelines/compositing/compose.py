@@ -50,7 +50,7 @@ def composite_subject(
     own = relight_subject(placed, plate) if relit else placed.colour
     # A matte says how sRGB values are mixed, not light: mixed in light, dark edges and dark hair become pale.
     values = to_srgb(scene)
-    subject = own.astype(np.float32) if clean else to_srgb(add_light_wrap(to_linear(own), scene, placed.alpha, core))
+    subject = own.astype(np.float32) if clean else add_light_wrap(own, scene, placed.alpha, core)
     subject -= values
     subject *= _spread_channels(placed.alpha)
     values += subject
@@ -92,8 +92,8 @@ def add_background_grain(placed: PlacedSubject, plate: Image, *, seed: int, clea
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-def add_light_wrap(subject: LinearImage, scene: LinearImage, alpha: Alpha, core: Mask) -> LinearImage:
-    """Spill the scene's light over the subject's edge, up to its core, where the scene is brighter."""
+def add_light_wrap(subject: Image, scene: LinearImage, alpha: Alpha, core: Mask) -> Float32Array:
+    """Return the subject's sRGB values with the scene's light over its edge, up to its core, where that is brighter."""
     # Fade to nothing at the core, which is never changed: a step there would show as a line.
     fading = np.clip(1 - 2 * cv2.GaussianBlur(core.astype(np.float32), (0, 0), WRAP_FADE_PX), 0, 1)
     edge = (fading > 0) & ~core & (alpha > 0)
@@ -103,9 +103,10 @@ def add_light_wrap(subject: LinearImage, scene: LinearImage, alpha: Alpha, core:
     # Only bright places such as windows spill: grey paper would draw a pale line around a dark coat.
     brightness = np.clip((spill.mean(axis=1) - WRAP_THRESHOLD) / (1 - WRAP_THRESHOLD), 0, 1)
     share = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * fading[edge] * brightness)[:, None]
-    result = subject.copy()
-    result[edge] += share * np.maximum(spill - subject[edge], 0)
-    return result
+    light = to_linear(subject[edge])
+    values = subject.astype(np.float32)
+    values[edge] = to_srgb(light + share * np.maximum(spill - light, 0))
+    return values
 
 
 def _match_scene_grain(placed: PlacedSubject, plate: Image, core: Mask, seed: int) -> LinearImage:
