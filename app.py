@@ -82,10 +82,10 @@ def create_key(settings: Settings, name: str, scopes: str = "read,create") -> in
 
 def handle_licences(settings: Settings, action: str, model: str) -> int:
     """List the models whose licence has a cap, or note that the owner is below it. Returns 2 for another model."""
-    from pipelines.models.registry import all_specs
+    from pipelines.models.registry import list_all_specs
     from pipelines.service.licence_caps import LicenceConfirmations
 
-    capped = {spec.id: spec for spec in all_specs() if spec.revenue_cap}
+    capped = {spec.id: spec for spec in list_all_specs() if spec.revenue_cap}
     licences = LicenceConfirmations(settings.data)
     if action == "confirm" and model not in capped:
         print(f"Which of them: {', '.join(capped)}?", file=sys.stderr)  # noqa: T201

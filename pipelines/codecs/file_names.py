@@ -81,6 +81,6 @@ def label_of_result(download_name: str) -> str:
     return download_name.partition(LABEL_SEPARATOR)[0] if LABEL_SEPARATOR in download_name else ""
 
 
-def drop_label(download_name: str) -> str:
+def strip_label(download_name: str) -> str:
     """Return a result's name without its label, for whoever need not know what the photo was called."""
     return download_name.rpartition(LABEL_SEPARATOR)[2]

@@ -24,7 +24,7 @@ from pipelines.core.stream import Stream
 from pipelines.engines.cpu_slots import CANCEL_POLL_SECONDS, CpuSlots
 from pipelines.models import loading_progress, oom_fallback
 from pipelines.models.batch_size_tuner import CallKind
-from pipelines.models.devices import device_name, enter_device
+from pipelines.models.devices import device_name, make_device_current
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
 from pipelines.runtime.progress import COMPILING_STAGE, LOADING_STAGE, WAITING_STAGE
@@ -178,7 +178,7 @@ class DynamicBatcher:
             return
         members.append(head := waiting[0])
         borrowed = self._cache.borrow_for_verb(head.spec_id, head.render.verb, head.on_file)
-        with enter_device(self._cache.device), ExitStack() as stack:
+        with make_device_current(self._cache.device), ExitStack() as stack:
             with loading_progress.listen_to_parts(lambda done, total: self._report_loading(head.spec_id, done, total)):
                 model = stack.enter_context(borrowed)
             found = _batch_key(model, head.render)

@@ -98,7 +98,7 @@ def _search_copies(image: Image, hole: Mask, avoided: Mask, rng: np.random.Gener
     copies: list[tuple[Float32Array, Mask, Mask]] = []
     while True:
         small, gap = _shrink(pixels, hole, factor)
-        sources = _find_sources(gap)
+        sources = _find_whole_patches(gap)
         if sources.sum() < MIN_PATCH_COUNT:
             break
         wanted = sources & ~_shrink_mask(avoided, gap.shape)
@@ -176,7 +176,7 @@ def _take_patches(pixels: Float32Array, points: Points) -> Float32Array:
     return padded[places[..., 0], places[..., 1]]
 
 
-def _find_sources(hole: Mask) -> Mask:
+def _find_whole_patches(hole: Mask) -> Mask:
     """Return the middles of patches that have nothing of the hole; not those at the border of the picture."""
     sources = np.zeros_like(hole)
     sources[2:-2, 2:-2] = ~dilate_mask(hole, RADIUS_PX)[2:-2, 2:-2]

@@ -42,7 +42,7 @@ def measure_seam_corrections(pixels: Float32Array, hole: Mask, sources: IndexArr
     rows, columns, values = [np.arange(count)], [np.arange(count)], [np.full(count, _PULL_WEIGHT)]
     wanted = np.zeros((count, 3))
     for offset in ((0, 1), (1, 0)):
-        steps = _measure_steps(pixels, copied, hole, sources, np.array(offset))
+        steps = _measure_seam_steps(pixels, copied, hole, sources, np.array(offset))
         ends = [number[each[:, 0], each[:, 1]] for each in (steps.first, steps.second)]
         both = (ends[0] >= 0) & (ends[1] >= 0)
         for (own, other), sign in ((ends, 1.0), (ends[::-1], -1.0)):
@@ -57,7 +57,7 @@ def measure_seam_corrections(pixels: Float32Array, hole: Mask, sources: IndexArr
     return corrections
 
 
-def _measure_steps(
+def _measure_seam_steps(
     pixels: Float32Array, copied: Float32Array, hole: Mask, sources: IndexArray, offset: IndexArray
 ) -> _SeamSteps:
     """Measure the steps between places of the hole and their neighbours at `offset`, also across the hole's rim."""

@@ -114,14 +114,14 @@ def drop_marked_doubts(cutout: Cutout, marks: Sequence[tuple[float, float]]) -> 
     whole takes the last one's place.
     """
 
-    def is_marked(box: Box) -> bool:
+    def has_mark(box: Box) -> bool:
         left, top, right, bottom = box
         margin, is_small = MARK_MARGIN_RATIO, max(right - left, bottom - top) <= MAX_JUDGED_PLACE_RATIO
         return is_small and any(
             left - margin <= x <= right + margin and top - margin <= y <= bottom + margin for x, y in marks
         )
 
-    judged = {notice: tuple(box for box in boxes if not is_marked(box)) for notice, boxes in cutout.doubt_boxes.items()}
+    judged = {notice: tuple(box for box in boxes if not has_mark(box)) for notice, boxes in cutout.doubt_boxes.items()}
     names = {notice: notice for notice, boxes in judged.items() if boxes}
     for notice in names:
         if judged[notice][0] != cutout.doubt_boxes[notice][0]:

@@ -160,7 +160,7 @@ def best_dtype(device: str) -> str:
     return cpu_precision.THIS_PROCESSOR.choose_dtype()
 
 
-def enter_device(device: str) -> AbstractContextManager[object]:
+def make_device_current(device: str) -> AbstractContextManager[object]:
     """Make one of several GPUs the current one of this thread: Triton's kernels and new streams go to that one."""
     if not device.startswith("cuda:"):
         return contextlib.nullcontext()

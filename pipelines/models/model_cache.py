@@ -19,7 +19,7 @@ from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ControllableModel, HostMemoryModel, ModelFamily, ModelSpec, OffloadableModel
 from pipelines.core.params import Verb
 from pipelines.models.batch_size_tuner import BatchSizeTuner
-from pipelines.models.devices import best_dtype, enter_device, is_out_of_memory, release_cached_memory
+from pipelines.models.devices import best_dtype, is_out_of_memory, make_device_current, release_cached_memory
 from pipelines.models.hub_download import OnFileProgress, download_missing_files
 from pipelines.models.peak_memory import PeakMemory
 from pipelines.models.registry import build_registry
@@ -268,7 +268,7 @@ class ModelCache:
         self, entry: _CacheEntry, row: ModelSpec, family: ModelFamily, evicted: list[_CacheEntry]
     ) -> None:
         try:
-            with enter_device(self.device):
+            with make_device_current(self.device):
                 self._offload(evicted)
                 if entry.model is None:
                     entry.model = self._load_with_retry(row, family)

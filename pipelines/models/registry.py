@@ -28,7 +28,7 @@ def get_spec(spec_id: str) -> ModelSpec:
     return _specs_by_id()[spec_id][0]
 
 
-def all_specs() -> tuple[ModelSpec, ...]:
+def list_all_specs() -> tuple[ModelSpec, ...]:
     """List every spec of every family, in order."""
     return tuple(row for row, _ in _specs_by_id().values())
 

@@ -71,7 +71,7 @@ def build_receipt(
     if output.draft_part:
         receipt["draft_part"] = output.draft_part
     if output.crops:
-        receipt["crops"] = [_crop_row(crop) for crop in output.crops]
+        receipt["crops"] = [_describe_crop(crop) for crop in output.crops]
     if usage.scene_match is not None:
         receipt["scene_match"] = _scene_match_row(usage.scene_match)
     told_labels = [label for label in labels if label is not None]
@@ -141,7 +141,7 @@ def _placement_row(placed: PlacedSubject | None) -> dict[str, Any]:
     }
 
 
-def _crop_row(crop: Crop) -> dict[str, Any]:
+def _describe_crop(crop: Crop) -> dict[str, Any]:
     row: dict[str, Any] = {"box": _round_box(crop.box), "at": _round_box(crop.placed_box)}
     if crop.words_contrast is not None:
         row |= {"words": crop.words, "words_contrast": round(crop.words_contrast, 2)}

@@ -23,7 +23,7 @@ from pipelines.models.hub import DownloadManager
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
 from pipelines.models.nets.matting_choice import choose_hub_nets, find_fill_net
-from pipelines.models.registry import all_specs
+from pipelines.models.registry import list_all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports
 from pipelines.security.audit_log import AuditLog
@@ -67,7 +67,9 @@ class StudioService:
         self.downloads = DownloadManager()
         self.loras = LoraLibrary(settings.data / "loras")
         self.licences = LicenceConfirmations(settings.owner_data)
-        self._capped_models = tuple(row for row in all_specs() if row.revenue_cap and row.id in profile.specs.values())
+        self._capped_models = tuple(
+            row for row in list_all_specs() if row.revenue_cap and row.id in profile.specs.values()
+        )
         self.form_checks = FormChecks(files, profile, audit_log)
         self.uploads = UploadService(jobs, files, decoder_pool, SigningKeyStore(settings.data))
         self.saved_items = SavedItemService(jobs, files, self.uploads, self.form_checks, self.tools)
@@ -105,7 +107,7 @@ class StudioService:
         Empty where no model is given a caption. Raises `NotFound`, and `BadInput` for an item that is not saved.
         """
         tool, spec_id = self.find_tool(tool_id), self.profile.specs.get("backdrop", "")
-        family = next((row.family for row in all_specs() if row.id == spec_id), "")
+        family = next((row.family for row in list_all_specs() if row.id == spec_id), "")
         if tool.caption is None or not has_style(family):
             return ""
         form = fill_form(tool.params, values, owner, self.saved_items, tool=tool.id)

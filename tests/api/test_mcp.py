@@ -20,7 +20,7 @@ import PIL.Image
 import pytest
 
 from pipelines.core.errors import BadInput, ModelUnavailable, PolicyRefusal
-from pipelines.models.registry import all_specs
+from pipelines.models.registry import list_all_specs
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from pipelines.tools.shared.form_fields import CONSENT_HELP, OPTIONAL_CONSENT_HELP
@@ -220,7 +220,9 @@ def test_a_receipt_names_licences_that_forbid_and_bound_commercial_use() -> None
     assert "0.1 (doubtful above 0.2), it may be wrong" in summarise_receipt({**sure, "cutout_doubts": ["Look."]}, "")
     cut = summarise_receipt({**receipt, "framing_doubts": ["The shape cuts it."], "fill_doubts": ["A fill."]}, "")
     assert "\n- Look at it: The shape cuts it.\n- Look at it: A fill." in cut
-    specs = [next(row for row in all_specs() if row.licence_state == state) for state in ("capped", "not-commercial")]
+    specs = [
+        next(row for row in list_all_specs() if row.licence_state == state) for state in ("capped", "not-commercial")
+    ]
     models = [{"id": row.id, "licence": row.licence} for row in specs] + [{"id": "gone", "licence": "MIT"}]
     assets = [{"kind": "lora", "id": "own", "licence": "unknown"}]
     told = summarise_receipt({**receipt, "models": models, "assets": assets}, "")
@@ -339,7 +341,7 @@ def test_each_key_sees_its_own_pictures_and_is_counted(keyed: ServedApp) -> None
     assert words(run(keyed, "background", {"photo": made}, bob)).startswith("invalid_request (photo)")
     known = keyed.keys.verify_key(ann)
     assert known is not None
-    assert [(row.tool, row.pictures) for row in keyed.keys.list_usage(known.id)] == [("background", 1)]
+    assert [(row.tool, row.pictures) for row in keyed.keys.list_key_usage(known.id)] == [("background", 1)]
 
 
 def test_a_key_that_only_looks_lists_and_makes_nothing(keyed: ServedApp) -> None:

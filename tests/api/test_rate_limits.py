@@ -163,7 +163,7 @@ def test_pictures_a_day_count_variations_and_begin_anew_at_midnight(keys: KeySto
     limits.admit_job(make_gated_job(owner=key.owner, variations=2), lambda owner: 0)
     now[0] += DAY_SECONDS
     limits.admit_job(ask, lambda owner: 0)
-    assert keys.list_usage(key.id)[0].pictures == 8
+    assert keys.list_key_usage(key.id)[0].pictures == 8
 
 
 def test_drafts_and_owners_without_a_key_are_not_counted(keys: KeyStore) -> None:
@@ -171,7 +171,7 @@ def test_drafts_and_owners_without_a_key_are_not_counted(keys: KeyStore) -> None
     for _ in range(3):
         limits.admit_job(make_gated_job(owner=key.owner).model_copy(update={"draft": True}), lambda owner: 9)
         limits.admit_job(make_gated_job(owner="local"), lambda owner: 9)
-    assert keys.list_usage(key.id) == []
+    assert keys.list_key_usage(key.id) == []
 
 
 def test_jobs_at_once_wait_for_one_to_end(here: ServedApp) -> None:

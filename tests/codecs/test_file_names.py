@@ -8,12 +8,12 @@ import pytest
 
 from pipelines.codecs.file_names import (
     MAX_LABEL_CHARS,
-    drop_label,
     label_of_result,
     make_label,
     name_by_words,
     name_download,
     number_version,
+    strip_label,
 )
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES
 
@@ -49,9 +49,9 @@ def test_a_picture_repaired_by_hand_has_a_name_of_its_own(by_hand: dict[str, obj
 def test_a_name_says_upload_tool_look_and_number() -> None:
     name = name_download("red-mug", "product", {"preset": "amazon"}, 2, "jpeg")
     assert name == "red-mug_product-amazon-2.jpg"
-    assert (label_of_result(name), drop_label(name)) == ("red-mug", "product-amazon-2.jpg")
+    assert (label_of_result(name), strip_label(name)) == ("red-mug", "product-amazon-2.jpg")
     unnamed = name_download("", "kit", {}, 1, "zip", own_name="kit-all.zip")
-    assert (unnamed, label_of_result(unnamed), drop_label(unnamed)) == ("kit-all.zip", "", "kit-all.zip")
+    assert (unnamed, label_of_result(unnamed), strip_label(unnamed)) == ("kit-all.zip", "", "kit-all.zip")
 
 
 @pytest.mark.parametrize(

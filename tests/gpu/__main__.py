@@ -45,7 +45,7 @@ from pipelines.models.families.stable_diffusion import SD15_LCM, StableDiffusion
 from pipelines.models.families.wan import WAN, WanModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.profiles import is_cached
-from pipelines.models.registry import all_specs
+from pipelines.models.registry import list_all_specs
 from tests.gpu import sizes
 from tests.gpu.test_full_size import CASES as TESTED
 from tests.gpu.test_full_size import assemble_model
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str]) -> int:
             failures += 1
             rows.append(f"| {name} | random | {type(error).__name__}: {str(error).splitlines()[0]} ||||||||")
         log.warning("%s", rows[-1])
-    for spec in all_specs():
+    for spec in list_all_specs():
         if not args.names and spec.repo and spec.verbs and spec.family not in ("maps", "fill-nets") and is_cached(spec):
             rows += [figure.to_row() for figure in measure_trained(spec, args)]
     page = "\n".join(rows) + "\n"

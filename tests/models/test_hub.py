@@ -37,7 +37,7 @@ from pipelines.models.families.stable_diffusion import StableDiffusionModel
 from pipelines.models.hub import DownloadManager, DownloadProgress, is_hub_reachable
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.profiles import is_cached
-from pipelines.models.registry import all_specs
+from pipelines.models.registry import list_all_specs
 from pipelines.runtime import progress
 from pipelines.storage.file_index import FileIndex
 from tests.models.support import tiny_birefnet, tiny_checkpoints
@@ -606,7 +606,10 @@ def test_a_file_of_weights_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
 
 def test_every_repository_of_every_model_is_pinned_to_a_commit():
     rows = [
-        source for spec in all_specs() if spec.repo and spec.family in FETCHED for source in loader.list_sources(spec)
+        source
+        for spec in list_all_specs()
+        if spec.repo and spec.family in FETCHED
+        for source in loader.list_sources(spec)
     ]
     repos = {repo for repo, _, _ in rows}
     assert repos == set(pinned_revisions.PINS)

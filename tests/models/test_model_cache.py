@@ -15,7 +15,7 @@ from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models import model_cache
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import CacheOptions, ModelCache
-from pipelines.models.registry import all_specs, build_registry, get_spec
+from pipelines.models.registry import build_registry, get_spec, list_all_specs
 
 
 class FakeModel:
@@ -211,7 +211,7 @@ def test_id_that_stands_twice_is_refused():
 
 
 def test_every_model_of_the_project_has_a_licence_and_its_own_row():
-    assert all(row.licence and get_spec(row.id) is row for row in all_specs())
+    assert all(row.licence and get_spec(row.id) is row for row in list_all_specs())
 
 
 @pytest.mark.parametrize(
@@ -235,6 +235,6 @@ def test_flow_models_are_never_loaded_in_float16(monkeypatch: pytest.MonkeyPatch
     """In float16 Z-Image computes NaN, and FLUX.1's autoencoder black (Tongyi-MAI/Z-Image issues 14 and 15)."""
     monkeypatch.setattr(model_cache, "best_dtype", lambda device: best)
     cache = ModelCache(FAMILIES)
-    rows = [row for row in all_specs() if row.family == family]
+    rows = [row for row in list_all_specs() if row.family == family]
     assert rows
     assert {cache.resolve_spec(row.id)[0].dtype for row in rows} == {wanted}

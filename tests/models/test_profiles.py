@@ -18,7 +18,7 @@ from pipelines.models.devices import Machine, divide_memory
 from pipelines.models.diffusion.loader import list_sources
 from pipelines.models.pinned_revisions import PINS
 from pipelines.models.profiles import PROFILES, choose_profile
-from pipelines.models.registry import all_specs, get_spec
+from pipelines.models.registry import get_spec, list_all_specs
 from ui.home_tab.cards import render_banner
 
 GB = 10**9
@@ -170,7 +170,7 @@ def test_what_stays_in_main_memory_is_downloaded_too():
     )
 
 
-@pytest.mark.parametrize("row", [row for row in all_specs() if row.min_vram], ids=lambda row: row.id)
+@pytest.mark.parametrize("row", [row for row in list_all_specs() if row.min_vram], ids=lambda row: row.id)
 def test_a_card_of_the_memory_that_a_model_is_said_to_need_holds_it(row: ModelSpec):
     budget = divide_memory(Machine("cuda", row.min_vram, free_bytes=row.min_vram)).model_bytes
     assert budget is not None

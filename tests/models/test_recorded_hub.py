@@ -35,7 +35,7 @@ from pipelines.models.families.control_nets import CONTROL_NETS, Z_IMAGE_UNION, 
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.pinned_revisions import PINS
 from pipelines.models.profiles import download_bytes
-from pipelines.models.registry import all_specs
+from pipelines.models.registry import list_all_specs
 from tests import record_hub
 from tests.gpu import sizes
 from tests.models.test_hub import COMMIT, FakeHub, fake
@@ -320,7 +320,7 @@ def test_the_list_of_what_was_not_seen_is_whole() -> None:
     assert {name for cell in first_cells for name in cell.split(", ")} == {repo.partition("/")[2] for repo in PINS}
     rows = {
         row.id
-        for row in all_specs()
+        for row in list_all_specs()
         if row.family in DIFFUSION_FAMILIES and not record_hub.folder_of(row.repo).is_dir()
     }
     assert rows == set(re.findall(r"`([\w.-]+)`", page.split("no record at all:")[1].partition("All but")[0]))

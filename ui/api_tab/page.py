@@ -251,7 +251,7 @@ class ApiTab:
             **self._enable_changes(is_chosen=False),
             self.alerts: "",
             self.new_key: gr.update(value="", visible=False),
-            self.key_table: render_keys(keys, {key.id: self.access.keys.list_usage(key.id) for key in keys}),
+            self.key_table: render_keys(keys, {key.id: self.access.keys.list_key_usage(key.id) for key in keys}),
             self.key_choice: gr.update(choices=choices, value=None),
         }
 

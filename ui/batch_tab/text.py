@@ -186,10 +186,10 @@ def render_report(report: DryRunReport) -> str:
     if not report.fits_on_disk:
         cost += f" {NO_ROOM_NOTE}"
     rows = [(label_row(f.row, f.label), f.column or "", f.message) for f in report.faults]
-    return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{render_remarks(report)}"
+    return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{render_corrections(report)}"
 
 
-def render_remarks(report: DryRunReport) -> str:
+def render_corrections(report: DryRunReport) -> str:
     """Render what was corrected on rows that can be done."""
     lines = [
         f"Row {escape(label_row(each.row, each.label))}: {escape(each.message)}"

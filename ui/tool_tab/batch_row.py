@@ -84,7 +84,7 @@ class BatchRowLine:
 
         `is_returned`: it was just put back.
         """
-        panel, found = self.tab.result, self._find_row(state, owner)
+        panel, found = self.tab.result, self._find_open_row(state, owner)
         if found is None:
             return {panel.batch_row: "", panel.put_in_batch: gr.update(visible=False)}
         batch, row = found
@@ -136,7 +136,7 @@ class BatchRowLine:
         Where the picture is there already, put the one before back.
         """
         owner, job_id = self.access.identify_visitor(request), state.shown_job_id
-        found = self._find_row(state, owner)
+        found = self._find_open_row(state, owner)
         updates: Updates = {self.tab.alerts: ""}
         chosen, is_returned = "", False
         is_new_press = time.monotonic() - state.row_changed_at > DOUBLE_CLICK_SECONDS
@@ -183,7 +183,7 @@ class BatchRowLine:
         wanted = JobToShow(job.job.id, secrets.token_hex(4), state.batch_set_aside, mended_row=mended.row)
         return {self.tabs: gr.Tabs(selected=job.job.tool), self.jobs_to_show[job.job.tool]: wanted}
 
-    def _find_row(self, state: TabState, owner: str) -> tuple[Batch, RowState] | None:
+    def _find_open_row(self, state: TabState, owner: str) -> tuple[Batch, RowState] | None:
         """Return the open row and its batch; None where there is none, or its picture was deleted."""
         if state.batch_row is None:
             return None

@@ -151,7 +151,7 @@ class KeyStore:
         (row,) = self.database.fetch_rows(total)
         return int(row[0])  # a sum is a `Decimal` on Postgres
 
-    def list_usage(self, key_id: str) -> list[ToolUsage]:
+    def list_key_usage(self, key_id: str) -> list[ToolUsage]:
         """List how much a key used each tool since it was created, most pictures first."""
         jobs, pictures = func.sum(_U.jobs), func.sum(_U.pictures)
         query = select(_U.tool, jobs, pictures).where(_U.key_id == key_id).group_by(_U.tool)

@@ -57,7 +57,9 @@ def make_key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
         "created_at": int(key.created),
         "last_used_at": None if key.used is None else int(key.used),
         "revoked_at": None if key.revoked is None else int(key.revoked),
-        "usage": [{"tool": row.tool, "jobs": row.jobs, "pictures": row.pictures} for row in keys.list_usage(key.id)],
+        "usage": [
+            {"tool": row.tool, "jobs": row.jobs, "pictures": row.pictures} for row in keys.list_key_usage(key.id)
+        ],
     }
 
 

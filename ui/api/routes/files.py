@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from pipelines.codecs.file_names import drop_label
+from pipelines.codecs.file_names import strip_label
 from pipelines.core.errors import InvalidParams, StudioError
 from pipelines.service.studio_service import StudioService
 from pipelines.storage.file_index import FileInfo
@@ -41,7 +41,7 @@ def make_file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str,
         "object": "file",
         "bytes": info.bytes,
         "created_at": int(info.created),
-        "filename": drop_label(info.download_name),
+        "filename": strip_label(info.download_name),
         "purpose": info.role if info.role in ("batch", "batch_output") else "vision",
         "status": "processed",
         "width": info.width,

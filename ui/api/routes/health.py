@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from pipelines.core.errors import StudioError
 from pipelines.core.models import ModelSpec
-from pipelines.models.registry import all_specs
+from pipelines.models.registry import list_all_specs
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.dependencies import OwnerDep, ServiceDep
@@ -69,7 +69,7 @@ async def list_models(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
         "profile": {"id": service.profile.id, "title": service.profile.title, "reason": service.profile.reason},
         "checkpoints": [
             _make_checkpoint_object(spec, serving, service.licences.is_confirmed(spec))
-            for spec in all_specs()
+            for spec in list_all_specs()
             if spec.commercial_ok or not commercial
         ],
     }

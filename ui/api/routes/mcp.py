@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from pipelines.codecs.encode import MIME_TYPES, STILL_FORMATS
-from pipelines.codecs.file_names import drop_label
+from pipelines.codecs.file_names import strip_label
 from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError, error_from_json
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result, Step
@@ -345,7 +345,7 @@ class McpEndpoint:
 
     def _describe_picture(self, info: FileInfo) -> str:
         """Say in a line what a picture is, what it is called, what made it and when."""
-        name = drop_label(info.download_name)
+        name = strip_label(info.download_name)
         tool = next((row.id for row in self._service.tools if name.startswith(f"{row.id}-")), "")
         created = datetime.fromtimestamp(info.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
         made = [name, f"made by {tool}", created] if tool else [created]
@@ -390,7 +390,7 @@ class McpEndpoint:
         pictures = [
             {
                 "uri": f"{_FILE_URI_PREFIX}{row.id}",
-                "name": drop_label(row.download_name),
+                "name": strip_label(row.download_name),
                 "mimeType": MIME_TYPES.get(row.format),
                 "size": row.bytes,
                 "description": f"{row.role}, {_describe_size(row)}",
@@ -469,7 +469,7 @@ def describe_files(infos: Sequence[FileInfo], base: str, is_keyed: bool) -> str:
     lines = [f"The pictures shown here are previews of at most {PREVIEW_SIDE_PX} px, not the result."] if shown else []
     lines += ["The files themselves, for the user and for further tools:"]
     lines += [
-        f"- {info.id} ({info.role}): {drop_label(info.download_name) or 'picture.' + info.format}, {info.format}, "
+        f"- {info.id} ({info.role}): {strip_label(info.download_name) or 'picture.' + info.format}, {info.format}, "
         f"{'the pictures above, ' if info.format == 'zip' else ''}{_describe_size(info)}, {_file_url(info, base)}"
         for info in infos
     ]
@@ -499,7 +499,7 @@ def _file_id_of(uri: str, base: str) -> str:
 def _file_link(info: FileInfo, base: str) -> dict[str, Any]:
     return {
         "type": "resource_link",
-        "name": drop_label(info.download_name) or info.id,
+        "name": strip_label(info.download_name) or info.id,
         "uri": _file_url(info, base),
         "mimeType": MIME_TYPES.get(info.format),
         "size": info.bytes,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from pipelines.codecs.file_names import drop_label
+from pipelines.codecs.file_names import strip_label
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.share_tokens import HOUR_SECONDS, MONTH_SECONDS, WEEK_SECONDS, ShareLink
@@ -95,7 +95,7 @@ def make_share_endpoint(service: StudioService, access: AccessControl) -> Callab
             share = await to_thread.run_sync(access.share_links.open_token, request.path_params["token"])
             info = await to_thread.run_sync(service.files.get_info, share.file_id, share.owner)
             # Whoever gets the link need not know what the photo was called.
-            answer = await make_file_response(request, service.files, info, drop_label(info.download_name))
+            answer = await make_file_response(request, service.files, info, strip_label(info.download_name))
         except StudioError as error:
             return answer_error(request, error)
         answer.headers["Cache-Control"] = "private, no-cache"
