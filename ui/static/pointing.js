@@ -385,6 +385,11 @@
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
     if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined)) {
       line.dataset.told = told;
+      if (!line.contains(document.activeElement)) { // another note in the same place: the browser is not to count it as one that moved
+        line.style.display = "none";
+        void line.offsetHeight;
+        line.style.display = "";
+      }
       const words = line.querySelector("p");
       words.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
       words.dataset.count = words.childElementCount;
