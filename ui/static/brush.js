@@ -22,6 +22,7 @@
     Object.assign(pen, { lineCap: "round", lineJoin: "round", lineWidth: 2 * stroke.radius * Math.max(width, height), strokeStyle: COLOURS[stroke.kind] ?? "#000", globalCompositeOperation: clears ? "destination-out" : "source-over" });
     pen.beginPath();
     pen.moveTo(x * width, y * height);
+    pen.lineTo(x * width + 0.01, y * height); // a line without any length, as of a press, is none: Chromium 156 draws nothing
     for (const [x, y] of stroke.points.slice(Math.min(from + 1, stroke.points.length - 1))) pen.lineTo(x * width, y * height);
     if (stroke.closed) {
       pen.closePath();
@@ -170,7 +171,8 @@
   const isOn = (panel, { points, radius }, [x, y]) => {
     const { width, height } = find(panel, "layer"), pen = document.createElement("canvas").getContext("2d");
     Object.assign(pen, { lineCap: "round", lineJoin: "round", lineWidth: 2 * radius * Math.max(width, height) });
-    const line = new Path2D(`M${[points[0], ...points].map(([right, down]) => `${right * width} ${down * height}`).join("L")}`);
+    const [[left, top]] = points; // with some length, as above
+    const line = new Path2D(`M${[[left + 1e-5, top], ...points].map(([right, down]) => `${right * width} ${down * height}`).join("L")}`);
     return pen.isPointInStroke(line, x * width, y * height);
   };
   const setMode = (panel, mode) => {
