@@ -48,18 +48,25 @@ def composite_subject(
     if shadow is not None:
         scene = _cast_shadow_on_ground(scene, placed, shadow, key_side, clean=clean)
     own = relight_subject(placed, plate) if relit else placed.colour
-    # A matte says how sRGB values are mixed, not light: mixed in light, dark edges and dark hair become pale.
-    values = to_srgb(scene)
     subject = own.astype(np.float32) if clean else add_light_wrap(own, scene, placed.alpha, core)
-    subject -= values
-    subject *= _spread_channels(placed.alpha)
-    values += subject
+    values = mix_by_matte(subject, to_srgb(scene), placed.alpha)
     if not clean:
         values += _spread_channels(_match_scene_grain(placed, plate, core, seed)[..., 0] * (1 - placed.alpha))
     values += np.float32(0.5)
     out = np.clip(values, 0, 255, out=values).astype(np.uint8)
     out[core] = own[core]
     return out
+
+
+def mix_by_matte(subject: Float32Array, scene: Float32Array, alpha: Alpha) -> Float32Array:
+    """Mix the subject over the scene, both in sRGB values, H x W x 3. Overwrites both, and returns the scene's array.
+
+    A matte says how sRGB values are mixed, not light: mixed in light, dark edges and dark hair become pale.
+    """
+    subject -= scene
+    subject *= _spread_channels(alpha)
+    scene += subject
+    return scene
 
 
 def _spread_channels(values: Float32Array) -> Float32Array:

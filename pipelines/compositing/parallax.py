@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Cutout, Image, Mask, Size
-from pipelines.imaging.color import LinearImage, to_linear, to_srgb
+from pipelines.compositing.compose import mix_by_matte
+from pipelines.core.geometry import Alpha, Cutout, Float32Array, Image, Mask, Size
 from pipelines.imaging.inpaint import inpaint
 from pipelines.imaging.resize import resize_image, resize_map, size_within
 
@@ -53,10 +53,10 @@ CAMERA_MOVES: dict[str, CameraMove] = {
 
 @dataclass(frozen=True)
 class Planes:
-    """The inpainted backdrop and the subject in linear light, and its alpha; all of the frame's size."""
+    """The inpainted backdrop and the subject in sRGB values, and its alpha; all of the frame's size."""
 
-    back: LinearImage
-    front: LinearImage
+    back: Float32Array
+    front: Float32Array
     alpha: Alpha
 
 
@@ -68,12 +68,12 @@ def split_planes(photo: Image, cutout: Cutout, size: Size, seed: int) -> Planes:
     occluders = _find_occluders(alpha)
     front = np.where((occluders > alpha)[..., None], small, colour)
     alpha = np.maximum(alpha, occluders)
-    return Planes(to_linear(_inpaint_backdrop(small, alpha, seed)), to_linear(front), alpha)
+    return Planes(_inpaint_backdrop(small, alpha, seed).astype(np.float32), front.astype(np.float32), alpha)
 
 
 def make_single_plane(photo: Image, size: Size) -> Planes:
     """Take the whole photo as one plane of `size`, which has its shape: a landscape, or what is not cut out surely."""
-    plane = to_linear(resize_image(photo, size))
+    plane = resize_image(photo, size).astype(np.float32)
     return Planes(plane, plane, np.ones((size[1], size[0]), np.float32))
 
 
@@ -156,14 +156,11 @@ def render_frame(planes: Planes, move: CameraMove, depth: float, phase: float) -
         _BACKDROP_SHIFT_FACTOR * lift,
     )
     matrix = (base_scale + zoom, shift, lift)
-    front, alpha = _warp_plane(planes.front, *matrix), np.clip(_warp_plane(planes.alpha, *matrix), 0, 1)[..., None]
-    values, own = to_srgb(back), to_srgb(front)
-    own -= values
-    values += alpha * own  # a matte mixes sRGB values, as in `composite_subject`
-    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+    front, alpha = _warp_plane(planes.front, *matrix), np.clip(_warp_plane(planes.alpha, *matrix), 0, 1)
+    return np.clip(mix_by_matte(front, back, alpha) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _warp_plane(plane: LinearImage, scale: float, across: float, up: float) -> LinearImage:
+def _warp_plane(plane: Float32Array, scale: float, across: float, up: float) -> Float32Array:
     """Enlarge a plane about its middle and move it by shares of its width."""
     height, width = plane.shape[:2]
     x, y = (width - 1) / 2, (height - 1) / 2

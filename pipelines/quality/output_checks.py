@@ -215,7 +215,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "kept_whole", _has_crop_ratio, _crop_completeness,
-        "The crop keeps {:.0%} of each face, or of the subject.",
+        "The crop keeps at least {:.0%} of each face, or of the subject.",
     ),
     Check(
         "drift_shift_px", _has_drift, _largest_shift,

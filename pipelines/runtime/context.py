@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 
 from pipelines.compositing.registration import align_edit
@@ -23,7 +24,6 @@ from pipelines.core.geometry import (
     Image,
     Mask,
     Size,
-    Uint8Array,
 )
 from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, Job, ProgressCallback
 from pipelines.core.lru_cache import LruCache
@@ -116,11 +116,22 @@ class EngineResources:
 
 
 @dataclass(frozen=True)
-class MadeMatte:
-    """A small copy of a cut-out's alpha (H x W, 0 to 255) and its `doubt_boxes`."""
+class CachedMatte:
+    """A small copy of an alpha as PNG, some 50 kB, and the `doubt_boxes` of its cut-out."""
 
-    alpha: Uint8Array
+    png: bytes
     doubt_boxes: Mapping[str, tuple[Box, ...]]
+
+    @classmethod
+    def encode(cls, alpha: Alpha, doubt_boxes: Mapping[str, tuple[Box, ...]]) -> CachedMatte:
+        """Shrink `alpha` (H x W, 0 to 1) to `SEEN_SIDE_PX` and encode it."""
+        small = np.rint(255 * resize_map(alpha, size_within(alpha.shape, SEEN_SIDE_PX))).astype(np.uint8)
+        return cls(cv2.imencode(".png", small)[1].tobytes(), doubt_boxes)
+
+    def decode(self, size: Size) -> Alpha:
+        """Return the alpha, 0 to 1, enlarged or shrunk to `size`."""
+        small = cv2.imdecode(np.frombuffer(self.png, np.uint8), cv2.IMREAD_GRAYSCALE)
+        return resize_map(np.asarray(small / np.float32(255), np.float32), size)
 
 
 class JobContext:
@@ -210,9 +221,8 @@ class JobContext:
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
         if not self.resources.small_mattes.contains(key):
-            small = np.rint(255 * resize_map(cutout.alpha, size_within(cutout.alpha.shape, SEEN_SIDE_PX)))
-            matte = MadeMatte(small.astype(np.uint8), cutout.doubt_boxes)
-            self.resources.small_mattes.put(key, matte, matte.alpha.nbytes)
+            matte = CachedMatte.encode(cutout.alpha, cutout.doubt_boxes)
+            self.resources.small_mattes.put(key, matte, len(matte.png))
         return cutout
 
     def _cutout_key(
@@ -288,9 +298,9 @@ class JobContext:
         if all_seen and marks and params.box is None:
             cutout = self._add_sure_change_doubts(cutout, params.photo, spec_ids, partial(chosen, all_seen[0]), marks)
         for seen in all_seen:
-            small = resize_map(seen, size_within(seen.shape, SEEN_SIDE_PX))
             key = _seen_key(params.photo, spec_ids, len(faces), params.pick)
-            self.resources.small_mattes.put(key, small, small.nbytes)
+            matte_seen = CachedMatte.encode(seen, {})
+            self.resources.small_mattes.put(key, matte_seen, len(matte_seen.png))
         if photo is not whole:
             colour, alpha = enlarge_cutout(cutout, photo, whole)
             cutout = replace(cutout, colour=colour, alpha=alpha)
@@ -364,7 +374,7 @@ class JobContext:
         """
         photo = self._open_shrunk(params.photo, side_px)
         if as_made and (made := self._find_made_matte(params, together=together)):
-            return photo, resize_map(np.asarray(made.alpha / 255, np.float32), photo.shape[1::-1])
+            return photo, made.decode(photo.shape[1::-1])
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         pointing = Pointing(params.keep, params.drop, params.box)
         matte = self._given_matte(params.matte, self._open_original(params.photo))
@@ -415,7 +425,7 @@ class JobContext:
         made = self._find_made_matte(params, together=together)
         return made.doubt_boxes if made else {}
 
-    def _find_made_matte(self, params: Subject, *, together: bool) -> MadeMatte | None:
+    def _find_made_matte(self, params: Subject, *, together: bool) -> CachedMatte | None:
         """Find the matte of the best cut-out of these marks that a job has made already, if it is still known."""
         for spec_ids in (self._matting_spec_ids, self._list_ready_net_ids(params.photo)):
             for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
@@ -436,7 +446,7 @@ class JobContext:
         for all_ids in (self._matting_spec_ids, spec_ids) if as_made else ():
             known = self.resources.small_mattes.get(_seen_key(file_id, all_ids, len(faces), pick))
             if known is not None:
-                return resize_map(known, photo.shape[1::-1])
+                return known.decode(photo.shape[1::-1])
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
         predict_people = partial(self._predict_people, file_id)
         return self._memoize(
