@@ -130,8 +130,8 @@ class CachedMatte:
 
     def decode(self, size: Size) -> Alpha:
         """Return the alpha, 0 to 1, enlarged or shrunk to `size`."""
-        small = cv2.imdecode(np.frombuffer(self.png, np.uint8), cv2.IMREAD_GRAYSCALE)
-        return resize_map(np.asarray(small / np.float32(255), np.float32), size)
+        values = np.asarray(cv2.imdecode(np.frombuffer(self.png, np.uint8), cv2.IMREAD_GRAYSCALE), np.float32)
+        return resize_map(values * np.float32(1 / 255), size)
 
 
 class JobContext:
