@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from pipelines.core.geometry import Alpha, Colour, Crop, Image, PlacedSubject, Side, Size, Uint16Array
+from pipelines.core.geometry import Alpha, Box, Colour, Crop, Image, PlacedSubject, Side, Size, Uint16Array
 from pipelines.core.params import Verb
 
 
@@ -242,8 +242,9 @@ class ToolOutput:
     program's stock that the tool itself used; scenes are recorded elsewhere. `keeps_words`: words on the
     photo's subject, or in a photo without one, should be read in each picture; they are compared where a reader is
     installed. `is_sketch`: a draft that shows where something is drawn, but not how the picture that is kept shows it.
-    `fill_doubts` say in sentences why a place that was filled should be looked at. `draft_part` says what of the whole
-    a draft shows, where that is not all of it: the photo's middle, or the first of several pictures.
+    `fill_doubts` say in sentences why a place that was filled should be looked at, `fill_places` where it lies, as
+    boxes in ratios of the picture, the largest first. `draft_part` says what of the whole a draft shows, where that is
+    not all of it: the photo's middle, or the first of several pictures.
     """
 
     images: tuple[Image, ...]
@@ -267,4 +268,5 @@ class ToolOutput:
     keeps_words: bool = False
     is_sketch: bool = False
     fill_doubts: tuple[str, ...] = ()
+    fill_places: tuple[Box, ...] = ()
     draft_part: DraftPart | None = None

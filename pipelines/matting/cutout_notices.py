@@ -86,6 +86,12 @@ def name_left_ground(image: Image, alpha: Alpha, quick: Alpha, heads: Sequence[B
     return {notice: tuple(_box_around(part) for part in parts)}
 
 
+def locate_parts(mask: Alpha) -> tuple[Box, ...]:
+    """Return the boxes around the connected parts of `mask` (H x W, over 0.5), in ratios of it, the largest first."""
+    small = resize_map(mask, size_within(mask.shape, WORK_SIDE_PX)) > 0.5
+    return tuple(_box_around(part) for part in list_parts(small))
+
+
 def speaks_of_ground(notice: str) -> bool:
     """Whether a notice is about ground in the cut-out, which is to be dropped.
 

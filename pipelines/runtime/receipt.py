@@ -64,6 +64,7 @@ def build_receipt(
         receipt["better_shape"] = better_shape
     if output.fill_doubts:
         receipt["fill_doubts"] = list(output.fill_doubts)
+        receipt["fill_places"] = [list(box) for box in output.fill_places]
     if output.sources:
         receipt["placements"] = [_placement_row(source[1] if source else None) for source in output.sources]
     if output.is_sketch:

@@ -30,6 +30,7 @@ from pipelines.imaging.fill_by_net import inpaint_by_net
 from pipelines.imaging.inpaint import inpaint
 from pipelines.imaging.patch_fill import continue_surroundings
 from pipelines.imaging.resize import dilate_mask, extend_mask_down, resize_map
+from pipelines.matting.cutout_notices import locate_parts
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import shrink_to_side
 
@@ -155,6 +156,7 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
         alphas=alphas,
         allows_watermark=False,
         fill_doubts=tuple(_DOUBTS_BY_NOTICE[notice] for notice in notices if notice in _DOUBTS_BY_NOTICE),
+        fill_places=locate_parts(mask) if CONTINUED_NOTICE in notices else (),
         is_sketch=context.draft and (is_drawn or (is_smaller and filling != "tones")),
     )
 

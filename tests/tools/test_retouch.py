@@ -324,6 +324,9 @@ def test_a_fill_that_continues_texture_before_a_busy_place_is_told(radius: int, 
     output = run_retouch(context, mask="m")
     assert (retouch.CONTINUED_NOTICE in output.notices) is is_told
     assert output.fill_doubts == ((retouch.CONTINUED_DOUBT,) if is_told else ())
+    assert [left <= 0.5 <= right and top <= 0.5 <= bottom for left, top, right, bottom in output.fill_places] == (
+        [True] * is_told
+    )
     wall = np.full_like(busy, 150)
     assert run_retouch(FakeContext(wall, make_spot(wall, (100, 75), radius)), mask="m").notices == ()
 

@@ -113,6 +113,9 @@ def test_the_place_of_the_doubt_that_is_told_is_marked_in_the_picture_that_shows
     several = {**receipt, "placements": [None, placement]}
     assert "data-boxes" not in tool_tab_text.render_doubt(several, 0)
     assert "data-boxes" in tool_tab_text.render_doubt(several, 1)
+    filled = {"fill_doubts": ["A fill."], "fill_places": [place]}
+    assert f'data-boxes="[{place}]"' in tool_tab_text.render_doubt(filled)
+    assert f'data-boxes="[{place}, {place}]"' in tool_tab_text.render_doubt(receipt | filled)
     placement["doubts"][1]["boxes"] = [[0.0, 0.1, 1.0, 1.0]]
     assert "data-boxes" not in tool_tab_text.render_doubt(receipt), "it would say nothing"
 

@@ -147,12 +147,14 @@ def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
 def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float]]:
     """List where in picture `number` the doubt that is told lies: left, top, right, bottom, ratios of the picture.
 
-    Nothing where the picture does not show it or no place is known, and no box that is nearly all of the picture.
+    After it what was filled and is doubted. Nothing where the picture does not show it or no place is known, and no box
+    that is nearly all of the picture.
     """
     told, placements = next(iter(receipt.get("cutout_doubts", ())), ""), receipt.get("placements")
     placed = placements[number] if placements and number < len(placements) else receipt.get("placement")
     rows = (placed or {}).get("doubts", ())
-    return choose_marked_boxes({row["doubt"]: row["boxes"] for row in rows if row["doubt"] == told})
+    told_boxes = {row["doubt"]: row["boxes"] for row in rows if row["doubt"] == told}
+    return choose_marked_boxes({**told_boxes, "filled": receipt.get("fill_places", ())})
 
 
 def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
