@@ -16,6 +16,7 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, Mask, Window
 from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.cutout_notices import (
+    name_detached_parts,
     name_doubts,
     name_left_ground,
     name_openings,
@@ -151,6 +152,7 @@ def cut_out_subject(
     reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled, alpha)
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
     boxes = name_doubts(alpha, doubt, heads) | name_openings(holes, alpha)
+    boxes |= {} if is_one_of_all else name_detached_parts(alpha)
     if not is_pointed:
         boxes = name_left_ground(image, alpha, seen.first, heads) | boxes
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)

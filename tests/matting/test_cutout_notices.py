@@ -10,6 +10,7 @@ from pipelines.matting.cutout_notices import (
     UNSETTLED_NOTICE,
     add_sure_change_doubts,
     drop_marked_doubts,
+    name_detached_parts,
     name_doubts,
     name_rivals,
 )
@@ -102,6 +103,19 @@ def test_the_largest_of_several_half_transparent_patches_is_told_and_all_are_pla
 
 def seen_together(*others: Alpha) -> Alpha:
     return np.maximum.reduce((make_blob(*SHAPE, (60, 100), (40, 60)), *others))
+
+
+@pytest.mark.parametrize(("radius", "is_told"), [(2, False), (10, True), (40, False)])
+def test_a_small_part_beside_the_subject_is_told_and_neither_a_crumb_nor_a_second_thing(
+    radius: int, is_told: bool
+) -> None:
+    alpha = make_blob(200, 300, (100, 100), (60, 60))
+    told = name_detached_parts(np.maximum(alpha, make_blob(200, 300, (250, 100), (radius, radius))))
+    assert (
+        list(told) == ["A part stands alone at the right: it may not belong. Point at it, or wipe it away."] * is_told
+    )
+    assert [box[0] > 0.6 for boxes in told.values() for box in boxes] == [True] * is_told
+    assert not name_detached_parts(alpha)
 
 
 def test_where_several_things_stand_out_the_one_that_is_taken_is_named() -> None:

@@ -25,6 +25,7 @@ from ui.home_tab.quick_start import (
     DRAFT_COUNT,
     QuickStart,
     QuickStartState,
+    render_draft_doubt,
     render_other_tools,
     select_best_drafts,
     spread_looks,
@@ -105,3 +106,11 @@ def test_first_looks_are_drawn_again_with_the_finer_cutout(tmp_path: Path, monke
         assert marks[-2:] == [True, False], "they say that they are first looks, until closer ones stand there"
         pictures = [[each[live] for each in shown if isinstance(each.get(live), bytes)] for live, _ in page.drafts]
         assert all(len(each) > 1 and each[-1] != each[-2] for each in pictures)
+
+
+def test_what_may_be_wrong_with_the_cut_out_of_the_first_looks_is_told_beside_them() -> None:
+    doubt = "A part may be missing at the left."
+    assert render_draft_doubt({"cutout_uncertainty": 0.1, "cutout_doubts": []}) == ""
+    for uncertainty, css_class in ((0.1, "dbx-draft-doubt small"), (0.6, "dbx-draft-doubt")):
+        told = render_draft_doubt({"cutout_uncertainty": uncertainty, "cutout_doubts": [doubt + " Point at it."]})
+        assert f'<p class="{css_class}"><span>{doubt}</span>' in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -53,6 +54,7 @@ NOTE_VISIT_JS = "(at) => at === null ? 0 : Date.now()"
 """The first visit is the opening of the page, which gives no photo back."""
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
 """Offered first of a photo of several people."""
+REPAIR_HINT = "Open a look to repair it."
 EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
@@ -84,7 +86,7 @@ SCENERY_SUGGESTION = Suggestion("style", 0, 99, "No single subject stands out. T
 class QuickStartState(GivenPhoto):
     """Session state of the quick start: the photo, its drafts, and the number of the newest request.
 
-    `is_rough`: the last draft was cut out by the small net alone.
+    `is_rough`: the last draft was cut out by the small net alone. `receipt` is its own.
     """
 
     face_count: int = 0
@@ -93,6 +95,7 @@ class QuickStartState(GivenPhoto):
     request_number: int = 0
     job_ids: set[str] = field(default_factory=set)
     is_rough: bool = False
+    receipt: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> Suggestion | None:
@@ -115,6 +118,13 @@ def render_other_tools(
     offered = (ONE_OF_SEVERAL, *OTHER_TOOLS) if suggestion and suggestion.tool == "business" else OTHER_TOOLS
     rows = "".join(f'<li><a href="#{tool}">{title}</a></li>' for tool, title in offered if tool in ids)
     return f'<div class="dbx-also"><p>This photo in another tool:</p><ul>{rows}</ul></div>' if rows else ""
+
+
+def render_draft_doubt(receipt: Mapping[str, Any]) -> str:
+    """Render what may be wrong with the cut-out in all drafts, and where it is mended; "" where nothing is."""
+    doubt = text.describe_doubt(receipt)
+    css_class = "dbx-draft-doubt small" if text.is_small_doubt(receipt) else "dbx-draft-doubt"
+    return f'<p class="{css_class}"><span>{escape(doubt)}</span> <span>{REPAIR_HINT}</span></p>' if doubt else ""
 
 
 def spread_looks(tool: Tool) -> list[dict[str, str]]:
@@ -373,12 +383,13 @@ class QuickStart:
         notes = [CHOSEN_TEXT.format(tried_count)] if tried_count > DRAFT_COUNT else []
         status = text.render_status(sentence, notes=notes)
         mark = text.FIRST_LOOK_MARK if state.is_rough else ""
-        yield {self.status: status + mark, **dict(zip(buttons, labels, strict=False))}
+        doubt = "" if state.is_rough else render_draft_doubt(state.receipt)
+        yield {self.status: status + mark + doubt, **dict(zip(buttons, labels, strict=False))}
         if state.is_rough:
             async for updates in self._draw_closer_drafts(tool.id, {**photo, **consent}, best, owner, state):
                 yield updates
             if state.request_number == number:
-                yield {self.status: status}
+                yield {self.status: status + render_draft_doubt(state.receipt)}
 
     async def _draw_closer_drafts(
         self, tool_id: str, values: dict[str, Any], drafts: Sequence[TriedDraft], owner: str, state: QuickStartState
@@ -408,7 +419,7 @@ class QuickStart:
             self.service.jobs.cancel(job.id)  # nobody waits for it if the visitor has left
             state.job_ids.discard(job.id)
         if isinstance(drawn, tuple):
-            state.is_rough = is_rough(job, drawn[1])
+            state.is_rough, state.receipt = is_rough(job, drawn[1]), drawn[1].receipt
         return drawn
 
     def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str, closer: bool) -> tuple[Job, Any]:
