@@ -669,6 +669,18 @@ def test_home_asks_before_it_suggests_and_its_examples_are_clicked(
     expect(page.locator(".dbx-can[open]")).to_have_count(0)
 
 
+def test_a_photo_of_somebody_who_is_to_go_opens_the_eraser(
+    page: Page, studio: ServedPage, portraits: list[Path]
+) -> None:
+    show_tab(page, "home")
+    page.reload()
+    page.locator("#home-photo input[type=file]").set_input_files(portraits[0])
+    page.locator("#home-consent label", has_text="Somebody I want to erase").click()
+    expect(page).to_have_url(re.compile("#retouch$"))
+    expect(page.locator("#retouch-box")).to_contain_text("Your photo is ready.")
+    expect(page.locator("#retouch-tool").get_by_role("checkbox").first).not_to_be_checked()
+
+
 def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_the_picture(
     browser: Browser, studio: ServedPage
 ) -> None:

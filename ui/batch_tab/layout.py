@@ -27,7 +27,7 @@ SET_ASIDE_HELP = (
     "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it lies in the ZIP's folder "
     "set-aside, so that nobody uses it unseen. 1 sets none aside."
 )
-HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV, JSONL). Each picture or row becomes one result."
+HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
 class _AnyFiles:
@@ -219,7 +219,7 @@ def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "",
     all_fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
     fields = [field for field in all_fields if field.name == "preset"]
     options = [
-        ("Usual look, or the table's", ""),
+        ("Usual look", ""),
         *(option for field in fields for option in field.options),
     ]
     return gr.Dropdown(options, value=chosen, label="Look", visible=bool(fields), **more)

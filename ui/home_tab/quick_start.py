@@ -39,12 +39,19 @@ CHOSEN_TEXT = "Of {} looks tried: the usual one, and those in which the edge of 
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
 CONSENT_LABEL = "Is somebody in it?"
-CONSENT_CHOICES = (("It is me, or they agreed; 18 or over", "permission"), ("Nobody", "nobody"))
+PERMISSION, NOBODY, TO_ERASE = "permission", "nobody", "erase"
+CONSENT_CHOICES = (
+    ("It is me, or they agreed; 18 or over", PERMISSION),
+    ("Nobody", NOBODY),
+    ("Somebody I want to erase", TO_ERASE),
+)
+ERASE_TOOL = "retouch"
+"""The tool that opens at once with a photo of somebody who is to go."""
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
 DRAWING_LABEL, OPEN_LABEL = "Drawing a look", "Open: {}"
 WAITING_TEXT = "Looking at your photo"
 OTHER_TOOLS: tuple[tuple[str, str], ...] = (
-    ("retouch", "Erase a thing"),
+    (ERASE_TOOL, "Erase a thing"),
     ("kit", "Posts with a headline"),
     ("cutout", "Remove the background"),
     ("upscale", "Enlarge it"),
@@ -158,8 +165,9 @@ class QuickStart:
                 gr.HTML(header)
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self.photo = build_photo_upload("Your photo", DROP_LABEL, "home-photo")
+                can_erase = any(tool.id == ERASE_TOOL for tool in service.tools)
                 self.consent = gr.Radio(
-                    list(CONSENT_CHOICES),
+                    [each for each in CONSENT_CHOICES if each[1] != TO_ERASE or can_erase],
                     label=CONSENT_LABEL,
                     visible=False,
                     elem_id="home-consent",
@@ -200,6 +208,9 @@ class QuickStart:
         home_tab.select(None, [self.visited_at], [self.visited_at], js=NOTE_VISIT_JS, api_visibility="private")
         suggestions = (*SUGGESTIONS, SCENERY_SUGGESTION)
         targets = {row.tool: handoffs[row.tool] for row in suggestions if row.tool in handoffs}
+        if ERASE_TOOL in handoffs:
+            erased = [tabs, handoffs[ERASE_TOOL]]
+            consent.input(self._make_erase_handler(*erased), [self.state, self.consent], erased, **options)
         for number, (_, button) in enumerate(self.drafts):
             button.click(
                 self._make_open_handler(number, tabs, targets), [self.state], [tabs, *targets.values()], **options
@@ -275,7 +286,10 @@ class QuickStart:
         """Draw drafts once the visitor has said whether somebody is in the photo."""
         if state.photo_id and answer:
             number, owner = self._begin_request(state), self.access.identify_visitor(request)
-            state.has_consent = answer == CONSENT_CHOICES[0][1]
+            state.has_consent = answer == PERMISSION
+            if answer == TO_ERASE:
+                yield {**self._hide_drafts(), self.alerts: ""}
+                return
             yield {**self._show_waiting(), self.alerts: ""}
             async for updates in self._analyze_photo(owner, state, state.has_consent, number):
                 yield updates
@@ -425,6 +439,18 @@ class QuickStart:
     def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str, closer: bool) -> tuple[Job, Any]:
         job = self.service.create_job(tool_id, values, owner, draft=True).model_copy(update={"closer": closer})
         return job, self.service.jobs.submit_and_watch(job)
+
+    @staticmethod
+    def _make_erase_handler(tabs: gr.Tabs, handoff: gr.State) -> Callable[[QuickStartState, str | None], Updates]:
+        def open_eraser(state: QuickStartState, answer: str | None) -> Updates:
+            if not state.photo_id or answer != TO_ERASE:
+                return {tabs: gr.skip()}
+            return {
+                tabs: gr.Tabs(selected=ERASE_TOOL),
+                handoff: TabHandoff(state.photo_id, time.time(), {}, is_new=True),
+            }
+
+        return open_eraser
 
     def _make_open_handler(
         self, number: int, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]

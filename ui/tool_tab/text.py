@@ -26,7 +26,7 @@ READING_TEXT = "Reading your photo"
 LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
-FINISHED_DRAFT_TEXT = "Draft, 512 px. Generate writes the full size."
+FINISHED_DRAFT_TEXT = "Draft, 512 px. Press Generate for the full size."
 SKETCH_TEXT = "Draft, 512 px, a sketch. Generate draws this place anew at full size."
 DRAFT_PART_TEXTS: dict[str, str] = {
     "middle": "Draft, 512 px, of your photo's middle. Generate does all of it.",
