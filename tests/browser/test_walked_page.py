@@ -677,7 +677,7 @@ def test_a_photo_of_somebody_who_is_to_go_opens_the_eraser(
     page.locator("#home-photo input[type=file]").set_input_files(portraits[0])
     page.locator("#home-consent label", has_text="Somebody I want to erase").click()
     expect(page).to_have_url(re.compile("#retouch$"))
-    expect(page.locator("#retouch-box")).to_contain_text("Your photo is ready.")
+    expect(page.locator("#retouch-tool").get_by_role("img", name="Your photo", exact=True).first).to_be_visible()
     expect(page.locator("#retouch-tool").get_by_role("checkbox").first).not_to_be_checked()
 
 
