@@ -14,7 +14,7 @@ from pipelines.imaging.resize import dilate_mask
 
 # Lengths are pixels of the small copy on which mattes are compared. Of two limits one side is no thin part, the other
 # surely one.
-WIDTHS_PX = 26.0, 18.0  # at its widest
+WIDTHS_PX = 30.0, 22.0  # at its widest, which may be a foot
 LENGTH_RATIOS = 1.0, 2.0  # how many times as long as wide
 SEEN_ALPHAS = 0.7, 0.85  # mean of the map of the net that sees it
 JOINT_SHARES = 0.4, 0.25  # of its outline that lies on the subject: a strip along an edge, a part that hangs on it

@@ -441,8 +441,8 @@ class QuickStart:
         return job, self.service.jobs.submit_and_watch(job)
 
     @staticmethod
-    def _make_erase_handler(tabs: gr.Tabs, handoff: gr.State) -> Callable[[QuickStartState, str | None], Updates]:
-        def open_eraser(state: QuickStartState, answer: str | None) -> Updates:
+    def _make_erase_handler(tabs: gr.Tabs, handoff: gr.State) -> Callable[..., dict[Any, Any]]:
+        def open_eraser(state: QuickStartState, answer: str | None) -> dict[Any, Any]:
             if not state.photo_id or answer != TO_ERASE:
                 return {tabs: gr.skip()}
             return {
