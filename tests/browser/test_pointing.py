@@ -229,7 +229,7 @@ def test_a_mark_that_changes_nothing_says_so_until_one_marks_zooms_or_takes_it_b
     unchanged = page.locator("#cutout-box .dbx-point-unchanged span:not([hidden])")
     point_at(page, 0.5, 0.5)  # of the cup: it is kept already
     expect(unchanged).to_be_visible()
-    expect(unchanged).to_have_text("That is so already.")
+    expect(unchanged).to_have_text("Nothing changed: this place was so already.")
     words, picture = unchanged.bounding_box(), page.locator("#cutout-box .dbx-point-layer").bounding_box()
     bar = page.locator("#cutout-box .dbx-point-bar").bounding_box()
     assert words is not None

@@ -12,6 +12,7 @@ from pipelines.matting.cutout_notices import (
     drop_marked_doubts,
     name_detached_parts,
     name_doubts,
+    name_guess,
     name_rivals,
 )
 from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, measure_doubt, reconcile_mattes
@@ -193,3 +194,12 @@ def test_what_marks_took_from_what_all_nets_are_sure_of_is_told_first_and_what_t
     apart = before.copy()
     apart[:, 66:] = 0.0
     assert tell(apart, (0.9, 0.9)).notices == (edge,), "another thing, which touches nothing that is left"
+
+
+@pytest.mark.parametrize(("radius", "is_told"), [(4, False), (14, True)])
+def test_a_patch_that_the_nets_half_saw_is_told_and_a_soft_edge_is_not(radius: int, is_told: bool) -> None:
+    selected = make_blob(300, 384, (190, 150), (100, 100))
+    assert not name_guess(selected)
+    patch = make_blob(300, 384, (110, 150), (radius, radius))
+    told = name_guess(np.where(patch > 0.5, np.float32(0.5), selected))
+    assert list(told) == ["Check the cut-out at the left: it is a guess there."] * is_told

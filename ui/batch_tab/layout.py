@@ -218,8 +218,9 @@ def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "",
     """Build a dropdown of the tool's looks, hidden if it has none or there is no tool."""
     all_fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
     fields = [field for field in all_fields if field.name == "preset"]
+    usual = [label for field in fields for label, value in field.options if value == field.default]
     options = [
-        ("Usual look", ""),
+        (f"Usual look: {usual[0]}" if usual else "Usual look", ""),
         *(option for field in fields for option in field.options),
     ]
     return gr.Dropdown(options, value=chosen, label="Look", visible=bool(fields), **more)

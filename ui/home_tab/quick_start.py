@@ -184,6 +184,8 @@ class QuickStart:
         with gr.Row(elem_classes=["dbx-drafts"], elem_id="home-drafts", visible=False) as self.draft_row:
             self.drafts = [self._build_draft_slot(n) for n in range(1, DRAFT_COUNT + 1)]
         self.other_tools = gr.HTML(render_other_tools(service.tools), elem_id="home-also", visible=False)
+        # Below what is pressed: it comes late, and nothing may move under a finger.
+        self.doubt = gr.HTML("", elem_id="home-doubt", visible=False)
 
     def _build_draft_slot(self, number: int) -> tuple[gr.Image, gr.Button]:
         with gr.Column(min_width=200):
@@ -218,7 +220,16 @@ class QuickStart:
 
     def _list_outputs(self) -> list[Any]:
         components = [component for pair in self.drafts for component in pair]
-        return [self.photo, self.consent, self.alerts, self.status, self.draft_row, self.other_tools, *components]
+        return [
+            self.photo,
+            self.consent,
+            self.alerts,
+            self.status,
+            self.draft_row,
+            self.other_tools,
+            self.doubt,
+            *components,
+        ]
 
     # ------------------------------------------------------------ handlers
 
@@ -397,13 +408,13 @@ class QuickStart:
         notes = [CHOSEN_TEXT.format(tried_count)] if tried_count > DRAFT_COUNT else []
         status = text.render_status(sentence, notes=notes)
         mark = text.FIRST_LOOK_MARK if state.is_rough else ""
-        doubt = "" if state.is_rough else render_draft_doubt(state.receipt)
-        yield {self.status: status + mark + doubt, **dict(zip(buttons, labels, strict=False))}
+        shown = {self.status: status + mark, **dict(zip(buttons, labels, strict=False))}
+        yield shown if state.is_rough else {**shown, self.doubt: self._show_doubt(state)}
         if state.is_rough:
             async for updates in self._draw_closer_drafts(tool.id, {**photo, **consent}, best, owner, state):
                 yield updates
             if state.request_number == number:
-                yield {self.status: status + render_draft_doubt(state.receipt)}
+                yield {self.status: status, self.doubt: self._show_doubt(state)}
 
     async def _draw_closer_drafts(
         self, tool_id: str, values: dict[str, Any], drafts: Sequence[TriedDraft], owner: str, state: QuickStartState
@@ -473,10 +484,16 @@ class QuickStart:
         for picture, button in self.drafts:
             blank |= {picture: None, button: gr.update(value=DRAWING_LABEL, interactive=False, visible=True)}
         status = gr.update(value=text.render_status(WAITING_TEXT, busy=True), visible=True)
-        return {**blank, self.draft_row: gr.update(visible=True), self.status: status}
+        hidden = gr.update(visible=False)
+        return {**blank, self.draft_row: gr.update(visible=True), self.status: status, self.doubt: hidden}
+
+    @staticmethod
+    def _show_doubt(state: QuickStartState) -> Any:
+        doubt = render_draft_doubt(state.receipt)
+        return gr.update(value=doubt, visible=bool(doubt))
 
     def _hide_drafts(self) -> Any:
-        return {self.draft_row: gr.update(visible=False), self.status: gr.update(visible=False)}
+        return dict.fromkeys((self.draft_row, self.status, self.doubt), gr.update(visible=False))
 
     def _show_empty(self) -> Any:
         hidden = gr.update(visible=False)

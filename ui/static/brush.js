@@ -3,6 +3,7 @@
 (() => {
   const LAYER_PX = 1280, OUTLINE_RADIUS = 0.001, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
   const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4, TAP_PX = 6; // as far as a finger slips
+  const MOVE_HINT = "Arrow keys or the wheel move the picture.", ARROWS = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] }; // pixels
   const AGAIN = "Marked. Press again for more, then Generate.";
   const states = new WeakMap(); // by panel
   let pressCount = 0; // an answer says which press it is of
@@ -62,6 +63,13 @@
     const after = find(panel, "sheet").getBoundingClientRect();
     view.scrollBy({ left: after.left + right * after.width - x, top: after.top + down * after.height - y, behavior: "instant" });
     showSteps(panel);
+  };
+  const zoomIn = (panel) => { // to where the pointer was last, which is now on the button
+    const { zoom, at: [right, down] = [0.5, 0.5] } = states.get(panel), view = find(panel, "view");
+    setZoom(panel, zoom * 1.5);
+    const frame = view.getBoundingClientRect(), sheet = find(panel, "sheet").getBoundingClientRect();
+    view.scrollBy({ left: sheet.left + right * sheet.width - frame.left - frame.width / 2, top: sheet.top + down * sheet.height - frame.top - frame.height / 2, behavior: "instant" });
+    if (!matchMedia("(pointer: coarse)").matches) say(panel, MOVE_HINT);
   };
   const readSize = (panel) => Number(panel.querySelector("input[type=range]").value);
   const setSizes = (panel) => { // a brush as wide as a small photo's things could not paint one of them
@@ -210,6 +218,7 @@
   const step = (panel, from, to) => {
     if (held || !from.length) return;
     to.push(from.pop());
+    say(panel, ""); // what it said was of the mark before
     redraw(panel);
     showSteps(panel);
   };
@@ -217,7 +226,7 @@
     undo: (panel) => step(panel, states.get(panel).strokes, states.get(panel).undone),
     redo: (panel) => step(panel, states.get(panel).undone, states.get(panel).strokes),
     out: (panel) => setZoom(panel, states.get(panel).zoom / 1.5),
-    in: (panel) => setZoom(panel, states.get(panel).zoom * 1.5),
+    in: (panel) => zoomIn(panel),
     full: (panel) => setFull(panel, !panel.matches(".full")),
     use: (panel) => send(panel, "send"),
     drop: (panel) => part(panel, "discard").click(),
@@ -254,6 +263,7 @@
   const move = (panel, layer, event) => {
     const tip = find(panel, "tip"), [right, down] = shareOf(layer, event);
     Object.assign(tip.style, { left: `${right * 100}%`, top: `${down * 100}%` });
+    states.get(panel).at = [right, down];
     if (!pointers.has(event.pointerId)) return;
     if (pointers.size === 2) {
       const before = spanOf([...pointers.values()]);
@@ -321,6 +331,11 @@
     if (event.key === "Escape" && panel.matches(".full")) {
       event.stopImmediatePropagation();
       return actions.full(panel);
+    }
+    if (ARROWS[event.key] && states.get(panel).zoom > 1 && !event.target.matches("textarea, input, select, [role=tab]")) {
+      const [left, top] = ARROWS[event.key];
+      event.preventDefault();
+      return find(panel, "view").scrollBy({ left, top, behavior: "instant" });
     }
     if (!(event.ctrlKey || event.metaKey) || !/^[zy]$/i.test(event.key) || event.target.matches("textarea, input:not([type=range])")) return;
     event.preventDefault();
