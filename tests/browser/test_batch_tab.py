@@ -644,7 +644,7 @@ def test_pictures_that_are_smaller_than_their_photos_say_how_to_get_more(page: P
     scales = [each.receipt["placement"]["scale"] for each in made]  # a part of the photo is shown, at this scale
     assert max(scales) < 1
     larger = max(round(256 / scale) for scale in scales)
-    expect(page.locator("#batch-aside")).to_contain_text(f"write size = {larger} under More settings for all")
+    expect(page.locator("#batch-aside")).to_contain_text(f"put size = {larger} into the box More settings for all")
 
 
 def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio: ServedPage, tmp_path: Path) -> None:

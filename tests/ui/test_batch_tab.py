@@ -35,6 +35,7 @@ from tests.support.served_app import run_studio, wait_until
 from ui.batch_tab import events as batch_events
 from ui.batch_tab.events import BatchTabEvents, RowDoubt
 from ui.batch_tab.layout import BatchTab, BatchTabState
+from ui.batch_tab.text import SheetPicture, render_sheet
 from ui.components.row_commands import JobToShow
 from ui.library_tab.events import LibraryTabEvents
 from ui.server.factory import RunningStudio
@@ -175,6 +176,15 @@ def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
     state = BatchTabState()
     events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 4 @11")
     assert "4 of 4 · 1 with a small doubt" in events.show_last_batch(LOCAL, "", state, "")[events.tab.status]
+
+
+def test_of_a_picture_that_somebody_put_there_a_doubt_is_told_and_no_look_is_asked_for() -> None:
+    doubt = "Check the edge at the bottom: it may be wrong."
+    replaced = SheetPicture(1, "a", b"", replaced="today", known_doubt=doubt)
+    assert f"<p>{doubt}</p>" in render_sheet([replaced])
+    assert "Check</b>" not in render_sheet([replaced])
+    doubted = SheetPicture(1, "a", b"", [doubt], replaced="today", known_doubt=doubt)
+    assert render_sheet([doubted]).count(doubt) == 2, "on its badge and its button alone"
 
 
 def test_a_press_sends_the_rows_that_changed_and_no_picture(

@@ -721,8 +721,9 @@ class BatchTabEvents:
             is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
             jpeg = self._thumbnail(files[0].id) if are_sent else b""
             size = (files[0].width, files[0].height)
+            known = tool_tab_text.describe_doubt(receipt) if replaced and not approved else ""
             yield text.SheetPicture(
-                row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved, size, is_small
+                row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved, size, is_small, known
             )
 
     def _encode_thumbnail(self, file_id: str) -> bytes:

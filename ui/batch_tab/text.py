@@ -53,8 +53,8 @@ ASIDE_TEXT = (
 )
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = (
-    "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, write "
-    "size = {} under More settings for all, and press Start."
+    "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, put "
+    "size = {} into the box More settings for all, and press Start."
 )
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
@@ -220,7 +220,8 @@ class SheetPicture(NamedTuple):
 
     `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
     did; of a replaced one there are only doubts that it is still wrong. `is_aside`: the ZIP sets it aside. `is_small`:
-    what is doubted is a small place. `size`: width and height in pixels. Without a `jpeg` the page keeps the one that
+    what is doubted is a small place. `size`: width and height in pixels. `known_doubt`: what may be wrong with a
+    picture that somebody put there, told without asking for another look. Without a `jpeg` the page keeps the one that
     it has.
     """
 
@@ -233,6 +234,7 @@ class SheetPicture(NamedTuple):
     approved: str = ""
     size: tuple[int, int] = (0, 0)
     is_small: bool = False
+    known_doubt: str = ""
 
 
 def render_sheet(
@@ -264,6 +266,7 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
+    known = f"<p>{escape(picture.known_doubt)}</p>" if picture.known_doubt and not is_open else ""
     # Of one without a doubt too somebody may see more than the studio does.
     commands: list[tuple[str, RowAction]] = [(REPAIR_LABEL, "open")]
     if is_open:
@@ -274,7 +277,7 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
         f'<li{attributes}><button type="button" {command_attributes("open", picture.row, batch_id)} '
         f'title="{why if is_open else ""}">'
         f'<img {source}alt="Row {name}">{badge}</button>'
-        f'<span title="{name}">{name}</span>{size}{marks}{buttons}</li>'
+        f'<span title="{name}">{name}</span>{size}{marks}{known}{buttons}</li>'
     )
 
 
