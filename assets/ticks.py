@@ -140,7 +140,7 @@ def make_pictures(studio: RealStudio) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     for tick in (tick for ticks in TICKS.values() for tick in ticks):
         path = PICTURES / picture_name(tick)
-        _shrink(_make_picture(studio, tick)).save(path, quality=80, method=6)
+        _shrink_to_tick(_make_picture(studio, tick)).save(path, quality=80, method=6)
         print(path.name, path.stat().st_size)
 
 
@@ -191,7 +191,7 @@ def _make_picture(studio: RealStudio, tick: Tick) -> PIL.Image.Image:
         return ground
 
 
-def _shrink(picture: PIL.Image.Image) -> PIL.Image.Image:
+def _shrink_to_tick(picture: PIL.Image.Image) -> PIL.Image.Image:
     scale = min(PICTURE_HEIGHT_PX / picture.height, MAX_PICTURE_WIDTH_PX / picture.width)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(size, PIL.Image.Resampling.LANCZOS)

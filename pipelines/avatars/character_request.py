@@ -136,7 +136,7 @@ def read_character_request(text: str) -> CharacterRequest:
     role = role_word = ""
     unknown: list[str] = []
     for word in _split_words(rest):
-        found, figure = _find_role(word)
+        found, figure = _find_role_of_word(word)
         if found and role in ("", found):
             role, role_word = found, word
             if figure:
@@ -169,7 +169,7 @@ def _extract_colour(pattern: re.Pattern[str], text: str) -> tuple[Colour | None,
     return COLOUR_NAMES[name], f"{text[: found.start()]} {text[found.end() :]}"
 
 
-def _find_role(word: str) -> tuple[str, str]:
+def _find_role_of_word(word: str) -> tuple[str, str]:
     """Return the id of the role that `word` names and the figure that the word implies; each "" for none."""
     if word in _ROLE_WORDS:
         return _ROLE_WORDS[word], _ROLE_FIGURES.get(word, "")

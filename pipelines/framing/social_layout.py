@@ -113,7 +113,7 @@ def plan_layout(
             return best
         if is_cut_below and not request.focus.is_manual:
             trimmed = _trim_lower_end(protected)
-            ending = _put_words_on_photo(shape, trimmed, size, request, view.without_lower_end())
+            ending = _put_words_on_photo(shape, trimmed, size, request, view.allow_covering_lower_end())
             if ending is not None and ending.words and ending.words.is_legible(size):
                 return replace(ending, covers="end")
         if request.layout == "over" or _must_cover(protected, size, request):

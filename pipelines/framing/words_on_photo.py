@@ -83,7 +83,7 @@ class PhotoView:
         left, top = int(window[0] * x), int(window[1] * y)
         return slice(top, max(top + 1, math.ceil(window[3] * y))), slice(left, max(left + 1, math.ceil(window[2] * x)))
 
-    def without_lower_end(self) -> PhotoView:
+    def allow_covering_lower_end(self) -> PhotoView:
         """Return the view in which the lower end of the subject may be covered, and shaded as far again above it."""
         rows = np.flatnonzero(self.taken.any(axis=1))
         if not len(rows):

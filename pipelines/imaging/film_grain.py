@@ -103,7 +103,10 @@ def _coarseness_ratio(grey: Float32Array, inside: Mask) -> float:
     """Return the noise response at half the size over that at full size in plain places; white noise has 0.5."""
     responses = [
         _noise_response(each)[mask]
-        for each, mask in ((grey, inside), (_halve(grey), _halve(inside.astype(np.float32)) > 0.99))
+        for each, mask in (
+            (grey, inside),
+            (_downsample(grey), _downsample(inside.astype(np.float32)) > 0.99),
+        )
     ]
     if min(len(each) for each in responses) < 256:
         return 0.5
@@ -135,7 +138,7 @@ def _undo_enlargement(grey: Float32Array, inside: Mask, scale: float) -> tuple[F
     return resize_map(grey, size), resize_map(inside.astype(np.float32), size) > 0.99
 
 
-def _halve(values: Float32Array) -> Float32Array:
+def _downsample(values: Float32Array) -> Float32Array:
     return resize_map(values, (max(values.shape[1] // 2, 1), max(values.shape[0] // 2, 1)))
 
 

@@ -97,7 +97,7 @@ def _search_copies(image: Image, hole: Mask, avoided: Mask, rng: np.random.Gener
     factor = max(1.0, float(np.sqrt(hole.sum() / MAX_SEARCHED_PIXELS)))
     copies: list[tuple[Float32Array, Mask, Mask]] = []
     while True:
-        small, gap = _shrink(pixels, hole, factor)
+        small, gap = _shrink_with_hole(pixels, hole, factor)
         sources = _find_whole_patches(gap)
         if sources.sum() < MIN_PATCH_COUNT:
             break
@@ -121,7 +121,7 @@ def _search_copies(image: Image, hole: Mask, avoided: Mask, rng: np.random.Gener
     return search
 
 
-def _shrink(pixels: Float32Array, hole: Mask, factor: float) -> tuple[Float32Array, Mask]:
+def _shrink_with_hole(pixels: Float32Array, hole: Mask, factor: float) -> tuple[Float32Array, Mask]:
     """Shrink pixels by what is known of each; a pixel of which a quarter is unknown belongs to the hole."""
     shape = tuple(max(8, round(side / factor)) for side in hole.shape)
     known = (~hole).astype(np.float32)

@@ -249,7 +249,17 @@ def fit_text(text: str, width: int, height: int, largest: int, weight: FontWeigh
     block = _wrap_text(text, width, low, weight)
     while len(block.lines) > 1 and block.height > height:
         block = TextBlock((*block.lines[:-2], block.lines[-2].rstrip(" …") + " …"), low, weight)
-    return block
+    return replace(block, lines=tuple(_cut_line(line, width, low, weight) for line in block.lines))
+
+
+def _cut_line(line: str, width: int, size: int, weight: FontWeight) -> str:
+    """Cut a line that is one long word, so that it and an ellipsis fit `width` pixels; one letter always stays."""
+    if measure_line(line, size, weight) <= width:
+        return line
+    kept = line.rstrip(" …")
+    while len(kept) > 1 and measure_line(f"{kept}…", size, weight) > width:
+        kept = kept[:-1]
+    return f"{kept}…"
 
 
 @dataclass(frozen=True)
@@ -276,8 +286,8 @@ def list_line_breaks(text: str, weight: FontWeight = "Bold") -> tuple[LineBreak,
     words = list(_split_words(text))
     if not words:
         return ()
-    ends = np.cumsum([0.0] + [_measure_share(f"{gap}{word}", weight) for gap, word in words])
-    gaps = [_measure_share(gap, weight) if gap else 0.0 for gap, _ in words]
+    ends = np.cumsum([0.0] + [_measure_width_ratio(f"{gap}{word}", weight) for gap, word in words])
+    gaps = [_measure_width_ratio(gap, weight) if gap else 0.0 for gap, _ in words]
 
     def measure(first: int, last: int) -> float:
         return float(ends[last] - ends[first] - gaps[first])
@@ -304,7 +314,7 @@ def list_line_breaks(text: str, weight: FontWeight = "Bold") -> tuple[LineBreak,
     return tuple(breaks)
 
 
-def _measure_share(text: str, weight: FontWeight) -> float:
+def _measure_width_ratio(text: str, weight: FontWeight) -> float:
     """Return the width of `text` times the size of its letters."""
     return measure_line(text, _MEASURED_SIZE_PX, weight) / _MEASURED_SIZE_PX
 

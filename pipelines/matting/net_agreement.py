@@ -216,12 +216,12 @@ def measure_doubt(selected: Alpha, reconciled: ReconciledMatte, *, is_pointed: b
     score = DOUBT_OFFSET + float(np.dot(DOUBT_WEIGHTS, doubt_features(small, soft, reconciled)))
     split, share = np.zeros(small.shape, np.bool_), 0.0
     if not is_pointed:
-        split, share = _find_split(small > 0.5, resize_map(reconciled.alpha, small.shape[::-1]) > 0.5)
+        split, share = _find_unsupported_rim(small > 0.5, resize_map(reconciled.alpha, small.shape[::-1]) > 0.5)
     uncertainty = 1 - (1 - share) * (1 - float(1 / (1 + np.exp(-score))))
     return Doubt(uncertainty, reconciled.regions | soft | split, reconciled.regions, reconciled.differs, split)
 
 
-def _find_split(taken: Mask, seen: Mask) -> tuple[Mask, float]:
+def _find_unsupported_rim(taken: Mask, seen: Mask) -> tuple[Mask, float]:
     """Return the rim of `taken` inside of what is `seen`, where no net sees an edge, and its share of the whole rim."""
     rim = taken & dilate_mask(~taken, 1)
     split = rim & dilate_mask(open_mask(seen & ~taken), EDGE_WIDTH_PX // 2)

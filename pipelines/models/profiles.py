@@ -130,7 +130,7 @@ def choose_profile(
 def list_offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[ProfileOffer, ...]:
     """List every profile that may be used, with the models that it would have on this machine."""
     machine = machine or detect_machine()
-    rows = (_make_offer(choose_lighter_twins(row, machine)) for row in PROFILES)
+    rows = (_build_profile_offer(choose_lighter_twins(row, machine)) for row in PROFILES)
     return tuple(row for row in rows if row.commercial_ok or not commercial)
 
 
@@ -255,7 +255,7 @@ def _package_advice(profile_id: str, machine: Machine) -> str:
     )
 
 
-def _make_offer(profile: Profile) -> ProfileOffer:
+def _build_profile_offer(profile: Profile) -> ProfileOffer:
     rows = profile_models(profile)
     licences = tuple(dict.fromkeys(row.licence for row in rows))
     size = sum(download_bytes(row) for row in (*rows, *profile_control_nets(profile)))

@@ -1,4 +1,4 @@
-"""The model registry: every model spec by id, over all families."""
+"""The model registry: every model spec by id, over all families. A new family is added to `families/__init__.py`."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     layouts = dict(list(all_layouts.items())[:1]) if context.draft else all_layouts
     images: list[Image] = []
     contrasts: list[float | None] = []
-    notices = [*_cut_notices(protected, all_layouts, params), *_cover_notices(all_layouts)]
+    notices = [*_hand_crop_notices(protected, all_layouts, params), *_cover_notices(all_layouts)]
     for name, layout in layouts.items():
         colour = form_fields.parse_rgb(params.colour)
         image = _lay_out_photo(photo, layout, colour, has_words=bool(params.headline))
@@ -366,7 +366,7 @@ def _plan_layouts(
     }
 
 
-def _cut_notices(protected: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
+def _hand_crop_notices(protected: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
     """Say what a crop by hand cuts; the automatic one cuts nothing."""
     windows = {FORMATS[name].title: row.photo_window for name, row in layouts.items()}
     return crop_notices(protected, windows) if _crop_focus(params).is_manual else []

@@ -85,3 +85,11 @@ def test_a_sign_without_a_font_is_named_and_a_headline_that_is_too_long_is_not_c
     assert caught.value.param == "headline"
     (error,) = list_form_errors(Kit, {"photo": "file-1", "headline": "x" * 121})
     assert error.message == "'Headline' is too long: at most 120 characters."
+
+
+def test_a_word_that_is_too_long_for_its_box_at_the_smallest_size_is_cut() -> None:
+    block = fit_text("Donaudampfschifffahrtsgesellschaft", 60, 40, 40)
+    assert block.width <= 60
+    assert block.lines[0].startswith("Donau")
+    assert block.lines[0].endswith("…")
+    assert fit_text("short", 60, 40, 40).lines == ("short",)

@@ -71,7 +71,7 @@ class RequestForm:
             raise InvalidParams(f"Send '{new}' or '{old}', not both.", param=new)
         return RequestForm({new if name == old else name: value for name, value in self.values.items()})
 
-    def drop_fields(self, *names: str) -> RequestForm:
+    def without_fields(self, *names: str) -> RequestForm:
         """Copy the form without these fields."""
         return RequestForm({name: value for name, value in self.values.items() if name not in names})
 

@@ -1,7 +1,8 @@
 """Submits the jobs of a tool tab and follows their events: full-size pictures, drafts, and restored jobs.
 
 A job goes on when its tab is closed: `_follow_job` only detaches, and `resume_last_job` shows it at the next visit.
-Cancelled are the jobs of *Stop* alone, and drafts that a newer one replaces.
+Cancelled are the jobs of *Stop* and *New*, drafts that a newer one or *Generate* replaces, and looks for the tiles that
+nobody waits for any more.
 """
 
 from __future__ import annotations

@@ -84,9 +84,9 @@ class JoyImageModel(DiffusionModel):
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
         photo = to_pillow(canvas.pad_onto(render.images[0]))
-        embeds = self._read_words(view, prompt_text(render), photo, "")
+        embeds = self._encode_prompt(view, prompt_text(render), photo, "")
         if self.is_guided(render):
-            embeds |= self._read_words(view, render.negative_prompt, photo, "negative_")
+            embeds |= self._encode_prompt(view, render.negative_prompt, photo, "negative_")
         return embeds
 
     def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
@@ -96,7 +96,7 @@ class JoyImageModel(DiffusionModel):
     def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
         return ("This model reads one picture: the other ones had no effect.",) if len(render.images) > 1 else ()
 
-    def _read_words(self, view: Any, words: str, photo: Any, prefix: str) -> dict[str, Any]:
+    def _encode_prompt(self, view: Any, words: str, photo: Any, prefix: str) -> dict[str, Any]:
         import torch
 
         embeds, mask = view.encode_prompt_multiple_images(

@@ -74,9 +74,9 @@ class WanModel(DiffusionModel):
         return output.frames.reshape(-1, *output.frames.shape[2:])
 
     def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
-        embeds = {"prompt_embeds": self._read_words(view, prompt_text(render))}
+        embeds = {"prompt_embeds": self._encode_prompt(view, prompt_text(render))}
         if self.is_guided(render):
-            embeds["negative_prompt_embeds"] = self._read_words(view, render.negative_prompt or _UNWANTED)
+            embeds["negative_prompt_embeds"] = self._encode_prompt(view, render.negative_prompt or _UNWANTED)
         return embeds
 
     def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
@@ -123,7 +123,7 @@ class WanModel(DiffusionModel):
         embeds = super()._embed_prompt(view, render, canvas)
         return {name: rows.repeat_interleave(len(render.seeds), dim=0) for name, rows in embeds.items()}
 
-    def _read_words(self, view: Any, words: str) -> Any:
+    def _encode_prompt(self, view: Any, words: str) -> Any:
         """Embed words as the pipeline does, without the package ftfy, which it takes for granted: 1 x 512 x C."""
         read = view.tokenizer(
             [_collapse_whitespace(words)],

@@ -326,8 +326,8 @@ def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model
         if side == "none":
             continue
         other = "left" if side == "right" else "right"
-        assert not panorama.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=side))
-        assert panorama.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=other))
+        assert not panorama.needs_mirroring(source, row.look.yaws[0], replace(ASKED, key_light_side=side))
+        assert panorama.needs_mirroring(source, row.look.yaws[0], replace(ASKED, key_light_side=other))
     forest = find_scene("workshop").look
     assert isinstance(forest, PanoramaPlace)
     source = model._load_panorama(forest.file)

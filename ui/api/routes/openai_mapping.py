@@ -81,7 +81,7 @@ def translate_request(sent: RequestForm, service: StudioService, call: ImageCall
         for name in ("size", "quality")
         if _is_tool_value(sent.get_one(name), name, tool.params)
     }
-    sent = sent.drop_fields(*own)
+    sent = sent.without_fields(*own)
     fields = own | _map_fields(sent, tool.params, pictures) | _map_animation(sent, tool)
     size_fields, notices = _map_size(sent, tool.params)
     fields |= size_fields
@@ -89,11 +89,11 @@ def translate_request(sent: RequestForm, service: StudioService, call: ImageCall
     for name in ("mask", "markup"):
         if (picture := sent.get_one(name)) is not None:
             fields.update(_map_mask(name, _read_reference(picture, name), sent, tool))
-    rest = sent.drop_fields(
+    rest = sent.without_fields(
         "image", "image[]", "prompt", "mask", *_OPENAI_FIELDS, *(set(_IGNORED_FIELDS) - set(tool.params.model_fields))
     )
     if background in ("auto", "opaque", "transparent"):
-        rest = rest.drop_fields("background")  # any other value is a tool's own field of that name
+        rest = rest.without_fields("background")  # any other value is a tool's own field of that name
     rest = rename_steps(rest, tool.params)
     if transparent:
         fields.update(_map_transparency(tool, sent.get_one("output_format")))

@@ -77,7 +77,7 @@ async def keep_brand(request: Request, owner: OwnerDep, service: ServiceDep) -> 
     """
     async with request_parsing.read_form(request) as form:
         name = form.get_one("name")
-        filled = await request_parsing.fill_form(form.drop_fields("name"), BrandKit, service, owner)
+        filled = await request_parsing.fill_form(form.without_fields("name"), BrandKit, service, owner)
     if not isinstance(name, str):
         raise InvalidParams("'name' is missing.", param="name")
     return make_saved_object(await to_thread.run_sync(service.saved_items.save_brand_kit, name, filled.values, owner))

@@ -208,14 +208,14 @@ def _truncate_query(query: str) -> str:
 
 def _rank_scenes(query: str, subject: str) -> list[tuple[float, Scene]]:
     """Score every scene, best first."""
-    asked = _read_words(query)
+    asked = _split_query(query)
     scores = [
         (_score_scene(row, asked) * (1.0 if subject in row.suited_subjects else _UNSUITED_SHARE), row) for row in SCENES
     ]
     return sorted(scores, key=lambda pair: -pair[0])
 
 
-def _read_words(query: str) -> tuple[_Word, ...]:
+def _split_query(query: str) -> tuple[_Word, ...]:
     """Split the wish into words with weights; stop words are dropped unless nothing else is there."""
     plain_query = re.sub(_MATERIAL_PATTERN, r"wooden \1", _normalize_text(query))
     texts = [_drop_backdrop_word(text) for text in re.findall(r"[a-z0-9]+", plain_query)]

@@ -214,10 +214,10 @@ def render_place(
     seen = render_view(
         light, lens, street_lamps(variant, seed) if look.has_street_lamps else (), points=look.has_point_lights
     )
-    return np.ascontiguousarray(seen[:, ::-1]) if is_mirrored(panorama, lens.yaw, request) else seen
+    return np.ascontiguousarray(seen[:, ::-1]) if needs_mirroring(panorama, lens.yaw, request) else seen
 
 
-def is_mirrored(panorama: LinearLight, yaw: float, request: Backdrop) -> bool:
+def needs_mirroring(panorama: LinearLight, yaw: float, request: Backdrop) -> bool:
     """Whether the place at `yaw` is mirrored so that its light comes from the requested side."""
     ratio = measure_light_side_ratio(panorama, yaw)
     side = "right" if ratio > BRIGHT_SIDE_RATIO else "left" if ratio < 1 / BRIGHT_SIDE_RATIO else "none"
