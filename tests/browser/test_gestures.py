@@ -247,7 +247,7 @@ def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser:
         expect(page.locator("#cutout-trim")).to_contain_text("Auf das Motiv beschneiden.")
         page.locator("#cutout-example-coffee").click()
         expect(find_progress_line(page, "cutout")).to_contain_text(
-            "Entwurf, 512 px. „Erzeugen“ liefert die volle Größe."
+            "Entwurf, 512 px. Drücke „Erzeugen“ für die volle Größe."
         )
         assert page.evaluate("document.documentElement.lang") == "de"
 
