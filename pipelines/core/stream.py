@@ -47,10 +47,10 @@ class Stream:
         """Run `work` in another thread and return its stream; an exception ends the stream."""
         stream = cls()
         # The future carries any exception as a value, so no catch-all is needed here.
-        _JOB_THREADS.submit(work, stream).add_done_callback(stream._end_with_result_of)
+        _JOB_THREADS.submit(work, stream).add_done_callback(stream._end_with_future)
         return stream
 
-    def _end_with_result_of(self, future: Future[Result]) -> None:
+    def _end_with_future(self, future: Future[Result]) -> None:
         error = future.exception()
         if error is None:
             self.put(future.result())

@@ -105,7 +105,7 @@ def _coarseness_ratio(grey: Float32Array, inside: Mask) -> float:
         _noise_response(each)[mask]
         for each, mask in (
             (grey, inside),
-            (_downsample(grey), _downsample(inside.astype(np.float32)) > 0.99),
+            (_halve_size(grey), _halve_size(inside.astype(np.float32)) > 0.99),
         )
     ]
     if min(len(each) for each in responses) < 256:
@@ -138,7 +138,7 @@ def _undo_enlargement(grey: Float32Array, inside: Mask, scale: float) -> tuple[F
     return resize_map(grey, size), resize_map(inside.astype(np.float32), size) > 0.99
 
 
-def _downsample(values: Float32Array) -> Float32Array:
+def _halve_size(values: Float32Array) -> Float32Array:
     return resize_map(values, (max(values.shape[1] // 2, 1), max(values.shape[0] // 2, 1)))
 
 

@@ -44,7 +44,7 @@ from pipelines.matting.subject_selection import (
     remove_scraps,
     remove_specks,
     remove_unconfirmed_fragments,
-    restore_bitten_heads,
+    restore_clipped_heads,
     select_subject,
 )
 
@@ -216,7 +216,7 @@ def finish_alpha(
         alpha = np.where(change.find_crumbs(alpha, selected, seen), np.float32(0), alpha)
         alpha = change.smooth_line(image, alpha, selected)
     else:
-        alpha = restore_bitten_heads(alpha, selected, faces)
+        alpha = restore_clipped_heads(alpha, selected, faces)
     alpha = remove_scraps(suppress_colour_spill(image, alpha), faces)
     kept_open = None if change is None else change.took | draw_marks(dropped, alpha.shape)
     return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)

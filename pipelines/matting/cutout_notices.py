@@ -97,7 +97,7 @@ def name_left_ground(image: Image, alpha: Alpha, quick: Alpha, heads: Sequence[B
 def name_detached_parts(alpha: Alpha) -> dict[str, tuple[Box, ...]]:
     """Return the notice of small parts of the cut-out `alpha` (H x W) that nothing joins to the rest, and their boxes.
 
-    Of 45 cut-outs of photographs two had such parts without any other doubt: a rack beside a loaf, a string in the air.
+    Of 42 cut-outs of photographs two had such parts without any other doubt: a rack beside a loaf, a string in the air.
     """
     taken = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX)) > 0.5
     parts = list_parts(taken)
@@ -112,7 +112,8 @@ def name_detached_parts(alpha: Alpha) -> dict[str, tuple[Box, ...]]:
 def name_guess(selected: Alpha) -> dict[str, tuple[Box, ...]]:
     """Return the notice of a patch that the nets half saw in `selected` (H x W), wherever its colours put it; its box.
 
-    Of 96 pictures of 42 photographs those of one had such a patch and no other doubt; all needed retouching there.
+    The limits were set on the detailed net's maps of 42 photographs, 1600 px wide. One of them had such a patch and no
+    other doubt, and all its pictures needed retouching there.
     """
     small = resize_map(selected, size_within(selected.shape, GUESS_SIDE_PX))
     half_seen = open_mask((small > GUESS_ALPHAS[0]) & (small < GUESS_ALPHAS[1]))

@@ -25,8 +25,8 @@ SCRAP_RATIO = (
 )
 SCRAP_GAP_RATIO = 0.025  # of a head's height: scraps are farther from anything larger; strands and earrings are nearer
 HEAD_ABOVE_RATIO, HEAD_BESIDE_RATIO = 0.6, 0.4  # of a face's height: how far its head reaches beyond it
-SURE_ALPHA, LOST_ALPHA = 0.9, 0.3  # of the nets' matte and of the refined one, where a head was bitten
-BITTEN_RATIO = 0.004  # of a face's height, squared: a head that lost more was bitten
+SURE_ALPHA, LOST_ALPHA = 0.9, 0.3  # of the nets' matte and of the refined one, where a head was clipped
+CLIPPED_HEAD_RATIO = 0.004  # of a face's height, squared: a head that lost more was clipped
 VISIBLE_ALPHA = 0.1  # what is less opaque is not seen
 GHOST_DISTANCE_RATIO = 0.03  # of the subject's height: half-transparent parts farther from anything solid are removed
 OPAQUE_DEPTH_RATIO = 0.03  # of the subject's height: pixels over 0.5 deeper inside become opaque
@@ -110,11 +110,11 @@ def remove_scraps(alpha: Alpha, faces: Sequence[Face]) -> Alpha:
     return result
 
 
-def restore_bitten_heads(alpha: Alpha, selected: Alpha, faces: Sequence[Face]) -> Alpha:
+def restore_clipped_heads(alpha: Alpha, selected: Alpha, faces: Sequence[Face]) -> Alpha:
     """Give back the outline of heads from which colours took what the nets are sure of in `selected` (H x W each).
 
-    Short dark hair before a dark arch is a mixture to the colours, and the skull was bitten. Of 32 heads of photographs
-    one lost more than `BITTEN_RATIO`, four times as much as the next: loose hair loses less, as no net is sure of it.
+    Short dark hair before a dark arch is a mixture to the colours, and the skull was cut into. Of 32 heads of photographs
+    one lost more than `CLIPPED_HEAD_RATIO`, four times as much as the next: loose hair loses less, as no net is sure of it.
     """
     result = alpha
     for left, top, right, bottom in (face.box for face in faces):
@@ -122,7 +122,7 @@ def restore_bitten_heads(alpha: Alpha, selected: Alpha, faces: Sequence[Face]) -
         rows = slice(max(0, round(top - HEAD_ABOVE_RATIO * head)), max(0, round(bottom)))
         columns = slice(max(0, round(left - HEAD_BESIDE_RATIO * head)), max(0, round(right + HEAD_BESIDE_RATIO * head)))
         near, sure = alpha[rows, columns], selected[rows, columns]
-        if ((sure > SURE_ALPHA) & (near < LOST_ALPHA)).sum() > BITTEN_RATIO * head**2:
+        if ((sure > SURE_ALPHA) & (near < LOST_ALPHA)).sum() > CLIPPED_HEAD_RATIO * head**2:
             result = alpha.copy() if result is alpha else result
             result[rows, columns] = np.maximum(near, sure)
     return result

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 
 from pipelines.compositing.registration import align_edit
@@ -66,6 +65,7 @@ from pipelines.quality.subject_checks import (
     find_front_people,
     is_face_missing,
 )
+from pipelines.runtime.cached_matte import CachedMatte
 from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import WAITING_STAGE, StreamProgress
 from pipelines.security.content_filter import ContentFilter
@@ -95,8 +95,6 @@ HEAD_LOST_MESSAGE = (
 )
 DRAWING_STAGE = "Drawing"
 SCENE_STAGE = "Setting the scene"
-SEEN_SIDE_PX = 1024
-"""Longer side of the map of what stands out that is kept for pointing."""
 _FACES_BYTES = 4096  # what the faces of one picture take up in the cache, roughly
 
 
@@ -113,25 +111,6 @@ class EngineResources:
     signing_keys: SigningKeyStore
     results: ResultCache = field(default_factory=lambda: ResultCache(RESULT_CACHE_BYTES))
     small_mattes: ResultCache = field(default_factory=lambda: ResultCache(SMALL_MATTE_CACHE_BYTES))
-
-
-@dataclass(frozen=True)
-class CachedMatte:
-    """A small copy of an alpha as PNG, some 50 kB, and the `doubt_boxes` of its cut-out."""
-
-    png: bytes
-    doubt_boxes: Mapping[str, tuple[Box, ...]]
-
-    @classmethod
-    def encode(cls, alpha: Alpha, doubt_boxes: Mapping[str, tuple[Box, ...]]) -> CachedMatte:
-        """Shrink `alpha` (H x W, 0 to 1) to `SEEN_SIDE_PX` and encode it."""
-        small = np.rint(255 * resize_map(alpha, size_within(alpha.shape, SEEN_SIDE_PX))).astype(np.uint8)
-        return cls(cv2.imencode(".png", small)[1].tobytes(), doubt_boxes)
-
-    def decode(self, size: Size) -> Alpha:
-        """Return the alpha, 0 to 1, enlarged or shrunk to `size`."""
-        values = np.asarray(cv2.imdecode(np.frombuffer(self.png, np.uint8), cv2.IMREAD_GRAYSCALE), np.float32)
-        return resize_map(values * np.float32(1 / 255), size)
 
 
 class JobContext:

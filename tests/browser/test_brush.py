@@ -269,6 +269,36 @@ def test_the_eraser_takes_paint_away_and_steps_go_back_and_forth(page: Page, stu
     assert 0.25 < columns.max() < 0.3, "the right half was erased"
 
 
+def test_zoom_goes_to_where_the_pointer_was_and_arrow_keys_move_the_picture(page: Page, studio: ServedPage) -> None:
+    layer = open_brush(page, studio)
+    view, bar = page.locator("#retouch-editor .dbx-brush-view"), page.locator("#retouch-editor .dbx-brush-bar")
+    frame = view.bounding_box()
+    assert frame is not None
+    place_in_view = """view => {
+      const frame = view.getBoundingClientRect(), sheet = view.querySelector(".dbx-brush-sheet").getBoundingClientRect();
+      return [sheet.left + 0.7 * sheet.width - frame.left, sheet.top + 0.35 * sheet.height - frame.top];
+    }"""
+    layer.hover(
+        position={
+            "x": 0.7 * layer.evaluate("each => each.clientWidth"),
+            "y": 0.35 * layer.evaluate("each => each.clientHeight"),
+        }
+    )
+    for _ in range(2):
+        bar.locator("[data-do=in]").click()
+    middle = (frame["width"] / 2, frame["height"] / 2)
+    assert view.evaluate(place_in_view) == pytest.approx(middle, abs=3)
+    expect(page.locator("#retouch-editor .dbx-brush-head p")).to_have_text("Arrow keys move the picture.")
+    for key, (right, down) in {
+        "ArrowLeft": (60, 0),
+        "ArrowUp": (60, 60),
+        "ArrowRight": (0, 60),
+        "ArrowDown": (0, 0),
+    }.items():
+        page.keyboard.press(key)
+        assert view.evaluate(place_in_view) == pytest.approx((middle[0] + right, middle[1] + down), abs=3), key
+
+
 def press_on(page: Page, layer: Locator, right: float, down: float) -> str:
     """Press on a place of the photo, in shares of it; what is said when the press was answered."""
     box = layer.bounding_box()
@@ -313,6 +343,7 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     assert count_paint(page) == pytest.approx(whole, rel=0.01)
     for _ in range(3):
         bar.get_by_role("button", name="Undo").click()
+    expect(page.locator("#retouch-editor .dbx-brush-head p")).not_to_have_text(MARKED_TEXT)
     assert count_paint(page) == 0
     expect(ready).to_be_visible()
     bar.get_by_role("button", name="Redo").click()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Face, Window
-from pipelines.matting.subject_selection import remove_scraps, restore_bitten_heads
+from pipelines.matting.subject_selection import remove_scraps, restore_clipped_heads
 
 HEAD = Face(np.zeros((478, 2), np.float32), (200, 100, 400, 400), (260, 220), (340, 220), (300, 340), 0.0, 1.0)
 EARRING, SPECK, CUP = (433, 300, 445, 340), (500, 100, 510, 110), (460, 420, 500, 470)
@@ -54,11 +54,11 @@ def test_a_head_that_colours_have_bitten_gets_its_outline_back_and_loose_hair_st
     bitten, thinned = seen.copy(), seen.copy()
     cv2.circle(bitten, (400, 110), 40, 0.0, -1)  # of the skull
     assert is_there(np.asarray(seen - bitten), (370, 80, 430, 140))
-    assert (restore_bitten_heads(bitten, seen, [HEAD]) == seen).all()
+    assert (restore_clipped_heads(bitten, seen, [HEAD]) == seen).all()
     thinned[60:70, 290:310] = 0  # a gap in the hair
-    assert (restore_bitten_heads(thinned, seen, [HEAD]) == thinned).all()
-    assert (restore_bitten_heads(bitten, seen, []) == bitten).all()
+    assert (restore_clipped_heads(thinned, seen, [HEAD]) == thinned).all()
+    assert (restore_clipped_heads(bitten, seen, []) == bitten).all()
     # Nothing below the chin: hands and collars are no heads.
     bitten = seen.copy()
     bitten[420:600, 300:400] = 0
-    assert (restore_bitten_heads(bitten, seen, [HEAD]) == bitten).all()
+    assert (restore_clipped_heads(bitten, seen, [HEAD]) == bitten).all()

@@ -61,7 +61,7 @@ NOTE_VISIT_JS = "(at) => at === null ? 0 : Date.now()"
 """The first visit is the opening of the page, which gives no photo back."""
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
 """Offered first of a photo of several people."""
-REPAIR_HINT = "Open a look to repair it."
+OPEN_TO_REPAIR_TEXT = "Open a look to repair it."
 EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
@@ -93,7 +93,7 @@ SCENERY_SUGGESTION = Suggestion("style", 0, 99, "No single subject stands out. T
 class QuickStartState(GivenPhoto):
     """Session state of the quick start: the photo, its drafts, and the number of the newest request.
 
-    `is_rough`: the last draft was cut out by the small net alone. `receipt` is its own.
+    `is_rough`: the last draft was cut out by the small net alone. `doubt` is what its cut-out is told with, as HTML.
     """
 
     face_count: int = 0
@@ -102,7 +102,7 @@ class QuickStartState(GivenPhoto):
     request_number: int = 0
     job_ids: set[str] = field(default_factory=set)
     is_rough: bool = False
-    receipt: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    doubt: str = ""
 
 
 def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> Suggestion | None:
@@ -131,7 +131,9 @@ def render_draft_doubt(receipt: Mapping[str, Any]) -> str:
     """Render what may be wrong with the cut-out in all drafts, and where it is mended; "" where nothing is."""
     doubt = text.describe_doubt(receipt)
     css_class = "dbx-draft-doubt small" if text.is_small_doubt(receipt) else "dbx-draft-doubt"
-    return f'<p class="{css_class}"><span>{escape(doubt)}</span> <span>{REPAIR_HINT}</span></p>' if doubt else ""
+    return (
+        f'<p class="{css_class}"><span>{escape(doubt)}</span> <span>{OPEN_TO_REPAIR_TEXT}</span></p>' if doubt else ""
+    )
 
 
 def spread_looks(tool: Tool) -> list[dict[str, str]]:
@@ -444,7 +446,7 @@ class QuickStart:
             self.service.jobs.cancel(job.id)  # nobody waits for it if the visitor has left
             state.job_ids.discard(job.id)
         if isinstance(drawn, tuple):
-            state.is_rough, state.receipt = is_rough(job, drawn[1]), drawn[1].receipt
+            state.is_rough, state.doubt = is_rough(job, drawn[1]), render_draft_doubt(drawn[1].receipt)
         return drawn
 
     def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str, closer: bool) -> tuple[Job, Any]:
@@ -489,8 +491,7 @@ class QuickStart:
 
     @staticmethod
     def _show_doubt(state: QuickStartState) -> Any:
-        doubt = render_draft_doubt(state.receipt)
-        return gr.update(value=doubt, visible=bool(doubt))
+        return gr.update(value=state.doubt, visible=bool(state.doubt))
 
     def _hide_drafts(self) -> Any:
         return dict.fromkeys((self.draft_row, self.status, self.doubt), gr.update(visible=False))

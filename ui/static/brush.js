@@ -3,7 +3,7 @@
 (() => {
   const LAYER_PX = 1280, OUTLINE_RADIUS = 0.001, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
   const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4, TAP_PX = 6; // as far as a finger slips
-  const MOVE_HINT = "Arrow keys or the wheel move the picture.", ARROWS = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] }; // pixels
+  const MOVE_HINT = "Arrow keys move the picture.", ARROWS = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] }; // pixels
   const AGAIN = "Marked. Press again for more, then Generate.";
   const states = new WeakMap(); // by panel
   let pressCount = 0; // an answer says which press it is of
