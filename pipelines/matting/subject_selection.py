@@ -113,8 +113,8 @@ def remove_scraps(alpha: Alpha, faces: Sequence[Face]) -> Alpha:
 def restore_clipped_heads(alpha: Alpha, selected: Alpha, faces: Sequence[Face]) -> Alpha:
     """Give back the outline of heads from which colours took what the nets are sure of in `selected` (H x W each).
 
-    Short dark hair before a dark arch is a mixture to the colours, and the skull was cut into. Of 32 heads of photographs
-    one lost more than `CLIPPED_HEAD_RATIO`, four times as much as the next: loose hair loses less, as no net is sure of it.
+    Short dark hair before a dark arch is a mixture to the colours, and the skull was cut into. Of 32 heads of
+    photographs one lost more than `CLIPPED_HEAD_RATIO`, four times as much as the next: no net is sure of loose hair.
     """
     result = alpha
     for left, top, right, bottom in (face.box for face in faces):

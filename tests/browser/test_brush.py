@@ -275,7 +275,8 @@ def test_zoom_goes_to_where_the_pointer_was_and_arrow_keys_move_the_picture(page
     frame = view.bounding_box()
     assert frame is not None
     place_in_view = """view => {
-      const frame = view.getBoundingClientRect(), sheet = view.querySelector(".dbx-brush-sheet").getBoundingClientRect();
+      const frame = view.getBoundingClientRect();
+      const sheet = view.querySelector(".dbx-brush-sheet").getBoundingClientRect();
       return [sheet.left + 0.7 * sheet.width - frame.left, sheet.top + 0.35 * sheet.height - frame.top];
     }"""
     layer.hover(

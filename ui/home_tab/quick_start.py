@@ -61,7 +61,7 @@ NOTE_VISIT_JS = "(at) => at === null ? 0 : Date.now()"
 """The first visit is the opening of the page, which gives no photo back."""
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
 """Offered first of a photo of several people."""
-OPEN_TO_REPAIR_TEXT = "Open a look to repair it."
+OPEN_LOOK_TEXT = "Open a look to repair it."
 EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
@@ -131,9 +131,7 @@ def render_draft_doubt(receipt: Mapping[str, Any]) -> str:
     """Render what may be wrong with the cut-out in all drafts, and where it is mended; "" where nothing is."""
     doubt = text.describe_doubt(receipt)
     css_class = "dbx-draft-doubt small" if text.is_small_doubt(receipt) else "dbx-draft-doubt"
-    return (
-        f'<p class="{css_class}"><span>{escape(doubt)}</span> <span>{OPEN_TO_REPAIR_TEXT}</span></p>' if doubt else ""
-    )
+    return f'<p class="{css_class}"><span>{escape(doubt)}</span> <span>{OPEN_LOOK_TEXT}</span></p>' if doubt else ""
 
 
 def spread_looks(tool: Tool) -> list[dict[str, str]]:
