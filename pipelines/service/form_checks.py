@@ -137,7 +137,8 @@ def _validation_error(params: type[Params], error: ErrorDetails) -> InvalidParam
     """A clear sentence that never repeats what was sent."""
     name = str(error["loc"][0]) if error["loc"] else ""
     if name not in params.model_fields:
-        return InvalidParams("There is a field that this tool does not have.", param=None)
+        fields = ", ".join(params.model_fields)
+        return InvalidParams(f"There is a field that this tool does not have. Its fields: {fields}.", param=None)
     label = params.model_fields[name].title or name
     if error["type"] == "missing":
         return InvalidParams(f"'{label}' is missing.", param=name)

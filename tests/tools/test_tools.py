@@ -369,6 +369,12 @@ def test_a_value_out_of_bounds_names_its_field(studio: RealStudio, values: dict[
     assert (caught.value.param, caught.value.status) == (param, 422)
 
 
+def test_a_field_that_a_tool_does_not_have_lists_those_it_has(studio: RealStudio) -> None:
+    with pytest.raises(InvalidParams, match="Its fields: photo, .*preset") as caught:
+        studio.service.create_job("product", {"colours": "oak"}, studio.owner)
+    assert "colours" not in caught.value.message, "what was sent is not repeated"
+
+
 def test_someone_elses_picture_is_no_picture(studio: RealStudio) -> None:
     theirs = studio.files.add_image(make_noise(64, 64, seed=9), "somebody", "upload")
     with pytest.raises(BadInput) as caught:
