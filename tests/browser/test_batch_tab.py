@@ -253,6 +253,21 @@ def test_every_doubted_row_has_a_badge_that_opens_its_picture_with_the_sentence_
         expect(page.locator("#batch-sheet li > button:first-child").first).to_be_visible()
 
 
+def test_repair_on_the_sheet_opens_the_row_in_its_tool_ready_to_be_marked(page: Page, studio: ServedPage) -> None:
+    run_doubted_batch(page, studio)
+    line, bar = page.locator("#product-batch-row"), page.locator("#product-box .dbx-point-bar")
+    for n, name in ((1, "chelsea"), (0, "astronaut")):
+        page.locator("#batch-sheet li").nth(n).get_by_role("button", name="Repair").click()
+        expect(line).to_contain_text(f"{name}.jpg")
+        expect(bar).to_be_visible()
+        expect(bar).not_to_have_attribute("aria-busy", "true")
+        page.go_back()
+    page.locator("#batch-sheet li > button:first-child").first.click()  # to look at it
+    expect(line).to_contain_text("astronaut.jpg")
+    expect(page.locator("#product-box .dbx-doubt [data-do=start]")).to_be_visible()
+    expect(bar).to_be_hidden()
+
+
 def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio: ServedPage) -> None:
     delete_visitor_jobs(studio)
     with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:

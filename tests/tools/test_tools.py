@@ -370,7 +370,7 @@ def test_a_value_out_of_bounds_names_its_field(studio: RealStudio, values: dict[
 
 
 def test_a_field_that_a_tool_does_not_have_lists_those_it_has(studio: RealStudio) -> None:
-    with pytest.raises(InvalidParams, match="Its fields: photo, .*preset") as caught:
+    with pytest.raises(InvalidParams, match=r"Its fields: photo, .*preset") as caught:
         studio.service.create_job("product", {"photo": "file-x", "colours": "oak"}, studio.owner)
     assert "colours" not in caught.value.message, "what was sent is not repeated"
 

@@ -254,6 +254,19 @@
     actions.done(box);
   }, true);
 
+  // "Repair" on the sheet of a batch opens the row in its tool, and there the marks.
+  let repairAt = ""; // when it was pressed, as page.js told the studio
+  document.addEventListener("click", ({ target }) => setTimeout(() => {
+    const command = target.closest?.("#batch-sheet [data-words]");
+    if (command) repairAt = command.matches(".dbx-command") && command.dataset.words.startsWith("open") ? document.querySelector("#batch-open :is(textarea, input)").value.split("@").at(-1) : "";
+  }));
+  const openToRepair = (box) => {
+    const line = part(box, "batch-row")?.querySelector("[data-pressed]"), isReady = box.querySelector(".dbx-live img")?.complete && box.getClientRects().length;
+    if (!repairAt || line?.dataset.pressed !== repairAt || !isReady || box.matches(".pointing")) return;
+    repairAt = "";
+    actions.start(box);
+  };
+
   // The window hears of pointers before the page does, whose own dragging would move the subject.
   let held = null, grip = null; // the stroke or box under the pointer; the picture that it moves
   const fingers = new Map(); // two of them move the picture and bring it closer
@@ -412,6 +425,7 @@
     const below = (told || box.id === "kit-box") && line.offsetHeight ? line.offsetHeight + 20 : 0;
     box.style.setProperty("--strip", `${Math.min(below, box.clientHeight * 0.4)}px`);
     place(box, ring);
+    openToRepair(box);
     if (!box.classList.contains("pointing")) return;
     const { look: ended = "", places = "", doubts = "[]", unchanged, closed } = readLook(box), state = stateOf(box);
     if (ended !== box.pointLook) {

@@ -99,7 +99,7 @@ class BatchRowLine:
             total = self.batches.get_progress(batch.id).total
             is_from, note = f"Row {mended_row} of {total} repaired. Next: {row.row}", ""
         return {
-            panel.batch_row: render_line(is_from, row, note, buttons),
+            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at),
             panel.put_in_batch: gr.Button(
                 UNDO_LABEL if can_undo else PUT_LABEL,
                 variant="secondary" if can_undo else "primary",
@@ -213,11 +213,13 @@ def _name_batch(batch: Batch) -> str:
     return UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
 
 
-def render_line(is_from: str, row: RowState, note: str, buttons: str = "") -> str:
+def render_line(is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0) -> str:
     """Render buttons, where the picture is from, or stands in now, the row's name, a note, and the way back.
 
     The buttons have a line of their own, the first: whoever goes from picture to picture finds them in one place.
+    By `pressed_at`, when the row's button was pressed, pointing.js knows the picture that is to be repaired.
     """
     parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
     line = f'<div class="dbx-row-buttons">{buttons}</div>' if buttons else ""
-    return f'{line}<p role="status">{escape(" · ".join(parts))}</p><a href="#batch">{BACK_LABEL}</a>'
+    told = f'<p role="status" data-pressed="{pressed_at}">{escape(" · ".join(parts))}</p>'
+    return f'{line}{told}<a href="#batch">{BACK_LABEL}</a>'
