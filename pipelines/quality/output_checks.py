@@ -198,11 +198,11 @@ def _label_words_kept(inputs: CheckInput) -> float:
 CHECKS: tuple[Check, ...] = (
     Check(
         "core_changed_pixels", _is_exact, _count_changed_core_pixels,
-        "Inside the subject {:.0f} pixels differ from your photo.", larger_is_worse=True,
+        "Inside what was cut out {:.0f} pixels differ from your photo.", larger_is_worse=True,
     ),
     Check(
         "core_share", _is_exact, _core_share,
-        "{:.1%} of the subject is your photo's own; the rest is its soft edge, mixed with the scene.",
+        "{:.1%} of what was cut out is your photo's own; the rest is its soft edge, mixed with the scene.",
     ),
     Check(
         "outline_contrast", _has_outline, _outline_contrast,

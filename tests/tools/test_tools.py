@@ -103,7 +103,7 @@ def test_every_number_of_a_check_is_explained_in_one_sentence(studio: RealStudio
     assert len(set(told.values())) == len(CHECKS)
     receipt = studio.make("headshot", photo=studio.photos["hopper"], size=256).receipt
     assert receipt["explained"].keys() == receipt["checks"].keys() - {"content_score"}
-    assert receipt["explained"]["core_changed_pixels"].startswith("Inside the subject 0 pixels differ")
+    assert receipt["explained"]["core_changed_pixels"].startswith("Inside what was cut out 0 pixels differ")
 
 
 def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(studio: RealStudio) -> None:
