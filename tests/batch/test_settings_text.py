@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.batch.row_values import rows_from_pictures
 from pipelines.core.errors import BadInput
-from pipelines.tools import business, character, headshot, social_kit
-from ui.batch_tab.text import format_settings
+from pipelines.tools import business, character, headshot, product, social_kit
+from ui.batch_tab.text import format_settings, list_setting_choices
 
 
 def test_only_what_differs_is_written_and_no_photo_no_consent_no_look() -> None:
@@ -35,3 +35,19 @@ def test_what_is_written_gives_the_same_values_back() -> None:
     params = headshot.Headshot(photo="x", framing="wide", looks="four", size=768, light="relit", quality=80)
     rows = dict(row.split(" = ", 1) for row in format_settings(headshot.Headshot, params.model_dump()).splitlines())
     assert headshot.Headshot.model_validate({"photo": "x", **rows}) == params
+
+
+def test_what_may_be_added_names_every_option_but_the_usual_one() -> None:
+    choices = dict(list_setting_choices(product.Product))
+    assert choices["Shape → 4:5"] == "ratio = 4:5"
+    assert "Shape → As the look" not in choices
+    assert choices["Draw the scene around the subject → on"] == "around = true"
+    assert choices["Size → up to 3072"] == "size ="
+    assert choices["Background in words"] == "background ="
+    fields = {line.partition(" =")[0] for line in choices.values()}
+    assert not fields & {"photo", "preset", "consent", "keep", "brand"}, (
+        "each row has its own, or the form has it beside"
+    )
+    for line in choices.values():
+        name, _, value = line.partition(" = ")
+        assert not value or product.Product.model_validate({"photo": "x", name: value})

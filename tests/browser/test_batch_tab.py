@@ -202,6 +202,21 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPag
     expect(filled).to_have_value(re.compile(r"seed = \d+"))
 
 
+def test_a_setting_for_all_is_chosen_from_a_list(page: Page, studio: ServedPage) -> None:
+    page.goto(f"{studio.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    page.locator("#batch-tool .dbx-more > button").first.click()
+    expect(page.locator("#batch-add")).to_be_hidden()
+    choose_tool(page, "Product Photos")
+    lines = page.locator("#batch-more textarea")
+    lines.fill("size = 512\nratio = 1:1")
+    added = page.locator("#batch-add input")
+    added.fill("Shape → 4")
+    page.get_by_role("option", name="Shape → 4:5").click()
+    expect(lines).to_have_value("size = 512\nratio = 4:5")
+    expect(added).to_have_value("")
+
+
 DOUBTED = ("astronaut", "chelsea")  # by the small nets, both with less than half of the subject unsettled
 BADGES = ["Small doubt", "Check"]
 """What the sheet marks them with: the first has an uncertainty of 0.17, the other of 0.49."""

@@ -47,6 +47,7 @@ from ui.batch_tab.layout import (
     build_brand_kit_choice,
     build_consent_box,
     build_look_choice,
+    build_setting_choice,
     find_brand_kit_field,
 )
 from ui.components.event_options import PRIVATE_EVENT
@@ -133,6 +134,7 @@ class BatchTabEvents:
         self._listen(tab.timer.tick, self.refresh, shown)
         self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])
         self._listen(tab.refresh.click, self.show_newer_batch, shown)
+        self._listen(tab.setting_choice.input, self.add_setting, [tab.setting_choice, tab.more_settings, tab.tool])
         # A choice that comes before the last one was answered counts, and is answered after it.
         self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool], trigger_mode="always_last")
 
@@ -295,6 +297,16 @@ class BatchTabEvents:
             self.tab.brand_kit: build_brand_kit_choice(self.service, tool_id, self.access.identify_visitor(request)),
             self.tab.consent: build_consent_box(self.service, tool_id, value=False),  # it was given to other words
             self.tab.template: self._write_template(tool_id),
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
+        }
+
+    def add_setting(self, line: str | None, lines: str, tool_id: str) -> Updates:
+        """Write the chosen `line` under the `lines` of the settings for all, in place of one of the same field."""
+        name = (line or "").partition(" =")[0]
+        others = [each for each in lines.splitlines() if each.strip() and each.partition("=")[0].strip() != name]
+        return {
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
+            self.tab.more_settings: "\n".join([*others, *([line] if line else [])]),
         }
 
     def fill_from_job_settings(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
@@ -310,6 +322,7 @@ class BatchTabEvents:
             self.tab.consent: build_consent_box(self.service, tool_id, value=False),
             self.tab.more_settings: text.format_settings(tool.params, values),
             self.tab.template: self._write_template(tool_id),
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
             self.tab.report: "",
         }
 
@@ -486,6 +499,7 @@ class BatchTabEvents:
         )
         updates = {
             self.tab.template: self._write_template(tool_id),
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
             self.tab.brand_kit: build_brand_kit_choice(self.service, tool_id, owner),
         }
         if batch is None:

@@ -118,6 +118,7 @@ class BatchTab:
                     elem_classes=["dbx-segments"],
                 )
                 with gr.Accordion("More settings for all", open=False, elem_classes=["dbx-more"]):
+                    self.setting_choice = build_setting_choice(service, "")
                     self.more_settings = gr.Textbox(
                         label="Field = value, one a line",
                         lines=4,
@@ -212,6 +213,12 @@ def build_brand_kit_choice(service: StudioService, tool_id: str, owner: str | No
         info="For all of them, as it is when the batch begins. Kits are made under Brand and characters.",
         **more,
     )
+
+
+def build_setting_choice(service: StudioService, tool_id: str) -> gr.Dropdown:
+    """Build a dropdown that writes a line into the settings for all, hidden while there is no tool."""
+    choices = text.list_setting_choices(service.find_tool(tool_id).params) if tool_id else []
+    return gr.Dropdown(choices, value=None, label="Add a setting", visible=bool(choices), elem_id="batch-add")
 
 
 def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:

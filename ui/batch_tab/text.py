@@ -23,6 +23,7 @@ from ui.components.row_commands import (
     render_command_button,
 )
 from ui.tool_tab import text as tool_tab_text
+from ui.tool_tab.form_controls import list_form_fields
 
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and says how long it takes."
@@ -294,13 +295,42 @@ def format_settings(params: type[Params], values: Mapping[str, Any]) -> str:
     of the folder replace them, consent because it was given for one person, and the look because it has a field of its
     own.
     """
-    skip = {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask", "points", "box"), "consent", "preset"}
+    skip = _list_own_fields(params)
     rows = []
     for name, field in params.model_fields.items():
         value = values.get(name, field.default)
         if name not in skip and value != field.default:
             rows.append(f"{name} = {_format_value(value)}")
     return "\n".join(rows)
+
+
+def list_setting_choices(params: type[Params]) -> list[tuple[str, str]]:
+    """List what may be set for all rows: words to choose by, and the line `field = value` of each.
+
+    Each option of a choice but the usual one has a line of its own. That of a number or of words may end with `=`: its
+    value is typed.
+    """
+    skip = _list_own_fields(params) | set(params.fields_of_kind("picture"))
+    choices: list[tuple[str, str]] = []
+    for field in list_form_fields(params):
+        if field.name in skip or field.saved_kind:
+            continue
+        options = field.options
+        if isinstance(field.default, bool):
+            options = (("on", "true"),) if not field.default else (("off", "false"),)
+        elif not options and field.maximum:
+            options = ((f"up to {field.maximum:g}", str(field.default or "")),)
+        if options:
+            rows = ((f"{field.label} → {label}", value) for label, value in options if value != field.default)
+        else:
+            rows = ((field.label, _format_value(field.default or "")),)
+        choices += [(words, f"{field.name} = {value}".rstrip()) for words, value in rows]
+    return choices
+
+
+def _list_own_fields(params: type[Params]) -> set[str]:
+    """List fields that each row has for itself, and those that the form of the batch has beside its lines."""
+    return {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask", "points", "box"), "consent", "preset"}
 
 
 def _format_value(value: Any) -> str:
