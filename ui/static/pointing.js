@@ -2,7 +2,7 @@
 // and the picture shows what they make of the cut-out. A click is a point, dragging is a stroke, or a box.
 (() => {
   const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke
-  const MAX_ZOOM = 6, ZOOM_STEP = 1.6;
+  const MAX_ZOOM = 6, ZOOM_STEP = 1.6, ROW_CHARS = 75; // of a doubt that has room beside its button on a phone
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
   const empty = () => ({ keep: [], drop: [], box: null });
@@ -408,6 +408,7 @@
       words.dataset.count = words.childElementCount;
       if (small !== undefined) words.prepend(Object.assign(document.createElement("b"), { textContent: "Small doubt" })); // as on the sheet of a batch
       line.classList.toggle("small", small !== undefined);
+      line.classList.toggle("long", told.length > ROW_CHARS);
       words.classList.remove("whole");
       line.classList.toggle("told", Boolean(told));
       line.classList.toggle("other", Boolean(told) && isOther);
