@@ -28,9 +28,8 @@ from ui.library_tab.layout import LibraryState, LibraryTab
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import list_form_fields
-from ui.tool_tab.layout import CONSENT_FIELD
 from ui.tool_tab.state import TabHandoff, TabState
-from ui.tool_tab.updates import Updates, list_result_pictures
+from ui.tool_tab.updates import Updates, keep_consent, list_result_pictures
 
 THUMBNAIL_SIDE_PX = 224
 CACHED_THUMBNAIL_COUNT = 512
@@ -108,14 +107,10 @@ class LibraryTabEvents:
         def send_to(request: gr.Request, state: LibraryState, tool_id: str) -> dict[Any, Any]:
             row = self._find_own_job(state.picked_ids[0], request) if len(state.picked_ids) == 1 else None
             file = None if row is None else _find_first_picture(row)
-            if row is None or file is None or tool_id not in handoffs:
+            if file is None or tool_id not in handoffs:
                 return {self.tab.send_to: ""}
-            consent = {CONSENT_FIELD: True} if row.job.consent is not None else {}
-            return {
-                tabs: gr.Tabs(selected=tool_id),
-                self.tab.send_to: "",
-                handoffs[tool_id]: TabHandoff(file.id, time.time(), consent),
-            }
+            handoff = TabHandoff(file.id, time.time(), keep_consent(row))
+            return {tabs: gr.Tabs(selected=tool_id), self.tab.send_to: "", handoffs[tool_id]: handoff}
 
         self._listen(self.tab.send_to.input, send_to, [self.tab.state, self.tab.send_to], [tabs, *handoffs.values()])
 

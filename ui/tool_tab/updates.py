@@ -431,6 +431,11 @@ def _name_job(job: Job) -> str:
     return name_download(job.label, job.tool, job.params, 1, job.params.get("format", ""))
 
 
+def keep_consent(row: JobRow | None) -> dict[str, Any]:
+    """Return the consent that a job was made with, as a form's value."""
+    return {CONSENT_FIELD: True} if row is not None and row.job.consent is not None else {}
+
+
 def list_result_pictures(result: Result) -> list[File]:
     """List the result pictures, which the page can show, without archives, mattes and films."""
     return [file for file in result.files if file.role == "result" and file.format in STILL_FORMATS]
