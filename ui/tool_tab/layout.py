@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -252,6 +252,10 @@ class ToolTab:
         """Convert the values of `value_components` to what Params takes, by field."""
         rows = zip(self.controls.items(), values, strict=True)
         return {name: to_param_value(control.field, value) for (name, control), value in rows}
+
+    def replace_values(self, values: Sequence[Any], updates: Mapping[Component, Any]) -> tuple[Any, ...]:
+        """Return the values of `value_components` as they are after `updates`."""
+        return tuple(updates.get(each, old) for each, old in zip(self.value_components(), values, strict=True))
 
     def lacks_pictures(self, values: Sequence[Any]) -> bool:
         """Whether a required picture is still missing."""

@@ -139,9 +139,7 @@ class TeamPanelEvents:
             return
         tab = self.events.tab
         filled = self.events.view.fill_fields({"names": form["names"], CONSENT_FIELD: True})
-        new_values = tuple(
-            filled.get(component, old) for component, old in zip(tab.value_components(), values, strict=True)
-        )
+        new_values = tab.replace_values(values, filled)
         yield {**filled, self.panel.alerts: ""}
         async for updates in self.events.uploads.place_pictures(
             tab.photo_control, tuple(form["photos"]), request, state, new_values, has_consent=True
