@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
@@ -107,14 +107,6 @@ POLL_SECONDS = 0.5
 """Interval at which the progress of a download is shown."""
 
 
-@runtime_checkable
-class HasModelCache(Protocol):
-    """An engine in this process, whose model cache can be shown."""
-
-    @property
-    def cache(self) -> ModelCache | CombinedModels: ...
-
-
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
     """Build the settings tab inside `gradio_tab` and attach its listeners."""
     SettingsTab(service, access).wire(gradio_tab)
@@ -183,10 +175,7 @@ class SettingsTab:
         self.panel = _lay_out_panel("settings-")
         settings = self.access.settings
         info = FLAG_FIRST_TEXT.format(settings.profile) if settings.profile else AT_START_TEXT
-        starts, now = (
-            [(BEST_TITLE, ""), (EMBEDDED_TITLE, EMBEDDED.id), *choices],
-            read_saved_choice(settings.data),
-        )
+        starts, now = [(BEST_TITLE, ""), (EMBEDDED_TITLE, EMBEDDED.id), *choices], read_saved_choice(settings.data)
         self.start_profile = gr.Dropdown(
             starts,
             value=now if now in [value for _, value in starts] else "",
@@ -382,8 +371,8 @@ class SettingsTab:
             raise BadInput(ADMIN_ONLY_TEXT)
 
     def _find_model_cache(self) -> ModelCache | CombinedModels | None:
-        engine = self.service.jobs.engine
-        return engine.cache if isinstance(engine, HasModelCache) else None
+        """Find the models of an engine in this process; None for any other engine."""
+        return getattr(self.service.jobs.engine, "cache", None)
 
     def _show_memory(self) -> Updates:
         model_cache = self._find_model_cache()
@@ -404,11 +393,11 @@ class SettingsTab:
 
 def list_downloadable_profiles(*, commercial: bool) -> tuple[Profile, ...]:
     """List the profiles with models to download; with `commercial`, only those that may be used commercially."""
-    profiles = tuple(each for each in PROFILES if list_hub_models(each))
+    offered = ((profile, list_hub_models(profile)) for profile in PROFILES)
     return tuple(
         profile
-        for profile in profiles
-        if not commercial or all(model.commercial_ok for model in list_hub_models(profile))
+        for profile, models in offered
+        if models and (not commercial or all(model.commercial_ok for model in models))
     )
 
 
@@ -425,11 +414,8 @@ def render_about(profile: Profile, model_cache: ModelCache | CombinedModels | No
     title = EMBEDDED_TITLE if profile.id == EMBEDDED.id else profile.title
     lines: list[str] = []
     if model_cache is not None:
-        share = (
-            "as much memory as there is"
-            if model_cache.budget_bytes is None
-            else f"up to {format_bytes(model_cache.budget_bytes)}"
-        )
+        budget = model_cache.budget_bytes
+        share = "as much memory as there is" if budget is None else f"up to {format_bytes(budget)}"
         lines.append(f"Device <code>{escape(model_cache.device)}</code>, models may take {share}.")
         if model_cache.device == "cpu":
             lines.append(escape(cpu_precision.THIS_PROCESSOR.describe_choice()))
@@ -505,12 +491,10 @@ def render_net_offer(net: ModelSpec, seconds: float | None = None) -> str:
     elif is_cached(net):
         lines = [NET_HERE_TEXT, memory_text]
     else:
-        timed, untimed = (
-            (FILL_OFFER_TEXT, FILL_OFFER_UNTIMED_TEXT) if fills else (NET_OFFER_TEXT, NET_OFFER_UNTIMED_TEXT)
-        )
-        offer = timed if seconds else untimed
-        size = format_bytes(download_bytes(net))
-        lines = [offer.format(size, net.licence, format_duration(seconds or 0)), memory_text]
+        timed = FILL_OFFER_TEXT if fills else NET_OFFER_TEXT
+        untimed = FILL_OFFER_UNTIMED_TEXT if fills else NET_OFFER_UNTIMED_TEXT
+        size, duration = format_bytes(download_bytes(net)), format_duration(seconds or 0)
+        lines = [(timed if seconds else untimed).format(size, net.licence, duration), memory_text]
     lines.insert(1, NET_USE_TEXTS.get(net.id, _SUBJECT_USE_TEXT))
     return f'<div class="dbx-facts">{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
 
