@@ -176,9 +176,10 @@ class SettingsTab:
         settings = self.access.settings
         info = FLAG_FIRST_TEXT.format(settings.profile) if settings.profile else AT_START_TEXT
         starts, now = [(BEST_TITLE, ""), (EMBEDDED_TITLE, EMBEDDED.id), *choices], read_saved_choice(settings.data)
+        self._start_titles = {profile_id: title for title, profile_id in starts}
         self.start_profile = gr.Dropdown(
             starts,
-            value=now if now in [value for _, value in starts] else "",
+            value=now if now in self._start_titles else "",
             label="Use from the next start on",
             info=info,
             elem_id="settings-start",
@@ -316,13 +317,8 @@ class SettingsTab:
     def choose_start_profile(self, request: gr.Request, profile_id: str) -> Updates:
         """Use this profile from the next start on. The active profile does not change: open forms depend on it."""
         self._require_admin(request)
-        allowed = {
-            "",
-            EMBEDDED.id,
-            *(row.id for row in list_downloadable_profiles(commercial=self.access.settings.commercial)),
-        }
         try:
-            if profile_id not in allowed:
+            if profile_id not in self._start_titles:
                 raise BadInput(f"There is no profile {profile_id!r}.")
             if profile_id:
                 self.service.licences.require_confirmed(*profile_models(_find_model_profile(profile_id)))
@@ -331,8 +327,7 @@ class SettingsTab:
             return {self.start_status: tool_tab_text.render_alert(error.message, "settings-start")}
         except OSError:
             return {self.start_status: tool_tab_text.render_alert(NOT_SAVED_TEXT, "settings-start")}
-        title = _name_start_profile(profile_id)
-        return {self.start_status: tool_tab_text.render_status(CHOSEN_TEXT.format(title))}
+        return {self.start_status: tool_tab_text.render_status(CHOSEN_TEXT.format(self._start_titles[profile_id]))}
 
     # ------------------------------------------------------------ private
 
@@ -530,13 +525,6 @@ def _find_model_profile(profile_id: str) -> Profile:
     if found is None:
         raise BadInput(f"There is no profile {profile_id!r}.")
     return choose_lighter_twins(found, detect_machine())
-
-
-def _name_start_profile(profile_id: str) -> str:
-    """Name what the studio will start with, as the list of choices does."""
-    if not profile_id:
-        return BEST_TITLE
-    return EMBEDDED_TITLE if profile_id == EMBEDDED.id else _find_model_profile(profile_id).title
 
 
 def _find_net(net_id: str) -> ModelSpec:
