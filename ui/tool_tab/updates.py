@@ -273,9 +273,8 @@ class TabView:
         tiles: list[PictureTile] = []
         for file_id in file_ids:
             with suppress(NotFound):
-                tiles.append(
-                    PictureTile(encode_page_jpeg(self.service.files.open_image(file_id), TILE_SIDE_PX), file_id)
-                )
+                picture = self.service.files.open_image(file_id)
+                tiles.append(PictureTile(encode_page_jpeg(picture, TILE_SIDE_PX), file_id))
         return {control.value: tuple(tile.file_id for tile in tiles), control.display: tiles}
 
     # ------------------------------------------------------------ the finished job
@@ -339,8 +338,7 @@ class TabView:
         files = list_result_pictures(row.result) if row.result is not None else []
         with suppress(NotFound):
             if variation < len(files):
-                picture = self._name_file(files[variation], row.job, variation + 1)
-                return {self.tab.result.picture: picture}
+                return {self.tab.result.picture: self._name_file(files[variation], row.job, variation + 1)}
         return {}
 
     def show_comparison(self, result: Result, variation: int, other: int | None) -> Updates:
@@ -350,9 +348,8 @@ class TabView:
             return {self.tab.result.comparison: self._render_photo_overlay(result, files[variation])}
         picture = encode_data_url(encode_page_jpeg(self.service.files.open_image(files[other].id)))
         numbers = str(other + 1), str(variation + 1)
-        return {
-            self.tab.result.comparison: text.render_comparison(picture, f"Variation {other + 1}", numbers, share=50)
-        }
+        comparison = text.render_comparison(picture, f"Variation {other + 1}", numbers, share=50)
+        return {self.tab.result.comparison: comparison}
 
     def show_variation(self, job: Job, result: Result, variation: int, base: str) -> Updates:
         """Show picture number `variation` with its actions, link, code and receipt. `base` is the page's address."""
@@ -418,10 +415,8 @@ class TabView:
         photo = result.receipt["params"].get("photo")
         with suppress(NotFound):
             if photo:
-                number = list_result_pictures(result).index(file)
-                picture = render_before(
-                    self.service.files.open_image(photo), result.receipt, (file.width, file.height), number
-                )
+                number, size = list_result_pictures(result).index(file), (file.width, file.height)
+                picture = render_before(self.service.files.open_image(photo), result.receipt, size, number)
                 return background + text.render_comparison(encode_data_url(picture), "Your photo, before")
         return background
 
