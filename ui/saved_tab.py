@@ -169,18 +169,15 @@ class SavedTab:
                     lambda: self.service.uploads.ingest_picture(read_upload(path), owner)
                 )
             except StudioError as error:
-                return {
-                    control.value: None,
-                    control.display: None,
-                    self.kit_alerts: text.render_alert(error.message, PREFIX),
-                }
-            return {
-                control.value: file_id,
-                control.display: encode_page_jpeg(self.service.files.open_image(file_id)),
-                self.kit_alerts: "",
-            }
+                alert = text.render_alert(error.message, PREFIX)
+                return {**self._show_picture(control, None), self.kit_alerts: alert}
+            return {**self._show_picture(control, file_id), self.kit_alerts: ""}
 
         return receive_upload
+
+    def _show_picture(self, control: Control, file_id: str | None) -> Updates:
+        jpeg = encode_page_jpeg(self.service.files.open_image(file_id)) if file_id else None
+        return {control.value: file_id, control.display: jpeg}
 
     def save_kit(self, request: gr.Request, name: str, *values: Any) -> Updates:
         """Save the form as a brand kit."""
@@ -210,8 +207,7 @@ class SavedTab:
         for field, control in self.fields.items():
             value = row.value.get(field)
             if control.field.holds_pictures:
-                filled[control.display] = encode_page_jpeg(self.service.files.open_image(value)) if value else None
-                filled[control.value] = value
+                filled |= self._show_picture(control, value)
             else:
                 filled[control.value] = "" if value is None else value
         return filled

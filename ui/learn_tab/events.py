@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +22,7 @@ from ui.components.pictures import encode_data_url, encode_page_jpeg
 from ui.learn_tab import text
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.layout import TILES_URL
-from ui.tool_tab.updates import list_result_pictures
+from ui.tool_tab.updates import Updates, list_result_pictures
 
 TITLE = text.TITLE
 FRAME_COUNT = 40
@@ -33,7 +32,6 @@ SEARCHED_JOB_COUNT = 20
 """Newest jobs that are searched for one with a picture."""
 EXAMPLE = ("headshot", {"preset": "lobby", "seed": 1}, "astronaut")
 EXAMPLE_RESULT_URL = f"{TILES_URL}/headshot/card.webp"
-Updates = dict[Any, Any]
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
