@@ -36,6 +36,7 @@ from ui.components.pictures import NamedFile, publish_file, read_upload
 
 CLIENTS_PAGE = "clients"
 """Path of the page with the events, which shows nothing."""
+RETURNS_TEXT = "Returns the files and the job with its receipt. Pictures: handle_file, or ids."
 _SINGLE_PICTURE_KINDS = ("picture", "mask")
 
 
@@ -46,16 +47,10 @@ def add_tool_events(page: gr.Blocks, service: StudioService, access: AccessContr
             api(
                 _make_event(tool, service, access),
                 api_name=tool.id,
-                api_description=_describe_tool(tool),
+                api_description=f"{tool.title}. {tool.summary} {RETURNS_TEXT}",
                 concurrency_limit=None,
                 api_visibility="public",
             )
-
-
-def _describe_tool(tool: Tool) -> str:
-    return (
-        f"{tool.title}. {tool.summary} Returns the files and the job with its receipt. Pictures: handle_file, or ids."
-    )
 
 
 def _make_event(tool: Tool, service: StudioService, access: AccessControl) -> Any:
