@@ -299,11 +299,6 @@ def render_tile_style(field: str, pictures: Iterable[tuple[str, Size]]) -> str:
     return f"<style>{rules}</style>"
 
 
-def format_receipt(receipt: Mapping[str, Any]) -> str:
-    """Format the receipt as indented JSON."""
-    return json.dumps(receipt, indent=2, ensure_ascii=False)
-
-
 def make_file_name(job: Job, file: File, number: int) -> str:
     """Make a file name such as `anna_headshot-linkedin-1.png`; `number` is that of the file in the job."""
     look = job.params if file.role == "result" else {"preset": file.role}

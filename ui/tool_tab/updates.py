@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -370,7 +371,7 @@ class TabView:
             panel.apply_to_folder: gr.update(interactive=True),
             panel.image_size: self._list_sizes(job, file),
             panel.settings_link: build_link(base, self.tab.tool, job.params, job.seed),
-            panel.receipt: text.format_receipt(result.receipt),
+            panel.receipt: json.dumps(result.receipt, indent=2, ensure_ascii=False),
             panel.other_files: self._list_other_files(job, result),
         }
 
