@@ -36,6 +36,7 @@ from ui.components.pictures import NamedFile, publish_file, read_upload
 
 CLIENTS_PAGE = "clients"
 """Path of the page with the events, which shows nothing."""
+RETURNS_TEXT = "Returns the files and the job with its receipt. Pictures: handle_file, or ids."
 _SINGLE_PICTURE_KINDS = ("picture", "mask")
 
 
@@ -46,16 +47,10 @@ def add_tool_events(page: gr.Blocks, service: StudioService, access: AccessContr
             api(
                 _make_event(tool, service, access),
                 api_name=tool.id,
-                api_description=_describe_tool(tool),
+                api_description=f"{tool.title}. {tool.summary} {RETURNS_TEXT}",
                 concurrency_limit=None,
                 api_visibility="public",
             )
-
-
-def _describe_tool(tool: Tool) -> str:
-    return (
-        f"{tool.title}. {tool.summary} Returns the files and the job with its receipt. Pictures: handle_file, or ids."
-    )
 
 
 def _make_event(tool: Tool, service: StudioService, access: AccessControl) -> Any:
@@ -120,16 +115,8 @@ class ToolCall:
             async with follow_or_cancel(self._service, job) as stream:
                 async for event in stream:
                     if isinstance(event, Step):
-                        yield (
-                            [],
-                            {
-                                "id": job.id,
-                                "status": "running",
-                                "stage": event.stage,
-                                "index": event.index,
-                                "total": event.total,
-                            },
-                        )
+                        place = {"stage": event.stage, "index": event.index, "total": event.total}
+                        yield [], {"id": job.id, "status": "running", **place}
                     elif isinstance(event, Result):
                         break
         except JobCancelled:
@@ -146,23 +133,15 @@ class ToolCall:
         for name in params.fields_of_kind("picture", "mask"):
             ingested[name] = self._to_file_id(values[name], name, owner, ids)
         for name in params.fields_of_kind("pictures"):
-            ingested[name] = [
-                self._to_listed_file_id(each, number if len(values[name]) > 1 else 0, name, owner, ids)
-                for number, each in enumerate(values[name] or (), 1)
-            ]
+            ingested[name] = []
+            for number, each in enumerate(values[name] or (), 1):
+                try:
+                    ingested[name].append(self._to_file_id(each, name, owner, ids))
+                except PolicyRefusal as error:
+                    if len(values[name]) == 1:
+                        raise
+                    raise name_listed_photo(error, number, name) from error
         return ingested
-
-    def _to_listed_file_id(self, value: Any, number: int, name: str, owner: str, ids: dict[str, str]) -> Any:
-        """Do the same for a picture of a list, and say its `number` where the content filter refuses it.
-
-        It counts from 1, and is 0 for the only picture, which needs no number.
-        """
-        try:
-            return self._to_file_id(value, name, owner, ids)
-        except PolicyRefusal as error:
-            if not number:
-                raise
-            raise name_listed_photo(error, number, name) from error
 
     def _to_file_id(self, value: Any, name: str, owner: str, ids: dict[str, str]) -> Any:
         """Ingest an upload and return its file id. Other values are returned as they are, for Params to check.

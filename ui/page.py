@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -12,6 +12,7 @@ import gradio as gr
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from pipelines.core.tools import Tool
 from pipelines.engines.gpu_quota import QUOTA_SCOPE, GpuQuota, QuotaReader
 from pipelines.engines.zerogpu import is_zerogpu_space
 from pipelines.service.settings_link import parse_link
@@ -45,12 +46,13 @@ from ui.theme import FAVICON, FONT_PATH, build_theme, render_head, send_font
 from ui.tool_tab import text
 from ui.tool_tab.code_panel import CodePanelEvents
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import CONSENT_FIELD, TILES_FOLDER, ToolTab, render_example_css, render_tile_css
+from ui.tool_tab.layout import TILES_FOLDER, ToolTab, render_example_css, render_tile_css
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.multi_upload import MultiUploadEvents
 from ui.tool_tab.pointing import PointingEvents
 from ui.tool_tab.state import TabHandoff, TabState
 from ui.tool_tab.team_portraits import TeamPanelEvents
+from ui.tool_tab.updates import keep_consent
 
 GONE_TEXT = "That picture is no longer here."
 TITLE = "DesignerBox"
@@ -99,25 +101,26 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
             with gr.Tab("Home", id="home", elem_id="tab-home") as home_tab:
                 start = QuickStart(service, access, cards.render_header())
                 gr.HTML(cards.render_cards(service.tools, service.profile))
-            events = [_build_tool_tab(row.id, row.title, service, access, start) for row in service.tools]
+            events = [_build_tool_tab(tool, service, access, start) for tool in service.tools]
+            handoffs = {each.tab.tool.id: each.tab.handoff for each in events}
             with gr.Tab(LIBRARY_TITLE, id="library", elem_id="tab-library") as tab:
                 library = LibraryTabEvents(service, access)
                 library.wire(tab)
             with gr.Tab(SAVED_TITLE, id="kept", elem_id="tab-kept") as tab:
-                SavedTab(service, access).wire(tab, tabs, events)
+                SavedTab(service, access).wire(tab, tabs, handoffs)
             built: dict[str, Any] = {}
             for row in PAGE_TABS:
                 with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
                     built[row.id] = row.build(tab, service, access)
-        _wire_send_to(tabs, events)
-        _wire_apply_to_folder(tabs, events, built["batch"])
-        start.wire(home_tab, tabs, {each.tab.tool.id: each.tab.handoff for each in events})
+        start.wire(home_tab, tabs, handoffs)
         jobs_to_show = library.wire_reuse(tabs, events)
         for each in events:
+            _wire_send_to(tabs, each, handoffs)
+            _wire_apply_to_folder(tabs, each, built["batch"])
             each.offer_batch_rows(built["batch"].batches, built["batch"].find_next_doubt, tabs, jobs_to_show)
         built["batch"].wire_row_commands(command_field, tabs, jobs_to_show)
-        library.wire_send_to(tabs, {each.tab.tool.id: each.tab.handoff for each in events})
-        _wire_settings_link(page, tabs, events, service)
+        library.wire_send_to(tabs, handoffs)
+        _wire_settings_link(page, tabs, handoffs, service)
         if quota is not None:
             _wire_quota(page, quota, events, access)
     _hide_progress(page)
@@ -205,11 +208,9 @@ def render_quota(quota: GpuQuota) -> str:
     return f'<p role="status">{text}</p>'
 
 
-def _build_tool_tab(
-    tool_id: str, title: str, service: StudioService, access: AccessControl, start: QuickStart
-) -> ToolTabEvents:
-    with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
-        events = ToolTabEvents(ToolTab(service.find_tool(tool_id), service), service, access)
+def _build_tool_tab(tool: Tool, service: StudioService, access: AccessControl, start: QuickStart) -> ToolTabEvents:
+    with gr.Tab(tool.title, id=tool.id, elem_id=f"tab-{tool.id}") as tab:
+        events = ToolTabEvents(ToolTab(tool, service), service, access)
     events.wire()
     CodePanelEvents(events, access).wire()
     for mask_editor in events.tab.mask_editors:
@@ -231,87 +232,48 @@ def _build_tool_tab(
     return events
 
 
-def _wire_send_to(tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
-    """Attach "Send to": the shown picture becomes the photo of another tool's tab, which opens."""
-    handoffs = {source.tab.tool.id: source.tab.handoff for source in events}
-    for source in events:
-        source.tab.result.send_to.input(
-            _make_send_handler(source, tabs, handoffs),
-            [source.tab.state, source.tab.result.send_to, source.tab.result.variation],
-            [tabs, source.tab.result.send_to, *handoffs.values()],
-            **PRIVATE_EVENT,
-        )
+def _wire_send_to(tabs: gr.Tabs, events: ToolTabEvents, handoffs: Mapping[str, gr.State]) -> None:
+    """Attach "Send to": the shown picture becomes the photo of another tool's tab, which opens, or of the same tool."""
+    tab, panel = events.tab, events.tab.result
 
-        if source.tab.result.continue_here is not None:
-            source.tab.result.continue_here.click(
-                _make_continue_handler(source),
-                [source.tab.state],
-                [source.tab.handoff, source.tab.alerts],
-                **PRIVATE_EVENT,
-            )
+    def send_to(request: gr.Request, state: TabState, tool_id: str, variation: str | None) -> dict[Any, Any]:
+        file_id = events.results.find_shown_file(state, int(variation or 1) - 1, request)
+        if tool_id not in handoffs or file_id is None:
+            return {panel.send_to: ""}
+        consent = keep_consent(events.follower.find_own_job(state.shown_job_id, request))
+        handoff = TabHandoff(file_id, time.time(), consent)
+        return {tabs: gr.Tabs(selected=tool_id), panel.send_to: "", handoffs[tool_id]: handoff}
 
-
-def _make_continue_handler(events: ToolTabEvents) -> Callable[..., dict[Any, Any]]:
     def continue_with_result(request: gr.Request, state: TabState) -> dict[Any, Any]:
-        """Make the finished picture that is shown the photo of the same tool."""
         file_id = events.results.find_shown_file(state, 0, request)
         if file_id is None:
-            return {events.tab.alerts: text.render_alert(GONE_TEXT), events.tab.handoff: gr.skip()}
-        consent = _keep_consent(events, state, request)
-        return {events.tab.handoff: TabHandoff(file_id, time.time(), consent, stays_in_row=True)}
+            return {tab.alerts: text.render_alert(GONE_TEXT), tab.handoff: gr.skip()}
+        consent = keep_consent(events.follower.find_own_job(state.shown_job_id, request))
+        return {tab.handoff: TabHandoff(file_id, time.time(), consent, stays_in_row=True)}
 
-    return continue_with_result
-
-
-def _keep_consent(events: ToolTabEvents, state: TabState, request: gr.Request) -> dict[str, Any]:
-    """Return the consent that the shown picture was made with, as a form's value."""
-    job = events.follower.find_own_job(state.shown_job_id, request)
-    return {CONSENT_FIELD: True} if job is not None and job.job.consent is not None else {}
+    inputs = [tab.state, panel.send_to, panel.variation]
+    panel.send_to.input(send_to, inputs, [tabs, panel.send_to, *handoffs.values()], **PRIVATE_EVENT)
+    if panel.continue_here is not None:
+        panel.continue_here.click(continue_with_result, [tab.state], [tab.handoff, tab.alerts], **PRIVATE_EVENT)
 
 
-def _wire_apply_to_folder(tabs: gr.Tabs, events: Sequence[ToolTabEvents], batch: BatchTabEvents) -> None:
+def _wire_apply_to_folder(tabs: gr.Tabs, events: ToolTabEvents, batch: BatchTabEvents) -> None:
     """Attach "Apply to a folder": the batch tab opens with the shown picture's tool and settings."""
-    for source in events:
-        source.tab.result.apply_to_folder.click(
-            _make_apply_handler(source, tabs, batch),
-            [source.tab.state],
-            [tabs, *batch.tab.list_components()],
-            **PRIVATE_EVENT,
-        )
 
-
-def _make_apply_handler(events: ToolTabEvents, tabs: gr.Tabs, batch: BatchTabEvents) -> Callable[..., dict[Any, Any]]:
     def apply_to_folder(request: gr.Request, state: TabState) -> dict[Any, Any]:
         settings = events.results.read_shown_settings(state, request)
         if settings is None:
             return {tabs: gr.skip()}
         return {tabs: gr.Tabs(selected="batch"), **batch.fill_from_job_settings(events.tab.tool.id, *settings)}
 
-    return apply_to_folder
-
-
-def _make_send_handler(
-    events: ToolTabEvents, tabs: gr.Tabs, handoffs: dict[str, gr.State]
-) -> Callable[..., dict[Any, Any]]:
-    def send_to(request: gr.Request, state: TabState, tool_id: str, variation: str | None) -> dict[Any, Any]:
-        file_id = events.results.find_shown_file(state, int(variation or 1) - 1, request)
-        if tool_id not in handoffs or file_id is None:
-            return {events.tab.result.send_to: ""}
-        consent = _keep_consent(events, state, request)
-        return {
-            tabs: gr.Tabs(selected=tool_id),
-            events.tab.result.send_to: "",
-            handoffs[tool_id]: TabHandoff(file_id, time.time(), consent),
-        }
-
-    return send_to
+    outputs = [tabs, *batch.tab.list_components()]
+    events.tab.result.apply_to_folder.click(apply_to_folder, [events.tab.state], outputs, **PRIVATE_EVENT)
 
 
 def _wire_settings_link(
-    page: gr.Blocks, tabs: gr.Tabs, events: Sequence[ToolTabEvents], service: StudioService
+    page: gr.Blocks, tabs: gr.Tabs, handoffs: Mapping[str, gr.State], service: StudioService
 ) -> None:
     """Open the tool and the settings in the query of the page's address."""
-    handoffs = {each.tab.tool.id: each.tab.handoff for each in events}
 
     def open_link(request: gr.Request) -> dict[Any, Any]:
         link = parse_link(dict(request.query_params), service.tools)

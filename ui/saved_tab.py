@@ -20,7 +20,6 @@ from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import encode_data_url, encode_page_jpeg, read_upload
 from ui.saved_looks import SavedLooks, read_uploaded_json
 from ui.tool_tab import text
-from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import Control, build_control, list_form_fields, to_param_value
 from ui.tool_tab.layout import takes_picture
 from ui.tool_tab.state import TabHandoff
@@ -94,13 +93,13 @@ class SavedTab:
 
     # ------------------------------------------------------------ listeners
 
-    def wire(self, gradio_tab: gr.Tab, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
-        """Attach the listeners."""
+    def wire(self, gradio_tab: gr.Tab, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
+        """Attach the listeners. `handoffs` are the tools' hand-off states, by tool id."""
         form = [control.value for control in self.fields.values()]
         kit_outputs = [
             self.name,
             *form,
-            *self._list_picture_displays(),
+            *(control.display for control in self.fields.values() if control.field.holds_pictures),
             self.kit_alerts,
             self.kits,
             self.delete_kit_button,
@@ -137,17 +136,19 @@ class SavedTab:
             self.delete_character, [self.character_choice], character_outputs, **PRIVATE_EVENT
         )
         self.passport_upload.upload(self.restore_character, [self.passport_upload], character_outputs, **PRIVATE_EVENT)
-        handoffs = {each.tab.tool.id: each.tab.handoff for each in events}
         self.looks.wire(tabs, handoffs)
-        self.send_to.input(
-            self._make_send_handler(tabs, handoffs),
-            [self.character_choice, self.send_to],
-            [tabs, self.send_to, *handoffs.values()],
-            **PRIVATE_EVENT,
-        )
 
-    def _list_picture_displays(self) -> list[Any]:
-        return [control.display for control in self.fields.values() if control.field.holds_pictures]
+        def send(request: gr.Request, key: str | None, tool_id: str | None) -> dict[Any, Any]:
+            if not key or tool_id is None or tool_id not in handoffs:
+                return {self.send_to: None}
+            row = self.service.saved_items.find_item(self.access.identify_visitor(request), "character", key)
+            to_creator = tool_id == CHARACTER_TOOL_ID  # it gets all traits, other tools get the picture
+            settings, picture = (row.value["params"], None) if to_creator else ({}, row.value["picture"])
+            handoff = TabHandoff(picture, time.time(), settings)
+            return {tabs: gr.Tabs(selected=tool_id), self.send_to: None, handoffs[tool_id]: handoff}
+
+        inputs = [self.character_choice, self.send_to]
+        self.send_to.input(send, inputs, [tabs, self.send_to, *handoffs.values()], **PRIVATE_EVENT)
 
     # ------------------------------------------------------------ brand kits
 
@@ -168,18 +169,15 @@ class SavedTab:
                     lambda: self.service.uploads.ingest_picture(read_upload(path), owner)
                 )
             except StudioError as error:
-                return {
-                    control.value: None,
-                    control.display: None,
-                    self.kit_alerts: text.render_alert(error.message, PREFIX),
-                }
-            return {
-                control.value: file_id,
-                control.display: encode_page_jpeg(self.service.files.open_image(file_id)),
-                self.kit_alerts: "",
-            }
+                alert = text.render_alert(error.message, PREFIX)
+                return {**self._show_picture(control, None), self.kit_alerts: alert}
+            return {**self._show_picture(control, file_id), self.kit_alerts: ""}
 
         return receive_upload
+
+    def _show_picture(self, control: Control, file_id: str | None) -> Updates:
+        jpeg = encode_page_jpeg(self.service.files.open_image(file_id)) if file_id else None
+        return {control.value: file_id, control.display: jpeg}
 
     def save_kit(self, request: gr.Request, name: str, *values: Any) -> Updates:
         """Save the form as a brand kit."""
@@ -209,8 +207,7 @@ class SavedTab:
         for field, control in self.fields.items():
             value = row.value.get(field)
             if control.field.holds_pictures:
-                filled[control.display] = encode_page_jpeg(self.service.files.open_image(value)) if value else None
-                filled[control.value] = value
+                filled |= self._show_picture(control, value)
             else:
                 filled[control.value] = "" if value is None else value
         return filled
@@ -311,18 +308,6 @@ class SavedTab:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(write_passport(row, owner, self.service))
         return str(target)
-
-    def _make_send_handler(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> Callable[..., dict[Any, Any]]:
-        def send(request: gr.Request, key: str | None, tool_id: str | None) -> dict[Any, Any]:
-            if not key or tool_id is None or tool_id not in handoffs:
-                return {self.send_to: None}
-            row = self.service.saved_items.find_item(self.access.identify_visitor(request), "character", key)
-            to_creator = tool_id == CHARACTER_TOOL_ID  # it gets all traits, other tools get the picture
-            settings, picture = (row.value["params"], None) if to_creator else ({}, row.value["picture"])
-            handoff = TabHandoff(picture, time.time(), settings)
-            return {tabs: gr.Tabs(selected=tool_id), self.send_to: None, handoffs[tool_id]: handoff}
-
-        return send
 
 
 def _label_job(params: Mapping[str, Any], created: float) -> str:

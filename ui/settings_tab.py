@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
@@ -107,14 +107,6 @@ POLL_SECONDS = 0.5
 """Interval at which the progress of a download is shown."""
 
 
-@runtime_checkable
-class HasModelCache(Protocol):
-    """An engine in this process, whose model cache can be shown."""
-
-    @property
-    def cache(self) -> ModelCache | CombinedModels: ...
-
-
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
     """Build the settings tab inside `gradio_tab` and attach its listeners."""
     SettingsTab(service, access).wire(gradio_tab)
@@ -183,13 +175,11 @@ class SettingsTab:
         self.panel = _lay_out_panel("settings-")
         settings = self.access.settings
         info = FLAG_FIRST_TEXT.format(settings.profile) if settings.profile else AT_START_TEXT
-        starts, now = (
-            [(BEST_TITLE, ""), (EMBEDDED_TITLE, EMBEDDED.id), *choices],
-            read_saved_choice(settings.data),
-        )
+        starts, now = [(BEST_TITLE, ""), (EMBEDDED_TITLE, EMBEDDED.id), *choices], read_saved_choice(settings.data)
+        self._start_titles = {profile_id: title for title, profile_id in starts}
         self.start_profile = gr.Dropdown(
             starts,
-            value=now if now in [value for _, value in starts] else "",
+            value=now if now in self._start_titles else "",
             label="Use from the next start on",
             info=info,
             elem_id="settings-start",
@@ -327,13 +317,8 @@ class SettingsTab:
     def choose_start_profile(self, request: gr.Request, profile_id: str) -> Updates:
         """Use this profile from the next start on. The active profile does not change: open forms depend on it."""
         self._require_admin(request)
-        allowed = {
-            "",
-            EMBEDDED.id,
-            *(row.id for row in list_downloadable_profiles(commercial=self.access.settings.commercial)),
-        }
         try:
-            if profile_id not in allowed:
+            if profile_id not in self._start_titles:
                 raise BadInput(f"There is no profile {profile_id!r}.")
             if profile_id:
                 self.service.licences.require_confirmed(*profile_models(_find_model_profile(profile_id)))
@@ -342,8 +327,7 @@ class SettingsTab:
             return {self.start_status: tool_tab_text.render_alert(error.message, "settings-start")}
         except OSError:
             return {self.start_status: tool_tab_text.render_alert(NOT_SAVED_TEXT, "settings-start")}
-        title = _name_start_profile(profile_id)
-        return {self.start_status: tool_tab_text.render_status(CHOSEN_TEXT.format(title))}
+        return {self.start_status: tool_tab_text.render_status(CHOSEN_TEXT.format(self._start_titles[profile_id]))}
 
     # ------------------------------------------------------------ private
 
@@ -382,8 +366,8 @@ class SettingsTab:
             raise BadInput(ADMIN_ONLY_TEXT)
 
     def _find_model_cache(self) -> ModelCache | CombinedModels | None:
-        engine = self.service.jobs.engine
-        return engine.cache if isinstance(engine, HasModelCache) else None
+        """Find the models of an engine in this process; None for any other engine."""
+        return getattr(self.service.jobs.engine, "cache", None)
 
     def _show_memory(self) -> Updates:
         model_cache = self._find_model_cache()
@@ -404,11 +388,11 @@ class SettingsTab:
 
 def list_downloadable_profiles(*, commercial: bool) -> tuple[Profile, ...]:
     """List the profiles with models to download; with `commercial`, only those that may be used commercially."""
-    profiles = tuple(each for each in PROFILES if list_hub_models(each))
+    offered = ((profile, list_hub_models(profile)) for profile in PROFILES)
     return tuple(
         profile
-        for profile in profiles
-        if not commercial or all(model.commercial_ok for model in list_hub_models(profile))
+        for profile, models in offered
+        if models and (not commercial or all(model.commercial_ok for model in models))
     )
 
 
@@ -425,11 +409,8 @@ def render_about(profile: Profile, model_cache: ModelCache | CombinedModels | No
     title = EMBEDDED_TITLE if profile.id == EMBEDDED.id else profile.title
     lines: list[str] = []
     if model_cache is not None:
-        share = (
-            "as much memory as there is"
-            if model_cache.budget_bytes is None
-            else f"up to {format_bytes(model_cache.budget_bytes)}"
-        )
+        budget = model_cache.budget_bytes
+        share = "as much memory as there is" if budget is None else f"up to {format_bytes(budget)}"
         lines.append(f"Device <code>{escape(model_cache.device)}</code>, models may take {share}.")
         if model_cache.device == "cpu":
             lines.append(escape(cpu_precision.THIS_PROCESSOR.describe_choice()))
@@ -505,12 +486,10 @@ def render_net_offer(net: ModelSpec, seconds: float | None = None) -> str:
     elif is_cached(net):
         lines = [NET_HERE_TEXT, memory_text]
     else:
-        timed, untimed = (
-            (FILL_OFFER_TEXT, FILL_OFFER_UNTIMED_TEXT) if fills else (NET_OFFER_TEXT, NET_OFFER_UNTIMED_TEXT)
-        )
-        offer = timed if seconds else untimed
-        size = format_bytes(download_bytes(net))
-        lines = [offer.format(size, net.licence, format_duration(seconds or 0)), memory_text]
+        timed = FILL_OFFER_TEXT if fills else NET_OFFER_TEXT
+        untimed = FILL_OFFER_UNTIMED_TEXT if fills else NET_OFFER_UNTIMED_TEXT
+        size, duration = format_bytes(download_bytes(net)), format_duration(seconds or 0)
+        lines = [(timed if seconds else untimed).format(size, net.licence, duration), memory_text]
     lines.insert(1, NET_USE_TEXTS.get(net.id, _SUBJECT_USE_TEXT))
     return f'<div class="dbx-facts">{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
 
@@ -546,13 +525,6 @@ def _find_model_profile(profile_id: str) -> Profile:
     if found is None:
         raise BadInput(f"There is no profile {profile_id!r}.")
     return choose_lighter_twins(found, detect_machine())
-
-
-def _name_start_profile(profile_id: str) -> str:
-    """Name what the studio will start with, as the list of choices does."""
-    if not profile_id:
-        return BEST_TITLE
-    return EMBEDDED_TITLE if profile_id == EMBEDDED.id else _find_model_profile(profile_id).title
 
 
 def _find_net(net_id: str) -> ModelSpec:

@@ -80,9 +80,7 @@ def test_portraits_that_came_by_link_are_approved_and_fill_the_form(
         asked = await events._make_decision_handler("ask_again")(LOCAL, team.id, ada, "Nearer, please.")
         assert asked[panel.member_link]["visible"]
         assert find_invite(studio, asked[panel.member_link]["value"]) != invite
-        assert (await events.show_member(LOCAL, team.id, grace))[panel.member_link] == gr.update(
-            value="", visible=False
-        )
+        assert (await events.show_team(LOCAL, team.id, grace))[panel.member_link] == gr.update(value="", visible=False)
         await events._make_decision_handler("approve")(LOCAL, team.id, grace, "")
         filling: Any = events.use_approved(LOCAL, team.id, TabState(), *list_form(events))
         updates = [await anext(filling), await anext(filling)]

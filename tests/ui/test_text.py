@@ -20,7 +20,6 @@ from ui.i18n import is_translated
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.layout import TILES_FOLDER
-from ui.tool_tab.scene_choice import render_closest_scenes
 
 JOB = Job(
     id="job-1",
@@ -268,13 +267,15 @@ def test_a_wish_without_a_scene_shows_three_pictures_to_click() -> None:
     closest = [{"id": scene_id, "title": title} for scene_id, title in titles.items()]
     match = {"wish": "snowy village", "found": False, "closest": closest}
     receipt = {"tool": "background", "params": {"seed": 3, "prompt": " snowy  village"}, "scene_match": match}
-    made = render_closest_scenes(receipt)
+    made = tool_tab_text.render_closest_scenes(receipt)
     assert made.count("<button") == 3
     assert 'data-field="background-prompt"' in made
     assert "Brick &lt;Loft&gt;" in made
     assert (TILES_FOLDER / "scenes" / "library.webp").is_file()
-    assert render_closest_scenes({**receipt, "scene_match": {**match, "found": True, "closest": []}}) == ""
-    assert render_closest_scenes({"tool": "background", "params": {"prompt": ""}}) == ""
+    assert (
+        tool_tab_text.render_closest_scenes({**receipt, "scene_match": {**match, "found": True, "closest": []}}) == ""
+    )
+    assert tool_tab_text.render_closest_scenes({"tool": "background", "params": {"prompt": ""}}) == ""
 
 
 def test_every_scene_has_a_picture_to_click() -> None:

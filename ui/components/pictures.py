@@ -77,23 +77,16 @@ class _UnreadPicture:
         return None if value is None else ImageData(url=encode_data_url(value))
 
 
-class _LivePicture:
+class _LivePicture(_UnreadPicture):
     """Shows JPEG previews while a job runs, then the file itself, so that a saved picture keeps its metadata."""
 
     GRADIO_CACHE: str
-
-    def get_block_name(self) -> str:
-        return "image"
-
-    def preprocess(self, payload: ImageData | None) -> None:
-        """Return nothing: the component is never read."""
-        return None
 
     def postprocess(self, value: bytes | NamedFile | None) -> ImageData | None:
         """Encode a preview as a data URL; publish a file as a path."""
         if isinstance(value, NamedFile):
             return ImageData(path=publish_file(value, self.GRADIO_CACHE), orig_name=value.name)
-        return None if value is None else ImageData(url=encode_data_url(value))
+        return super().postprocess(value)
 
 
 class PictureTile(NamedTuple):

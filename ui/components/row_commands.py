@@ -9,11 +9,9 @@ from typing import Any, Literal, NamedTuple
 import gradio as gr
 
 COMMAND_FIELD_ID = "batch-open"
-"""The hidden field into which page.js writes the commands of the pressed buttons, and when, the last one last.
+"""The hidden field into which page.js writes the last commands of the pressed buttons, and when, the newest last.
 
-The last commands stay there, because the page sends what is in the field when the one before is answered: so none is
-lost, and the answers come in the order of the presses.
-"""
+The page sends what is in the field when the one before is answered: so none is lost, and answers come in order."""
 APPROVE_LABEL, NEXT_LABEL, APPROVED_LABEL, REPAIR_LABEL = "It is fine", "Next to check", "Marked as fine", "Repair"
 RowAction = Literal["open", "next", "approve", "approve-next", "doubt"]
 _COMMAND_PATTERN = re.compile(

@@ -35,13 +35,7 @@ class TeamPanel:
             self.management: Any = gr.Column(visible=False)
             with self.management:
                 self.team = gr.Dropdown([], label="Team", value=None, elem_id=f"{PREFIX}-choice")
-                self.link = gr.Textbox(
-                    label="Link for your colleagues",
-                    interactive=False,
-                    buttons=["copy"],
-                    max_lines=3,
-                    elem_id=f"{PREFIX}-link",
-                )
+                self.link = _build_link("Link for your colleagues", "link")
                 self.portraits = gr.HTML("", elem_id=f"{PREFIX}-portraits")
                 self.refresh = gr.Button("Look for new portraits", size="sm", elem_id=f"{PREFIX}-refresh")
                 self.member = gr.Dropdown([], label="Portrait", value=None, elem_id=f"{PREFIX}-member")
@@ -52,13 +46,8 @@ class TeamPanel:
                     self.approve = gr.Button("Approve", size="sm", min_width=90, elem_id=f"{PREFIX}-approve")
                     self.ask_again = gr.Button("Ask again", size="sm", min_width=90, elem_id=f"{PREFIX}-ask")
                     self.refuse = gr.Button("Refuse and delete", size="sm", min_width=90, elem_id=f"{PREFIX}-refuse")
-                self.member_link = gr.Textbox(
-                    label="Link for this colleague, for one portrait",
-                    interactive=False,
-                    buttons=["copy"],
-                    max_lines=3,
-                    visible=False,
-                    elem_id=f"{PREFIX}-member-link",
+                self.member_link = _build_link(
+                    "Link for this colleague, for one portrait", "member-link", visible=False
                 )
                 self.use = gr.Button("Use approved portraits", elem_id=f"{PREFIX}-use")
                 with gr.Row():
@@ -82,3 +71,8 @@ class TeamPanel:
             self.note,
             self.member_link,
         ]
+
+
+def _build_link(label: str, name: str, **options: Any) -> gr.Textbox:
+    elem_id = f"{PREFIX}-{name}"
+    return gr.Textbox(label=label, interactive=False, buttons=["copy"], max_lines=3, elem_id=elem_id, **options)

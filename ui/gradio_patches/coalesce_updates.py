@@ -126,14 +126,9 @@ def merge_updates(before: Any, after: Any) -> list[Any] | None:
 
 def _replaces_value(update: Any) -> bool:
     """Whether the update changes nothing or replaces a component's value, and does not change single properties."""
-    if update == []:
-        return True
-    if not (
-        isinstance(update, list)
-        and len(update) == 1
-        and isinstance(update[0], list)
-        and update[0][:2] == ["replace", []]
-    ):
-        return False
-    value = update[0][2]
-    return not (isinstance(value, dict) and "__type__" in value) or value == SKIP_UPDATE
+    match update:
+        case []:
+            return True
+        case [["replace", [], value]]:
+            return not (isinstance(value, dict) and "__type__" in value) or value == SKIP_UPDATE
+    return False

@@ -1,12 +1,10 @@
 """Starts Gradio with less work: a third of the time until `/healthz` answers was spent on what nobody uses.
 
-- pandas is imported when something first asks for it. Gradio imports it for tables and plots; the one table of this
-  page is filled long after the start.
-- Gradio's own MCP server is left without the package `mcp`. The studio has a server of its own, which imports it when
-  an agent comes.
+- pandas is imported when something first asks for it: for the one table of this page, long after the start.
+- Gradio's own MCP server is left without the package `mcp`, which the studio's server imports when an agent comes.
 - No stub file (`.pyi`) is written for each component. Gradio parses the source of all of them for that.
-- `Blocks.__exit__` and `queue` make no app and no config: `launch` makes both anew.
-- `launch` makes the config once. Gradio makes it a second time for its own MCP server.
+- `Blocks.__exit__` and `queue` make no app and no config, and `launch` makes the config once, not also for Gradio's own
+  MCP server.
 - The signature of a component's class is read once, and so is the schema of its value, not for each component. The
   signature of its `__init__` is remembered after the start too: Gradio reads it for every update of a component.
 """

@@ -43,9 +43,8 @@ class PageCache:
         self._pages = LruCache[tuple[str, ...], _CachedPage](CACHED_PAGE_COUNT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not (scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"):
-            return await self.app(scope, receive, send)
-        if scope["query_string"]:
+        is_page = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
+        if not is_page or scope["query_string"]:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         encoding = _choose_encoding(headers.get("accept-encoding", ""))

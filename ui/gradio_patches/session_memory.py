@@ -38,11 +38,7 @@ class _PageWithoutBlocks:
 
 def _init_without_blocks(self: SessionState, blocks: Blocks) -> None:
     _init_session(self, _PageWithoutBlocks(blocks))  # pyright: ignore[reportArgumentType]
-    self.blocks_config.config_for_block = _describe_nothing  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _describe_nothing(*_: Any) -> dict[str, Any]:
-    return {}
+    self.blocks_config.config_for_block = lambda *_: {}  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def shrink_sessions() -> None:

@@ -96,7 +96,8 @@ def render_banner(profile: Profile) -> str:
 
 def _render_tool_card(tool: Tool, profile: Profile) -> str:
     badge = '<span class="dbx-badge">Popular</span>' if tool.popular else ""
-    features = _render_features(tool.strengths, list_model_features(tool, profile), tool.limits)
+    model_features = [(words, verb in profile.specs) for words, verb in tool.model_strengths]
+    features = _render_features(tool.strengths, model_features, tool.limits)
     return _render_card(_find_card_image(tool), tool.id, tool.title, tool.summary, features, badge)
 
 
@@ -129,29 +130,17 @@ def _render_card(image: str, tab_id: str, title: str, summary: str, features: st
     )
 
 
-def list_model_features(tool: Tool, profile: Profile) -> tuple[tuple[str, bool], ...]:
-    """List the features that need a drawing model, and whether this studio's profile has one for each."""
-    return tuple((words, verb in profile.specs) for words, verb in tool.model_strengths)
-
-
 def _render_features(
     strengths: Sequence[str], model_features: Sequence[tuple[str, bool]], limits: Sequence[str]
 ) -> str:
-    """Render features and limits, folded."""
-    lists = f"{_render_ticks(strengths, model_features)}{_render_limits(limits)}"
-    return f'<details class="dbx-can"><summary>What it can do</summary>{lists}</details>'
-
-
-def _render_limits(limits: Sequence[str]) -> str:
+    """Render features, each with where it is available, and limits, folded."""
+    ticks = "".join(_render_tick(*row) for row in (*((words, True) for words in strengths), *model_features))
     rows = "".join(f"<li>{escape(limit)}</li>" for limit in limits)
-    return f'<ul class="dbx-limits" aria-label="Limits">{rows}</ul>' if rows else ""
-
-
-def _render_ticks(strengths: Sequence[str], model_features: Sequence[tuple[str, bool]]) -> str:
-    """Render each feature with where it is available: here, or only with a graphics card."""
-    ticks = [(words, True) for words in strengths] + list(model_features)
-    rows = "".join(_render_tick(words, available) for words, available in ticks)
-    return f'<ul class="dbx-ticks" aria-label="What it does">{rows}</ul>'
+    limit_list = f'<ul class="dbx-limits" aria-label="Limits">{rows}</ul>' if rows else ""
+    return (
+        '<details class="dbx-can"><summary>What it can do</summary>'
+        f'<ul class="dbx-ticks" aria-label="What it does">{ticks}</ul>{limit_list}</details>'
+    )
 
 
 def _render_tick(words: str, available: bool) -> str:
@@ -163,8 +152,7 @@ def _find_card_image(tool: Tool) -> str:
     """Render a picture made with the tool: its card picture, else the tile of its first preset."""
     looks = [value for row in list_form_fields(tool.params) if row.has_tiles for _, value in row.options]
     names = (name for name in ("thumb", *looks) if (TILES_FOLDER / tool.id / f"{name}.webp").exists())
-    found = next(names, None)
-    return "" if found is None else _render_image(f"{tool.id}/{found}", f"Made with {tool.title}")
+    return next((_render_image(f"{tool.id}/{name}", f"Made with {tool.title}") for name in names), "")
 
 
 def _render_image(name: str, alt: str) -> str:

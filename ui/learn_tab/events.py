@@ -8,14 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import JobCancelled, NotFound, StudioError
-from pipelines.core.job import File, Job, Result, Step
-from pipelines.core.stream import Stream
+from pipelines.core.job import Job, Result, Step
 from pipelines.jobs.queue import JobRow
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
@@ -24,7 +22,7 @@ from ui.components.pictures import encode_data_url, encode_page_jpeg
 from ui.learn_tab import text
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.layout import TILES_URL
-from ui.tool_tab.updates import list_result_pictures
+from ui.tool_tab.updates import Updates, list_result_pictures
 
 TITLE = text.TITLE
 FRAME_COUNT = 40
@@ -34,7 +32,6 @@ SEARCHED_JOB_COUNT = 20
 """Newest jobs that are searched for one with a picture."""
 EXAMPLE = ("headshot", {"preset": "lobby", "seed": 1}, "astronaut")
 EXAMPLE_RESULT_URL = f"{TILES_URL}/headshot/card.webp"
-Updates = dict[Any, Any]
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
@@ -48,7 +45,7 @@ class LearnTab:
     def __init__(self, service: StudioService, access: AccessControl) -> None:
         self.service = service
         self.access = access
-        gr.HTML(text.render_header())
+        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{text.INTRO_TEXT}</p></header>')
         self.pipeline = gr.HTML("", elem_id="learn-way")
         with gr.Row(elem_classes=["dbx-tool", "dbx-learn"]):
             with gr.Column(scale=6, min_width=320):
@@ -85,14 +82,9 @@ class LearnTab:
         """Show the visitor's last picture and its timings."""
         row = self._find_latest_picture_job(self.access.identify_visitor(request))
         if row is None or row.result is None:
-            before = encode_data_url(
-                encode_page_jpeg(self.service.files.open_image(self._find_example()), PICTURE_SIDE_PX)
-            )
-            return {
-                self.pipeline: text.render_pipeline(
-                    before, EXAMPLE_RESULT_URL, ["u2netp", "backdrops"], text.EXAMPLE_NOTE
-                )
-            }
+            before = self._encode_picture(self._find_example())
+            models = ["u2netp", "backdrops"]
+            return {self.pipeline: text.render_pipeline(before, EXAMPLE_RESULT_URL, models, text.EXAMPLE_NOTE)}
         return {
             self.pipeline: self._render_pipeline(row.job, row.result),
             self.timings: text.render_timings(row.result.receipt["timings"]),
@@ -106,7 +98,8 @@ class LearnTab:
             self.status: tool_tab_text.render_status(tool_tab_text.STARTED_TEXT, busy=True),
         }
         try:
-            job, stream = await run_in_threadpool(self._submit_repeat, owner)
+            job = await run_in_threadpool(self._create_repeat, owner)
+            stream = await run_in_threadpool(self.service.jobs.submit_and_watch, job)
         except StudioError as error:
             yield self._show_end(error.message)
             return
@@ -136,7 +129,8 @@ class LearnTab:
         owner = self.access.identify_visitor(request)
         yield {self.measure: gr.update(value="Measuring", interactive=False)}
         message = ""
-        job, stream = await run_in_threadpool(self._submit_job, self._create_measurement(owner))
+        job = self._create_measurement(owner)
+        stream = await run_in_threadpool(self.service.jobs.submit_and_watch, job)
         try:
             async for event in stream:
                 if isinstance(event, Result):
@@ -152,20 +146,16 @@ class LearnTab:
 
     # ------------------------------------------------------------ jobs
 
-    def _submit_repeat(self, owner: str) -> tuple[Job, Stream]:
+    def _create_repeat(self, owner: str) -> Job:
         row = self._find_latest_picture_job(owner)
         if row is None:
             tool, values, _ = EXAMPLE
             job = self.service.create_job(tool, {**values, "photo": self._find_example()}, owner)
         else:
             has_seed = "seed" in self.service.find_tool(row.job.tool).params.model_fields
-            job = self.service.create_job(
-                row.job.tool, {**row.job.params, **({"seed": row.job.seed} if has_seed else {})}, owner
-            )
-        return self._submit_job(job.model_copy(update={"helper": True}))
-
-    def _submit_job(self, job: Job) -> tuple[Job, Stream]:
-        return job, self.service.jobs.submit_and_watch(job)
+            seed = {"seed": row.job.seed} if has_seed else {}
+            job = self.service.create_job(row.job.tool, {**row.job.params, **seed}, owner)
+        return job.model_copy(update={"helper": True})
 
     def _create_measurement(self, owner: str) -> Job:
         row = self._find_latest_picture_job(owner)
@@ -199,7 +189,7 @@ class LearnTab:
         kept = frames[::-step][::-1]
         message = f"{len(frames)} pictures on the way, {result.seconds:.1f} s. Move the slider."
         if files := list_result_pictures(result):  # its end, which no step shows where the cut-out is known already
-            kept.append(text.Frame("The finished picture", 1, 1, result.seconds, self._encode_picture(files[0])))
+            kept.append(text.Frame("The finished picture", 1, 1, result.seconds, self._encode_picture(files[0].id)))
         return {
             **self._show_end(message),
             self.steps: text.render_steps(kept),
@@ -212,17 +202,15 @@ class LearnTab:
 
     def _render_pipeline(self, job: Job, result: Result) -> str:
         files = list_result_pictures(result)
-        after = self._encode_picture(files[0]) if files else ""
+        after = self._encode_picture(files[0].id) if files else ""
         photo = self._find_input_photo(job)
-        before = (
-            encode_data_url(encode_page_jpeg(self.service.files.open_image(photo), PICTURE_SIDE_PX)) if photo else after
-        )
+        before = self._encode_picture(photo) if photo else after
         models = [str(row["id"]) for row in result.receipt["models"]] or ["calculation alone, no model"]
         title = self.service.find_tool(job.tool).title
         return text.render_pipeline(before, after, models, f"{title}, in {result.seconds:.1f} s.")
 
-    def _encode_picture(self, file: File) -> str:
+    def _encode_picture(self, file_id: str) -> str:
         try:
-            return encode_data_url(encode_page_jpeg(self.service.files.open_image(file.id), PICTURE_SIDE_PX))
+            return encode_data_url(encode_page_jpeg(self.service.files.open_image(file_id), PICTURE_SIDE_PX))
         except NotFound:
             return ""

@@ -66,11 +66,6 @@ STEP_TFLOP = 10.2
 STEPS = 4
 
 
-def render_header() -> str:
-    """Render the heading."""
-    return f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>'
-
-
 def render_pipeline(before: str, after: str, models: Sequence[str], told: str) -> str:
     """Render input, model and output; the pictures are data URLs."""
     names = "".join(f"<li>{escape(name)}</li>" for name in dict.fromkeys(map(name_model, models)))

@@ -6,6 +6,7 @@ import secrets
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,8 @@ from ui.library_tab.layout import LibraryState, LibraryTab
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import list_form_fields
-from ui.tool_tab.layout import CONSENT_FIELD
 from ui.tool_tab.state import TabHandoff, TabState
-from ui.tool_tab.updates import Updates, list_result_pictures
+from ui.tool_tab.updates import Updates, keep_consent, list_result_pictures
 
 THUMBNAIL_SIDE_PX = 224
 CACHED_THUMBNAIL_COUNT = 512
@@ -108,14 +108,10 @@ class LibraryTabEvents:
         def send_to(request: gr.Request, state: LibraryState, tool_id: str) -> dict[Any, Any]:
             row = self._find_own_job(state.picked_ids[0], request) if len(state.picked_ids) == 1 else None
             file = None if row is None else _find_first_picture(row)
-            if row is None or file is None or tool_id not in handoffs:
+            if file is None or tool_id not in handoffs:
                 return {self.tab.send_to: ""}
-            consent = {CONSENT_FIELD: True} if row.job.consent is not None else {}
-            return {
-                tabs: gr.Tabs(selected=tool_id),
-                self.tab.send_to: "",
-                handoffs[tool_id]: TabHandoff(file.id, time.time(), consent),
-            }
+            handoff = TabHandoff(file.id, time.time(), keep_consent(row))
+            return {tabs: gr.Tabs(selected=tool_id), self.tab.send_to: "", handoffs[tool_id]: handoff}
 
         self._listen(self.tab.send_to.input, send_to, [self.tab.state, self.tab.send_to], [tabs, *handoffs.values()])
 
@@ -158,8 +154,6 @@ class LibraryTabEvents:
         updates |= {
             tab.pictures: tile_css,
             tab.position: layout.render_position(state.first_tile, len(rows), total, is_filtered),
-        }
-        updates |= {
             tab.newer: gr.Button(interactive=state.first_tile > 0),
             tab.older: gr.Button(interactive=state.first_tile + len(rows) < total),
         }
@@ -277,11 +271,8 @@ class LibraryTabEvents:
             layout.render_facts(row, self._find_title(row), self._fields.get(row.job.tool, ())) for row in rows
         )
         if len(rows) == 1:
-            return {
-                **updates,
-                tab.picture: self._find_full_picture(rows[0]),
-                tab.status: layout.render_job_status(rows[0]),
-            }
+            status = layout.render_job_status(rows[0])
+            return {**updates, tab.picture: self._find_full_picture(rows[0]), tab.status: status}
         left, right = (layout.label_tile(row, self._find_title(row)) for row in rows)
         jpeg = self._encode_comparison(rows[0])
         comparison = text.render_comparison(encode_data_url(jpeg), left, ("Left", "Right"), 50) if jpeg else ""
@@ -338,15 +329,11 @@ class LibraryTabEvents:
         state.deleted_ids = tuple(row.job.id for row in rows)
         deleted_count = self.service.jobs.table.hide_jobs(owner, state.deleted_ids)
         state.picked_ids, state.delete_pressed_ids, state.look_number = (), (), state.look_number + 1
-        message = (
-            f"Deleted: {deleted_count}"
-            if deleted_count == len(rows)
-            else f"Deleted: {deleted_count}. Stopped: {len(rows) - deleted_count}"
-        )
+        stopped = f". Stopped: {len(rows) - deleted_count}" if deleted_count != len(rows) else ""
         return {
             **self.refresh(request, state, *filters),
             **self._show_rows(()),
-            self.tab.status: text.render_status(message),
+            self.tab.status: text.render_status(f"Deleted: {deleted_count}{stopped}"),
             self.tab.undo: gr.update(visible=deleted_count > 0),
         }
 
@@ -369,9 +356,7 @@ class LibraryTabEvents:
             named = NamedFile(self.service.files.local_path(files[0].id), text.make_file_name(rows[0].job, files[0], 1))
             return {self.tab.download: publish_file(named, self.tab.download.GRADIO_CACHE)}
         old_key, state.zip_key = state.zip_key, secrets.token_hex(16)
-        path = self._zips.create_zip(
-            state.zip_key, "designerbox.zip", lambda temporary: self._write_zip(rows, temporary)
-        )
+        path = self._zips.create_zip(state.zip_key, "designerbox.zip", lambda part: self._write_zip(rows, part))
         self._zips.delete_zip(old_key)
         return {self.tab.download: str(path)}
 
@@ -380,13 +365,9 @@ class LibraryTabEvents:
             for row_number, row in enumerate(rows, 1):
                 files = [file for file in (row.result.files if row.result else ()) if file.role != "matte"]
                 for file_number, file in enumerate(files, 1):
-                    try:
-                        archive.write(
-                            self.service.files.local_path(file.id),
-                            f"{row_number:03d}-{text.make_file_name(row.job, file, file_number)}",
-                        )
-                    except (NotFound, FileNotFoundError):  # deleted meanwhile
-                        continue
+                    name = f"{row_number:03d}-{text.make_file_name(row.job, file, file_number)}"
+                    with suppress(NotFound, FileNotFoundError):  # deleted meanwhile
+                        archive.write(self.service.files.local_path(file.id), name)
         self.service.uploads.sign_archive(path)
 
     def _list_picked(self, state: LibraryState, request: gr.Request) -> list[JobRow]:
@@ -399,5 +380,4 @@ class LibraryTabEvents:
 
 def _find_first_picture(row: JobRow) -> File | None:
     """Return the first result picture of a finished job."""
-    pictures = list_result_pictures(row.result) if row.result is not None else []
-    return pictures[0] if pictures else None
+    return next(iter(list_result_pictures(row.result)), None) if row.result is not None else None

@@ -9,6 +9,7 @@ import gradio as gr
 from pipelines.core.tools import Tool
 from ui.api.auth.access import AccessControl
 from ui.api.documentation.code_snippets import SNIPPET_LANGUAGES, find_snippet_language, make_snippet_request
+from ui.components.event_options import PRIVATE_EVENT
 from ui.components.page_address import page_address
 
 if TYPE_CHECKING:
@@ -59,12 +60,7 @@ class CodePanelEvents:
     def wire(self) -> None:
         """Render the code when the panel is opened, and while it is open after each change."""
         panel, tab = self.panel, self.events.tab
-        options: dict[str, Any] = {
-            "api_visibility": "private",
-            "concurrency_limit": None,
-            "show_progress": "hidden",
-            "queue": False,
-        }
+        options: dict[str, Any] = {**PRIVATE_EVENT, "queue": False}
         form = [panel.variant, *tab.value_components()]
         accordion: Any = panel.accordion
         accordion.expand(self.open_panel, form, [panel.is_open, panel.code], **options)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-import annotated_types
 import gradio as gr
+from annotated_types import Ge, Le, MaxLen, MinLen
 from gradio.components import Component
 from gradio.events import EventListener
 from pydantic.fields import FieldInfo
@@ -77,7 +77,9 @@ def list_form_fields(params: type[Params]) -> tuple[FormField, ...]:
 
 def _read_field(params: type[Params], name: str, info: FieldInfo) -> FormField:
     extra = params.schema_extra(name)
-    minimum, maximum = _read_bounds(info)
+    bounds = [asdict(each) for each in info.metadata if isinstance(each, (Ge, Le, MinLen, MaxLen))]
+    limits = {kind: value for bound in bounds for kind, value in bound.items()}
+    labels = extra.get("x-labels", {})
     return FormField(
         name=name,
         kind=params.kind_of(name),
@@ -88,28 +90,16 @@ def _read_field(params: type[Params], name: str, info: FieldInfo) -> FormField:
         required=info.is_required(),
         is_advanced=bool(extra.get("x-more")),
         has_tiles=bool(extra.get("x-tiles")),
-        options=_read_options(info, extra.get("x-labels", {})),
-        minimum=minimum,
-        maximum=maximum,
+        options=tuple((labels.get(each, each), each) for each in get_args(info.annotation) if isinstance(each, str)),
+        minimum=limits.get("ge", 0),
+        maximum=limits.get("le", 0),
         step=extra.get("x-step", 1),
         unit=extra.get("x-unit", ""),
-        max_length=next((m.max_length for m in info.metadata if isinstance(m, annotated_types.MaxLen)), None),
+        max_length=limits.get("max_length"),
         saved_kind=extra.get("x-kept", ""),
         in_place_of=extra.get("x-in-place-of", ""),
-        min_length=next((m.min_length for m in info.metadata if isinstance(m, annotated_types.MinLen)), 0),
+        min_length=limits.get("min_length", 0),
     )
-
-
-def _read_bounds(info: FieldInfo) -> tuple[float, float]:
-    minimum: Any = next((m.ge for m in info.metadata if isinstance(m, annotated_types.Ge)), 0)
-    maximum: Any = next((m.le for m in info.metadata if isinstance(m, annotated_types.Le)), 0)
-    return minimum, maximum
-
-
-def _read_options(info: FieldInfo, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return (label, value) pairs of a `Literal`."""
-    values = [value for value in get_args(info.annotation) if isinstance(value, str)]
-    return tuple((labels.get(value, value), value) for value in values)
 
 
 def build_control(field: FormField, prefix: str, lock_reason: str = "", *, tile_images: bool = False) -> Control:

@@ -120,10 +120,6 @@ class JobFollower:
         picture = self.view.repeat_picture(row, int(variation or 1) - 1)
         return {**self.view.show_actions(row.job), **picture, **batch_row}
 
-    def _list_photos(self, values: dict[str, Any]) -> tuple[str, ...]:
-        photos = values[self.tab.photo_control.field.name]
-        return photos if isinstance(photos, tuple) else (photos,)
-
     def show_status_again(self, request: gr.Request, state: TabState) -> Updates:
         """Say what the line said before a photo was read that is no longer wanted."""
         if state.job_id or state.draft_id:
@@ -163,7 +159,9 @@ class JobFollower:
             state.job_id = submitted.job_id
             state.record_request(values, submitted.seed, draft=False)
             state.generated = None if form is None else (submitted.job_id, form, state.photo_number)
-            if state.home_photo is not None and state.home_photo.photo_id in self._list_photos(values):
+            photos = values[self.tab.photo_control.field.name]
+            photos = photos if isinstance(photos, tuple) else (photos,)
+            if state.home_photo is not None and state.home_photo.photo_id in photos:
                 state.use_home_photo()
             async for updates in self._follow_job(submitted, state, request):
                 yield updates
@@ -344,7 +342,9 @@ class JobFollower:
 
     def begin_request(self, state: TabState) -> int:
         """Cancel the running draft and return the number of the new request; handlers of older requests give way."""
-        self._cancel_draft(state)
+        draft_id, state.draft_id = state.draft_id, ""
+        if draft_id:
+            self.service.jobs.cancel(draft_id)
         state.request_number += 1
         return state.request_number
 
@@ -455,11 +455,6 @@ class JobFollower:
             self.service.jobs.cancel(job_id)
         return self.view.show_idle(text.render_status(text.STOPPED_TEXT))
 
-    def _cancel_draft(self, state: TabState) -> None:
-        job_id, state.draft_id = state.draft_id, ""
-        if job_id:
-            self.service.jobs.cancel(job_id)
-
     async def resume_last_job(self, request: gr.Request, state: TabState) -> AsyncIterator[Updates]:
         """When the tab is first opened, restore the visitor's running job or last picture with its settings.
 
@@ -513,9 +508,8 @@ class JobFollower:
         else:
             state.job_id = row.job.id
             yield self.view.show_started()
-            async for updates in self._follow_job(
-                WatchedJob(row.job.id, self.service.jobs.watch(row.job.id)), state, request
-            ):
+            watched = WatchedJob(row.job.id, self.service.jobs.watch(row.job.id))
+            async for updates in self._follow_job(watched, state, request):
                 yield updates
         yield self.view.no_change()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -253,6 +253,10 @@ class ToolTab:
         rows = zip(self.controls.items(), values, strict=True)
         return {name: to_param_value(control.field, value) for (name, control), value in rows}
 
+    def replace_values(self, values: Sequence[Any], updates: Mapping[Component, Any]) -> tuple[Any, ...]:
+        """Return the values of `value_components` as they are after `updates`."""
+        return tuple(updates.get(each, old) for each, old in zip(self.value_components(), values, strict=True))
+
     def lacks_pictures(self, values: Sequence[Any]) -> bool:
         """Whether a required picture is still missing."""
         form = self.read_form(values)
@@ -291,7 +295,10 @@ def _build_form(
     """
     fields = list_form_fields(tool.params)
     marks = [field for field in fields if field.kind in ("points", "box")]
-    first, subject, advanced = _group_fields(tool.params, [field for field in fields if field not in marks])
+    of_subject = Subject.model_fields if issubclass(tool.params, Subject) else {}
+    first = [field for field in fields if not field.is_advanced and field not in marks]
+    folded = [field for field in fields if field.is_advanced and field not in marks]
+    subject = [field for field in folded if field.name in of_subject]
     controls: dict[str, Control] = {}
     mask_buttons: list[MaskButtons] = []
     painted: list[tuple[Control, gr.Button]] = []
@@ -304,7 +311,10 @@ def _build_form(
             controls[field.name] = control
             if field.kind == "mask" and (can_cut_out or field.name not in Subject.model_fields):
                 if field.name in Subject.model_fields:
-                    mask_buttons.append(_build_mask_buttons(control, tool.id))
+                    with gr.Row():
+                        start = _build_brush_button(text.REPAIR_LABEL, tool.id)
+                        upload = _build_upload_button(text.UPLOAD_CUTOUT_LABEL, tool.id)
+                    mask_buttons.append((control, start, upload))
                 else:  # its file is for few, under More
                     painted.append((control, _build_brush_button(text.PAINT_LABEL, tool.id)))
 
@@ -316,7 +326,8 @@ def _build_form(
         with gr.Column(elem_classes=["dbx-consent"]):
             add(consent)
     locked = [field for field in first if field.name not in controls and _lock_reason(service, tool.params, field.name)]
-    advanced = [*advanced, *locked]  # what cannot be used here is no part of the first look
+    # What cannot be used here is no part of the first look.
+    advanced = [*(field for field in folded if field not in subject), *locked]
     rest = [field for field in first if field.name not in controls and field not in locked]
     paired = [field for field in rest if field.name in PAIRED_FIELDS]
     last = [field for field in rest if field.name in WORDS_FOR_FEW]
@@ -337,21 +348,10 @@ def _build_form(
             slug = title.lower().replace(" ", "-")
             with gr.Accordion(title, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-{slug}"):
                 add(group)
-                mask_buttons += [_build_mask_upload(*each, tool.id) for each in takes_masks]
+                for control, start in takes_masks:
+                    gr.HTML(f"<p>{text.UPLOAD_MASK_HELP}</p>", elem_classes=["dbx-hint"])
+                    mask_buttons.append((control, start, _build_upload_button(text.UPLOAD_MASK_LABEL, tool.id)))
     return {field.name: controls[field.name] for field in fields}, examples, tuple(mask_buttons)
-
-
-def _build_mask_buttons(mask: Control, prefix: str) -> MaskButtons:
-    """Build the buttons of a cut-out's field, which start painting or take a file."""
-    with gr.Row():
-        start = _build_brush_button(text.REPAIR_LABEL, prefix)
-        return mask, start, _build_upload_button(text.UPLOAD_CUTOUT_LABEL, prefix)
-
-
-def _build_mask_upload(mask: Control, start: gr.Button, prefix: str) -> MaskButtons:
-    """Build the button that takes a file in place of what is painted, and a sentence that says what for."""
-    gr.HTML(f"<p>{text.UPLOAD_MASK_HELP}</p>", elem_classes=["dbx-hint"])
-    return mask, start, _build_upload_button(text.UPLOAD_MASK_LABEL, prefix)
 
 
 def _build_brush_button(label: str, prefix: str) -> gr.Button:
@@ -360,16 +360,6 @@ def _build_brush_button(label: str, prefix: str) -> gr.Button:
 
 def _build_upload_button(label: str, prefix: str) -> gr.UploadButton:
     return gr.UploadButton(label, file_types=["image"], size="sm", min_width=150, elem_id=f"{prefix}-brush-upload")
-
-
-def _group_fields(
-    params: type[Params], fields: Iterable[FormField]
-) -> tuple[list[FormField], list[FormField], list[FormField]]:
-    """Split the fields into those that are always visible, the subject's, and the other advanced ones."""
-    shared = set(Subject.model_fields) if issubclass(params, Subject) else set()
-    first = [field for field in fields if not field.is_advanced]
-    subject = [field for field in fields if field.is_advanced and field.name in shared]
-    return first, subject, [field for field in fields if field.is_advanced and field.name not in shared]
 
 
 def _lock_reason(service: StudioService, params: type[Params], field: str) -> str:
@@ -405,17 +395,8 @@ def _build_example_button(tool: Tool, example: Example) -> gr.Button:
 
 def list_output_sides(params: type[Params]) -> tuple[int, ...]:
     """List the longer sides in pixels that a finished picture can be remade in; none if the form has no size."""
-    size_field = next(
-        (
-            size_field
-            for size_field in list_form_fields(params)
-            if size_field.name == "size" and size_field.kind == "number"
-        ),
-        None,
-    )
-    return tuple(
-        side for side in OUTPUT_SIDES_PX if size_field is not None and size_field.minimum <= side <= size_field.maximum
-    )
+    fields = [field for field in list_form_fields(params) if (field.name, field.kind) == ("size", "number")]
+    return tuple(side for field in fields for side in OUTPUT_SIDES_PX if field.minimum <= side <= field.maximum)
 
 
 def render_tile_css(tool: Tool) -> str:

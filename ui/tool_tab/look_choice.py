@@ -90,11 +90,7 @@ def select_least_visible(drafts: Iterable[TriedDraft], count: int) -> list[Tried
 def list_places_to_try(tool: Tool, form: Mapping[str, Any]) -> list[dict[str, str]]:
     """List the tool's looks that show a place, where the form has its photo and leaves the scene to a plain look."""
     field = find_tile_field(tool)
-    pictures = tool.params.fields_of_kind("picture", "pictures")
-    if field is None or form.get(field.name) != field.default or not form.get(pictures[0]):
-        return []
-    defaults = {each.name: each.default for each in list_form_fields(tool.params)}
-    if any(form.get(name) not in (None, "", defaults.get(name)) for name in _SCENE_FIELDS):
+    if field is None or form.get(field.name) != field.default or not _leaves_scene_to_look(tool, form, field):
         return []
     places = tool.place_looks if field.default not in tool.place_looks else ()
     return [{field.name: places[n]} for n in spread_indices(len(places))]
@@ -102,14 +98,19 @@ def list_places_to_try(tool: Tool, form: Mapping[str, Any]) -> list[dict[str, st
 
 def list_looks_of_photo(tool: Tool, form: Mapping[str, Any]) -> list[str]:
     """List the looks whose tiles can show the form's photo; none where the form says itself what stands behind it."""
-    field, pictures = find_tile_field(tool), tool.params.fields_of_kind("picture", "pictures")
-    if field is None or not tool.has_photo_tiles or not pictures or not form.get(pictures[0]):
-        return []
-    others = [name for name in _SCENE_FIELDS if name != field.name and name in form]
-    defaults = {each.name: each.default for each in list_form_fields(tool.params)}
-    if any(form[name] not in (None, "", defaults.get(name)) for name in others):
+    field = find_tile_field(tool)
+    if field is None or not tool.has_photo_tiles or not _leaves_scene_to_look(tool, form, field):
         return []
     return [value for _, value in field.options]
+
+
+def _leaves_scene_to_look(tool: Tool, form: Mapping[str, Any], look: FormField) -> bool:
+    """Whether the form has its photo, and nothing beside the `look` says what stands behind the subject."""
+    pictures = tool.params.fields_of_kind("picture", "pictures")
+    if not pictures or not form.get(pictures[0]):
+        return False
+    others = [each for each in list_form_fields(tool.params) if each.name in _SCENE_FIELDS and each.name != look.name]
+    return all(form.get(each.name) in (None, "", each.default) for each in others)
 
 
 def shrink_to_tile(draft: bytes) -> bytes:

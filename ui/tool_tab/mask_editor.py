@@ -95,7 +95,7 @@ class MaskEditorEvents:
             self.events.listen(done.then, self.draw_draft, form_inputs)
         if not editor.is_cutout:
             self.events.listen(panel.look.click, self.outline_thing, [panel.pressed, *form_inputs], [panel.message])
-        if not editor.is_cutout:  # nothing can be made without a mask: the next one is painted
+            # Nothing can be made without a mask: the next one is painted.
             self.events.listen(discarded.then, self.take_new_photo, form_inputs, editor.components())
 
     async def open_editor(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
@@ -142,17 +142,21 @@ class MaskEditorEvents:
             yield {self.editor.panel.message: render_no_thing(error.message, press)}
 
     async def _find_outline(self, form: dict[str, Any], request: gr.Request, pressed: str) -> list[list[float]]:
-        service = self.events.service
         job = await run_in_threadpool(self._create_outline_job, form, request, keep=pressed)
-        await run_in_threadpool(service.jobs.submit, job)
-        stream = service.jobs.watch(job.id)
+        result = await self._run_job(job)
+        if result is None:
+            raise BadInput("The photo could not be looked at. Please try again.", param="photo")
+        return list(result.receipt["params"]["outline"])
+
+    async def _run_job(self, job: Job) -> Result | None:
+        stream = await run_in_threadpool(self.events.service.jobs.submit_and_watch, job)
         try:
             async for event in stream:
                 if isinstance(event, Result):
-                    return list(event.receipt["params"]["outline"])
+                    return event
         finally:
             stream.close()
-        raise BadInput("The photo could not be looked at. Please try again.", param="photo")
+        return None
 
     def _create_outline_job(self, form: dict[str, Any], request: gr.Request, **values: str) -> Job:
         """Make the job that finds a thing; what it finds is erased as it is, so it asks two nets."""
@@ -176,19 +180,12 @@ class MaskEditorEvents:
 
     async def _cut_out_photo(self, form: dict[str, Any], owner: str) -> str:
         """Make the automatic matte at the photo's size with a job of the cut-out tool; return its file id."""
-        service = self.events.service
         params = {"photo": form["photo"], "trim": False, "pick": form.get("pick", 0)}
-        job = await run_in_threadpool(service.create_job, CUTOUT_TOOL, params, owner)
-        job = job.model_copy(update={"helper": True})
-        await run_in_threadpool(service.jobs.submit, job)
-        stream = service.jobs.watch(job.id)
-        try:
-            async for event in stream:
-                if isinstance(event, Result):
-                    return next(file.id for file in event.files if file.role == "matte")
-        finally:
-            stream.close()
-        raise BadInput("The cut-out came to nothing. Please try again.", param="photo")
+        job = await run_in_threadpool(self.events.service.create_job, CUTOUT_TOOL, params, owner)
+        result = await self._run_job(job.model_copy(update={"helper": True}))
+        if result is None:
+            raise BadInput("The cut-out came to nothing. Please try again.", param="photo")
+        return next(file.id for file in result.files if file.role == "matte")
 
     def _render_opening(self, form: dict[str, Any], matte_id: str | None) -> str:
         files = self.events.service.files

@@ -139,8 +139,7 @@ class MultiUploadEvents:
         if not remaining and self.control is self.events.tab.photo_control:
             state.note_photo()
         yield {self.control.value: remaining, self.events.tab.alerts: "", **forgotten}
-        components = self.events.tab.value_components()
-        new_values = [remaining if c is self.control.value else old for c, old in zip(components, values, strict=True)]
+        new_values = self.events.tab.replace_values(values, {self.control.value: remaining})
         # A removal and a click on Generate right after it may arrive in any order.
         generate_clicked = time.monotonic() - state.generate_clicked_at < SAME_CLICK_SECONDS
         restart_or_draft = (

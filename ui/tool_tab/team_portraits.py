@@ -53,7 +53,7 @@ class TeamPanelEvents:
         self._listen(panel.create.click, self.create_team, [panel.name, panel.days, *form])
         choices: Any = (panel.team, panel.member)
         self._listen(choices[0].input, self.show_team, [panel.team])
-        self._listen(choices[1].input, self.show_member, [panel.team, panel.member])
+        self._listen(choices[1].input, self.show_team, [panel.team, panel.member])
         self._listen(panel.refresh.click, self.show_team, [panel.team])
         decisions: list[tuple[gr.Button, MemberAction]] = [
             (panel.approve, "approve"),
@@ -70,12 +70,8 @@ class TeamPanelEvents:
     def _listen(self, listener: Any, handler: Callable[..., Any], inputs: list[Any]) -> None:
         listener(handler, inputs, self.panel.list_outputs(), **PRIVATE_EVENT)
 
-    async def show_team(self, request: gr.Request, team_id: str | None) -> Updates:
-        """Show the chosen team, else the newest one, with its portraits."""
-        return await self._run_in_thread(request, lambda owner: self._show_team_portraits(owner, request, team_id))
-
-    async def show_member(self, request: gr.Request, team_id: str | None, member_id: str | None) -> Updates:
-        """Show the link of a colleague who was asked again."""
+    async def show_team(self, request: gr.Request, team_id: str | None, member_id: str | None = None) -> Updates:
+        """Show the chosen team, else the newest one, with its portraits, and the link of a colleague asked again."""
         return await self._run_in_thread(
             request, lambda owner: self._show_team_portraits(owner, request, team_id, member_id)
         )
@@ -109,9 +105,8 @@ class TeamPanelEvents:
         """Make a new link, so that the old one ends."""
 
         def renew(owner: str) -> Updates:
-            return self._show_team_portraits(
-                owner, request, self.teams.renew_invite(owner, team_id or "", _clip_days(days)).id
-            )
+            team = self.teams.renew_invite(owner, team_id or "", _clip_days(days))
+            return self._show_team_portraits(owner, request, team.id)
 
         return await self._run_in_thread(request, renew) if team_id else self._ask_for_team()
 
@@ -139,9 +134,7 @@ class TeamPanelEvents:
             return
         tab = self.events.tab
         filled = self.events.view.fill_fields({"names": form["names"], CONSENT_FIELD: True})
-        new_values = tuple(
-            filled.get(component, old) for component, old in zip(tab.value_components(), values, strict=True)
-        )
+        new_values = tab.replace_values(values, filled)
         yield {**filled, self.panel.alerts: ""}
         async for updates in self.events.uploads.place_pictures(
             tab.photo_control, tuple(form["photos"]), request, state, new_values, has_consent=True

@@ -16,7 +16,6 @@ from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from pipelines.tools.retouch import CONTINUED_DOUBT
 from ui.api.routes.abuse_report_page import render_report_link
-from ui.tool_tab.scene_choice import render_closest_scenes
 
 ADD_PHOTO_TEXT = "Add a photo to begin."
 READY_TEXT = "Generate makes one; every choice is optional."
@@ -54,6 +53,7 @@ PHOTO_READY_MARK = '<i hidden class="dbx-photo-ready"></i>'
 """Lets the style take the sentence away once something is painted."""
 FIRST_LOOK_MARK = '<i hidden class="dbx-first-look"></i>'
 """Lets the style write on the picture that its cut-out may still change."""
+SCENE_TILES_URL = "assets/tiles/scenes"
 CHECKERBOARD_HTML = '<i class="see-through"></i>'
 """Background under a picture with transparency."""
 
@@ -119,6 +119,26 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     status = render_status(text, notes=notes, details=details) + render_closest_scenes(result.receipt)
     status += FILL_AGAIN_MARK if CONTINUED_DOUBT in result.receipt.get("fill_doubts", ()) else ""
     return status + render_crop_data(result.receipt, variation) + render_doubt(result.receipt, variation)
+
+
+def render_closest_scenes(receipt: Mapping[str, Any]) -> str:
+    """Render a button with a picture for each closest scene; page.js writes its title into the field of the wish and
+    generates anew. "" where the wish was found, or nothing was wished."""
+    match = receipt.get("scene_match") or {}
+    field = next((name for name, value in receipt.get("params", {}).items() if _is_wish(value, match)), "")
+    if match.get("found", True) or not field:
+        return ""
+    target = escape(f"{receipt['tool']}-{field}")
+    buttons = "".join(
+        f'<button type="button" data-words="{escape(row["title"])}" data-field="{target}">'
+        f'<img src="{SCENE_TILES_URL}/{row["id"]}.webp" alt="" loading="lazy">{escape(row["title"])}</button>'
+        for row in match["closest"]
+    )
+    return f'<p class="dbx-measured">No such scene here. Closest three:</p><div class="dbx-closest">{buttons}</div>'
+
+
+def _is_wish(value: object, match: Mapping[str, Any]) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and " ".join(value.split()) == match.get("wish")
 
 
 def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
@@ -277,11 +297,6 @@ def render_tile_style(field: str, pictures: Iterable[tuple[str, Size]]) -> str:
         for n, (picture, (width, height)) in enumerate(pictures, 1)
     )
     return f"<style>{rules}</style>"
-
-
-def format_receipt(receipt: Mapping[str, Any]) -> str:
-    """Format the receipt as indented JSON."""
-    return json.dumps(receipt, indent=2, ensure_ascii=False)
 
 
 def make_file_name(job: Job, file: File, number: int) -> str:

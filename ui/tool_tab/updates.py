@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -273,9 +274,8 @@ class TabView:
         tiles: list[PictureTile] = []
         for file_id in file_ids:
             with suppress(NotFound):
-                tiles.append(
-                    PictureTile(encode_page_jpeg(self.service.files.open_image(file_id), TILE_SIDE_PX), file_id)
-                )
+                picture = self.service.files.open_image(file_id)
+                tiles.append(PictureTile(encode_page_jpeg(picture, TILE_SIDE_PX), file_id))
         return {control.value: tuple(tile.file_id for tile in tiles), control.display: tiles}
 
     # ------------------------------------------------------------ the finished job
@@ -339,8 +339,7 @@ class TabView:
         files = list_result_pictures(row.result) if row.result is not None else []
         with suppress(NotFound):
             if variation < len(files):
-                picture = self._name_file(files[variation], row.job, variation + 1)
-                return {self.tab.result.picture: picture}
+                return {self.tab.result.picture: self._name_file(files[variation], row.job, variation + 1)}
         return {}
 
     def show_comparison(self, result: Result, variation: int, other: int | None) -> Updates:
@@ -350,9 +349,8 @@ class TabView:
             return {self.tab.result.comparison: self._render_photo_overlay(result, files[variation])}
         picture = encode_data_url(encode_page_jpeg(self.service.files.open_image(files[other].id)))
         numbers = str(other + 1), str(variation + 1)
-        return {
-            self.tab.result.comparison: text.render_comparison(picture, f"Variation {other + 1}", numbers, share=50)
-        }
+        comparison = text.render_comparison(picture, f"Variation {other + 1}", numbers, share=50)
+        return {self.tab.result.comparison: comparison}
 
     def show_variation(self, job: Job, result: Result, variation: int, base: str) -> Updates:
         """Show picture number `variation` with its actions, link, code and receipt. `base` is the page's address."""
@@ -373,7 +371,7 @@ class TabView:
             panel.apply_to_folder: gr.update(interactive=True),
             panel.image_size: self._list_sizes(job, file),
             panel.settings_link: build_link(base, self.tab.tool, job.params, job.seed),
-            panel.receipt: text.format_receipt(result.receipt),
+            panel.receipt: json.dumps(result.receipt, indent=2, ensure_ascii=False),
             panel.other_files: self._list_other_files(job, result),
         }
 
@@ -418,10 +416,8 @@ class TabView:
         photo = result.receipt["params"].get("photo")
         with suppress(NotFound):
             if photo:
-                number = list_result_pictures(result).index(file)
-                picture = render_before(
-                    self.service.files.open_image(photo), result.receipt, (file.width, file.height), number
-                )
+                number, size = list_result_pictures(result).index(file), (file.width, file.height)
+                picture = render_before(self.service.files.open_image(photo), result.receipt, size, number)
                 return background + text.render_comparison(encode_data_url(picture), "Your photo, before")
         return background
 
@@ -429,6 +425,11 @@ class TabView:
 def _name_job(job: Job) -> str:
     """Return what the names of a job's files have in common with those of another version."""
     return name_download(job.label, job.tool, job.params, 1, job.params.get("format", ""))
+
+
+def keep_consent(row: JobRow | None) -> dict[str, Any]:
+    """Return the consent that a job was made with, as a form's value."""
+    return {CONSENT_FIELD: True} if row is not None and row.job.consent is not None else {}
 
 
 def list_result_pictures(result: Result) -> list[File]:

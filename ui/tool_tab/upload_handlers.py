@@ -144,9 +144,7 @@ class UploadHandlers:
         is_other = handoff.photo is not None and not handoff.stays_in_row
         if is_other and self._replaces_pictures(self.tab.photo_control, handoff.photo, values):
             filled |= self.follower.leave_batch_row(state, request)  # the emptied field knows no row's photo any more
-        new_values = tuple(
-            filled.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
-        )
+        new_values = self.tab.replace_values(values, filled)
         if filled:
             yield filled
         if handoff.photo is None:
@@ -199,9 +197,7 @@ class UploadHandlers:
             changed |= self.view.show_no_picture()
         if not has_consent and self._replaces_pictures(control, file_id, values):
             changed |= self._withdraw_consent(control)
-        new_values = [
-            changed.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
-        ]
+        new_values = self.tab.replace_values(values, changed)
         is_lacking = self.tab.lacks_pictures(new_values)
         if is_photo and not state.job_id and (is_lacking or not self.follower.draws_drafts):
             changed[self.tab.result.status] = text.render_status(text.ADD_PHOTO_TEXT if is_lacking else text.READY_TEXT)
