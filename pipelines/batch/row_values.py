@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from pipelines.batch.batch_table import Batch, BatchRow
@@ -14,7 +15,7 @@ from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefus
 from pipelines.core.job import Job
 from pipelines.core.params import JSON, MAX_SEED, Params
 from pipelines.core.tools import Tool
-from pipelines.service.form_filling import SavedItemSnapshot, fill_form
+from pipelines.service.form_filling import fill_form
 from pipelines.service.studio_service import StudioService
 
 PICTURE_SEPARATOR = "|"  # separates the names in a cell that takes several pictures
@@ -74,7 +75,7 @@ def resolve_saved_items(
     So all rows look alike, even if a kit changes while the batch runs. Raises `BadInput` for a missing kit that all
     rows share.
     """
-    saved_items = SavedItemSnapshot(service.saved_items)
+    find_item = cache(service.saved_items.find_item)
     for row in rows:
         if row.error is not None:
             yield row
@@ -83,7 +84,7 @@ def resolve_saved_items(
         shared = {name: value for name, value in plan.shared.items() if name in params.model_fields}
         requested = {**shared, **{name: parse_cell(params, name, cell) for name, cell in row.cells.items()}}
         try:
-            form = fill_form(params, requested, owner, saved_items, tool=row.tool)
+            form = fill_form(params, requested, owner, find_item, tool=row.tool)
         except StudioError as error:
             if error.param not in row.cells:
                 raise

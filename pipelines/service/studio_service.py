@@ -110,7 +110,7 @@ class StudioService:
         family = next((row.family for row in list_all_specs() if row.id == spec_id), "")
         if tool.caption is None or not has_style(family):
             return ""
-        form = fill_form(tool.params, values, owner, self.saved_items, tool=tool.id)
+        form = fill_form(tool.params, values, owner, self.saved_items.find_item, tool=tool.id)
         return write_caption(tool.caption(tool.params.model_construct(None, **form.values)), family)
 
     def create_helper_job(self, tool_id: str, values: Mapping[str, Any], owner: str, *, for_tool: str = "") -> Job:
@@ -129,7 +129,7 @@ class StudioService:
 
     def _create_job(self, tool: Tool, values: Mapping[str, Any], owner: str, *, draft: bool, batch: bool) -> Job:
         self.licences.require_confirmed(*self._capped_models)
-        form = fill_form(tool.params, values, owner, self.saved_items, tool=tool.id)
+        form = fill_form(tool.params, values, owner, self.saved_items.find_item, tool=tool.id)
         params = validate_form(tool.params, form.values)
         self.form_checks.check_pictures(params, owner)
         self.form_checks.check_verbs(params)
