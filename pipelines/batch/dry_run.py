@@ -25,7 +25,6 @@ from pipelines.batch.cost_estimate import (
     sample_cost,
     workload_of,
 )
-from pipelines.batch.jobs_file import RowFault
 from pipelines.batch.manifest import row_label
 from pipelines.batch.picture_source import PictureSource, open_picture_source
 from pipelines.batch.row_values import PictureIngester, form_values, ingest_pictures
@@ -38,6 +37,22 @@ from pipelines.service.studio_service import StudioService
 from pipelines.storage.file_index import FileIndex, FileInfo, FileRole, pixels_sha256
 
 MAX_FAULT_COUNT = 500  # faults that are listed; any more are only counted
+
+
+@dataclass(frozen=True)
+class RowFault:
+    """What is wrong with one row, or was corrected. `code` is an error code of the API, `label` names the row."""
+
+    row: int
+    column: str | None
+    message: str
+    code: str = "invalid_request"
+    label: str = ""
+
+    @classmethod
+    def from_error(cls, row: int, error: StudioError) -> RowFault:
+        """Make a fault of an error."""
+        return cls(row, error.param, error.message, error.code)
 
 
 @dataclass(frozen=True)
