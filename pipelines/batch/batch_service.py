@@ -28,7 +28,7 @@ from pipelines.batch.picture_source import NoPictures, PictureSource, ZipSource,
 from pipelines.batch.row_values import BatchPlan, check_rows, make_row_job, resolve_saved_items, rows_from_pictures
 from pipelines.core.errors import BUG_MESSAGE, BadInput, NotFound, StudioError
 from pipelines.core.params import JSON, MAX_SEED
-from pipelines.jobs.retention import DAY_SECONDS
+from pipelines.jobs.retention import DAY_SECONDS, delete_batch
 from pipelines.jobs.table import MAX_DEATH_COUNT
 from pipelines.jobs.workers import BATCH_PAUSING_CODES
 from pipelines.service.studio_service import StudioService
@@ -122,7 +122,7 @@ class BatchService:
                     raise BadInput("There is no row in it.")
                 self.table.set_state(batch.id, "ready")
         except (StudioError, OSError):
-            self.table.delete_batch(batch.id)
+            delete_batch(self.jobs.table.db, batch.id)
             raise
         return replace(batch, state="ready")
 
@@ -222,7 +222,7 @@ class BatchService:
         """Cancel a batch and delete its rows and uploads; finished jobs stay in the library."""
         self.cancel(batch_id)
         self._delete_uploads(self._get_refreshed(batch_id))
-        self.table.delete_batch(batch_id)
+        delete_batch(self.jobs.table.db, batch_id)
 
     def _delete_uploads(self, batch: Batch) -> None:
         """Delete the uploaded files of a batch; a folder or ZIP that the command line reads in place stays."""
