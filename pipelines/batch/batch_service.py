@@ -89,10 +89,10 @@ class BatchService:
         self.table = BatchTable(service.jobs.table, _folder_id(self.root) if service.jobs.table.db.is_shared else "")
         self._reserved_space = ReservedSpace(service.jobs.root)
         self._sources: dict[str, PictureSource] = {}
-        self.jobs.set_row_source(self)
-        self.jobs.run_every(60, self._finish_or_discard)
+        self.jobs.workers.set_row_source(self)
+        self.jobs.workers.run_every(60, self._finish_or_discard)
         if service.settings.keep_days or service.settings.keep_gb:
-            service.jobs.run_every(3600, self._delete_expired)
+            service.jobs.workers.run_every(3600, self._delete_expired)
 
     def create_batch(
         self, plan: BatchPlan, parsed_rows: Iterator[ParsedRow], owner: str, options: BatchOptions | None = None
@@ -132,7 +132,7 @@ class BatchService:
             if self._get_refreshed(batch_id).state in ("ready", "paused"):
                 self.table.requeue_orphans(batch_id)
                 self.table.set_state(batch_id, "running")
-        self.jobs.request_refill()
+        self.jobs.workers.request_refill()
 
     def pause(self, batch_id: str, note: str = "") -> None:
         """Pause a batch; rows that run are finished."""
@@ -159,7 +159,7 @@ class BatchService:
             count = self.table.reset_failed_rows(batch_id)
             if count and batch.state in ("done", "cancelled", "ready"):
                 self.table.set_state(batch_id, "running")
-        self.jobs.request_refill()
+        self.jobs.workers.request_refill()
         return count
 
     def get_row(self, batch_id: str, row: int, owner: str) -> RowState:
@@ -303,7 +303,7 @@ class BatchService:
         """Submit the next row as a job; False when there is none, or no room for one."""
         try:
             with translate_disk_full():
-                found = None if self.jobs.is_closing else self.table.take_next_row()
+                found = None if self.jobs.workers.is_closing else self.table.take_next_row()
         except StudioError as error:
             self._pause_all(error)
             return False

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 from pipelines.batch.batch_service import BatchService
 from pipelines.core.errors import StudioError, error_to_json
 from pipelines.core.job import Job, Result
+from pipelines.jobs.workers import LEASE_SECONDS
 
 MAX_CLAIMED_ROW_COUNT = 5000  # rows in memory at once; each takes a few kilobytes, and its pictures are on disk
-LEASE_SECONDS = 60.0
 POLL_SECONDS = 0.02  # seconds between two checks for new rows
 
 FinishRow = Callable[[Job, "Result | None", "StudioError | None"], None]
@@ -50,7 +50,7 @@ def _claim_rows(batches: BatchService) -> Iterator[Job]:
         while (job := table.claim_next_job(time.time() + LEASE_SECONDS)) is None:
             if not _has_waiting_rows(batches):
                 return
-            batches.jobs.request_refill()
+            batches.jobs.workers.request_refill()
             time.sleep(POLL_SECONDS)
         yield job
 

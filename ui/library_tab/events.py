@@ -45,7 +45,7 @@ class LibraryTabEvents:
         self.access = access
         self.tab = LibraryTab(service)
         self._zips = ZipDownloads(self.tab.download.GRADIO_CACHE)
-        service.jobs.run_every(SWEEP_SECONDS, self._zips.delete_expired)  # also those of the batch tab
+        service.jobs.workers.run_every(SWEEP_SECONDS, self._zips.delete_expired)  # also those of the batch tab
         self._titles = {tool.id: tool.title for tool in service.tools}
         self._fields = {tool.id: list_form_fields(tool.params) for tool in service.tools}
         self._thumbnail = lru_cache(maxsize=CACHED_THUMBNAIL_COUNT)(self._encode_thumbnail)
