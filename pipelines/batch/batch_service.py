@@ -95,10 +95,9 @@ class BatchService:
             service.jobs.workers.run_every(3600, self._delete_expired)
 
     def create_batch(
-        self, plan: BatchPlan, parsed_rows: Iterator[ParsedRow], owner: str, options: BatchOptions | None = None
+        self, plan: BatchPlan, parsed_rows: Iterator[ParsedRow], owner: str, options: BatchOptions = BatchOptions()
     ) -> Batch:
         """Store a batch, ready to start. Raises `disk_full`, `BadInput` without a row or for a wrong shared value."""
-        options = options or BatchOptions()
         batch = Batch(
             id=options.batch_id or new_batch_id(),
             owner=owner,
@@ -136,7 +135,7 @@ class BatchService:
 
     def pause(self, batch_id: str, note: str = "") -> None:
         """Pause a batch; rows that run are finished."""
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             if self._get_refreshed(batch_id).state == "running":
                 self.table.set_state(batch_id, "paused", note)
                 self.jobs.withdraw_batch(batch_id)
@@ -176,7 +175,7 @@ class BatchService:
         Raises `NotFound` for a batch or row that is not there or not the owner's, `BadInput` for a row without
         a picture.
         """
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             now = self.get_row(batch_id, row, owner)
             if now.status != "done" or now.job_id is None:
                 raise BadInput(f"Row {row} has no picture to look at.")
@@ -193,7 +192,7 @@ class BatchService:
         Raises `NotFound` for a batch, row or job that is not there or not the owner's, `BadInput` for a row without a
         picture, a job that is not finished or of another tool, and one that stands in another row.
         """
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             now = self.get_row(batch_id, row, owner)
             job = self.jobs.table.get_row(job_id)
             if job is None or job.owner != owner or job.draft or job.helper:
@@ -347,14 +346,14 @@ class BatchService:
     def requeue_unstored_row(self, job_id: str, error: StudioError) -> None:
         """Requeue a row whose result could not be stored, and pause all batches."""
         self._reserved_space.release()
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             self.jobs.table.requeue_job(job_id)
             self._pause_all(error)
 
     def _pause_all(self, error: StudioError) -> None:
         """Pause all batches, since a full disk or an unreachable file store concerns every one."""
         self._reserved_space.release()
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             for batch_id in self.table.list_ids("running"):
                 self.pause(batch_id, STORE_AWAY_NOTE if error.code == "storage_unavailable" else DISK_FULL_NOTE)
         self._reserved_space.release()  # another thread may have reserved it for a row before the pause
@@ -418,12 +417,9 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Se
         if is_manifest(partial(path.open, "rb")):
             raise BadInput(MANIFEST_ALONE_MESSAGE)
         return JobsSource(lambda: read_jobs_file(path), path.parent, path.name)
-    archive = ZipSource(path)
-    try:
+    with contextlib.closing(ZipSource(path)) as archive:
         found = archive.list_tables(TABLE_SUFFIXES)
         tables = [name for name in found if not is_manifest(partial(archive.open_table, name))]
-    finally:
-        archive.close()
     if len(tables) > 1:
         raise BadInput("The ZIP has several tables: leave one.")
     if tables:
@@ -434,9 +430,5 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Se
 
 
 def _read_zipped_table(path: Path, table: str) -> Iterator[ParsedRow]:
-    archive = ZipSource(path)
-    try:
-        with archive.open_table(table) as file:
-            yield from parse_jobs_file(file, table)
-    finally:
-        archive.close()
+    with contextlib.closing(ZipSource(path)) as archive, archive.open_table(table) as file:
+        yield from parse_jobs_file(file, table)

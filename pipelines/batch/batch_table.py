@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
@@ -145,10 +144,6 @@ class BatchTable:
     def _select_ids(self, *clauses: ColumnElement[bool]) -> list[str]:
         return [row.id for row in self._db.fetch_rows(select(_B.id).where(*clauses))]
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Make all changes of the block or none."""
-        return self._db.transaction()
-
     def insert_batch(self, batch: Batch) -> None:
         """Insert a batch without rows."""
         values = {**vars(batch), "shared": json.dumps(batch.shared), "about": json.dumps(batch.about)}
@@ -159,7 +154,7 @@ class BatchTable:
         total = 0
         values = (_row_values(batch_id, row) for row in rows)
         while chunk := list(islice(values, CHUNK_ROW_COUNT)):
-            with self.transaction():
+            with self._db.transaction():
                 self._db.execute(insert(BATCH_ROWS), chunk)
             total += len(chunk)
         return total
@@ -222,7 +217,7 @@ class BatchTable:
     def reset_failed_rows(self, batch_id: str) -> int:
         """Set failed rows to waiting and delete their jobs; return how many."""
         is_left = and_(_R.batch == batch_id, or_(_R.state == "failed", and_(_R.state == "given", _HAS_NO_JOB)))
-        with self.transaction():
+        with self._db.transaction():
             self._db.execute(delete(JOBS).where(JOBS.c.batch_id == batch_id, JOBS.c.status == "failed"))
             return self._db.execute(update(BATCH_ROWS).where(is_left).values(state="waiting", tries=0, error=None))
 
@@ -235,7 +230,7 @@ class BatchTable:
         its_time = next((each.replaced_at for each in earlier if each.job_id == job_id), None)
         is_row = and_(_E.batch == batch_id, _E.row == row)
         entry = {"batch": batch_id, "row": row, "job": old_job_id, "replaced": time.time()}
-        with self.transaction():
+        with self._db.transaction():
             self.withdraw_approval(batch_id, row)  # it was said of another picture
             for each, slot in ((old_job_id, (None, None)), (job_id, (batch_id, row))):
                 self._db.execute(update(JOBS).where(JOBS.c.id == each).values(batch_id=slot[0], batch_row=slot[1]))

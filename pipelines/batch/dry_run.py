@@ -32,6 +32,7 @@ from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job
 from pipelines.jobs.workers import SharedDeviceEngine
+from pipelines.service.form_checks import list_form_errors
 from pipelines.service.form_filling import NOTICE_PREFIXES
 from pipelines.service.studio_service import StudioService
 from pipelines.storage.file_index import FileIndex, FileInfo, FileRole, pixels_sha256
@@ -133,12 +134,11 @@ def dry_run(
     """
     dry_files = _DryRunFiles(batches.service.files)
     service = batches.service.with_files(dry_files)
-    pictures = open_picture_source(None if batch.source is None else Path(batch.source))
     total = bad = 0
     faults: list[RowFault] = []
     remarks: list[RowFault] = []
     tools: dict[str, _RowGroup] = {}
-    try:
+    with contextlib.closing(open_picture_source(None if batch.source is None else Path(batch.source))) as pictures:
         for row in batches.table.iter_rows(batch.id):
             # The user asked for the brand kit, so the notice about it is no news.
             notices = [notice for notice in row.notices if not notice.startswith(tuple(NOTICE_PREFIXES.values()))]
@@ -154,8 +154,6 @@ def dry_run(
             if on_progress is not None:
                 on_progress(total)
         costs = [_estimate_tool(batches, batch, tool, rows, pictures, dry_files) for tool, rows in tools.items()]
-    finally:
-        pictures.close()
     engine = batches.jobs.engine
     estimate = _sum_estimates(costs, engine.devices if isinstance(engine, SharedDeviceEngine) else engine.slots)
     return DryRunReport(
@@ -194,7 +192,7 @@ def check_row(
     errors = ingest_pictures(tool, values, ingester)
     notices += ingester.notices
     named = {error.param for error in errors}
-    errors += [error for error in service.list_form_errors(tool.id, values) if error.param not in named]
+    errors += [error for error in list_form_errors(tool.params, values) if error.param not in named]
     if not errors:
         try:
             return [], service.create_job(tool.id, values, batch.owner, batch=True)

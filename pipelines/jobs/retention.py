@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -155,10 +156,8 @@ def _take_until_freed(units: Iterator[_DeletionUnit], files: FileIndex, excess_b
             return
         yield unit
         for file_id in unit.files:
-            try:
+            with suppress(NotFound):
                 excess_bytes -= files.get_info(file_id).bytes
-            except NotFound:
-                continue
 
 
 def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:

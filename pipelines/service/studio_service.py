@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipelines.core.errors import BadInput, InvalidParams
+from pipelines.core.errors import BadInput
 from pipelines.core.job import Job
 from pipelines.core.models import Profile
 from pipelines.core.params import MAX_SEED, Params
@@ -27,7 +27,7 @@ from pipelines.models.registry import list_all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports
 from pipelines.security.audit_log import AuditLog
-from pipelines.service.form_checks import FormChecks, list_form_errors, validate_form
+from pipelines.service.form_checks import FormChecks, validate_form
 from pipelines.service.form_filling import fill_form
 from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.saved_items import SavedItemService
@@ -96,10 +96,6 @@ class StudioService:
         where the owner has not confirmed to be below the cap of a licence.
         """
         return self._create_job(self.find_tool(tool_id), values, owner, draft=draft, batch=batch)
-
-    def list_form_errors(self, tool_id: str, values: Mapping[str, Any]) -> list[InvalidParams]:
-        """List an error for every field of the tool's form that is not valid, where `create_job` raises the first."""
-        return list_form_errors(self.find_tool(tool_id).params, values)
 
     def write_model_words(self, tool_id: str, values: Mapping[str, Any], owner: str) -> str:
         """Write the words that the profile's model would get for the scene of a form, complete or not yet.

@@ -138,7 +138,7 @@ class TeamService:
                 name=name,
                 settings=kept,
                 brand=self._find_brand(owner, brand),
-                invite=_make_invite(),
+                invite=secrets.token_hex(10),
                 created=time.time(),
                 expires=_expiry(days),
             )
@@ -179,7 +179,7 @@ class TeamService:
     def renew_invite(self, owner: str, team_id: str, days: int) -> Team:
         """Give the team a new link, which works for `days`; the old one ends. Raises `NotFound`."""
         self.get_team(owner, team_id)
-        values = {"invite": _make_invite(), "expires": _expiry(days)}
+        values = {"invite": secrets.token_hex(10), "expires": _expiry(days)}
         self._db.execute(update(TEAMS).where(_T.id == team_id).values(**values))
         return self.get_team(owner, team_id)
 
@@ -208,7 +208,7 @@ class TeamService:
         }
         values: dict[str, Any] = {"state": states[action], "note": note.strip(), "invite": None, "expires": None}
         if action == "ask_again":
-            values |= {"invite": _make_invite(), "expires": _expiry(DEFAULT_DAYS)}
+            values |= {"invite": secrets.token_hex(10), "expires": _expiry(DEFAULT_DAYS)}
         elif action == "refuse":
             values["photo"] = ""
         self._db.execute(update(TEAM_MEMBERS).where(_M.id == member_id).values(**values))
@@ -350,10 +350,6 @@ def _clean_line(text: str, field: str, most: int) -> str:
     if not 0 < len(line) <= most:
         raise InvalidParams(f"A {field} has 1 to {most} letters.", param=field)
     return line
-
-
-def _make_invite() -> str:
-    return secrets.token_hex(10)
 
 
 def _expiry(days: int) -> int:

@@ -143,9 +143,8 @@ class DoubtCounts(NamedTuple):
     looked_at: int = 0
 
 
-def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | None = None) -> str:
+def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts = DoubtCounts()) -> str:
     """Render the progress of a batch as its status line, with what should be looked at."""
-    counts = counts or DoubtCounts()
     ended = progress.total - progress.rows_left
     good = progress.done if progress.failed else ended
     parts = [f"{_STATES.get(batch.state, batch.state)}: {good} of {progress.total}"]
