@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from pipelines.batch.batch_service import BatchService
@@ -28,15 +29,8 @@ def run_in_bulk(batches: BatchService, engine: BulkEngine, on_progress: Callable
     """Run all waiting rows; `on_progress` is called after each."""
     while jobs := list(_claim_rows(batches)):
         unfinished = {job.id for job in jobs}
-
-        def finish_row(
-            job: Job, result: Result | None, error: StudioError | None, unfinished: set[str] = unfinished
-        ) -> None:
-            _finish_row(batches, job, result, error)
-            unfinished.discard(job.id)
-
         try:
-            for _ in engine.run_all(jobs, finish_row):
+            for _ in engine.run_all(jobs, partial(_finish_row, batches, unfinished)):
                 on_progress()
         finally:
             for job_id in unfinished:
@@ -60,10 +54,14 @@ def _has_waiting_rows(batches: BatchService) -> bool:
     return any(each.get("waiting") or each.get("queued") for each in counts)
 
 
-def _finish_row(batches: BatchService, job: Job, result: Result | None, error: StudioError | None) -> None:
+def _finish_row(
+    batches: BatchService, unfinished: set[str], job: Job, result: Result | None, error: StudioError | None
+) -> None:
+    """Queue a row again after a passing error, or record its end; either way it is no longer `unfinished` here."""
     table = batches.jobs.table
     if error is not None and error.status >= 500 and table.record_attempt(job.id):
         table.requeue_job(job.id)
-        return
-    error_json = error_to_json(error) if error is not None else None
-    table.finish_job(job.id, "done" if result is not None else "failed", result, error_json)
+    else:
+        error_json = error_to_json(error) if error is not None else None
+        table.finish_job(job.id, "done" if result is not None else "failed", result, error_json)
+    unfinished.discard(job.id)

@@ -93,9 +93,8 @@ class CostEstimate:
     guessed: int
 
 
-def estimate_cost(rows: Counter[Workload], known: Iterable[tuple[Workload, RowCost]]) -> CostEstimate | None:
+def estimate_cost(rows: Counter[Workload], known: list[tuple[Workload, RowCost]]) -> CostEstimate | None:
     """Sum the rows' costs, each the mean of what is known of its workload; None when nothing is known."""
-    known = list(known)
     if not known:
         return None
     seconds = size = 0.0

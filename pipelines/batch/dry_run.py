@@ -9,7 +9,7 @@ import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -49,11 +49,6 @@ class RowFault:
     message: str
     code: str = "invalid_request"
     label: str = ""
-
-    @classmethod
-    def from_error(cls, row: int, error: StudioError) -> RowFault:
-        """Make a fault of an error."""
-        return cls(row, error.param, error.message, error.code)
 
 
 @dataclass(frozen=True)
@@ -144,11 +139,11 @@ def dry_run(
             notices = [notice for notice in row.notices if not notice.startswith(tuple(NOTICE_PREFIXES.values()))]
             row_faults, job = check_row(service, batch, row, pictures, notices)
             total, bad = total + 1, bad + bool(row_faults)
-            label = row_label(row.row, row.key, row.cells)
-            faults += [replace(fault, label=label) for fault in row_faults]
+            faults += row_faults
             if job is not None:
                 work = workload_of(service.find_tool(job.tool).params, job.params, dry_files.pixel_count)
                 tools.setdefault(job.tool, _RowGroup()).add_row(work, row)
+                label = row_label(row.row, row.key, row.cells)
                 remarks += [RowFault(row.row, None, notice, label=label) for notice in notices]
             del faults[MAX_FAULT_COUNT:], remarks[MAX_FAULT_COUNT:]
             if on_progress is not None:
@@ -185,7 +180,7 @@ def check_row(
 ) -> tuple[list[RowFault], Job | None]:
     """Return all faults of a row, or its job; notices about its pictures are appended to `notices`."""
     if row.error is not None:
-        return [RowFault.from_error(row.row, row.error)], None
+        return [_describe_fault(row, row.error)], None
     tool = service.find_tool(row.tool or batch.tool)
     values: dict[str, Any] = form_values(tool, batch, row)
     ingester = PictureIngester(service, pictures, batch.owner)
@@ -198,7 +193,11 @@ def check_row(
             return [], service.create_job(tool.id, values, batch.owner, batch=True)
         except StudioError as error:
             errors = [error]
-    return [RowFault.from_error(row.row, error) for error in errors], None
+    return [_describe_fault(row, error) for error in errors], None
+
+
+def _describe_fault(row: BatchRow, error: StudioError) -> RowFault:
+    return RowFault(row.row, error.param, error.message, error.code, row_label(row.row, row.key, row.cells))
 
 
 def _estimate_tool(

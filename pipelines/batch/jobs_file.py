@@ -191,11 +191,9 @@ def _find_cell_error(column: str, cell: str) -> StudioError | None:
 
 
 def _parse_jsonl(text: _TextReader) -> Iterator[ParsedRow]:
-    row = 0
-    for line in text.iter_lines():
-        if line.strip():
-            row += 1
-            yield _parse_json_row(row, line, text.take_notices())
+    lines = (line for line in text.iter_lines() if line.strip())
+    for row, line in enumerate(lines, 1):
+        yield _parse_json_row(row, line, text.take_notices())
 
 
 def _parse_json_row(row: int, line: str, notices: tuple[str, ...]) -> ParsedRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -172,10 +173,8 @@ class PictureIngester:
 
     def __call__(self, name: str) -> str:
         if name.startswith("file-"):
-            try:
+            with suppress(NotFound):  # a picture's name may look like a file id
                 return self._service.files.get_info(name, self._owner).id
-            except NotFound:
-                pass  # a picture's name may look like a file id
         file_id, notices = self._service.uploads.ingest_picture(self._pictures.read_picture(name), self._owner, name)
         self.notices += notices
         return file_id

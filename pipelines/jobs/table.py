@@ -237,8 +237,7 @@ class JobTable:
 
     def close(self) -> None:
         """Close the connection."""
-        with self.lock:
-            self.db.close()
+        self.db.close()
 
 
 def _searchable_text(job: Job) -> str:

@@ -131,7 +131,7 @@ class StudioService:
         self.form_checks.check_verbs(params)
         self.form_checks.check_prompts(tool, params, owner)
         consent = self.form_checks.check_consent(tool, params)
-        seed = getattr(params, "seed", None)
+        seed, photo = getattr(params, "seed", None), getattr(params, "photo", None)
         return Job(
             id=f"job-{uuid.uuid4().hex}",
             tool=tool.id,
@@ -147,11 +147,8 @@ class StudioService:
             batch=batch,
             watermark=self.settings.watermark,
             adapters=self._resolve_adapters(params),
-            label=self._find_label(getattr(params, "photo", None), owner),
+            label=self.files.find_label(photo, owner) if isinstance(photo, str) and photo else "",
         )
-
-    def _find_label(self, photo: object, owner: str) -> str:
-        return self.files.find_label(photo, owner) if isinstance(photo, str) and photo else ""
 
     def _choose_specs(self, tool: Tool) -> dict[str, str]:
         """Choose the model for each verb and role: the profile's, and the best nets that are on this machine."""

@@ -232,8 +232,8 @@ class BatchTabEvents:
         return batch.id
 
     def _find_row_job(self, batch_id: str, row: int) -> Job | None:
-        rows = self.batches.table.list_rows(batch_id, row - 1, limit=1)
-        found = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].row == row and rows[0].job_id else None
+        rows = self._list_rows(batch_id, [row])
+        found = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].job_id else None
         return None if found is None else found.job
 
     def find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:

@@ -173,7 +173,7 @@ def render_aside(counts: DoubtCounts, larger_side: int = 0) -> str:
 
 
 def render_report(report: DryRunReport) -> str:
-    """Render the report of a dry run, with every fault by row and column."""
+    """Render the report of a dry run: every fault by row and column, and what was corrected."""
     summary = f"{report.rows} checked: {report.good} can be done, {report.bad_count} cannot."
     if report.seconds is None or report.bytes is None:
         cost = "Time and disk are not known: not one row could be done to measure them."
@@ -185,16 +185,12 @@ def render_report(report: DryRunReport) -> str:
     if not report.fits_on_disk:
         cost += f" {NO_ROOM_NOTE}"
     rows = [(label_row(f.row, f.label), f.column or "", f.message) for f in report.faults]
-    return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{render_corrections(report)}"
-
-
-def render_corrections(report: DryRunReport) -> str:
-    """Render what was corrected on rows that can be done."""
-    lines = [
+    remarks = [
         f"Row {escape(label_row(each.row, each.label))}: {escape(each.message)}"
         for each in report.remarks[:SHOWN_FAULT_COUNT]
     ]
-    return f"<p>{'<br>'.join(lines)}</p>" if lines else ""
+    corrections = f"<p>{'<br>'.join(remarks)}</p>" if remarks else ""
+    return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{corrections}"
 
 
 def label_row(row: int, called: str) -> str:
