@@ -28,7 +28,7 @@ from pipelines.batch.picture_source import NoPictures, PictureSource, ZipSource,
 from pipelines.batch.row_values import BatchPlan, check_rows, make_row_job, resolve_saved_items, rows_from_pictures
 from pipelines.core.errors import BUG_MESSAGE, BadInput, NotFound, StudioError
 from pipelines.core.params import JSON, MAX_SEED
-from pipelines.jobs.retention import DAY_SECONDS
+from pipelines.jobs.retention import DAY_SECONDS, delete_batch
 from pipelines.jobs.table import MAX_DEATH_COUNT
 from pipelines.jobs.workers import BATCH_PAUSING_CODES
 from pipelines.service.studio_service import StudioService
@@ -89,16 +89,15 @@ class BatchService:
         self.table = BatchTable(service.jobs.table, _folder_id(self.root) if service.jobs.table.db.is_shared else "")
         self._reserved_space = ReservedSpace(service.jobs.root)
         self._sources: dict[str, PictureSource] = {}
-        self.jobs.set_row_source(self)
-        self.jobs.run_every(60, self._finish_or_discard)
+        self.jobs.workers.set_row_source(self)
+        self.jobs.workers.run_every(60, self._finish_or_discard)
         if service.settings.keep_days or service.settings.keep_gb:
-            service.jobs.run_every(3600, self._delete_expired)
+            service.jobs.workers.run_every(3600, self._delete_expired)
 
     def create_batch(
-        self, plan: BatchPlan, parsed_rows: Iterator[ParsedRow], owner: str, options: BatchOptions | None = None
+        self, plan: BatchPlan, parsed_rows: Iterator[ParsedRow], owner: str, options: BatchOptions = BatchOptions()
     ) -> Batch:
         """Store a batch, ready to start. Raises `disk_full`, `BadInput` without a row or for a wrong shared value."""
-        options = options or BatchOptions()
         batch = Batch(
             id=options.batch_id or new_batch_id(),
             owner=owner,
@@ -122,7 +121,7 @@ class BatchService:
                     raise BadInput("There is no row in it.")
                 self.table.set_state(batch.id, "ready")
         except (StudioError, OSError):
-            self.table.delete_batch(batch.id)
+            delete_batch(self.jobs.table.db, batch.id)
             raise
         return replace(batch, state="ready")
 
@@ -132,11 +131,11 @@ class BatchService:
             if self._get_refreshed(batch_id).state in ("ready", "paused"):
                 self.table.requeue_orphans(batch_id)
                 self.table.set_state(batch_id, "running")
-        self.jobs.request_refill()
+        self.jobs.workers.request_refill()
 
     def pause(self, batch_id: str, note: str = "") -> None:
         """Pause a batch; rows that run are finished."""
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             if self._get_refreshed(batch_id).state == "running":
                 self.table.set_state(batch_id, "paused", note)
                 self.jobs.withdraw_batch(batch_id)
@@ -159,7 +158,7 @@ class BatchService:
             count = self.table.reset_failed_rows(batch_id)
             if count and batch.state in ("done", "cancelled", "ready"):
                 self.table.set_state(batch_id, "running")
-        self.jobs.request_refill()
+        self.jobs.workers.request_refill()
         return count
 
     def get_row(self, batch_id: str, row: int, owner: str) -> RowState:
@@ -176,7 +175,7 @@ class BatchService:
         Raises `NotFound` for a batch or row that is not there or not the owner's, `BadInput` for a row without
         a picture.
         """
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             now = self.get_row(batch_id, row, owner)
             if now.status != "done" or now.job_id is None:
                 raise BadInput(f"Row {row} has no picture to look at.")
@@ -193,7 +192,7 @@ class BatchService:
         Raises `NotFound` for a batch, row or job that is not there or not the owner's, `BadInput` for a row without a
         picture, a job that is not finished or of another tool, and one that stands in another row.
         """
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             now = self.get_row(batch_id, row, owner)
             job = self.jobs.table.get_row(job_id)
             if job is None or job.owner != owner or job.draft or job.helper:
@@ -222,7 +221,7 @@ class BatchService:
         """Cancel a batch and delete its rows and uploads; finished jobs stay in the library."""
         self.cancel(batch_id)
         self._delete_uploads(self._get_refreshed(batch_id))
-        self.table.delete_batch(batch_id)
+        delete_batch(self.jobs.table.db, batch_id)
 
     def _delete_uploads(self, batch: Batch) -> None:
         """Delete the uploaded files of a batch; a folder or ZIP that the command line reads in place stays."""
@@ -303,7 +302,7 @@ class BatchService:
         """Submit the next row as a job; False when there is none, or no room for one."""
         try:
             with translate_disk_full():
-                found = None if self.jobs.is_closing else self.table.take_next_row()
+                found = None if self.jobs.workers.is_closing else self.table.take_next_row()
         except StudioError as error:
             self._pause_all(error)
             return False
@@ -347,14 +346,14 @@ class BatchService:
     def requeue_unstored_row(self, job_id: str, error: StudioError) -> None:
         """Requeue a row whose result could not be stored, and pause all batches."""
         self._reserved_space.release()
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             self.jobs.table.requeue_job(job_id)
             self._pause_all(error)
 
     def _pause_all(self, error: StudioError) -> None:
         """Pause all batches, since a full disk or an unreachable file store concerns every one."""
         self._reserved_space.release()
-        with self.table.transaction():
+        with self.jobs.table.db.transaction():
             for batch_id in self.table.list_ids("running"):
                 self.pause(batch_id, STORE_AWAY_NOTE if error.code == "storage_unavailable" else DISK_FULL_NOTE)
         self._reserved_space.release()  # another thread may have reserved it for a row before the pause
@@ -418,12 +417,9 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Se
         if is_manifest(partial(path.open, "rb")):
             raise BadInput(MANIFEST_ALONE_MESSAGE)
         return JobsSource(lambda: read_jobs_file(path), path.parent, path.name)
-    archive = ZipSource(path)
-    try:
+    with contextlib.closing(ZipSource(path)) as archive:
         found = archive.list_tables(TABLE_SUFFIXES)
         tables = [name for name in found if not is_manifest(partial(archive.open_table, name))]
-    finally:
-        archive.close()
     if len(tables) > 1:
         raise BadInput("The ZIP has several tables: leave one.")
     if tables:
@@ -434,9 +430,5 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str, order: Se
 
 
 def _read_zipped_table(path: Path, table: str) -> Iterator[ParsedRow]:
-    archive = ZipSource(path)
-    try:
-        with archive.open_table(table) as file:
-            yield from parse_jobs_file(file, table)
-    finally:
-        archive.close()
+    with contextlib.closing(ZipSource(path)) as archive, archive.open_table(table) as file:
+        yield from parse_jobs_file(file, table)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
@@ -28,6 +27,7 @@ from sqlalchemy import (
 
 from pipelines.core.errors import InvalidParams, StudioError, error_from_json, error_to_json
 from pipelines.core.params import JSON
+from pipelines.jobs.retention import delete_batch
 from pipelines.jobs.table import JobTable
 from pipelines.storage.database import Row
 from pipelines.storage.schema import BATCH_ROWS, BATCHES, JOBS, ROW_APPROVALS, ROW_REPLACEMENTS, select_page
@@ -43,6 +43,9 @@ READ_TIMEOUT_SECONDS = 3600.0  # seconds after which another studio that still r
 CHUNK_ROW_COUNT = 500
 # What is asked again and again while a batch runs, built once; values given with an UPDATE say what it sets.
 _WITH_JOBS = BATCH_ROWS.outerjoin(JOBS, _IS_JOB_OF_ROW)
+_ROW_STATES = select(BATCH_ROWS, _STATUS, JOBS.c.id.label("job_id"), JOBS.c.error.label("job_error")).select_from(
+    _WITH_JOBS
+)
 _ONE_BATCH = select(BATCHES).where(_B.id == bindparam("batch_id"))
 _ONE_ROW = update(BATCH_ROWS).where(_R.batch == bindparam("batch_id"), _R.row == bindparam("number"))
 _ADD_TRIES = _ONE_ROW.values(tries=_R.tries + bindparam("added"))
@@ -130,7 +133,7 @@ class BatchTable:
             # Nobody knows the id of a batch that was still being read when the studio stopped.
             since = time.time() - (READ_TIMEOUT_SECONDS if self._db.is_shared else 0)
             for batch in self._select_ids(_B.state == "reading", _B.created <= since):
-                self.delete_batch(batch)
+                delete_batch(self._db, batch)
             for batch in self._select_ids(_B.state.in_(("running", "paused"))):
                 self.requeue_orphans(batch)
 
@@ -140,10 +143,6 @@ class BatchTable:
 
     def _select_ids(self, *clauses: ColumnElement[bool]) -> list[str]:
         return [row.id for row in self._db.fetch_rows(select(_B.id).where(*clauses))]
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Make all changes of the block or none."""
-        return self._db.transaction()
 
     def insert_batch(self, batch: Batch) -> None:
         """Insert a batch without rows."""
@@ -155,18 +154,10 @@ class BatchTable:
         total = 0
         values = (_row_values(batch_id, row) for row in rows)
         while chunk := list(islice(values, CHUNK_ROW_COUNT)):
-            with self.transaction():
+            with self._db.transaction():
                 self._db.execute(insert(BATCH_ROWS), chunk)
             total += len(chunk)
         return total
-
-    def delete_batch(self, batch_id: str) -> None:
-        """Delete a batch and its rows, but not its jobs."""
-        with self.transaction():
-            self._db.execute(delete(BATCH_ROWS).where(_R.batch == batch_id))
-            self._db.execute(delete(ROW_REPLACEMENTS).where(_E.batch == batch_id))
-            self._db.execute(delete(ROW_APPROVALS).where(_A.batch == batch_id))
-            self._db.execute(delete(BATCHES).where(_B.id == batch_id))
 
     def set_state(self, batch_id: str, state: BatchState, note: str = "") -> None:
         """Set the state, and the time of the first start or of the end."""
@@ -226,7 +217,7 @@ class BatchTable:
     def reset_failed_rows(self, batch_id: str) -> int:
         """Set failed rows to waiting and delete their jobs; return how many."""
         is_left = and_(_R.batch == batch_id, or_(_R.state == "failed", and_(_R.state == "given", _HAS_NO_JOB)))
-        with self.transaction():
+        with self._db.transaction():
             self._db.execute(delete(JOBS).where(JOBS.c.batch_id == batch_id, JOBS.c.status == "failed"))
             return self._db.execute(update(BATCH_ROWS).where(is_left).values(state="waiting", tries=0, error=None))
 
@@ -239,7 +230,7 @@ class BatchTable:
         its_time = next((each.replaced_at for each in earlier if each.job_id == job_id), None)
         is_row = and_(_E.batch == batch_id, _E.row == row)
         entry = {"batch": batch_id, "row": row, "job": old_job_id, "replaced": time.time()}
-        with self.transaction():
+        with self._db.transaction():
             self.withdraw_approval(batch_id, row)  # it was said of another picture
             for each, slot in ((old_job_id, (None, None)), (job_id, (batch_id, row))):
                 self._db.execute(update(JOBS).where(JOBS.c.id == each).values(batch_id=slot[0], batch_row=slot[1]))
@@ -287,7 +278,7 @@ class BatchTable:
     def delete_expired(self, before: float) -> None:
         """Delete batches that ended before the Unix time `before` and have no jobs left."""
         for batch in self._select_ids(_B.finished < before, ~exists().where(JOBS.c.batch_id == _B.id)):
-            self.delete_batch(batch)
+            delete_batch(self._db, batch)
 
     def count_rows(self, batch_id: str) -> dict[str, int]:
         """Count the rows by status."""
@@ -313,8 +304,7 @@ class BatchTable:
 
         `since`: only rows that finished from that Unix time on. `skip` leaves out the first ones.
         """
-        columns = (BATCH_ROWS, _STATUS, JOBS.c.id.label("job_id"), JOBS.c.error.label("job_error"))
-        query = select(*columns).select_from(_WITH_JOBS).where(_R.batch == batch_id, _R.row > after)
+        query = _ROW_STATES.where(_R.batch == batch_id, _R.row > after)
         if status is not None:
             query = query.where(_STATUS.in_([status]))
         if since:
@@ -325,9 +315,8 @@ class BatchTable:
 
     def list_unfinished_rows(self, batch_id: str, limit: int) -> list[RowState]:
         """Return the first rows, in order, that wait or are being done."""
-        columns = (BATCH_ROWS, _STATUS, JOBS.c.id.label("job_id"), JOBS.c.error.label("job_error"))
         is_open = or_(_STATUS.is_(None), _STATUS.in_(["waiting", "queued", "running"]))
-        query = select(*columns).select_from(_WITH_JOBS).where(_R.batch == batch_id, is_open)
+        query = _ROW_STATES.where(_R.batch == batch_id, is_open)
         return [_to_row_state(row) for row in self._db.fetch_rows(query.order_by(_R.row).limit(limit))]
 
     def iter_receipts(self, batch_id: str) -> Iterator[tuple[int, dict[str, Any]]]:

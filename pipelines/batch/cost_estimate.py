@@ -11,7 +11,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,9 +93,8 @@ class CostEstimate:
     guessed: int
 
 
-def estimate_cost(rows: Counter[Workload], known: Iterable[tuple[Workload, RowCost]]) -> CostEstimate | None:
+def estimate_cost(rows: Counter[Workload], known: list[tuple[Workload, RowCost]]) -> CostEstimate | None:
     """Sum the rows' costs, each the mean of what is known of its workload; None when nothing is known."""
-    known = list(known)
     if not known:
         return None
     seconds = size = 0.0
@@ -174,7 +173,7 @@ def _run_sample(
 def _wait_for_result(stream: Stream) -> Result | None:
     """Return the result, or None when the job failed or took longer than `MAX_SAMPLE_SECONDS`."""
     end = time.monotonic() + MAX_SAMPLE_SECONDS
-    try:
+    with closing(stream):
         while not stream.is_exhausted and time.monotonic() < end:
             for event in stream.take_pending(1.0):
                 if isinstance(event, Result):
@@ -182,5 +181,3 @@ def _wait_for_result(stream: Stream) -> Result | None:
         if stream.error is not None and not isinstance(stream.error, StudioError | JobCancelled):
             raise stream.error
         return None
-    finally:
-        stream.close()

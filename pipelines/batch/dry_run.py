@@ -9,7 +9,7 @@ import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -25,7 +25,6 @@ from pipelines.batch.cost_estimate import (
     sample_cost,
     workload_of,
 )
-from pipelines.batch.jobs_file import RowFault
 from pipelines.batch.manifest import row_label
 from pipelines.batch.picture_source import PictureSource, open_picture_source
 from pipelines.batch.row_values import PictureIngester, form_values, ingest_pictures
@@ -33,11 +32,23 @@ from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job
 from pipelines.jobs.workers import SharedDeviceEngine
+from pipelines.service.form_checks import list_form_errors
 from pipelines.service.form_filling import NOTICE_PREFIXES
 from pipelines.service.studio_service import StudioService
 from pipelines.storage.file_index import FileIndex, FileInfo, FileRole, pixels_sha256
 
 MAX_FAULT_COUNT = 500  # faults that are listed; any more are only counted
+
+
+@dataclass(frozen=True)
+class RowFault:
+    """What is wrong with one row, or was corrected. `code` is an error code of the API, `label` names the row."""
+
+    row: int
+    column: str | None
+    message: str
+    code: str = "invalid_request"
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,29 +129,26 @@ def dry_run(
     """
     dry_files = _DryRunFiles(batches.service.files)
     service = batches.service.with_files(dry_files)
-    pictures = open_picture_source(None if batch.source is None else Path(batch.source))
     total = bad = 0
     faults: list[RowFault] = []
     remarks: list[RowFault] = []
     tools: dict[str, _RowGroup] = {}
-    try:
+    with contextlib.closing(open_picture_source(None if batch.source is None else Path(batch.source))) as pictures:
         for row in batches.table.iter_rows(batch.id):
             # The user asked for the brand kit, so the notice about it is no news.
             notices = [notice for notice in row.notices if not notice.startswith(tuple(NOTICE_PREFIXES.values()))]
             row_faults, job = check_row(service, batch, row, pictures, notices)
             total, bad = total + 1, bad + bool(row_faults)
-            label = row_label(row.row, row.key, row.cells)
-            faults += [replace(fault, label=label) for fault in row_faults]
+            faults += row_faults
             if job is not None:
                 work = workload_of(service.find_tool(job.tool).params, job.params, dry_files.pixel_count)
                 tools.setdefault(job.tool, _RowGroup()).add_row(work, row)
+                label = row_label(row.row, row.key, row.cells)
                 remarks += [RowFault(row.row, None, notice, label=label) for notice in notices]
             del faults[MAX_FAULT_COUNT:], remarks[MAX_FAULT_COUNT:]
             if on_progress is not None:
                 on_progress(total)
         costs = [_estimate_tool(batches, batch, tool, rows, pictures, dry_files) for tool, rows in tools.items()]
-    finally:
-        pictures.close()
     engine = batches.jobs.engine
     estimate = _sum_estimates(costs, engine.devices if isinstance(engine, SharedDeviceEngine) else engine.slots)
     return DryRunReport(
@@ -172,20 +180,24 @@ def check_row(
 ) -> tuple[list[RowFault], Job | None]:
     """Return all faults of a row, or its job; notices about its pictures are appended to `notices`."""
     if row.error is not None:
-        return [RowFault.from_error(row.row, row.error)], None
+        return [_describe_fault(row, row.error)], None
     tool = service.find_tool(row.tool or batch.tool)
     values: dict[str, Any] = form_values(tool, batch, row)
     ingester = PictureIngester(service, pictures, batch.owner)
     errors = ingest_pictures(tool, values, ingester)
     notices += ingester.notices
     named = {error.param for error in errors}
-    errors += [error for error in service.list_form_errors(tool.id, values) if error.param not in named]
+    errors += [error for error in list_form_errors(tool.params, values) if error.param not in named]
     if not errors:
         try:
             return [], service.create_job(tool.id, values, batch.owner, batch=True)
         except StudioError as error:
             errors = [error]
-    return [RowFault.from_error(row.row, error) for error in errors], None
+    return [_describe_fault(row, error) for error in errors], None
+
+
+def _describe_fault(row: BatchRow, error: StudioError) -> RowFault:
+    return RowFault(row.row, error.param, error.message, error.code, row_label(row.row, row.key, row.cells))
 
 
 def _estimate_tool(

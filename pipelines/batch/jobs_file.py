@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from pydantic_core import from_json
 
-from pipelines.core.errors import BadInput, InvalidParams, StudioError, error_from_json
+from pipelines.core.errors import BadInput, StudioError
 from pipelines.core.params import JSON, Params
 from pipelines.core.tools import Tool
 
@@ -56,38 +56,15 @@ _FORMULA_STARTS = ("=", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
-class RowFault:
-    """An error in one row. `row` is 1 for the first row under the header; `code` is an error code of the API.
+class ParsedRow:
+    """One row: its cells by column, without empty ones. `row` is 1 for the first one under the header.
 
-    `invalid`: a value does not fit its field, which is status 422 instead of 400. `label` names the row for its owner.
+    `error` is the first in the row; its `param` is the column.
     """
 
     row: int
-    column: str | None
-    message: str
-    code: str = "invalid_request"
-    invalid: bool = False
-    label: str = ""
-
-    @classmethod
-    def from_error(cls, row: int, error: StudioError) -> RowFault:
-        """Make a fault of an error."""
-        return cls(row, error.param, error.message, error.code, isinstance(error, InvalidParams))
-
-    def to_error(self) -> StudioError:
-        """Make an error of the fault."""
-        return error_from_json(
-            {"message": self.message, "code": self.code, "param": self.column, "invalid": self.invalid}
-        )
-
-
-@dataclass(frozen=True)
-class ParsedRow:
-    """One row: its cells by column, without empty ones."""
-
-    row: int
     cells: dict[str, JSON]
-    faults: tuple[RowFault, ...] = ()
+    error: StudioError | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -170,9 +147,7 @@ def _parse_csv(text: _TextReader) -> Iterator[ParsedRow]:
             return
         except csv.Error:
             row += 1
-            yield ParsedRow(
-                row, {}, (RowFault(row, None, "This row cannot be read: it is too long, or a quote is open."),)
-            )
+            yield ParsedRow(row, {}, BadInput("This row cannot be read: it is too long, or a quote is open."))
             continue
         if any(cell.strip() for cell in cells):
             row += 1
@@ -191,51 +166,46 @@ def _parse_header(header: list[str]) -> list[str]:
 
 
 def _parse_csv_row(row: int, columns: list[str], cells: list[str], notices: tuple[str, ...]) -> ParsedRow:
-    faults = []
+    error: StudioError | None = None
     named: dict[str, JSON] = {}
     for place, cell in enumerate(cells):
         column = columns[place] if place < len(columns) else ""
         if not cell.strip():
             continue
-        if not column:
-            faults.append(
-                RowFault(row, None, f"Cell {place + 1} stands under no column: one too many, or a stray comma.")
-            )
-        faults += _find_cell_faults(row, column, cell)
-        named[column] = cell.strip()
-    return ParsedRow(row, {name: cell for name, cell in named.items() if name}, tuple(faults), notices)
+        if column:
+            error = error or _find_cell_error(column, cell)
+            named[column] = cell.strip()
+        else:
+            error = error or BadInput(f"Cell {place + 1} stands under no column: one too many, or a stray comma.")
+    return ParsedRow(row, named, error, notices)
 
 
-def _find_cell_faults(row: int, column: str | None, cell: str) -> list[RowFault]:
+def _find_cell_error(column: str, cell: str) -> StudioError | None:
     if cell.startswith(_FORMULA_STARTS):
-        return [RowFault(row, column, "This cell begins like a spreadsheet formula; formulas are not taken.")]
+        return BadInput("This cell begins like a spreadsheet formula; formulas are not taken.", param=column)
     if "\x00" in cell or _REPLACEMENT_CHAR in cell:
-        return [RowFault(row, column, "This cell holds something that is no text.")]
+        return BadInput("This cell holds something that is no text.", param=column)
     if len(cell) > MAX_CELL_CHARS:
-        return [RowFault(row, column, f"This cell is longer than {MAX_CELL_CHARS} characters.")]
-    return []
+        return BadInput(f"This cell is longer than {MAX_CELL_CHARS} characters.", param=column)
+    return None
 
 
 def _parse_jsonl(text: _TextReader) -> Iterator[ParsedRow]:
-    row = 0
-    for line in text.iter_lines():
-        if line.strip():
-            row += 1
-            yield _parse_json_row(row, line, text.take_notices())
+    lines = (line for line in text.iter_lines() if line.strip())
+    for row, line in enumerate(lines, 1):
+        yield _parse_json_row(row, line, text.take_notices())
 
 
 def _parse_json_row(row: int, line: str, notices: tuple[str, ...]) -> ParsedRow:
     try:
         value = from_json(line, allow_inf_nan=False)
     except ValueError:
-        return ParsedRow(row, {}, (RowFault(row, None, "This line is not valid JSON."),), notices)
+        return ParsedRow(row, {}, BadInput("This line is not valid JSON."), notices)
     if not isinstance(value, dict):
-        return ParsedRow(row, {}, (RowFault(row, None, "This line is not a JSON object."),), notices)
+        return ParsedRow(row, {}, BadInput("This line is not a JSON object."), notices)
     cells = {str(name): cell for name, cell in value.items() if cell is not None and cell != ""}
-    texts = [(name, cell) for name, cell in cells.items() if isinstance(cell, str)]
-    return ParsedRow(
-        row, cells, tuple(fault for name, cell in texts for fault in _find_cell_faults(row, name, cell)), notices
-    )
+    errors = (_find_cell_error(name, cell) for name, cell in cells.items() if isinstance(cell, str))
+    return ParsedRow(row, cells, next(filter(None, errors), None), notices)
 
 
 _EXAMPLE_NAMES = {"picture": "photo.jpg", "pictures": "one.jpg|two.jpg"}

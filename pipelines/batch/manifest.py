@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pipelines.batch.batch_service import BatchService
 from pipelines.batch.batch_table import Batch, Replacement, RowState
@@ -67,16 +67,6 @@ def name_zip(batch: Batch, title: str) -> str:
     """
     label = _UNSAFE_CHARS.sub("-", title.lower()).strip("-.")[:60] or batch.tool or "batch"
     return f"{label}-{datetime.fromtimestamp(batch.created, UTC):%Y-%m-%d}.zip"
-
-
-def write_manifest(batches: BatchService, batch_id: str, out: IO[str]) -> None:
-    """Write a line for every row, one at a time."""
-    writer = csv.writer(out)
-    writer.writerow(MANIFEST_COLUMNS)
-    replacements, approvals = batches.table.list_replacements(batch_id), batches.table.list_approvals(batch_id)
-    for row in batches.iter_rows(batch_id):
-        looked_at = format_replacement_time(replacements.get(row.row, ())), format_time(approvals.get(row.row))
-        writer.writerow([escape_spreadsheet_formula(cell) for cell in (*_manifest_row(batches, row), *looked_at)])
 
 
 def format_replacement_time(earlier: Sequence[Replacement]) -> str:
@@ -142,8 +132,13 @@ def list_cutouts(batches: BatchService, batch_id: str) -> list[tuple[int, str, f
 
 def save_manifest(batches: BatchService, batch_id: str, path: Path) -> None:
     """Write the manifest to `path`, with a byte order mark so that spreadsheets read UTF-8. Raises `disk_full`."""
+    replacements, approvals = batches.table.list_replacements(batch_id), batches.table.list_approvals(batch_id)
     with atomic_write(path) as part, part.open("w", encoding="utf-8-sig", newline="") as out:
-        write_manifest(batches, batch_id, out)
+        writer = csv.writer(out)
+        writer.writerow(MANIFEST_COLUMNS)
+        for row in batches.iter_rows(batch_id):
+            looked_at = format_replacement_time(replacements.get(row.row, ())), format_time(approvals.get(row.row))
+            writer.writerow([escape_spreadsheet_formula(cell) for cell in (*_manifest_row(batches, row), *looked_at)])
 
 
 def iter_pictures(
@@ -184,10 +179,7 @@ def link_or_copy(path: Path, part: Path) -> None:
 
 
 def save_zip(batches: BatchService, batch_id: str, path: Path, set_aside: float = NEVER_SET_ASIDE) -> None:
-    """Write pictures and manifest as one signed ZIP. Raises `disk_full`.
-
-    Pictures whose cut-out is more uncertain than `set_aside` (0 to 1) lie in a folder of their own.
-    """
+    """Write pictures, as `iter_pictures` names them, and manifest as one signed ZIP. Raises `disk_full`."""
     with atomic_write(path) as part:
         # Nothing is compressed, since a compressed entry cannot be signed.
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as out:

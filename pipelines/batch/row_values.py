@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from pipelines.batch.batch_table import Batch, BatchRow
-from pipelines.batch.jobs_file import KEY_COLUMN, MAX_CELL_CHARS, TOOL_COLUMN, ParsedRow, RowFault
+from pipelines.batch.jobs_file import KEY_COLUMN, MAX_CELL_CHARS, TOOL_COLUMN, ParsedRow
 from pipelines.batch.picture_source import DeletedPictures, PictureSource
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal, StudioError, name_listed_photo
 from pipelines.core.job import Job
 from pipelines.core.params import JSON, MAX_SEED, Params
 from pipelines.core.tools import Tool
-from pipelines.service.form_filling import SavedItemSnapshot, fill_form
+from pipelines.service.form_filling import fill_form
 from pipelines.service.studio_service import StudioService
 
 PICTURE_SEPARATOR = "|"  # separates the names in a cell that takes several pictures
@@ -38,32 +40,29 @@ def check_rows(plan: BatchPlan, parsed_rows: Iterator[ParsedRow], service: Studi
     for parsed in parsed_rows:
         tool_id = str(parsed.cells.get(TOOL_COLUMN) or plan.tool)
         key = str(parsed.cells.get(KEY_COLUMN) or parsed.row)
-        faults = list(parsed.faults) or list(_find_faults(plan, parsed, key in seen, service))
+        error = parsed.error or _find_error(tool_id, parsed, key in seen, service)
         seen.add(key)
-        error = faults[0].to_error() if faults else None
         cells = {name: cell for name, cell in parsed.cells.items() if name not in (KEY_COLUMN, TOOL_COLUMN)}
         yield BatchRow(parsed.row, key[:MAX_KEY_CHARS], tool_id[:MAX_KEY_CHARS], cells, error, parsed.notices)
 
 
-def _find_faults(plan: BatchPlan, parsed: ParsedRow, is_duplicate: bool, service: StudioService) -> Iterator[RowFault]:
+def _find_error(tool_id: str, parsed: ParsedRow, is_duplicate: bool, service: StudioService) -> StudioError | None:
     key = parsed.cells.get(KEY_COLUMN)
     if key is not None and (not isinstance(key, str | int) or len(str(key)) > MAX_KEY_CHARS):
-        yield RowFault(parsed.row, KEY_COLUMN, f"An id has at most {MAX_KEY_CHARS} characters.")
+        return BadInput(f"An id has at most {MAX_KEY_CHARS} characters.", param=KEY_COLUMN)
     if is_duplicate:
-        yield RowFault(parsed.row, KEY_COLUMN, "Another row above has this id.")
-    tool_id = str(parsed.cells.get(TOOL_COLUMN) or plan.tool)
+        return BadInput("Another row above has this id.", param=KEY_COLUMN)
     if not tool_id:
-        yield RowFault(parsed.row, TOOL_COLUMN, "This row names no tool, and none was chosen for all rows.")
-        return
+        return BadInput("This row names no tool, and none was chosen for all rows.", param=TOOL_COLUMN)
     try:
         tool = service.find_tool(tool_id)
     except NotFound as error:
-        yield replace(RowFault.from_error(parsed.row, error), column=TOOL_COLUMN)
-        return
+        error.param = TOOL_COLUMN
+        return error
     for name in parsed.cells:
         if name not in (KEY_COLUMN, TOOL_COLUMN) and name not in tool.params.model_fields:
-            message = f"The tool '{tool.id}' has no field of this name."
-            yield RowFault(parsed.row, name[:MAX_KEY_CHARS], message, invalid=True)
+            return InvalidParams(f"The tool '{tool.id}' has no field of this name.", param=name[:MAX_KEY_CHARS])
+    return None
 
 
 def resolve_saved_items(
@@ -74,7 +73,7 @@ def resolve_saved_items(
     So all rows look alike, even if a kit changes while the batch runs. Raises `BadInput` for a missing kit that all
     rows share.
     """
-    saved_items = SavedItemSnapshot(service.saved_items)
+    find_item = cache(service.saved_items.find_item)
     for row in rows:
         if row.error is not None:
             yield row
@@ -83,7 +82,7 @@ def resolve_saved_items(
         shared = {name: value for name, value in plan.shared.items() if name in params.model_fields}
         requested = {**shared, **{name: parse_cell(params, name, cell) for name, cell in row.cells.items()}}
         try:
-            form = fill_form(params, requested, owner, saved_items, tool=row.tool)
+            form = fill_form(params, requested, owner, find_item, tool=row.tool)
         except StudioError as error:
             if error.param not in row.cells:
                 raise
@@ -174,10 +173,8 @@ class PictureIngester:
 
     def __call__(self, name: str) -> str:
         if name.startswith("file-"):
-            try:
+            with suppress(NotFound):  # a picture's name may look like a file id
                 return self._service.files.get_info(name, self._owner).id
-            except NotFound:
-                pass  # a picture's name may look like a file id
         file_id, notices = self._service.uploads.ingest_picture(self._pictures.read_picture(name), self._owner, name)
         self.notices += notices
         return file_id

@@ -13,7 +13,7 @@ from pipelines.core.job import Job, JobStatus, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.subscribers import Subscribers
 from pipelines.jobs.table import JobTable, result_from_row
-from pipelines.jobs.workers import Engine, RowSource, VisitorEngine, WorkerPool
+from pipelines.jobs.workers import Engine, VisitorEngine, WorkerPool
 from pipelines.storage.database import Row
 from pipelines.storage.disk_space import translate_disk_full
 
@@ -71,10 +71,10 @@ class JobQueue:
         self._check_admission = check_admission
         self._lock = self.table.lock
         self._subscribers = Subscribers()
-        self._workers = WorkerPool(self.table, self._subscribers, engine, self._sync_with_other_processes)
+        self.workers = WorkerPool(self.table, self._subscribers, engine, self._sync_with_other_processes)
         self.table.drop_drafts()
         self.table.requeue_abandoned()
-        self._workers.start()
+        self.workers.start()
 
     def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
         """Queue `job`, once for a `slot` (batch id, row), and return its id. Raises `queue_full` or `disk_full`."""
@@ -89,7 +89,7 @@ class JobQueue:
                     self.engine.keep_visitor(job.id)
                 self._subscribers.get_or_add(job.id)
                 self._publish_positions()
-                self._workers.wake_worker()
+                self.workers.wake_worker()
         return job.id
 
     def submit_and_watch(self, job: Job) -> Stream:
@@ -155,27 +155,10 @@ class JobQueue:
         """Return how many jobs run and how many interactive jobs wait."""
         return self.table.count_jobs()[:2]
 
-    def set_row_source(self, row_source: RowSource) -> None:
-        """Set the source of batch rows; it is asked whenever few of them wait."""
-        self._workers.set_row_source(row_source)
-
-    def request_refill(self) -> None:
-        """Ask the row source for rows, since it may have new ones."""
-        self._workers.request_refill()
-
-    def run_every(self, seconds: float, chore: Callable[[], object]) -> None:
-        """Run `chore` in the background about every `seconds`."""
-        self._workers.run_every(seconds, chore)
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether the queue is shutting down."""
-        return self._workers.is_closing
-
     def failure_counts(self) -> dict[tuple[str, str], int]:
         """Return how many jobs failed since the start, by error code and tool, without retries that succeeded."""
         with self._lock:
-            return dict(self._workers.failure_counts)
+            return dict(self.workers.failure_counts)
 
     def withdraw_batch(self, batch_id: str, *, running: bool = False) -> None:
         """Remove a batch's waiting rows from the queue; with `running`, also cancel those that run."""
@@ -188,7 +171,7 @@ class JobQueue:
 
     def close(self) -> None:
         """Stop the running jobs, which are queued again at the next start, and end all streams and threads."""
-        self._workers.close()
+        self.workers.close()
         self.engine.close()
         with self._lock:
             for job_id in list(self._subscribers.live_jobs):

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -25,6 +26,7 @@ from sqlalchemy import (
 
 from pipelines.core.errors import NotFound
 from pipelines.jobs.table import JobTable
+from pipelines.storage.database import Database
 from pipelines.storage.file_index import FileIndex
 from pipelines.storage.schema import (
     BATCH_ROWS,
@@ -154,10 +156,8 @@ def _take_until_freed(units: Iterator[_DeletionUnit], files: FileIndex, excess_b
             return
         yield unit
         for file_id in unit.files:
-            try:
+            with suppress(NotFound):
                 excess_bytes -= files.get_info(file_id).bytes
-            except NotFound:
-                continue
 
 
 def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:
@@ -166,11 +166,17 @@ def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:
         with table.db.transaction():
             table.db.execute(_DELETE_JOB, [{"job_id": job_id} for job_id in unit.ids])
             if unit.batch is not None:
-                for rows in (BATCH_ROWS, ROW_REPLACEMENTS, ROW_APPROVALS):
-                    table.db.execute(delete(rows).where(rows.c.batch == unit.batch))
-                table.db.execute(delete(BATCHES).where(BATCHES.c.id == unit.batch))
+                delete_batch(table.db, unit.batch)
         deleted += len(unit.ids)
     return deleted
+
+
+def delete_batch(db: Database, batch_id: str) -> None:
+    """Delete a batch and its rows, but not its jobs."""
+    with db.transaction():
+        for rows in (BATCH_ROWS, ROW_REPLACEMENTS, ROW_APPROVALS):
+            db.execute(delete(rows).where(rows.c.batch == batch_id))
+        db.execute(delete(BATCHES).where(BATCHES.c.id == batch_id))
 
 
 def _delete_ended_drafts(table: JobTable) -> None:

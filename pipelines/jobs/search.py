@@ -35,20 +35,15 @@ class JobFilter:
     state: StateFilter = "all"
 
 
-class JobSearch:
-    """Searches the job table."""
-
-    def __init__(self, table: JobTable) -> None:
-        self._table = table
-
-    def find_page(self, owner: str, job_filter: JobFilter, start: int = 0, count: int = 24) -> tuple[list[str], int]:
-        """Return the ids of `count` matching jobs from number `start`, newest first, and the total number."""
-        matching = select(JOBS.c.id).where(*_filter_clauses(owner, job_filter))
-        db = self._table.db
-        with db.lock:
-            (total,) = db.fetch_rows(select(func.count()).select_from(matching.subquery()))
-            rows = db.fetch_rows(matching.order_by(JOBS.c.seq.desc()).limit(count).offset(start))
-        return [row.id for row in rows], total[0]
+def find_page(
+    table: JobTable, owner: str, job_filter: JobFilter, start: int = 0, count: int = 24
+) -> tuple[list[str], int]:
+    """Return the ids of `count` matching jobs from number `start`, newest first, and the total number."""
+    matching = select(JOBS.c.id).where(*_filter_clauses(owner, job_filter))
+    with table.lock:
+        (total,) = table.db.fetch_rows(select(func.count()).select_from(matching.subquery()))
+        rows = table.db.fetch_rows(matching.order_by(JOBS.c.seq.desc()).limit(count).offset(start))
+    return [row.id for row in rows], total[0]
 
 
 def _filter_clauses(owner: str, job_filter: JobFilter) -> Iterator[ColumnElement[bool]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from pipelines.core.job import Event, QueuePosition, Step
 from pipelines.core.stream import NumberedEvent, Stream
@@ -16,16 +17,16 @@ POSITION_SECONDS = 0.25
 """Seconds between two updates of queue positions, since each claim changes the position of every waiting job."""
 
 
+@dataclass(eq=False)
 class LiveJob:
     """The state of an unfinished job that is not in the table: subscribers, last step, the engine's stream."""
 
-    def __init__(self) -> None:
-        self.event_count = 0
-        self.step: Step | None = None
-        self.step_id = 0
-        self.stream: Stream | None = None
-        self.cancelled = False
-        self.streams: list[Stream] = []
+    event_count: int = 0
+    step: Step | None = None
+    step_id: int = 0
+    stream: Stream | None = None
+    cancelled: bool = False
+    streams: list[Stream] = field(default_factory=list[Stream])
 
     def attach_stream(self, stream: Stream | None) -> None:
         """Set the engine's stream; None when the job waits again, which also drops its last step."""
@@ -80,7 +81,8 @@ class Subscribers:
             live.event_count += 1
             numbered.append((live.event_count, event))
             if isinstance(event, Step):
-                live.step, live.step_id = _with_last_preview(event, live.step), live.event_count
+                preview = event.preview or (live.step.preview if live.step else None)
+                live.step, live.step_id = replace(event, preview=preview), live.event_count
         for stream in live.streams:
             stream.put_all(numbered)
 
@@ -103,8 +105,3 @@ class Subscribers:
         live = self.live_jobs.pop(job_id, None)
         for stream in live.streams if live else ():
             stream.end(error)
-
-
-def _with_last_preview(step: Step, before: Step | None) -> Step:
-    preview = step.preview or (before.preview if before else None)
-    return Step(step.index, step.total, step.stage, preview)

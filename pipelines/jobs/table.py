@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class JobTable:
         """Queue `job`; False when the batch row `slot` (batch id, row) has a job already."""
         batch_id, row = slot or (None, None)
         values = {
-            **_search_columns(job.model_dump(mode="json")),
+            **{"tool": job.tool, "profile": job.profile, "helper": int(job.helper), "said": _searchable_text(job)},
             **{"id": job.id, "owner": job.owner, "created": job.created, "job": job.model_dump_json()},
             **{"draft": int(job.draft), "batch": int(job.batch), "batch_id": batch_id, "batch_row": row},
             "status": "queued",
@@ -138,11 +138,6 @@ class JobTable:
     def request_stop(self, job_id: str) -> bool:
         """Ask the process that runs the job to stop it; False when the job does not run."""
         return bool(self.db.execute(update(JOBS).where(JOBS.c.id == job_id, _IS_RUNNING).values(stop=1)))
-
-    def is_stop_requested(self, job_id: str) -> bool:
-        """Say whether somebody asked to stop this running job."""
-        row = self.get_row(job_id)
-        return row is not None and bool(row.stop)
 
     def cancel_waiting(self, job_id: str) -> bool:
         """Cancel a job that waits; False when it did not wait any more."""
@@ -242,20 +237,13 @@ class JobTable:
 
     def close(self) -> None:
         """Close the connection."""
-        with self.lock:
-            self.db.close()
+        self.db.close()
 
 
-def _search_columns(job: Mapping[str, Any]) -> dict[str, object]:
-    """Return the columns that repeat a part of the job for queries."""
-    helper = int(job.get("helper", False))
-    return {"tool": job["tool"], "profile": job["profile"], "helper": helper, "said": searchable_text(job)}
-
-
-def searchable_text(job: Mapping[str, Any]) -> str:
+def _searchable_text(job: Job) -> str:
     """Return the job's tool, id, seed, field values and photo's name as case-folded lines, without file ids."""
-    words = [job["tool"], job["id"], str(job["seed"]), *map(str, job["params"].values())]
-    words += [job.get("label", ""), job.get("label", "").replace("-", "_")]  # a label has hyphens for underscores
+    words = [job.tool, job.id, str(job.seed), *map(str, job.params.values())]
+    words += [job.label, job.label.replace("-", "_")]  # a label has hyphens for underscores
     return "\n".join(word for word in words if not word.startswith("file-")).casefold()
 
 

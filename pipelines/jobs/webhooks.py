@@ -155,7 +155,8 @@ class Webhooks:
         with self._work_available:
             while not self._is_closing():
                 try:
-                    hook = self._claim_delivery()
+                    now = time.time()
+                    hook = self._db.fetch_row(_CLAIM_DELIVERY, {"now": now, "until": now + LEASE_SECONDS})
                     if hook is not None:
                         return hook
                     if self._db.fetch_row(_HAS_WAITING) is None:
@@ -165,10 +166,6 @@ class Webhooks:
                 self._work_available.wait(POLL_SECONDS)
             self._worker_count -= 1
         return None
-
-    def _claim_delivery(self) -> Row | None:
-        now = time.time()
-        return self._db.fetch_row(_CLAIM_DELIVERY, {"now": now, "until": now + LEASE_SECONDS})
 
     def _attempt_delivery(self, hook: Row) -> None:
         try:

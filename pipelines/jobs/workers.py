@@ -255,7 +255,7 @@ class WorkerPool:
     def _renew_lease(self, job_id: str, stream: Stream) -> None:
         if self._retry_until_written(lambda: self._table.renew_lease(job_id, time.time() + LEASE_SECONDS)) is False:
             stream.close()  # another process took the job over
-        elif self._retry_until_written(lambda: self._table.is_stop_requested(job_id)):
+        elif (row := self._retry_until_written(lambda: self._table.get_row(job_id))) is not None and row.stop:
             with self._work_available:
                 self._subscribers.get_or_add(job_id).cancelled = True
             stream.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -166,14 +167,10 @@ class JobContext:
         return image
 
     def cut_out_subject(self, params: Subject, emit: ProgressCallback, *, together: bool = False) -> Cutout:
-        """Cut out the subject of `params.photo`; cached by photo, matte and what was chosen. Raises `no_subject`.
-
-        `together`: where nothing else is chosen, all people in front are the subject.
-        """
+        """See `ToolContext.cut_out_subject`; cached by photo, matte and what was chosen."""
         check_photo_size(self.open_image(params.photo))
-        may_search = self.may_search_faces(params.photo)
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
-        faces = self._detect_faces(params.photo) if may_search else ()
+        faces = self._detect_faces(params.photo) if self.may_search_faces(params.photo) else ()
         spec_ids = self._list_ready_net_ids(params.photo)
         cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
         if params.matte is None and not params.is_pointed and params.pick < len(faces):
@@ -337,7 +334,7 @@ class JobContext:
             with self.borrow_model(spec_id) as net:
                 return net.predict_map(self.open_image(file_id))
 
-        return self._memoize(_net_map_key(file_id, spec_id), predict, lambda values: values.nbytes)
+        return self._memoize(_net_map_key(file_id, spec_id), predict)
 
     def see_whole_photo(self, file_id: str) -> Alpha:
         """See `ToolContext.see_whole_photo`; cached by photo."""
@@ -346,7 +343,7 @@ class JobContext:
     def cut_out_coarsely(
         self, params: Subject, side_px: int, *, together: bool = False, as_made: bool = False
     ) -> tuple[Image, Alpha]:
-        """Return the photo, its longer side at most `side_px`, and a coarse matte of what is pointed at; quickly.
+        """See `ToolContext.cut_out_coarsely`.
 
         `as_made`: where a job has cut it out already, that is the matte, else its edges are estimated as those of what
         is kept. It then depends on what was made before, so it is only for looking at.
@@ -371,11 +368,7 @@ class JobContext:
         return photo, _refine_pointed_alpha(photo, selected, seen, views, pointing, faces) if as_made else selected
 
     def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
-        """Return the photo, its longer side at most `side_px`, and a coarse matte of what the `keep` points lie on.
-
-        Nothing else is in it, however much it stands out. Without a point it is empty, and the next call is quick.
-        Raises `no_subject` where nothing clear lies under a point.
-        """
+        """See `ToolContext.cut_out_things_coarsely`. Without a point it is empty, and the next call is quick."""
         photo = self._open_shrunk(params.photo, side_px)
         faces = self._list_scaled_faces(params.photo, photo)
         seen = self._predict_coarse_alpha(params.photo, photo, faces, 0, as_made=False)
@@ -383,11 +376,7 @@ class JobContext:
         return photo, select_things(photo, seen, Pointing(params.keep, params.drop), predict, segment, faces)
 
     def _open_shrunk(self, file_id: str, side_px: int) -> Image:
-        return self._memoize(
-            ("shrunk", file_id, side_px),
-            lambda: _shrink(self.open_image(file_id), side_px),
-            lambda image: image.nbytes,
-        )
+        return self._memoize(("shrunk", file_id, side_px), lambda: _shrink(self.open_image(file_id), side_px))
 
     def _list_scaled_faces(self, file_id: str, photo: Image) -> tuple[Face, ...]:
         """List the faces of a stored photo in the pixels of its smaller copy; none where nobody said they agree."""
@@ -397,10 +386,7 @@ class JobContext:
         return tuple(each.scaled(scale) for each in self._detect_faces(file_id))
 
     def list_known_doubts(self, params: Subject, *, together: bool = False) -> Mapping[str, tuple[Box, ...]]:
-        """Return where the cut-out may be wrong that a job has made already, by notice: boxes in ratios of the photo.
-
-        Empty where none was made. It depends on what was made before, so it is only for looking at.
-        """
+        """See `ToolContext.list_known_doubts`."""
         made = self._find_made_matte(params, together=together)
         return made.doubt_boxes if made else {}
 
@@ -427,15 +413,10 @@ class JobContext:
             if known is not None:
                 return known.decode(photo.shape[1::-1])
         nets = [_PhotoNet(self, file_id, photo, spec_id) for spec_id in spec_ids]
-        predict_people = partial(self._predict_people, file_id)
+        face, predict_people = faces[pick] if pick < len(faces) else None, partial(self._predict_people, file_id)
         return self._memoize(
             ("seen quickly", file_id, photo.shape, spec_ids, len(faces), pick),
-            lambda: (
-                predict_subjects(
-                    photo, nets, faces, faces[pick] if pick < len(faces) else None, predict_people=predict_people
-                ).alpha
-            ),
-            lambda alpha: alpha.nbytes,
+            lambda: predict_subjects(photo, nets, faces, face, predict_people=predict_people).alpha,
         )
 
     def _list_views(self, file_id: str, spec_ids: tuple[str, ...]) -> tuple[Alpha, ...]:
@@ -451,7 +432,7 @@ class JobContext:
             with self.borrow_model(spec_id) as net:
                 return rescale_net_alpha(net.predict_map(crop_area(self.open_image(file_id), area)))
 
-        return self._memoize(("net-crop", file_id, spec_id, area), predict, lambda values: values.nbytes)
+        return self._memoize(("net-crop", file_id, spec_id, area), predict)
 
     def _predict_people(self, file_id: str, area: Area) -> Alpha:
         """Return where people are in an area of a photo, as the net sees it that knows them; cached by both."""
@@ -460,7 +441,7 @@ class JobContext:
             with self.borrow_model(PERSON_SPEC_ID) as net:
                 return net.predict_map(crop_area(self.open_image(file_id), area))
 
-        return self._memoize(("people", file_id, area), predict, lambda values: values.nbytes)
+        return self._memoize(("people", file_id, area), predict)
 
     def _segment_in(self, file_id: str) -> SegmentPointed | None:
         """Return how the net for pointing segments a photo, which it embeds once; None where there is no such net."""
@@ -480,7 +461,7 @@ class JobContext:
                     return net.segment(embedding, tuple(on), tuple(beside), box)
 
             key = ("segmented", file_id, spec_id, tuple(on), tuple(beside), box)
-            return self._memoize(key, decode, lambda alpha: alpha.nbytes)
+            return self._memoize(key, decode)
 
         return segment
 
@@ -611,9 +592,11 @@ class JobContext:
         """Return the cached picture of `key`, else `make()`."""
         # Another model, an adapter, or faces that may not be looked for change the picture.
         made_with = tuple(sorted(self.job.specs.items())), self._adapters, self.may_search_all_inputs
-        return self._memoize(("picture", *key, *made_with), make, lambda image: image.nbytes)
+        return self._memoize(("picture", *key, *made_with), make)
 
-    def _memoize(self, key: tuple[object, ...], make: Callable[[], T], count_bytes: Callable[[T], int]) -> T:
+    def _memoize(
+        self, key: tuple[object, ...], make: Callable[[], T], count_bytes: Callable[[T], int] = attrgetter("nbytes")
+    ) -> T:
         """Return the cached value of `key`, else `make()`; either way its model usage counts as this job's."""
         is_cached = True
 

@@ -109,9 +109,9 @@ class Finalizer:
         output = self._output
         own = (str(self._params.get("photo")), output.source) if output.source is not None else None
         sources = output.sources or (own,) * len(output.images)
-        rows = [self._check_input(image, source) for image, source in zip(output.images, sources, strict=True)]
-        crops = output.crops or (None,) * len(rows)
-        return [replace(row, crop=crop) for row, crop in zip(rows, crops, strict=True)]
+        crops = output.crops or (None,) * len(output.images)
+        rows = zip(output.images, sources, crops, strict=True)
+        return [replace(self._check_input(image, source), crop=crop) for image, source, crop in rows]
 
     def _check_input(self, image: Image, source: tuple[str, PlacedSubject] | None) -> CheckInput:
         usage = self._context.usage

@@ -54,17 +54,18 @@ class StreamProgress:
         self._stream.put(Step(index, total, stage, frame))
 
     def report_download(self, files: Sequence[HubFile], current: int) -> None:
-        """Report that file `current` (0-based) of a model comes from the hub. Raises `JobCancelled` once closed."""
+        """Report that file `current` (0-based) of a model comes from the hub, at most twice a second.
+
+        Raises `JobCancelled` once closed.
+        """
+        if (now := self._advance_clock("Downloading")) - self._last_words < TEXT_INTERVAL_SECONDS:
+            return
+        self._last_words = now
         file, total_bytes = files[current], max(sum(each.total_bytes for each in files), 1)
         unit, size = ("GB", 1e9) if file.total_bytes >= 1e8 else ("MB", 1e6)
         words = f"Downloading {file.name}, {file.done_bytes / size:.1f} of {file.total_bytes / size:.1f} {unit}"
-        self.report_waiting("Downloading", words, sum(each.done_bytes for each in files) / total_bytes)
-
-    def report_waiting(self, stage: str, words: str, done_ratio: float) -> None:
-        """Report a stage whose `words` keep changing, at most twice a second; `done_ratio` of it is done, 0 to 1."""
-        if (now := self._advance_clock(stage)) - self._last_words >= TEXT_INTERVAL_SECONDS:
-            self._last_words = now
-            self._stream.put(Step(round(100 * done_ratio), 100, words))
+        done_ratio = sum(each.done_bytes for each in files) / total_bytes
+        self._stream.put(Step(round(100 * done_ratio), 100, words))
 
     def _advance_clock(self, stage: str) -> float:
         """Add the time since the last call to `stage`; the time now. Raises `JobCancelled` if the stream is closed."""

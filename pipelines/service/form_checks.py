@@ -113,14 +113,15 @@ def list_form_errors(params: type[Params], values: Mapping[str, Any]) -> list[In
 
 def _list_font_errors(form: Params) -> list[InvalidParams]:
     """List an error for every text that is drawn into the picture and has signs that no shipped font has."""
-    errors: list[InvalidParams] = []
-    for name in form.fields_of_kind("prompt"):
-        if form.schema_extra(name).get("x-drawn"):
-            signs = find_missing_signs(getattr(form, name))
-            if signs:
-                label, listed = type(form).model_fields[name].title or name, " ".join(signs[:MAX_LISTED_SIGNS])
-                errors.append(InvalidParams(f"'{label}' has signs that no font here can draw: {listed}", param=name))
-    return errors
+    drawn = (name for name in form.fields_of_kind("prompt") if form.schema_extra(name).get("x-drawn"))
+    errors = (find_font_error(getattr(form, name), type(form).model_fields[name].title or name, name) for name in drawn)
+    return [error for error in errors if error is not None]
+
+
+def find_font_error(text: str, label: str, param: str) -> InvalidParams | None:
+    """Return an error for a text with signs that no shipped font has, which names the field by its `label`."""
+    listed = " ".join(find_missing_signs(text)[:MAX_LISTED_SIGNS])
+    return InvalidParams(f"'{label}' has signs that no font here can draw: {listed}", param=param) if listed else None
 
 
 def _file_ids(params: Params, name: str) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.core.params import Params
@@ -14,26 +14,8 @@ NOTICE_PREFIXES = {"brand": "Brand kit ", "look": "Your look "}
 """How the notice begins that says which fields a saved item filled."""
 
 
-class SavedItemLookup(Protocol):
-    """Finds what an owner has saved."""
-
-    def find_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
-        """By id or name. Raises `NotFound`."""
-        ...
-
-
-class SavedItemSnapshot:
-    """Saved items, each as it was when it was first asked for."""
-
-    def __init__(self, saved_items: SavedItemLookup) -> None:
-        self._saved_items = saved_items
-        self._found: dict[tuple[str, str, str], SavedItem] = {}
-
-    def find_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
-        """By id or name. Raises `NotFound`."""
-        if (owner, kind, key) not in self._found:
-            self._found[owner, kind, key] = self._saved_items.find_item(owner, kind, key)
-        return self._found[owner, kind, key]
+FindSavedItem: TypeAlias = Callable[[str, SavedKind, str], SavedItem]
+"""(owner, kind, id or name) -> what the owner saved. Raises `NotFound`."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +27,21 @@ class FilledForm:
 
 
 def fill_form(
-    params: type[Params], values: Mapping[str, Any], owner: str, saved_items: SavedItemLookup, *, tool: str = ""
+    params: type[Params], values: Mapping[str, Any], owner: str, find_item: FindSavedItem, *, tool: str = ""
 ) -> FilledForm:
     """Write out the looks, kits and characters that a form names; what the form says itself stays.
 
     A picture may be named by the character it shows. Raises `BadInput` for an item that the owner has not saved, and
     for a look of another tool than the one with the id `tool`.
     """
-    form = {name: _resolve_pictures(params, name, value, owner, saved_items) for name, value in values.items()}
+    form = {name: _resolve_pictures(params, name, value, owner, find_item) for name, value in values.items()}
     notices: list[str] = []
     for field in params.model_fields:
         kind = params.schema_extra(field).get("x-kept")
         key = form.get(field)
         if kind is None or not isinstance(key, str) or not key.strip() or "=" in key:
             continue
-        item = _find_saved(saved_items, owner, kind, key, field)
+        item = _find_saved(find_item, owner, kind, key, field)
         if kind == "look" and item.value["tool"] != tool:
             raise BadInput(f"'{item.name}' is a look of another tool: {item.value['tool']}.", param=field)
         item_values = item.value if kind == "brand" else item.value["params"]
@@ -83,24 +65,24 @@ def _accepts_value(params: type[Params], form: Mapping[str, Any], name: str, val
     return form.get(name, default) in (default, None, "")
 
 
-def _resolve_pictures(params: type[Params], name: str, value: Any, owner: str, saved_items: SavedItemLookup) -> Any:
+def _resolve_pictures(params: type[Params], name: str, value: Any, owner: str, find_item: FindSavedItem) -> Any:
     """The value of a picture's field with file ids in the places of characters; any other value as it is."""
     kind = params.kind_of(name) if name in params.model_fields else None
     if kind == "picture":
-        return _find_character_picture(value, name, owner, saved_items)
+        return _find_character_picture(value, name, owner, find_item)
     if kind == "pictures" and isinstance(value, list | tuple):
-        return tuple(_find_character_picture(each, name, owner, saved_items) for each in value)
+        return tuple(_find_character_picture(each, name, owner, find_item) for each in value)
     return value
 
 
-def _find_character_picture(value: Any, name: str, owner: str, saved_items: SavedItemLookup) -> Any:
+def _find_character_picture(value: Any, name: str, owner: str, find_item: FindSavedItem) -> Any:
     if isinstance(value, str) and value.startswith(ID_PREFIXES["character"]):
-        return _find_saved(saved_items, owner, "character", value, name).value["picture"]
+        return _find_saved(find_item, owner, "character", value, name).value["picture"]
     return value
 
 
-def _find_saved(saved_items: SavedItemLookup, owner: str, kind: SavedKind, key: str, field: str) -> SavedItem:
+def _find_saved(find_item: FindSavedItem, owner: str, kind: SavedKind, key: str, field: str) -> SavedItem:
     try:
-        return saved_items.find_item(owner, kind, key.strip())
+        return find_item(owner, kind, key.strip())
     except NotFound as error:
         raise BadInput(error.message, param=field) from error

@@ -156,9 +156,7 @@ class SavedItemService(SavedItemStore):
 
     def save_character(self, job_id: str, name: str, owner: str) -> SavedItem:
         """Save the character of a finished job under `name`. Raises `NotFound`, `BadInput`."""
-        row = self._jobs.get_job(job_id)
-        if row is None or row.job.owner != owner:
-            raise NotFound("There is no such job.")
+        row = self._find_job(job_id, owner)
         if row.job.tool != CHARACTER_TOOL_ID or row.result is None:
             raise BadInput("Only a finished character can be kept.", param="job")
         results = [file.id for file in row.result.files if file.role == "result"]
@@ -187,17 +185,19 @@ class SavedItemService(SavedItemStore):
 
     def save_look_of_job(self, name: str, job_id: str, owner: str) -> SavedItem:
         """Save the settings of a finished job as a look, with its first picture. Raises as `save_look`."""
-        row = self._jobs.get_job(job_id)
-        if row is None or row.job.owner != owner:
-            raise NotFound("There is no such job.")
+        row = self._find_job(job_id, owner)
         files = row.result.files if row.result is not None else ()
         stills = [file.id for file in files if file.role == "result" and file.format in STILL_FORMATS]
         picture = self._files.open_image(stills[0]) if stills else None
-        known = {name: value for name, value in row.job.params.items() if name in list_look_fields(self._form_of(row))}
+        fields = list_look_fields(find_tool(row.job.tool, self._tools).params)
+        known = {name: value for name, value in row.job.params.items() if name in fields}
         return self.save_look(name, row.job.tool, known, owner, picture)
 
-    def _form_of(self, row: JobRow) -> type[Params]:
-        return find_tool(row.job.tool, self._tools).params
+    def _find_job(self, job_id: str, owner: str) -> JobRow:
+        row = self._jobs.get_job(job_id)
+        if row is None or row.job.owner != owner:
+            raise NotFound("There is no such job.")
+        return row
 
     def import_character(self, name: str, params: Mapping[str, Any], picture: str, owner: str) -> SavedItem:
         """Save a character that another studio exported. Raises `BadInput`, `InvalidParams`, `PolicyRefusal`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -46,18 +47,12 @@ def parse_link(query: Mapping[str, str], tools: Sequence[Tool]) -> SettingsLink 
     values: dict[str, Any] = {}
     for name, info in _list_shared_fields(tool.params).items():
         if name in query:
-            values |= _parse_value(name, info, query[name])
+            annotation: Any = Annotated[info.annotation, info]  # pyright: ignore[reportInvalidTypeForm]
+            with suppress(ValidationError):
+                values[name] = TypeAdapter[Any](annotation).validate_python(query[name])
     return SettingsLink(tool.id, values)
 
 
 def _list_shared_fields(params: type[Params]) -> dict[str, FieldInfo]:
     left_out = set(params.fields_of_kind("picture", "pictures", "mask", "points", "box")) | UNSHARED_FIELDS
     return {name: info for name, info in params.model_fields.items() if name not in left_out}
-
-
-def _parse_value(name: str, info: FieldInfo, text: str) -> dict[str, Any]:
-    annotation: Any = Annotated[info.annotation, info]  # pyright: ignore[reportInvalidTypeForm]
-    try:
-        return {name: TypeAdapter[Any](annotation).validate_python(text)}
-    except ValidationError:
-        return {}

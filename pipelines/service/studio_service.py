@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipelines.core.errors import BadInput, InvalidParams
+from pipelines.core.errors import BadInput
 from pipelines.core.job import Job
 from pipelines.core.models import Profile
 from pipelines.core.params import MAX_SEED, Params
@@ -27,7 +27,7 @@ from pipelines.models.registry import list_all_specs
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports
 from pipelines.security.audit_log import AuditLog
-from pipelines.service.form_checks import FormChecks, list_form_errors, validate_form
+from pipelines.service.form_checks import FormChecks, validate_form
 from pipelines.service.form_filling import fill_form
 from pipelines.service.licence_caps import LicenceConfirmations
 from pipelines.service.saved_items import SavedItemService
@@ -97,10 +97,6 @@ class StudioService:
         """
         return self._create_job(self.find_tool(tool_id), values, owner, draft=draft, batch=batch)
 
-    def list_form_errors(self, tool_id: str, values: Mapping[str, Any]) -> list[InvalidParams]:
-        """List an error for every field of the tool's form that is not valid, where `create_job` raises the first."""
-        return list_form_errors(self.find_tool(tool_id).params, values)
-
     def write_model_words(self, tool_id: str, values: Mapping[str, Any], owner: str) -> str:
         """Write the words that the profile's model would get for the scene of a form, complete or not yet.
 
@@ -110,7 +106,7 @@ class StudioService:
         family = next((row.family for row in list_all_specs() if row.id == spec_id), "")
         if tool.caption is None or not has_style(family):
             return ""
-        form = fill_form(tool.params, values, owner, self.saved_items, tool=tool.id)
+        form = fill_form(tool.params, values, owner, self.saved_items.find_item, tool=tool.id)
         return write_caption(tool.caption(tool.params.model_construct(None, **form.values)), family)
 
     def create_helper_job(self, tool_id: str, values: Mapping[str, Any], owner: str, *, for_tool: str = "") -> Job:
@@ -129,13 +125,13 @@ class StudioService:
 
     def _create_job(self, tool: Tool, values: Mapping[str, Any], owner: str, *, draft: bool, batch: bool) -> Job:
         self.licences.require_confirmed(*self._capped_models)
-        form = fill_form(tool.params, values, owner, self.saved_items, tool=tool.id)
+        form = fill_form(tool.params, values, owner, self.saved_items.find_item, tool=tool.id)
         params = validate_form(tool.params, form.values)
         self.form_checks.check_pictures(params, owner)
         self.form_checks.check_verbs(params)
         self.form_checks.check_prompts(tool, params, owner)
         consent = self.form_checks.check_consent(tool, params)
-        seed = getattr(params, "seed", None)
+        seed, photo = getattr(params, "seed", None), getattr(params, "photo", None)
         return Job(
             id=f"job-{uuid.uuid4().hex}",
             tool=tool.id,
@@ -151,11 +147,8 @@ class StudioService:
             batch=batch,
             watermark=self.settings.watermark,
             adapters=self._resolve_adapters(params),
-            label=self._find_label(getattr(params, "photo", None), owner),
+            label=self.files.find_label(photo, owner) if isinstance(photo, str) and photo else "",
         )
-
-    def _find_label(self, photo: object, owner: str) -> str:
-        return self.files.find_label(photo, owner) if isinstance(photo, str) and photo else ""
 
     def _choose_specs(self, tool: Tool) -> dict[str, str]:
         """Choose the model for each verb and role: the profile's, and the best nets that are on this machine."""

@@ -11,6 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,11 +19,11 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal
 from pipelines.core.tools import Tool
-from pipelines.imaging.fonts import find_missing_signs
-from pipelines.jobs.retention import remove_unreferenced
+from pipelines.jobs.retention import DAY_SECONDS, remove_unreferenced
 from pipelines.jobs.table import JobTable
 from pipelines.security.audit_log import AuditLog
 from pipelines.security.prompt_filter import find_refusal_message
+from pipelines.service.form_checks import find_font_error
 from pipelines.service.saved_items import SavedItemService, pick_look_values
 from pipelines.service.uploads import UploadService
 from pipelines.storage.database import Row
@@ -41,7 +42,6 @@ MAX_PAGE_COUNT = 12
 MAX_DAYS = 90
 DEFAULT_DAYS = 14
 """Days for which a link works."""
-DAY_SECONDS = 24 * 3600
 MAX_NAME_LENGTH, MAX_ROLE_LENGTH = 50, 45
 ENDED_MESSAGE = "This link has ended. Please ask whoever sent it for a new one."
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
@@ -138,7 +138,7 @@ class TeamService:
                 name=name,
                 settings=kept,
                 brand=self._find_brand(owner, brand),
-                invite=_make_invite(),
+                invite=secrets.token_hex(10),
                 created=time.time(),
                 expires=_expiry(days),
             )
@@ -179,7 +179,7 @@ class TeamService:
     def renew_invite(self, owner: str, team_id: str, days: int) -> Team:
         """Give the team a new link, which works for `days`; the old one ends. Raises `NotFound`."""
         self.get_team(owner, team_id)
-        values = {"invite": _make_invite(), "expires": _expiry(days)}
+        values = {"invite": secrets.token_hex(10), "expires": _expiry(days)}
         self._db.execute(update(TEAMS).where(_T.id == team_id).values(**values))
         return self.get_team(owner, team_id)
 
@@ -208,7 +208,7 @@ class TeamService:
         }
         values: dict[str, Any] = {"state": states[action], "note": note.strip(), "invite": None, "expires": None}
         if action == "ask_again":
-            values |= {"invite": _make_invite(), "expires": _expiry(DEFAULT_DAYS)}
+            values |= {"invite": secrets.token_hex(10), "expires": _expiry(DEFAULT_DAYS)}
         elif action == "refuse":
             values["photo"] = ""
         self._db.execute(update(TEAM_MEMBERS).where(_M.id == member_id).values(**values))
@@ -280,14 +280,11 @@ class TeamService:
         self._check_words(f"{name}\n{role}", guest)
         self._check_team_not_full(invitation)
         file_id, _ = self._uploads.ingest_picture(data, guest)
-        accepted = False
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._files.remove_owner, file_id, guest)
             self._check_portrait(file_id, guest)
             self._files.give_file(file_id, guest, team.owner)
-            accepted = True
-        finally:
-            if not accepted:
-                self._files.remove_owner(file_id, guest)
+            undo.pop_all()
         member = TeamMember(
             id=invitation.member.id if invitation.member else f"member-{secrets.token_hex(10)}",
             team=team.id,
@@ -319,8 +316,8 @@ class TeamService:
         if objection is not None:
             self._audit_log.record_refusal("words", guest, [])
             raise PolicyRefusal(objection, param="name")
-        if signs := find_missing_signs(words):
-            raise InvalidParams(f"'Name' has signs that no font here can draw: {' '.join(signs[:12])}", param="name")
+        if unwritable := find_font_error(words, "Name", "name"):
+            raise unwritable
 
     def _check_team_not_full(self, invitation: Invitation) -> None:
         if invitation.member is None and len(self.list_members(invitation.team.id)) >= MAX_MEMBER_COUNT:
@@ -355,12 +352,8 @@ def _clean_line(text: str, field: str, most: int) -> str:
     return line
 
 
-def _make_invite() -> str:
-    return secrets.token_hex(10)
-
-
 def _expiry(days: int) -> int:
-    return int(time.time()) + days * DAY_SECONDS
+    return int(time.time() + days * DAY_SECONDS)
 
 
 def _row_to_team(row: Row) -> Team:

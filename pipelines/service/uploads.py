@@ -56,10 +56,8 @@ class UploadService:
     def ingest_picture(self, data: bytes, owner: str, name: str = "") -> tuple[str, tuple[str, ...]]:
         """Decode, filter and store an upload: its file id and notices.
 
-        Of its file `name` only what `make_label` leaves is kept, for the names of results.
-
-        Raises `BadInput` with one of the image codes, `PolicyRefusal` where the content filter refuses: then nothing is
-        stored.
+        Of its file `name` only what `make_label` leaves is kept. Raises `BadInput` with one of the image codes, and
+        `PolicyRefusal` where the content filter refuses: then nothing is stored.
         """
         decoded = self._decoder_pool.decode_picture(data)
         self._jobs.engine.check_picture(decoded.image, owner, pixels_sha256(decoded.image))

@@ -81,7 +81,7 @@ def lines(path: Path, data: str | bytes) -> list[ParsedRow]:
 )
 def test_tables_of_every_program_read_alike(tmp_path: Path, data: str | bytes) -> None:
     (line,) = lines(tmp_path / "jobs.csv", data)
-    assert (line.row, line.cells, line.faults) == (1, {"photo": "a.jpg", "note": "Grün"}, ())
+    assert (line.row, line.cells, line.error) == (1, {"photo": "a.jpg", "note": "Grün"}, None)
 
 
 def test_one_row_in_latin_1_spoils_no_other(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_json_lines_keep_their_types_and_a_bad_line_is_one_fault(tmp_path: Path)
         tmp_path / "jobs.jsonl", '{"photo":"a","level":0.5,"keep":true,"note":null}\n[1]\n{"a":\n{"photo":"b"}\n'
     )
     assert rows[0].cells == {"photo": "a", "level": 0.5, "keep": True}
-    assert [bool(row.faults) for row in rows] == [False, True, True, False]
+    assert [bool(row.error) for row in rows] == [False, True, True, False]
 
 
 @pytest.mark.parametrize("data", ["", "\n\n", ",,\n1,2,3\n", "a,a\n1,2\n", b"\xff\xfe\x00", "x" * (1 << 20) + "xx"])

@@ -134,7 +134,7 @@ def run_batch(studio: ServedPage, folder: Path, rows: int) -> str:
     studio.service.jobs.submit(first, (batch.id, 1))
     wait_until(lambda: (row := studio.service.jobs.get_job(first.id)) is not None and row.status == "done", 60)
     db = studio.service.jobs.table.db
-    with batches.table.transaction():
+    with batches.jobs.table.db.transaction():
         for n in range(2, rows + 1):
             copied = text(
                 f"INSERT INTO jobs (id, job, batch_row, {COPIED}) SELECT :id, replace(job, id, :id), :row, {COPIED} "

@@ -448,7 +448,7 @@ def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: GatedStudio) -
             raise AssertionError
 
     row_source = EmptyRowSource()
-    here.jobs.set_row_source(row_source)
+    here.jobs.workers.set_row_source(row_source)
     wait_for_result(here.jobs.watch(here.jobs.submit(make_gated_job())))
     time.sleep(0.3)
     assert 1 <= row_source.asked <= 8

@@ -12,6 +12,7 @@ from pipelines.core.errors import JobCancelled
 from pipelines.core.geometry import Image
 from pipelines.core.job import Event, Step
 from pipelines.core.stream import Stream
+from pipelines.models.hub_download import HubFile
 from pipelines.runtime import progress
 from pipelines.runtime.progress import PREVIEW_INTERVAL_SECONDS, PREVIEW_SIDE_PX, StreamProgress
 
@@ -105,11 +106,11 @@ def test_words_that_change_are_told_twice_a_second_under_one_name(clock: Clock) 
     stream = Kept()
     emitter = StreamProgress(stream)
     for n in range(101):
-        emitter.report_waiting("Downloading", f"Downloading a file, {n} of 100", n / 100)
+        emitter.report_download([HubFile("", "", "a file", 100, n)], 0)
         clock.now += 0.125
     told = [(event.index, event.total) for event in stream.all if isinstance(event, Step)]
     assert told == [(n, 100) for n in range(0, 101, 4)]
     assert emitter.timings == {"Downloading": pytest.approx(12.5)}
     stream.close()
     with pytest.raises(JobCancelled):
-        emitter.report_waiting("Downloading", "more", 1.0)
+        emitter.report_download([HubFile("", "", "a file", 100, 100)], 0)

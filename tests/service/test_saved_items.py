@@ -104,29 +104,31 @@ def test_a_kit_fills_what_the_form_leaves_open_and_nothing_else(shelf: SavedItem
     shelf.save_item(
         "local", "brand", "Acme", {"colour": "#112233", "logo": "file-l", "light": "relit", "framing": "wide"}
     )
-    made = form_filling.fill_form(Poster, {"brand": "Acme"}, "local", shelf)
+    made = form_filling.fill_form(Poster, {"brand": "Acme"}, "local", shelf.find_item)
     assert made.values == {"brand": "", "colour": "#112233", "logo": "file-l", "framing": "wide"}
     assert made.notices == ("Brand kit 'Acme': colour, logo, framing.",)
-    made = form_filling.fill_form(Poster, {"brand": "Acme", "colour": "#ffffff", "logo": None}, "local", shelf)
+    made = form_filling.fill_form(
+        Poster, {"brand": "Acme", "colour": "#ffffff", "logo": None}, "local", shelf.find_item
+    )
     assert (made.values["colour"], made.values["logo"]) == ("#ffffff", "file-l")
 
 
 def test_a_value_that_the_tool_does_not_offer_is_left(shelf: SavedItemStore) -> None:
     shelf.save_item("local", "brand", "Acme", {"framing": "tight", "light": "any"})
-    assert form_filling.fill_form(Poster, {"brand": "Acme"}, "local", shelf).values == {"brand": ""}
+    assert form_filling.fill_form(Poster, {"brand": "Acme"}, "local", shelf.find_item).values == {"brand": ""}
 
 
 def test_a_kit_that_is_not_kept_is_said(shelf: SavedItemStore) -> None:
     with pytest.raises(BadInput) as caught:
-        form_filling.fill_form(Poster, {"brand": "Nobody"}, "local", shelf)
+        form_filling.fill_form(Poster, {"brand": "Nobody"}, "local", shelf.find_item)
     assert caught.value.param == "brand"
 
 
 def test_a_picture_may_be_named_by_a_character(shelf: SavedItemStore) -> None:
     mira = shelf.save_item("local", "character", "Mira", {"params": {}, "picture": "file-m"})
-    assert form_filling.fill_form(Poster, {"photo": mira.id}, "local", shelf).values["photo"] == "file-m"
+    assert form_filling.fill_form(Poster, {"photo": mira.id}, "local", shelf.find_item).values["photo"] == "file-m"
     with pytest.raises(BadInput) as caught:
-        form_filling.fill_form(Poster, {"photo": mira.id}, OTHER, shelf)
+        form_filling.fill_form(Poster, {"photo": mira.id}, OTHER, shelf.find_item)
     assert caught.value.param == "photo"
 
 

@@ -305,7 +305,7 @@ def test_while_a_batch_runs_the_rows_keep_their_order_on_one_page_and_the_newest
     progress = events.batches.get_progress(batch_id)
     for page_count in (ROW_COUNT, ROW_COUNT - 1):
         monkeypatch.setattr(batch_events, "SHEET_PICTURE_COUNT", page_count)
-        sheet = events._show_sheet(batch, progress, BatchTabState(), 0.0)[events.tab.sheet]
+        sheet = events._show_sheet(batch, progress, BatchTabState())[events.tab.sheet]
         rows = re.findall(r'data-words="open (\d)', sheet)
         assert rows[0] == "1"
         assert (rows == sorted(rows)) is (page_count == ROW_COUNT)

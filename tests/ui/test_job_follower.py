@@ -19,7 +19,7 @@ import pytest
 
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
-from pipelines.jobs.search import JobFilter, JobSearch
+from pipelines.jobs.search import JobFilter, find_page
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from pipelines.models.profiles import EMBEDDED
@@ -101,7 +101,7 @@ def test_the_picture_that_stands_there_again_after_stop_is_doubted_as_before(
 def test_the_photos_name_is_searched_for(studio: RunningStudio) -> None:
     job_id = make_picture(studio, "Green apple.png")
     make_picture(studio, "pear.png")
-    found, _ = JobSearch(studio.service.jobs.table).find_page("local", JobFilter(text="green apple"))
+    found, _ = find_page(studio.service.jobs.table, "local", JobFilter(text="green apple"))
     assert found == [job_id]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from pipelines.core.job import Job
 from pipelines.core.stream import wait_for_result
-from pipelines.jobs.search import JobFilter, JobSearch
+from pipelines.jobs.search import JobFilter, find_page
 from pipelines.jobs.table import JobTable
 from pipelines.storage.schema import JOBS
 from tests.support.gated_tool import GatedStudio, make_gated_job
@@ -43,7 +43,7 @@ def insert_job(table: JobTable, owner: str = "me", status: str = "done", **value
 
 
 def find_jobs(table: JobTable, owner: str = "me", **wanted: object) -> list[str]:
-    return JobSearch(table).find_page(owner, JobFilter(**wanted))[0]  # pyright: ignore[reportArgumentType]
+    return find_page(table, owner, JobFilter(**wanted))[0]  # pyright: ignore[reportArgumentType]
 
 
 def test_words_are_found_whatever_their_case_and_field_names_are_not(table: JobTable) -> None:
@@ -108,8 +108,7 @@ def test_a_job_is_found_by_the_name_of_its_photos_file(table: JobTable) -> None:
 
 def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: JobTable) -> None:
     ids = [insert_job(table) for _ in range(7)][::-1]
-    finder = JobSearch(table)
-    pages = [finder.find_page("me", JobFilter(), start, 3) for start in (0, 3, 6)]
+    pages = [find_page(table, "me", JobFilter(), start, 3) for start in (0, 3, 6)]
     assert [page for page, _ in pages] == [ids[:3], ids[3:6], ids[6:]]
     assert {total for _, total in pages} == {7}
 
@@ -121,13 +120,13 @@ def test_five_thousand_jobs_are_searched_in_few_steps_of_the_database(table: Job
         for n in range(5000):
             table.insert_job(make_job(params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40}), None)
         table.db.execute(update(JOBS).values(status="done", result=receipt))
-    finder, thousands = JobSearch(table), list[int]()
+    thousands = list[int]()
     find_sqlite_connection(table.db).set_progress_handler(
         lambda: thousands.append(1), 1000
     )  # after each thousand instructions
     for wanted in (JobFilter(), JobFilter(text="number 4999"), JobFilter(text="nowhere"), JobFilter(tool="kit")):
         thousands.clear()
-        finder.find_page("me", wanted, 2400)
+        find_page(table, "me", wanted, 2400)
         assert len(thousands) < 300  # measured 0 to 150
 
 

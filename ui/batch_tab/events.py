@@ -201,16 +201,17 @@ class BatchTabEvents:
     def _key_sheet(self, batch_id: str, state: BatchTabState) -> str:
         """Say what the page of the sheet would show now that it was sent on; "" where there is no batch."""
         batch = self.batches.table.get_batch(batch_id) if batch_id else None
-        if batch is None:
-            return ""
-        return self._write_keys(
-            batch, self.batches.get_progress(batch_id), state, self._compute_sheet_version(batch_id)
-        )[1]
+        return "" if batch is None else self._write_keys(batch, self.batches.get_progress(batch_id), state)[1]
 
-    def _write_keys(self, batch: Batch, progress: BatchProgress, state: BatchTabState, stamp: float) -> tuple[str, str]:
-        """Return what identifies the page of the sheet, and what is on it."""
+    def _write_keys(self, batch: Batch, progress: BatchProgress, state: BatchTabState) -> tuple[str, str]:
+        """Return what identifies the page of the sheet, and what is on it.
+
+        That changes, too, when a row of the batch is replaced or approved, or that is undone.
+        """
+        version = self._compute_replacements_version(batch.id)
+        version += sum(self.batches.table.list_approvals(batch.id).values())
         page_key = f"{batch.id} {batch.state in _OPEN_STATES} {state.first_picture}"
-        return page_key, f"{page_key} {progress.done} {progress.failed} {stamp}"
+        return page_key, f"{page_key} {progress.done} {progress.failed} {version}"
 
     def _render_changed_rows(self, batch_id: str, state: BatchTabState) -> str:
         """Render the rows that changed since the whole sheet was sent: the page may have missed one's last answer."""
@@ -233,8 +234,8 @@ class BatchTabEvents:
         return batch.id
 
     def _find_row_job(self, batch_id: str, row: int) -> Job | None:
-        rows = self.batches.table.list_rows(batch_id, row - 1, limit=1)
-        found = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].row == row and rows[0].job_id else None
+        rows = self._list_rows(batch_id, [row])
+        found = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].job_id else None
         return None if found is None else found.job
 
     def find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
@@ -259,7 +260,7 @@ class BatchTabEvents:
         copies of them.
         """
         batch = self._find_own_batch(batch_id, request)
-        if batch is not None and batch.state in ("running", "paused"):
+        if batch is not None and batch.state in _OPEN_STATES:
             return {self.tab.report: gr.skip()}
         if batch is not None and batch.state == "ready" and not files:
             line = text.CHECKED_TEXT.format(self.batches.get_progress(batch.id).total)
@@ -430,11 +431,10 @@ class BatchTabEvents:
                         name=jobs.name, seeds=seeds, source=source, batch_id=batch_id, about={"form": form_key}
                     ),
                 )
-        except FileNotFoundError as error:  # uploads are deleted after a day
-            shutil.rmtree(folder, ignore_errors=True)
-            raise BadInput(UPLOAD_GONE_MESSAGE) from error
         except (StudioError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, FileNotFoundError):  # uploads are deleted after a day
+                raise BadInput(UPLOAD_GONE_MESSAGE) from error
             if isinstance(error, NotFound) and not tool_id:  # a ZIP of pictures, without a table that names tools
                 raise BadInput(text.NO_TOOL_ERROR) from error
             if isinstance(error, StudioError):
@@ -485,9 +485,7 @@ class BatchTabEvents:
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.timer: gr.update()}
-        return self._show_sheet(
-            batch, self.batches.get_progress(batch.id), state, self._compute_sheet_version(batch.id)
-        )
+        return self._show_sheet(batch, self.batches.get_progress(batch.id), state)
 
     def show_last_batch(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
         """When the tab is opened, show the visitor's last batch."""
@@ -519,10 +517,8 @@ class BatchTabEvents:
     def _find_newer_batch(self, batch_id: str, request: gr.Request) -> Batch | None:
         """Return the visitor's last batch if it runs or is paused and the shown one is finished, else None."""
         shown, last = self._find_own_batch(batch_id, request), self._find_last_batch(request)
-        open_states = ("ready", "running", "paused")
-        if last is None or last.state not in open_states[1:] or (shown is not None and shown.state in open_states):
-            return None
-        return last
+        is_unfinished = shown is not None and shown.state in ("ready", *_OPEN_STATES)
+        return None if last is None or last.state not in _OPEN_STATES or is_unfinished else last
 
     def _find_last_batch(self, request: gr.Request) -> Batch | None:
         return next(iter(self.batches.list_batches(self.access.identify_visitor(request), 1)), None)
@@ -555,15 +551,11 @@ class BatchTabEvents:
         yield {tab.make_zip: gr.Button("Packing", interactive=False)}
         # The key is the batch's id, which nobody can guess.
         zips = ZipDownloads(tab.download.GRADIO_CACHE)
+        above = NEVER_SET_ASIDE if set_aside is None else set_aside
+        name = name_zip(batch, next((tool.title for tool in self.service.tools if tool.id == batch.tool), ""))
         try:
             with translate_disk_full():
-                path = zips.create_zip(
-                    batch_id,
-                    name_zip(batch, next((tool.title for tool in self.service.tools if tool.id == batch.tool), "")),
-                    lambda part: save_zip(
-                        self.batches, batch_id, part, NEVER_SET_ASIDE if set_aside is None else set_aside
-                    ),
-                )
+                path = zips.create_zip(batch_id, name, lambda part: save_zip(self.batches, batch_id, part, above))
         except StudioError as error:
             label = gr.Button(_label_zip(batch), interactive=True)
             yield {**self._show_error(error), tab.make_zip: label, tab.download: None}
@@ -593,8 +585,7 @@ class BatchTabEvents:
             return {tab.status: tool_tab_text.render_status(text.IDLE_TEXT), tab.timer: gr.update(active=False)}
         batch = self.batches.get_batch(batch_id, batch.owner)
         progress = self.batches.get_progress(batch_id)
-        is_going = batch.state in ("running", "paused")
-        stamp = self._compute_sheet_version(batch_id)
+        is_going = batch.state in _OPEN_STATES
         counts, larger_side = text.DoubtCounts(), 0
         if not is_going and progress.done:
             doubts = self._list_open_doubts(batch_id, progress.done)
@@ -613,7 +604,7 @@ class BatchTabEvents:
             tab.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
             tab.make_zip: self._update_zip_button(_label_zip(batch), progress.done > 0, state),
             tab.timer: gr.update(active=batch.state == "running" or progress.running > 0),
-            **self._show_sheet(batch, progress, state, stamp),
+            **self._show_sheet(batch, progress, state),
         }
         if batch.state != "ready" and progress.failed:
             updates[tab.report] = self._render_failures(batch_id)
@@ -633,7 +624,7 @@ class BatchTabEvents:
 
     # ------------------------------------------------------------ the contact sheet
 
-    def _show_sheet(self, batch: Batch, progress: BatchProgress, state: BatchTabState, stamp: float) -> Updates:
+    def _show_sheet(self, batch: Batch, progress: BatchProgress, state: BatchTabState) -> Updates:
         """Show a page of the contact sheet; no update if nothing has changed.
 
         While a batch of several pages runs its newest pictures come first; on a single page each one keeps its place.
@@ -644,7 +635,7 @@ class BatchTabEvents:
         state.first_picture = min(
             state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
         )
-        page_key, sheet_key = self._write_keys(batch, progress, state, stamp)
+        page_key, sheet_key = self._write_keys(batch, progress, state)
         is_other_page = not state.sent_sheet.startswith(f"{page_key} ")
         is_recent = time.monotonic() - state.sent_at < SHEET_REFRESH_SECONDS * min(
             1.0, done_count / SHEET_PICTURE_COUNT
@@ -672,10 +663,6 @@ class BatchTabEvents:
             tab.previous: gr.Button(visible=has_pages, interactive=state.first_picture > 0),
             tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
         }
-
-    def _compute_sheet_version(self, batch_id: str) -> float:
-        """Return a number that changes when a row of the batch is replaced or approved, or that is undone."""
-        return self._compute_replacements_version(batch_id) + sum(self.batches.table.list_approvals(batch_id).values())
 
     def _compute_replacements_version(self, batch_id: str) -> float:
         rows = self.batches.table.list_replacements(batch_id).values()
@@ -745,7 +732,7 @@ class BatchTabEvents:
 
 
 def _label_zip(batch: Batch) -> str:
-    return text.PART_DOWNLOAD_LABEL if batch.state in ("running", "paused") else text.DOWNLOAD_LABEL
+    return text.PART_DOWNLOAD_LABEL if batch.state in _OPEN_STATES else text.DOWNLOAD_LABEL
 
 
 def _label_row(row: RowState) -> str:

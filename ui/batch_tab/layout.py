@@ -184,16 +184,12 @@ class BatchTab:
         return list(vars(self).values())
 
 
-def needs_consent(service: StudioService, tool_id: str) -> bool:
-    """Whether the tool asks for consent; "" is no tool."""
-    return bool(tool_id) and "consent" in service.find_tool(tool_id).params.model_fields
-
-
 def build_consent_box(service: StudioService, tool_id: str, **more: Any) -> gr.Checkbox:
     """Build the box that says that the people agree, in the tool's words; hidden if the tool does not ask."""
-    is_for_people = bool(tool_id) and service.find_tool(tool_id).person
-    label = CONSENT_LABEL if is_for_people else OPTIONAL_CONSENT_LABEL
-    return gr.Checkbox(label=label, visible=needs_consent(service, tool_id), **more)
+    tool = service.find_tool(tool_id) if tool_id else None
+    label = CONSENT_LABEL if tool is not None and tool.person else OPTIONAL_CONSENT_LABEL
+    is_asked = tool is not None and "consent" in tool.params.model_fields
+    return gr.Checkbox(label=label, visible=is_asked, **more)
 
 
 def find_brand_kit_field(service: StudioService, tool_id: str) -> str:

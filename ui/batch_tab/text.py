@@ -144,9 +144,8 @@ class DoubtCounts(NamedTuple):
     looked_at: int = 0
 
 
-def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts | None = None) -> str:
+def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts = DoubtCounts()) -> str:
     """Render the progress of a batch as its status line, with what should be looked at."""
-    counts = counts or DoubtCounts()
     ended = progress.total - progress.rows_left
     good = progress.done if progress.failed else ended
     parts = [f"{_STATES.get(batch.state, batch.state)}: {good} of {progress.total}"]
@@ -175,7 +174,7 @@ def render_aside(counts: DoubtCounts, larger_side: int = 0) -> str:
 
 
 def render_report(report: DryRunReport) -> str:
-    """Render the report of a dry run, with every fault by row and column."""
+    """Render the report of a dry run: every fault by row and column, and what was corrected."""
     summary = f"{report.rows} checked: {report.good} can be done, {report.bad_count} cannot."
     if report.seconds is None or report.bytes is None:
         cost = "Time and disk are not known: not one row could be done to measure them."
@@ -187,16 +186,12 @@ def render_report(report: DryRunReport) -> str:
     if not report.fits_on_disk:
         cost += f" {NO_ROOM_NOTE}"
     rows = [(label_row(f.row, f.label), f.column or "", f.message) for f in report.faults]
-    return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{render_corrections(report)}"
-
-
-def render_corrections(report: DryRunReport) -> str:
-    """Render what was corrected on rows that can be done."""
-    lines = [
+    remarks = [
         f"Row {escape(label_row(each.row, each.label))}: {escape(each.message)}"
         for each in report.remarks[:SHOWN_FAULT_COUNT]
     ]
-    return f"<p>{'<br>'.join(lines)}</p>" if lines else ""
+    corrections = f"<p>{'<br>'.join(remarks)}</p>" if remarks else ""
+    return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{corrections}"
 
 
 def label_row(row: int, called: str) -> str:

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.core.errors import JobCancelled, NotFound, StudioError
 from pipelines.core.job import File, Result, Step
 from pipelines.jobs.queue import JobRow
-from pipelines.jobs.search import JobSearch
+from pipelines.jobs.search import find_page
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
@@ -43,10 +43,9 @@ class LibraryTabEvents:
     def __init__(self, service: StudioService, access: AccessControl) -> None:
         self.service = service
         self.access = access
-        self.finder = JobSearch(service.jobs.table)
         self.tab = LibraryTab(service)
         self._zips = ZipDownloads(self.tab.download.GRADIO_CACHE)
-        service.jobs.run_every(SWEEP_SECONDS, self._zips.delete_expired)  # also those of the batch tab
+        service.jobs.workers.run_every(SWEEP_SECONDS, self._zips.delete_expired)  # also those of the batch tab
         self._titles = {tool.id: tool.title for tool in service.tools}
         self._fields = {tool.id: list_form_fields(tool.params) for tool in service.tools}
         self._thumbnail = lru_cache(maxsize=CACHED_THUMBNAIL_COUNT)(self._encode_thumbnail)
@@ -136,10 +135,10 @@ class LibraryTabEvents:
     def refresh(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
         """Show the present jobs of the page. Picked jobs stay picked."""
         owner, wanted = self.access.identify_visitor(request), layout.parse_filters(*filters)
-        ids, total = self.finder.find_page(owner, wanted, state.first_tile, layout.PAGE_TILE_COUNT)
+        ids, total = find_page(self.service.jobs.table, owner, wanted, state.first_tile, layout.PAGE_TILE_COUNT)
         if not ids and state.first_tile:
             state.first_tile = max(0, (total - 1) // layout.PAGE_TILE_COUNT * layout.PAGE_TILE_COUNT)
-            ids, total = self.finder.find_page(owner, wanted, state.first_tile, layout.PAGE_TILE_COUNT)
+            ids, total = find_page(self.service.jobs.table, owner, wanted, state.first_tile, layout.PAGE_TILE_COUNT)
         rows = [row for row in map(self.service.jobs.get_job, ids) if row is not None]
         return self._show_page(state, rows, total, any(filters[:3]) or filters[3] != "all")
 

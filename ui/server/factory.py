@@ -90,11 +90,11 @@ def build_studio(settings: Settings) -> RunningStudio:
     if settings.engine == "local" and not zerogpu.is_zerogpu_space():
         fetch_better_nets(studio.service, str(engine.describe_state()["device"]))
     jobs, policy = studio.service.jobs, RetentionPolicy(settings.keep_days, int(settings.keep_gb * 1e9))
-    jobs.run_every(60, engine.cache.evict_idle_models)
-    jobs.run_every(60, trim_heap)
-    jobs.run_every(1, files.flush_to_disk)
-    jobs.run_every(3600, lambda: apply_retention(jobs.table, files, policy))
-    jobs.run_every(10, lambda: delete_hidden(jobs.table, files))
+    jobs.workers.run_every(60, engine.cache.evict_idle_models)
+    jobs.workers.run_every(60, trim_heap)
+    jobs.workers.run_every(1, files.flush_to_disk)
+    jobs.workers.run_every(3600, lambda: apply_retention(jobs.table, files, policy))
+    jobs.workers.run_every(10, lambda: delete_hidden(jobs.table, files))
     return studio
 
 
@@ -124,7 +124,7 @@ def connect_services(
         database=settings.database,
         check_admission=access.rate_limiter.admit_job,
     )
-    webhooks = Webhooks(jobs.table, lambda: jobs.is_closing, allow_private=settings.webhooks_private)
+    webhooks = Webhooks(jobs.table, lambda: jobs.workers.is_closing, allow_private=settings.webhooks_private)
     service = StudioService(settings, jobs, files, profile, decoder_pool, tools, on_order=webhooks.add_default_delivery)
     batches = BatchService(service)
     webhooks.start(partial(describe_end, service, batches))

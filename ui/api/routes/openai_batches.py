@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from pipelines.batch.batch_service import BatchOptions, BatchProgress, BatchService, new_batch_id
 from pipelines.batch.batch_table import Batch, RowState
-from pipelines.batch.jobs_file import KEY_COLUMN, TOOL_COLUMN, ParsedRow, RowFault, read_jobs_file
+from pipelines.batch.jobs_file import KEY_COLUMN, TOOL_COLUMN, ParsedRow, read_jobs_file
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import STILL_FORMATS
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, StudioError, error_from_json
@@ -252,12 +252,11 @@ def _make_folder(path: Path) -> Path:
 def _translate_lines(path: Path, service: StudioService, endpoint: str, folder: Path) -> Iterator[ParsedRow]:
     for line in read_jobs_file(path, MAX_LINE_BYTES):
         try:
-            yield line if line.faults else _translate_line(line, service, endpoint, folder)
+            yield line if line.error else _translate_line(line, service, endpoint, folder)
         except StudioError as error:
             if error.code == "disk_full":  # not the fault of the line
                 raise
-            fault = RowFault.from_error(line.row, error)
-            yield ParsedRow(line.row, {KEY_COLUMN: line.cells.get("custom_id")}, (fault,))
+            yield ParsedRow(line.row, {KEY_COLUMN: line.cells.get("custom_id")}, error)
 
 
 def _translate_line(line: ParsedRow, service: StudioService, endpoint: str, folder: Path) -> ParsedRow:
@@ -284,7 +283,7 @@ def _translate_line(line: ParsedRow, service: StudioService, endpoint: str, fold
         kind = tool.params.kind_of(name) if name in tool.params.model_fields else None
         value = form.get_many(name) if kind == "pictures" else form.get_one(name)
         cells[name] = _save_pictures(value, folder) if kind in ("picture", "pictures", "mask") else value
-    return ParsedRow(line.row, cells, (), line.notices)
+    return ParsedRow(line.row, cells, notices=line.notices)
 
 
 def _save_pictures(value: object, folder: Path) -> object:
