@@ -1,4 +1,8 @@
-"""How a failed job, or a batch's row, comes to the sentence that a person reads, and its cause to the log."""
+"""How a failed job, or a batch's row, comes to the sentence that a person reads, and its cause to the log.
+
+Every row that ran comes through here. A row that could not be submitted keeps its error's sentence
+(`BatchService._fail_row_or_pause`). The sentence of a `StudioError` stands where it is raised.
+"""
 
 from __future__ import annotations
 
