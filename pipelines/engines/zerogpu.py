@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -37,6 +37,7 @@ from pipelines.models.batch_size_tuner import BatchSizeTuner, CallKind
 from pipelines.models.devices import Machine
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.one_module import MovableModel
 from pipelines.runtime.progress import PREVIEW_INTERVAL_SECONDS, encode_preview
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
@@ -59,22 +60,7 @@ _PACE_TUNER = BatchSizeTuner()
 """Seconds that drawing took, without moving the weights."""
 
 
-@runtime_checkable
-class Placeable(Protocol):
-    """A model that can be moved to a device permanently before anything is drawn."""
-
-    def place_on_device(self, device: str) -> None: ...
-
-
-class PlacedModel(Placeable, Protocol):
-    """A model or ControlNet that is placed."""
-
-    spec: ModelSpec
-
-    def close(self) -> None: ...
-
-
-_PLACED_MODELS: dict[str, PlacedModel] = {}
+_PLACED_MODELS: dict[str, MovableModel] = {}
 """Models and ControlNets by spec id. Filled before the page opens and only read later: no lock is held at a fork."""
 
 
@@ -280,11 +266,11 @@ def _decode_preview(frame: bytes | None) -> Callable[[], Image] | None:
     return decode
 
 
-def _place_model(cache: ModelCache, spec_id: str, device: str) -> PlacedModel:
+def _place_model(cache: ModelCache, spec_id: str, device: str) -> MovableModel:
     """Load a checkpoint on the CPU, where preview factors can be fitted, and move it: `spaces` emulates only moves."""
     row, family = cache.resolve_spec(spec_id, device)
     model: Any = family.load(row, "cpu")
-    if not isinstance(model, Placeable):
+    if not isinstance(model, MovableModel):
         raise ModelUnavailable(f"Model {spec_id} cannot draw on a GPU that is lent.")
     model.place_on_device(device)
-    return cast(PlacedModel, model)
+    return model
