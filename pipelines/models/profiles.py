@@ -259,18 +259,14 @@ def _build_profile_offer(profile: Profile) -> ProfileOffer:
     rows = profile_models(profile)
     licences = tuple(dict.fromkeys(row.licence for row in rows))
     size = sum(download_bytes(row) for row in (*rows, *profile_control_nets(profile)))
-    return ProfileOffer(
-        profile, size, _min_vram(profile), licences, _allows_commercial_use(profile), _missing_package_message(profile)
-    )
+    min_vram = max(row.min_vram for row in rows)
+    missing = _missing_package_message(profile)
+    return ProfileOffer(profile, size, min_vram, licences, _allows_commercial_use(profile), missing)
 
 
 def download_bytes(row: ModelSpec) -> int:
     """Return the bytes that the hub sends for a model, including what stays in main memory."""
     return row.download_bytes or row.bytes + row.host_bytes if row.repo else 0
-
-
-def _min_vram(profile: Profile) -> int:
-    return max(row.min_vram for row in profile_models(profile))
 
 
 def _allows_commercial_use(profile: Profile) -> bool:
@@ -301,9 +297,7 @@ def _download_summary(profile: Profile, is_available: Callable[[ModelSpec], bool
 
 
 def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
-    if wanted:
-        return reason
-    if machine.is_refused:
+    if wanted or machine.is_refused:
         return reason
     if machine.device == "cpu":
         return f"{reason} What ships with the studio works; fields that need a larger model are grey."
