@@ -171,12 +171,17 @@ def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator
     """Yield steps, with a JPEG when one is due and somebody watches, then the images or an error that may be shown."""
     model, steps = cast(Model, _PLACED_MODELS[spec_id]), queue.SimpleQueue[Step | None]()
     begun = time.monotonic()
-    stop, throttle = threading.Event(), _PreviewThrottle(watched)
+    stop, last_preview = threading.Event(), float("-inf")
 
     def on_step(step: ModelStep) -> None:
+        nonlocal last_preview
         if stop.is_set():
             raise JobCancelled
-        steps.put(Step(step.index, step.total, "", throttle.encode_if_due(step)))
+        frame, now = None, time.monotonic()
+        if watched and step.preview is not None and now - last_preview >= PREVIEW_INTERVAL_SECONDS:
+            last_preview = now
+            frame = encode_preview(step.preview())
+        steps.put(Step(step.index, step.total, "", frame))
 
     with ThreadPoolExecutor(1, thread_name_prefix="lent") as pool:
         # An empty cache: this process must not offload the other models on the GPU.
@@ -206,22 +211,6 @@ def _draw_with_control_net(
         return oom_fallback.draw_with_fallback(cache, model, render, on_step)
     with model.using_control_net(cast(ControlNet, net)):
         return oom_fallback.draw_with_fallback(cache, model, render, on_step)
-
-
-class _PreviewThrottle:
-    """Encodes a preview as JPEG at most every `PREVIEW_INTERVAL_SECONDS`."""
-
-    def __init__(self, watched: bool) -> None:
-        self._watched = watched
-        self._last = float("-inf")
-
-    def encode_if_due(self, step: ModelStep) -> bytes | None:
-        """The preview of `step` as JPEG; None if nobody watches or the last one is too recent."""
-        now = time.monotonic()
-        if not self._watched or step.preview is None or now - self._last < PREVIEW_INTERVAL_SECONDS:
-            return None
-        self._last = now
-        return encode_preview(step.preview())
 
 
 def _images_or_error(drawing: Future[RenderedImages]) -> RenderedImages | StudioError:

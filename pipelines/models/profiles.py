@@ -26,21 +26,8 @@ KLEIN = Profile("klein", _one_model_for("klein", "text", "edit", "image", "inpai
 KLEIN_4BIT = Profile(
     "klein-4bit", _one_model_for("klein-4bit", "text", "edit", "image", "inpaint"), "FLUX.2 klein, 4 bit"
 )
-CONTROL = Profile(
-    "control", _one_model_for("z-image-turbo-2.1", "text", "image", "inpaint", "control"), "Z-Image Turbo"
-)
 SDXL = Profile("sdxl", _one_model_for("sdxl", "text", "image", "inpaint", "control"), "Stable Diffusion XL")
-LIGHTNING = Profile(
-    "lightning", _one_model_for("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning"
-)
-TURBO = Profile("turbo", _one_model_for("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo")
 QUALITY = Profile("quality", {**KLEIN.specs, "edit": "qwen-image-edit"}, "Qwen-Image-Edit and FLUX.2 klein")
-FIRERED = Profile("firered", {**KLEIN.specs, "edit": "firered-image-edit"}, "FireRed-Image-Edit and FLUX.2 klein")
-LONGCAT = Profile("longcat", {**KLEIN.specs, "edit": "longcat-image-edit-turbo"}, "LongCat-Image-Edit and FLUX.2 klein")
-JOYAI = Profile("joyai", {**KLEIN.specs, "edit": "joyai-image-edit"}, "JoyAI-Image-Edit and FLUX.2 klein")
-QWEN_21 = Profile("qwen-2.1", _one_model_for("qwen-image-2.1", "text", "edit"), "Qwen-Image 2.1")
-KREA = Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo")
-WAN = Profile("wan", {**KLEIN.specs, "video": "wan-2.2-ti2v-5b"}, "Wan 2.2 and FLUX.2 klein")
 FASHN = Profile("fashn", {**KLEIN.specs, "tryon": "fashn-vton-1.5"}, "FASHN VTON and FLUX.2 klein")
 LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
 
@@ -48,17 +35,17 @@ PROFILES = (
     EMBEDDED,
     KLEIN,
     KLEIN_4BIT,
-    CONTROL,
+    Profile("control", _one_model_for("z-image-turbo-2.1", "text", "image", "inpaint", "control"), "Z-Image Turbo"),
     SDXL,
-    LIGHTNING,
-    TURBO,
+    Profile("lightning", _one_model_for("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning"),
+    Profile("turbo", _one_model_for("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo"),
     QUALITY,
-    FIRERED,
-    LONGCAT,
-    JOYAI,
-    QWEN_21,
-    KREA,
-    WAN,
+    Profile("firered", {**KLEIN.specs, "edit": "firered-image-edit"}, "FireRed-Image-Edit and FLUX.2 klein"),
+    Profile("longcat", {**KLEIN.specs, "edit": "longcat-image-edit-turbo"}, "LongCat-Image-Edit and FLUX.2 klein"),
+    Profile("joyai", {**KLEIN.specs, "edit": "joyai-image-edit"}, "JoyAI-Image-Edit and FLUX.2 klein"),
+    Profile("qwen-2.1", _one_model_for("qwen-image-2.1", "text", "edit"), "Qwen-Image 2.1"),
+    Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo"),
+    Profile("wan", {**KLEIN.specs, "video": "wan-2.2-ti2v-5b"}, "Wan 2.2 and FLUX.2 klein"),
     FASHN,
     LIGHT,
 )
