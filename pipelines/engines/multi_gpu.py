@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipelines.core.errors import QueueFull
 from pipelines.core.geometry import Image
@@ -14,26 +14,14 @@ from pipelines.core.stream import Stream
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.placement_policy import DeviceState
 from pipelines.engines.scheduler import DeviceReservations
-from pipelines.models.model_cache import ResidentModel
+from pipelines.models.model_cache import ModelCache, ResidentModel
+
+if TYPE_CHECKING:
+    from pipelines.engines.ray_cluster.worker_client import WorkerClient
 
 
-class DeviceModels(Protocol):
-    """The models of one device; see `ModelCache`."""
-
-    @property
-    def device(self) -> str: ...
-
-    @property
-    def budget_bytes(self) -> int | None: ...
-
-    @property
-    def load_counts(self) -> Counter[str]: ...
-
-    def resident_models(self) -> list[ResidentModel]: ...
-
-    def unload_model(self, spec_id: str) -> bool: ...
-
-    def evict_idle_models(self) -> None: ...
+DeviceModels: TypeAlias = "ModelCache | WorkerClient"
+"""The models of one device, in this process or in a worker's."""
 
 
 class CombinedModels:
@@ -79,13 +67,6 @@ class CombinedModels:
             cache.evict_idle_models()
 
 
-class CountsSteps(Protocol):
-    """A `LocalEngine`, or the client of one."""
-
-    @property
-    def steps(self) -> int: ...
-
-
 class ScheduledEngine:
     """Base of the engines that have several devices and reserve one for each job.
 
@@ -96,7 +77,7 @@ class ScheduledEngine:
 
     def __init__(
         self,
-        units: Sequence[CountsSteps],
+        units: Sequence[LocalEngine | WorkerClient],
         caches: Sequence[DeviceModels],
         read_states: Callable[[], Sequence[DeviceState]],
         slots: int = 1,

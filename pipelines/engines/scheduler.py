@@ -59,11 +59,6 @@ class DeviceReservations:
         with self._lock:
             self._reserved.pop(job_id, None)
 
-    def reserved_jobs(self) -> dict[int, str]:
-        """The job of each reserved device; the latest if there are several."""
-        with self._lock:
-            return {device: job_id for job_id, (_, device) in self._reserved.items()}
-
     def record_warm_job_seconds(self, seconds: float) -> None:
         """Record how long a job took that loaded nothing."""
         mean = seconds if self._mean_seconds is None else self._mean_seconds

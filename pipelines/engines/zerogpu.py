@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -37,6 +37,7 @@ from pipelines.models.batch_size_tuner import BatchSizeTuner, CallKind
 from pipelines.models.devices import Machine
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.one_module import MovableModel
 from pipelines.runtime.progress import PREVIEW_INTERVAL_SECONDS, encode_preview
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
@@ -59,22 +60,7 @@ _PACE_TUNER = BatchSizeTuner()
 """Seconds that drawing took, without moving the weights."""
 
 
-@runtime_checkable
-class Placeable(Protocol):
-    """A model that can be moved to a device permanently before anything is drawn."""
-
-    def place_on_device(self, device: str) -> None: ...
-
-
-class PlacedModel(Placeable, Protocol):
-    """A model or ControlNet that is placed."""
-
-    spec: ModelSpec
-
-    def close(self) -> None: ...
-
-
-_PLACED_MODELS: dict[str, PlacedModel] = {}
+_PLACED_MODELS: dict[str, MovableModel] = {}
 """Models and ControlNets by spec id. Filled before the page opens and only read later: no lock is held at a fork."""
 
 
@@ -185,12 +171,17 @@ def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator
     """Yield steps, with a JPEG when one is due and somebody watches, then the images or an error that may be shown."""
     model, steps = cast(Model, _PLACED_MODELS[spec_id]), queue.SimpleQueue[Step | None]()
     begun = time.monotonic()
-    stop, throttle = threading.Event(), _PreviewThrottle(watched)
+    stop, last_preview = threading.Event(), float("-inf")
 
     def on_step(step: ModelStep) -> None:
+        nonlocal last_preview
         if stop.is_set():
             raise JobCancelled
-        steps.put(Step(step.index, step.total, "", throttle.encode_if_due(step)))
+        frame, now = None, time.monotonic()
+        if watched and step.preview is not None and now - last_preview >= PREVIEW_INTERVAL_SECONDS:
+            last_preview = now
+            frame = encode_preview(step.preview())
+        steps.put(Step(step.index, step.total, "", frame))
 
     with ThreadPoolExecutor(1, thread_name_prefix="lent") as pool:
         # An empty cache: this process must not offload the other models on the GPU.
@@ -220,22 +211,6 @@ def _draw_with_control_net(
         return oom_fallback.draw_with_fallback(cache, model, render, on_step)
     with model.using_control_net(cast(ControlNet, net)):
         return oom_fallback.draw_with_fallback(cache, model, render, on_step)
-
-
-class _PreviewThrottle:
-    """Encodes a preview as JPEG at most every `PREVIEW_INTERVAL_SECONDS`."""
-
-    def __init__(self, watched: bool) -> None:
-        self._watched = watched
-        self._last = float("-inf")
-
-    def encode_if_due(self, step: ModelStep) -> bytes | None:
-        """The preview of `step` as JPEG; None if nobody watches or the last one is too recent."""
-        now = time.monotonic()
-        if not self._watched or step.preview is None or now - self._last < PREVIEW_INTERVAL_SECONDS:
-            return None
-        self._last = now
-        return encode_preview(step.preview())
 
 
 def _images_or_error(drawing: Future[RenderedImages]) -> RenderedImages | StudioError:
@@ -280,11 +255,11 @@ def _decode_preview(frame: bytes | None) -> Callable[[], Image] | None:
     return decode
 
 
-def _place_model(cache: ModelCache, spec_id: str, device: str) -> PlacedModel:
+def _place_model(cache: ModelCache, spec_id: str, device: str) -> MovableModel:
     """Load a checkpoint on the CPU, where preview factors can be fitted, and move it: `spaces` emulates only moves."""
     row, family = cache.resolve_spec(spec_id, device)
     model: Any = family.load(row, "cpu")
-    if not isinstance(model, Placeable):
+    if not isinstance(model, MovableModel):
         raise ModelUnavailable(f"Model {spec_id} cannot draw on a GPU that is lent.")
     model.place_on_device(device)
-    return cast(PlacedModel, model)
+    return model

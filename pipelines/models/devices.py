@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import psutil
 
@@ -202,31 +202,21 @@ def release_cached_memory(device: str) -> None:
         torch.mps.empty_cache()
 
 
-class MemoryGauge(Protocol):
-    """Measures the memory that computing takes on one device."""
-
-    def reset_peak(self) -> int:
-        """Start a new measurement; return the bytes that are in use now."""
-        ...
-
-    def peak_bytes(self) -> int:
-        """Return the most bytes that were in use since `reset_peak`."""
-        ...
-
-
-class CudaMemoryGauge:
-    """Reads torch's own allocator on a CUDA or ROCm device."""
+class MemoryGauge:
+    """Measures the memory that computing takes on a CUDA or ROCm device, by torch's own allocator."""
 
     def __init__(self, device: str) -> None:
         self._device = device
 
     def reset_peak(self) -> int:
+        """Start a new measurement; return the bytes that are in use now."""
         import torch
 
         torch.cuda.reset_peak_memory_stats(self._device)
         return torch.cuda.memory_allocated(self._device)
 
     def peak_bytes(self) -> int:
+        """Return the most bytes that were in use since `reset_peak`."""
         import torch
 
         return torch.cuda.max_memory_allocated(self._device)
@@ -234,7 +224,7 @@ class CudaMemoryGauge:
 
 def create_memory_gauge(device: str) -> MemoryGauge | None:
     """Return a gauge for `device`; None where torch does not count memory."""
-    return CudaMemoryGauge(device) if device.startswith("cuda") else None
+    return MemoryGauge(device) if device.startswith("cuda") else None
 
 
 def total_host_bytes() -> int:

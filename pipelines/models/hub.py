@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -136,10 +136,7 @@ class DownloadManager:
         try:
             files = self.list_files(spec)
             self._update_progress(files=files)
-            hub_download.check_disk_space(spec, files)
-            for index, file in enumerate(files):
-                if file.done_bytes < file.total_bytes:
-                    self._download_file(index, file)
+            hub_download.download_files(spec, files, self._report_files, self._folder)
         except StudioError as error:
             self._update_progress(state="failed", message=error.message)
         except _DownloadStopped:
@@ -151,18 +148,9 @@ class DownloadManager:
                 self._update_progress(state="failed", message=BROKEN_TEXT)
         log.info("download of %s: %s", spec.id, self._current and self._current.state)
 
-    def _download_file(self, index: int, file: HubFile) -> None:
-        def report_bytes(done_bytes: int) -> None:
-            if self._stop_requested.is_set():
-                raise _DownloadStopped
-            self._set_file_progress(index, done_bytes)
-
-        hub_download.download_file(file, report_bytes, self._folder)
-
-    def _set_file_progress(self, index: int, done_bytes: int) -> None:
-        assert self._current is not None
-        files = list(self._current.files)
-        files[index] = replace(files[index], done_bytes=done_bytes)
+    def _report_files(self, files: Sequence[HubFile], current: int) -> None:
+        if self._stop_requested.is_set():
+            raise _DownloadStopped
         self._update_progress(files=tuple(files))
 
     def _update_progress(self, **changes: Any) -> None:

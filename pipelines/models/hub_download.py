@@ -65,16 +65,23 @@ def download_missing_files(spec: ModelSpec, on_file: OnFileProgress, is_reachabl
             f"The files of {spec.repo} are not on this machine, and {hub_url()} cannot be reached from it now."
         )
     log.info("downloading %s (%s) from %s", spec.id, spec.licence, hub_url())
-    files = list(list_model_files(spec))
+    download_files(spec, list_model_files(spec), on_file)
+
+
+def download_files(
+    spec: ModelSpec, files: Sequence[HubFile], on_file: OnFileProgress, folder: Path | None = None
+) -> None:
+    """Download what is missing of `files`, those of `spec`, one by one; raises as `download_missing_files` does."""
     check_disk_space(spec, files)
+    now = list(files)
     for index, file in enumerate(files):
 
         def report_bytes(done_bytes: int, index: int = index) -> None:
-            files[index] = replace(files[index], done_bytes=done_bytes)
-            on_file(files, index)
+            now[index] = replace(now[index], done_bytes=done_bytes)
+            on_file(now, index)
 
         if file.done_bytes < file.total_bytes:
-            download_file(file, report_bytes)
+            download_file(file, report_bytes, folder)
 
 
 def list_model_files(spec: ModelSpec, folder: Path | None = None) -> tuple[HubFile, ...]:

@@ -24,6 +24,5 @@ def listen_to_parts(on_part: OnPart) -> Iterator[None]:
 
 def report_part(done: int, total: int) -> None:
     """Tell whoever listens that `done` of `total` parts were read."""
-    listener = _LISTENER.get()
-    if listener is not None:
+    if (listener := _LISTENER.get()) is not None:
         listener(done, total)

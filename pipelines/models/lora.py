@@ -57,7 +57,10 @@ class LoraSlots:
         if self._has_slot:
             pipe.unload_lora_weights()
             self._has_slot = False
-        _load_adapters(pipe, adapters, files)
+        names = [f"lora-{number}" for number in range(len(files))]
+        for name, file in zip(names, files, strict=True):
+            _load_adapter(pipe, file, name)
+        pipe.set_adapters(names, [adapter.weight for adapter in adapters])
 
     def _hotswap_first(self, pipe: Any, adapter: Adapter, file: Path) -> None:
         """Load the first LoRA with room for larger ranks; copy the weights of later ones over it."""
@@ -160,13 +163,6 @@ def _check_safetensors(file: Path) -> Path:
     if file.suffix != ".safetensors" or not checkpoint.is_safetensors(file):
         raise BadInput("Style files (LoRA) are taken as .safetensors only.")
     return file
-
-
-def _load_adapters(pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
-    names = [f"lora-{number}" for number in range(len(files))]
-    for name, file in zip(names, files, strict=True):
-        _load_adapter(pipe, file, name)
-    pipe.set_adapters(names, [adapter.weight for adapter in adapters])
 
 
 def _load_adapter(pipe: Any, file: Path, name: str, *, hotswap: bool = False) -> None:

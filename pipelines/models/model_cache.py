@@ -288,19 +288,16 @@ class ModelCache:
 
     def _load_with_retry(self, row: ModelSpec, family: ModelFamily) -> Any:
         """Load the model; after an out-of-memory error evict everything idle and try once more."""
-        try:
-            return family.load(row, self.device)
-        except (MemoryError, RuntimeError, OutOfMemory) as error:
-            if not is_out_of_memory(error):
-                raise
-        log.warning("out of memory while %s was loaded: everything idle is evicted and it is tried again", row.id)
-        self.evict_idle()
-        try:
-            return family.load(row, self.device)
-        except (MemoryError, RuntimeError, OutOfMemory) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise OutOfMemory(f"There was not enough memory to load model {row.id}.") from error
+        for is_last_try in (False, True):
+            try:
+                return family.load(row, self.device)
+            except (MemoryError, RuntimeError, OutOfMemory) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if is_last_try:
+                    raise OutOfMemory(f"There was not enough memory to load model {row.id}.") from error
+            log.warning("out of memory while %s was loaded: everything idle is evicted and it is tried again", row.id)
+            self.evict_idle()
 
     def _return_borrowed(self, spec_id: str, entry: _CacheEntry, thread_id: int) -> None:
         with self._condition:
@@ -361,7 +358,10 @@ class ModelCache:
         for entry in entries:
             moved = False
             try:
-                moved = _move_to_host(entry.model)
+                entry.model.to_host()
+                moved = True
+            except (MemoryError, RuntimeError) as error:
+                log.warning("a model could not move to the host's memory and is dropped: %s", error)
             finally:
                 with self._condition:
                     entry.is_ready = True
@@ -379,13 +379,3 @@ def _resolve_dtype(dtype: str, device: str) -> str:
         return dtype
     best = best_dtype(device)
     return "bfloat16" if dtype == "auto-bfloat16" and best == "float16" else best
-
-
-def _move_to_host(model: OffloadableModel) -> bool:
-    """Move a model to the host's memory; False where that has no room for it either."""
-    try:
-        model.to_host()
-    except (MemoryError, RuntimeError) as error:
-        log.warning("a model could not move to the host's memory and is dropped: %s", error)
-        return False
-    return True

@@ -1,7 +1,8 @@
-"""A loaded model whose weights are one torch module, with what the model cache asks of it."""
+"""Loaded models whose weights can move between the device and main memory, with what the model cache asks of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pipelines.core.models import ModelSpec
@@ -9,13 +10,16 @@ from pipelines.models import cpu_offload, pinned_memory
 from pipelines.models.devices import release_cached_memory
 
 
-class OneModuleModel:
-    """Holds the module; see `OffloadableModel` and `HostMemoryModel`."""
+class MovableModel:
+    """Base of models of torch modules; see `OffloadableModel` and `HostMemoryModel`."""
 
-    def __init__(self, spec: ModelSpec, module: Any, device: str) -> None:
+    def __init__(self, spec: ModelSpec, device: str) -> None:
         self.spec = spec
-        self.module: Any = module
         self._device = device
+
+    def _list_movable_parts(self) -> Sequence[object]:
+        """List what moves; what is no torch module is left out."""
+        raise NotImplementedError
 
     @property
     def device(self) -> str:
@@ -24,26 +28,41 @@ class OneModuleModel:
 
     def to_host(self) -> None:
         """Move the weights to main memory."""
-        cpu_offload.move_to_host([self.module])
+        cpu_offload.move_to_host(self._list_movable_parts())
 
     def to_device(self) -> None:
         """Move the weights back to the device."""
-        cpu_offload.move_to_device([self.module], self._device)
+        cpu_offload.move_to_device(self._list_movable_parts(), self._device)
 
     def place_on_device(self, device: str) -> None:
         """Move the weights to `device` for good, before anything is drawn."""
-        self.module.to(device)
+        for module in cpu_offload.select_modules(self._list_movable_parts()):
+            module.to(device)
         self._device = device
 
     def host_bytes(self) -> int:
         """Return the bytes that the weights take in main memory once they have moved."""
-        return pinned_memory.count_pinned_bytes([self.module])
+        return pinned_memory.count_pinned_bytes(cpu_offload.select_modules(self._list_movable_parts()))
 
     def streamed_bytes(self) -> int:
-        """Return 0: nothing is streamed."""
+        """Return the bytes that are in main memory always: 0 where nothing is streamed."""
         return 0
 
     def close(self) -> None:
         """Free the memory."""
-        self.module = None
         release_cached_memory(self._device)
+
+
+class OneModuleModel(MovableModel):
+    """Holds one torch module."""
+
+    def __init__(self, spec: ModelSpec, module: Any, device: str) -> None:
+        super().__init__(spec, device)
+        self.module: Any = module
+
+    def _list_movable_parts(self) -> Sequence[object]:
+        return [self.module]
+
+    def close(self) -> None:
+        self.module = None
+        super().close()

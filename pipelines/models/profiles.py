@@ -26,21 +26,8 @@ KLEIN = Profile("klein", _one_model_for("klein", "text", "edit", "image", "inpai
 KLEIN_4BIT = Profile(
     "klein-4bit", _one_model_for("klein-4bit", "text", "edit", "image", "inpaint"), "FLUX.2 klein, 4 bit"
 )
-CONTROL = Profile(
-    "control", _one_model_for("z-image-turbo-2.1", "text", "image", "inpaint", "control"), "Z-Image Turbo"
-)
 SDXL = Profile("sdxl", _one_model_for("sdxl", "text", "image", "inpaint", "control"), "Stable Diffusion XL")
-LIGHTNING = Profile(
-    "lightning", _one_model_for("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning"
-)
-TURBO = Profile("turbo", _one_model_for("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo")
 QUALITY = Profile("quality", {**KLEIN.specs, "edit": "qwen-image-edit"}, "Qwen-Image-Edit and FLUX.2 klein")
-FIRERED = Profile("firered", {**KLEIN.specs, "edit": "firered-image-edit"}, "FireRed-Image-Edit and FLUX.2 klein")
-LONGCAT = Profile("longcat", {**KLEIN.specs, "edit": "longcat-image-edit-turbo"}, "LongCat-Image-Edit and FLUX.2 klein")
-JOYAI = Profile("joyai", {**KLEIN.specs, "edit": "joyai-image-edit"}, "JoyAI-Image-Edit and FLUX.2 klein")
-QWEN_21 = Profile("qwen-2.1", _one_model_for("qwen-image-2.1", "text", "edit"), "Qwen-Image 2.1")
-KREA = Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo")
-WAN = Profile("wan", {**KLEIN.specs, "video": "wan-2.2-ti2v-5b"}, "Wan 2.2 and FLUX.2 klein")
 FASHN = Profile("fashn", {**KLEIN.specs, "tryon": "fashn-vton-1.5"}, "FASHN VTON and FLUX.2 klein")
 LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
 
@@ -48,17 +35,17 @@ PROFILES = (
     EMBEDDED,
     KLEIN,
     KLEIN_4BIT,
-    CONTROL,
+    Profile("control", _one_model_for("z-image-turbo-2.1", "text", "image", "inpaint", "control"), "Z-Image Turbo"),
     SDXL,
-    LIGHTNING,
-    TURBO,
+    Profile("lightning", _one_model_for("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning"),
+    Profile("turbo", _one_model_for("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo"),
     QUALITY,
-    FIRERED,
-    LONGCAT,
-    JOYAI,
-    QWEN_21,
-    KREA,
-    WAN,
+    Profile("firered", {**KLEIN.specs, "edit": "firered-image-edit"}, "FireRed-Image-Edit and FLUX.2 klein"),
+    Profile("longcat", {**KLEIN.specs, "edit": "longcat-image-edit-turbo"}, "LongCat-Image-Edit and FLUX.2 klein"),
+    Profile("joyai", {**KLEIN.specs, "edit": "joyai-image-edit"}, "JoyAI-Image-Edit and FLUX.2 klein"),
+    Profile("qwen-2.1", _one_model_for("qwen-image-2.1", "text", "edit"), "Qwen-Image 2.1"),
+    Profile("krea", _one_model_for("krea-2-turbo", "text"), "Krea 2 Turbo"),
+    Profile("wan", {**KLEIN.specs, "video": "wan-2.2-ti2v-5b"}, "Wan 2.2 and FLUX.2 klein"),
     FASHN,
     LIGHT,
 )
@@ -259,18 +246,14 @@ def _build_profile_offer(profile: Profile) -> ProfileOffer:
     rows = profile_models(profile)
     licences = tuple(dict.fromkeys(row.licence for row in rows))
     size = sum(download_bytes(row) for row in (*rows, *profile_control_nets(profile)))
-    return ProfileOffer(
-        profile, size, _min_vram(profile), licences, _allows_commercial_use(profile), _missing_package_message(profile)
-    )
+    min_vram = max(row.min_vram for row in rows)
+    missing = _missing_package_message(profile)
+    return ProfileOffer(profile, size, min_vram, licences, _allows_commercial_use(profile), missing)
 
 
 def download_bytes(row: ModelSpec) -> int:
     """Return the bytes that the hub sends for a model, including what stays in main memory."""
     return row.download_bytes or row.bytes + row.host_bytes if row.repo else 0
-
-
-def _min_vram(profile: Profile) -> int:
-    return max(row.min_vram for row in profile_models(profile))
 
 
 def _allows_commercial_use(profile: Profile) -> bool:
@@ -301,9 +284,7 @@ def _download_summary(profile: Profile, is_available: Callable[[ModelSpec], bool
 
 
 def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
-    if wanted:
-        return reason
-    if machine.is_refused:
+    if wanted or machine.is_refused:
         return reason
     if machine.device == "cpu":
         return f"{reason} What ships with the studio works; fields that need a larger model are grey."

@@ -152,7 +152,7 @@ def test_cancelling_frees_that_device_and_no_other(works: TwoDevices) -> None:
     assert wait_for_result(works.jobs.watch(third)).files
     assert wait_for_result(works.jobs.watch(ids[1])).files
     wait_until(lambda: works.jobs.count_jobs() == (0, 0))
-    assert works.engine._reservations.reserved_jobs() == {}
+    assert works.engine._reservations._reserved == {}
 
 
 def test_a_job_without_a_queue_takes_a_free_device_and_is_refused_where_there_is_none(works: TwoDevices) -> None:
@@ -185,7 +185,7 @@ def test_nobody_loads_what_another_device_is_loading() -> None:
     assert turns.reserve_next([make_gated_job().model_copy(update={"specs": {"text": "one"}})]) is None
     other = make_gated_job().model_copy(update={"specs": {"text": "two"}})
     assert turns.reserve_next([other]) == other.id
-    assert set(turns.reserved_jobs()) == {0, 1}
+    assert {device for _, device in turns._reserved.values()} == {0, 1}
 
 
 def test_on_several_devices_jobs_join_the_calls_of_the_one_that_holds_their_model(tmp_path: Path) -> None:

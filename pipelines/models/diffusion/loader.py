@@ -98,9 +98,9 @@ class CheckpointFamily:
         files = find_checkpoint(spec)
         try:
             pipe = self._load_pipeline(files, spec, device)
-            decoder = self._load_preview_decoder(files, spec, device)
-            if decoder is None and is_tiny_autoencoder(pipe.vae):
-                decoder = pipe.vae
+            decoder = pipe.vae if is_tiny_autoencoder(pipe.vae) else None
+            if "preview" in files.parts:
+                decoder = _load_tiny_autoencoder(files.parts["preview"], loading_arguments(spec, device))
             factors = None if decoder is not None else self._preview_factors(files.folder, pipe)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(f"There was not enough memory on {device} to load model {spec.id}.") from error
@@ -143,7 +143,8 @@ class CheckpointFamily:
             if "transformer" not in streamed_components(spec):
                 pipe.transformer.to(device)
         if "transformer" in streamed_components(spec):
-            _stream_transformer(pipe, device)
+            kept, grouping = [pipe.transformer, pipe.text_encoder], {"num_blocks_per_group": 1}
+            _stream_module(pipe.transformer, kept, device, offload_type="block_level", **grouping)
         _replace_scheduler(pipe, options)
         _configure_vae(pipe.vae, spec)
         if "compile" in options:
@@ -158,11 +159,6 @@ class CheckpointFamily:
         is_exclusive = self.model_class.draws_exclusively
         speed_ups.apply_speed_ups(pipe, options, device, steps, draws_exclusively=is_exclusive)
         return pipe
-
-    def _load_preview_decoder(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
-        if "preview" not in files.parts:
-            return None
-        return _load_tiny_autoencoder(files.parts["preview"], loading_arguments(spec, device))
 
     def _preview_factors(self, folder: Path, pipe: Any) -> latent_preview.ColourFactors:
         """Fit the preview factors once per checkpoint, not once per load."""
@@ -303,37 +299,19 @@ def _float8_skipped_names(folder: Path, name: str, spec: ModelSpec) -> re.Patter
 
 def _load_streamed_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
     """Load the text encoder to main memory; each layer is copied to the device when it runs."""
-    import torch
-    from diffusers.hooks.group_offloading import apply_group_offloading
-
     encoder = _load_component(folder, "text_encoder", spec)
-    # A stream pins all of it at once. Where the host is too small for that it is copied slower, from pageable memory.
-    is_pinned = device.startswith("cuda") and pinned_memory.fits_host(pinned_memory.count_pinned_bytes([encoder]))
-    apply_group_offloading(
-        encoder.eval(),
-        torch.device(device),
-        torch.device("cpu"),
-        offload_type="leaf_level",
-        use_stream=is_pinned,
-    )
+    _stream_module(encoder, [encoder], device, offload_type="leaf_level")
     return encoder
 
 
-def _stream_transformer(pipe: Any, device: str) -> None:
-    """Let each block of the transformer come from main memory when it runs, and the next one meanwhile."""
+def _stream_module(module: Any, kept: Sequence[Any], device: str, **grouping: Any) -> None:
+    """Let the layers or blocks of a module come from main memory as they run; `kept` are all that stay there."""
     import torch
     from diffusers.hooks.group_offloading import apply_group_offloading
 
-    kept = [pipe.transformer, pipe.text_encoder]
+    # A stream pins all of it at once. Where the host is too small for that it is copied slower, from pageable memory.
     is_pinned = device.startswith("cuda") and pinned_memory.fits_host(pinned_memory.count_pinned_bytes(kept))
-    apply_group_offloading(
-        pipe.transformer.eval(),
-        torch.device(device),
-        torch.device("cpu"),
-        offload_type="block_level",
-        num_blocks_per_group=1,
-        use_stream=is_pinned,
-    )
+    apply_group_offloading(module.eval(), torch.device(device), torch.device("cpu"), use_stream=is_pinned, **grouping)
 
 
 def _load_int8_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:

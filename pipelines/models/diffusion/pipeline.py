@@ -24,11 +24,11 @@ from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ControlNet, ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
-from pipelines.models import cpu_offload, latent_preview, pinned_memory
-from pipelines.models.devices import release_cached_memory
+from pipelines.models import latent_preview, pinned_memory
 from pipelines.models.diffusion.resolution import Canvas, plan_canvas, resize_to_cover
 from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 from pipelines.models.lora import LoraSlots
+from pipelines.models.one_module import MovableModel
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ _LOW_MEMORY_TILE_PX = 512  # a quarter of the memory of a megapixel decoded at o
 _REMEMBERED_PROMPT_COUNT = 32
 
 
-class DiffusionModel:
+class DiffusionModel(MovableModel):
     """A loaded checkpoint. Safe from several threads: only LoRAs change shared weights, and then one draws alone.
 
     preview_factors, preview_decoder: one of them makes the previews.
@@ -71,9 +71,8 @@ class DiffusionModel:
     ) -> None:
         import torch
 
-        self.spec = spec
+        super().__init__(spec, device)
         self.pipe: Any = pipe
-        self._device = device
         self._preview_factors = preview_factors
         self._preview_decoder = preview_decoder
         self._defaults = dict(spec.defaults)
@@ -188,42 +187,18 @@ class DiffusionModel:
         finally:
             self._thread_state.control_net = None
 
-    def to_host(self) -> None:
-        """Move the weights to main memory; see `OffloadableModel`. Prompt embeddings are there already."""
-        cpu_offload.move_to_host(self._offloadable_components())
-
-    def to_device(self) -> None:
-        """Move the weights back to the device."""
-        cpu_offload.move_to_device(self._offloadable_components(), self._device)
-
-    def place_on_device(self, device: str) -> None:
-        """Move the weights to `device` for good, before anything is drawn."""
-        for part in self._offloadable_components():
-            if hasattr(part, "parameters"):
-                part.to(device)  # pyright: ignore[reportAttributeAccessIssue]
-        self._device = device
-
-    @property
-    def device(self) -> str:
-        """The device that it draws on."""
-        return self._device
-
-    def host_bytes(self) -> int:
-        return pinned_memory.count_pinned_bytes(cpu_offload.select_modules(self._offloadable_components()))
-
     def streamed_bytes(self) -> int:
         return pinned_memory.count_pinned_bytes(getattr(self.pipe, name) for name in streamed_components(self.spec))
 
-    def _offloadable_components(self) -> list[object]:
+    def _list_movable_parts(self) -> Sequence[object]:
         """List every component but those that are streamed, which are in main memory anyway."""
         kept = streamed_components(self.spec)
         return [*(part for name, part in self.pipe.components.items() if name not in kept), self._preview_decoder]
 
     def close(self) -> None:
-        """Free the memory."""
         self.pipe = self._preview_decoder = None
         self._embeds.clear()
-        release_cached_memory(self._device)
+        super().close()
 
     def build_view(self, verb: Verb, scheduler: Any) -> Any:
         """Build the pipeline of `verb` on the shared weights, with this scheduler."""

@@ -39,9 +39,11 @@ class RealEsrgan:
     """The loaded net on one device."""
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
+        from torch import nn
+
         (path,) = verify_files(spec)
         self.spec = spec
-        self._net = _load_net(str(path)).to(device).eval()
+        self._net = load_compact_layers(path).append(nn.PixelShuffle(NET_FACTOR)).to(device).eval()
         self._device = device
 
     def enlarge(
@@ -153,12 +155,4 @@ def load_compact_layers(path: str | Path) -> torch.nn.Sequential:
         )
     net = nn.Sequential(*layers)
     net.load_state_dict(weights)
-    return net
-
-
-def _load_net(path: str) -> torch.nn.Module:
-    from torch import nn
-
-    net = load_compact_layers(path)
-    net.append(nn.PixelShuffle(NET_FACTOR))
     return net

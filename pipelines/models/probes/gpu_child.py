@@ -64,7 +64,8 @@ def _report_torch() -> None:
         _print_line("torch", error=str(error))
         return
     backend = _find_backend(torch)
-    _print_line("torch", version=torch.__version__, backend=backend, arches=_list_arches(torch, backend))
+    arches = list(torch.cuda.get_arch_list()) if backend == "cuda" else []
+    _print_line("torch", version=torch.__version__, backend=backend, arches=arches)
     try:
         names = _list_devices(torch, backend)
     except (RuntimeError, AssertionError) as error:
@@ -79,10 +80,6 @@ def _find_backend(torch: Any) -> str:
     if torch.backends.mps.is_built():
         return "mps"
     return "xpu" if torch.version.xpu else "cuda"
-
-
-def _list_arches(torch: Any, backend: str) -> list[str]:
-    return list(torch.cuda.get_arch_list()) if backend == "cuda" else []
 
 
 def _list_devices(torch: Any, backend: str) -> list[str]:

@@ -116,7 +116,7 @@ def call_in_workers(made: RayEngine, call: Callable[[LocalEngine], T]) -> list[T
 
 def find_busy_workers(made: RayEngine) -> dict[int, str]:
     """The job of each worker that has one."""
-    return made._reservations.reserved_jobs()
+    return {device: job_id for job_id, (_, device) in made._reservations._reserved.items()}
 
 
 def kill_worker(made: RayEngine, number: int) -> None:

@@ -332,8 +332,8 @@ def weight_addresses(model: Any) -> list[int]:
 def test_a_streamed_text_encoder_is_not_moved(tmp_path: Path) -> None:
     spec = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path / "klein")), ("text",), ("text_encoder", "streamed"))
     model = CheckpointFamily(Flux2Model, (spec,)).load(spec, "cpu")
-    assert model.pipe.transformer in model._offloadable_components()
-    assert model.pipe.text_encoder not in model._offloadable_components()
+    assert model.pipe.transformer in model._list_movable_parts()
+    assert model.pipe.text_encoder not in model._list_movable_parts()
 
 
 # ---------------------------------------------------------------- SDXL: every verb as diffusers alone draws it

@@ -166,7 +166,7 @@ def test_a_transformer_that_is_streamed_draws_the_same_and_is_not_moved(family: 
     whole, streamed = (family.load(each, "cpu") for each in (row, offloaded))
     vae_bytes = sum(each.nbytes for each in streamed.pipe.vae.parameters())
     assert family.estimate_bytes(offloaded) == vae_bytes
-    assert streamed.pipe.transformer not in streamed._offloadable_components()
+    assert streamed.pipe.transformer not in streamed._list_movable_parts()
     assert streamed.streamed_bytes() > whole.streamed_bytes() == 0
     render = make_request("edit", 1)
     pictures = draw_pictures(whole, render)
