@@ -170,12 +170,11 @@ class SceneModel:
 
     def _suits_plate(self, look: Plate, request: Backdrop, size: Size) -> bool:
         """Whether a set can stand in for a computed surface: its camera agrees, and it is large enough."""
-        if not plates.has_plate(look) or request.subject != "product" or request.colour is not None:
+        if request.colour is not None or not _has_table(request) or not plates.agrees_with_camera(look, request):
             return False
-        if not _has_table(request) or not plates.agrees_with_camera(look, request):
-            return False
-        crop = plates.fit_plate_crop(look, self._plates.read_plate(look), request, size)
-        return size[1] / (crop[3] * self._plates.read_plate(look).shape[0]) <= plates.MAX_ENLARGEMENT_RATIO
+        truth, shape = plates.read_truths(look.source)[look.id], self._plates.read_plate(look).shape[:2]
+        _, _, _, height = plates.fit_crop(look, truth, shape, request, size, 0)
+        return size[1] / (height * shape[0]) <= plates.MAX_ENLARGEMENT_RATIO
 
     def _render_plate(self, look: Plate, request: Backdrop, size: Size, variant: int) -> plates.PlateView:
         return plates.render_plate(look, self._plates.read_plate(look), request, size, variant)

@@ -138,16 +138,6 @@ def _read_picture(path: Path, flags: int) -> Image:
     return np.asarray(picture, np.uint8)
 
 
-def has_plate(look: Plate) -> bool:
-    """Whether the plate's file ships; a set whose script was not rendered yet has none."""
-    return look.id in read_truths(look.source)
-
-
-def fit_plate_crop(look: Plate, pixels: Image, request: Backdrop, size: Size) -> tuple[float, float, float, float]:
-    """Return the crop of the first variation, see `fit_crop`."""
-    return fit_crop(look, read_truths(look.source)[look.id], pixels.shape[:2], request, size, 0)
-
-
 def agrees_with_camera(look: Plate, request: Backdrop) -> bool:
     """Whether the photo's camera looked down about as far as the plate's; a photo that does not tell agrees."""
     if request.seen_from == "above" and request.camera_pitch is None:
