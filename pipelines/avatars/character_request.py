@@ -45,21 +45,7 @@ _FILLER_WORDS = frozenset(
     )
 )
 _GROUP_WORDS = frozenset(
-    [
-        "two",
-        "three",
-        "four",
-        "five",
-        "several",
-        "many",
-        "couple",
-        "pair",
-        "group",
-        "team",
-        "friends",
-        "people",
-        "family",
-    ]
+    re.findall(r"\w+", "two three four five several many couple pair group team friends people family")
 )
 # What the figure itself is ends before one of these: then comes what it wears, does, and where.
 _TAIL_PATTERN = re.compile(
