@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from pipelines.avatars.traits import TRAITS
+
 PartNames = tuple[str, ...]
 AnchorName = Literal["head", "eyes", "torso"]
 
@@ -56,17 +58,9 @@ class ArtPack:
     def offered_values(self, trait: str) -> tuple[str, ...]:
         """Return the values of a trait that this art pack can show, () if it cannot show the trait."""
         if trait in self.parts_by_trait:
-            values_by_group = [set(values) for values in self.parts_by_trait[trait].values()]
-            return tuple(sorted(set.union(*values_by_group)))
-        if trait == "build":
-            return ("average", "slim", "broad") if self.has_build else ()
-        colour_values = {
-            "skin": ("light", "medium-light", "medium", "medium-dark", "dark"),
-            "hair_colour": ("black", "brown", "blond", "red", "grey", "white", "dyed"),
-            "palette": ("warm", "cool", "pastel", "vivid", "earth", "mono"),
-            "age": ("adult", "senior") if "hair_colour" in self.colours else (),
-        }
-        return colour_values.get(trait, ()) if trait in (*self.colours, "age") else ()
+            return tuple(sorted({value for values in self.parts_by_trait[trait].values() for value in values}))
+        is_shown = {"build": self.has_build, "age": "hair_colour" in self.colours}.get(trait, trait in self.colours)
+        return tuple(dict.fromkeys(TRAITS[trait])) if is_shown else ()
 
 
 def _parts(prefix: str, *numbers: int) -> PartNames:
@@ -175,7 +169,6 @@ LORELEI = ArtPack(
             "eyes": _v(24, 23, 21, 20, 16, 14, 12, 11, 10, 8, 6, 4, 2)},
     optional_parts={"freckles": (0.15, _v(1,)), "hairAccessories": (0.06, ("flowers",)),
                     "earrings": (0.25, _v(1, 2, 3))},
-    colours=("skin", "hair_colour", "palette"),
     credit="Lorelei by Lisa Wischofsky",
 )  # fmt: skip
 

@@ -45,21 +45,7 @@ _FILLER_WORDS = frozenset(
     )
 )
 _GROUP_WORDS = frozenset(
-    [
-        "two",
-        "three",
-        "four",
-        "five",
-        "several",
-        "many",
-        "couple",
-        "pair",
-        "group",
-        "team",
-        "friends",
-        "people",
-        "family",
-    ]
+    re.findall(r"\w+", "two three four five several many couple pair group team friends people family")
 )
 # What the figure itself is ends before one of these: then comes what it wears, does, and where.
 _TAIL_PATTERN = re.compile(
@@ -143,17 +129,14 @@ def read_character_request(text: str) -> CharacterRequest:
                 traits.setdefault("figure", figure)
         elif word not in _FILLER_WORDS and word not in unknown:
             unknown.append(word)
-    head = next((start for start in _list_text_starts(lowered) if set(_split_words(start)) - _FILLER_WORDS), lowered)
+    # The shortest start of the text that ends before a word of its tail and says something.
+    starts = (lowered[: found.start()] for found in _TAIL_PATTERN.finditer(lowered))
+    head = next((start for start in starts if set(_split_words(start)) - _FILLER_WORDS), lowered)
     words = [word for word in _split_words(head) if word not in _FILLER_WORDS]
     subject = " ".join(map(_translate_word, words)) if set(words) & set(unknown) else ""
     return CharacterRequest(
         traits, role, role_word, clothes, ground, tuple(unknown), subject, lowered[len(head) :].strip(" ,;.:")
     )
-
-
-def _list_text_starts(text: str) -> list[str]:
-    """List the starts of `text` that end before a word of its tail, the shortest first."""
-    return [text[: found.start()] for found in _TAIL_PATTERN.finditer(text)]
 
 
 def _split_words(text: str) -> list[str]:

@@ -80,14 +80,8 @@ def _draw_views(sheet: Image, views: Sequence[View], ground: Colour, left: int, 
     for index, (word, image) in enumerate(views):
         x, y = x0 + index % columns * (side + gap), y0 + index // columns * (side + caption + gap)
         _draw_tile(sheet, image, PixelBox(x, y, side, side), ground)
-        box = PixelBox(x, y + side, side, caption)
-        draw_text(
-            sheet,
-            fit_text(word, box.width, box.height, round(0.014 * width), "Regular"),
-            box,
-            text_colour_on(PAPER),
-            "centre",
-        )
+        label = fit_text(word, side, caption, round(0.014 * width), "Regular")
+        draw_text(sheet, label, PixelBox(x, y + side, side, caption), text_colour_on(PAPER), "centre")
 
 
 def _caption_height(width: int) -> int:

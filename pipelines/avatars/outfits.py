@@ -14,23 +14,21 @@ _OUTLINE = 'stroke="#000" stroke-width="{{w}}" stroke-linejoin="round" stroke-li
 
 @dataclass(frozen=True)
 class RoleOutfit:
-    """A role: its title, its words in a prompt, its two colours, and its SVG pieces by layer ("": no such piece).
+    """A role: its title, its colours, and its SVG pieces by layer ("": no such piece). Clothes below them are plain.
 
-    `outfit` is the value of the outfit trait to use. `glasses` are added to a character without any, "none" removes
+    `glasses` are added to a character without any, "none" removes
     them. `pixels` are the pieces for pixel art: (layer, x, y, width, height, colour) in cells from the head's crown.
     """
 
     title: str
-    prompt_words: str
-    colour_a: str = "#ffffff"
-    colour_b: str = "#d9a441"
+    colour_a: str
+    colour_b: str
+    clothing_colour: str
     back: str = ""
     hat: str = ""
     mask: str = ""
     torso: str = ""
     prop: str = ""
-    outfit: str = ""
-    clothing_colour: str = ""
     glasses: str = ""
     encloses_head: bool = False  # the whole head is inside it
     covers_hair: bool = True  # the hat hides the hair above its brim
@@ -68,7 +66,7 @@ _TIE = (
 
 ROLES: dict[str, RoleOutfit] = {
     "astronaut": RoleOutfit(
-        "Astronaut", "astronaut", "#f4f5f7", "#e8622c",
+        "Astronaut", "#f4f5f7", "#e8622c",
         back=_circle(4, 26, 82, "{{a}}"),
         hat=(
             '<circle cx="4" cy="26" r="71" fill="#bfe3f5" fill-opacity=".16" stroke="#000" stroke-width="{{w}}"/>'
@@ -82,7 +80,7 @@ ROLES: dict[str, RoleOutfit] = {
             + _path("M-20 34L20 34L20 110L-20 110Z", "#dfe3e9") + _circle(-10, 42, 3, "{{b}}")
             + _circle(0, 42, 3, "#3f8f5b") + _path("M-14 48L14 48")
         ),
-        clothing_colour="#f4f5f7", outfit="plain", encloses_head=True,
+        clothing_colour="#f4f5f7", encloses_head=True,
         pixels=(
             ("hat", -4, -3, 16, 1, "#f4f5f7"), ("hat", -5, -2, 1, 12, "#f4f5f7"), ("hat", 12, -2, 1, 12, "#f4f5f7"),
             ("hat", -4, 10, 16, 1, "#c9ced6"), ("hat", -4, -2, 16, 12, "#bfe3f52e"), ("hat", -3, -1, 1, 4, "#ffffffcc"),
@@ -90,7 +88,7 @@ ROLES: dict[str, RoleOutfit] = {
         ),
     ),
     "chef": RoleOutfit(
-        "Chef", "chef", "#ffffff", "#d64541",
+        "Chef", "#ffffff", "#d64541",
         hat=(
             _path("M-42 -4C-62 -12 -64 -44 -42 -48C-36 -70 -8 -74 4 -63C18 -74 46 -68 48 -48C68 -42 64 -12 46 -6Z",
                   "{{a}}")
@@ -103,7 +101,7 @@ ROLES: dict[str, RoleOutfit] = {
             + _path("M-3 10L-14 32L2 26L12 34L6 10Z", "{{b}}")
             + "".join(_circle(x, y, 2.4, "#2b2b2e") for x in (-13, 13) for y in (44, 60))
         ),
-        clothing_colour="#ffffff", outfit="plain",
+        clothing_colour="#ffffff",
         pixels=(
             ("hat", -1, -1, 10, 3, "#ffffff"), ("hat", -2, -4, 12, 3, "#ffffff"), ("hat", 0, -5, 8, 1, "#ffffff"),
             ("hat", -1, 1, 10, 1, "#dfe2e6"), ("hat", 1, -3, 1, 2, "#dfe2e6"), ("hat", 5, -3, 1, 2, "#dfe2e6"),
@@ -111,7 +109,7 @@ ROLES: dict[str, RoleOutfit] = {
         ),
     ),
     "detective": RoleOutfit(
-        "Detective", "detective", "#8a6b48", "#3b2f2a",
+        "Detective", "#8a6b48", "#3b2f2a",
         hat=(
             _path("M-40 0C-44 -26 -36 -50 -16 -48C-4 -46 2 -36 8 -44C18 -54 42 -50 44 -28C46 -16 46 -8 45 -2C18 6 -18 6"
                   " -40 0Z", "{{a}}")
@@ -128,7 +126,7 @@ ROLES: dict[str, RoleOutfit] = {
             + '<path d="M-13 -6C-10 -14 -4 -17 2 -17" stroke="#fff" stroke-width="4" fill="none" '
               'stroke-linecap="round"/></g>'
         ),
-        clothing_colour="#a98a61", outfit="plain",
+        clothing_colour="#a98a61",
         pixels=(
             ("hat", -4, 1, 16, 1, "#8a6b48"), ("hat", -1, -2, 10, 2, "#8a6b48"), ("hat", 0, -3, 3, 1, "#8a6b48"),
             ("hat", 5, -3, 3, 1, "#8a6b48"), ("hat", -1, 0, 10, 1, "#3b2f2a"), ("torso", 0, 11, 2, 2, "#8a6b48"),
@@ -136,7 +134,7 @@ ROLES: dict[str, RoleOutfit] = {
         ),
     ),
     "superhero": RoleOutfit(
-        "Superhero", "superhero", "#d62f3a", "#f7c431",
+        "Superhero", "#d62f3a", "#f7c431",
         back=_path("M-26 40C-66 52 -76 84 -84 150L92 150C84 84 74 52 34 40Z", "{{a}}"),
         mask=_path("M-52 -14C-30 -22 -10 -14 0 -8C10 -14 26 -20 42 -13C46 6 34 17 22 15C10 13 4 6 0 4C-6 8 -12 16 -26 "
                    "15C-44 13 -54 4 -52 -14Z", "{{a}}"),
@@ -147,14 +145,14 @@ ROLES: dict[str, RoleOutfit] = {
             + _circle(-20, 8, 4, "{{b}}") + _circle(20, 8, 4, "{{b}}")
             + _path("M-20 34L20 34L16 58L0 72L-16 58Z", "{{b}}") + _star(0, 50, 12, "{{a}}")
         ),
-        clothing_colour="#2f57b7", outfit="plain", glasses="none",
+        clothing_colour="#2f57b7", glasses="none",
         pixels=(
             ("mask", -1, 3, 10, 2, "#d62f3a"), ("mask", -1, 2, 4, 1, "#d62f3a"), ("mask", 5, 2, 4, 1, "#d62f3a"),
             ("torso", -2, 11, 2, 3, "#d62f3a"), ("torso", 8, 11, 2, 3, "#d62f3a"), ("torso", 3, 12, 2, 1, "#f7c431"),
         ),
     ),
     "mage": RoleOutfit(
-        "Mage", "mage", "#5b46a8", "#f3cf5b",
+        "Mage", "#5b46a8", "#f3cf5b",
         hat=(
             _path("M-42 -2C-34 -32 -22 -62 4 -86C14 -95 30 -92 32 -82C22 -82 18 -76 20 -66C26 -44 36 -24 46 -4"
                   "C20 6 -18 6 -42 -2Z", "{{a}}")
@@ -166,7 +164,7 @@ ROLES: dict[str, RoleOutfit] = {
             _path("M-18 -8C-34 -4 -50 10 -56 30L-14 56L0 20L14 56L56 30C50 10 34 -4 18 -8C8 6 -8 6 -18 -8Z", "{{a}}")
             + _circle(0, 14, 5, "{{b}}") + _star(-34, 26, 5, "{{b}}") + _star(34, 26, 5, "{{b}}")
         ),
-        clothing_colour="#463590", outfit="plain",
+        clothing_colour="#463590",
         pixels=(
             ("hat", -4, 1, 16, 1, "#5b46a8"), ("hat", -1, -1, 10, 1, "#5b46a8"), ("hat", -1, 0, 10, 1, "#f3cf5b"),
             ("hat", 1, -3, 6, 2, "#5b46a8"), ("hat", 3, -5, 4, 2, "#5b46a8"), ("hat", 5, -6, 3, 1, "#5b46a8"),
@@ -174,7 +172,7 @@ ROLES: dict[str, RoleOutfit] = {
         ),
     ),
     "firefighter": RoleOutfit(
-        "Firefighter", "firefighter", "#d3372f", "#f5c945",
+        "Firefighter", "#d3372f", "#f5c945",
         hat=(
             _path("M-46 -2C-52 -38 -28 -58 2 -58C32 -58 54 -36 49 -4C22 6 -22 6 -46 -2Z", "{{a}}")
             + _path("M-5 -58C-6 -68 11 -68 10 -58L9 -34L-5 -34Z", "{{a}}")
@@ -188,14 +186,14 @@ ROLES: dict[str, RoleOutfit] = {
             + _filled_path("M-66 57.5L66 57.5L66.5 62.5L-66.5 62.5Z", "#e9edf2")
             + _path("M0 30L0 110")
         ),
-        clothing_colour="#4a4d57", outfit="plain",
+        clothing_colour="#4a4d57",
         pixels=(
             ("hat", -2, 1, 13, 1, "#d3372f"), ("hat", -1, -2, 10, 3, "#d3372f"), ("hat", 1, -3, 6, 1, "#d3372f"),
             ("hat", 3, -2, 2, 3, "#f5c945"), ("torso", -1, 13, 10, 1, "#f5c945"),
         ),
     ),
     "farmer": RoleOutfit(
-        "Farmer", "farmer", "#ecc76a", "#b5412f",
+        "Farmer", "#ecc76a", "#b5412f",
         hat=(
             _path("M-40 -2C-44 -30 -32 -47 2 -47C36 -47 48 -30 45 -4C18 6 -18 6 -40 -2Z", "{{a}}")
             + _path("M-24 -40C-10 -34 14 -34 30 -40M-34 -30C-14 -24 18 -24 40 -31", more='opacity=".5"')
@@ -208,7 +206,7 @@ ROLES: dict[str, RoleOutfit] = {
             + _path("M-30 38L30 38L32 112L-32 112Z", "#3f63a8") + _circle(-19, 44, 3.6, "{{a}}")
             + _circle(19, 44, 3.6, "{{a}}") + _path("M-13 56L13 56L13 74L-13 74Z")
         ),
-        clothing_colour="#cf4f43", outfit="plain",
+        clothing_colour="#cf4f43",
         pixels=(
             ("hat", -5, 1, 18, 1, "#ecc76a"), ("hat", -1, -2, 10, 2, "#ecc76a"), ("hat", 0, -3, 8, 1, "#ecc76a"),
             ("hat", -1, 0, 10, 1, "#b5412f"), ("torso", 1, 11, 1, 3, "#3f63a8"), ("torso", 6, 11, 1, 3, "#3f63a8"),
@@ -216,7 +214,7 @@ ROLES: dict[str, RoleOutfit] = {
         ),
     ),
     "teacher": RoleOutfit(
-        "Teacher", "teacher", "#2f6d57", "#c7392f",
+        "Teacher", "#2f6d57", "#c7392f",
         torso=_TIE,
         prop=(
             '<g transform="translate(-58 52) rotate(-10)">' + _path("M-24 -30L20 -30L20 34L-24 34Z", "{{a}}")
@@ -224,13 +222,13 @@ ROLES: dict[str, RoleOutfit] = {
                                                                           "#f6f1e4")
             + _path("M-8 -16L12 -16M-8 -7L8 -7") + "</g>"
         ),
-        clothing_colour="#5d7fa8", outfit="plain", glasses="glasses",
+        clothing_colour="#5d7fa8", glasses="glasses",
         pixels=(
             ("torso", 1, 11, 2, 1, "#ffffff"), ("torso", 5, 11, 2, 1, "#ffffff"), ("torso", 3, 11, 2, 3, "#c7392f"),
         ),
     ),
     "artist": RoleOutfit(
-        "Artist", "artist", "#b23a48", "#2d3142",
+        "Artist", "#b23a48", "#2d3142",
         hat=(
             _path("M-2 -46C-4 -54 6 -56 8 -48Z", "{{a}}")
             + _path("M-50 4C-72 -10 -66 -36 -26 -44C8 -50 62 -44 68 -20C70 -8 58 2 48 0C20 8 -22 10 -50 4Z", "{{a}}")
@@ -245,7 +243,7 @@ ROLES: dict[str, RoleOutfit] = {
             + _path("M-3 -4L3 -4L4 70L-4 70Z", "#c98f4f") + _path("M-5 -18L5 -18L4 -4L-4 -4Z", "#c9ced6")
             + _path("M-5 -18C-8 -32 0 -40 0 -48C4 -40 8 -32 5 -18Z", "{{a}}") + "</g>"
         ),
-        clothing_colour="#e9e2d3", outfit="plain",
+        clothing_colour="#e9e2d3",
         pixels=(
             ("hat", -2, -1, 11, 2, "#b23a48"), ("hat", -3, 0, 12, 1, "#b23a48"), ("hat", 0, -2, 7, 1, "#b23a48"),
             ("hat", 3, -3, 1, 1, "#b23a48"), ("hat", -1, 1, 10, 1, "#2d3142"), ("torso", 2, 11, 4, 1, "#2d3142"),
@@ -253,7 +251,7 @@ ROLES: dict[str, RoleOutfit] = {
         ),
     ),
     "pilot": RoleOutfit(
-        "Pilot", "pilot", "#22345c", "#f0c24b",
+        "Pilot", "#22345c", "#f0c24b",
         hat=(
             _path("M-48 -8C-66 -22 -56 -38 -14 -46C28 -54 76 -40 70 -24C64 -14 56 -10 50 -10Z", "{{a}}")
             + _path("M-46 6C-47 0 -48 -6 -48 -10C-18 -2 20 -3 50 -13C52 -8 52 -2 51 2C20 12 -18 14 -46 6Z", "#16233f")
@@ -265,7 +263,7 @@ ROLES: dict[str, RoleOutfit] = {
             _LAPELS + _TIE.replace("{{b}}", "#16233f")
             + _path("M-62 12L-36 2L-33 9L-60 20Z", "{{b}}") + _path("M62 12L36 2L33 9L60 20Z", "{{b}}")
         ),
-        clothing_colour="#22345c", outfit="plain",
+        clothing_colour="#22345c",
         pixels=(
             ("hat", -2, -2, 12, 2, "#22345c"), ("hat", -1, 0, 10, 1, "#16233f"), ("hat", 1, 1, 9, 1, "#16233f"),
             ("hat", 3, -1, 2, 1, "#f0c24b"), ("torso", 2, 11, 1, 1, "#ffffff"), ("torso", 5, 11, 1, 1, "#ffffff"),
@@ -273,7 +271,7 @@ ROLES: dict[str, RoleOutfit] = {
         ),
     ),
     "scientist": RoleOutfit(
-        "Scientist", "scientist", "#fbfcfd", "#37a0a0",
+        "Scientist", "#fbfcfd", "#37a0a0",
         hat=(
             _path("M-47 2C-48 -5 -48 -10 -47 -14C-16 -4 20 -5 50 -16C51 -12 51 -6 50 -1C20 10 -16 11 -47 2Z", "#3a3d45")
             + "".join(
@@ -290,14 +288,14 @@ ROLES: dict[str, RoleOutfit] = {
             + _filled_path("M-15 -1L15 -1L24.5 20C26 27 23 30.5 18 30.5L-18 30.5C-23 30.5 -26 27 -24.5 20Z", "{{b}}")
             + _path("M-10 -44L10 -44") + _circle(-4, 14, 3, "#eaf6fb", "") + _circle(6, 6, 2, "#eaf6fb", "") + "</g>"
         ),
-        clothing_colour="#8fb7c9", outfit="plain", glasses="none", covers_hair=False,
+        clothing_colour="#8fb7c9", glasses="none", covers_hair=False,
         pixels=(
             ("hat", -1, 1, 10, 1, "#3a3d45"), ("hat", 1, 0, 2, 2, "#37a0a0"), ("hat", 5, 0, 2, 2, "#37a0a0"),
             ("torso", -1, 11, 3, 3, "#fbfcfd"), ("torso", 6, 11, 3, 3, "#fbfcfd"),
         ),
     ),
     "doctor": RoleOutfit(
-        "Doctor", "doctor", "#fbfcfd", "#3c4250",
+        "Doctor", "#fbfcfd", "#3c4250",
         torso=(
             _LAPELS
             + '<path d="M-22 -6C-26 22 -16 36 -14 44M22 -6C26 22 16 34 14 44" fill="none" stroke="{{b}}" '
@@ -307,7 +305,7 @@ ROLES: dict[str, RoleOutfit] = {
             + _circle(14, 52, 8, "#c9ced6") + _circle(14, 52, 3.5, "#8d939e", "")
             + _filled_path("M28 62L46 62L46 68L28 68Z M34 56L40 56L40 74L34 74Z", "#d64541")
         ),
-        clothing_colour="#6fb5a8", outfit="plain",
+        clothing_colour="#6fb5a8",
         pixels=(
             ("torso", -1, 11, 3, 3, "#fbfcfd"), ("torso", 6, 11, 3, 3, "#fbfcfd"), ("torso", 2, 11, 1, 2, "#3c4250"),
             ("torso", 5, 11, 1, 1, "#3c4250"), ("torso", 5, 12, 1, 1, "#c9ced6"), ("torso", 7, 12, 1, 1, "#d64541"),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,18 +45,13 @@ def render_layers(
     character: Character, art: ArtPack, role: str, side: int, outfit: Colour | None = None
 ) -> tuple[Layer, ...]:
     """Render the layers from back to front (side x side x 4, straight alpha). Composited they equal `render_figure`."""
-    groups: list[tuple[str, str]] = []
-    for name, svg in _svg_layers(character, art, role, outfit):
-        word = _LAYER_NAMES.get(name, name)
-        if svg and groups and groups[-1][0] == word:
-            svg = groups.pop()[1] + svg
-        if svg:
-            groups.append((word, svg))
+    drawn = [(_LAYER_NAMES.get(name, name), svg) for name, svg in _svg_layers(character, art, role, outfit) if svg]
     layers: list[Layer] = []
     counts: Counter[str] = Counter()
-    for word, svg in groups:
+    for word, group in groupby(drawn, key=lambda pair: pair[0]):
         counts[word] += 1
         name = word if counts[word] == 1 else f"{word} {counts[word]}"
+        svg = "".join(piece for _, piece in group)
         layers.append(Layer(name, _rasterize_svg(svg, art, side, art.view_box)))
     return tuple(layers)
 
@@ -90,9 +86,7 @@ def backdrop_colour(character: Character) -> Colour:
 def clothing_colour(character: Character, role: str) -> Colour:
     """Return the colour of the clothes: the role's, else the palette's."""
     garment = ROLES.get(role)
-    return _parse_hex(
-        garment.clothing_colour if garment is not None and garment.clothing_colour else _palette_of(character).outfit
-    )
+    return _parse_hex(_palette_of(character).outfit if garment is None else garment.clothing_colour)
 
 
 def skin_colour(character: Character) -> Colour:
@@ -171,8 +165,8 @@ def _requested_value(
 ) -> str:
     """Return the value of a trait, as changed by the role's outfit and by what the group of parts has."""
     value = character[trait]
-    if trait == "outfit" and garment is not None and garment.outfit:
-        return garment.outfit
+    if trait == "outfit" and garment is not None:
+        return "plain"
     if trait == "glasses" and garment is not None and garment.glasses and "none" in (value, garment.glasses):
         return garment.glasses
     return value if value in by_value else next(iter(by_value)) if trait != "mood" else value
@@ -197,19 +191,32 @@ def _pick_shade(character: Character, trait: str, table: Mapping[str, tuple[T, .
 
 
 def _svg_layers(character: Character, art: ArtPack, role: str, outfit: Colour | None) -> list[tuple[str, str]]:
-    """Return (layer, SVG) from back to front."""
+    """Return (layer, SVG) from back to front.
+
+    In the templates `{{name}}` is a colour of `css_colours`, and `{{@group}}` the chosen part of the group.
+    """
     source = _load_art_pack(art.file)
     garment = _outfit_layers(character, art, role)
     paint = css_colours(character, art, role, outfit)
     chosen = choose_parts(character, art, role)
     mask = garment.get("mask", "")
     width_ratio = _BUILD_WIDTH_RATIO[character["build"]] if art.has_build else 1.0
+
+    def fill_placeholder(match: re.Match[str]) -> str:
+        is_group, name = match.groups()
+        if not is_group:
+            return paint.get(name, "#000")
+        svg = mask if name == art.eye_group and name not in art.layer_order else ""
+        if part := chosen.get(name, ""):
+            svg += _PLACEHOLDER.sub(fill_placeholder, _repaint_part(source["parts"][name][part], name, character, art))
+        return svg
+
     svg_layers = []
     for name in art.layer_order:
         if name in garment:
             svg = garment[name]
         else:
-            svg = _fill_template(source["layers"].get(name, ""), source["parts"], chosen, paint, character, art, mask)
+            svg = _PLACEHOLDER.sub(fill_placeholder, source["layers"].get(name, ""))
             svg = mask + svg if name == art.eye_group else svg
         if name in ("head", "hair") and "hat" in garment:
             svg = _clip_below_hat(svg, art, ROLES[role])
@@ -230,29 +237,6 @@ def _clip_below_hat(svg: str, art: ArtPack, garment: RoleOutfit) -> str:
         x, y, unit, _ = art.anchors["head"]
         clip_shape = f'<circle cx="{x + 4 * unit}" cy="{y + 26 * unit}" r="{74 * unit}"/>'
     return f'<clipPath id="under">{clip_shape}</clipPath><g clip-path="url(#under)">{svg}</g>'
-
-
-def _fill_template(
-    template: str,
-    parts: Mapping[str, Mapping[str, str]],
-    chosen: Mapping[str, str],
-    paint: Mapping[str, str],
-    character: Character,
-    art: ArtPack,
-    mask: str,
-) -> str:
-    """Fill an SVG template: `{{name}}` with the colour of `paint`, `{{@group}}` with the chosen part of the group."""
-
-    def fill_placeholder(match: re.Match[str]) -> str:
-        is_group, name = match.groups()
-        if not is_group:
-            return paint.get(name, "#000")
-        svg = mask if name == art.eye_group and name not in art.layer_order else ""
-        if part := chosen.get(name, ""):
-            svg += _PLACEHOLDER.sub(fill_placeholder, _repaint_part(parts[name][part], name, character, art))
-        return svg
-
-    return _PLACEHOLDER.sub(fill_placeholder, template)
 
 
 def _repaint_part(svg: str, group: str, character: Character, art: ArtPack) -> str:

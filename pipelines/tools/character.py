@@ -468,7 +468,7 @@ class _FigureArtist:
     def _draw_with_model(self, side: int, seeds: tuple[int, ...]) -> tuple[list[Figure], tuple[str, ...]]:
         """Let the profile's model draw a figure for each seed; after the reference where it can edit."""
         params, context, named = self.params, self.context, self.member.named_traits
-        role = ROLES[params.preset].prompt_words if params.preset in ROLES else ""
+        role = params.preset if params.preset in ROLES else ""
         clothes = form_fields.parse_rgb(params.colour)
         own = ", ".join(part for part in (params.prompt, f"{name_colour(clothes)} clothes" if clothes else "") if part)
         asked, subject = read_character_request(params.prompt), ""

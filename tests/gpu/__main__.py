@@ -34,7 +34,6 @@ from pipelines.core.thread_waiting import limit_spinning
 from pipelines.models.devices import create_memory_gauge, detect_machine
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import FAMILIES, qwen_image_21
-from pipelines.models.families.control_nets import ControlNet
 from pipelines.models.families.fashn.model import TryOnModel
 from pipelines.models.families.joyimage import JOYIMAGE, JoyImageModel
 from pipelines.models.families.krea import KREA, KreaModel
@@ -44,6 +43,7 @@ from pipelines.models.families.qwen_image_21 import QWEN_21, Qwen21Model
 from pipelines.models.families.stable_diffusion import SD15_LCM, StableDiffusionModel
 from pipelines.models.families.wan import WAN, WanModel
 from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.one_module import OneModuleModel
 from pipelines.models.profiles import is_cached
 from pipelines.models.registry import list_all_specs
 from tests.gpu import sizes
@@ -145,7 +145,7 @@ def measure_random(name: str, args: argparse.Namespace) -> Iterator[Figure]:
     pipe, net = architecture.build_pipeline(args.device, shared_layers=args.shared_layers, mapped=args.mapped)
     model = assemble_model(spec, kind, pipe, args.device)
     weights = "random, shared layers" if args.shared_layers else "random, mapped" if args.mapped else "random"
-    with model.using_control_net(ControlNet(spec, net, args.device)), _edits_are_drawn_at(args.side):
+    with model.using_control_net(OneModuleModel(spec, net, args.device)), _edits_are_drawn_at(args.side):
         yield from _measure_verbs(model, weights, args)
     model.close()
     del pipe, net, model

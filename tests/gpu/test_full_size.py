@@ -20,7 +20,7 @@ from pipelines.models import latent_preview
 from pipelines.models.diffusion import loader
 from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import flux2, qwen_image, stable_diffusion, z_image
-from pipelines.models.families.control_nets import ControlNet
+from pipelines.models.one_module import OneModuleModel
 from pipelines.models.registry import get_spec
 from tests.gpu import sizes
 from tests.models.support.family_checks import noise_photo
@@ -68,7 +68,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[DiffusionModel]:
         pytest.skip(f"{spec.id} needs {spec.min_vram / 1e9:.0f} GB")
     pipe, net = architecture.build_pipeline(DEVICE)
     made = assemble_model(spec, kind, pipe, DEVICE)
-    with made.using_control_net(ControlNet(spec, net, DEVICE)):
+    with made.using_control_net(OneModuleModel(spec, net, DEVICE)):
         yield made
     made.close()
     del pipe, net, made

@@ -9,6 +9,7 @@ JSON where the file comes without one.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,6 @@ from pipelines.models.diffusion.pipeline import LOADING_LOCK
 from pipelines.models.one_module import OneModuleModel
 from pipelines.models.pinned_revisions import PINS
 
-_FOLDER_FILES = "config.json,diffusion_pytorch_model.safetensors"
-
 SDXL_UNION = ModelSpec(
     id="sdxl-union",
     family="control_net",
@@ -29,7 +28,7 @@ SDXL_UNION = ModelSpec(
     licence="Apache-2.0",
     repo="xinsir/controlnet-union-sdxl-1.0",
     revision=PINS["xinsir/controlnet-union-sdxl-1.0"],
-    options=(("files", _FOLDER_FILES), ("class", "ControlNetUnionModel")),
+    options=(("files", "config.json,diffusion_pytorch_model.safetensors"), ("class", "ControlNetUnionModel")),
     dtype="auto",
     bytes=2 * 1_255_000_000,
 )
@@ -50,11 +49,9 @@ Z_IMAGE_UNION = ModelSpec(
     bytes=3_101_000_000,
 )
 # Fifteen blocks beside the transformer's thirty, and two beside its refiner; it also takes a mask and a picture.
-Z_IMAGE_UNION_2_1 = ModelSpec(
+Z_IMAGE_UNION_2_1 = replace(
+    Z_IMAGE_UNION,
     id="z-image-union-2.1",
-    family="control_net",
-    verbs=(),
-    licence="Apache-2.0",
     repo="alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1",
     revision=PINS["alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1"],
     options=(
@@ -67,13 +64,8 @@ Z_IMAGE_UNION_2_1 = ModelSpec(
             '"add_control_noise_refiner": "control_noise_refiner"}',
         ),
     ),
-    dtype="auto-bfloat16",
     bytes=6_712_451_584,
 )
-
-
-class ControlNet(OneModuleModel):
-    """A loaded ControlNet. It draws nothing by itself: a view of its model takes `module`."""
 
 
 class ControlNetFamily:
@@ -86,8 +78,8 @@ class ControlNetFamily:
         """Compute the bytes of the weights from the file headers; downloads what is not here."""
         return checkpoint.compute_loaded_bytes(loader.find_checkpoint(spec).weights["model"], spec.dtype)
 
-    def load(self, spec: ModelSpec, device: str) -> ControlNet:
-        """Load the ControlNet to `device`. Raises `ModelUnavailable`."""
+    def load(self, spec: ModelSpec, device: str) -> OneModuleModel:
+        """Load the ControlNet to `device`; a view of its model takes its `module`. Raises `ModelUnavailable`."""
         import diffusers
 
         options = dict(spec.options)
@@ -99,7 +91,7 @@ class ControlNetFamily:
                 module = kind.from_pretrained(files.folder, **loader.loading_arguments(spec, device))
         if device == "cpu":
             loader.use_cpu_layers(module)
-        return ControlNet(loader.with_loaded_revision(spec, files.folder), module, device)
+        return OneModuleModel(loader.with_loaded_revision(spec, files.folder), module, device)
 
 
 def _load_single_file(kind: Any, path: Path, layout: dict[str, Any], spec: ModelSpec, device: str) -> Any:

@@ -6,6 +6,7 @@ therefore padded to such a size first, so that nothing of them is lost and an ed
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,16 +56,12 @@ KLEIN_LIGHTER = make_lighter_rows(
     KLEIN, _TEXT_ENCODER_BYTES, {"int8": 18 * GB, "streamed": 11_500_000_000}, int8_bytes=_TEXT_ENCODER_INT8_BYTES
 )
 # Four bits a weight. The package that reads them is GPL-3.0, so it is not installed by default.
-KLEIN_4BIT = ModelSpec(
+KLEIN_4BIT = replace(
+    KLEIN,
     id="klein-4bit",
-    family="flux2",
-    verbs=VERBS,
-    licence="Apache-2.0",
     repo="Disty0/FLUX.2-klein-4B-SDNQ-4bit-dynamic",
     revision=PINS["Disty0/FLUX.2-klein-4B-SDNQ-4bit-dynamic"],
-    defaults=_DEFAULTS,
     options=(("package", "sdnq"),),
-    dtype="auto-bfloat16",
     bytes=5 * GB,
     min_vram=7 * GB,
 )

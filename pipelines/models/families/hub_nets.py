@@ -5,6 +5,7 @@ All run on the processor. Memory and time were measured on graphs rebuilt with r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any
 
@@ -65,16 +66,11 @@ GENERAL = _make_row(
     run_bytes=9_000_000_000,
     u2net_runs=83,
 )
-PORTRAIT = _make_row(
-    "birefnet-portrait",
-    "birefnet",
-    "MIT",
-    "onnx-community/BiRefNet-portrait-ONNX",
-    "onnx/model.onnx",
-    file_bytes=972_666_916,
-    loaded_bytes=2_840_000_000,
-    run_bytes=9_000_000_000,
-    u2net_runs=83,
+PORTRAIT = replace(
+    GENERAL,
+    id="birefnet-portrait",
+    repo="onnx-community/BiRefNet-portrait-ONNX",
+    revision=PINS["onnx-community/BiRefNet-portrait-ONNX"],
 )
 
 # Draws the edges of a cut-out anew from a photo and what is settled in it. Time of 7 tiles, as for a megapixel.

@@ -27,7 +27,6 @@ from pipelines.models.pinned_revisions import PINS
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
 VERBS_WITH_CONTROL: tuple[Verb, ...] = (*VERBS, "control")
 
-_SDXL_BYTES = 2 * (2_567_463_684 + 123_060_480 + 694_659_840 + 83_653_863)
 _PREVIEW_DECODER = ("preview", "madebyollin/taesdxl")
 
 _LCM_OPTIONS = (
@@ -71,17 +70,13 @@ SDXL = ModelSpec(
     defaults=(("num_inference_steps", 30), ("guidance_scale", 5.0), ("strength", 0.6), ("side", 1024)),
     options=(("variant", "fp16"), _PREVIEW_DECODER),
     dtype="auto",
-    bytes=_SDXL_BYTES,
+    bytes=2 * (2_567_463_684 + 123_060_480 + 694_659_840 + 83_653_863),
     min_vram=10 * GB,
     control_net=SDXL_UNION.id,
 )
-SDXL_LIGHTNING = ModelSpec(
+SDXL_LIGHTNING = replace(
+    SDXL,
     id="sdxl-lightning",
-    family="stable_diffusion",
-    verbs=VERBS_WITH_CONTROL,
-    licence="OpenRAIL++-M, control: Apache-2.0",
-    repo="stabilityai/stable-diffusion-xl-base-1.0",
-    revision=PINS["stabilityai/stable-diffusion-xl-base-1.0"],
     defaults=(("num_inference_steps", 4), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 1024)),
     options=(
         ("variant", "fp16"),
@@ -90,24 +85,18 @@ SDXL_LIGHTNING = ModelSpec(
         ("scheduler_config", '{"timestep_spacing": "trailing"}'),
         _PREVIEW_DECODER,
     ),
-    dtype="auto",
-    bytes=_SDXL_BYTES,
-    min_vram=10 * GB,
-    control_net=SDXL_UNION.id,
 )
-SDXL_TURBO = ModelSpec(
+SDXL_TURBO = replace(
+    SDXL,
     id="sdxl-turbo",
-    family="stable_diffusion",
     verbs=VERBS,
     licence="Stability AI Non-Commercial Research Community",
     commercial_ok=False,
     repo="stabilityai/sdxl-turbo",
     revision=PINS["stabilityai/sdxl-turbo"],
     defaults=(("num_inference_steps", 2), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 512)),
-    options=(("variant", "fp16"), _PREVIEW_DECODER),
-    dtype="auto",
-    bytes=_SDXL_BYTES,
     min_vram=9 * GB,
+    control_net="",
 )
 
 _EMBEDDING_NAMES = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipelines.models.diffusion.pipeline import DiffusionModel
-from pipelines.models.families.control_nets import ControlNet
+from pipelines.models.one_module import OneModuleModel
 from tests.gpu import __main__ as page
 from tests.gpu import sizes
 from tests.gpu import test_full_size as full
@@ -50,7 +50,7 @@ def painter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     small = {**dict(spec.defaults), "side": 96, "side_min": 64, "num_inference_steps": 2}
     pipe, net = parts(request.param, tmp_path_factory.mktemp("tiny"))
     made = full.assemble_model(replace(spec, defaults=tuple(small.items())), kind, pipe, "cpu")
-    with made.using_control_net(ControlNet(spec, net, "cpu")):
+    with made.using_control_net(OneModuleModel(spec, net, "cpu")):
         yield made
     made.close()
     torch.set_num_threads(threads)

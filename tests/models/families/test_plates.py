@@ -63,19 +63,31 @@ def test_damaged_plate_is_unavailable(tmp_path, monkeypatch):
     (tmp_path / "plates.json").write_text((plates.PLATE_FOLDERS["set"] / "plates.json").read_text())
     monkeypatch.setitem(plates.PLATE_FOLDERS, "set", tmp_path)
     with pytest.raises(ModelUnavailable, match="damaged"):
-        plates.PlateStore().read_plate(look)
+        plates.decode_plate(look)
 
 
-def test_decoded_plates_are_counted_and_bounded(monkeypatch):
-    store = plates.PlateStore()
-    first = store.read_plate(LOOKS[0])
-    assert store.nbytes == first.nbytes
-    monkeypatch.setattr(plates, "MAX_DECODED_BYTES", int(2.5 * first.nbytes))
-    for look in LOOKS:
-        store.read_plate(look)
-        assert store.nbytes <= max(plates.MAX_DECODED_BYTES, store.read_plate(look).nbytes)
-    store.clear()
-    assert store.nbytes == 0
+def test_decoded_plates_are_kept_and_bounded(monkeypatch):
+    decode, decoded = plates.decode_plate, []
+
+    def decode_and_count(look: Plate):
+        decoded.append(look.id)
+        return decode(look)
+
+    monkeypatch.setattr(plates, "decode_plate", decode_and_count)
+    monkeypatch.setattr(plates, "MAX_DECODED_BYTES", int(2.5 * max(decode(look).nbytes for look in LOOKS)))
+    model = scenes_model.load(scenes_model.specs[0], "cpu")
+    scenes = [row.id for row in (*SETS, *PHOTOGRAPHS)]
+    for scene in scenes:
+        drawn(model, PERSON, scene, size=(32, 32))
+    assert decoded == [look.id for look in LOOKS]
+    for scene in (scenes[-1], scenes[-2]):  # kept
+        drawn(model, PERSON, scene, size=(32, 32))
+    assert len(decoded) == len(LOOKS)
+    drawn(model, PERSON, scenes[0], size=(32, 32))  # has made room for those after it
+    assert decoded[len(LOOKS) :] == [scenes[0]]
+    model.close()
+    drawn(model, PERSON, scenes[0], size=(32, 32))
+    assert decoded[len(LOOKS) :] == [scenes[0]] * 2
 
 
 @pytest.mark.parametrize("size", [(512, 512), (512, 640), (640, 360), (360, 640)])

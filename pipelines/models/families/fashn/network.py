@@ -8,6 +8,7 @@ with weights of their own, then over their joined tokens. Each patch of pixels i
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,12 @@ def build_network(layout: TryOnLayout) -> Any:
     def make_patch_embedder(inputs: int) -> nn.Module:
         return nn.ModuleDict({"proj": nn.Conv2d(inputs, channels, patch, patch)})
 
+    time_layers = OrderedDict[str, nn.Module](
+        in_layer=nn.Linear(_TIME_CHANNEL_COUNT, channels), silu=nn.SiLU(), out_layer=nn.Linear(channels, channels)
+    )
     network = TryOnNetwork(
         {
-            "t_embedder": nn.ModuleDict({"mlp": _time_layers(channels)}),
+            "t_embedder": nn.ModuleDict({"mlp": nn.Sequential(time_layers)}),
             "y_embedder": nn.Embedding(len(KIND_NUMBERS) + 1, channels),
             "x_embedder": make_patch_embedder(3 + 3 + 1),
             "garment_embedder": make_patch_embedder(3 + 1),
@@ -138,19 +142,6 @@ def schedule_times(count: int, shift: float) -> list[float]:
 
 
 # ---------------------------------------------------------------- blocks
-
-
-def _time_layers(channels: int) -> Any:
-    from collections import OrderedDict
-
-    from torch import nn
-
-    layers = (
-        ("in_layer", nn.Linear(_TIME_CHANNEL_COUNT, channels)),
-        ("silu", nn.SiLU()),
-        ("out_layer", nn.Linear(channels, channels)),
-    )
-    return nn.Sequential(OrderedDict(layers))
 
 
 def _single_block(layout: TryOnLayout) -> Any:

@@ -75,12 +75,11 @@ BACKGROUND_COLOURS: dict[str, Colour] = {
     "light grey": (222, 225, 230),
 }  # fmt: skip
 DEFAULT_BACKGROUND: Colour = (238, 240, 244)
+_BACKGROUND_NAMES = "|".join(sorted(BACKGROUND_COLOURS, key=len, reverse=True))
 _BACKGROUND_PATTERN = re.compile(
-    r"[,;]?\s*(?:(?:and|with|on|before|in front of)\s+)?(?:an?\s+|the\s+)?(?:plain\s+)?("
-    + "|".join(sorted(BACKGROUND_COLOURS, key=len, reverse=True))
-    + r")\s+(?:background|backdrop|backgrounds|wall)\b|[,;]?\s*on\s+(?:plain\s+)?("
-    + "|".join(sorted(BACKGROUND_COLOURS, key=len, reverse=True))
-    + r")\s*$",
+    r"[,;]?\s*(?:(?:and|with|on|before|in front of)\s+)?(?:an?\s+|the\s+)?(?:plain\s+)?"
+    rf"({_BACKGROUND_NAMES})\s+(?:background|backdrop|backgrounds|wall)\b"
+    rf"|[,;]?\s*on\s+(?:plain\s+)?({_BACKGROUND_NAMES})\s*$",
     re.IGNORECASE,
 )
 
@@ -198,12 +197,10 @@ class MiniModel:
         if not words:
             return ()
         nearest = (self._sampler.embed_words(words) @ self._known_words.T).amax(1).tolist()
-        unknown = [word for word, cosine in zip(words, nearest, strict=True) if cosine < self._choose_min_cosine(word)]
+        # The mean of several tokens says little of a word's meaning, so such a word must be in the captions itself.
+        least = [MIN_WORD_COSINE if self._sampler.is_one_token(word) else MIN_SPLIT_WORD_COSINE for word in words]
+        unknown = [word for word, cosine, bound in zip(words, nearest, least, strict=True) if cosine < bound]
         return (f"Not understood: {', '.join(repr(word) for word in unknown)}.",) if unknown else ()
-
-    def _choose_min_cosine(self, word: str) -> float:
-        """The mean of several tokens says little of a word's meaning, so such a word must be in the captions itself."""
-        return MIN_WORD_COSINE if self._sampler.is_one_token(word) else MIN_SPLIT_WORD_COSINE
 
 
 def _ignore_progress(index: int, total: int) -> None:

@@ -69,12 +69,13 @@ class FigureSampler:
         generators = [torch.Generator().manual_seed(seed) for render in renders for seed in render.seeds]
         noise = torch.cat([torch.randn(1, 4, SIDE_PX, SIDE_PX, generator=generator) for generator in generators])
         times = self.timesteps(first)
-        begin, recorder = noise, StepRecorder(self._pipe.scheduler, times)
+        begin, held = noise, None
         if first.verb != "text":
             source = _read_source(first.images[0])[None]
             begin = (1 - times[0]) * source + times[0] * noise
             if first.verb == "inpaint":
-                recorder.hold_source(source, noise, _read_mask(first))
+                held = source, noise, _read_mask(first)
+        recorder = StepRecorder(self._pipe.scheduler, times, held)
         encoded = self._encode_prompts([*prompts, *(render.negative_prompt for render in renders)])
         wanted, unwanted = (_repeat(half, counts) for half in (encoded[: len(renders)], encoded[len(renders) :]))
 
@@ -135,12 +136,18 @@ class FigureSampler:
 
 
 class StepRecorder:
-    """The scheduler of one drawing: records the clean estimate of each step and restores what inpainting must keep."""
+    """The scheduler of one drawing: records the clean estimate of each step and restores what inpainting must keep.
 
-    def __init__(self, scheduler: Any, times: list[float]) -> None:
+    `held` is source, noise and mask: where the mask is 0 the source is restored, at the noise level of the step
+    (RePaint, Lugmayr and others 2022).
+    """
+
+    def __init__(
+        self, scheduler: Any, times: list[float], held: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
+    ) -> None:
         self.scheduler = type(scheduler).from_config(scheduler.config)
         self.clean: Any = None
-        self._held: Any = None
+        self._held = held
         next_times = dict(zip((round(1000 * t, 3) for t in times), [*times[1:], 0.0], strict=True))
         step, set_times = self.scheduler.step, self.scheduler.set_timesteps
         # The pipeline would pass times without sigmas, of which the scheduler warns at every drawing.
@@ -149,18 +156,14 @@ class StepRecorder:
         def record_step(velocity: Any, timestep: Any, sample: Any) -> Any:
             out = step(velocity, timestep, sample)
             self.clean = sample - float(timestep) / 1000 * velocity
-            if self._held is not None:
-                source, noise, mask = self._held
+            if held is not None:
+                source, noise, mask = held
                 t = next_times[round(float(timestep), 3)]
                 out.prev_sample = mask * out.prev_sample + (1 - mask) * ((1 - t) * source + t * noise)
                 self.clean = mask * self.clean + (1 - mask) * source
             return out
 
         self.scheduler.step = record_step
-
-    def hold_source(self, source: torch.Tensor, noise: torch.Tensor, mask: torch.Tensor) -> None:
-        """Restore `source`, at the noise level of the step, where `mask` is 0 (RePaint, Lugmayr and others 2022)."""
-        self._held = source, noise, mask
 
     def remove_seams(self, pixels: torch.Tensor) -> torch.Tensor:
         """Apply `remove_patch_seams` where the picture was drawn, not where the source was held."""

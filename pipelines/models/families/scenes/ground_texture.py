@@ -8,14 +8,14 @@ place has, and a terrace where a photograph shows water, roofs or the sky instea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from pipelines.core.geometry import Size
 from pipelines.core.rendering import Backdrop
-from pipelines.models.families.scenes.lens_blur import blur_rows
+from pipelines.models.families.scenes.lens_blur import blur_with_discs
 from pipelines.models.families.scenes.noise import Plane, fractal_noise
 from pipelines.models.families.scenes.scene_types import GroundCover
 from pipelines.models.families.scenes.tone_mapping import LinearLight, relative_luminance
@@ -77,15 +77,8 @@ class GroundPlane:
     def nearer_than(self, metres: float) -> GroundPlane:
         """The part of it that is at most so far away."""
         row = int(np.argmax(self.away[:, 0] <= metres))
-        return GroundPlane(
-            first=self.first + row,
-            right=self.right[row:],
-            away=self.away[row:],
-            across=self.across[row:],
-            along=self.along[row:],
-            blur=self.blur[row:],
-            feet=self.feet,
-        )
+        parts = {name: getattr(self, name)[row:] for name in ("right", "away", "across", "along", "blur")}
+        return replace(self, first=self.first + row, **parts)
 
 
 def project_ground(request: Backdrop, size: Size, camera: GroundCamera) -> GroundPlane:
@@ -239,7 +232,7 @@ def lay_terrace(light: LinearLight, request: Backdrop, camera: GroundCamera, see
     below_edge = np.maximum(np.arange(rows - top, dtype=np.float32) - above, 0)
     own_blur = np.concatenate([np.full(above, ground.blur[0, 0], np.float32), ground.blur[:, 0]])
     diameters = np.maximum(own_blur, np.float32(place_blur) - 2 * below_edge)
-    layer = blur_rows(layer, diameters)
+    layer = blur_with_discs(layer, diameters[:, None])
     light = light.copy()
     glow, share = _mirror_place(light, ground.first, top)
     paved = (1 - share) * lit * layer[..., :1] + share * glow * layer[..., 1:]

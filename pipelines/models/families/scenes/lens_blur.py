@@ -37,13 +37,9 @@ def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
     return np.asarray(np.maximum(out, 0), np.float32)
 
 
-def blur_rows(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearLight:
-    """Blur each row of `light` with a disc of its own diameter in pixels, mixed from discs of doubling size."""
-    return blur_with_discs(light, diameters[:, None])
-
-
 def blur_with_discs(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearLight:
-    """Blur each pixel of `light` with a disc of its own diameter in pixels (H x W or H x 1), mixed the same way."""
+    """Blur each pixel of `light` with a disc of its own diameter in pixels (H x W or H x 1), mixed from discs of
+    doubling size."""
     largest = float(diameters.max())
     if largest < 1.2:
         return light

@@ -5,7 +5,6 @@ Scenes are computed or photographed, in linear light, and dithered to 8 bits.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,8 +14,10 @@ import numpy as np
 
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image, Size
+from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest, SceneGround, Scenery
+from pipelines.models.bundled_weights import compute_sha256
 from pipelines.models.families.scenes import (
     ground_texture,
     panorama,
@@ -83,7 +84,7 @@ class SceneModel:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self._panoramas: dict[str, LinearLight] = {}
-        self._plates = plates.PlateStore()
+        self._plates = LruCache[tuple[str, str], Image](plates.MAX_DECODED_BYTES)
         self._sha256: dict[str, str] = json.loads((SCENES_FOLDER / "manifest.json").read_text("utf-8"))
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
@@ -170,15 +171,18 @@ class SceneModel:
 
     def _suits_plate(self, look: Plate, request: Backdrop, size: Size) -> bool:
         """Whether a set can stand in for a computed surface: its camera agrees, and it is large enough."""
-        if not plates.has_plate(look) or request.subject != "product" or request.colour is not None:
+        if request.colour is not None or not _has_table(request) or not plates.agrees_with_camera(look, request):
             return False
-        if not _has_table(request) or not plates.agrees_with_camera(look, request):
-            return False
-        crop = plates.fit_plate_crop(look, self._plates.read_plate(look), request, size)
-        return size[1] / (crop[3] * self._plates.read_plate(look).shape[0]) <= plates.MAX_ENLARGEMENT_RATIO
+        truth, shape = plates.read_truths(look.source)[look.id], self._read_plate(look).shape[:2]
+        _, _, _, height = plates.fit_crop(look, truth, shape, request, size, 0)
+        return size[1] / (height * shape[0]) <= plates.MAX_ENLARGEMENT_RATIO
+
+    def _read_plate(self, look: Plate) -> Image:
+        key = (look.source, look.id)
+        return self._plates.get_or_create(key, lambda: plates.decode_plate(look), lambda image: image.nbytes)
 
     def _render_plate(self, look: Plate, request: Backdrop, size: Size, variant: int) -> plates.PlateView:
-        return plates.render_plate(look, self._plates.read_plate(look), request, size, variant)
+        return plates.render_plate(look, self._read_plate(look), request, size, variant)
 
     def _render_plate_scene(
         self, row: Scene, look: Plate, request: Backdrop, size: Size, variant: int, seed: int
@@ -273,7 +277,7 @@ def _render_surface(look: TabletopSurface, request: Backdrop, size: Size, varian
 
 def _verify_panorama(name: str, sha256: dict[str, str]) -> Path:
     path = SCENES_FOLDER / name
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256.get(name):
+    if not path.is_file() or compute_sha256(path) != sha256.get(name):
         raise ModelUnavailable(f"The panorama {name} is missing or damaged. `python assets/scenes/fetch.py` brings it.")
     return path
 

@@ -13,26 +13,25 @@ _LATTICE_PX = 512
 
 
 @lru_cache(maxsize=1)
-def _noise_lattice() -> Plane:
-    """A fixed field of normal deviates. Each use takes another part of it."""
-    return np.random.default_rng(20240229).standard_normal((_LATTICE_PX, _LATTICE_PX)).astype(np.float32)
+def _make_noise_field() -> Plane:
+    """Make a fixed lattice of normal deviates, enlarged four times, about as smooth as a B-spline, of unit deviation.
 
-
-@lru_cache(maxsize=1)
-def _smooth_lattice() -> Plane:
-    """The lattice enlarged four times, about as smooth as a B-spline, of unit deviation, wrapping at its borders."""
+    It wraps at its borders, of which 2 pixels before and 4 behind are padding. Each use takes another part of it.
+    """
     fine = 4
-    wide = cv2.copyMakeBorder(_noise_lattice(), 4, 4, 4, 4, cv2.BORDER_WRAP)
+    lattice = np.random.default_rng(20240229).standard_normal((_LATTICE_PX, _LATTICE_PX)).astype(np.float32)
+    wide = cv2.copyMakeBorder(lattice, 4, 4, 4, 4, cv2.BORDER_WRAP)
     large = cv2.resize(wide, None, fx=fine, fy=fine, interpolation=cv2.INTER_CUBIC)
     large = cv2.GaussianBlur(large, (0, 0), 0.55 * fine)[4 * fine : -4 * fine, 4 * fine : -4 * fine]
-    return np.ascontiguousarray(large / large.std(), np.float32)
+    smooth = np.ascontiguousarray(large / large.std(), np.float32)
+    return np.asarray(cv2.copyMakeBorder(smooth, 2, 4, 2, 4, cv2.BORDER_WRAP), np.float32)
 
 
 def sample_noise(u: Plane, v: Plane, seed: int) -> Plane:
     """Sample noise of unit deviation, with features about one unit across, at the coordinates (u, v), H x W."""
     dx, dy = np.random.default_rng(seed).integers(0, _LATTICE_PX, 2)
-    found = cv2.remap(_padded_lattice(), _wrap_coordinates(u, int(dx)), _wrap_coordinates(v, int(dy)), cv2.INTER_LINEAR)
-    return np.asarray(found, np.float32)
+    at_u, at_v = _wrap_coordinates(u, int(dx)), _wrap_coordinates(v, int(dy))
+    return np.asarray(cv2.remap(_make_noise_field(), at_u, at_v, cv2.INTER_LINEAR), np.float32)
 
 
 def _wrap_coordinates(at: Plane, shift: int) -> Plane:
@@ -42,11 +41,6 @@ def _wrap_coordinates(at: Plane, shift: int) -> Plane:
     turns *= np.float32(_LATTICE_PX * 4)
     turns += np.float32(2)
     return turns
-
-
-@lru_cache(maxsize=1)
-def _padded_lattice() -> Plane:
-    return np.asarray(cv2.copyMakeBorder(_smooth_lattice(), 2, 4, 2, 4, cv2.BORDER_WRAP), np.float32)
 
 
 def fractal_noise(

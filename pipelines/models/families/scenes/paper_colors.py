@@ -34,97 +34,19 @@ PAPER_COLOURS: dict[str, Colour] = {
 }  # fmt: skip
 _COLOURS: dict[str, Colour] = {name: colour for names, colour in PAPER_COLOURS.items() for name in names.split()}
 # What may stand beside a colour without asking for a place.
-_PAPER_WORDS = frozenset(
-    [
-        "studio",
-        "wall",
-        "walls",
-        "paper",
-        "papers",
-        "backdrop",
-        "background",
-        "backgrounds",
-        "seamless",
-        "solid",
-        "plain",
-        "flat",
-        "uniform",
-        "colour",
-        "color",
-        "coloured",
-        "colored",
-        "single",
-        "screen",
-        "board",
-        "card",
-        "wand",
-        "waende",
-        "wande",
-        "hintergrund",
-        "papier",
-        "karton",
-        "fotohintergrund",
-        "einfarbig",
-        "einfarbiger",
-        "einfarbige",
-        "uni",
-        "farbe",
-        "farben",
-        "farbig",
-        "ton",
-        "matte",
-        "matt",
-        "clean",
-    ]
+_PAPER_TEXT = (
+    "studio wall walls paper papers backdrop background backgrounds seamless solid plain flat uniform colour color"
+    " coloured colored single screen board card clean matte matt wand waende wande hintergrund papier karton"
+    " fotohintergrund einfarbig einfarbiger einfarbige uni farbe farben farbig ton"
+    " a an the in of with on and very my as please ein eine einen der die das mit von und vor als bitte"
 )
-_LIGHTER = frozenset(
-    [
-        "light",
-        "pale",
-        "pastel",
-        "soft",
-        "bright",
-        "hell",
-        "heller",
-        "helle",
-        "helles",
-        "zart",
-        "zartes",
-        "blass",
-        "pastellfarben",
-    ]
-)
-_DARKER = frozenset(["dark", "deep", "dunkel", "dunkler", "dunkle", "dunkles", "tief", "tiefes"])
-_FILLERS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "in",
-        "of",
-        "with",
-        "on",
-        "and",
-        "very",
-        "my",
-        "as",
-        "please",
-        "ein",
-        "eine",
-        "einen",
-        "der",
-        "die",
-        "das",
-        "in",
-        "mit",
-        "von",
-        "und",
-        "vor",
-        "als",
-        "bitte",
-    ]
-)
+_PAPER_WORDS = frozenset(_PAPER_TEXT.split())
 _LIGHTER_RATIO, _DARKER_RATIO = 0.5, 0.42  # share of the way to white and to black
+_SHADE_TEXTS = {
+    "light pale pastel soft bright hell heller helle helles zart zartes blass pastellfarben": _LIGHTER_RATIO,
+    "dark deep dunkel dunkler dunkle dunkles tief tiefes": -_DARKER_RATIO,
+}
+_SHADES = {word: shade for words, shade in _SHADE_TEXTS.items() for word in words.split()}
 _PREFIXES = {"hell": _LIGHTER_RATIO, "pastell": _LIGHTER_RATIO, "zart": _LIGHTER_RATIO, "dunkel": -_DARKER_RATIO}
 
 
@@ -138,16 +60,14 @@ def read_paper_colour(words: str) -> Colour | None:
     for word in re.findall(
         r"\w+", rest.lower().replace("ß", "ss").replace("ä", "a").replace("ö", "o").replace("ü", "u")
     ):
-        if word in _PAPER_WORDS or word in _FILLERS:
+        if word in _PAPER_WORDS:
             continue
-        if word in _LIGHTER or word in _DARKER:
-            shade = _LIGHTER_RATIO if word in _LIGHTER else -_DARKER_RATIO
+        if word in _SHADES:
+            shade = _SHADES[word]
             continue
-        named = _read_colour_word(word)
-        if named is None:
+        if (named := _read_colour_word(word)) is None:
             return None
-        if colour is None:
-            colour = named
+        colour = colour or named
     return None if colour is None else _shade_colour(colour, shade)
 
 

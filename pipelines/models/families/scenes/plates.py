@@ -7,13 +7,10 @@ marked by hand (`assets/scenes/photos`).
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 import cv2
 import numpy as np
@@ -22,6 +19,7 @@ from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Image, Size
 from pipelines.core.rendering import Backdrop, SceneGround
 from pipelines.imaging.color import to_linear
+from pipelines.models.bundled_weights import compute_sha256
 from pipelines.models.families.scenes.lens_blur import blur_with_disc, blur_with_discs
 from pipelines.models.families.scenes.scene_types import Plate
 from pipelines.models.families.scenes.tone_mapping import LinearLight
@@ -90,62 +88,20 @@ def read_truths(source: str) -> dict[str, PlateTruth]:
     }
 
 
-class PlateStore:
-    """Decodes plates when they are needed and keeps a bounded number of bytes of them. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._decoded: OrderedDict[tuple[str, str], Image] = OrderedDict()
-        self._lock = Lock()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the decoded plates."""
-        return sum(image.nbytes for image in self._decoded.values())
-
-    def clear(self) -> None:
-        """Free all plates."""
-        with self._lock:
-            self._decoded.clear()
-
-    def read_plate(self, look: Plate) -> Image:
-        """Return the pixels of a plate, H x W x 3. Raises `ModelUnavailable` for a missing or damaged file."""
-        key = (look.source, look.id)
-        with self._lock:
-            image = self._decoded.get(key)
-            if image is None:
-                image = self._decoded[key] = _decode_plate(look)
-            self._decoded.move_to_end(key)
-            while self.nbytes > MAX_DECODED_BYTES and len(self._decoded) > 1:
-                self._decoded.popitem(last=False)
-            return image
+def decode_plate(look: Plate) -> Image:
+    """Return the pixels of a plate, H x W x 3. Raises `ModelUnavailable` for a missing or damaged file."""
+    path = PLATE_FOLDERS[look.source] / f"{look.id}.webp"
+    return _read_picture(path, cv2.IMREAD_COLOR_RGB, read_truths(look.source)[look.id].sha256)
 
 
-def _decode_plate(look: Plate) -> Image:
-    path, truth = PLATE_FOLDERS[look.source] / f"{look.id}.webp", read_truths(look.source)[look.id]
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != truth.sha256:
-        raise ModelUnavailable(
-            f"The picture {path.name} of a scene is missing or damaged: get the studio's files anew."
-        )
-    return _read_picture(path, cv2.IMREAD_COLOR_RGB)
-
-
-def _read_picture(path: Path, flags: int) -> Image:
-    picture = cv2.imread(str(path), flags)
+def _read_picture(path: Path, flags: int, sha256: str = "") -> Image:
+    is_whole = not sha256 or (path.is_file() and compute_sha256(path) == sha256)
+    picture = cv2.imread(str(path), flags) if is_whole else None
     if picture is None:
         raise ModelUnavailable(
             f"The picture {path.name} of a scene is missing or damaged: get the studio's files anew."
         )
     return np.asarray(picture, np.uint8)
-
-
-def has_plate(look: Plate) -> bool:
-    """Whether the plate's file ships; a set whose script was not rendered yet has none."""
-    return look.id in read_truths(look.source)
-
-
-def fit_plate_crop(look: Plate, pixels: Image, request: Backdrop, size: Size) -> tuple[float, float, float, float]:
-    """Return the crop of the first variation, see `fit_crop`."""
-    return fit_crop(look, read_truths(look.source)[look.id], pixels.shape[:2], request, size, 0)
 
 
 def agrees_with_camera(look: Plate, request: Backdrop) -> bool:

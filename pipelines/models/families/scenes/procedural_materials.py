@@ -55,7 +55,8 @@ def render_wood(wood: WoodSpecies, u: Plane, v: Plane, grain: Plane, seed: int) 
     """Render boards along u, each cut from another trunk: the distance from its pith gives rings and arches."""
     board = np.floor(v / np.float32(wood.width) + np.float32(0.5))
     inside = v / np.float32(wood.width) + np.float32(0.5) - board
-    pick = _random_per_board(board, seed)
+    index = board.astype(np.int64) % 64
+    pick = [row[index] for row in np.random.default_rng(seed + 900).random((4, 64), np.float32)]
     x = u + pick[0] * 40
     y = (inside - np.float32(0.5)) * np.float32(wood.width)
     sway = (
@@ -74,7 +75,9 @@ def render_wood(wood: WoodSpecies, u: Plane, v: Plane, grain: Plane, seed: int) 
         fractal_noise(x * 14, y * 700, seed + 4, 3, grain=grain * 700) * 0.6
         + sample_noise(x * 4, y * 190, seed + 5) * 0.5
     )
-    pore = _wood_pores(x, y, grain, seed) * (0.25 + early) * np.float32(wood.pores)
+    # Pores are short dark dashes along the grain, where the noise is high.
+    dashes = np.clip(sample_noise(x * 110, y * 1500, seed + 7) - 0.75, 0, 1) * detail_visibility(grain, 1100)
+    pore = dashes.astype(np.float32) * (0.25 + early) * np.float32(wood.pores)
     broad = sample_noise(x * 2.2, y * 30 + pick[3] * 50, seed + 6)
     # Wear: darker where oil went in, and fine dents.
     worn = fractal_noise(u * 11, v * 11, seed + 8, 5, fall=0.62, grain=grain * 11)
@@ -95,20 +98,6 @@ def render_wood(wood: WoodSpecies, u: Plane, v: Plane, grain: Plane, seed: int) 
     colour *= (1 - 0.72 * seam)[..., None]
     relief = -0.5 * pore - 0.25 * early + 0.05 * fibre + 0.22 * dents + 0.15 * worn - 1.5 * seam
     return SurfaceMaterial(colour, relief.astype(np.float32), 0.32)
-
-
-def _random_per_board(board: Plane, seed: int) -> tuple[Plane, Plane, Plane, Plane]:
-    table = np.random.default_rng(seed + 900).random((4, 64), np.float32)
-    index = board.astype(np.int64) % 64
-    a, b, c, d = (row[index] for row in table)
-    return a, b, c, d
-
-
-def _wood_pores(x: Plane, y: Plane, grain: Plane, seed: int) -> Plane:
-    """Short dark dashes along the grain, where the noise is high."""
-    dash = sample_noise(x * 110, y * 1500, seed + 7)
-    fade = detail_visibility(grain, 1100)
-    return (np.clip(dash - 0.75, 0, 1) * fade).astype(np.float32)
 
 
 def _board_seams(inside: Plane, grain: Plane, width: float) -> Plane:

@@ -117,6 +117,4 @@ class Scene:
     @property
     def suited_subjects(self) -> tuple[str, ...]:
         """The kinds of subject that it is made for."""
-        if self.kind == "surface":
-            return ("product",)
-        return ("person", "product", "any")
+        return ("product",) if self.kind == "surface" else ("person", "product", "any")

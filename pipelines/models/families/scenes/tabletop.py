@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.core.geometry import Colour, Size
 from pipelines.core.rendering import Backdrop
-from pipelines.models.families.scenes.lens_blur import blur_rows
+from pipelines.models.families.scenes.lens_blur import blur_with_discs
 from pipelines.models.families.scenes.noise import Plane
 from pipelines.models.families.scenes.procedural_materials import MATERIALS, SurfaceMaterial
 from pipelines.models.families.scenes.tone_mapping import LinearLight, linear_colour, relative_luminance
@@ -53,7 +53,6 @@ class TablePlane:
     edge: int
     floor: float
     rows: int
-    columns: int
 
 
 def render_tabletop(
@@ -69,11 +68,11 @@ def render_tabletop(
     lit = _add_reflection(lit, surface, top, behind)
     diameters = _focus_diameters(top, request)
     if top.edge == 0:
-        return blur_rows(lit.astype(np.float32), diameters)
+        return blur_with_discs(lit.astype(np.float32), diameters)
     # The wall is blurred already. The table is blurred with its coverage as a fourth channel.
-    layer = np.zeros((top.rows, top.columns, 4), np.float32)
+    layer = np.zeros((*behind.shape[:2], 4), np.float32)
     layer[top.edge :, :, :3], layer[top.edge :, :, 3] = lit, 1
-    layer = blur_rows(layer, diameters)
+    layer = blur_with_discs(layer, diameters)
     return layer[..., :3] + behind * (1 - layer[..., 3:])
 
 
@@ -147,8 +146,8 @@ def _add_reflection(lit: LinearLight, surface: SurfaceMaterial, top: TablePlane,
 
 
 def _focus_diameters(top: TablePlane, request: Backdrop) -> Plane:
-    """The diameter in pixels of the blur disc for each row. Of a plane it grows linearly with the row (thin lens)."""
-    rows = np.arange(top.rows, dtype=np.float32)
+    """The diameter in pixels of the blur disc by row, H x 1. Of a plane it grows linearly with the row (thin lens)."""
+    rows = np.arange(top.rows, dtype=np.float32)[:, None]
     far = np.float32(request.blur_ratio * top.rows)
     if request.seen_from == "above":
         growth = np.float32(OBLIQUE_BLUR_RATIO if is_seen_obliquely(request) else FLAT_LAY_BLUR_RATIO)
@@ -200,7 +199,6 @@ def project_table(request: Backdrop, size: Size) -> TablePlane:
         edge=edge,
         floor=contact * rows,
         rows=rows,
-        columns=columns,
     )
 
 

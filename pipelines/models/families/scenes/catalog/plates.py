@@ -60,147 +60,88 @@ PHOTOGRAPHS: tuple[Scene, ...] = (
 )  # fmt: skip
 
 
-_DIM_SETS = frozenset(("walnut-evening", "slate-rim", "stage"))
-
-
-def _make_table_scene(
-    scene_id: str, title: str, surface: str, english: str, german: str, mired: float = 156, *, keeps: bool = False
+def _make_set_scene(
+    look: Plate, title: str, english: str, german: str, mired: float = 156, *, keeps: bool = False, is_dim: bool = False
 ) -> Scene:
-    """A set on whose ground a product stands."""
-    look = Plate(scene_id, stands=True, surface=surface)
-    return Scene(
-        scene_id,
-        title,
-        look,
-        english,
-        german,
-        blur=0.0,
-        mired=mired,
-        keeps_white_point=keeps,
-        is_dim=scene_id in _DIM_SETS,
-    )
+    """Make the scene of a set: a product stands on its ground, or a person in it."""
+    return Scene(look.id, title, look, english, german, blur=0.0, mired=mired, keeps_white_point=keeps, is_dim=is_dim)
 
 
-def _make_room_scene(
-    scene_id: str, title: str, english: str, german: str, mired: float = 156, *, keeps: bool = False, table: str = "oak"
-) -> Scene:
-    """A set in which a person stands."""
-    look = Plate(scene_id, table=table)  # pyright: ignore[reportArgumentType]
-    dim = scene_id in _DIM_SETS
-    return Scene(scene_id, title, look, english, german, blur=0.0, mired=mired, keeps_white_point=keeps, is_dim=dim)
-
-
-_ALL_SETS: tuple[Scene, ...] = (
-    _make_table_scene("oak-window", "Oak by a Window", "oak",
+SETS: tuple[Scene, ...] = (
+    _make_set_scene(Plate("oak-window", stands=True, surface="oak"), "Oak by a Window",
            "oak table window wood wooden tabletop morning plant light kitchen breakfast natural",
            "eiche eichentisch holztisch fenster tisch holz morgen pflanze licht frühstück natürlich"),
-    _make_table_scene("walnut-evening", "Walnut, Evening", "walnut",
+    _make_set_scene(Plate("walnut-evening", stands=True, surface="walnut"), "Walnut, Evening",
            "walnut table dark wood bar whisky bottles evening pub candle brown night warm lights",
-           "nussbaum tisch dunkles holz bar whisky flaschen abend kneipe kerze braun", 190, keeps=True),
-    _make_table_scene("kitchen-counter", "Kitchen Counter", "marble",
+           "nussbaum tisch dunkles holz bar whisky flaschen abend kneipe kerze braun", 190, keeps=True, is_dim=True),
+    _make_set_scene(Plate("kitchen-counter", stands=True, surface="marble"), "Kitchen Counter",
            "kitchen counter worktop countertop white tiles tile tiled cooking food herbs lemons",
            "küche küchentheke arbeitsplatte weiße fliesen gefliest kochen essen kräuter zitronen küchenzeile"),
-    _make_table_scene("marble-bath", "Marble Bath", "marble",
+    _make_set_scene(Plate("marble-bath", stands=True, surface="marble"), "Marble Bath",
            "bathroom marble bath spa white towels cosmetics countertop skincare wellness vanity",
            "badezimmer marmor bad spa weißer handtücher kosmetik waschtisch pflege wellness"),
-    _make_table_scene("cafe-bar", "Cafe Bar", "walnut",
+    _make_set_scene(Plate("cafe-bar", stands=True, surface="walnut"), "Cafe Bar",
            "cafe coffee shop bar counter espresso barista bistro brick warm lights restaurant",
            "café cafe kaffee bar theke espresso barista bistro kaffeehaus restaurant", 185, keeps=True),
-    _make_table_scene("concrete-leaves", "Concrete, Leaf Shadows", "concrete",
+    _make_set_scene(Plate("concrete-leaves", stands=True, surface="concrete"), "Concrete, Leaf Shadows",
            "concrete leaf leaves shadow shadows palm wall sun plaster sunlight minimal",
            "beton blatt blätter schatten palme palmen palmenschatten blattschatten wand sonne putz"),
-    _make_table_scene("linen-morning", "Linen, Morning", "linen",
+    _make_set_scene(Plate("linen-morning", stands=True, surface="linen"), "Linen, Morning",
            "linen cloth morning light fabric tablecloth textile soft folds boho vase",
            "leinen leinentuch tuch morgenlicht morgen stoff tischdecke falten vase", 175, keeps=True),
-    _make_table_scene("garden-stone", "Garden Stone", "concrete",
+    _make_set_scene(Plate("garden-stone", stands=True, surface="concrete"), "Garden Stone",
            "garden stone slab outdoor patio hedge flowers green nature rock summer",
            "garten stein steinplatte platte draußen hecke blumen grün natur sommer gartenstein"),
-    _make_table_scene("sand", "Sand", "",
+    _make_set_scene(Plate("sand", stands=True), "Sand",
            "sand sandy ripples dune dunes desert dry hot sun",
            "sand sandig wellen düne dünen sanddünen wüste trocken sonne", 175, keeps=True),
-    _make_table_scene("snow", "Snow", "",
+    _make_set_scene(Plate("snow", stands=True), "Snow",
            "snow snowy winter cold frost ice fir christmassy white",
            "schnee verschneit winter kalt frost eis tannen weiß", 140, keeps=True),
-    _make_table_scene("slate-rim", "Dark Slate", "slate",
+    _make_set_scene(Plate("slate-rim", stands=True, surface="slate"), "Dark Slate",
            "slate dark stone rim light black moody rock backlight night luxury",
-           "schiefer dunkler stein streiflicht schwarz gegenlicht düster fels", 145, keeps=True),
-    _make_table_scene("pastel-podiums", "Pastel Podiums", "podium",
+           "schiefer dunkler stein streiflicht schwarz gegenlicht düster fels", 145, keeps=True, is_dim=True),
+    _make_set_scene(Plate("pastel-podiums", stands=True, surface="podium"), "Pastel Podiums",
            "pastel podium podiums pedestal round pink arch peach mint plinth cylinder display stage3d",
            "pastell podest podeste sockel rund rosa bogen zylinder ständer bühnenpodest"),
-    _make_table_scene("shelf", "Shelf", "oak",
-           "shelf wall shelves oak board books bookshelf frame plant",
-           "regal wandregal wand brett bücher bücherregal bilderrahmen pflanze"),
-    _make_table_scene("desk", "Desk", "oak",
+    _make_set_scene(Plate("desk", stands=True, surface="oak"), "Desk",
            "desk computer office screen monitor workspace home homeoffice keyboard notebook study",
            "schreibtisch computer büro bildschirm monitor arbeitsplatz homeoffice tastatur notizbuch arbeitszimmer"),
-    _make_room_scene("office", "Bright Office",
+    _make_set_scene(Plate("office"), "Bright Office",
           "office bright window windows workplace company coworking co working space zoom work business modern",
           "büro helles büro fenster arbeitsplatz firma coworking arbeit großraumbüro zoom", 152),
-    _make_room_scene("meeting-room", "Meeting Room",
+    _make_set_scene(Plate("meeting-room"), "Meeting Room",
           "meeting room glass wall walls conference boardroom table business screen presentation",
           "besprechungsraum besprechung glaswand glas konferenz konferenzraum sitzungszimmer tisch präsentation"),
-    _make_room_scene("library", "Library",
+    _make_set_scene(Plate("library", table="walnut"), "Library",
           "library books book shelves bookshelf bookshelves bookcase reading old study academic scholar",
-          "bibliothek bücher buch regale bücherregal bücherwand lesen lesesaal studium gelehrt", 185, keeps=True,
-          table="walnut"),
-    _make_room_scene("loft", "Brick Loft",
+          "bibliothek bücher buch regale bücherregal bücherwand lesen lesesaal studium gelehrt", 185, keeps=True),
+    _make_set_scene(Plate("loft", table="walnut"), "Brick Loft",
           "loft brick wall walls industrial bricks sofa apartment urban interior studio",
-          "loft backstein backsteinwand ziegel ziegelwand ziegelmauer mauer industriell sofa wohnung wand", 165,
-          table="walnut"),
-    _make_room_scene("hallway", "Hallway",
+          "loft backstein backsteinwand ziegel ziegelwand ziegelmauer mauer industriell sofa wohnung wand", 165),
+    _make_set_scene(Plate("hallway", table="concrete"), "Hallway",
           "hallway corridor passage aisle doors bright indoor building",
-          "flur gang korridor türen durchgang bürogang hell innen gebäude", 152, table="concrete"),
-    _make_room_scene("studio-room", "Studio",
+          "flur gang korridor türen durchgang bürogang hell innen gebäude", 152),
+    _make_set_scene(Plate("studio-room", table="concrete"), "Studio",
           "photo studio softbox falloff sweep cyclorama backdrop grey seamless",
-          "fotostudio studio softbox hohlkehle lichtabfall grau neutral hintergrund", 154, table="concrete"),
-    _make_room_scene("terrace", "Terrace",
+          "fotostudio studio softbox hohlkehle lichtabfall grau neutral hintergrund", 154),
+    _make_set_scene(Plate("terrace"), "Terrace",
           "terrace balcony rooftop deck patio summer outdoor plants roof hills view",
           "terrasse balkon dachterrasse dach holzterrasse sommer draußen pflanzen hügel ausblick", 145),
-    _make_room_scene("stage", "Stage",
+    _make_set_scene(Plate("stage", table="walnut"), "Stage",
           "stage theatre theater concert spotlights spotlight curtain performance show auditorium speaker keynote",
           "bühne theater konzert scheinwerfer vorhang auftritt show rednerin redner rampenlicht", 175, keeps=True,
-          table="walnut"),
-    _make_room_scene("autumn-wood", "Autumn Forest",
+          is_dim=True),
+    _make_set_scene(Plate("autumn-wood"), "Autumn Forest",
           "autumn forest fall leaves golden trees october wood woods woodland foliage november park",
           "herbst wald herbstwald herbstlaub laub blätter golden bäume oktober november", 180, keeps=True),
-    _make_room_scene("winter-light", "Winter Light",
+    _make_set_scene(Plate("winter-light"), "Winter Light",
           "winter snow snowy landscape forest trees cold frost christmassy december january",
           "winter schnee verschneit winterlandschaft winterwald landschaft wald bäume kalt frost dezember januar", 150,
           keeps=True),
-    _make_room_scene("spring-garden", "Spring Garden",
+    _make_set_scene(Plate("spring-garden"), "Spring Garden",
           "spring garden cherry blossom blossoms blooming flowers trees may april park path fresh",
           "frühling frühlingsgarten garten kirschblüten kirschblüte blüten blühend blumen bäume mai april weg", 150),
-    _make_room_scene("summer-wall", "Summer Wall",
-          "summer wall sunlit leaf shadows white mediterranean bougainvillea plaster greece sun vacation",
-          "sommer wand sonnenwand blattschatten schatten weiß mediterran mauer griechenland sonne urlaub", 160),
 )  # fmt: skip
-RENDERED_IDS = frozenset(
-    (
-        "autumn-wood",
-        "cafe-bar",
-        "concrete-leaves",
-        "desk",
-        "garden-stone",
-        "hallway",
-        "kitchen-counter",
-        "library",
-        "linen-morning",
-        "loft",
-        "marble-bath",
-        "meeting-room",
-        "oak-window",
-        "office",
-        "pastel-podiums",
-        "sand",
-        "slate-rim",
-        "snow",
-        "spring-garden",
-        "stage",
-        "studio-room",
-        "terrace",
-        "walnut-evening",
-        "winter-light",
-    )
-)
+RENDERED_IDS = frozenset(row.id for row in SETS)
 """Sets of `assets/sets` whose plates are here."""
-SETS: tuple[Scene, ...] = tuple(row for row in _ALL_SETS if row.id in RENDERED_IDS)
