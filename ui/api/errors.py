@@ -151,7 +151,10 @@ def _answer_wrong_method(request: Request, methods: Iterable[str]) -> JSONRespon
 
 
 class ReadOnlyEndpoint:
-    """ASGI endpoint outside `/v1` for GET and HEAD; any other method is answered with the envelope."""
+    """ASGI endpoint outside `/v1` for GET and HEAD; any other method is answered with the envelope.
+
+    `RequestGuard` answers what it raises.
+    """
 
     def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
         self._endpoint = endpoint

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from html import escape
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.security.abuse_reports import REASONS
 from pipelines.service.studio_service import StudioService
-
-if TYPE_CHECKING:
-    from ui.api.auth.access import AccessControl
+from ui.api.auth.access import AccessControl
 
 REPORT_PATH = "report"
 """Path of the page, relative, so that it works behind any prefix."""
@@ -50,27 +45,20 @@ def render_report_link(words: str, *, job: str = "") -> str:
     return f'<p class="dbx-report"><a href="{href}" target="_blank" rel="noopener">{escape(words)}</a></p>'
 
 
-def build_report_routes(service: StudioService, access: AccessControl) -> list[Route]:
-    """Build the routes of the page. It needs no key: only somebody who was given a job or share id knows it."""
-    return [Route(f"/{REPORT_PATH}", _make_report_endpoint(service, access), methods=["GET", "POST"])]
-
-
-def _make_report_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
-    async def serve_report_page(request: Request) -> Response:
-        try:
-            subject, sha256 = await run_in_threadpool(_find_subject, service, access, request)
-            if request.method == "GET":
-                return _render_page(_render_form(subject))
-            reason = await _read_reason(request)
-            await run_in_threadpool(
-                service.abuse_reports.submit_report, reason, subject, access.identify_reporter(request), sha256
-            )
-        except StudioError as error:
-            request.state.code = error.code
-            return _render_page(f'<p role="alert">{escape(error.message)}</p>', error.status)
-        return _render_page(f'<p role="status">{THANKS_MESSAGE}</p>')
-
-    return serve_report_page
+async def serve_report_page(service: StudioService, access: AccessControl, request: Request) -> Response:
+    """Answer `GET` and `POST` of the page. It needs no key: only somebody who was given a job or share id knows it."""
+    try:
+        subject, sha256 = await run_in_threadpool(_find_subject, service, access, request)
+        if request.method == "GET":
+            return _render_page(_render_form(subject))
+        reason = await _read_reason(request)
+        await run_in_threadpool(
+            service.abuse_reports.submit_report, reason, subject, access.identify_reporter(request), sha256
+        )
+    except StudioError as error:
+        request.state.code = error.code
+        return _render_page(f'<p role="alert">{escape(error.message)}</p>', error.status)
+    return _render_page(f'<p role="status">{THANKS_MESSAGE}</p>')
 
 
 def _find_subject(service: StudioService, access: AccessControl, request: Request) -> tuple[str, list[str]]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from html import escape
-from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal, StudioError
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
@@ -23,13 +20,10 @@ from pipelines.service.teams import (
     Invitation,
     MemberState,
 )
-from ui.api.auth.invite_links import JOIN_PATH
+from ui.api.auth.access import AccessControl
 from ui.api.errors import RateLimited
 from ui.api.request_parsing import read_form
 from ui.i18n import GERMAN, reads_german, translate
-
-if TYPE_CHECKING:
-    from ui.api.auth.access import AccessControl
 
 PORTRAITS_PER_HOUR = 60
 """Portraits from one address within an hour; an office may have one address."""
@@ -87,34 +81,27 @@ _HEADERS = {
 }
 
 
-def build_join_route(service: StudioService, access: AccessControl) -> Route:
-    """Build the route of the page. It needs no key: the token says what may be done."""
-    return Route(f"{JOIN_PATH}/{{token}}", _make_join_endpoint(service, access), methods=["GET", "POST"])
-
-
-def _make_join_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
-    async def serve_join_page(request: Request) -> Response:
-        page = _Page(service, reads_german(request.headers.get("accept-language", "")))
-        try:
-            kind, word = access.invite_links.read_token(request.path_params["token"])
-        except NotFound as error:
-            return page.render_error(request, error, 404)
-        try:
-            invitation = await to_thread.run_sync(_open_link, service, access, kind, word)
-        except NotFound as error:
-            return page.render_error(request, error, 410)
-        if request.method != "POST":
-            return page.render_join_form(invitation) if kind == "invite" else page.render_own(invitation)
-        try:
-            _check_sender(request, access)
-            if kind == "own":
-                await to_thread.run_sync(service.teams.withdraw_member, word)
-                return page.render(page.say(DELETED_SENTENCE), "")
-        except StudioError as error:
-            return page.render_error(request, error, error.status)
-        return await _receive_form(request, page, invitation, word, access)
-
-    return serve_join_page
+async def serve_join_page(service: StudioService, access: AccessControl, request: Request) -> Response:
+    """Answer `GET` and `POST` of `/join/{token}`. It needs no key: the token says what may be done."""
+    page = _Page(service, reads_german(request.headers.get("accept-language", "")))
+    try:
+        kind, word = access.invite_links.read_token(request.path_params["token"])
+    except NotFound as error:
+        return page.render_error(request, error, 404)
+    try:
+        invitation = await to_thread.run_sync(_open_link, service, access, kind, word)
+    except NotFound as error:
+        return page.render_error(request, error, 410)
+    if request.method != "POST":
+        return page.render_join_form(invitation) if kind == "invite" else page.render_own(invitation)
+    try:
+        _check_sender(request, access)
+        if kind == "own":
+            await to_thread.run_sync(service.teams.withdraw_member, word)
+            return page.render(page.say(DELETED_SENTENCE), "")
+    except StudioError as error:
+        return page.render_error(request, error, error.status)
+    return await _receive_form(request, page, invitation, word, access)
 
 
 def _open_link(service: StudioService, access: AccessControl, kind: str, word: str) -> Invitation:

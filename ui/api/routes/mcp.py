@@ -20,7 +20,6 @@ import numpy as np
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
-from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from pipelines.codecs.encode import MIME_TYPES, STILL_FORMATS
@@ -75,11 +74,6 @@ _PAGE_ROW_COUNT = 100
 _RESOURCE_NOT_FOUND = -32002
 """Code of the protocol for a resource or prompt that does not exist."""
 _LISTED_ROLES = ("upload", "result", "matte", "layers", "example")
-
-
-def build_mcp_route(service: StudioService, access: AccessControl) -> BaseRoute:
-    """Build the route of the MCP server."""
-    return Route(MCP_PATH, McpEndpoint(service, access))
 
 
 _BROWSER_PAGE = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
@@ -22,6 +22,7 @@ from pipelines.service.teams import (
     Team,
     TeamMember,
 )
+from ui.api.auth.access import AccessControl
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
 from ui.api.errors import BODY_CODES, JOB_CODES, READ_CODES, WRITE_CODES, document_errors
 from ui.api.job_object import find_job
@@ -29,9 +30,6 @@ from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import document_body, read_json_model
 from ui.api.routes.jobs import job_response, submit_once, wait_for_job
 from ui.api.routes.share_links import read_base_url
-
-if TYPE_CHECKING:
-    from ui.api.auth.access import AccessControl
 
 router = APIRouter(tags=["teams"])
 _DAYS: int = Field(default=DEFAULT_DAYS, ge=1, le=MAX_DAYS, description="Days for which the link works.")
