@@ -21,7 +21,7 @@ from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, fingerprint_call
 from ui.api.dependencies import OwnerDep, ServiceDep
-from ui.api.errors import READ_CODES, WRITE_CODES, describe_error_with_id, document_errors, record_error_code
+from ui.api.errors import READ_CODES, WRITE_CODES, describe_error_with_id, document_errors
 from ui.api.event_stream import EventStreamResponse, cancel_shielded, stream_job_events
 from ui.api.job_object import find_job, make_job_object
 from ui.api.pagination import AfterQuery, LimitQuery, make_page
@@ -157,7 +157,7 @@ async def wait_for_job(request: Request, service: StudioService, submitted: Subm
             await wait_for_end(service, submitted.job.id)
     row = await find_job(service, submitted.job.id, submitted.job.owner)
     if row.error is not None:
-        record_error_code(request, row.error["code"])
+        request.state.code = row.error["code"]
     return row
 
 

@@ -40,7 +40,7 @@ from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, make_blocking_job
 from ui.api.documentation import agent_docs
 from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
-from ui.api.errors import error_response, record_error_code, to_studio_error
+from ui.api.errors import answer_error, to_studio_error
 from ui.api.field_hints import TOOL_HINTS, advise_agent, describe_use, hint_error_fields
 from ui.api.job_object import api_notices, make_job_object
 from ui.api.json_schema import object_schema
@@ -106,8 +106,7 @@ class McpEndpoint:
             server = await to_thread.run_sync(self._get_server)
             body, receive = await _read_body(request)
         except StudioError as error:
-            record_error_code(request, error.code)
-            return await error_response(error)(scope, receive, send)
+            return await answer_error(request, error)(scope, receive, send)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         # A stateless server needs one manager for each call: a task group that ends with the answer.
@@ -260,7 +259,7 @@ class McpEndpoint:
             return await self._run_tool(name, values, caller, context, _base_url(request))
         except Exception as fault:  # noqa: BLE001  # to_studio_error logs it
             error = to_studio_error(fault, request.scope)
-            record_error_code(request, error.code)
+            request.state.code = error.code
             where = f" ({error.param})" if error.param else ""
             schema = self._find_input_schema(name) if error.param != "file_id" else None
             told = [hint_error_fields(error.message, error.param), advise_agent(error, schema)]
