@@ -143,9 +143,8 @@ def _read_picture(value: object, owner: str, service: StudioService) -> Image | 
     """Decode and filter a look's picture like an upload. Raises `BadInput`, `PolicyRefusal`."""
     if value is None:
         return None
-    head = request_parsing.DATA_URL_PATTERN.match(value) if isinstance(value, str) else None
-    if head is None or not isinstance(value, str) or len(value) > MAX_LOOK_PICTURE_CHARS:
+    is_short = isinstance(value, str) and len(value) <= MAX_LOOK_PICTURE_CHARS
+    if not is_short or not request_parsing.DATA_URL_PATTERN.match(value):
         raise BadInput(f"'picture' is a data URL of at most {MAX_LOOK_PICTURE_CHARS} characters.", param="picture")
-    data = request_parsing.decode_data_url(value, head.end(), "picture")
-    file_id, _ = service.uploads.ingest_picture(data, owner)
+    file_id, _ = service.uploads.ingest_picture(request_parsing.decode_data_url(value, "picture"), owner)
     return service.files.open_image(file_id)

@@ -164,15 +164,10 @@ def import_passport(passport: dict[str, Any], owner: str, service: StudioService
         raise BadInput("This is no file of a character.", param="passport")
     pictures = {}
     for field in ("picture", "reference"):
-        if (text := passport.get(field)) is None:
-            continue
-        head = request_parsing.DATA_URL_PATTERN.match(text) if isinstance(text, str) else None
-        if head is None:
-            raise BadInput(f"'{field}' must be a data URL.", param=field)
-        pictures[field], _ = service.uploads.ingest_picture(
-            request_parsing.decode_data_url(text, head.end(), field), owner
-        )
-    if "picture" not in pictures:
+        if (text := passport.get(field)) is not None:
+            data = request_parsing.decode_data_url(text, field)
+            pictures[field], _ = service.uploads.ingest_picture(data, owner)
+    picture = pictures.pop("picture", None)
+    if picture is None:
         raise BadInput("The passport has no picture.", param="picture")
-    reference = {"reference": pictures["reference"]} if "reference" in pictures else {}
-    return service.saved_items.import_character(name, {**params, **reference}, pictures["picture"], owner)
+    return service.saved_items.import_character(name, {**params, **pictures}, picture, owner)
