@@ -143,8 +143,8 @@ def _read_picture(value: object, owner: str, service: StudioService) -> Image | 
     """Decode and filter a look's picture like an upload. Raises `BadInput`, `PolicyRefusal`."""
     if value is None:
         return None
-    is_short = isinstance(value, str) and len(value) <= MAX_LOOK_PICTURE_CHARS
-    if not is_short or not request_parsing.DATA_URL_PATTERN.match(value):
+    text = value if isinstance(value, str) else ""
+    if len(text) > MAX_LOOK_PICTURE_CHARS or not request_parsing.DATA_URL_PATTERN.match(text):
         raise BadInput(f"'picture' is a data URL of at most {MAX_LOOK_PICTURE_CHARS} characters.", param="picture")
-    file_id, _ = service.uploads.ingest_picture(request_parsing.decode_data_url(value, "picture"), owner)
+    file_id, _ = service.uploads.ingest_picture(request_parsing.decode_data_url(text, "picture"), owner)
     return service.files.open_image(file_id)
