@@ -15,6 +15,7 @@ from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, document_errors
 from ui.api.event_stream import stream_job_events
+from ui.api.json_schema import document_form_body
 from ui.api.pagination import make_page
 from ui.api.routes.jobs import JOB_RESPONSES, WaitQuery, answer_with_job, submit_once
 
@@ -36,7 +37,7 @@ def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
             summary=tool.title,
             description=tool.summary,
             responses=JOB_RESPONSES,
-            openapi_extra={"requestBody": _document_form(tool.params)},
+            openapi_extra=_document_form(tool.params),
         )
     router.add_api_route("/tools/{tool_id}", run_tool, methods=["POST"], include_in_schema=False)
     return router
@@ -103,10 +104,7 @@ def _document_form(params: type[Params]) -> dict[str, Any]:
     """Document the request body: pictures are files in multipart, data URLs or file ids in JSON."""
     plain = read_form_schema(params)
     files = {**plain, "properties": {name: _as_multipart_part(row) for name, row in plain["properties"].items()}}
-    return {
-        "required": True,
-        "content": {"multipart/form-data": {"schema": files}, "application/json": {"schema": plain}},
-    }
+    return document_form_body(files, plain)
 
 
 def _as_multipart_part(row: dict[str, Any]) -> dict[str, Any]:
