@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -51,15 +52,11 @@ def make_key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
         "name": key.name,
         "begins_with": f"sk-dbx-{key.id}",
         "scopes": list(key.scopes),
-        "per_minute": key.limits.per_minute,
-        "per_day": key.limits.per_day,
-        "at_once": key.limits.at_once,
+        **asdict(key.limits),
         "created_at": int(key.created),
         "last_used_at": None if key.used is None else int(key.used),
         "revoked_at": None if key.revoked is None else int(key.revoked),
-        "usage": [
-            {"tool": row.tool, "jobs": row.jobs, "pictures": row.pictures} for row in keys.list_key_usage(key.id)
-        ],
+        "usage": [asdict(row) for row in keys.list_key_usage(key.id)],
     }
 
 
