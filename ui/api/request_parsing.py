@@ -297,9 +297,7 @@ async def ingest_value(value: object, name: str, service: StudioService, owner: 
     Raises `InvalidParams`, `BadInput`, also for an address: addresses are not fetched.
     """
     if isinstance(value, UploadFile):
-        if (value.size or 0) > MAX_FILE_BYTES:
-            raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param=name)
-        return await _ingest_picture(await value.read(), name, service, owner, value.filename or "")
+        return await _ingest_picture(await read_upload(value, name), name, service, owner, value.filename or "")
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)
     if DATA_URL_PATTERN.match(value):
@@ -307,6 +305,13 @@ async def ingest_value(value: object, name: str, service: StudioService, owner: 
     if not value.startswith(("file-", "char-")):
         raise BadInput(f"'{name}' takes a file, a data URL or a file id; addresses are not fetched.", param=name)
     return value, ()
+
+
+async def read_upload(upload: UploadFile, name: str, most: int = MAX_FILE_BYTES) -> bytes:
+    """Read a file part of at most `most` bytes. Raises `BadInput` (`image_too_large`)."""
+    if (upload.size or 0) > most:
+        raise BadInput(f"The file is larger than {most // 10**6} MB.", code="image_too_large", param=name)
+    return await upload.read()
 
 
 def decode_data_url(value: object, name: str) -> bytes:

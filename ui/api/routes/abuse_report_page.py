@@ -26,11 +26,12 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:10vh auto;padding:0 1rem}"
     "label{display:block;padding:.6rem 0}button{font:inherit;padding:.7rem 1.4rem;margin-top:1rem}"
 )
-_PAGE = (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+PAGE_TEMPLATE = (
+    '<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>'
     '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
     "<style>{style}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
 )
+"""A public page without JavaScript."""
 
 
 def make_report_link(*, job: str = "", share: str = "") -> str:
@@ -81,9 +82,14 @@ async def _read_reason(request: Request) -> str:
         body += chunk
         if len(body) > FORM_MAX_BYTES:
             raise BadInput("This is more than the form sends.")
+    refuse_other_site(request)
+    return parse_qs(body.decode("latin-1")).get("reason", [""])[0]
+
+
+def refuse_other_site(request: Request) -> None:
+    """Refuse a form that a browser sends from another site's page. Raises `BadInput`."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise BadInput("The form of another site is not taken.")
-    return parse_qs(body.decode("latin-1")).get("reason", [""])[0]
 
 
 def _render_form(subject: str) -> str:
@@ -97,4 +103,4 @@ def _render_form(subject: str) -> str:
 
 def _render_page(body: str, status: int = 200) -> HTMLResponse:
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
-    return HTMLResponse(_PAGE.format(title=PAGE_TITLE, style=_STYLE, body=body), status, headers)
+    return HTMLResponse(PAGE_TEMPLATE.format(language="en", title=PAGE_TITLE, style=_STYLE, body=body), status, headers)
