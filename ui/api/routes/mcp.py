@@ -65,8 +65,38 @@ INSTRUCTIONS = (
     f"calls as you like; {LIST_TOOL} names the ids there are, and each answer those of its pictures. "
     f"consent=true: {agent_docs.CONSENT_RULE}"
 )
-_FILE_ID_SCHEMA = {"type": "string", "description": "file-…", "maxLength": 64}
-_PICTURES_SCHEMA = object_schema({"data": {"type": "array", "items": {"type": "object"}}})
+_READ_ONLY = {"readOnlyHint": True, "openWorldHint": False}
+_LIMIT_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+_OWN_TOOLS: tuple[dict[str, Any], ...] = (
+    {
+        "name": LIST_TOOL,
+        "title": "List pictures",
+        "annotations": _READ_ONLY,
+        "outputSchema": object_schema({"data": {"type": "array", "items": {"type": "object"}}}),
+        "description": "The newest pictures, what was sent in and what was made, then examples: `limit` "
+        "in all. Their ids go into every tool.",
+        "inputSchema": {"type": "object", "properties": {"limit": _LIMIT_SCHEMA}, "additionalProperties": False},
+    },
+    {
+        "name": UPLOAD_TOOL,
+        "title": "Upload a picture",
+        "annotations": {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
+        "outputSchema": FILE_OUTPUT,
+        "description": "Send a picture once and use its file id in every tool. Where you can send files over "
+        "HTTP, POST /v1/files does the same: curl -F file=@photo.jpg. Nothing is drawn.",
+        "inputSchema": object_schema(
+            {"picture": {"type": "string", "description": "A data URL (data:image/png;base64,…)."}}
+        ),
+    },
+    {
+        "name": SHOW_TOOL,
+        "title": "Show a picture",
+        "annotations": _READ_ONLY,
+        "outputSchema": FILE_OUTPUT,
+        "description": "Look at one picture by its id, with its receipt in words where it was made here.",
+        "inputSchema": object_schema({"file_id": {"type": "string", "description": "file-…", "maxLength": 64}}),
+    },
+)
 _SKILL_URI = "designerbox://skill"
 _FILE_URI_PREFIX = "designerbox://files/"
 _MAX_RESOURCE_COUNT = 20
@@ -181,36 +211,7 @@ class McpEndpoint:
 
     def _list_tools(self) -> dict[str, Any]:
         """Build the JSON of a `ListToolsResult`."""
-        read_only = {"readOnlyHint": True, "openWorldHint": False}
-        tools = [self._describe_tool(row) for row in self._service.tools]
-        tools += [
-            {
-                "name": LIST_TOOL,
-                "title": "List pictures",
-                "annotations": read_only,
-                "outputSchema": _PICTURES_SCHEMA,
-                "description": "The newest pictures, what was sent in and what was made, then examples: `limit` "
-                "in all. Their ids go into every tool.",
-                "inputSchema": self._find_input_schema(LIST_TOOL),
-            },
-            {
-                "name": UPLOAD_TOOL,
-                "title": "Upload a picture",
-                "annotations": {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
-                "outputSchema": FILE_OUTPUT,
-                "description": "Send a picture once and use its file id in every tool. Where you can send files over "
-                "HTTP, POST /v1/files does the same: curl -F file=@photo.jpg. Nothing is drawn.",
-                "inputSchema": self._find_input_schema(UPLOAD_TOOL),
-            },
-            {
-                "name": SHOW_TOOL,
-                "title": "Show a picture",
-                "annotations": read_only,
-                "outputSchema": FILE_OUTPUT,
-                "description": "Look at one picture by its id, with its receipt in words where it was made here.",
-                "inputSchema": self._find_input_schema(SHOW_TOOL),
-            },
-        ]
+        tools = [*(self._describe_tool(row) for row in self._service.tools), *_OWN_TOOLS]
         return {"tools": tools, "ttlMs": 60_000, "cacheScope": "private"}
 
     def _describe_tool(self, row: Tool) -> dict[str, Any]:
@@ -229,15 +230,9 @@ class McpEndpoint:
         }
 
     def _find_input_schema(self, name: str) -> dict[str, Any] | None:
-        if name == LIST_TOOL:
-            limit = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
-            return {"type": "object", "properties": {"limit": limit}, "additionalProperties": False}
-        if name == SHOW_TOOL:
-            return object_schema({"file_id": _FILE_ID_SCHEMA})
-        if name == UPLOAD_TOOL:
-            return object_schema(
-                {"picture": {"type": "string", "description": "A data URL (data:image/png;base64,…)."}}
-            )
+        for tool in _OWN_TOOLS:
+            if tool["name"] == name:
+                return tool["inputSchema"]
         row = next((row for row in self._service.tools if row.id == name), None)
         return None if row is None else tool_input_schema(row, self._service)
 
