@@ -63,11 +63,8 @@ def make_key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
 @router.get("/keys", responses=document_errors(READ_CODES))
 async def list_keys(access: AdminDep, limit: LimitQuery = 20, after: AfterQuery = None) -> dict[str, Any]:
     """Every key, newest first, revoked ones too, with its usage by tool."""
-
-    def read_page() -> dict[str, Any]:
-        return paginate_list(access.keys.list_keys()[::-1], partial(make_key_object, access.keys), limit, after)
-
-    return await to_thread.run_sync(read_page)
+    rows = (await to_thread.run_sync(access.keys.list_keys))[::-1]
+    return await to_thread.run_sync(paginate_list, rows, partial(make_key_object, access.keys), limit, after)
 
 
 @router.post("/keys", responses=document_errors(BODY_CODES), openapi_extra=document_body(KeyForm))

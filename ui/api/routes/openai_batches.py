@@ -137,11 +137,7 @@ async def get_row(batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep)
     return await to_thread.run_sync(_make_row_object, batches, batch_id, row, owner)
 
 
-@router.post(
-    "/batches/{batch_id}/rows/{row}",
-    responses=document_errors(BODY_CODES),
-    openapi_extra=_ROW_BODY,
-)
+@router.post("/batches/{batch_id}/rows/{row}", responses=document_errors(BODY_CODES), openapi_extra=_ROW_BODY)
 async def replace_row(
     request: Request, batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep
 ) -> dict[str, Any]:

@@ -38,8 +38,6 @@ _NO_USAGE = {
     "total_tokens": 0,
     "input_tokens_details": {"text_tokens": 0, "image_tokens": 0},
 }
-
-
 _EXAMPLE_BODY = {
     "model": "background",
     "prompt": "forest in the morning",
@@ -171,11 +169,11 @@ def _describe_output(image_request: ImageRequest, size: str, file_format: str) -
 
 
 def _make_images_object(service: StudioService, row: JobRow, image_request: ImageRequest, base: str) -> dict[str, Any]:
+    files = _result_files(row, image_request.is_gif)
     data = [
-        {**_picture_payload(service, file_id, image_request, base), "revised_prompt": None}
-        for file_id, _, _ in _result_files(row, image_request.is_gif)
+        {**_picture_payload(service, file_id, image_request, base), "revised_prompt": None} for file_id, _, _ in files
     ]
-    _, size, file_format = _result_files(row, image_request.is_gif)[0]
+    _, size, file_format = files[0]
     return {
         "created": int(row.finished or row.created),
         "data": data,

@@ -46,14 +46,8 @@ def make_saved_object(row: SavedItem) -> dict[str, Any]:
     return {"id": row.id, "object": row.kind, "name": row.name, "created_at": int(row.created), **row.value}
 
 
-async def _list_items(
-    kind: SavedKind, owner: str, service: StudioService, limit: int, after: str | None
-) -> dict[str, Any]:
-    rows = await to_thread.run_sync(service.saved_items.list_items, owner, kind)
-    return paginate_list(rows, make_saved_object, limit, after)
-
-
-async def _delete_item(kind: SavedKind, key: str, owner: str, service: StudioService) -> dict[str, Any]:
+async def delete_item(kind: SavedKind, key: str, owner: str, service: StudioService) -> dict[str, Any]:
+    """Delete a brand kit, a character or a look by its id or name, and answer so."""
     row = await to_thread.run_sync(service.saved_items.delete_item, owner, kind, key)
     return {"id": row.id, "object": row.kind, "deleted": True}
 
@@ -66,7 +60,8 @@ async def list_brands(
     owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your brand kits, by name."""
-    return await _list_items("brand", owner, service, limit, after)
+    rows = await to_thread.run_sync(service.saved_items.list_items, owner, "brand")
+    return paginate_list(rows, make_saved_object, limit, after)
 
 
 @router.post("/brands", responses=document_errors(UPLOAD_CODES), openapi_extra=_document_brand())
@@ -92,7 +87,7 @@ async def get_brand(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str,
 @router.delete("/brands/{key}", responses=document_errors(WRITE_CODES))
 async def delete_brand(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Forget a kit; jobs that it made say all they need."""
-    return await _delete_item("brand", key, owner, service)
+    return await delete_item("brand", key, owner, service)
 
 
 # ---------------------------------------------------------------- characters
@@ -103,7 +98,8 @@ async def list_characters(
     owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """The characters you keep, by name."""
-    return await _list_items("character", owner, service, limit, after)
+    rows = await to_thread.run_sync(service.saved_items.list_items, owner, "character")
+    return paginate_list(rows, make_saved_object, limit, after)
 
 
 @router.post("/characters", responses=document_errors(UPLOAD_CODES), openapi_extra=_document_character())
@@ -137,7 +133,7 @@ async def get_passport(key: str, owner: OwnerDep, service: ServiceDep) -> Respon
 @router.delete("/characters/{key}", responses=document_errors(WRITE_CODES))
 async def delete_character(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Forget a character."""
-    return await _delete_item("character", key, owner, service)
+    return await delete_item("character", key, owner, service)
 
 
 # ---------------------------------------------------------------- passports

@@ -83,7 +83,6 @@ class PageForm(BaseModel):
 
 
 def _make_member_object(member: TeamMember, access: AccessControl, base: str) -> dict[str, Any]:
-    link = base + access.invite_links.make_path("invite", member.invite) if member.invite else None
     return {
         "id": member.id,
         "object": "team_member",
@@ -94,7 +93,7 @@ def _make_member_object(member: TeamMember, access: AccessControl, base: str) ->
         "photo": member.photo or None,
         "consent": member.consent,
         "consented_at": int(member.consented),
-        "url": link,
+        "url": base + access.invite_links.make_path("invite", member.invite) if member.invite else None,
         "expires_at": member.expires,
     }
 
