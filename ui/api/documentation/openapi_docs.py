@@ -103,7 +103,7 @@ def _complete_operation(route: dict[str, Any], path: str, method: str, service: 
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     if method == "post" and (path.startswith(("/tools/", "/images/")) or path in ("/batches", "/teams/{team_id}/page")):
         route.setdefault("parameters", []).extend((IDEMPOTENCY_PARAMETER, WEBHOOK_PARAMETER))
-    kind = SCHEMA_OF_ROUTE.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
+    kind = SCHEMA_OF_ROUTE.get(f"{method} {path}") or ("Job" if path.startswith("/tools/") else None)
     for status in ("200", "202"):
         if kind is not None and status in route["responses"]:
             found = route["responses"][status].setdefault("content", {})
