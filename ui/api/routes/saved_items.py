@@ -144,13 +144,9 @@ def write_passport(row: SavedItem, owner: str, service: StudioService) -> str:
     params = dict(row.value["params"])
     reference = params.pop("reference", None)
     pictures = {"picture": row.value["picture"], **({"reference": reference} if reference else {})}
-    urls = {name: _read_data_url(service, file_id, owner) for name, file_id in pictures.items()}
+    data = {name: base64.b64encode(service.files.read_bytes(file_id, owner)) for name, file_id in pictures.items()}
+    urls = {name: f"data:image/png;base64,{text.decode()}" for name, text in data.items()}
     return json.dumps({"format": PASSPORT_FORMAT, "name": row.name, "params": params, **urls}, indent=1)
-
-
-def _read_data_url(service: StudioService, file_id: str, owner: str) -> str:
-    data = service.files.read_bytes(file_id, owner)
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def import_passport(passport: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
