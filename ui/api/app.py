@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from pipelines.jobs.webhooks import Webhooks
 from pipelines.service.studio_service import StudioService
 from ui.api import errors
 from ui.api.auth.access import AccessControl
+from ui.api.auth.invite_links import JOIN_PATH
 from ui.api.documentation import agent_docs, openapi_docs
 from ui.api.metrics import Metrics
 from ui.api.routes import (
@@ -46,28 +48,28 @@ def build_routes(
 ) -> list[BaseRoute]:
     """List every route that is not the page, for the application that serves the page."""
     return [
-        Route("/healthz", errors.ReadOnlyEndpoint(health.make_healthz_endpoint(service))),
-        Route("/metrics", errors.ReadOnlyEndpoint(health.make_metrics_endpoint(access, metrics))),
-        Route("/s/{token}", errors.ReadOnlyEndpoint(share_links.make_share_endpoint(service, access))),
-        Route(agent_docs.LLMS_PATH, errors.ReadOnlyEndpoint(_make_text_endpoint(service, agent_docs.render_llms_txt))),
-        Route(agent_docs.SKILL_PATH, errors.ReadOnlyEndpoint(_make_text_endpoint(service, agent_docs.render_skill))),
-        join_page.build_join_route(service, access),
-        *abuse_report_page.build_report_routes(service, access),
+        Route("/healthz", errors.ReadOnlyEndpoint(partial(health.serve_health, service))),
+        Route("/metrics", errors.ReadOnlyEndpoint(partial(health.serve_metrics, access, metrics))),
+        Route("/s/{token}", errors.ReadOnlyEndpoint(partial(share_links.serve_share, service, access))),
+        Route(agent_docs.LLMS_PATH, errors.ReadOnlyEndpoint(partial(_serve_text, service, agent_docs.render_llms_txt))),
+        Route(agent_docs.SKILL_PATH, errors.ReadOnlyEndpoint(partial(_serve_text, service, agent_docs.render_skill))),
+        Route(f"{JOIN_PATH}/{{token}}", partial(join_page.serve_join_page, service, access), methods=["GET", "POST"]),
+        Route(
+            f"/{abuse_report_page.REPORT_PATH}",
+            partial(abuse_report_page.serve_report_page, service, access),
+            methods=["GET", "POST"],
+        ),
         Mount("/v1", app=build_api(service, access, batches, webhooks)),
-        mcp.build_mcp_route(service, access),
+        Route(mcp.MCP_PATH, mcp.McpEndpoint(service, access)),
     ]
 
 
-def _make_text_endpoint(
-    service: StudioService, render: Callable[[StudioService, str], str]
-) -> Callable[[Request], Awaitable[Response]]:
-    """Make the endpoint of a page for agents. It names nothing but the tools, so it needs no key."""
-
-    async def serve_text(request: Request) -> Response:
-        text = render(service, str(request.base_url).removesuffix("/"))
-        return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
-
-    return serve_text
+async def _serve_text(
+    service: StudioService, render: Callable[[StudioService, str], str], request: Request
+) -> Response:
+    """Answer with a page for agents. It names nothing but the tools, so it needs no key."""
+    text = render(service, str(request.base_url).removesuffix("/"))
+    return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 
 def build_api(service: StudioService, access: AccessControl, batches: BatchService, webhooks: Webhooks) -> FastAPI:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import anyio
 from anyio import to_thread
 
 from pipelines.core.errors import JobCancelled
@@ -13,21 +12,18 @@ from pipelines.core.job import Job
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.service.studio_service import StudioService
-from ui.api.request_parsing import FilledForm, RequestForm, check_text, fill_form
-
-
-async def fill_from_values(
-    tool_id: str, values: Mapping[str, object], service: StudioService, owner: str
-) -> FilledForm:
-    """Fill a tool's form from plain values; pictures are data URLs or file ids. Raises `InvalidParams`, `BadInput`."""
-    check_text(dict(values))
-    form = RequestForm({name: [value] for name, value in values.items() if value is not None})
-    return await fill_form(form, service.find_tool(tool_id).params, service, owner)
+from ui.api.event_stream import cancel_shielded
+from ui.api.request_parsing import RequestForm, check_text, fill_form
 
 
 async def make_blocking_job(tool_id: str, values: Mapping[str, object], service: StudioService, owner: str) -> Job:
-    """Make a job that its caller waits for. Raises as `StudioService.create_job` does."""
-    form = await fill_from_values(tool_id, values, service, owner)
+    """Make a job that its caller waits for; pictures are data URLs or file ids.
+
+    Raises `BadInput`, and as `StudioService.create_job` does.
+    """
+    check_text(dict(values))
+    sent = RequestForm({name: [value] for name, value in values.items() if value is not None})
+    form = await fill_form(sent, service.find_tool(tool_id).params, service, owner)
     job = await to_thread.run_sync(service.create_job, tool_id, form.values, owner)
     return job.model_copy(update={"notices": (*job.notices, *form.notices), "waited": True})
 
@@ -41,8 +37,7 @@ async def follow_or_cancel(service: StudioService, job: Job) -> AsyncIterator[St
         yield stream
     finally:
         stream.close()
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(service.jobs.cancel, job.id)
+        await cancel_shielded(service, job.id)
 
 
 async def fetch_ended_job(service: StudioService, job: Job) -> JobRow:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -17,18 +18,14 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Author
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="X-API-Key")
 
 
-def _identify_caller(request: Request) -> Caller:
+async def _get_caller(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Caller:
     request.state.route = request.scope.get("route")
     access: AccessControl = request.app.state.access
     return access.authenticate_request(request)
 
 
 async def _get_owner(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> str:
-    return _identify_caller(request).owner
-
-
-async def _get_caller(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Caller:
-    return _identify_caller(request)
+    return (await _get_caller(request)).owner
 
 
 async def _get_admin_access(
@@ -40,20 +37,13 @@ async def _get_admin_access(
     return access
 
 
-async def _get_access(request: Request) -> AccessControl:
-    return request.app.state.access
+def _make_getter(name: str) -> Callable[[Request], Awaitable[Any]]:
+    """Make the dependency on what `build_api` keeps in the application's state under this name."""
 
+    async def get_from_state(request: Request) -> Any:
+        return getattr(request.app.state, name)
 
-async def _get_service(request: Request) -> StudioService:
-    return request.app.state.service
-
-
-async def _get_batches(request: Request) -> BatchService:
-    return request.app.state.batches
-
-
-async def _get_webhooks(request: Request) -> Webhooks:
-    return request.app.state.webhooks
+    return get_from_state
 
 
 OwnerDep = Annotated[str, Depends(_get_owner)]
@@ -62,8 +52,8 @@ CallerDep = Annotated[Caller, Depends(_get_caller)]
 """Owner and key of the call, for a route whose answer depends on the key's scopes."""
 AdminDep = Annotated[AccessControl, Depends(_get_admin_access)]
 """Access control, for a key with the scope `admin`, or for any caller where the API needs no key."""
-AccessDep = Annotated[AccessControl, Depends(_get_access)]
+AccessDep = Annotated[AccessControl, Depends(_make_getter("access"))]
 """Access control, without a check: the route must take `OwnerDep` as well."""
-ServiceDep = Annotated[StudioService, Depends(_get_service)]
-BatchesDep = Annotated[BatchService, Depends(_get_batches)]
-WebhooksDep = Annotated[Webhooks, Depends(_get_webhooks)]
+ServiceDep = Annotated[StudioService, Depends(_make_getter("service"))]
+BatchesDep = Annotated[BatchService, Depends(_make_getter("batches"))]
+WebhooksDep = Annotated[Webhooks, Depends(_make_getter("webhooks"))]

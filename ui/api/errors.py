@@ -93,21 +93,16 @@ def to_invalid_params(problems: Sequence[Mapping[str, Any]]) -> InvalidParams:
 
 def install_error_handlers(api: FastAPI) -> None:
     """Make `api` answer every failure with the envelope."""
-    api.add_exception_handler(StudioError, _handle_studio_error)
+    api.add_exception_handler(StudioError, _handle_failure)
     api.add_exception_handler(RequestValidationError, _handle_validation_error)
     api.add_exception_handler(HTTPException, _handle_http_error)
     api.add_exception_handler(ClientDisconnect, _handle_disconnect)
-    api.add_exception_handler(Exception, _handle_bug)
-
-
-def record_error_code(request: Request, code: str) -> None:
-    """Record the code with which this request failed, for the log and the metrics."""
-    request.state.code = code
+    api.add_exception_handler(Exception, _handle_failure)
 
 
 def answer_error(request: Request, error: StudioError) -> JSONResponse:
     """Build the answer, and record the code for the log and the metrics."""
-    record_error_code(request, error.code)
+    request.state.code = error.code
     return error_response(error)
 
 
@@ -124,9 +119,8 @@ def to_studio_error(error: Exception, scope: Scope) -> StudioError:
     return StudioError(BUG_MESSAGE)
 
 
-async def _handle_studio_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StudioError)
-    return answer_error(request, error)
+async def _handle_failure(request: Request, error: Exception) -> JSONResponse:
+    return answer_error(request, to_studio_error(error, request.scope))
 
 
 async def _handle_validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -151,7 +145,10 @@ def _answer_wrong_method(request: Request, methods: Iterable[str]) -> JSONRespon
 
 
 class ReadOnlyEndpoint:
-    """ASGI endpoint outside `/v1` for GET and HEAD; any other method is answered with the envelope."""
+    """ASGI endpoint outside `/v1` for GET and HEAD; any other method is answered with the envelope.
+
+    `RequestGuard` answers what it raises.
+    """
 
     def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
         self._endpoint = endpoint
@@ -174,10 +171,6 @@ def _find_allowed_methods(request: Request) -> set[str]:
 async def _handle_disconnect(request: Request, error: Exception) -> Response:
     """Answer nobody: the client left while it sent, or was told before that it sends too much."""
     return Response(status_code=CLIENT_LEFT_STATUS)
-
-
-async def _handle_bug(request: Request, error: Exception) -> JSONResponse:
-    return answer_error(request, to_studio_error(error, request.scope))
 
 
 _REQUEST_ID = {"type": "string", "description": "The header X-Request-Id once more. OpenAI's clients read over it."}

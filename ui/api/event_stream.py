@@ -17,7 +17,7 @@ from pipelines.core.job import Event, Job, QueuePosition, Step
 from pipelines.core.stream import Stream
 from pipelines.runtime.progress import encode_data_url
 from pipelines.service.studio_service import StudioService
-from ui.api.errors import describe_error_with_id, record_error_code, to_studio_error
+from ui.api.errors import describe_error_with_id, to_studio_error
 from ui.api.job_object import find_job, make_job_object
 
 KEEPALIVE_SECONDS = 15.0
@@ -106,7 +106,7 @@ async def pending_events(stream: Stream) -> AsyncIterator[Sequence[tuple[int, Ev
 def format_failure(request: Request, error: Exception, event_id: int | None = None, **fields: str) -> str:
     """Write the event of a failure, and record its code for the log and the metrics."""
     studio_error = to_studio_error(error, request.scope)
-    record_error_code(request, studio_error.code)
+    request.state.code = studio_error.code
     return format_event("error", {**fields, "error": describe_error_with_id(studio_error)}, event_id)
 
 

@@ -66,11 +66,8 @@ def hint_error_fields(message: str, param: str | None) -> str:
 def describe_use(tool: Tool, schema: Mapping[str, Any]) -> str:
     """Say what a tool needs and what it answers with, in the names of `schema`, the JSON schema of its form."""
     required = [f"`{name}`" for name in schema.get("required", ())]
-    required += (
-        ["`consent`: true where a person is seen and agreed"]
-        if tool.person and "consent" in schema["properties"]
-        else []
-    )
+    if tool.person and "consent" in schema["properties"]:
+        required.append("`consent`: true where a person is seen and agreed")
     returns = RETURNS.get(tool.id, "one picture")
     return f"Needs: {', '.join(required) or 'nothing; leave a field out for its default'}.\nReturns: {returns}."
 

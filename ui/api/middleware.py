@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -16,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.log_setup import REQUEST_ID
-from ui.api.errors import describe_error_with_id, error_response, find_route_pattern, to_studio_error
+from ui.api.errors import error_response, find_route_pattern, to_studio_error
 from ui.api.request_parsing import DRAIN_BYTES, MAX_BODY_BYTES
 
 log = logging.getLogger("designerbox.request")
@@ -152,13 +150,10 @@ class _GuardedRequest:
             return
         error = StudioError(f"The request is larger than {self._read_limit // 10**6} MB.", code="image_too_large")
         self._scope["state"]["code"] = error.code
-        body = json.dumps({"error": describe_error_with_id(error)}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        start: MutableMapping[str, Any] = {"type": "http.response.start", "status": error.status, "headers": headers}
-        self._add_headers(MutableHeaders(scope=start))
+        answer = error_response(error)
+        self._add_headers(answer.headers)
         self.status, self._started, self._over_limit = error.status, True, True
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": body})
+        await answer(self._scope, self._receive, self._send)
 
 
 def _body_limits(path: str) -> tuple[int, int]:

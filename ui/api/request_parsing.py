@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
@@ -298,24 +297,31 @@ async def ingest_value(value: object, name: str, service: StudioService, owner: 
     Raises `InvalidParams`, `BadInput`, also for an address: addresses are not fetched.
     """
     if isinstance(value, UploadFile):
-        if (value.size or 0) > MAX_FILE_BYTES:
-            raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param=name)
-        return await _ingest_picture(await value.read(), name, service, owner, value.filename or "")
+        return await _ingest_picture(await read_upload(value, name), name, service, owner, value.filename or "")
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)
-    if head := DATA_URL_PATTERN.match(value):
-        data = await to_thread.run_sync(decode_data_url, value, head.end(), name)
-        return await _ingest_picture(data, name, service, owner)
+    if DATA_URL_PATTERN.match(value):
+        return await _ingest_picture(await to_thread.run_sync(decode_data_url, value, name), name, service, owner)
     if not value.startswith(("file-", "char-")):
         raise BadInput(f"'{name}' takes a file, a data URL or a file id; addresses are not fetched.", param=name)
     return value, ()
 
 
-def decode_data_url(value: str, start: int, name: str) -> bytes:
-    """Decode a data URL whose base64 text begins at `start`. Raises `BadInput`."""
+async def read_upload(upload: UploadFile, name: str, most: int = MAX_FILE_BYTES) -> bytes:
+    """Read a file part of at most `most` bytes. Raises `BadInput` (`image_too_large`)."""
+    if (upload.size or 0) > most:
+        raise BadInput(f"The file is larger than {most // 10**6} MB.", code="image_too_large", param=name)
+    return await upload.read()
+
+
+def decode_data_url(value: object, name: str) -> bytes:
+    """Decode a data URL. Raises `BadInput`."""
+    head = DATA_URL_PATTERN.match(value) if isinstance(value, str) else None
+    if head is None:
+        raise BadInput(f"'{name}' must be a data URL.", param=name)
     try:
-        return base64.b64decode(value[start:], validate=True)
-    except (binascii.Error, ValueError) as error:
+        return base64.b64decode(head.string[head.end() :], validate=True)
+    except ValueError as error:
         raise BadInput(f"'{name}' is not valid base64.", param=name) from error
 
 

@@ -11,19 +11,15 @@ _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
 _MAYBE_COUNT: dict[str, Any] = {"type": ["integer", "null"], "minimum": 0}
 _ADDRESS: dict[str, Any] = {"type": "string", "format": "uri"}
+SCHEMA_BY_NAME: dict[str, dict[str, Any]] = {}
+"""Schemas by their names in the OpenAPI document, in its order."""
 
 
 def _part(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-FILE_SCHEMA = object_schema({
-    "id": _TEXT, "object": {"const": "file"}, "bytes": _COUNT, "created_at": _COUNT, "filename": _TEXT,
-    "purpose": _TEXT, "status": _TEXT, "width": _COUNT, "height": _COUNT, "format": _TEXT, "sha256": _TEXT,
-    "notices": {"type": "array", "items": _TEXT},
-}, "status", "width", "height", "notices")  # fmt: skip
-
-JOB_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Job"] = object_schema({
     "id": _TEXT,
     "object": {"const": "job"},
     "status": {"enum": ["queued", "running", "done", "failed", "cancelled"]},
@@ -44,7 +40,13 @@ JOB_SCHEMA = object_schema({
     "error": {"type": ["object", "null"]},
 }, "stage", "position", "seconds")  # fmt: skip
 
-PAGE_SCHEMA = object_schema({
+SCHEMA_BY_NAME["File"] = object_schema({
+    "id": _TEXT, "object": {"const": "file"}, "bytes": _COUNT, "created_at": _COUNT, "filename": _TEXT,
+    "purpose": _TEXT, "status": _TEXT, "width": _COUNT, "height": _COUNT, "format": _TEXT, "sha256": _TEXT,
+    "notices": {"type": "array", "items": _TEXT},
+}, "status", "width", "height", "notices")  # fmt: skip
+
+SCHEMA_BY_NAME["Page"] = object_schema({
     "object": {"const": "list"},
     "data": {"type": "array", "items": {"type": "object"}},
     "first_id": _MAYBE_TEXT,
@@ -59,7 +61,7 @@ _PICTURE = {
 _ABOUT = {"size": _TEXT, "quality": _TEXT, "background": {"enum": ["transparent", "opaque"]}, "output_format": _TEXT}
 _USAGE = {"type": "object", "description": "OpenAI's counts of tokens: 0, as nothing is counted."}
 _IMAGE_SCHEMA = object_schema({**_PICTURE, "revised_prompt": {"type": "null"}}, "b64_json", "url")
-IMAGES_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Images"] = object_schema({
     "created": _COUNT,
     "data": {"type": "array", "items": _IMAGE_SCHEMA},
     **_ABOUT,
@@ -67,7 +69,7 @@ IMAGES_SCHEMA = object_schema({
     "job_id": _TEXT,
     "notices": {"type": "array", "items": _TEXT},
 })  # fmt: skip
-BATCH_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Batch"] = object_schema({
     "id": _TEXT, "object": {"const": "batch"}, "endpoint": _TEXT, "errors": {"type": "null"}, "input_file_id": _TEXT,
     "completion_window": {"const": "24h"},
     "status": {"enum": ["validating", "in_progress", "completed", "cancelling", "cancelled"]},
@@ -77,7 +79,7 @@ BATCH_SCHEMA = object_schema({
     "metadata": {"type": ["object", "null"]},
     "note": {**_MAYBE_TEXT, "description": "Why it stands still, where it does."},
 })  # fmt: skip
-BATCH_ROW_SCHEMA = object_schema({
+SCHEMA_BY_NAME["BatchRow"] = object_schema({
     "id": _TEXT, "object": {"const": "batch.row"}, "batch_id": _TEXT, "row": {"type": "integer", "minimum": 1},
     "custom_id": _TEXT, "tool": _TEXT,
     "status": {"enum": ["waiting", "queued", "running", "done", "failed", "cancelled", "deleted"]},
@@ -86,7 +88,7 @@ BATCH_ROW_SCHEMA = object_schema({
     "earlier_job_ids": {"type": "array", "items": _TEXT},
     "approved_at": {**_MAYBE_COUNT, "description": "When somebody found the picture right; null where nobody did."},
 })  # fmt: skip
-KEY_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Key"] = object_schema({
     "id": _TEXT, "object": {"const": "key"}, "name": _TEXT, "begins_with": _TEXT,
     "scopes": {"type": "array", "items": {"enum": ["read", "create", "admin"]}},
     "per_minute": _MAYBE_COUNT, "per_day": _MAYBE_COUNT, "at_once": _MAYBE_COUNT, "created_at": _COUNT,
@@ -94,23 +96,31 @@ KEY_SCHEMA = object_schema({
     "usage": {"type": "array", "items": object_schema({"tool": _TEXT, "jobs": _COUNT, "pictures": _COUNT})},
     "key": {**_TEXT, "description": "The secret, in the answer that makes the key and never again."},
 }, "key")  # fmt: skip
-SHARE_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Share"] = object_schema({
     "id": _TEXT, "object": {"const": "share"}, "file_id": _TEXT, "url": _ADDRESS, "created_at": _COUNT,
     "expires_at": _COUNT, "report_url": _ADDRESS,
 })  # fmt: skip
-PASSPORT_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Deleted"] = object_schema({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
+SCHEMA_BY_NAME["Passport"] = object_schema({
     "format": {"const": "designerbox-character"}, "name": _TEXT, "params": {"type": "object"},
     "picture": {**_TEXT, "description": "A data URL."}, "reference": {**_TEXT, "description": "The same."},
 }, "reference")  # fmt: skip
-LOOK_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Look"] = object_schema({
     "id": _TEXT, "object": {"const": "look"}, "name": _TEXT, "created_at": _COUNT, "tool": _TEXT,
     "params": {"type": "object"}, "picture": {**_MAYBE_TEXT, "description": "A data URL."},
     "link": {**_TEXT, "description": "The page with these settings; its host is this one."},
 })  # fmt: skip
-LOOKS_SCHEMA = object_schema(
+SCHEMA_BY_NAME["Looks"] = object_schema(
     {"format": {"const": "designerbox-looks"}, "looks": {"type": "array", "items": {"type": "object"}}}
 )
-TEAM_MEMBER_SCHEMA = object_schema({
+SCHEMA_BY_NAME["Team"] = object_schema({
+    "id": _TEXT, "object": {"const": "team"}, "name": _TEXT, "brand": _MAYBE_TEXT, "settings": {"type": "object"},
+    "created_at": _COUNT,
+    "url": {**_MAYBE_TEXT, "description": "Where colleagues send their portraits; null once it was taken back."},
+    "expires_at": _COUNT,
+    "members": {"type": "array", "items": _part("TeamMember")},
+})  # fmt: skip
+SCHEMA_BY_NAME["TeamMember"] = object_schema({
     "id": _TEXT, "object": {"const": "team_member"}, "name": _TEXT, "role": _TEXT,
     "state": {"enum": ["received", "approved", "asked_again", "refused"]}, "note": _TEXT,
     "photo": {**_MAYBE_TEXT, "description": "A file of yours; null for who was refused."},
@@ -119,18 +129,10 @@ TEAM_MEMBER_SCHEMA = object_schema({
     "url": {**_MAYBE_TEXT, "description": "Asked again: the link for one portrait of this member."},
     "expires_at": _MAYBE_COUNT,
 })  # fmt: skip
-TEAM_SCHEMA = object_schema({
-    "id": _TEXT, "object": {"const": "team"}, "name": _TEXT, "brand": _MAYBE_TEXT, "settings": {"type": "object"},
-    "created_at": _COUNT,
-    "url": {**_MAYBE_TEXT, "description": "Where colleagues send their portraits; null once it was taken back."},
-    "expires_at": _COUNT,
-    "members": {"type": "array", "items": _part("TeamMember")},
-})  # fmt: skip
-DELETED_SCHEMA = object_schema({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
 
 _STEP = {"index": _COUNT, "total": _COUNT, "stage": _TEXT,
          "preview": {**_MAYBE_TEXT, "description": "A data URL: JPEG, or WebP of a see-through draft."}}  # fmt: skip
-EVENT_SCHEMA: dict[str, Any] = {
+SCHEMA_BY_NAME["Event"] = {
     "description": "The `data` of a server-sent event, by the name in its `event`: where a job stands in line, a step, "
     "and last its `result` (the whole job) or its `error`. Each has an `id` to go on after (`Last-Event-ID`).",
     "oneOf": [
@@ -141,7 +143,7 @@ EVENT_SCHEMA: dict[str, Any] = {
     ],
 }
 _NAMED = {"type": _TEXT, "created_at": _COUNT, "b64_json": _TEXT}
-IMAGE_EVENT_SCHEMA: dict[str, Any] = {
+SCHEMA_BY_NAME["ImageEvent"] = {
     "description": "The `data` of OpenAI's events; begins with `image_generation` or `image_edit`, as its `type` does.",
     "oneOf": [
         {**object_schema({**_NAMED, "partial_image_index": _COUNT, **_ABOUT}), "title": ".partial_image"},
@@ -152,76 +154,44 @@ IMAGE_EVENT_SCHEMA: dict[str, Any] = {
         {**object_schema({"error": {"type": "object"}}), "title": "error"},
     ],
 }
-SCHEMA_BY_NAME: dict[str, dict[str, Any]] = {
-    "Job": JOB_SCHEMA,
-    "File": FILE_SCHEMA,
-    "Page": PAGE_SCHEMA,
-    "Images": IMAGES_SCHEMA,
-    "Batch": BATCH_SCHEMA,
-    "BatchRow": BATCH_ROW_SCHEMA,
-    "Key": KEY_SCHEMA,
-    "Share": SHARE_SCHEMA,
-    "Deleted": DELETED_SCHEMA,
-    "Passport": PASSPORT_SCHEMA,
-    "Look": LOOK_SCHEMA,
-    "Looks": LOOKS_SCHEMA,
-    "Team": TEAM_SCHEMA,
-    "TeamMember": TEAM_MEMBER_SCHEMA,
-    "Event": EVENT_SCHEMA,
-    "ImageEvent": IMAGE_EVENT_SCHEMA,
-}
-"""Schemas by their names in the OpenAPI document."""
 
-SCHEMA_OF_ROUTE: dict[tuple[str, str], str] = {
-    ("post", "/images/generations"): "Images",
-    ("post", "/images/edits"): "Images",
-    ("post", "/batches"): "Batch",
-    ("get", "/batches/{batch_id}"): "Batch",
-    ("post", "/batches/{batch_id}/cancel"): "Batch",
-    ("get", "/batches/{batch_id}/rows/{row}"): "BatchRow",
-    ("post", "/batches/{batch_id}/rows/{row}"): "BatchRow",
-    ("post", "/keys"): "Key",
-    ("get", "/keys/{key_id}"): "Key",
-    ("post", "/keys/{key_id}"): "Key",
-    ("delete", "/keys/{key_id}"): "Key",
-    ("post", "/shares"): "Share",
-    ("delete", "/shares/{share_id}"): "Deleted",
-    ("post", "/teams"): "Team",
-    ("get", "/teams"): "Page",
-    ("get", "/teams/{team_id}"): "Team",
-    ("delete", "/teams/{team_id}"): "Deleted",
-    ("post", "/teams/{team_id}/invite"): "Team",
-    ("delete", "/teams/{team_id}/invite"): "Team",
-    ("post", "/teams/{team_id}/members/{member_id}"): "TeamMember",
-    ("post", "/teams/{team_id}/page"): "Job",
-    ("get", "/characters/{key}/passport"): "Passport",
-    ("delete", "/brands/{key}"): "Deleted",
-    ("post", "/looks"): "Look",
-    ("get", "/looks/{key}"): "Look",
-    ("get", "/looks"): "Page",
-    ("get", "/looks-file"): "Looks",
-    ("delete", "/looks/{key}"): "Deleted",
-    ("delete", "/characters/{key}"): "Deleted",
-    ("get", "/jobs"): "Page",
-    ("get", "/jobs/{job_id}"): "Job",
-    ("delete", "/jobs/{job_id}"): "Job",
-    ("get", "/files"): "Page",
-    ("post", "/files"): "File",
-    ("get", "/files/{file_id}"): "File",
-    ("get", "/batches"): "Page",
-    ("get", "/shares"): "Page",
-    ("get", "/keys"): "Page",
-    ("get", "/brands"): "Page",
-    ("get", "/characters"): "Page",
-    ("get", "/tools"): "Page",
-    ("get", "/models"): "Page",
+_ROUTES_OF_SCHEMA = {
+    "Images": ("post /images/generations", "post /images/edits"),
+    "Batch": ("post /batches", "get /batches/{batch_id}", "post /batches/{batch_id}/cancel"),
+    "BatchRow": ("get /batches/{batch_id}/rows/{row}", "post /batches/{batch_id}/rows/{row}"),
+    "Key": ("post /keys", "get /keys/{key_id}", "post /keys/{key_id}", "delete /keys/{key_id}"),
+    "Share": ("post /shares",),
+    "Deleted": (
+        "delete /shares/{share_id}",
+        "delete /teams/{team_id}",
+        "delete /brands/{key}",
+        "delete /looks/{key}",
+        "delete /characters/{key}",
+    ),
+    "Team": ("post /teams", "get /teams/{team_id}", "post /teams/{team_id}/invite", "delete /teams/{team_id}/invite"),
+    "Page": (
+        "get /teams",
+        "get /looks",
+        "get /jobs",
+        "get /files",
+        "get /batches",
+        "get /shares",
+        "get /keys",
+        "get /brands",
+        "get /characters",
+        "get /tools",
+        "get /models",
+    ),
+    "TeamMember": ("post /teams/{team_id}/members/{member_id}",),
+    "Job": ("post /teams/{team_id}/page", "get /jobs/{job_id}", "delete /jobs/{job_id}"),
+    "Passport": ("get /characters/{key}/passport",),
+    "Look": ("post /looks", "get /looks/{key}"),
+    "Looks": ("get /looks-file",),
+    "File": ("post /files", "get /files/{file_id}"),
 }
+SCHEMA_OF_ROUTE = {route: schema for schema, routes in _ROUTES_OF_SCHEMA.items() for route in routes}
 """Schema of each route's answer; every tool's route answers with a job."""
 
-RATE_LIMIT_HEADERS = (
-    "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
-    "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests", "X-RateLimit-Reset-Requests",
-)  # fmt: skip
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"description": "Of this answer; the log has it too. One you send is kept.", "schema": _TEXT},
     "X-RateLimit-Limit": {"description": "Requests a minute, where the key has a bound.", "schema": _COUNT},

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from html import escape
 
-from pipelines.core.tools import Tool
 from pipelines.service.studio_service import StudioService
 from ui.api.documentation.openapi_docs import build_examples
 
 
 def render_console(service: StudioService) -> str:
     """Render the form, with a working example body for each tool."""
-    bodies = {tool.id: _example_body(tool, service) for tool in service.tools}
+    examples = {tool.id: build_examples(tool, service)["least"]["value"] for tool in service.tools}
+    bodies = {tool_id: json.dumps(value, indent=2, ensure_ascii=False) for tool_id, value in examples.items()}
     options = "".join(f'<option value="{escape(tool.id)}">{escape(tool.title)}</option>' for tool in service.tools)
     first = bodies[service.tools[0].id]
     return f"""\
@@ -35,7 +35,3 @@ def render_console(service: StudioService) -> str:
 <img alt="The picture as it comes" hidden>
 <ol class="dbx-console-log" aria-label="Events" tabindex="0"></ol>
 </form>"""
-
-
-def _example_body(tool: Tool, service: StudioService) -> str:
-    return json.dumps(build_examples(tool, service)["least"]["value"], indent=2, ensure_ascii=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from html import escape
 from typing import Any
 
@@ -83,11 +84,7 @@ def _describe_key(key: ApiKey, usage: Sequence[ToolUsage]) -> Sequence[str]:
 
 
 def _describe_limits(limits: KeyLimits) -> list[str]:
-    amounts = (
-        (limits.per_minute, "requests a minute"),
-        (limits.per_day, "pictures a day"),
-        (limits.at_once, "jobs at once"),
-    )
+    amounts = zip(astuple(limits), ("requests a minute", "pictures a day", "jobs at once"), strict=True)
     return [f"{amount} {unit}" for amount, unit in amounts if amount is not None] or ["No limits"]
 
 
@@ -203,12 +200,11 @@ class ApiTab:
         key = self.access.keys.get_key(key_id or "")
         if key is None:
             return {**self._clear_form(), **self._enable_changes(is_chosen=False)}
-        amounts = (key.limits.per_minute, key.limits.per_day, key.limits.at_once)
         return {
             **self._enable_changes(is_chosen=True),
             self.name: key.name,
             self.scopes: list(key.scopes),
-            **{number: amount or 0 for number, amount in zip(self.limits, amounts, strict=True)},
+            **{number: amount or 0 for number, amount in zip(self.limits, astuple(key.limits), strict=True)},
         }
 
     def change_key(

@@ -144,14 +144,10 @@ def _start_run(studio: RunningStudio, args: argparse.Namespace, out: Path) -> in
     options = BatchOptions(name=jobs.name, seed=args.seed, seeds=args.seeds, source=jobs.pictures)
     batch = batches.create_batch(plan, jobs.read_rows(), LOCAL_OWNER, options)
     if args.dry_run:
-        return _print_report(dry_run(batches, batch, _print_checked_rows, _nearest_existing_folder(out)))
+        place = out.absolute()  # or the nearest parent that exists, to measure the disk that it will be on
+        place = next(folder for folder in (place, *place.parents) if folder.exists())
+        return _print_report(dry_run(batches, batch, _print_checked_rows, place))
     return _follow_batch(batches, batch, out)
-
-
-def _nearest_existing_folder(folder: Path) -> Path:
-    """Find the folder, or the nearest parent that exists, to measure the disk that it will be on."""
-    folder = folder.absolute()
-    return folder if folder.exists() else _nearest_existing_folder(folder.parent)
 
 
 def _parse_shared_values(pairs: list[str]) -> dict[str, JSON]:
@@ -185,8 +181,10 @@ def _follow_batch(batches: BatchService, batch: Batch, out: Path) -> int:
     if now.state == "paused":
         _print_line(f"Paused. {now.note}", error=True)
         return EXIT_PAUSED
-    for row in _list_failed_rows(batches, batch.id):
-        _print_line(row, error=True)
+    for row in batches.table.list_rows(batch.id, limit=SHOWN_FAULT_COUNT, status="failed"):
+        error = row.error or {}
+        fault = _format_fault(row.row, error.get("param"), error.get("message", ""), error.get("code", ""))
+        _print_line(fault, error=True)
     progress = batches.get_progress(batch.id)
     return EXIT_DONE if progress.done == progress.total else EXIT_ROWS_FAILED
 
@@ -211,12 +209,6 @@ def _wait_while_running(batches: BatchService, batch_id: str, out: Path) -> Batc
         if now.state != "running":
             return now
         time.sleep(POLL_SECONDS)
-
-
-def _list_failed_rows(batches: BatchService, batch_id: str) -> list[str]:
-    rows = batches.table.list_rows(batch_id, limit=SHOWN_FAULT_COUNT, status="failed")
-    errors = [(row.row, row.error or {}) for row in rows]
-    return [_format_fault(n, e.get("param"), e.get("message", ""), e.get("code", "")) for n, e in errors]
 
 
 def _format_fault(row: int, column: str | None, message: str, code: str) -> str:

@@ -50,8 +50,6 @@ from ui.server.middleware import build_middleware
 
 log = logging.getLogger("designerbox")
 
-AnyEngine = LocalEngine | MultiGpuEngine | RayEngine
-
 
 @dataclass(frozen=True)
 class RunningStudio:
@@ -131,7 +129,7 @@ def connect_services(
     return RunningStudio(service, access, batches, webhooks, Metrics(service), decoder_pool)
 
 
-def _build_engine(settings: Settings, files: FileIndex) -> tuple[AnyEngine, Profile]:
+def _build_engine(settings: Settings, files: FileIndex) -> tuple[LocalEngine | MultiGpuEngine | RayEngine, Profile]:
     """Build the engine, and choose the profile that fits its device."""
     if settings.engine != "local":
         return _build_ray_engine(settings, files)
@@ -201,7 +199,9 @@ def _build_local_engine(
     options["speed"] = settings.speed
     options["check_licence"] = LicenceConfirmations(settings.owner_data).require_confirmed
     caches = [factory.make_cache(machine, machine.torch_device, peaks, tuner, **options) for machine in machines]
-    engines = [LocalEngine(cache, files, together=_max_batched_jobs(settings, device)) for cache in caches]
+    # On a CPU two pictures in one call take as long as two calls.
+    together = settings.together or (8 if device == "cuda" else 0)
+    engines = [LocalEngine(cache, files, together=together) for cache in caches]
     if len(engines) == 1:
         return engines[0]
     log.info("%d GPUs, a worker on each", len(machines))
@@ -213,11 +213,6 @@ def _prepare_libraries(settings: Settings) -> None:
     prepare_process(settings.speed)
     if settings.compile:  # kept for the next start: torch's own place is emptied with the system's temporary files
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((settings.data / "compiled").absolute()))
-
-
-def _max_batched_jobs(settings: Settings, device: str) -> int:
-    """Choose how many jobs share a model call; 0 on a CPU, where two pictures in one call take as long as two calls."""
-    return settings.together or (8 if device == "cuda" else 0)
 
 
 def _make_cpu_cache() -> ModelCache:

@@ -19,13 +19,13 @@ CONSENT_RULE = (
     f"In tools for people: {CONSENT_HELP} In other tools: {OPTIONAL_CONSENT_HELP} Ask the user whether the person "
     "agreed; never assume it."
 )
-_RULES = (
-    "Pictures go in as file ids (`file-…`) or data URLs. Addresses are never fetched.",
-    f"`consent: true`: {CONSENT_RULE}",
-    "Read the notices of every answer and repeat doubts to the user, such as a cut-out that may be wrong.",
-    "An error has a code, a sentence and the field's name: change that field and call again.",
-    "The same seed and fields make the same picture. Leave `seed` out for another one.",
-)
+_RULES = [
+    "- Pictures go in as file ids (`file-…`) or data URLs. Addresses are never fetched.",
+    f"- `consent: true`: {CONSENT_RULE}",
+    "- Read the notices of every answer and repeat doubts to the user, such as a cut-out that may be wrong.",
+    "- An error has a code, a sentence and the field's name: change that field and call again.",
+    "- The same seed and fields make the same picture. Leave `seed` out for another one.",
+]
 
 
 class WorkflowArgument(NamedTuple):
@@ -143,9 +143,7 @@ def render_llms_txt(service: StudioService, base: str) -> str:
         f"- [OpenAI's client]({base}/v1): images.generate, images.edit, files and batches work unchanged",
         f"- [Skill]({base}{SKILL_PATH}): how to work with it, in a page",
     ]
-    return _join(
-        "# DesignerBox", f"> {_INTRODUCTION}", "## Addresses", links, "## Tools", tools, "## Rules", _bullets()
-    )
+    return _join("# DesignerBox", f"> {_INTRODUCTION}", "## Addresses", links, "## Tools", tools, "## Rules", _RULES)
 
 
 def render_skill(service: StudioService, base: str) -> str:
@@ -160,12 +158,8 @@ def render_skill(service: StudioService, base: str) -> str:
     ]
     flows = [f"- **{row.title}** (`{', '.join(row.tools)}`): {row.description}" for row in list_workflows(service)]
     return _join(
-        f"{head}\n---", "# DesignerBox", _INTRODUCTION, "## Steps", calls, "## Tasks", flows, "## Rules", _bullets()
+        f"{head}\n---", "# DesignerBox", _INTRODUCTION, "## Steps", calls, "## Tasks", flows, "## Rules", _RULES
     )
-
-
-def _bullets() -> list[str]:
-    return [f"- {rule}" for rule in _RULES]
 
 
 def _join(*parts: str | list[str]) -> str:

@@ -72,8 +72,8 @@ def _label_repeats_name(label: str, name: str) -> bool:
 
 def _find_shape(field: dict[str, Any]) -> dict[str, Any]:
     """What a value must be. A field that may be null is left with its other type: what is not given is not sent."""
-    shape = {key: value for key, value in field.items() if key not in ("title", "description", "anyOf")}
-    shape = {key: value for key, value in shape.items() if not key.startswith("x-")}
+    left_out = ("title", "description", "anyOf")
+    shape = {key: value for key, value in field.items() if key not in left_out and not key.startswith("x-")}
     for each in field.get("anyOf", ()):
         shape |= {} if each == {"type": "null"} else each
     if shape.get("default") in (None, "", []) or shape.get("default") is False:

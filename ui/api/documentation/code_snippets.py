@@ -10,6 +10,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from pipelines.core.tools import Tool
@@ -19,6 +20,10 @@ KEY_VARIABLE = "DESIGNERBOX_KEY"
 """Environment variable that the snippets read the API key from; no key is ever written into a snippet."""
 LOGIN_VARIABLE = "DESIGNERBOX_LOGIN"
 """Environment variable for `USER:PASS`, which Gradio's client needs where the page has a login."""
+
+
+_quote_text = partial(json.dumps, ensure_ascii=False)
+"""Writes a string of JSON, which is one of Python and JavaScript, too."""
 
 
 class LocalFile(NamedTuple):
@@ -87,12 +92,9 @@ def write_curl(request: SnippetRequest, connection: ConnectionInfo) -> str:
         rows.append(f'-H "Authorization: Bearer ${KEY_VARIABLE}"')
     for name, each in _list_parts(request):
         # --form-string, because curl interprets a leading @ or < and a semicolon in the value of -F.
-        rows.append(f"-F {name}=@{each.name}" if isinstance(each, LocalFile) else _form_string(name, each))
+        text = f"--form-string {shlex.quote(f'{name}={each}')}"
+        rows.append(f"-F {name}=@{each.name}" if isinstance(each, LocalFile) else text)
     return " \\\n  ".join(rows)
-
-
-def _form_string(name: str, value: str) -> str:
-    return f"--form-string {shlex.quote(f'{name}={value}')}"
 
 
 def _list_parts(request: SnippetRequest) -> Iterator[tuple[str, LocalFile | str]]:
@@ -101,11 +103,8 @@ def _list_parts(request: SnippetRequest) -> Iterator[tuple[str, LocalFile | str]
     for name, value in request.values.items():
         is_marks = params.kind_of(name) in ("points", "box")
         for each in [json.dumps(value)] if is_marks else _as_list(value):
-            yield name, each if isinstance(each, LocalFile) else _write_form_value(each)
-
-
-def _write_form_value(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)
+            text = json.dumps(each) if isinstance(each, bool) else str(each)
+            yield name, each if isinstance(each, LocalFile) else text
 
 
 # ---------------------------------------------------------------- Python
@@ -174,9 +173,8 @@ def write_gradio_client(request: SnippetRequest, connection: ConnectionInfo) -> 
 
 def write_httpx(request: SnippetRequest, connection: ConnectionInfo) -> str:
     """Write Python for httpx: server-sent events, then the files."""
-    parts = list(_list_parts(request))
     data: dict[str, Any] = {}
-    for name, each in parts:
+    for name, each in _list_parts(request):
         if not isinstance(each, LocalFile):
             data[name] = [*_as_list(data[name]), each] if name in data else each
     key = f'{{"Authorization": f"Bearer {{os.environ[\'{KEY_VARIABLE}\']}}"}}' if connection.needs_key else "{}"
@@ -213,18 +211,15 @@ def write_httpx(request: SnippetRequest, connection: ConnectionInfo) -> str:
 
 
 def _python_literal(value: Any, names: Mapping[LocalFile, str] | None = None) -> str:
-    """Write a Python literal; `names` are the expressions for local files. A JSON string is a Python string, too."""
+    """Write a Python literal; `names` are the expressions for local files."""
     if isinstance(value, LocalFile):
         return (names or {})[value]
     if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(f"{_python_literal(name)}: {_python_literal(each, names)}" for name, each in value.items())
-            + "}"
-        )
+        pairs = (f"{_python_literal(name)}: {_python_literal(each, names)}" for name, each in value.items())
+        return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_python_literal(each, names) for each in value) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return _quote_text(value) if isinstance(value, str) else repr(value)
 
 
 # ---------------------------------------------------------------- JavaScript
@@ -234,25 +229,21 @@ def write_javascript(request: SnippetRequest, connection: ConnectionInfo) -> str
     """Write JavaScript for Node 20 or later."""
     key = f"{{ Authorization: `Bearer ${{process.env.{KEY_VARIABLE}}}` }}" if connection.needs_key else "{}"
     rows = [
-        'import { openAsBlob } from "node:fs";' if request.pictures else "",
+        *(['import { openAsBlob } from "node:fs";'] if request.pictures else []),
         'import { writeFile } from "node:fs/promises";',
         "",
-        f"const base = {_javascript_literal(connection.base_url)};",
+        f"const base = {_quote_text(connection.base_url)};",
         f"const headers = {key};",
         "const form = new FormData();",
     ]
     for name, each in _list_parts(request):
         value = (
-            f"await openAsBlob({_javascript_literal(each.name)}), {_javascript_literal(each.name)}"
+            f"await openAsBlob({_quote_text(each.name)}), {_quote_text(each.name)}"
             if isinstance(each, LocalFile)
-            else _javascript_literal(each)
+            else _quote_text(each)
         )
-        rows.append(f"form.append({_javascript_literal(name)}, {value});")
-    return "\n".join([*rows[1 if not request.pictures else 0 :], _JAVASCRIPT_TAIL.replace("TOOL", request.tool.id)])
-
-
-def _javascript_literal(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+        rows.append(f"form.append({_quote_text(name)}, {value});")
+    return "\n".join([*rows, _JAVASCRIPT_TAIL.replace("TOOL", request.tool.id)])
 
 
 _JAVASCRIPT_TAIL = """\

@@ -18,7 +18,6 @@ from ui.api.errors import ERROR_SCHEMA
 from ui.api.response_models import (
     HEADERS,
     IDEMPOTENCY_PARAMETER,
-    RATE_LIMIT_HEADERS,
     SCHEMA_BY_NAME,
     SCHEMA_OF_ROUTE,
     WEBHOOK_PARAMETER,
@@ -100,11 +99,11 @@ def build_openapi(api: FastAPI, service: StudioService, open_to_all: bool) -> di
 
 def _complete_operation(route: dict[str, Any], path: str, method: str, service: StudioService) -> None:
     for status, answer in route["responses"].items():
-        names = ["X-Request-Id", *RATE_LIMIT_HEADERS] + (["Retry-After"] if status == "429" else [])
+        names = [name for name in HEADERS if name != "Retry-After" or status == "429"]
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     if method == "post" and (path.startswith(("/tools/", "/images/")) or path in ("/batches", "/teams/{team_id}/page")):
         route.setdefault("parameters", []).extend((IDEMPOTENCY_PARAMETER, WEBHOOK_PARAMETER))
-    kind = SCHEMA_OF_ROUTE.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
+    kind = SCHEMA_OF_ROUTE.get(f"{method} {path}") or ("Job" if path.startswith("/tools/") else None)
     for status in ("200", "202"):
         if kind is not None and status in route["responses"]:
             found = route["responses"][status].setdefault("content", {})

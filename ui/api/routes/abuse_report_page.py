@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from html import escape
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.security.abuse_reports import REASONS
 from pipelines.service.studio_service import StudioService
-
-if TYPE_CHECKING:
-    from ui.api.auth.access import AccessControl
+from ui.api.auth.access import AccessControl
 
 REPORT_PATH = "report"
 """Path of the page, relative, so that it works behind any prefix."""
@@ -31,11 +26,12 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:10vh auto;padding:0 1rem}"
     "label{display:block;padding:.6rem 0}button{font:inherit;padding:.7rem 1.4rem;margin-top:1rem}"
 )
-_PAGE = (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+PAGE_TEMPLATE = (
+    '<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>'
     '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
     "<style>{style}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
 )
+"""A public page without JavaScript."""
 
 
 def make_report_link(*, job: str = "", share: str = "") -> str:
@@ -50,27 +46,20 @@ def render_report_link(words: str, *, job: str = "") -> str:
     return f'<p class="dbx-report"><a href="{href}" target="_blank" rel="noopener">{escape(words)}</a></p>'
 
 
-def build_report_routes(service: StudioService, access: AccessControl) -> list[Route]:
-    """Build the routes of the page. It needs no key: only somebody who was given a job or share id knows it."""
-    return [Route(f"/{REPORT_PATH}", _make_report_endpoint(service, access), methods=["GET", "POST"])]
-
-
-def _make_report_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
-    async def serve_report_page(request: Request) -> Response:
-        try:
-            subject, sha256 = await run_in_threadpool(_find_subject, service, access, request)
-            if request.method == "GET":
-                return _render_page(_render_form(subject))
-            reason = await _read_reason(request)
-            await run_in_threadpool(
-                service.abuse_reports.submit_report, reason, subject, access.identify_reporter(request), sha256
-            )
-        except StudioError as error:
-            request.state.code = error.code
-            return _render_page(f'<p role="alert">{escape(error.message)}</p>', error.status)
-        return _render_page(f'<p role="status">{THANKS_MESSAGE}</p>')
-
-    return serve_report_page
+async def serve_report_page(service: StudioService, access: AccessControl, request: Request) -> Response:
+    """Answer `GET` and `POST` of the page. It needs no key: only somebody who was given a job or share id knows it."""
+    try:
+        subject, sha256 = await run_in_threadpool(_find_subject, service, access, request)
+        if request.method == "GET":
+            return _render_page(_render_form(subject))
+        reason = await _read_reason(request)
+        await run_in_threadpool(
+            service.abuse_reports.submit_report, reason, subject, access.identify_reporter(request), sha256
+        )
+    except StudioError as error:
+        request.state.code = error.code
+        return _render_page(f'<p role="alert">{escape(error.message)}</p>', error.status)
+    return _render_page(f'<p role="status">{THANKS_MESSAGE}</p>')
 
 
 def _find_subject(service: StudioService, access: AccessControl, request: Request) -> tuple[str, list[str]]:
@@ -93,9 +82,14 @@ async def _read_reason(request: Request) -> str:
         body += chunk
         if len(body) > FORM_MAX_BYTES:
             raise BadInput("This is more than the form sends.")
+    refuse_other_site(request)
+    return parse_qs(body.decode("latin-1")).get("reason", [""])[0]
+
+
+def refuse_other_site(request: Request) -> None:
+    """Refuse a form that a browser sends from another site's page. Raises `BadInput`."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise BadInput("The form of another site is not taken.")
-    return parse_qs(body.decode("latin-1")).get("reason", [""])[0]
 
 
 def _render_form(subject: str) -> str:
@@ -109,4 +103,4 @@ def _render_form(subject: str) -> str:
 
 def _render_page(body: str, status: int = 200) -> HTMLResponse:
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
-    return HTMLResponse(_PAGE.format(title=PAGE_TITLE, style=_STYLE, body=body), status, headers)
+    return HTMLResponse(PAGE_TEMPLATE.format(language="en", title=PAGE_TITLE, style=_STYLE, body=body), status, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
@@ -51,26 +52,19 @@ def make_key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
         "name": key.name,
         "begins_with": f"sk-dbx-{key.id}",
         "scopes": list(key.scopes),
-        "per_minute": key.limits.per_minute,
-        "per_day": key.limits.per_day,
-        "at_once": key.limits.at_once,
+        **asdict(key.limits),
         "created_at": int(key.created),
         "last_used_at": None if key.used is None else int(key.used),
         "revoked_at": None if key.revoked is None else int(key.revoked),
-        "usage": [
-            {"tool": row.tool, "jobs": row.jobs, "pictures": row.pictures} for row in keys.list_key_usage(key.id)
-        ],
+        "usage": [asdict(row) for row in keys.list_key_usage(key.id)],
     }
 
 
 @router.get("/keys", responses=document_errors(READ_CODES))
 async def list_keys(access: AdminDep, limit: LimitQuery = 20, after: AfterQuery = None) -> dict[str, Any]:
     """Every key, newest first, revoked ones too, with its usage by tool."""
-
-    def read_page() -> dict[str, Any]:
-        return paginate_list(access.keys.list_keys()[::-1], partial(make_key_object, access.keys), limit, after)
-
-    return await to_thread.run_sync(read_page)
+    rows = (await to_thread.run_sync(access.keys.list_keys))[::-1]
+    return await to_thread.run_sync(paginate_list, rows, partial(make_key_object, access.keys), limit, after)
 
 
 @router.post("/keys", responses=document_errors(BODY_CODES), openapi_extra=document_body(KeyForm))

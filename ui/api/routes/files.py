@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from pipelines.codecs.file_names import strip_label
-from pipelines.core.errors import InvalidParams, StudioError
+from pipelines.core.errors import InvalidParams
 from pipelines.service.studio_service import StudioService
 from pipelines.storage.file_index import FileInfo
 from ui.api import request_parsing
@@ -70,11 +70,8 @@ async def create_file(request: Request, owner: OwnerDep, service: ServiceDep) ->
 async def _store_batch_lines(value: object, service: StudioService, owner: str) -> FileInfo:
     if not isinstance(value, UploadFile):
         raise InvalidParams("'file' takes a file of JSON lines.", param="file")
-    if (value.size or 0) > BATCH_FILE_BYTES:
-        raise StudioError(
-            f"The file is larger than {BATCH_FILE_BYTES // 10**6} MB.", code="image_too_large", param="file"
-        )
-    file_id = await to_thread.run_sync(service.files.add_jsonl, await value.read(), owner, "batch")
+    data = await request_parsing.read_upload(value, "file", BATCH_FILE_BYTES)
+    file_id = await to_thread.run_sync(service.files.add_jsonl, data, owner, "batch")
     return await to_thread.run_sync(service.files.get_info, file_id, owner)
 
 

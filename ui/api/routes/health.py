@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from anyio import to_thread
@@ -10,39 +9,27 @@ from fastapi import APIRouter, Request
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import JSONResponse, Response
 
-from pipelines.core.errors import StudioError
 from pipelines.core.models import ModelSpec
 from pipelines.models.registry import list_all_specs
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.dependencies import OwnerDep, ServiceDep
-from ui.api.errors import READ_CODES, answer_error, document_errors
+from ui.api.errors import READ_CODES, document_errors
 from ui.api.metrics import Metrics
 from ui.api.pagination import make_page
 
 router = APIRouter(tags=["models"])
 
 
-def make_healthz_endpoint(service: StudioService) -> Callable[[Request], Awaitable[Response]]:
-    """Make the endpoint of `GET /healthz`, which is outside `/v1` and open to all."""
-
-    async def serve_health(_: Request) -> Response:
-        return JSONResponse(await to_thread.run_sync(_read_health, service))
-
-    return serve_health
+async def serve_health(service: StudioService, _: Request) -> Response:
+    """Answer `GET /healthz`, which is outside `/v1` and open to all."""
+    return JSONResponse(await to_thread.run_sync(_read_health, service))
 
 
-def make_metrics_endpoint(access: AccessControl, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
-    """Make the endpoint of `GET /metrics`: open where the API needs no key, else for keys with the scope `admin`."""
-
-    async def serve_metrics(request: Request) -> Response:
-        try:
-            access.identify_caller(request, "admin")
-        except StudioError as error:
-            return answer_error(request, error)
-        return Response(await to_thread.run_sync(metrics.render_text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-    return serve_metrics
+async def serve_metrics(access: AccessControl, metrics: Metrics, request: Request) -> Response:
+    """Answer `GET /metrics`: open where the API needs no key, else for keys with the scope `admin`."""
+    access.identify_caller(request, "admin")
+    return Response(await to_thread.run_sync(metrics.render_text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _read_health(service: StudioService) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, StreamingResponse
 
 from pipelines.core.errors import STATUS_BY_CODE, JobCancelled, StudioError, error_from_json
@@ -21,7 +21,7 @@ from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, fingerprint_call
 from ui.api.dependencies import OwnerDep, ServiceDep
-from ui.api.errors import READ_CODES, WRITE_CODES, describe_error_with_id, document_errors, record_error_code
+from ui.api.errors import JOB_CODES, READ_CODES, WRITE_CODES, describe_error_with_id, document_errors
 from ui.api.event_stream import EventStreamResponse, cancel_shielded, stream_job_events
 from ui.api.job_object import find_job, make_job_object
 from ui.api.pagination import AfterQuery, LimitQuery, make_page
@@ -30,18 +30,12 @@ router = APIRouter(tags=["jobs"])
 
 CANCEL_WAIT_SECONDS = 1.0
 """Seconds that a cancel request waits for the job to end."""
-
-
-def job_response(row: JobRow, submitted: SubmittedJob, *, status: int = 200) -> JSONResponse:
-    """Answer with the job object. A failed job's answer has its error's status, and is an error envelope as well.
-
-    `status` 202 stays, even when the job has failed by then: that client does not wait.
-    """
-    body = make_job_object(row)
-    if row.error:
-        body["error"] = describe_error_with_id(error_from_json(row.error))
-        status = STATUS_BY_CODE[row.error["code"]] if status == 200 else status
-    return JSONResponse(body, status, submitted.headers)
+WaitQuery: TypeAlias = Annotated[bool, Query(description="false: answer 202 at once.")]
+JOB_RESPONSES: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Waits or runs; with ?wait=false."},
+    **document_errors(JOB_CODES),
+}
+"""OpenAPI's `responses` of a route that ends with `answer_with_job`."""
 
 
 # ---------------------------------------------------------------- submitting
@@ -157,8 +151,26 @@ async def wait_for_job(request: Request, service: StudioService, submitted: Subm
             await wait_for_end(service, submitted.job.id)
     row = await find_job(service, submitted.job.id, submitted.job.owner)
     if row.error is not None:
-        record_error_code(request, row.error["code"])
+        request.state.code = row.error["code"]
     return row
+
+
+async def answer_with_job(
+    request: Request, service: StudioService, submitted: SubmittedJob, *, wait: bool
+) -> JSONResponse:
+    """Answer with the job object. A failed job's answer has its error's status, and is an error envelope as well.
+
+    Without `wait` the status is 202, even when the job has failed by then.
+    """
+    if wait:
+        row = await wait_for_job(request, service, submitted)
+    else:
+        row = await find_job(service, submitted.job.id, submitted.job.owner)
+    body, status = make_job_object(row), 200 if wait else 202
+    if row.error:
+        body["error"] = describe_error_with_id(error_from_json(row.error))
+        status = STATUS_BY_CODE[row.error["code"]] if wait else status
+    return JSONResponse(body, status, submitted.headers)
 
 
 @contextlib.asynccontextmanager

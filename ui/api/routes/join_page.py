@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from html import escape
-from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
 
-from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal, StudioError
-from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.core.errors import InvalidParams, NotFound, PolicyRefusal, StudioError
 from pipelines.service.form_checks import CONSENT_REQUIRED_MESSAGE
 from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import (
@@ -23,13 +19,11 @@ from pipelines.service.teams import (
     Invitation,
     MemberState,
 )
-from ui.api.auth.invite_links import JOIN_PATH
+from ui.api.auth.access import AccessControl
 from ui.api.errors import RateLimited
-from ui.api.request_parsing import read_form
+from ui.api.request_parsing import read_form, read_upload
+from ui.api.routes.abuse_report_page import PAGE_TEMPLATE, refuse_other_site
 from ui.i18n import GERMAN, reads_german, translate
-
-if TYPE_CHECKING:
-    from ui.api.auth.access import AccessControl
 
 PORTRAITS_PER_HOUR = 60
 """Portraits from one address within an hour; an office may have one address."""
@@ -74,11 +68,6 @@ _STYLE = (
     "[role=alert],.note{padding:.75rem 1rem;border-radius:8px;background:var(--alert-fill);color:var(--alert)}"
     ".note{background:var(--card);color:var(--words);border:1px solid var(--line);overflow-wrap:anywhere}"
 )
-_PAGE = (
-    '<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>'
-    '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
-    "<style>{style}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
-)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; font-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
@@ -87,34 +76,27 @@ _HEADERS = {
 }
 
 
-def build_join_route(service: StudioService, access: AccessControl) -> Route:
-    """Build the route of the page. It needs no key: the token says what may be done."""
-    return Route(f"{JOIN_PATH}/{{token}}", _make_join_endpoint(service, access), methods=["GET", "POST"])
-
-
-def _make_join_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
-    async def serve_join_page(request: Request) -> Response:
-        page = _Page(service, reads_german(request.headers.get("accept-language", "")))
-        try:
-            kind, word = access.invite_links.read_token(request.path_params["token"])
-        except NotFound as error:
-            return page.render_error(request, error, 404)
-        try:
-            invitation = await to_thread.run_sync(_open_link, service, access, kind, word)
-        except NotFound as error:
-            return page.render_error(request, error, 410)
-        if request.method != "POST":
-            return page.render_join_form(invitation) if kind == "invite" else page.render_own(invitation)
-        try:
-            _check_sender(request, access)
-            if kind == "own":
-                await to_thread.run_sync(service.teams.withdraw_member, word)
-                return page.render(page.say(DELETED_SENTENCE), "")
-        except StudioError as error:
-            return page.render_error(request, error, error.status)
-        return await _receive_form(request, page, invitation, word, access)
-
-    return serve_join_page
+async def serve_join_page(service: StudioService, access: AccessControl, request: Request) -> Response:
+    """Answer `GET` and `POST` of `/join/{token}`. It needs no key: the token says what may be done."""
+    page = _Page(service, reads_german(request.headers.get("accept-language", "")))
+    try:
+        kind, word = access.invite_links.read_token(request.path_params["token"])
+    except NotFound as error:
+        return page.render_error(request, error, 404)
+    try:
+        invitation = await to_thread.run_sync(_open_link, service, access, kind, word)
+    except NotFound as error:
+        return page.render_error(request, error, 410)
+    if request.method != "POST":
+        return page.render_join_form(invitation) if kind == "invite" else page.render_own(invitation)
+    try:
+        _check_sender(request, access)
+        if kind == "own":
+            await to_thread.run_sync(service.teams.withdraw_member, word)
+            return page.render(page.say(DELETED_SENTENCE), "")
+    except StudioError as error:
+        return page.render_error(request, error, error.status)
+    return await _receive_form(request, page, invitation, word, access)
 
 
 def _open_link(service: StudioService, access: AccessControl, kind: str, word: str) -> Invitation:
@@ -127,8 +109,7 @@ def _open_link(service: StudioService, access: AccessControl, kind: str, word: s
 
 def _check_sender(request: Request, access: AccessControl) -> None:
     """Refuse a form of another site, and more than an office sends. Raises `BadInput`, `RateLimited`."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise BadInput("The form of another site is not taken.")
+    refuse_other_site(request)
     address = request.client.host if request.client else ""
     state, refused = access.portrait_window.count_event(address, PORTRAITS_PER_HOUR)
     if refused:
@@ -144,7 +125,10 @@ async def _receive_form(
         async with read_form(request) as form:
             sent = {name: form.get_one(name) for name in ("name", "role", "consent")}
             filled = {name: value for name, value in sent.items() if isinstance(value, str)}
-            data = await _read_photo(form.get_one("photo"))
+            photo = form.get_one("photo")
+            if not isinstance(photo, UploadFile):
+                raise InvalidParams("Choose a photo.", param="photo")
+            data = await read_upload(photo, "photo")
         if filled.get("consent") != "yes":
             raise PolicyRefusal(CONSENT_REQUIRED_MESSAGE, code="consent_required", param="consent")
         teams, consent = page.service.teams, page.say(CONSENT_SENTENCE, invitation.team.name)
@@ -156,14 +140,6 @@ async def _receive_form(
             return page.render_error(request, error, 410)
         return page.render_join_form(invitation, filled, error)
     return RedirectResponse(access.invite_links.make_token("own", member.own_link), 303, _HEADERS)
-
-
-async def _read_photo(value: object) -> bytes:
-    if not isinstance(value, UploadFile):
-        raise InvalidParams("Choose a photo.", param="photo")
-    if (value.size or 0) > MAX_FILE_BYTES:
-        raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param="photo")
-    return await value.read()
 
 
 class _Page:
@@ -180,7 +156,7 @@ class _Page:
     def render(self, title: str, body: str, status: int = 200) -> HTMLResponse:
         """Render the page: `title` is text, `body` HTML."""
         language = "de" if self._german else "en"
-        page = _PAGE.format(language=language, title=escape(title), style=_STYLE, body=body)
+        page = PAGE_TEMPLATE.format(language=language, title=escape(title), style=_STYLE, body=body)
         return HTMLResponse(page, status, _HEADERS)
 
     def render_error(self, request: Request, error: StudioError, status: int) -> HTMLResponse:

@@ -21,6 +21,7 @@ from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, WRITE_CODES, document_errors
 from ui.api.json_schema import document_json_body, object_schema
 from ui.api.pagination import AfterQuery, LimitQuery, paginate_list
+from ui.api.routes.saved_items import delete_item, make_saved_object
 
 router = APIRouter(tags=["kept"])
 LOOKS_FORMAT = "designerbox-looks"
@@ -47,8 +48,7 @@ _LOOK_BODY = document_json_body({"anyOf": [_LOOK_SCHEMA, _JOB_LOOK_SCHEMA, _LOOK
 
 def make_look_object(row: SavedItem, tools: Sequence[Tool]) -> dict[str, Any]:
     """Build the object of a look. Its tool's form takes `id` or `name` as `look`; `link` opens the page with it."""
-    head = {"id": row.id, "object": "look", "name": row.name, "created_at": int(row.created)}
-    return {**head, **row.value, "link": make_look_link(row, tools)}
+    return {**make_saved_object(row), "link": make_look_link(row, tools)}
 
 
 def make_look_link(row: SavedItem, tools: Sequence[Tool]) -> str:
@@ -112,8 +112,7 @@ async def get_look(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, 
 @router.delete("/looks/{key}", responses=document_errors(WRITE_CODES))
 async def delete_look(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Forget a look; jobs that it made say all they need."""
-    row = await to_thread.run_sync(service.saved_items.delete_item, owner, "look", key)
-    return {"id": row.id, "object": "look", "deleted": True}
+    return await delete_item("look", key, owner, service)
 
 
 def serialize_looks(owner: str, service: StudioService, key: str | None = None) -> str:
@@ -143,9 +142,8 @@ def _read_picture(value: object, owner: str, service: StudioService) -> Image | 
     """Decode and filter a look's picture like an upload. Raises `BadInput`, `PolicyRefusal`."""
     if value is None:
         return None
-    head = request_parsing.DATA_URL_PATTERN.match(value) if isinstance(value, str) else None
-    if head is None or not isinstance(value, str) or len(value) > MAX_LOOK_PICTURE_CHARS:
+    text = value if isinstance(value, str) else ""
+    if len(text) > MAX_LOOK_PICTURE_CHARS or not request_parsing.DATA_URL_PATTERN.match(text):
         raise BadInput(f"'picture' is a data URL of at most {MAX_LOOK_PICTURE_CHARS} characters.", param="picture")
-    data = request_parsing.decode_data_url(value, head.end(), "picture")
-    file_id, _ = service.uploads.ingest_picture(data, owner)
+    file_id, _ = service.uploads.ingest_picture(request_parsing.decode_data_url(text, "picture"), owner)
     return service.files.open_image(file_id)

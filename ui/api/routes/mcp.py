@@ -20,7 +20,6 @@ import numpy as np
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
-from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from pipelines.codecs.encode import MIME_TYPES, STILL_FORMATS
@@ -41,7 +40,7 @@ from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, make_blocking_job
 from ui.api.documentation import agent_docs
 from ui.api.documentation.agent_schemas import FILE_OUTPUT, JOB_OUTPUT, tool_input_schema
-from ui.api.errors import error_response, record_error_code, to_studio_error
+from ui.api.errors import answer_error, to_studio_error
 from ui.api.field_hints import TOOL_HINTS, advise_agent, describe_use, hint_error_fields
 from ui.api.job_object import api_notices, make_job_object
 from ui.api.json_schema import object_schema
@@ -66,8 +65,38 @@ INSTRUCTIONS = (
     f"calls as you like; {LIST_TOOL} names the ids there are, and each answer those of its pictures. "
     f"consent=true: {agent_docs.CONSENT_RULE}"
 )
-_FILE_ID_SCHEMA = {"type": "string", "description": "file-…", "maxLength": 64}
-_PICTURES_SCHEMA = object_schema({"data": {"type": "array", "items": {"type": "object"}}})
+_READ_ONLY = {"readOnlyHint": True, "openWorldHint": False}
+_LIMIT_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+_OWN_TOOLS: tuple[dict[str, Any], ...] = (
+    {
+        "name": LIST_TOOL,
+        "title": "List pictures",
+        "annotations": _READ_ONLY,
+        "outputSchema": object_schema({"data": {"type": "array", "items": {"type": "object"}}}),
+        "description": "The newest pictures, what was sent in and what was made, then examples: `limit` "
+        "in all. Their ids go into every tool.",
+        "inputSchema": {"type": "object", "properties": {"limit": _LIMIT_SCHEMA}, "additionalProperties": False},
+    },
+    {
+        "name": UPLOAD_TOOL,
+        "title": "Upload a picture",
+        "annotations": {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
+        "outputSchema": FILE_OUTPUT,
+        "description": "Send a picture once and use its file id in every tool. Where you can send files over "
+        "HTTP, POST /v1/files does the same: curl -F file=@photo.jpg. Nothing is drawn.",
+        "inputSchema": object_schema(
+            {"picture": {"type": "string", "description": "A data URL (data:image/png;base64,…)."}}
+        ),
+    },
+    {
+        "name": SHOW_TOOL,
+        "title": "Show a picture",
+        "annotations": _READ_ONLY,
+        "outputSchema": FILE_OUTPUT,
+        "description": "Look at one picture by its id, with its receipt in words where it was made here.",
+        "inputSchema": object_schema({"file_id": {"type": "string", "description": "file-…", "maxLength": 64}}),
+    },
+)
 _SKILL_URI = "designerbox://skill"
 _FILE_URI_PREFIX = "designerbox://files/"
 _MAX_RESOURCE_COUNT = 20
@@ -75,11 +104,6 @@ _PAGE_ROW_COUNT = 100
 _RESOURCE_NOT_FOUND = -32002
 """Code of the protocol for a resource or prompt that does not exist."""
 _LISTED_ROLES = ("upload", "result", "matte", "layers", "example")
-
-
-def build_mcp_route(service: StudioService, access: AccessControl) -> BaseRoute:
-    """Build the route of the MCP server."""
-    return Route(MCP_PATH, McpEndpoint(service, access))
 
 
 _BROWSER_PAGE = (
@@ -112,8 +136,7 @@ class McpEndpoint:
             server = await to_thread.run_sync(self._get_server)
             body, receive = await _read_body(request)
         except StudioError as error:
-            record_error_code(request, error.code)
-            return await error_response(error)(scope, receive, send)
+            return await answer_error(request, error)(scope, receive, send)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         # A stateless server needs one manager for each call: a task group that ends with the answer.
@@ -188,36 +211,7 @@ class McpEndpoint:
 
     def _list_tools(self) -> dict[str, Any]:
         """Build the JSON of a `ListToolsResult`."""
-        read_only = {"readOnlyHint": True, "openWorldHint": False}
-        tools = [self._describe_tool(row) for row in self._service.tools]
-        tools += [
-            {
-                "name": LIST_TOOL,
-                "title": "List pictures",
-                "annotations": read_only,
-                "outputSchema": _PICTURES_SCHEMA,
-                "description": "The newest pictures, what was sent in and what was made, then examples: `limit` "
-                "in all. Their ids go into every tool.",
-                "inputSchema": self._find_input_schema(LIST_TOOL),
-            },
-            {
-                "name": UPLOAD_TOOL,
-                "title": "Upload a picture",
-                "annotations": {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
-                "outputSchema": FILE_OUTPUT,
-                "description": "Send a picture once and use its file id in every tool. Where you can send files over "
-                "HTTP, POST /v1/files does the same: curl -F file=@photo.jpg. Nothing is drawn.",
-                "inputSchema": self._find_input_schema(UPLOAD_TOOL),
-            },
-            {
-                "name": SHOW_TOOL,
-                "title": "Show a picture",
-                "annotations": read_only,
-                "outputSchema": FILE_OUTPUT,
-                "description": "Look at one picture by its id, with its receipt in words where it was made here.",
-                "inputSchema": self._find_input_schema(SHOW_TOOL),
-            },
-        ]
+        tools = [*(self._describe_tool(row) for row in self._service.tools), *_OWN_TOOLS]
         return {"tools": tools, "ttlMs": 60_000, "cacheScope": "private"}
 
     def _describe_tool(self, row: Tool) -> dict[str, Any]:
@@ -236,15 +230,9 @@ class McpEndpoint:
         }
 
     def _find_input_schema(self, name: str) -> dict[str, Any] | None:
-        if name == LIST_TOOL:
-            limit = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
-            return {"type": "object", "properties": {"limit": limit}, "additionalProperties": False}
-        if name == SHOW_TOOL:
-            return object_schema({"file_id": _FILE_ID_SCHEMA})
-        if name == UPLOAD_TOOL:
-            return object_schema(
-                {"picture": {"type": "string", "description": "A data URL (data:image/png;base64,…)."}}
-            )
+        for tool in _OWN_TOOLS:
+            if tool["name"] == name:
+                return tool["inputSchema"]
         row = next((row for row in self._service.tools if row.id == name), None)
         return None if row is None else tool_input_schema(row, self._service)
 
@@ -266,7 +254,7 @@ class McpEndpoint:
             return await self._run_tool(name, values, caller, context, _base_url(request))
         except Exception as fault:  # noqa: BLE001  # to_studio_error logs it
             error = to_studio_error(fault, request.scope)
-            record_error_code(request, error.code)
+            request.state.code = error.code
             where = f" ({error.param})" if error.param else ""
             schema = self._find_input_schema(name) if error.param != "file_id" else None
             told = [hint_error_fields(error.message, error.param), advise_agent(error, schema)]

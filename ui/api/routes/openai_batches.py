@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterator
@@ -138,11 +137,7 @@ async def get_row(batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep)
     return await to_thread.run_sync(_make_row_object, batches, batch_id, row, owner)
 
 
-@router.post(
-    "/batches/{batch_id}/rows/{row}",
-    responses=document_errors(BODY_CODES),
-    openapi_extra=_ROW_BODY,
-)
+@router.post("/batches/{batch_id}/rows/{row}", responses=document_errors(BODY_CODES), openapi_extra=_ROW_BODY)
 async def replace_row(
     request: Request, batch_id: str, row: int, owner: OwnerDep, batches: BatchesDep
 ) -> dict[str, Any]:
@@ -234,7 +229,8 @@ def _create_batch(
     info = service.files.get_info(about["input_file_id"], owner)
     if info.format != "jsonl":
         raise BadInput("This file was not sent with purpose=batch.", param="input_file_id")
-    folder = _make_folder(batches.root / batch_id)
+    folder = batches.root / batch_id
+    folder.mkdir(parents=True, exist_ok=True)
     lines = _translate_lines(service.files.local_path(info.id, owner), service, about["endpoint"], folder)
     options = BatchOptions(name=info.path.name, about=about, batch_id=batch_id, seeds="row", source=folder)
     batch = batches.create_batch(BatchPlan("", {}), lines, owner, options)
@@ -242,11 +238,6 @@ def _create_batch(
         batches.table.set_caller_data(batch.id, {**about, "raw": [info.id]})
     batches.start(batch.id)
     return batches.get_batch(batch.id, owner)
-
-
-def _make_folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _translate_lines(path: Path, service: StudioService, endpoint: str, folder: Path) -> Iterator[ParsedRow]:
@@ -294,7 +285,7 @@ def _save_pictures(value: object, folder: Path) -> object:
         return value
     try:
         data = base64.b64decode(value[head.end() :], validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise BadInput("A picture is not valid base64.") from error
     name = f"{hashlib.sha256(data).hexdigest()[:40]}.bin"
     path = folder / name

@@ -26,6 +26,7 @@ from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import JOB_CODES, document_errors
 from ui.api.event_stream import KEEPALIVE_COMMENT, format_event, format_failure, pending_events
 from ui.api.job_object import api_notices, find_job
+from ui.api.json_schema import document_form_body, document_json_body, integer_schema
 from ui.api.routes.jobs import submit_once, wait_for_job
 from ui.api.routes.openai_mapping import MAX_PARTIAL_COUNT, ImageCall, ImageRequest, to_openai_name, translate_request
 
@@ -37,8 +38,6 @@ _NO_USAGE = {
     "total_tokens": 0,
     "input_tokens_details": {"text_tokens": 0, "image_tokens": 0},
 }
-
-
 _EXAMPLE_BODY = {
     "model": "background",
     "prompt": "forest in the morning",
@@ -55,7 +54,7 @@ def _document_body(*, edit: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "prompt": text,
         "model": {**text, "description": "A tool's id. Absent, auto or gpt-image-*: the tool that fits."},
-        "n": {"type": "integer", "minimum": 1, "maximum": 4, "description": "OpenAI's 10 is more than a tool draws."},
+        "n": integer_schema(1, 4, "OpenAI's 10 is more than a tool draws."),
         "size": {**text, "description": "auto or WIDTHxHEIGHT; or as the tool's own form says it"},
         "background": {**text, "enum": ["auto", "opaque", "transparent"]},
         "output_format": {
@@ -63,25 +62,16 @@ def _document_body(*, edit: bool) -> dict[str, Any]:
             "enum": [*STILL_FORMATS, "gif"],
             "description": "gif: the model motion. OpenAI's svg is refused.",
         },
-        "frame_count": {"type": "integer", "minimum": 2, "maximum": 16, "description": "Of a gif."},
-        "frame_duration_ms": {
-            "type": "integer",
-            "minimum": 1,
-            "description": "Of a gif; all frames together take 3 to 6 seconds.",
-        },
-        "output_compression": {
-            "type": "integer",
-            "minimum": 0,
-            "maximum": 100,
-            "description": "In percent; under 50 is drawn as 50.",
-        },
+        "frame_count": integer_schema(2, 16, "Of a gif."),
+        "frame_duration_ms": integer_schema(1, description="Of a gif; all frames together take 3 to 6 seconds."),
+        "output_compression": integer_schema(0, 100, "In percent; under 50 is drawn as 50."),
         "response_format": {**text, "enum": ["b64_json", "url"]},
         "stream": {"type": "boolean"},
-        "partial_images": {"type": "integer", "minimum": 0, "maximum": MAX_PARTIAL_COUNT},
+        "partial_images": integer_schema(0, MAX_PARTIAL_COUNT),
     }
     if not edit:
         plain = {"type": "object", "required": ["prompt"], "properties": fields, "additionalProperties": True}
-        return {"required": True, "content": {"application/json": {"schema": plain, "example": _EXAMPLE_BODY}}}
+        return document_json_body(plain, _EXAMPLE_BODY)
     file = {"type": "string", "format": "binary"}
     parts = {"image": file, "image[]": {"type": "array", "items": file}, "mask": file, "markup": file, **fields}
     schema = {"type": "object", "required": ["prompt"], "properties": parts, "additionalProperties": True}
@@ -89,25 +79,20 @@ def _document_body(*, edit: bool) -> dict[str, Any]:
     reference = {"type": "object", "properties": {"file_id": text, "image_url": link}}
     named = {"images": {"type": "array", "items": reference}, "mask": reference, "markup": reference, **fields}
     plain = {"type": "object", "required": ["prompt", "images"], "properties": named, "additionalProperties": True}
-    return {
-        "required": True,
-        "content": {"multipart/form-data": {"schema": schema}, "application/json": {"schema": plain}},
-    }
+    return document_form_body(schema, plain)
 
 
 @router.post(
     "/images/generations",
     responses=document_errors(JOB_CODES),
-    openapi_extra={"requestBody": _document_body(edit=False)},
+    openapi_extra=_document_body(edit=False),
 )
 async def generate(request: Request, owner: OwnerDep, service: ServiceDep) -> Response:
     """OpenAI's images.generate. Fields of the tool ride along in the body."""
     return await _run_call(request, service, owner, "image_generation")
 
 
-@router.post(
-    "/images/edits", responses=document_errors(JOB_CODES), openapi_extra={"requestBody": _document_body(edit=True)}
-)
+@router.post("/images/edits", responses=document_errors(JOB_CODES), openapi_extra=_document_body(edit=True))
 async def edit(request: Request, owner: OwnerDep, service: ServiceDep) -> Response:
     """OpenAI's images.edit: `image` (or `image[]`) and `mask` as files, data URLs or file ids; or `images` in JSON."""
     return await _run_call(request, service, owner, "image_edit")
@@ -184,11 +169,11 @@ def _describe_output(image_request: ImageRequest, size: str, file_format: str) -
 
 
 def _make_images_object(service: StudioService, row: JobRow, image_request: ImageRequest, base: str) -> dict[str, Any]:
+    files = _result_files(row, image_request.is_gif)
     data = [
-        {**_picture_payload(service, file_id, image_request, base), "revised_prompt": None}
-        for file_id, _, _ in _result_files(row, image_request.is_gif)
+        {**_picture_payload(service, file_id, image_request, base), "revised_prompt": None} for file_id, _, _ in files
     ]
-    _, size, file_format = _result_files(row, image_request.is_gif)[0]
+    _, size, file_format = files[0]
     return {
         "created": int(row.finished or row.created),
         "data": data,

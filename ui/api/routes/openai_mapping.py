@@ -105,16 +105,12 @@ def translate_request(sent: RequestForm, service: StudioService, call: ImageCall
         stream=read_flag(sent, "stream"),
         partials=_read_number(sent, "partial_images", 0, MAX_PARTIAL_COUNT) or 0,
         size=str(sent.get_one("size") or "auto"),
-        quality=_openai_quality(_read_choice(sent, "quality", QUALITIES)),
+        quality=_QUALITY_ANSWERS.get(asked := _read_choice(sent, "quality", QUALITIES), asked),
         transparent=transparent,
         is_gif=is_gif,
         safety_identifier=_read_text(sent, "safety_identifier") or _read_text(sent, "user"),
         notices=notices,
     )
-
-
-def _openai_quality(asked: str) -> str:
-    return _QUALITY_ANSWERS.get(asked, asked)
 
 
 def _refuse_svg(sent: RequestForm) -> None:
@@ -142,14 +138,12 @@ def _read_reference(picture: object, name: str) -> object:
 
 def _map_mask(name: str, picture: object, sent: RequestForm, tool: Tool) -> dict[str, list[object]]:
     """Fill the tool's mask. A markup counts as one: what is painted on it says where to edit."""
-    masks = tool.params.fields_of_kind("mask")
-    if name == "mask":
-        return {"mask": [picture]}  # a tool without one refuses it by name
-    if sent.get_one("mask") is not None:
-        raise InvalidParams("Send 'mask' or 'markup', not both.", param="markup")
-    if "mask" not in masks:
-        raise BadInput("This model takes no markup: 'retouch' does.", param="markup")
-    return {"mask": [picture]}
+    if name == "markup":
+        if sent.get_one("mask") is not None:
+            raise InvalidParams("Send 'mask' or 'markup', not both.", param="markup")
+        if "mask" not in tool.params.fields_of_kind("mask"):
+            raise BadInput("This model takes no markup: 'retouch' does.", param="markup")
+    return {"mask": [picture]}  # a tool without one refuses it by name
 
 
 def _map_animation(sent: RequestForm, tool: Tool) -> dict[str, list[object]]:

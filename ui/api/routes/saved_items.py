@@ -46,14 +46,8 @@ def make_saved_object(row: SavedItem) -> dict[str, Any]:
     return {"id": row.id, "object": row.kind, "name": row.name, "created_at": int(row.created), **row.value}
 
 
-async def _list_items(
-    kind: SavedKind, owner: str, service: StudioService, limit: int, after: str | None
-) -> dict[str, Any]:
-    rows = await to_thread.run_sync(service.saved_items.list_items, owner, kind)
-    return paginate_list(rows, make_saved_object, limit, after)
-
-
-async def _delete_item(kind: SavedKind, key: str, owner: str, service: StudioService) -> dict[str, Any]:
+async def delete_item(kind: SavedKind, key: str, owner: str, service: StudioService) -> dict[str, Any]:
+    """Delete a brand kit, a character or a look by its id or name, and answer so."""
     row = await to_thread.run_sync(service.saved_items.delete_item, owner, kind, key)
     return {"id": row.id, "object": row.kind, "deleted": True}
 
@@ -66,7 +60,8 @@ async def list_brands(
     owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """Your brand kits, by name."""
-    return await _list_items("brand", owner, service, limit, after)
+    rows = await to_thread.run_sync(service.saved_items.list_items, owner, "brand")
+    return paginate_list(rows, make_saved_object, limit, after)
 
 
 @router.post("/brands", responses=document_errors(UPLOAD_CODES), openapi_extra=_document_brand())
@@ -92,7 +87,7 @@ async def get_brand(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str,
 @router.delete("/brands/{key}", responses=document_errors(WRITE_CODES))
 async def delete_brand(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Forget a kit; jobs that it made say all they need."""
-    return await _delete_item("brand", key, owner, service)
+    return await delete_item("brand", key, owner, service)
 
 
 # ---------------------------------------------------------------- characters
@@ -103,7 +98,8 @@ async def list_characters(
     owner: OwnerDep, service: ServiceDep, limit: LimitQuery = 20, after: AfterQuery = None
 ) -> dict[str, Any]:
     """The characters you keep, by name."""
-    return await _list_items("character", owner, service, limit, after)
+    rows = await to_thread.run_sync(service.saved_items.list_items, owner, "character")
+    return paginate_list(rows, make_saved_object, limit, after)
 
 
 @router.post("/characters", responses=document_errors(UPLOAD_CODES), openapi_extra=_document_character())
@@ -137,7 +133,7 @@ async def get_passport(key: str, owner: OwnerDep, service: ServiceDep) -> Respon
 @router.delete("/characters/{key}", responses=document_errors(WRITE_CODES))
 async def delete_character(key: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Forget a character."""
-    return await _delete_item("character", key, owner, service)
+    return await delete_item("character", key, owner, service)
 
 
 # ---------------------------------------------------------------- passports
@@ -148,13 +144,9 @@ def write_passport(row: SavedItem, owner: str, service: StudioService) -> str:
     params = dict(row.value["params"])
     reference = params.pop("reference", None)
     pictures = {"picture": row.value["picture"], **({"reference": reference} if reference else {})}
-    urls = {name: _read_data_url(service, file_id, owner) for name, file_id in pictures.items()}
+    data = {name: base64.b64encode(service.files.read_bytes(file_id, owner)) for name, file_id in pictures.items()}
+    urls = {name: f"data:image/png;base64,{text.decode()}" for name, text in data.items()}
     return json.dumps({"format": PASSPORT_FORMAT, "name": row.name, "params": params, **urls}, indent=1)
-
-
-def _read_data_url(service: StudioService, file_id: str, owner: str) -> str:
-    data = service.files.read_bytes(file_id, owner)
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def import_passport(passport: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
@@ -164,15 +156,10 @@ def import_passport(passport: dict[str, Any], owner: str, service: StudioService
         raise BadInput("This is no file of a character.", param="passport")
     pictures = {}
     for field in ("picture", "reference"):
-        if (text := passport.get(field)) is None:
-            continue
-        head = request_parsing.DATA_URL_PATTERN.match(text) if isinstance(text, str) else None
-        if head is None:
-            raise BadInput(f"'{field}' must be a data URL.", param=field)
-        pictures[field], _ = service.uploads.ingest_picture(
-            request_parsing.decode_data_url(text, head.end(), field), owner
-        )
-    if "picture" not in pictures:
+        if (text := passport.get(field)) is not None:
+            data = request_parsing.decode_data_url(text, field)
+            pictures[field], _ = service.uploads.ingest_picture(data, owner)
+    picture = pictures.pop("picture", None)
+    if picture is None:
         raise BadInput("The passport has no picture.", param="picture")
-    reference = {"reference": pictures["reference"]} if "reference" in pictures else {}
-    return service.saved_items.import_character(name, {**params, **reference}, pictures["picture"], owner)
+    return service.saved_items.import_character(name, {**params, **pictures}, picture, owner)

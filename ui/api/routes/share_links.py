@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -11,18 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.codecs.file_names import strip_label
-from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.errors import BadInput
 from pipelines.service.studio_service import StudioService
+from ui.api.auth.access import AccessControl
 from ui.api.auth.share_tokens import HOUR_SECONDS, MONTH_SECONDS, WEEK_SECONDS, ShareLink
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
-from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, answer_error, document_errors
+from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, document_errors
 from ui.api.file_response import make_file_response
 from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import document_body, read_json_model
 from ui.api.routes.abuse_report_page import make_report_link
-
-if TYPE_CHECKING:
-    from ui.api.auth.access import AccessControl
 
 router = APIRouter(tags=["shares"])
 
@@ -87,21 +84,14 @@ def read_base_url(request: Request) -> str:
     return str(request.base_url).removesuffix("/").removesuffix("/v1")
 
 
-def make_share_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
-    """Make the endpoint of `GET /s/{token}`, which answers everybody with the file; no cache keeps it."""
-
-    async def serve_share(request: Request) -> Response:
-        try:
-            share = await to_thread.run_sync(access.share_links.open_token, request.path_params["token"])
-            info = await to_thread.run_sync(service.files.get_info, share.file_id, share.owner)
-            # Whoever gets the link need not know what the photo was called.
-            answer = await make_file_response(request, service.files, info, strip_label(info.download_name))
-        except StudioError as error:
-            return answer_error(request, error)
-        answer.headers["Cache-Control"] = "private, no-cache"
-        answer.headers["X-Robots-Tag"] = "noindex"
-        answer.headers["Referrer-Policy"] = "no-referrer"
-        answer.headers["Link"] = f'</{make_report_link(share=request.path_params["token"])}>; rel="report"'
-        return answer
-
-    return serve_share
+async def serve_share(service: StudioService, access: AccessControl, request: Request) -> Response:
+    """Answer everybody who asks for `GET /s/{token}` with the file; no cache keeps it."""
+    share = await to_thread.run_sync(access.share_links.open_token, request.path_params["token"])
+    info = await to_thread.run_sync(service.files.get_info, share.file_id, share.owner)
+    # Whoever gets the link need not know what the photo was called.
+    answer = await make_file_response(request, service.files, info, strip_label(info.download_name))
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["X-Robots-Tag"] = "noindex"
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    answer.headers["Link"] = f'</{make_report_link(share=request.path_params["token"])}>; rel="report"'
+    return answer

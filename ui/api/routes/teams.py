@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -22,16 +23,13 @@ from pipelines.service.teams import (
     Team,
     TeamMember,
 )
+from ui.api.auth.access import AccessControl
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
-from ui.api.errors import BODY_CODES, JOB_CODES, READ_CODES, WRITE_CODES, document_errors
-from ui.api.job_object import find_job
+from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, document_errors
 from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import document_body, read_json_model
-from ui.api.routes.jobs import job_response, submit_once, wait_for_job
+from ui.api.routes.jobs import JOB_RESPONSES, WaitQuery, answer_with_job, submit_once
 from ui.api.routes.share_links import read_base_url
-
-if TYPE_CHECKING:
-    from ui.api.auth.access import AccessControl
 
 router = APIRouter(tags=["teams"])
 _DAYS: int = Field(default=DEFAULT_DAYS, ge=1, le=MAX_DAYS, description="Days for which the link works.")
@@ -85,7 +83,6 @@ class PageForm(BaseModel):
 
 
 def _make_member_object(member: TeamMember, access: AccessControl, base: str) -> dict[str, Any]:
-    link = base + access.invite_links.make_path("invite", member.invite) if member.invite else None
     return {
         "id": member.id,
         "object": "team_member",
@@ -96,7 +93,7 @@ def _make_member_object(member: TeamMember, access: AccessControl, base: str) ->
         "photo": member.photo or None,
         "consent": member.consent,
         "consented_at": int(member.consented),
-        "url": link,
+        "url": base + access.invite_links.make_path("invite", member.invite) if member.invite else None,
         "expires_at": member.expires,
     }
 
@@ -127,13 +124,9 @@ async def create_team(request: Request, owner: OwnerDep, service: ServiceDep, ac
     """Make a team with a link, by which each colleague sends a portrait and agrees to its use."""
     form = await read_json_model(request, TeamForm)
     tool = service.find_tool(PAGE_TOOL_ID)
-
-    def create() -> Team:
-        return service.teams.create_team(
-            owner, tool, form.name, days=form.days, brand=form.brand, settings=form.settings
-        )
-
-    return await _make_team_object_in_thread(await to_thread.run_sync(create), request, service, access)
+    about = {"days": form.days, "brand": form.brand, "settings": form.settings}
+    team = await to_thread.run_sync(partial(service.teams.create_team, owner, tool, form.name, **about))
+    return await _make_team_object_in_thread(team, request, service, access)
 
 
 @router.get("/teams", responses=document_errors(READ_CODES))
@@ -204,15 +197,11 @@ async def decide_member(
 
 @router.post(
     "/teams/{team_id}/page",
-    responses={202: {"description": "Waits or runs; with ?wait=false."}, **document_errors(JOB_CODES)},
+    responses=JOB_RESPONSES,
     openapi_extra=document_body(PageForm),
 )
 async def make_team_page(
-    team_id: str,
-    request: Request,
-    owner: OwnerDep,
-    service: ServiceDep,
-    wait: Annotated[bool, Query(description="false: answer 202 at once.")] = True,
+    team_id: str, request: Request, owner: OwnerDep, service: ServiceDep, wait: WaitQuery = True
 ) -> Response:
     """Run Business Photos on the approved portraits, with their names, roles and the team's brand kit."""
     form = await read_json_model(request, PageForm)
@@ -223,6 +212,4 @@ async def make_team_page(
         return service.create_job(PAGE_TOOL_ID, values, owner).model_copy(update={"waited": wait})
 
     submitted = await submit_once(request, service, make_job, values)
-    if wait:
-        return job_response(await wait_for_job(request, service, submitted), submitted)
-    return job_response(await find_job(service, submitted.job.id, owner), submitted, status=202)
+    return await answer_with_job(request, service, submitted, wait=wait)

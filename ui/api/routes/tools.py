@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -13,11 +13,15 @@ from pipelines.core.params import Params, read_form_schema
 from pipelines.core.tools import Tool
 from ui.api import request_parsing
 from ui.api.dependencies import OwnerDep, ServiceDep
-from ui.api.errors import JOB_CODES, READ_CODES, document_errors
+from ui.api.errors import READ_CODES, document_errors
 from ui.api.event_stream import stream_job_events
-from ui.api.job_object import find_job
+from ui.api.json_schema import document_form_body
 from ui.api.pagination import make_page
-from ui.api.routes.jobs import job_response, submit_once, wait_for_job
+from ui.api.routes.jobs import JOB_RESPONSES, WaitQuery, answer_with_job, submit_once
+
+StreamQuery: TypeAlias = Annotated[
+    bool, Query(description="Answer with server-sent events: queued, step, result, error.")
+]
 
 
 def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
@@ -32,8 +36,8 @@ def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
             name=f"run_{tool.id}",
             summary=tool.title,
             description=tool.summary,
-            responses={202: {"description": "Waits or runs; with ?wait=false."}, **document_errors(JOB_CODES)},
-            openapi_extra={"requestBody": _document_form(tool.params)},
+            responses=JOB_RESPONSES,
+            openapi_extra=_document_form(tool.params),
         )
     router.add_api_route("/tools/{tool_id}", run_tool, methods=["POST"], include_in_schema=False)
     return router
@@ -65,8 +69,8 @@ async def run_tool(
     request: Request,
     owner: OwnerDep,
     service: ServiceDep,
-    stream: Annotated[bool, Query(description="Answer with server-sent events: queued, step, result, error.")] = False,
-    wait: Annotated[bool, Query(description="false: answer 202 at once.")] = True,
+    stream: StreamQuery = False,
+    wait: WaitQuery = True,
 ) -> Response:
     """Run a tool. Without controls the answer waits for the end; a caller that leaves stops its job."""
     tool = service.find_tool(tool_id)
@@ -82,22 +86,14 @@ async def run_tool(
     if submitted.stream is not None:
         events = stream_job_events(request, service, submitted.job, submitted.stream, opening=True)
         return submitted.stream_response(service, events)
-    if wait:
-        return job_response(await wait_for_job(request, service, submitted), submitted)
-    return job_response(await find_job(service, submitted.job.id, owner), submitted, status=202)
+    return await answer_with_job(request, service, submitted, wait=wait)
 
 
 def _make_tool_endpoint(tool_id: str) -> Callable[..., Any]:
     """Make the endpoint of one tool, so that each tool has a path of its own in the documentation."""
 
     async def run_this_tool(
-        request: Request,
-        owner: OwnerDep,
-        service: ServiceDep,
-        stream: Annotated[
-            bool, Query(description="Answer with server-sent events: queued, step, result, error.")
-        ] = False,
-        wait: Annotated[bool, Query(description="false: answer 202 at once.")] = True,
+        request: Request, owner: OwnerDep, service: ServiceDep, stream: StreamQuery = False, wait: WaitQuery = True
     ) -> Response:
         return await run_tool(tool_id, request, owner, service, stream, wait)
 
@@ -108,10 +104,7 @@ def _document_form(params: type[Params]) -> dict[str, Any]:
     """Document the request body: pictures are files in multipart, data URLs or file ids in JSON."""
     plain = read_form_schema(params)
     files = {**plain, "properties": {name: _as_multipart_part(row) for name, row in plain["properties"].items()}}
-    return {
-        "required": True,
-        "content": {"multipart/form-data": {"schema": files}, "application/json": {"schema": plain}},
-    }
+    return document_form_body(files, plain)
 
 
 def _as_multipart_part(row: dict[str, Any]) -> dict[str, Any]:
