@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from pipelines.compositing.head_restoration import move_face
 from pipelines.core.geometry import Face, Image, Int32Array
 from pipelines.styles.primitives import Field, Picture, from_lab, gaussian_blur, to_float, to_lab, to_uint8
 
@@ -34,7 +35,7 @@ def lock_faces(photo: Image, styled: Image, faces: Sequence[Face], weight: float
     out = styled.copy()
     for face in faces:
         box = _face_box(face, photo.shape)
-        local_face = transform_face(face, -float(box[1].start), -float(box[0].start), 1.0)
+        local_face = move_face(face, np.array([[1, 0, -box[1].start], [0, 1, -box[0].start]], np.float64))
         out[box] = _lock_face(to_float(photo[box]), to_float(out[box]), local_face, weight, photo_colours)
     return out
 
@@ -79,24 +80,6 @@ def _face_box(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
     return (
         slice(max(0, int(top)), min(shape[0], int(bottom) + 1)),
         slice(max(0, int(left)), min(shape[1], int(right) + 1)),
-    )
-
-
-def transform_face(face: Face, x: float, y: float, scale: float) -> Face:
-    """Return the face scaled by `scale` and then moved by x, y pixels."""
-
-    def transform_point(point: tuple[float, float]) -> tuple[float, float]:
-        return point[0] * scale + x, point[1] * scale + y
-
-    left, top, right, bottom = face.box
-    return Face(
-        landmarks=np.asarray(face.landmarks * scale + np.array([x, y]), np.float32),
-        box=(left * scale + x, top * scale + y, right * scale + x, bottom * scale + y),
-        left_eye=transform_point(face.left_eye),
-        right_eye=transform_point(face.right_eye),
-        chin=transform_point(face.chin),
-        roll=face.roll,
-        score=face.score,
     )
 
 

@@ -30,7 +30,7 @@ from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
 from pipelines.styles import STYLES, StyleSettings, apply_style, get_style
-from pipelines.styles.face_lock import lock_faces, transform_face
+from pipelines.styles.face_lock import lock_faces
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.control_maps import CONTROL_LABELS, ControlId, find_control_map, make_control_map
@@ -108,7 +108,7 @@ def run(params: Style, context: ToolContext, emit: ProgressCallback) -> ToolOutp
     if params.follow != "nothing" and context.draft:
         return ToolOutput(images=(_make_map(params, context, emit, photo),), exact=False, notices=(MAP_NOTICE,))
     faces = context.detect_faces(params.photo) if params.face_lock else ()
-    faces = [transform_face(face, 0, 0, scale) for face in faces]
+    faces = [face.scaled(scale) for face in faces]
     # Where a map is followed it must be the first preview.
     emit("Reading the photo", 1, 1, photo if params.follow == "nothing" else None)
     styled = context.memoize(
