@@ -29,7 +29,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_torn_matte_row
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
-from pipelines.framing.resample import place_subject
+from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, from_lab, to_lab
 from pipelines.imaging.text import PixelBox, TextBlock, draw_text, fit_text, shade_and_choose_ink
 from pipelines.models.families.scenes.keyword_search import is_place
@@ -37,11 +37,11 @@ from pipelines.quality.subject_checks import bears_face, count_people, is_face_m
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.dressing import (
     DRESSED_PROMPT,
+    GARMENT_GREY_LEVEL,
     GARMENT_LABELS,
     Garment,
     GarmentKind,
     dress_person,
-    lay_on_grey,
     open_garment,
 )
 from pipelines.tools.shared.people_casting import POSES, choose_cast, draw_pose_map
@@ -372,7 +372,7 @@ def _draw_garment_on_people(
     season, size = SEASONS[params.preset], size_for_ratio(form_fields.ASPECT_RATIOS[params.ratio], params.size)
     people = [person.words for person in choose_cast(params.models, context.seed)]
     people = [params.who] * params.models if params.who else people
-    garment = lay_on_grey(cutout)
+    garment = composite_on_grey(cutout.colour, cutout.alpha, GARMENT_GREY_LEVEL)
     images: list[Image] = []
     for n, person in enumerate(people):
         drawn = context.draw(_model_render(params, context, season, size, person, n, garment), emit)
