@@ -167,17 +167,14 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         match = match or scenes.scene_match
         scene_notices += [*scenes.notices, *_around_notices(plan.form, context, edits)]
         for n, edit in enumerate(edits):
-            name = f"layers-{len(images) + 1}"
-            light: dict[str, Any] = {"seed": context.seed + len(images), "key_side": backdrop.key_light_side}
-            light |= {
-                "shadow": with_scene_ground(shadow, scenes.grounds, n) if is_standing else None,
-                "relit": is_relit,
-            }
-            images.append(edit.image if edit else composite_subject(subject, scenes.images[n], **light))
+            seed, name = context.seed + len(images), f"layers-{len(images) + 1}"
+            cast = with_scene_ground(shadow, scenes.grounds, n) if is_standing else None
+            light: dict[str, Any] = {"key_side": backdrop.key_light_side, "shadow": cast, "relit": is_relit}
+            images.append(edit.image if edit else composite_subject(subject, scenes.images[n], seed=seed, **light))
             if params.layers and not context.draft and edit:
                 layers += scene_edit.export_layers(edit, subject, relit=is_relit, name=name)
             elif params.layers and not context.draft:
-                layers += encode_layers(images[-1], subject, scenes.images[n], **light, name=name)
+                layers += encode_layers(images[-1], subject, scenes.images[n], seed=seed, **light, name=name)
             emit("Composing", len(images), len(titles), images[-1])
     photo_notices = (each.fixed_sentence if is_fixed and each.fixed_sentence else each.sentence for each in findings)
     output = ToolOutput(
