@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipelines.compositing.head_restoration import move_face
-from pipelines.core.geometry import Face, Image, Int32Array
+from pipelines.core.geometry import Face, Float32Array, Image
 from pipelines.styles.primitives import Field, Picture, from_lab, gaussian_blur, to_float, to_lab, to_uint8
 
 # Outlines on the 468-point mesh around eyes with brows, nose and mouth.
@@ -44,7 +44,7 @@ def face_mask(faces: Sequence[Face], shape: tuple[int, ...], *, hard: bool = Fal
     """Return a mask (H x W) of 1 on faces, with a soft or a hard edge."""
     mask = np.zeros(shape[:2], np.float32)
     for face in faces:
-        skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
+        skin = _fill_hull(face.landmarks, shape)
         mask = np.maximum(mask, skin if hard else gaussian_blur(skin, 0.12 * face.eye_distance))
     return mask
 
@@ -85,22 +85,17 @@ def _face_box(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 def _lock_weights(face: Face, shape: tuple[int, ...]) -> Field:
     """Return 1 on eyes, brows, nose and mouth, `_SKIN_LOCK_RATIO` on the rest of the face, and a soft edge to 0."""
-    skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
+    skin = _fill_hull(face.landmarks, shape)
     features = np.zeros(shape[:2], np.float32)
     for rows in _FEATURE_OUTLINES:
-        features = np.maximum(features, _fill_hull(_landmark_hull(face, rows), shape))
+        features = np.maximum(features, _fill_hull(face.landmarks[list(rows)], shape))
     wide, narrow = 0.16 * face.eye_distance, 0.08 * face.eye_distance
-    grown = cv2.dilate(features, np.ones((2 * int(narrow) + 1,) * 2, np.uint8))
-    return np.maximum(
-        _SKIN_LOCK_RATIO * gaussian_blur(skin, wide), gaussian_blur(np.asarray(grown, np.float32), narrow)
-    )
+    grown = np.asarray(cv2.dilate(features, np.ones((2 * int(narrow) + 1,) * 2, np.uint8)), np.float32)
+    return np.maximum(_SKIN_LOCK_RATIO * gaussian_blur(skin, wide), gaussian_blur(grown, narrow))
 
 
-def _landmark_hull(face: Face, rows: tuple[int, ...]) -> Int32Array:
-    return np.asarray(cv2.convexHull(face.landmarks[list(rows)].astype(np.int32)), np.int32)
-
-
-def _fill_hull(hull: Int32Array, shape: tuple[int, ...]) -> Field:
+def _fill_hull(points: Float32Array, shape: tuple[int, ...]) -> Field:
+    """Fill the convex hull of points (N x 2) with 1, H x W."""
     canvas = np.zeros(shape[:2], np.float32)
-    cv2.fillConvexPoly(canvas, hull, 1.0)
+    cv2.fillConvexPoly(canvas, cv2.convexHull(points.astype(np.int32)), 1.0)
     return canvas
