@@ -231,13 +231,18 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
         output = _FigureArtist(params, context, cast[0], scheme, emit).draw_sheet()
     else:
         output = _draw_portraits(params, context, cast, scheme, emit)
-    cast_notices = [notice for member in cast for notice in member.notices]
+    notices = [*word_notices, *(notice for member in cast for notice in member.notices), *output.notices]
+    assets = [FONT_ASSET] if params.layout == "sheet" else []
+    if params.art != "model":
+        credit = ART_PACKS[params.art].credit
+        notices.append(f"Parts: {credit}, CC0; hats and tools: DesignerBox. Commercial use is free.")
+        assets.insert(0, Asset("parts", params.art, CC0_LICENCE))
     return replace(
         output,
-        notices=tuple(dict.fromkeys((*word_notices, *cast_notices, *output.notices, *_licence_notices(params)))),
+        notices=tuple(dict.fromkeys(notices)),
         exact=False,
         is_procedural=params.art != "model",
-        assets=_list_assets(params),
+        assets=tuple(assets),
         resolved_params={
             "character": cast[0].character.code,
             "anew": "nothing",
@@ -576,18 +581,6 @@ def _describe_traits(params: Creator, member: CastMember) -> str:
     names = [name for name in TRAITS if name not in ("face", "mood", "pose")]
     names = [name for name in names if (name in told if art is None else art.offered_values(name))]
     return ", ".join(f"{name.replace('_', ' ')} {member.character[name]}" for name in names)
-
-
-def _list_assets(params: Creator) -> tuple[Asset, ...]:
-    parts = (Asset("parts", params.art, CC0_LICENCE),) if params.art != "model" else ()
-    return (*parts, FONT_ASSET) if params.layout == "sheet" else parts
-
-
-def _licence_notices(params: Creator) -> tuple[str, ...]:
-    """Say under which licence the parts may be used."""
-    if params.art == "model":
-        return ()
-    return (f"Parts: {ART_PACKS[params.art].credit}, CC0; hats and tools: DesignerBox. Commercial use is free.",)
 
 
 TOOL = Tool(
