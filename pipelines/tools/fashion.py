@@ -312,8 +312,7 @@ def _draw_look(
     floor = 1.0 if end is not None or "bottom" in find_cut_sides(alpha) else 0.94
     frame = frame_subject(alpha, size, fill, params, anchor=anchor, floor=floor, body_end=end, limit_to_frame=False)
     placed = place_subject(source.photo, source.cutout, frame)
-    render = _make_scene_request(params, context, season, placed, source, is_flat_lay=is_flat_lay)
-    scenes = context.draw(render, emit)
+    scenes = context.draw(_make_scene_request(params, context, season, placed, source), emit)
 
     shadow = _choose_shadow(alpha, is_flat_lay=is_flat_lay, is_person=is_person)
     images: list[Image] = []
@@ -415,22 +414,16 @@ def _choose_shadow(alpha: Alpha, *, is_flat_lay: bool, is_person: bool) -> Shado
 
 
 def _make_scene_request(
-    params: Fashion,
-    context: ToolContext,
-    season: Season,
-    placed: PlacedSubject,
-    source: LookPhoto,
-    *,
-    is_flat_lay: bool,
+    params: Fashion, context: ToolContext, season: Season, placed: PlacedSubject, source: LookPhoto
 ) -> RenderRequest:
     _, top, _, bottom = find_bounds(placed.alpha)
-    height, is_person = placed.frame.size[1], bool(source.faces) and not is_flat_lay
+    height, is_person = placed.frame.size[1], bool(source.faces) and not season.is_flat_lay
     colour = form_fields.parse_rgb(params.colour)
     constraints = Backdrop(
         horizon_ratio=(top + 0.18 * (bottom - top)) / height,
         floor_ratio=bottom / height if not is_person else None,
         key_light_side=source.light_side,
-        seen_from="above" if is_flat_lay else "front",
+        seen_from="above" if season.is_flat_lay else "front",
         subject="person" if is_person else "product",
     )
     backdrop = with_form_scene(constraints, params, context, params.background, season.scene_id, colour)
