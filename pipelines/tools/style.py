@@ -33,7 +33,7 @@ from pipelines.styles import STYLES, StyleSettings, apply_style, get_style
 from pipelines.styles.face_lock import lock_faces
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.control_maps import CONTROL_LABELS, ControlId, find_control_map, make_control_map
+from pipelines.tools.shared.control_maps import CONTROL_LABELS, CONTROL_MAPS, ControlId, make_control_map
 
 PresetId = Literal[
     "oil", "watercolour", "ink", "pencil", "charcoal", "halftone", "pop-art", "riso", "mosaic", "pixel", "film", "noir",
@@ -164,7 +164,7 @@ def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback
     """Let a model redraw the photo by words: along a control map, as an edit, or image-to-image by detail."""
     size = (photo.shape[1], photo.shape[0])
     if params.follow != "nothing":
-        control, kind = _make_map(params, context, emit, photo), find_control_map(params.follow).kind
+        control, kind = _make_map(params, context, emit, photo), CONTROL_MAPS[params.follow].kind
         render = RenderRequest("control", params.prompt, size, (context.seed,), control=control, control_kind=kind)
     elif context.has_verb("edit"):
         words = f"The same picture, with everything and everybody where it is, redrawn in this style: {params.prompt}."
@@ -178,7 +178,7 @@ def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback
 def _make_map(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
     """Make the control map at the drawing's size."""
     subject = subject_of(params)
-    return make_control_map(context, subject, (photo.shape[1], photo.shape[0]), find_control_map(params.follow), emit)
+    return make_control_map(context, subject, (photo.shape[1], photo.shape[0]), CONTROL_MAPS[params.follow], emit)
 
 
 def _style_mask(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Alpha:

@@ -30,18 +30,13 @@ class ControlMap:
     role: str
 
 
-CONTROL_MAPS: tuple[ControlMap, ...] = (
-    ControlMap("edges", "Edges", "edges", "map-edges"),
-    ControlMap("lines", "Soft lines", "soft-edges", "map-lines"),
-    ControlMap("depth", "Depth", "depth", "map-depth"),
-    ControlMap("pose", "Pose", "pose", "map-pose"),
-)
-CONTROL_LABELS = {"nothing": "Nothing but the photo", **{row.id: row.title for row in CONTROL_MAPS}}
-
-
-def find_control_map(control_id: str) -> ControlMap:
-    """Find the row of `CONTROL_MAPS`."""
-    return next(row for row in CONTROL_MAPS if row.id == control_id)
+CONTROL_MAPS: dict[ControlId, ControlMap] = {
+    "edges": ControlMap("edges", "Edges", "edges", "map-edges"),
+    "lines": ControlMap("lines", "Soft lines", "soft-edges", "map-lines"),
+    "depth": ControlMap("depth", "Depth", "depth", "map-depth"),
+    "pose": ControlMap("pose", "Pose", "pose", "map-pose"),
+}
+CONTROL_LABELS = {"nothing": "Nothing but the photo", **{key: row.title for key, row in CONTROL_MAPS.items()}}
 
 
 def make_control_map(
