@@ -118,7 +118,6 @@ def _stone_colours(picture: Picture, owners: Int32Array, count: int, rng: np.ran
 
 
 def _bevel_light(gap: Field, step: float, joint: float) -> Field:
-    """Return the light from the upper left on the rounded borders of stones."""
     height = np.minimum(gaussian_blur(gap, 0.05 * step), np.float32(joint + 0.16 * step))
     return np.clip(diagonal_slope(np.asarray(height, np.float32), 0.125) * np.float32(0.12), -0.12, 0.16)
 

@@ -61,7 +61,6 @@ def draw_oil(image: Image, settings: StyleSettings) -> Image:
 def _make_stroke_layer(
     picture: Picture, lines: FlowField, width: float, layer: int, settings: StyleSettings, rng: np.random.Generator
 ) -> StrokeLayer:
-    """Return one layer of strokes: choose starts, trace paths, sample colours."""
     soft = gaussian_blur(picture, 0.5 * width)
     starts = _stroke_starts(picture, width, layer, settings, rng)
     paths, direction = _trace_strokes(soft, lines, starts, width, rng)
@@ -197,7 +196,6 @@ def draw_watercolour(image: Image, settings: StyleSettings) -> Image:
 
 
 def _wobble_edges(image: Image, settings: StyleSettings, rng: np.random.Generator) -> Image:
-    """Displace the picture's edges by a few units, like a wet brush."""
     height, width = image.shape[:2]
     reach = np.float32(1.6 * settings.brush_unit_px)
     dx, dy = (fractal_noise((height, width), 22 * settings.unit_px, rng, 3) * reach for _ in range(2))

@@ -192,7 +192,6 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
 
 
 def _draw_scenes_only(params: Background, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Draw the scenes without a subject."""
     backdrop = Backdrop(subject="any")
     plans, titles = _plan_scenes(params, context, backdrop)
     size = _scene_size(params, context)

@@ -292,7 +292,6 @@ def _draw_backdrop(
 
 
 def _place_words(params: Business) -> str:
-    """The words of the setting that was chosen, else those of the look."""
     if params.setting == "auto":
         return LOOKS[params.preset].words
     label = _SETTING_LABELS[params.setting].lower()
@@ -354,7 +353,6 @@ def _make_sheets(
     portraits: Sequence[Image],
     emit: ProgressCallback,
 ) -> tuple[Sheets, tuple[str, ...]]:
-    """Lay out what the form asks for; the sheets and notices."""
     layout = look.layout if params.layout == "auto" else params.layout
     labels = parse_name_labels(params.names, len(portraits))
     logo = context.open_image_with_alpha(params.logo) if params.logo else None

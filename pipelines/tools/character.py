@@ -90,7 +90,6 @@ def _label_values(*values: str) -> dict[str, str]:
 
 
 def _trait_field(label: str, name: str, help: str, *, advanced: bool = True) -> Any:
-    """A choice among `ANY` and the trait's values."""
     labels = {ANY: "Any", **_label_values(*TRAITS[name]), **(_POSE_LABELS if name == "pose" else {})}
     return choice_field(label, help, ANY, labels=labels, advanced=advanced)
 
@@ -327,7 +326,6 @@ def _draw_cast(params: Creator, context: ToolContext) -> list[CastMember]:
 
 
 def _shows_named_hair(params: Creator, member: CastMember) -> bool:
-    """Say whether the hair colour is seen, where one was named."""
     art = ART_PACKS.get(params.art)
     if art is None or "hair_colour" not in member.named_traits or "hair_colour" not in art.colours:
         return True
@@ -519,7 +517,6 @@ class _FigureArtist:
         return views, ()
 
     def _edit_moods(self, figure: Figure, width: int) -> tuple[list[View], tuple[str, ...]]:
-        """Let an edit model give the figure other faces."""
         flat, side = figure.composite_on_colour(self.scheme.ground), view_side(len(_MODEL_MOODS), width)
         seeds = (self.member.character.random_pick("face"),)
         views: list[View] = []
@@ -542,7 +539,6 @@ class _FigureArtist:
 def _export_layers(
     params: Creator, character: Character, scheme: ColourScheme, side: int, plate: Image | None
 ) -> tuple[EncodedFile, ...]:
-    """Encode the first picture as OpenRaster and as PNG layers."""
     art = ART_PACKS[params.art]
     layers = render_layers(character, art, params.preset, side, scheme.clothes)
     figure = Figure(render_figure(character, art, params.preset, side, scheme.clothes))

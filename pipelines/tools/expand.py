@@ -112,7 +112,6 @@ def _frame_size(photo: Image, ratio: str) -> Size:
 
 
 def _paste_photo(surroundings: Image, photo: Image, at: Position) -> Image:
-    """Copy the photo's own pixels into the frame."""
     image = surroundings.copy()
     image[at[1] : at[1] + photo.shape[0], at[0] : at[0] + photo.shape[1]] = photo
     return image

@@ -262,7 +262,6 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
 
 
 def _shows_person(params: Fashion, alpha: Alpha, faces: tuple[Face, ...]) -> bool:
-    """Say whether the subject is a person with a face, and no thing beside one or with one on it."""
     if params.pick >= len(faces):
         return False
     face = faces[params.pick]
@@ -286,7 +285,6 @@ def _flat_lay_notices(params: Fashion, source: LookPhoto, context: ToolContext) 
 
 
 def _check_who_wears_it(params: Fashion, faces: tuple[Face, ...]) -> None:
-    """Refuse a garment that nobody of the photo could wear."""
     if params.models:
         raise BadInput(
             "'On models' draws people who wear what is in your photo; 'Garment to wear' dresses the person of your "
@@ -351,7 +349,6 @@ def _make_pdf(
 
 
 def _bind_pages(params: Fashion, images: tuple[Image, ...]) -> tuple[EncodedFile, ...]:
-    """Bind pictures into one PDF, where one is asked for."""
     if params.pdf == "none":
         return ()
     name = "lookbook" if params.pdf == "book" else params.preset

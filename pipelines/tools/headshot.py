@@ -223,7 +223,6 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
 def _export_layers(
     context: ToolContext, look: Look, image: Image, subject: PlacedSubject, plate: Image, key: Side, number: int
 ) -> tuple[EncodedFile, ...]:
-    """Encode picture `number` (from 0) as layers."""
     if look.is_monochrome:
         subject = replace(subject, colour=_to_monochrome(subject.colour))
         image, plate = _to_monochrome(image), _to_monochrome(plate)

@@ -106,7 +106,6 @@ def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOut
 
 
 def _draw_film(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Let a model draw a film that begins with the photo."""
     photo = context.open_image(params.photo)
     size = size_for_ratio((photo.shape[1], photo.shape[0]), _DRAFT_SIDE_PX if context.draft else params.size)
     if context.draft:

@@ -290,7 +290,6 @@ def _fill_from_surroundings(
 
 
 def _tint_mask(photo: Image, mask: Alpha) -> Image:
-    """Show the mask as a tint over the photo."""
     tint = np.array(_TINT_COLOUR, np.float32)
     return np.asarray(photo + 0.6 * mask[..., None] * (tint - photo) + 0.5, np.uint8)
 

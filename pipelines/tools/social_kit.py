@@ -362,7 +362,6 @@ def _plan_layouts(
 
 
 def _cover_notices(layouts: Mapping[str, Layout]) -> list[str]:
-    """Say in which formats words lie on the subject."""
     sentences = (("end", LOWER_END_NOTICE), ("part", COVERED_NOTICE))
     titles = {
         kind: [FORMATS[name].title for name, row in layouts.items() if row.covers == kind] for kind, _ in sentences

@@ -176,7 +176,6 @@ def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback
 
 
 def _make_map(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
-    """Make the control map at the drawing's size."""
     subject = subject_of(params)
     return make_control_map(context, subject, (photo.shape[1], photo.shape[0]), CONTROL_MAPS[params.follow], emit)
 
