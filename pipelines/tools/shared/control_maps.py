@@ -49,22 +49,17 @@ def make_control_map(
         location = _locate_person(context, subject, location, emit)
 
     def annotate() -> Image:
-        return np.asarray(
-            cv2.resize(_annotate(context, control, photo, location), size, interpolation=cv2.INTER_AREA), np.uint8
-        )
+        try:
+            with context.borrow_model(context.spec_for_role(control.role)) as net:
+                drawn = net.draw_map(photo, location)
+        except ModelUnavailable as error:
+            raise ModelUnavailable(f"'{control.title}' cannot be followed: {error.message}", param="follow") from error
+        return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     key = ("map", control.id, subject.photo, subject.matte, subject.pick, size)
     control_map = context.memoize(key, annotate)
     emit("What the drawing follows", 1, 1, control_map)
     return control_map
-
-
-def _annotate(context: ToolContext, control: ControlMap, photo: Image, location: PersonLocation) -> Image:
-    try:
-        with context.borrow_model(context.spec_for_role(control.role)) as net:
-            return net.draw_map(photo, location)
-    except ModelUnavailable as error:
-        raise ModelUnavailable(f"'{control.title}' cannot be followed: {error.message}", param="follow") from error
 
 
 def _locate_person(
