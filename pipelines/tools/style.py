@@ -29,7 +29,7 @@ from pipelines.core.params import (
 from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
-from pipelines.styles import STYLES, StyleSettings, apply_style, get_style
+from pipelines.styles import STYLES, StyleSettings, apply_style
 from pipelines.styles.face_lock import lock_faces
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools.shared import form_fields
@@ -156,7 +156,8 @@ def _draw_style(params: Style, context: ToolContext, emit: ProgressCallback, pho
     elif params.reference is not None:
         styled = transfer_style(photo, context.open_image(params.reference), settings)
     else:
-        return apply_style(photo, get_style(params.preset), settings, faces)
+        row = next(row for row in STYLES if row.id == params.preset)
+        return apply_style(photo, row, settings, faces)
     return lock_faces(photo, styled, faces, _DRAWN_FACE_LOCK_RATIO, photo_colours=False)
 
 
