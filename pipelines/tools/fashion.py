@@ -209,10 +209,7 @@ class Fashion(Subject):
 
 @dataclass(frozen=True)
 class LookPhoto:
-    """What every look has in common. `garment` is the one that its person is to wear.
-
-    `shows_person`: the subject is a person with a face, and no thing beside one or with one on it.
-    """
+    """What every look has in common: `garment` is to be worn; `shows_person`: no thing beside a face or with one."""
 
     photo: Image
     cutout: Cutout
