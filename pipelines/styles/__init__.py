@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from pipelines.styles import film, line_art, mosaic, painting, printmaking
 from pipelines.styles.face_lock import face_mask, lock_faces
 from pipelines.styles.primitives import StyleSettings
 
-DrawFn: TypeAlias = Callable[[Image, StyleSettings], Image]
-
-__all__ = ["STYLES", "DrawFn", "Style", "StyleSettings", "apply_style", "get_style"]
+__all__ = ["STYLES", "Style", "StyleSettings", "apply_style"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Style:
 
     id: str
     title: str
-    draw: DrawFn
+    draw: Callable[[Image, StyleSettings], Image]
     photo_colours: bool = False
     lock_weight: float = 0.8
     face_brush: float = 1.0
@@ -62,8 +59,3 @@ def apply_style(image: Image, row: Style, settings: StyleSettings, faces: Sequen
         mask = face_mask(faces, image.shape, hard=row.hard_mask)[..., None]
         styled = np.asarray(styled + mask * (fine.astype(np.float32) - styled) + 0.5, np.uint8)
     return lock_faces(image, styled, faces, row.lock_weight, photo_colours=row.photo_colours)
-
-
-def get_style(style_id: str) -> Style:
-    """Return the row of `STYLES` with this id."""
-    return next(row for row in STYLES if row.id == style_id)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Face, Image, Int32Array
+from pipelines.compositing.head_restoration import move_face
+from pipelines.core.geometry import Face, Float32Array, Image
 from pipelines.styles.primitives import Field, Picture, from_lab, gaussian_blur, to_float, to_lab, to_uint8
 
 # Outlines on the 468-point mesh around eyes with brows, nose and mouth.
@@ -34,7 +35,7 @@ def lock_faces(photo: Image, styled: Image, faces: Sequence[Face], weight: float
     out = styled.copy()
     for face in faces:
         box = _face_box(face, photo.shape)
-        local_face = transform_face(face, -float(box[1].start), -float(box[0].start), 1.0)
+        local_face = move_face(face, np.array([[1, 0, -box[1].start], [0, 1, -box[0].start]], np.float64))
         out[box] = _lock_face(to_float(photo[box]), to_float(out[box]), local_face, weight, photo_colours)
     return out
 
@@ -43,7 +44,7 @@ def face_mask(faces: Sequence[Face], shape: tuple[int, ...], *, hard: bool = Fal
     """Return a mask (H x W) of 1 on faces, with a soft or a hard edge."""
     mask = np.zeros(shape[:2], np.float32)
     for face in faces:
-        skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
+        skin = _fill_hull(face.landmarks, shape)
         mask = np.maximum(mask, skin if hard else gaussian_blur(skin, 0.12 * face.eye_distance))
     return mask
 
@@ -82,42 +83,19 @@ def _face_box(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
     )
 
 
-def transform_face(face: Face, x: float, y: float, scale: float) -> Face:
-    """Return the face scaled by `scale` and then moved by x, y pixels."""
-
-    def transform_point(point: tuple[float, float]) -> tuple[float, float]:
-        return point[0] * scale + x, point[1] * scale + y
-
-    left, top, right, bottom = face.box
-    return Face(
-        landmarks=np.asarray(face.landmarks * scale + np.array([x, y]), np.float32),
-        box=(left * scale + x, top * scale + y, right * scale + x, bottom * scale + y),
-        left_eye=transform_point(face.left_eye),
-        right_eye=transform_point(face.right_eye),
-        chin=transform_point(face.chin),
-        roll=face.roll,
-        score=face.score,
-    )
-
-
 def _lock_weights(face: Face, shape: tuple[int, ...]) -> Field:
     """Return 1 on eyes, brows, nose and mouth, `_SKIN_LOCK_RATIO` on the rest of the face, and a soft edge to 0."""
-    skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
+    skin = _fill_hull(face.landmarks, shape)
     features = np.zeros(shape[:2], np.float32)
     for rows in _FEATURE_OUTLINES:
-        features = np.maximum(features, _fill_hull(_landmark_hull(face, rows), shape))
+        features = np.maximum(features, _fill_hull(face.landmarks[list(rows)], shape))
     wide, narrow = 0.16 * face.eye_distance, 0.08 * face.eye_distance
-    grown = cv2.dilate(features, np.ones((2 * int(narrow) + 1,) * 2, np.uint8))
-    return np.maximum(
-        _SKIN_LOCK_RATIO * gaussian_blur(skin, wide), gaussian_blur(np.asarray(grown, np.float32), narrow)
-    )
+    grown = np.asarray(cv2.dilate(features, np.ones((2 * int(narrow) + 1,) * 2, np.uint8)), np.float32)
+    return np.maximum(_SKIN_LOCK_RATIO * gaussian_blur(skin, wide), gaussian_blur(grown, narrow))
 
 
-def _landmark_hull(face: Face, rows: tuple[int, ...]) -> Int32Array:
-    return np.asarray(cv2.convexHull(face.landmarks[list(rows)].astype(np.int32)), np.int32)
-
-
-def _fill_hull(hull: Int32Array, shape: tuple[int, ...]) -> Field:
+def _fill_hull(points: Float32Array, shape: tuple[int, ...]) -> Field:
+    """Fill the convex hull of points (N x 2) with 1, H x W."""
     canvas = np.zeros(shape[:2], np.float32)
-    cv2.fillConvexPoly(canvas, hull, 1.0)
+    cv2.fillConvexPoly(canvas, cv2.convexHull(points.astype(np.int32)), 1.0)
     return canvas

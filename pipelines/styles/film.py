@@ -49,10 +49,8 @@ def _tone_curve(values: Field, slope: float, lift: float) -> Field:
 def _halation_light(light: Picture, reach: float, tint: Picture) -> Picture:
     """Return the light that the film's back reflects: a red glow around highlights."""
     bright = np.maximum(light.max(axis=2) - 0.62, 0) / 0.38
-    halo = gaussian_blur(np.asarray(bright * bright, np.float32), reach) - 0.5 * gaussian_blur(
-        np.asarray(bright, np.float32), 0.2 * reach
-    )
-    wide = gaussian_blur(np.asarray(bright, np.float32), 4 * reach)
+    halo = gaussian_blur(bright * bright, reach) - 0.5 * gaussian_blur(bright, 0.2 * reach)
+    wide = gaussian_blur(bright, 4 * reach)
     return np.asarray((np.maximum(halo, 0) * 0.55 + 0.16 * wide)[..., None] * tint, np.float32)
 
 
@@ -96,17 +94,9 @@ def draw_noir(image: Image, settings: StyleSettings) -> Image:
     hard = np.power(tone, 1.25)
     hard = 0.35 * hard + 0.65 * hard * hard * (3 - 2 * hard)
     pool = _vignette_mask(image.shape, 0.78, (0.5 + rng.uniform(-0.06, 0.06), 0.42))
-    lit = (
-        hard
-        * pool
-        * (
-            1
-            - 0.42 * _blind_shadow(image.shape, settings, rng) * smoothstep(np.asarray(1 - pool, np.float32), 0.02, 0.4)
-        )
-    )
-    glow = gaussian_blur(np.asarray(np.maximum(lit - 0.7, 0), np.float32), 10 * settings.brush_unit_px) * np.float32(
-        0.5
-    )
+    shade = 0.42 * _blind_shadow(image.shape, settings, rng) * smoothstep(1 - pool, 0.02, 0.4)
+    lit = hard * pool * (1 - shade)
+    glow = gaussian_blur(np.maximum(lit - 0.7, 0), 10 * settings.brush_unit_px) * np.float32(0.5)
     out = np.repeat((lit + glow)[..., None], 3, axis=2)
     out = out * 0.965 + 0.012
     return to_uint8(np.asarray(out + _make_film_grain(np.asarray(out, np.float32), settings, 0.034, 0.0), np.float32))

@@ -127,14 +127,10 @@ def draw_charcoal(image: Image, settings: StyleSettings) -> Image:
     tooth = paper_texture(tone.shape, 1.7 * settings.unit_px, rng)
     smudged = smooth_along_flow(gaussian_blur(tone, 2.5 * settings.brush_unit_px), lines, 22 * settings.brush_unit_px)
     dark = smoothstep(1 - np.asarray(0.6 * smudged + 0.4 * tone, np.float32), 0.12, 0.92)
-    streaks = smooth_along_flow(
-        value_noise(tone.shape, 3.2 * settings.brush_unit_px, rng), lines, 34 * settings.brush_unit_px
-    )
-    broad_streaks = smooth_along_flow(
-        value_noise(tone.shape, 4.5 * settings.brush_unit_px, rng),
-        constant_flow(tone.shape, -58),
-        80 * settings.brush_unit_px,
-    )
+    grains = value_noise(tone.shape, 3.2 * settings.brush_unit_px, rng)
+    streaks = smooth_along_flow(grains, lines, 34 * settings.brush_unit_px)
+    grains = value_noise(tone.shape, 4.5 * settings.brush_unit_px, rng)
+    broad_streaks = smooth_along_flow(grains, constant_flow(tone.shape, -58), 80 * settings.brush_unit_px)
     streaks = streaks / max(float(streaks.std()), 1e-4) + 0.8 * broad_streaks / max(float(broad_streaks.std()), 1e-4)
     charcoal = dark * (1 + 0.16 * streaks)
     contour = xdog_edges(tone, lines, 2.1 * settings.brush_unit_px, 24, 0.006)
@@ -143,12 +139,7 @@ def draw_charcoal(image: Image, settings: StyleSettings) -> Image:
     amount = 1 - (1 - np.clip(charcoal, 0, 0.97)) * (1 - 0.8 * contour * pressure) * (1 - 0.7 * fine)
     # Charcoal does not reach the valleys of the paper where the pressure is low.
     grip = smoothstep(amount * 1.9 - 0.62 + 0.20 * tooth, 0.0, 0.55)
-    amount = np.clip(
-        0.30 * gaussian_blur(amount, 1.5 * settings.unit_px) + 0.70 * amount * (0.25 + 0.75 * grip), 0, 0.97
-    )
-    lifted = 0.8 * smoothstep(tone, 0.86, 0.99)
-    return apply_medium(
-        paper_sheet((240, 233, 220), tooth, 0.014),
-        CHARCOAL_COLOUR,
-        np.asarray(amount * (1 - lifted), np.float32),
-    )
+    dust = 0.30 * gaussian_blur(amount, 1.5 * settings.unit_px)
+    amount = np.clip(dust + 0.70 * amount * (0.25 + 0.75 * grip), 0, 0.97)
+    amount = amount * (1 - 0.8 * smoothstep(tone, 0.86, 0.99))
+    return apply_medium(paper_sheet((240, 233, 220), tooth, 0.014), CHARCOAL_COLOUR, np.asarray(amount, np.float32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Float32Array, Image, Int32Array
+from pipelines.core.geometry import Float32Array, Float64Array, Image, Int32Array
 from pipelines.styles.primitives import (
     Field,
     FlowField,
@@ -37,10 +37,8 @@ def draw_mosaic(image: Image, settings: StyleSettings) -> Image:
     seeds, owners, gap = _relax_seeds(image.shape[:2], step, lines, rng)
     colour = _stone_colours(picture, owners, len(seeds), rng)
     stone = colour[owners]
-    grout = (
-        np.array([0.80, 0.77, 0.72], np.float32)
-        * (1 + 0.05 * value_noise(gap.shape, 1.6 * settings.unit_px, rng))[..., None]
-    )
+    sand = 1 + 0.05 * value_noise(gap.shape, 1.6 * settings.unit_px, rng)
+    grout = np.array([0.80, 0.77, 0.72], np.float32) * sand[..., None]
     joint = 0.075 * step
     face = np.clip((gap - joint) / max(joint * 0.9, 0.8) + 0.5, 0, 1)
     lit = _bevel_light(gap, step, joint) + 0.02 * fractal_noise(gap.shape, 3 * settings.unit_px, rng, 2)
@@ -77,10 +75,8 @@ def _nearest_seeds(
     row = np.clip((y / cell[1]).astype(np.int32), 0, rows - 1)
     column = np.clip((x / cell[0]).astype(np.int32), 0, columns - 1)
     index = np.clip(seeds.astype(np.int32), 0, [shape[1] - 1, shape[0] - 1])
-    rows_columns = index[..., 1], index[..., 0]
-    table = np.concatenate([seeds, np.stack([lines.x[rows_columns], lines.y[rows_columns]], axis=-1)], axis=-1).reshape(
-        -1, 4
-    )
+    at = index[..., 1], index[..., 0]
+    table = np.dstack([seeds, lines.x[at], lines.y[at]]).reshape(-1, 4)
     best = np.full((y.size, x.size), 1e9, np.float32)
     second, owners = best.copy(), np.zeros(best.shape, np.int32)
     for down in (-1, 0, 1):
@@ -100,25 +96,28 @@ def _nearest_seeds(
 
 
 def _cell_centroids(owners: Int32Array, seeds: Float32Array, coarse: int) -> Float32Array:
-    count = seeds.shape[0] * seeds.shape[1]
     y, x = np.indices(owners.shape, np.float32)
+    mean = _mean_by_owner(owners, np.dstack([x, y]), seeds.shape[0] * seeds.shape[1])
+    return ((mean + 0.5) * coarse).reshape(seeds.shape).astype(np.float32)
+
+
+def _mean_by_owner(owners: Int32Array, values: Float32Array, count: int) -> Float64Array:
+    """Return the mean of values (H x W x C) over each owner's pixels, `count` x C."""
     flat = owners.ravel()
     size = np.maximum(np.bincount(flat, minlength=count), 1)
-    mean = np.stack([np.bincount(flat, v.ravel(), count) / size for v in (x, y)], axis=1)
-    return ((mean + 0.5) * coarse).reshape(seeds.shape).astype(np.float32)
+    return np.stack(
+        [np.bincount(flat, channel.ravel(), count) / size for channel in np.moveaxis(values, -1, 0)], axis=1
+    )
 
 
 def _stone_colours(picture: Picture, owners: Int32Array, count: int, rng: np.random.Generator) -> Float32Array:
     """Return the mean colour of each stone (N x 3), with random variation like real stones."""
-    flat = owners.ravel()
-    size = np.maximum(np.bincount(flat, minlength=count), 1)
-    mean = np.stack([np.bincount(flat, picture[..., c].ravel(), count) / size for c in range(3)], axis=1)
+    mean = _mean_by_owner(owners, picture, count)
     spread = rng.normal(0, 0.028, (count, 1)) + rng.normal(0, 0.010, (count, 3))
     return np.clip(mean + spread, 0, 1).astype(np.float32)
 
 
 def _bevel_light(gap: Field, step: float, joint: float) -> Field:
-    """Return the light from the upper left on the rounded borders of stones."""
     height = np.minimum(gaussian_blur(gap, 0.05 * step), np.float32(joint + 0.16 * step))
     return np.clip(diagonal_slope(np.asarray(height, np.float32), 0.125) * np.float32(0.12), -0.12, 0.16)
 
@@ -133,9 +132,8 @@ def draw_pixel_art(image: Image, settings: StyleSettings) -> Image:
     height, width = image.shape[:2]
     rows, columns = -(-height // cell), -(-width // cell)
     padded = cv2.copyMakeBorder(image, 0, rows * cell - height, 0, columns * cell - width, cv2.BORDER_REPLICATE)
-    small = cv2.resize(
-        bilateral_smooth(np.asarray(padded, np.uint8), 0.8 * cell, 30), (columns, rows), interpolation=cv2.INTER_AREA
-    )
+    smooth = bilateral_smooth(np.asarray(padded, np.uint8), 0.8 * cell, 30)
+    small = cv2.resize(smooth, (columns, rows), interpolation=cv2.INTER_AREA)
     picture = adjust_saturation(to_float(np.asarray(small, np.uint8)), 1.22)
     soft = cv2.GaussianBlur(picture, (0, 0), 1.0)
     picture = np.clip(picture + 0.7 * (picture - soft), 0, 1)

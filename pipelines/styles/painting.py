@@ -51,16 +51,16 @@ def draw_oil(image: Image, settings: StyleSettings) -> Image:
     rng = settings.make_rng()
     lines = edge_tangent_flow(compute_luma(picture), 5 * settings.unit_px, rng)
     finest = 3.0 - 1.6 * settings.detail
-    layers = []
-    for n, width in enumerate((30.0, 14.0, 7.0, finest)):
-        layers.append(_make_stroke_layer(picture, lines, width * settings.brush_unit_px, n, settings, rng))
+    layers = [
+        _make_stroke_layer(picture, lines, width * settings.brush_unit_px, n, settings, rng)
+        for n, width in enumerate((30.0, 14.0, 7.0, finest))
+    ]
     return _render_strokes(layers, picture.shape[:2], settings, rng)
 
 
 def _make_stroke_layer(
     picture: Picture, lines: FlowField, width: float, layer: int, settings: StyleSettings, rng: np.random.Generator
 ) -> StrokeLayer:
-    """Return one layer of strokes: choose starts, trace paths, sample colours."""
     soft = gaussian_blur(picture, 0.5 * width)
     starts = _stroke_starts(picture, width, layer, settings, rng)
     paths, direction = _trace_strokes(soft, lines, starts, width, rng)
@@ -156,7 +156,7 @@ def _paint_relief(
     furrows = cv2.GaussianBlur(np.pad(furrows, 48, mode="wrap"), (0, 0), sigmaX=14, sigmaY=0.9)[48:-48, 48:-48]
     furrows = np.asarray(furrows / furrows.std(), np.float32)
     y, x = pixel_coordinates(owner.shape)
-    table = np.stack([direction[:, 0], direction[:, 1], phase, width * _STROKE_MAP_SCALE], axis=1)[owner]
+    table = np.column_stack([direction, phase, width * _STROKE_MAP_SCALE])[owner]
     scale = 14 / np.maximum(table[..., 3], 4)  # about seven bristle marks across a stroke of any width
     u = (x * table[..., 0] + y * table[..., 1]) * scale + table[..., 2]
     v = (y * table[..., 0] - x * table[..., 1]) * scale + table[..., 2]
@@ -184,9 +184,8 @@ def draw_watercolour(image: Image, settings: StyleSettings) -> Image:
     total = np.asarray(density.mean(axis=2), np.float32)
     tooth = paper_texture(shape, settings.unit_px, rng)
     pigment = _glaze_density(total, settings, rng)
-    granules = (
-        1 + 0.10 * tooth * smoothstep(total, 0.1, 0.9) + 0.09 * fractal_noise(shape, 90 * settings.unit_px, rng, 4)
-    )
+    clouds = fractal_noise(shape, 90 * settings.unit_px, rng, 4)
+    granules = 1 + 0.10 * tooth * smoothstep(total, 0.1, 0.9) + 0.09 * clouds
     factor = pigment * granules / np.maximum(total, 0.05)
     # Fine lines restore detail that the wash lost.
     tip = _brush_tip_lines(image, settings)
@@ -197,7 +196,6 @@ def draw_watercolour(image: Image, settings: StyleSettings) -> Image:
 
 
 def _wobble_edges(image: Image, settings: StyleSettings, rng: np.random.Generator) -> Image:
-    """Displace the picture's edges by a few units, like a wet brush."""
     height, width = image.shape[:2]
     reach = np.float32(1.6 * settings.brush_unit_px)
     dx, dy = (fractal_noise((height, width), 22 * settings.unit_px, rng, 3) * reach for _ in range(2))

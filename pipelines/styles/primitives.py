@@ -126,9 +126,8 @@ def fractal_noise(shape: tuple[int, ...], cell_px: float, rng: np.random.Generat
 def paper_texture(shape: tuple[int, ...], unit_px: float, rng: np.random.Generator) -> Field:
     """Return the texture of cold-pressed paper, mean 0, standard deviation 1: grains of 2 to 5 units and some fibre."""
     grains = value_noise(shape, max(2.2 * unit_px, 1.3), rng) + 0.8 * value_noise(shape, 5 * unit_px, rng)
-    fibre = cv2.GaussianBlur(
-        rng.standard_normal(shape[:2], np.float32), (0, 0), sigmaX=3 * unit_px, sigmaY=0.6 * unit_px
-    )
+    fibre = rng.standard_normal(shape[:2], np.float32)
+    fibre = cv2.GaussianBlur(fibre, (0, 0), sigmaX=3 * unit_px, sigmaY=0.6 * unit_px)
     total = grains + 0.5 * fibre / max(float(fibre.std()), 1e-3)
     return np.asarray((total - total.mean()) / max(float(total.std()), 1e-3), np.float32)
 

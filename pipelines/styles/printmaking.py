@@ -59,8 +59,7 @@ def _separate_cmyk(picture: Picture) -> tuple[Field, ...]:
     # Dots mix by area, which means in linear light. The exponent compensates dot gain on paper.
     coverage = np.asarray(1 - np.power(np.clip(linear, 0, 1), 1 / 2.05), np.float32)
     black = smoothstep(coverage.min(axis=2), 0.30, 1.05)
-    rest = (coverage - 0.85 * black[..., None]) / (1 - 0.85 * black[..., None])
-    rest = clip_to_range(rest)
+    rest = clip_to_range((coverage - 0.85 * black[..., None]) / (1 - 0.85 * black[..., None]))
     return rest[..., 0], rest[..., 1], rest[..., 2], black
 
 
@@ -94,11 +93,6 @@ POP_ART_PALETTES: tuple[tuple[Colour, ...], ...] = (
 )
 
 
-def pop_art_palette(settings: StyleSettings) -> tuple[Colour, ...]:
-    """Return the four colours for this seed."""
-    return POP_ART_PALETTES[settings.seed % len(POP_ART_PALETTES)]
-
-
 def draw_pop_art(image: Image, settings: StyleSettings) -> Image:
     """Draw a screen print: four flat colours by tone, clean outlines, and Ben-Day dots between the tones."""
     rng = settings.make_rng()
@@ -107,10 +101,9 @@ def draw_pop_art(image: Image, settings: StyleSettings) -> Image:
     clahe = cv2.createCLAHE(clipLimit=1.8, tileGridSize=(3, 3))
     tone = clahe.apply((tone * 255).astype(np.uint8)).astype(np.float32) / 255
     tone = gaussian_blur(tone, 1.6 * settings.unit_px)
-    colours = [colour_to_float(colour) for colour in pop_art_palette(settings)]
-    steps = (0.26, 0.47, 0.70)
+    colours = [colour_to_float(colour) for colour in POP_ART_PALETTES[settings.seed % len(POP_ART_PALETTES)]]
     out = np.ones((*tone.shape, 3), np.float32) * colours[0]
-    for n, step in enumerate(steps):
+    for n, step in enumerate((0.26, 0.47, 0.70)):
         out += smoothstep(tone, step - 0.012, step + 0.012)[..., None] * (colours[n + 1] - out)
     # Ben-Day dots fill the range just below each of the two light steps.
     period = (11 - 3 * settings.detail) * settings.brush_unit_px
@@ -120,9 +113,8 @@ def draw_pop_art(image: Image, settings: StyleSettings) -> Image:
     lines = edge_tangent_flow(tone, 3 * settings.unit_px)
     contour = xdog_edges(tone, lines, 2.0 * settings.brush_unit_px, 40, 0.016)
     out += (contour * 0.94)[..., None] * (colours[0] * 0.7 - out)
-    return to_uint8(
-        np.asarray(out * (1 + 0.012 * value_noise(tone.shape, 2 * settings.unit_px, rng))[..., None], np.float32)
-    )
+    grain = 1 + 0.012 * value_noise(tone.shape, 2 * settings.unit_px, rng)
+    return to_uint8(np.asarray(out * grain[..., None], np.float32))
 
 
 # Transparent soy inks as they look on cream paper, two or three for each picture.

@@ -121,8 +121,7 @@ def _interpolate_table(table: Float32Array, lab: Float32Array) -> Float32Array:
 
 def _transfer_texture(light: Field, reference_light: Field, settings: StyleSettings) -> Field:
     """Return L* with the reference's contrast in each band, and its fine texture where the picture is flat."""
-    rest, out = light, np.zeros_like(light)
-    rest_other = reference_light
+    rest, rest_other, out = light, reference_light, np.zeros_like(light)
     for width in _BAND_WIDTHS:
         low, low_other = (gaussian_blur(part, width * settings.brush_unit_px) for part in (rest, rest_other))
         band, band_other = rest - low, rest_other - low_other
@@ -130,11 +129,10 @@ def _transfer_texture(light: Field, reference_light: Field, settings: StyleSetti
         out += band * np.float32(1 + (0.4 + 0.6 * settings.detail) * (gain - 1))
         rest, rest_other = low, low_other
     out += rest
-    grain = _random_phase_texture(
-        reference_light - gaussian_blur(reference_light, 4 * settings.brush_unit_px), light.shape, settings
-    )
+    fine = reference_light - gaussian_blur(reference_light, 4 * settings.brush_unit_px)
+    grain = _random_phase_texture(fine, light.shape, settings)
     busy = np.abs(light - gaussian_blur(light, 4 * settings.brush_unit_px))
-    quiet = 1 - smoothstep(np.asarray(gaussian_blur(busy, 6 * settings.unit_px), np.float32), 1.0, 5.0)
+    quiet = 1 - smoothstep(gaussian_blur(busy, 6 * settings.unit_px), 1.0, 5.0)
     edge = smoothstep(out, 2, 18) * smoothstep(out, 100, 88)
     return np.clip(out + grain * quiet * edge, 0, 100).astype(np.float32)
 
@@ -145,9 +143,9 @@ def _typical_contrast(band: Field) -> float:
     return float(np.sqrt(np.mean(np.square(size[size <= np.quantile(size, 0.85)])))) + 1e-6
 
 
-def _random_phase_texture(band: Field, shape: tuple[int, ...], settings: StyleSettings, side: int = 256) -> Field:
+def _random_phase_texture(band: Field, shape: tuple[int, ...], settings: StyleSettings) -> Field:
     """Return noise with the spectrum of the reference's quietest patch: its canvas or grain without its shapes."""
-    side = min(side, *band.shape)
+    side = min(256, *band.shape)
     patch = _quietest_patch(band, side)
     window = np.hanning(side).astype(np.float32)
     spectrum = np.abs(np.fft.rfft2(patch * np.outer(window, window)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from pipelines.codecs.color_profiles import ColorSpace
 from pipelines.codecs.containers import encode_layers
@@ -23,7 +23,6 @@ from pipelines.core.rendering import (
     EncodedFile,
     RenderedImages,
     RenderRequest,
-    SceneGround,
     SceneMatch,
     ToolOutput,
 )
@@ -156,7 +155,8 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         # Cups, pots and boxes have a round or straight foot and belong on a table; who stands on legs or wheels stands
         # on the ground of the place.
         backdrop = replace(backdrop, subject="any")
-    composer = SceneComposer.for_backdrop(subject, backdrop, is_standing=is_standing, relit=params.light == "relit")
+    is_relit = params.light == "relit"
+    shadow = replace(shadow_for_view(Shadow(), backdrop.seen_from), toward=backdrop.shadow_direction)
     plans, titles = _plan_scenes(params, context, backdrop)
     match: SceneMatch | None = None
     images: list[Image] = []
@@ -168,12 +168,13 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
         scene_notices += [*scenes.notices, *_around_notices(plan.form, context, edits)]
         for n, edit in enumerate(edits):
             seed, name = context.seed + len(images), f"layers-{len(images) + 1}"
-            on = composer.with_scene_ground(scenes.grounds, n)
-            images.append(edit.image if edit else on.compose_on(scenes.images[n], seed))
+            cast = with_scene_ground(shadow, scenes.grounds, n) if is_standing else None
+            light: dict[str, Any] = {"key_side": backdrop.key_light_side, "shadow": cast, "relit": is_relit}
+            images.append(edit.image if edit else composite_subject(subject, scenes.images[n], seed=seed, **light))
             if params.layers and not context.draft and edit:
-                layers += scene_edit.export_layers(edit, subject, relit=composer.relit, name=name)
+                layers += scene_edit.export_layers(edit, subject, relit=is_relit, name=name)
             elif params.layers and not context.draft:
-                layers += on.export_layers(images[-1], scenes.images[n], seed, name)
+                layers += encode_layers(images[-1], subject, scenes.images[n], seed=seed, **light, name=name)
             emit("Composing", len(images), len(titles), images[-1])
     photo_notices = (each.fixed_sentence if is_fixed and each.fixed_sentence else each.sentence for each in findings)
     output = ToolOutput(
@@ -190,40 +191,7 @@ def run(params: Background, context: ToolContext, emit: ProgressCallback) -> Too
     return _add_contact_sheet(output, params, context, titles)
 
 
-@dataclass(frozen=True)
-class SceneComposer:
-    """Composites the placed subject on scenes with one light and shadow."""
-
-    placed: PlacedSubject
-    key: Side
-    shadow: Shadow | None
-    relit: bool
-
-    @classmethod
-    def for_backdrop(
-        cls, placed: PlacedSubject, backdrop: Backdrop, *, is_standing: bool, relit: bool
-    ) -> SceneComposer:
-        """With the light of `backdrop`, and its shadow where the subject stands on something."""
-        shadow = replace(shadow_for_view(Shadow(), backdrop.seen_from), toward=backdrop.shadow_direction)
-        return cls(placed, backdrop.key_light_side, shadow if is_standing else None, relit)
-
-    def with_scene_ground(self, grounds: Sequence[SceneGround | None], n: int) -> SceneComposer:
-        """The composer for picture `n`, whose ground may be known."""
-        return self if self.shadow is None else replace(self, shadow=with_scene_ground(self.shadow, grounds, n))
-
-    def compose_on(self, plate: Image, seed: int) -> Image:
-        """Composite the finished picture."""
-        return composite_subject(self.placed, plate, seed=seed, key_side=self.key, shadow=self.shadow, relit=self.relit)
-
-    def export_layers(self, image: Image, plate: Image, seed: int, name: str) -> tuple[EncodedFile, ...]:
-        """Encode that picture as layers."""
-        return encode_layers(
-            image, self.placed, plate, seed=seed, key_side=self.key, shadow=self.shadow, relit=self.relit, name=name
-        )
-
-
 def _draw_scenes_only(params: Background, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Draw the scenes without a subject."""
     backdrop = Backdrop(subject="any")
     plans, titles = _plan_scenes(params, context, backdrop)
     size = _scene_size(params, context)

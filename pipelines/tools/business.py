@@ -203,6 +203,9 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
         portraits.append(composite_subject(lit, plate, seed=context.seed))
         emit("Composing", len(portraits), len(members), portraits[-1])
 
+    # What all portraits have in common: the receipt keeps it for a colleague who joins later.
+    applied = {"head": round(100 * standard.head, 1), "eyes": round(100 * standard.eyes, 1)}
+    applied |= {"brightness": light_level} if params.light == "relit" else {}
     sheets, sheet_notices = _make_sheets(params, context, look, members, portraits, emit)
     notices += [*plate_notices, *sheet_notices, light_side_notice(members)]
     images = (*sheets.images, *portraits)
@@ -214,7 +217,7 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
         notices=tuple(dict.fromkeys(notice for notice in notices if notice)),
         exact=params.light == "exact",
         sources=sources[:1] if context.draft else sources,
-        resolved_params=_applied_standard(params, standard, light_level),
+        resolved_params=applied,
         names=names[:1] if context.draft else names,
         assets=(FONT_ASSET,) if params.names or params.company else (),
         archive_name="team" if len(images) > 1 and not context.draft else "",
@@ -268,10 +271,9 @@ def _draw_backdrop(
     params: Business, context: ToolContext, look: Look, size: Size, eyes: float, emit: ProgressCallback
 ) -> tuple[Image, tuple[str, ...]]:
     """Draw one backdrop for all, from the form alone, so that a colleague who joins later gets the same."""
-    is_look_scene = params.setting == "auto"
     is_brand_wall = _is_brand_wall(params)
     colour = (form_fields.parse_rgb(params.colour) or BRAND_WALL_COLOUR) if is_brand_wall else None
-    scene_id = look.scene_id if is_look_scene else params.setting
+    scene_id = look.scene_id if params.setting == "auto" else params.setting
     constraints = Backdrop(horizon_ratio=eyes, subject="person")
     backdrop = with_form_scene(constraints, params, context, params.background, scene_id, colour)
     words = scene_prompt(params, params.background, _place_words(params))
@@ -292,7 +294,6 @@ def _draw_backdrop(
 
 
 def _place_words(params: Business) -> str:
-    """The words of the setting that was chosen, else those of the look."""
     if params.setting == "auto":
         return LOOKS[params.preset].words
     label = _SETTING_LABELS[params.setting].lower()
@@ -322,12 +323,6 @@ def _measure_light_gains(params: Business, members: Sequence[TeamMember]) -> tup
     return level, {number: exposure_gain(target, white, skin[number]) for number, white in eye_whites.items()}
 
 
-def _applied_standard(params: Business, standard: TeamStandard, level: float) -> dict[str, float]:
-    """The values that all portraits have in common; the receipt keeps them for a colleague who joins later."""
-    applied = {"head": round(100 * standard.head, 1), "eyes": round(100 * standard.eyes, 1)}
-    return {**applied, "brightness": level} if params.light == "relit" else applied
-
-
 def _match_light(
     params: Business, member: TeamMember, placed: PlacedSubject, plate: Image, gains: dict[int, float]
 ) -> PlacedSubject:
@@ -354,7 +349,6 @@ def _make_sheets(
     portraits: Sequence[Image],
     emit: ProgressCallback,
 ) -> tuple[Sheets, tuple[str, ...]]:
-    """Lay out what the form asks for; the sheets and notices."""
     layout = look.layout if params.layout == "auto" else params.layout
     labels = parse_name_labels(params.names, len(portraits))
     logo = context.open_image_with_alpha(params.logo) if params.logo else None

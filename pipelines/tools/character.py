@@ -90,7 +90,6 @@ def _label_values(*values: str) -> dict[str, str]:
 
 
 def _trait_field(label: str, name: str, help: str, *, advanced: bool = True) -> Any:
-    """A choice among `ANY` and the trait's values."""
     labels = {ANY: "Any", **_label_values(*TRAITS[name]), **(_POSE_LABELS if name == "pose" else {})}
     return choice_field(label, help, ANY, labels=labels, advanced=advanced)
 
@@ -231,13 +230,18 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
         output = _FigureArtist(params, context, cast[0], scheme, emit).draw_sheet()
     else:
         output = _draw_portraits(params, context, cast, scheme, emit)
-    cast_notices = [notice for member in cast for notice in member.notices]
+    notices = [*word_notices, *(notice for member in cast for notice in member.notices), *output.notices]
+    assets = [FONT_ASSET] if params.layout == "sheet" else []
+    if params.art != "model":
+        credit = ART_PACKS[params.art].credit
+        notices.append(f"Parts: {credit}, CC0; hats and tools: DesignerBox. Commercial use is free.")
+        assets.insert(0, Asset("parts", params.art, CC0_LICENCE))
     return replace(
         output,
-        notices=tuple(dict.fromkeys((*word_notices, *cast_notices, *output.notices, *_licence_notices(params)))),
+        notices=tuple(dict.fromkeys(notices)),
         exact=False,
         is_procedural=params.art != "model",
-        assets=_list_assets(params),
+        assets=tuple(assets),
         resolved_params={
             "character": cast[0].character.code,
             "anew": "nothing",
@@ -322,7 +326,6 @@ def _draw_cast(params: Creator, context: ToolContext) -> list[CastMember]:
 
 
 def _shows_named_hair(params: Creator, member: CastMember) -> bool:
-    """Say whether the hair colour is seen, where one was named."""
     art = ART_PACKS.get(params.art)
     if art is None or "hair_colour" not in member.named_traits or "hair_colour" not in art.colours:
         return True
@@ -514,7 +517,6 @@ class _FigureArtist:
         return views, ()
 
     def _edit_moods(self, figure: Figure, width: int) -> tuple[list[View], tuple[str, ...]]:
-        """Let an edit model give the figure other faces."""
         flat, side = figure.composite_on_colour(self.scheme.ground), view_side(len(_MODEL_MOODS), width)
         seeds = (self.member.character.random_pick("face"),)
         views: list[View] = []
@@ -537,7 +539,6 @@ class _FigureArtist:
 def _export_layers(
     params: Creator, character: Character, scheme: ColourScheme, side: int, plate: Image | None
 ) -> tuple[EncodedFile, ...]:
-    """Encode the first picture as OpenRaster and as PNG layers."""
     art = ART_PACKS[params.art]
     layers = render_layers(character, art, params.preset, side, scheme.clothes)
     figure = Figure(render_figure(character, art, params.preset, side, scheme.clothes))
@@ -576,18 +577,6 @@ def _describe_traits(params: Creator, member: CastMember) -> str:
     names = [name for name in TRAITS if name not in ("face", "mood", "pose")]
     names = [name for name in names if (name in told if art is None else art.offered_values(name))]
     return ", ".join(f"{name.replace('_', ' ')} {member.character[name]}" for name in names)
-
-
-def _list_assets(params: Creator) -> tuple[Asset, ...]:
-    parts = (Asset("parts", params.art, CC0_LICENCE),) if params.art != "model" else ()
-    return (*parts, FONT_ASSET) if params.layout == "sheet" else parts
-
-
-def _licence_notices(params: Creator) -> tuple[str, ...]:
-    """Say under which licence the parts may be used."""
-    if params.art == "model":
-        return ()
-    return (f"Parts: {ART_PACKS[params.art].credit}, CC0; hats and tools: DesignerBox. Commercial use is free.",)
 
 
 TOOL = Tool(

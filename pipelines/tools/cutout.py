@@ -82,7 +82,6 @@ def run(params: CutOut, context: ToolContext, emit: ProgressCallback) -> ToolOut
 
 
 def _to_deep_rgba(placed: PlacedSubject) -> Uint16Array:
-    """Join colour and alpha with 16 bits a channel."""
     alpha = np.clip(placed.alpha * 65535 + 0.5, 0, 65535).astype(np.uint16)
     return np.dstack([to_sixteen_bits(placed.colour), alpha])
 

@@ -111,13 +111,6 @@ def _frame_size(photo: Image, ratio: str) -> Size:
     return size
 
 
-def _paste_photo(surroundings: Image, photo: Image, at: Position) -> Image:
-    """Copy the photo's own pixels into the frame."""
-    image = surroundings.copy()
-    image[at[1] : at[1] + photo.shape[0], at[0] : at[0] + photo.shape[1]] = photo
-    return image
-
-
 def _outside_mask(photo: Image, size: Size, at: Position) -> Alpha:
     """Build the mask of the frame, H x W: 1 outside the photo, 0 inside."""
     outside = np.ones((size[1], size[0]), np.float32)
@@ -137,7 +130,9 @@ def _extend_with_blur(photo: Image, size: Size, at: Position) -> Image:
         blurred = cv2.GaussianBlur(small.astype(np.float32), (0, 0), radius / step)
         weight = np.clip(distance / (2 * radius), 0, 1)[..., None]
         image += weight * (cv2.resize(blurred, size, interpolation=cv2.INTER_CUBIC) - image)
-    return _paste_photo(np.clip(image + 0.5, 0, 255).astype(np.uint8), photo, at)
+    extended = np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    extended[at[1] : at[1] + photo.shape[0], at[0] : at[0] + photo.shape[1]] = photo
+    return extended
 
 
 def _fold_borders(photo: Image, size: Size, at: Position) -> Image:
@@ -161,14 +156,13 @@ def _fold_coordinates(places: Coordinates, length: int, depth: float) -> Coordin
 def _draw_outside(
     params: Expand, context: ToolContext, emit: ProgressCallback, photo: Image, size: Size, at: Position
 ) -> tuple[Image, tuple[str, ...]]:
-    """Let a model inpaint the surroundings, starting from the blur; the photo's own pixels are put back."""
+    """Let a model inpaint the surroundings, starting from the blur; the photo's own pixels stay."""
     start, outside = _extend_with_blur(photo, size, at), _outside_mask(photo, size, at)
     words = params.prompt or params.scene or "the same place, continuing beyond the frame"
     render = RenderRequest("inpaint", words, size, (context.seed,), images=(start,), mask=outside, strength=1.0)
     drawn = context.draw(render, emit).images[0]
-    image = blend_into(start, drawn, outside)
-    notice = "What lies outside your photo was drawn by a model."
-    return _paste_photo(np.asarray(image + 0.5, np.uint8), photo, at), (notice,)
+    image = np.asarray(blend_into(start, drawn, outside) + 0.5, np.uint8)
+    return image, ("What lies outside your photo was drawn by a model.",)
 
 
 def _set_in_scene(

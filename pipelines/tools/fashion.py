@@ -29,7 +29,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.head_framing import find_torn_matte_row
 from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
-from pipelines.framing.resample import place_subject
+from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import LUMINANCE_WEIGHTS, from_lab, to_lab
 from pipelines.imaging.text import PixelBox, TextBlock, draw_text, fit_text, shade_and_choose_ink
 from pipelines.models.families.scenes.keyword_search import is_place
@@ -37,11 +37,11 @@ from pipelines.quality.subject_checks import bears_face, count_people, is_face_m
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.dressing import (
     DRESSED_PROMPT,
+    GARMENT_GREY_LEVEL,
     GARMENT_LABELS,
     Garment,
     GarmentKind,
     dress_person,
-    lay_on_grey,
     open_garment,
 )
 from pipelines.tools.shared.people_casting import POSES, choose_cast, draw_pose_map
@@ -209,10 +209,7 @@ class Fashion(Subject):
 
 @dataclass(frozen=True)
 class LookPhoto:
-    """What every look has in common. `garment` is the one that its person is to wear.
-
-    `shows_person`: the subject is a person with a face, and no thing beside one or with one on it.
-    """
+    """What every look has in common: `garment` is to be worn; `shows_person`: no thing beside a face or with one."""
 
     photo: Image
     cutout: Cutout
@@ -262,7 +259,6 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
 
 
 def _shows_person(params: Fashion, alpha: Alpha, faces: tuple[Face, ...]) -> bool:
-    """Say whether the subject is a person with a face, and no thing beside one or with one on it."""
     if params.pick >= len(faces):
         return False
     face = faces[params.pick]
@@ -286,7 +282,6 @@ def _flat_lay_notices(params: Fashion, source: LookPhoto, context: ToolContext) 
 
 
 def _check_who_wears_it(params: Fashion, faces: tuple[Face, ...]) -> None:
-    """Refuse a garment that nobody of the photo could wear."""
     if params.models:
         raise BadInput(
             "'On models' draws people who wear what is in your photo; 'Garment to wear' dresses the person of your "
@@ -312,8 +307,7 @@ def _draw_look(
     floor = 1.0 if end is not None or "bottom" in find_cut_sides(alpha) else 0.94
     frame = frame_subject(alpha, size, fill, params, anchor=anchor, floor=floor, body_end=end, limit_to_frame=False)
     placed = place_subject(source.photo, source.cutout, frame)
-    render = _make_scene_request(params, context, season, placed, source, is_flat_lay=is_flat_lay)
-    scenes = context.draw(render, emit)
+    scenes = context.draw(_make_scene_request(params, context, season, placed, source), emit)
 
     shadow = _choose_shadow(alpha, is_flat_lay=is_flat_lay, is_person=is_person)
     images: list[Image] = []
@@ -352,7 +346,6 @@ def _make_pdf(
 
 
 def _bind_pages(params: Fashion, images: tuple[Image, ...]) -> tuple[EncodedFile, ...]:
-    """Bind pictures into one PDF, where one is asked for."""
     if params.pdf == "none":
         return ()
     name = "lookbook" if params.pdf == "book" else params.preset
@@ -372,7 +365,7 @@ def _draw_garment_on_people(
     season, size = SEASONS[params.preset], size_for_ratio(form_fields.ASPECT_RATIOS[params.ratio], params.size)
     people = [person.words for person in choose_cast(params.models, context.seed)]
     people = [params.who] * params.models if params.who else people
-    garment = lay_on_grey(cutout)
+    garment = composite_on_grey(cutout.colour, cutout.alpha, GARMENT_GREY_LEVEL)
     images: list[Image] = []
     for n, person in enumerate(people):
         drawn = context.draw(_model_render(params, context, season, size, person, n, garment), emit)
@@ -415,22 +408,16 @@ def _choose_shadow(alpha: Alpha, *, is_flat_lay: bool, is_person: bool) -> Shado
 
 
 def _make_scene_request(
-    params: Fashion,
-    context: ToolContext,
-    season: Season,
-    placed: PlacedSubject,
-    source: LookPhoto,
-    *,
-    is_flat_lay: bool,
+    params: Fashion, context: ToolContext, season: Season, placed: PlacedSubject, source: LookPhoto
 ) -> RenderRequest:
     _, top, _, bottom = find_bounds(placed.alpha)
-    height, is_person = placed.frame.size[1], bool(source.faces) and not is_flat_lay
+    height, is_person = placed.frame.size[1], bool(source.faces) and not season.is_flat_lay
     colour = form_fields.parse_rgb(params.colour)
     constraints = Backdrop(
         horizon_ratio=(top + 0.18 * (bottom - top)) / height,
         floor_ratio=bottom / height if not is_person else None,
         key_light_side=source.light_side,
-        seen_from="above" if is_flat_lay else "front",
+        seen_from="above" if season.is_flat_lay else "front",
         subject="person" if is_person else "product",
     )
     backdrop = with_form_scene(constraints, params, context, params.background, season.scene_id, colour)

@@ -183,7 +183,7 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
     people = count_people(context.detect_faces(params.photo), params.pick)
     notices = [*ranking, *people, *cutout.notices, *frame.notices]
     names = _look_names(params, context)
-    is_edited, is_completed = bool(_edit_request(params)), bool(missing.any())
+    is_edited, is_completed = bool(params.expression or params.outfit), bool(missing.any())
     has_layers = params.layers and not (context.draft or is_edited or is_completed)
     subject = placed
     for name in dict.fromkeys(names):
@@ -216,14 +216,13 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
         archive_name="set" if is_set and not context.draft else "",
         extras=tuple(layers),
         resolved_params={"photo": params.photo, "photos": []} if ranking else {},
-        draft_part="first" if context.draft and (params.looks != "one" or params.variations > 1) else None,
+        draft_part="first" if context.draft and (is_set or params.variations > 1) else None,
     )
 
 
 def _export_layers(
     context: ToolContext, look: Look, image: Image, subject: PlacedSubject, plate: Image, key: Side, number: int
 ) -> tuple[EncodedFile, ...]:
-    """Encode picture `number` (from 0) as layers."""
     if look.is_monochrome:
         subject = replace(subject, colour=_to_monochrome(subject.colour))
         image, plate = _to_monochrome(image), _to_monochrome(plate)
@@ -288,12 +287,6 @@ def _edit_caption(params: Headshot) -> Caption:
     )
 
 
-def _edit_request(params: Headshot) -> str:
-    """Say in words what an edit model is asked to change; empty when nothing."""
-    changes = (("facial expression", params.expression), ("outfit", params.outfit))
-    return ", ".join(f"{what}: {words}" for what, words in changes if words)
-
-
 def _edit_portrait(
     params: Headshot, context: ToolContext, image: Image, alpha: Alpha, face: Face, emit: ProgressCallback
 ) -> RenderedImages:
@@ -301,12 +294,13 @@ def _edit_portrait(
 
     Where the expression is not to change, the head is laid back. `face` and `alpha` are those of `image`.
     """
-    request = _edit_request(params)
-    if not request or context.draft:
+    caption = _edit_caption(params)
+    if not caption.changes or context.draft:
         return RenderedImages((image,))
+    request = ", ".join(f"{what}: {words}" for what, words in caption.changes)
     words = f"The same person, face, hair, pose, light and background; change only {request}. {DRESSED_PROMPT}."
     size = image.shape[1], image.shape[0]
-    render = RenderRequest("edit", words, size, (context.seed,), images=(image,), caption=_edit_caption(params))
+    render = RenderRequest("edit", words, size, (context.seed,), images=(image,), caption=caption)
     if params.expression:
         drawn = context.draw(render, emit)
         return RenderedImages(drawn.images, (EDITED_NOTICE, *drawn.notices))

@@ -14,21 +14,7 @@ from pipelines.compositing import parallax
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, UNCLEAR_UNCERTAINTY, Cutout, Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import (
-    Params,
-    Points,
-    SubjectBox,
-    choice_field,
-    drop_field,
-    flag_field,
-    keep_field,
-    number_field,
-    picture_field,
-    prompt_field,
-    seed_field,
-    subject_box_field,
-    subject_of,
-)
+from pipelines.core.params import choice_field, flag_field, number_field, prompt_field, seed_field, subject_of
 from pipelines.core.rendering import Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
@@ -57,15 +43,9 @@ _UNSURE_NOTICE = (
 )
 
 
-class Motion(Params):
+class Motion(form_fields.PhotoInItsFrame):
     """The form: the photo as it is framed, so nothing says where the subject stands."""
 
-    photo: str = picture_field("Photo", "The picture to work on.", required=True)
-    matte: str | None = form_fields.matte_field()
-    pick: int = form_fields.pick_field()
-    keep: Points = keep_field()
-    drop: Points = drop_field()
-    box: SubjectBox = subject_box_field()
     preset: MoveId = choice_field(
         "Camera",
         "How the camera moves; it ends where it began, so that the picture loops.",
@@ -126,7 +106,6 @@ def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOut
 
 
 def _draw_film(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Let a model draw a film that begins with the photo."""
     photo = context.open_image(params.photo)
     size = size_for_ratio((photo.shape[1], photo.shape[0]), _DRAFT_SIDE_PX if context.draft else params.size)
     if context.draft:

@@ -374,7 +374,7 @@ class Ground:
     def compose_picture(self, placed: PlacedSubject, n: int) -> Image:
         """Composite the products on plate `n`."""
         plate = self.plates[n]
-        if edit := self._scene_edit(n):
+        if edit := self.scene_edits[n] if self.scene_edits else None:
             return edit.image
         if plate is None:
             return to_rgba(placed.colour, placed.alpha)
@@ -387,7 +387,7 @@ class Ground:
     def export_layers(self, image: Image, placed: PlacedSubject, n: int) -> tuple[EncodedFile, ...]:
         """Encode picture `n` as layers."""
         plate, name = self.plates[n], f"layers-{n + 1}"
-        if edit := self._scene_edit(n):
+        if edit := self.scene_edits[n] if self.scene_edits else None:
             return scene_edit.export_layers(edit, placed, relit=self.relit, name=name)
         if plate is None:
             return ()
@@ -397,9 +397,6 @@ class Ground:
         shadow = None if self.shadow is None else with_scene_ground(self.shadow, self.scene_grounds, n)
         light: dict[str, Any] = {"key_side": self.light_side, "shadow": shadow, "relit": self.relit}
         return {**light, "seed": self.seed + n, "clean": self.is_preset_ground and self.preset.scene == "pure-white"}
-
-    def _scene_edit(self, n: int) -> scene_edit.SceneEdit | None:
-        return self.scene_edits[n] if self.scene_edits else None
 
 
 @dataclass(frozen=True)

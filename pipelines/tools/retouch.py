@@ -142,7 +142,9 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     emit("Reading what is to go", 1, 1, lambda: _tint_mask(photo, mask))
     is_drawn = bool(params.prompt) and context.has_verb("inpaint")
     if is_drawn:
-        filled, notices = _draw_in_mask(params, context, emit, photo, mask), ()
+        size, seeds = (photo.shape[1], photo.shape[0]), (context.seed,)
+        render = RenderRequest("inpaint", params.prompt, size, seeds, images=(photo,), mask=mask, strength=1.0)
+        filled, notices = context.draw(render, emit).images[0], ()
     else:
         filled, notices = _fill_from_surroundings(params, context, emit, photo, mask, filling)
         notices = ((WORDS_UNUSED_NOTICE,) if params.prompt else ()) + notices
@@ -287,14 +289,7 @@ def _fill_from_surroundings(
     return filled, (NET_NOTICE,)
 
 
-def _draw_in_mask(params: Retouch, context: ToolContext, emit: ProgressCallback, photo: Image, mask: Alpha) -> Image:
-    size = (photo.shape[1], photo.shape[0])
-    render = RenderRequest("inpaint", params.prompt, size, (context.seed,), images=(photo,), mask=mask, strength=1.0)
-    return context.draw(render, emit).images[0]
-
-
 def _tint_mask(photo: Image, mask: Alpha) -> Image:
-    """Show the mask as a tint over the photo."""
     tint = np.array(_TINT_COLOUR, np.float32)
     return np.asarray(photo + 0.6 * mask[..., None] * (tint - photo) + 0.5, np.uint8)
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Colour, Face, Float32Array, Image, Size
+from pipelines.core.geometry import Alpha, Colour, Face, Image, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import (
     DrawnWords,
@@ -278,7 +278,10 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     layouts = dict(list(all_layouts.items())[:1]) if context.draft else all_layouts
     images: list[Image] = []
     contrasts: list[float | None] = []
-    notices = [*_hand_crop_notices(protected, all_layouts, params), *_cover_notices(all_layouts)]
+    notices = _cover_notices(all_layouts)
+    if _crop_focus(params).is_manual:  # the automatic crop cuts nothing
+        windows = {FORMATS[name].title: row.photo_window for name, row in all_layouts.items()}
+        notices = crop_notices(protected, windows) + notices
     for name, layout in layouts.items():
         colour = form_fields.parse_rgb(params.colour)
         image = _lay_out_photo(photo, layout, colour, has_words=bool(params.headline))
@@ -324,18 +327,10 @@ def _softness_notices(
     largest = max((scale for scale in scales if scale <= _MAX_ENLARGEMENT), default=0.0)
     if largest * MAX_OWN_ENLARGEMENT <= _MAX_ENLARGEMENT:
         return few
-    is_soft = measure_own_enlargement(photo, _find_viewed_box(protected, photo)) * largest > _MAX_ENLARGEMENT
+    whole = protected.without_margin()  # what is looked at: heads or the subject, else all of the photo
+    box = (whole.left, whole.top, whole.right, whole.bottom) if protected.boxes else (0, 0, width, height)
+    is_soft = measure_own_enlargement(photo, box) * largest > _MAX_ENLARGEMENT
     return (*few, ENLARGED_BEFORE_NOTICE) if is_soft else few
-
-
-def _find_viewed_box(protected: ProtectedArea, photo: Image) -> tuple[float, float, float, float]:
-    """Return what is looked at in the photo: heads or the subject, else all of it."""
-    whole = protected.without_margin()
-    return (
-        (whole.left, whole.top, whole.right, whole.bottom)
-        if protected.boxes
-        else (0, 0, photo.shape[1], photo.shape[0])
-    )
 
 
 def _plan_layouts(
@@ -366,14 +361,7 @@ def _plan_layouts(
     }
 
 
-def _hand_crop_notices(protected: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
-    """Say what a crop by hand cuts; the automatic one cuts nothing."""
-    windows = {FORMATS[name].title: row.photo_window for name, row in layouts.items()}
-    return crop_notices(protected, windows) if _crop_focus(params).is_manual else []
-
-
 def _cover_notices(layouts: Mapping[str, Layout]) -> list[str]:
-    """Say in which formats words lie on the subject."""
     sentences = (("end", LOWER_END_NOTICE), ("part", COVERED_NOTICE))
     titles = {
         kind: [FORMATS[name].title for name, row in layouts.items() if row.covers == kind] for kind, _ in sentences
@@ -469,19 +457,11 @@ def _cast_card_shadow(backdrop: Image, layout: Layout) -> None:
     x, y, right, bottom = layout.photo_position
     sigma = _CARD_SHADOW_RATIO * min(layout.size)
     # A blurred box is the product of two blurred spans.
-    columns, rows = (
-        cv2.GaussianBlur(_mark_span(start, end, length), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        for start, end, length in ((x, right, layout.size[0]), (y, bottom, layout.size[1]))
-    )
+    spans = [np.zeros((length, 1), np.float32) for length in layout.size]
+    spans[0][x:right] = spans[1][y:bottom] = 1
+    columns, rows = (cv2.GaussianBlur(span, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for span in spans)
     shade = 1 - _CARD_SHADOW * rows * columns.T
     backdrop[:] = np.rint(backdrop * shade[..., None])
-
-
-def _mark_span(start: int, end: int, length: int) -> Float32Array:
-    """Return a column of `length` with ones from `start` to `end`."""
-    span = np.zeros((length, 1), np.float32)
-    span[start:end] = 1
-    return span
 
 
 def _continue_ground(image: Image, layout: Layout) -> bool:
@@ -573,12 +553,6 @@ def _add_overlays(
     return contrast, notices
 
 
-def _choose_headline_ink(params: Kit) -> Colour | None:
-    """Return the colour that was chosen for the headline; None where it follows the ground."""
-    inks = {"white": WHITE_INK, "black": BLACK_INK, "brand": form_fields.parse_rgb(params.colour)}
-    return inks.get(params.headline_colour)
-
-
 def _choose_align(params: Kit, size: Size) -> Align:
     """Return how the headline is aligned in a format of `size`: where that is not said, an upright one is centred."""
     if params.headline_align != "auto":
@@ -588,7 +562,9 @@ def _choose_align(params: Kit, size: Size) -> Align:
 
 def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBox | None) -> float:
     """Write the headline in its place on the photo or on the panel; its contrast. Changes `image`."""
-    text, weight, chosen_ink = params.headline, _FONT_WEIGHTS[params.headline_font], _choose_headline_ink(params)
+    text, weight = params.headline, _FONT_WEIGHTS[params.headline_font]
+    inks = {"white": WHITE_INK, "black": BLACK_INK, "brand": form_fields.parse_rgb(params.colour)}
+    chosen_ink = inks.get(params.headline_colour)  # None follows the ground
     largest, align = round(MAX_LETTER_RATIO * min(layout.size)), _choose_align(params, layout.size)
     if layout.words is not None:
         box = layout.words.box

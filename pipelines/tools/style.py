@@ -29,11 +29,11 @@ from pipelines.core.params import (
 from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
-from pipelines.styles import STYLES, StyleSettings, apply_style, get_style
-from pipelines.styles.face_lock import lock_faces, transform_face
+from pipelines.styles import STYLES, StyleSettings, apply_style
+from pipelines.styles.face_lock import lock_faces
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.control_maps import CONTROL_LABELS, ControlId, find_control_map, make_control_map
+from pipelines.tools.shared.control_maps import CONTROL_LABELS, CONTROL_MAPS, ControlId, make_control_map
 
 PresetId = Literal[
     "oil", "watercolour", "ink", "pencil", "charcoal", "halftone", "pop-art", "riso", "mosaic", "pixel", "film", "noir",
@@ -108,7 +108,7 @@ def run(params: Style, context: ToolContext, emit: ProgressCallback) -> ToolOutp
     if params.follow != "nothing" and context.draft:
         return ToolOutput(images=(_make_map(params, context, emit, photo),), exact=False, notices=(MAP_NOTICE,))
     faces = context.detect_faces(params.photo) if params.face_lock else ()
-    faces = [transform_face(face, 0, 0, scale) for face in faces]
+    faces = [face.scaled(scale) for face in faces]
     # Where a map is followed it must be the first preview.
     emit("Reading the photo", 1, 1, photo if params.follow == "nothing" else None)
     styled = context.memoize(
@@ -156,7 +156,8 @@ def _draw_style(params: Style, context: ToolContext, emit: ProgressCallback, pho
     elif params.reference is not None:
         styled = transfer_style(photo, context.open_image(params.reference), settings)
     else:
-        return apply_style(photo, get_style(params.preset), settings, faces)
+        row = next(row for row in STYLES if row.id == params.preset)
+        return apply_style(photo, row, settings, faces)
     return lock_faces(photo, styled, faces, _DRAWN_FACE_LOCK_RATIO, photo_colours=False)
 
 
@@ -164,7 +165,7 @@ def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback
     """Let a model redraw the photo by words: along a control map, as an edit, or image-to-image by detail."""
     size = (photo.shape[1], photo.shape[0])
     if params.follow != "nothing":
-        control, kind = _make_map(params, context, emit, photo), find_control_map(params.follow).kind
+        control, kind = _make_map(params, context, emit, photo), CONTROL_MAPS[params.follow].kind
         render = RenderRequest("control", params.prompt, size, (context.seed,), control=control, control_kind=kind)
     elif context.has_verb("edit"):
         words = f"The same picture, with everything and everybody where it is, redrawn in this style: {params.prompt}."
@@ -176,9 +177,8 @@ def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback
 
 
 def _make_map(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
-    """Make the control map at the drawing's size."""
     subject = subject_of(params)
-    return make_control_map(context, subject, (photo.shape[1], photo.shape[0]), find_control_map(params.follow), emit)
+    return make_control_map(context, subject, (photo.shape[1], photo.shape[0]), CONTROL_MAPS[params.follow], emit)
 
 
 def _style_mask(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Alpha:

@@ -18,6 +18,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import MIN_EYE_DISTANCE_PX
 from pipelines.imaging.wide_gamut import to_eight_bits, to_sixteen_bits
 from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.picture_operations import crop_centre
 
 UPSCALER_SPEC_ID = "realesr-x4"
 DETAIL_NOTICE = "Detail was added by a model; it was not in the photo."
@@ -53,7 +54,9 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
         largest = f"a photo's longer side may have up to {MAX_OUTPUT_PX // factor} pixels for {factor} x."
         advice = "Choose 2 x;" if fits_twice else "This photo is too large for that;"
         raise BadInput(f"The result would be larger than {MAX_OUTPUT_PX} pixels. {advice} {largest}", param="factor")
-    source = _crop_centre(photo, factor) if context.draft else photo
+    source = photo
+    if context.draft:  # which shows the detail, not the whole
+        source = crop_centre(photo, form_fields.DRAFT_SIDE_PX // factor)
     with context.borrow_model(UPSCALER_SPEC_ID) as net:
         deep = not context.draft and params.master in ("png16", "tiff16")
         enlarged = net.enlarge(source, factor, lambda index, total: emit("Enlarging", index, total), deep=deep)
@@ -72,13 +75,6 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
         keeps_words=True,
         draft_part="middle" if source.shape != photo.shape else None,
     )
-
-
-def _crop_centre(photo: Image, factor: int) -> Image:
-    """Crop the middle so that its enlargement has a draft's size: a draft shows the detail, not the whole."""
-    side = form_fields.DRAFT_SIDE_PX // factor
-    top, left = max(0, (photo.shape[0] - side) // 2), max(0, (photo.shape[1] - side) // 2)
-    return np.ascontiguousarray(photo[top : top + side, left : left + side])
 
 
 def _blend_bicubic_faces(image: PixelArray, photo: Image, faces: Sequence[Face]) -> PixelArray:

@@ -14,7 +14,6 @@ from pipelines.core.stream import wait_for_result
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.registry import get_spec
 from pipelines.styles import STYLES, StyleSettings, apply_style
-from pipelines.styles.face_lock import transform_face
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools import style
 from tests.support.examples import Recorder, load_example
@@ -198,5 +197,5 @@ def test_lines_and_dots_grow_with_the_brush() -> None:
 
 def test_faces_scale_with_the_picture() -> None:
     face = Face(np.ones((468, 2), np.float32), (0, 0, 4, 4), (1, 1), (3, 1), (2, 4), 0.0, 1.0)
-    twice = transform_face(face, 1, 0, 2.0)
-    assert (twice.left_eye, twice.eye_distance) == ((3, 2), 4)
+    twice = face.scaled(2.0)
+    assert (twice.left_eye, twice.eye_distance) == ((2, 2), 4)

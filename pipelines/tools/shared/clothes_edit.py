@@ -17,6 +17,7 @@ from pipelines.framing.placement import frame_subject
 from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.imaging.color import to_lab
 from pipelines.matting.cutout import core_mask, cut_out_subject
+from pipelines.tools.shared.dressing import GARMENT_GREY_LEVEL
 
 ClothesId = Literal["as-photographed", "ghost-mannequin", "flat-lay"]
 
@@ -35,7 +36,6 @@ _SHOWN_WORDS = {
 _KEPT_WORDS = (
     "Keep its cut, colours, pattern, cloth, print and details as they are. The background is plain light grey."
 )
-_GROUND_LEVEL = 236  # grey behind what the model is given, 0 to 255
 _INPUT_FILL_RATIO = 0.8  # of the frame, so that sleeves have room to be laid out
 _SAMPLE_COUNT = 1500  # pixels of each picture that are compared
 COLOUR_TOLERANCE = 8.0  # distance in CIELAB (CIE76) within which two pixels count as one colour
@@ -68,7 +68,7 @@ def draw_clothes(
     """
     frame = frame_subject(cutout.alpha, size, _INPUT_FILL_RATIO, Subject(photo=""), anchor="centre")
     placed = place_subject(photo, cutout, frame)
-    start = composite_on_grey(placed.colour, placed.alpha, _GROUND_LEVEL)  # nothing of the photo's room is drawn then
+    start = composite_on_grey(placed.colour, placed.alpha, GARMENT_GREY_LEVEL)
     caption = write_clothes_prompt(clothes, garment)
     render = RenderRequest(
         "edit",

@@ -30,18 +30,13 @@ class ControlMap:
     role: str
 
 
-CONTROL_MAPS: tuple[ControlMap, ...] = (
-    ControlMap("edges", "Edges", "edges", "map-edges"),
-    ControlMap("lines", "Soft lines", "soft-edges", "map-lines"),
-    ControlMap("depth", "Depth", "depth", "map-depth"),
-    ControlMap("pose", "Pose", "pose", "map-pose"),
-)
-CONTROL_LABELS = {"nothing": "Nothing but the photo", **{row.id: row.title for row in CONTROL_MAPS}}
-
-
-def find_control_map(control_id: str) -> ControlMap:
-    """Find the row of `CONTROL_MAPS`."""
-    return next(row for row in CONTROL_MAPS if row.id == control_id)
+CONTROL_MAPS: dict[ControlId, ControlMap] = {
+    "edges": ControlMap("edges", "Edges", "edges", "map-edges"),
+    "lines": ControlMap("lines", "Soft lines", "soft-edges", "map-lines"),
+    "depth": ControlMap("depth", "Depth", "depth", "map-depth"),
+    "pose": ControlMap("pose", "Pose", "pose", "map-pose"),
+}
+CONTROL_LABELS = {"nothing": "Nothing but the photo", **{key: row.title for key, row in CONTROL_MAPS.items()}}
 
 
 def make_control_map(
@@ -54,22 +49,17 @@ def make_control_map(
         location = _locate_person(context, subject, location, emit)
 
     def annotate() -> Image:
-        return np.asarray(
-            cv2.resize(_annotate(context, control, photo, location), size, interpolation=cv2.INTER_AREA), np.uint8
-        )
+        try:
+            with context.borrow_model(context.spec_for_role(control.role)) as net:
+                drawn = net.draw_map(photo, location)
+        except ModelUnavailable as error:
+            raise ModelUnavailable(f"'{control.title}' cannot be followed: {error.message}", param="follow") from error
+        return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     key = ("map", control.id, subject.photo, subject.matte, subject.pick, size)
     control_map = context.memoize(key, annotate)
     emit("What the drawing follows", 1, 1, control_map)
     return control_map
-
-
-def _annotate(context: ToolContext, control: ControlMap, photo: Image, location: PersonLocation) -> Image:
-    try:
-        with context.borrow_model(context.spec_for_role(control.role)) as net:
-            return net.draw_map(photo, location)
-    except ModelUnavailable as error:
-        raise ModelUnavailable(f"'{control.title}' cannot be followed: {error.message}", param="follow") from error
 
 
 def _locate_person(

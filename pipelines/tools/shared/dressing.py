@@ -10,19 +10,20 @@ import numpy as np
 from pipelines.compositing.head_restoration import find_head_alpha, restore_head
 from pipelines.compositing.unchanged_parts import restore_unchanged
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject
 from pipelines.core.rendering import Caption, RenderedImages, RenderRequest
 from pipelines.core.tools import ToolContext
 from pipelines.framing.placement import find_bounds
+from pipelines.framing.resample import composite_on_grey
 from pipelines.models.nets.pose_landmarks import PersonLocation
 
 GarmentKind = Literal["tops", "bottoms", "one-piece"]
 GARMENT_LABELS = {"tops": "Top", "bottoms": "Trousers or skirt", "one-piece": "One piece"}
 POSE_SPEC_ID = "dwpose"
 DRESSED_PROMPT = "An adult, fully clothed."
-_GARMENT_GREY = 236
+GARMENT_GREY_LEVEL = 236  # of the ground, 0 to 255: the model draws nothing of the photo's room
 _GARMENT_WORDS = {"tops": "top", "bottoms": "trousers or skirt", "one-piece": "dress or suit"}
 
 EDITED_NOTICE = (
@@ -82,7 +83,8 @@ def open_garment(context: ToolContext, file_id: str, kind: GarmentKind, emit: Pr
         raise ModelUnavailable(ONE_PICTURE_MESSAGE, param="garment_photo")
     notices = (GARMENT_NOTICE, *((WORN_NOTICE,) if tries_on and context.detect_faces(file_id) else ()))
     try:
-        picture = lay_on_grey(context.cut_out_subject(Subject(photo=file_id), emit))
+        cutout = context.cut_out_subject(Subject(photo=file_id), emit)
+        picture = composite_on_grey(cutout.colour, cutout.alpha, GARMENT_GREY_LEVEL)
     except BadInput as error:
         if error.code != "no_subject":
             raise BadInput(error.message, code=error.code, param="garment_photo") from error
@@ -116,12 +118,6 @@ def dress_person(
     # The colour of the skin was fitted near the head, also where nothing was drawn.
     dressed = np.where(unchanged[..., None], picture, drawn.images[0])
     return RenderedImages((dressed,), (*garment.notices, *drawn.notices))
-
-
-def lay_on_grey(cutout: Cutout) -> Image:
-    """Composite a garment on light grey, so that the model draws nothing of the photo's room."""
-    alpha = cutout.alpha[..., None]
-    return np.asarray(cutout.colour * alpha + _GARMENT_GREY * (1 - alpha) + 0.5, np.uint8)
 
 
 def _try_on_request(

@@ -6,14 +6,20 @@ from typing import Any, Literal, get_args
 
 from pipelines.core.params import (
     MAX_SIDE,
+    Params,
+    Points,
+    SubjectBox,
     Verb,
     choice_field,
     colour_field,
+    drop_field,
     flag_field,
+    keep_field,
     mask_field,
     number_field,
     picture_field,
     prompt_field,
+    subject_box_field,
 )
 
 Light = Literal["exact", "relit"]
@@ -38,9 +44,9 @@ CONSENT_HELP = "Needed for every photo of a person; example photos need none."
 OPTIONAL_CONSENT_HELP = "Only then are faces looked for and protected."
 
 
-def size_field(default: int = 1024, largest: int = MAX_SIDE, help: str = "") -> Any:
+def size_field(default: int = 1024, largest: int = MAX_SIDE) -> Any:
     """Longer side in pixels, `int`, at most `largest`; with a default of 0 the look decides."""
-    help = help or ("Longer side of the picture." if default else "Longer side of the picture; 0: as the look asks.")
+    help = "Longer side of the picture." if default else "Longer side of the picture; 0: as the look asks."
     least = MIN_SIDE_PX if default else 0
     return number_field(
         "Size", help, default, ge=least, le=largest, step=64 if default else MIN_SIDE_PX, unit="px", advanced=False
@@ -199,6 +205,17 @@ def optional_consent_field() -> Any:
     return flag_field(
         "If a person is in it: I have their permission and they are 18 or over", OPTIONAL_CONSENT_HELP, advanced=False
     )
+
+
+class PhotoInItsFrame(Params):
+    """The form fields of a photo out of which something is cut: nothing says where the subject stands."""
+
+    photo: str = picture_field("Photo", "The picture to work on.", required=True)
+    matte: str | None = matte_field()
+    pick: int = pick_field()
+    keep: Points = keep_field()
+    drop: Points = drop_field()
+    box: SubjectBox = subject_box_field()
 
 
 def parse_rgb(text: str | None) -> tuple[int, int, int] | None:

@@ -19,6 +19,12 @@ def shrink_to_side(image: Image, side_px: int) -> Image:
     return np.asarray(cv2.resize(image, size_within(image.shape, side_px), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def crop_centre(photo: Image, side_px: int) -> Image:
+    """Crop a square of `side_px` from the centre, less where the photo is smaller."""
+    top, left = (max(0, (side - side_px) // 2) for side in photo.shape[:2])
+    return np.ascontiguousarray(photo[top : top + side_px, left : left + side_px])
+
+
 def blend_into(photo: Image, drawn: Image, where: Alpha) -> Float32Array:
     """Blend what was drawn `where` that is above 0 into the photo, from the seam inwards; H x W x 3, 0 to 255."""
     distance = cv2.distanceTransform((where > 0).astype(np.uint8), cv2.DIST_L2, 5)

@@ -13,17 +13,7 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import (
-    Params,
-    Points,
-    SubjectBox,
-    drop_field,
-    flag_field,
-    keep_field,
-    picture_field,
-    subject_box_field,
-    subject_of,
-)
+from pipelines.core.params import flag_field, picture_field, subject_of
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.packed_masks import pack_matte
@@ -38,15 +28,10 @@ CONTRAST_LIMIT, CONTRAST_TILES = 3.0, (8, 8)  # of the grey photo's contrast, el
 MAX_PLACE_COUNT = 16  # faces of one photo that a click can choose
 
 
-class PointPreview(Params):
+class PointPreview(form_fields.PhotoInItsFrame):
     """The form."""
 
     photo: str = picture_field("Photo", "The picture to point at.", required=True)
-    matte: str | None = form_fields.matte_field()
-    pick: int = form_fields.pick_field()
-    keep: Points = keep_field()
-    drop: Points = drop_field()
-    box: SubjectBox = subject_box_field()
     together: bool = flag_field("People together", "All people in front are the subject.")
     consent: bool = form_fields.optional_consent_field()
 

@@ -13,6 +13,7 @@ from pipelines.core.params import Params, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.models.nets import REALESR_X4
+from pipelines.tools.shared.picture_operations import crop_centre
 
 TILE_SIDE_PX = 128
 ROUND_COUNTS = {1: 3, 4: 1}  # rounds by batch size: one call with four copies takes as long as four calls with one
@@ -33,7 +34,7 @@ def run(params: Measure, context: ToolContext, emit: ProgressCallback) -> ToolOu
     `resolved_params["measured"]` has the median seconds per copy of each case, and the mean absolute difference
     between the results of the two precisions, of 255.
     """
-    tile = _crop_centre(context.open_image(params.photo))
+    tile = crop_centre(context.open_image(params.photo), TILE_SIDE_PX)
     seconds: dict[tuple[int, int], list[float]] = {case: [] for case in CASES}
     results: dict[int, Image] = {}
     emit("Making the 16-bit copy", 1, 1)
@@ -51,12 +52,6 @@ def run(params: Measure, context: ToolContext, emit: ProgressCallback) -> ToolOu
     difference = float(np.abs(results[32].astype(np.float64) - results[16]).mean())
     measured = {"cases": cases, "difference": round(difference, 3)}
     return ToolOutput(images=(results[16],), resolved_params={"measured": measured})
-
-
-def _crop_centre(photo: Image) -> Image:
-    """Crop the square of `TILE_SIDE_PX` from the centre, less where the photo is smaller."""
-    top, left = (max(0, (side - TILE_SIDE_PX) // 2) for side in photo.shape[:2])
-    return np.ascontiguousarray(photo[top : top + TILE_SIDE_PX, left : left + TILE_SIDE_PX])
 
 
 TOOL = Tool(
