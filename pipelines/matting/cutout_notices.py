@@ -16,7 +16,8 @@ from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Fa
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.holes import GROUND_ALPHA, HoleFinder
 from pipelines.matting.left_ground import TOLD_LIMITS, cover_heads, find_left_ground
-from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, list_parts, open_mask
+from pipelines.matting.mask_parts import EDGE_WIDTH_PX, find_parts_at, label_parts, list_parts, open_mask
+from pipelines.matting.net_agreement import Doubt
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
 from pipelines.matting.sure_regions import SureRegions
 
@@ -270,14 +271,13 @@ def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[st
     """
     size = size_within(seen.shape, WORK_SIDE_PX)
     taken = resize_map(selected, size) > 0.5
-    others = open_mask((resize_map(seen, size) > 0.5) & ~dilate_mask(taken, EDGE_WIDTH_PX)).astype(np.uint8)
+    others = open_mask((resize_map(seen, size) > 0.5) & ~dilate_mask(taken, EDGE_WIDTH_PX))
     scale = size[0] / seen.shape[1]
     for face in faces:
         x, y = (int(each * scale) for each in face.eye_midpoint)
-        _, labels = cv2.connectedComponents(others)
-        if 0 <= y < others.shape[0] and 0 <= x < others.shape[1] and labels[y, x]:
-            others[labels == labels[y, x]] = 0
-    rival = _largest_part(others > 0, RIVAL_RATIO * float(taken.sum()))
+        if 0 <= y < others.shape[0] and 0 <= x < others.shape[1]:
+            others &= ~find_parts_at(others, (y, x))
+    rival = _largest_part(others, RIVAL_RATIO * float(taken.sum()))
     if rival is None:
         return ()
     photo = np.ones_like(taken)
@@ -288,11 +288,9 @@ def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[st
 
 def _largest_part(mask: Mask, min_area: float, beside: Mask | None = None) -> Mask | None:
     """Return the largest connected part of `mask` with at least `min_area` pixels that touches `beside`, or None."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    labels = label_parts(mask if beside is None else find_parts_at(mask, beside))
+    areas = np.bincount(labels.ravel())
     areas[0] = 0
-    if beside is not None:
-        areas[np.bincount(np.asarray(labels, np.int32)[beside], minlength=len(areas)) == 0] = 0
     return np.asarray(labels == areas.argmax()) if areas.max() >= max(min_area, 1) else None
 
 

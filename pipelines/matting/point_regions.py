@@ -18,7 +18,8 @@ from scipy.sparse.csgraph import dijkstra
 from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map
 from pipelines.matting.conjugate_gradient import conjugate_gradient
-from pipelines.matting.net_agreement import colour_evidence, local_contrast, open_mask
+from pipelines.matting.mask_parts import find_parts_at, open_mask
+from pipelines.matting.net_agreement import colour_evidence, local_contrast
 from pipelines.matting.subject_selection import scaled_slice
 
 POINT_RADIUS_RATIO = 0.012  # of the copy's longer side: the disc that a point settles
@@ -87,14 +88,17 @@ class PointRegions:
         edges alone give.
         """
         bounded = _segment_by_random_walk(self._lab, alpha, point, 1.0) & near
-        region = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
+        region = self._find_seen(point)
         region &= ~self._find_background_patches(region, bounded | (alpha > 0.5)) | bounded
         return self._bound_region(region, bounded, point, alpha <= 0.5)
 
     def is_seen(self, point: tuple[int, int]) -> bool:
         """Tell whether a net sees something at a point (row, column), in the whole photo or on a crop around it."""
-        seen = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
-        return bool(seen.any())
+        return bool(self._find_seen(point).any())
+
+    def _find_seen(self, point: tuple[int, int]) -> Mask:
+        on_crop = find_parts_at(self._crop_at(point) > 0.5, point)
+        return on_crop | find_parts_at(self._seen > 0.5, draw_discs(self._seen.shape, [point]))
 
     def find_clear_things(self, point: tuple[int, int]) -> Iterator[Mask]:
         """Find the things (H x W of the small copy) that stand out at a point on a small and a larger crop around it.
@@ -103,8 +107,8 @@ class PointRegions:
         """
         for side_ratio in (THING_CROP_SIDE_RATIO, CROP_SIDE_RATIO):
             window, alpha = self._window(point, side_ratio), self._crop_at(point, side_ratio)
-            region = _component_at_point(alpha, point)
-            region = region if region.any() else _components_near_point(alpha, point)
+            place = point if alpha[point] > 0.5 else draw_discs(alpha.shape, [point])
+            region = find_parts_at(alpha > 0.5, place)
             seen = region[window]
             if region.sum() < MIN_THING_PX or seen.mean() > MAX_THING_SHARE or np.median(alpha[region]) < CLEAR_ALPHA:
                 continue
@@ -119,7 +123,7 @@ class PointRegions:
         Where its colours are those around the subject, or it lies on the outline, only what is reached from it without
         crossing an edge. Else the thing that a net sees there; never all that stands out, if a closer look sees less.
         """
-        part = _component_at_point(alpha, point)
+        part = find_parts_at(alpha > 0.5, point)
         bounded = (
             _segment_by_random_walk(self._lab, alpha, point, 0.0) | _flood_region(self._contrast, part, point)
         ) & near
@@ -136,7 +140,7 @@ class PointRegions:
 
         Where the crop cuts it off, it is what is `bounded`, and what lies nearer to the point than to the part beyond.
         """
-        region = _component_at_point(self._crop_at(point, side_ratio), point) & part
+        region = find_parts_at(self._crop_at(point, side_ratio) > 0.5, point) & part
         if region.sum() > WHOLE_PART_SHARE * part.sum():
             return part
         beyond = part.copy()
@@ -183,12 +187,12 @@ class PointRegions:
         if not rest.any() or not bounded.any():
             return False
         evidence = colour_evidence(self._lab.astype(np.uint8), rest, alpha <= 0.5)
-        near = bounded & draw_discs(bounded.shape, [point], 3 * disc_radius(bounded.shape))
+        near = bounded & draw_discs(bounded.shape, [point], 3 * _disc_radius(bounded.shape))
         return float(evidence[near if near.any() else bounded].mean()) < GROUND_EVIDENCE
 
     def _leaves_something(self, region: Mask, alpha: Alpha, point: tuple[int, int]) -> bool:
         """Tell whether there is something else, also among what stands out apart from the point's own part."""
-        left = (alpha > 0.5) | ((self._seen > 0.5) & ~_component_at_point(self._seen, point))
+        left = (alpha > 0.5) | ((self._seen > 0.5) & ~find_parts_at(self._seen > 0.5, point))
         return float((left & ~region).mean()) > MIN_REGION_RATIO
 
     def _draw_faces(self, point: tuple[int, int]) -> tuple[Mask, Mask]:
@@ -235,24 +239,22 @@ def _shrink_slice(part: slice, end: int) -> slice:
     return slice(part.start + (part.start > 0), part.stop - (part.stop < end))
 
 
-def draw_discs(shape: tuple[int, ...], points: Iterable[tuple[int, int]], radius: int) -> Mask:
-    """Return discs around points (row, column)."""
+def find_pixels(marks: Sequence[tuple[float, float]], shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return marks (x, y), ratios of a photo, as row and column of a copy of that shape."""
+    height, width = shape
+    return [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in marks]
+
+
+def draw_discs(shape: tuple[int, ...], points: Iterable[tuple[int, int]], radius: int | None = None) -> Mask:
+    """Return discs around points (row, column), as large as a point settles unless a `radius` in pixels is given."""
     mask = np.zeros(shape, np.uint8)
     for row, column in points:
-        cv2.circle(mask, (column, row), radius, 1, -1)
+        cv2.circle(mask, (column, row), radius or _disc_radius(shape), 1, -1)
     return mask > 0
 
 
-def disc_radius(shape: tuple[int, ...]) -> int:
-    """Return the radius in pixels of the disc that a point settles on a copy of that shape."""
+def _disc_radius(shape: tuple[int, ...]) -> int:
     return max(2, round(POINT_RADIUS_RATIO * max(shape)))
-
-
-def _component_at_point(alpha: Alpha, point: tuple[int, int]) -> Mask:
-    """Return the connected part of alpha > 0.5 at the point; empty where there is none."""
-    _count, labels = cv2.connectedComponents((alpha > 0.5).astype(np.uint8))
-    label = labels[point]
-    return labels == label if label else np.zeros(alpha.shape, np.bool_)
 
 
 def _heads_beside(box: tuple[float, ...], point: tuple[int, int]) -> float:
@@ -266,7 +268,7 @@ def _heads_beside(box: tuple[float, ...], point: tuple[int, int]) -> float:
 
 def _is_at_outline(alpha: Alpha, point: tuple[int, int]) -> bool:
     """Tell whether the disc of a point reaches out of the matte: a click that hit a rim or something thin."""
-    return bool((alpha[draw_discs(alpha.shape, [point], disc_radius(alpha.shape))] <= 0.5).any())
+    return bool((alpha[draw_discs(alpha.shape, [point])] <= 0.5).any())
 
 
 def _flood_region(contrast: Float32Array, part: Mask, point: tuple[int, int]) -> Mask:
@@ -275,15 +277,8 @@ def _flood_region(contrast: Float32Array, part: Mask, point: tuple[int, int]) ->
     discs = [
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1)) for px in (EDGE_GAP_PX, EDGE_GAP_PX + 1)
     ]
-    core = _component_at_point(np.asarray(cv2.erode(even, discs[0]), np.float32), point)
+    core = find_parts_at(cv2.erode(even, discs[0]) > 0, point)
     return part & (cv2.dilate(core.astype(np.uint8), discs[1]) > 0)
-
-
-def _components_near_point(alpha: Alpha, point: tuple[int, int]) -> Mask:
-    """Return the connected parts of alpha > 0.5 in the disc of the point; empty where there are none."""
-    _count, labels = cv2.connectedComponents((alpha > 0.5).astype(np.uint8))
-    near = np.unique(np.asarray(labels)[draw_discs(alpha.shape, [point], disc_radius(alpha.shape))])
-    return np.isin(labels, near[near > 0])
 
 
 def geodesic_distance(
@@ -309,11 +304,11 @@ def _segment_by_random_walk(lab: Float32Array, alpha: Alpha, point: tuple[int, i
     near = np.exp(-((geodesic_distance(lab, [point]) / REACH_LEVELS) ** 2))
     own = (WALK_TRUST * (1 - near) + WALK_TRUST_NEAR * near).astype(np.float32)
     prior = alpha.astype(np.float32)
-    disc = draw_discs(alpha.shape, [point], disc_radius(alpha.shape))
+    disc = draw_discs(alpha.shape, [point])
     own[disc], prior[disc] = POINT_WEIGHT, value
     walked = _solve_walk(lab, own, prior)
     side = walked if value else 1 - walked
-    return _component_at_point(side + np.float32(0.5 - MIN_WALK_SHARE), point) & ((alpha > 0.5) != (value > 0.5))
+    return find_parts_at(side + np.float32(0.5 - MIN_WALK_SHARE) > 0.5, point) & ((alpha > 0.5) != (value > 0.5))
 
 
 def _solve_walk(lab: Float32Array, own: Float32Array, prior: Alpha) -> Alpha:

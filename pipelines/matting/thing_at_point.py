@@ -13,13 +13,12 @@ from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
 from pipelines.imaging.resize import extend_mask_down, resize_map, size_within
 from pipelines.matting.net_agreement import local_contrast
-from pipelines.matting.point_regions import EDGE_LEVELS, MAX_THING_CROP_COUNT, PointRegions, PredictCrop
+from pipelines.matting.point_regions import EDGE_LEVELS, MAX_THING_CROP_COUNT, PointRegions, PredictCrop, find_pixels
 from pipelines.matting.pointing import (
     WORK_SIDE_PX,
     Pointing,
     SegmentPointed,
     correct_by_points,
-    find_pixels,
     segment_region,
     select_people,
 )
@@ -51,7 +50,7 @@ def select_things(
     regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1], MAX_THING_CROP_COUNT)
     chosen = np.zeros(small_seen.shape, np.bool_)
     counts = Counter(pointing.keep)
-    for mark, point in zip(counts, find_pixels(tuple(counts), small_seen), strict=True):
+    for mark, point in zip(counts, find_pixels(tuple(counts), small_seen.shape), strict=True):
         found: list[Mask | None] = []
         if segment is not None:
             found.append(segment_region(segment, mark, pointing.drop, point, chosen.shape))
