@@ -30,9 +30,11 @@ _MAX_CUT_RATIO = 0.1  # of the subject's width, on the picture's bottom edge: mo
 _UNDERSIDE_FACTOR = 1.3  # over `contact`: under a low thing it is darker than beside what touches the ground
 _UNDERSIDE_GAP_RATIO = 0.1  # of the subject's width: gap to the ground at which hardly any light is missing there
 _AMBIENT_FACTOR = 0.65  # over `contact`: what a subject hides of the light from all around, beside its foot
-_AMBIENT_REACH_RATIO = 0.07  # of the subject's size: how far from the foot that is seen
-_AMBIENT_GAP_RATIO = 0.1  # of the subject's size: gap to the ground at which a third of it is left
+_AMBIENT_RATIOS = 0.07, 0.1  # of the subject's size: how far from the foot that is seen; the gap with a third of it
+_CONTACT_RATIOS = 0.02, 0.06  # the same of the contact shadow
 _SLENDER_RATIO = 0.35  # of the height: what is narrower, such as a standing person, is taken to be this wide
+_BOUNCE_RATIO = 0.25  # of the light that falls on the subject: what it reflects on the ground
+_BOUNCE_RADIUS_RATIO = 0.05  # of the subject's width
 _MIN_PART_RATIO = 0.01  # of the largest part's area: a smaller one is a scrap, which throws no shadow and is no foot
 # Squash, tilt and drop by view: the higher the camera, the longer a shadow on the ground looks.
 _SHADOW_SHAPES = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.18)}
@@ -108,8 +110,8 @@ def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> 
     ground = base - stance.leg_gaps
     size_px = max(width_px, _SLENDER_RATIO * float(base - used_rows[0] + 1))
     contact = 1 - (
-        (1 - shadow.contact * _contact_shadow(level, size_px, ground))
-        * (1 - _AMBIENT_FACTOR * shadow.contact * _ambient_shadow(level, size_px, ground))
+        (1 - shadow.contact * _band_below(level, size_px, ground, _CONTACT_RATIOS))
+        * (1 - _AMBIENT_FACTOR * shadow.contact * _band_below(level, size_px, ground, _AMBIENT_RATIOS))
         * (1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(level, stance.feet, width_px, base))
     )
 
@@ -132,6 +134,29 @@ def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> 
             cast = np.maximum(cast, _move_columns(cast_shadow(legs, leg_px, 1), stance.drops - stance.own_drops))
     dark = _move_columns(np.asarray(1 - (1 - contact) * (1 - cast), np.float32), -stance.drops)
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def tint_shadow(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
+    """Return `compute_ground_light_share` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it.
+
+    `ground.ambient` is the colour of the light that reaches the shadow, measured where the set was rendered.
+    """
+    ambient = np.asarray(ground.ambient, np.float32)
+    mean = max(float(ambient.mean()), 1e-3)
+    kept = light[..., None]
+    # Down to the key's shadow its colour fades in; below it, in the contact, only the sky's light is dimmed further.
+    tinted = np.where(kept >= mean, 1 - (1 - kept) * (1 - ambient) / max(1 - mean, 1e-3), kept * ambient / mean)
+    return np.asarray(np.clip(tinted, 0, 1), np.float32)
+
+
+def reflect_subject_colour(placed: PlacedSubject) -> LinearImage:
+    """Return the subject's own colour reflected on the ground beside it, as shares of the ground's light; H x W x 3."""
+    columns = np.flatnonzero((placed.alpha > 0.5).any(axis=0))
+    if not len(columns):
+        return np.zeros_like(placed.colour, np.float32)
+    lit = to_linear(placed.colour) * placed.alpha[..., None]
+    radius = max(1.0, _BOUNCE_RADIUS_RATIO * float(columns[-1] - columns[0] + 1))
+    return np.float32(_BOUNCE_RATIO) * blur_quickly(lit, radius)
 
 
 def _remove_scraps(alpha: Alpha) -> Alpha:
@@ -169,22 +194,14 @@ def _underside_shadow(
     return np.asarray(cv2.GaussianBlur(under.astype(np.float32), (0, 0), sigma), np.float32)
 
 
-def _contact_shadow(alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return a band under the lowest points of the outline, blurred by 2 % of the subject's size."""
-    # Parts above the ground do not touch it: contact fades over 6 % of the size.
-    return _band_below(alpha, ground, 0.02 * size_px, 0.06 * size_px)
+def _band_below(
+    alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32], ratios: tuple[float, float]
+) -> npt.NDArray[np.float32]:
+    """Return a soft band along the lower outline, 0 to 1, that fades where it rises over the ground.
 
-
-def _ambient_shadow(alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the soft shadow beside the foot, where the subject hides light that comes from everywhere, 0 to 1."""
-    return _band_below(alpha, ground, _AMBIENT_REACH_RATIO * size_px, _AMBIENT_GAP_RATIO * size_px)
-
-
-def _band_below(alpha: Alpha, ground: npt.NDArray[np.float32], sigma: float, gap: float) -> npt.NDArray[np.float32]:
-    """Return a band of width `sigma` along the lower outline that fades where it rises over the ground by `gap`.
-
-    `ground` is the row of the ground in each column.
+    `ground` is the row of the ground in each column; `ratios` are width of the band and that gap over `size_px`.
     """
+    sigma, gap = (ratio * size_px for ratio in ratios)
     height = alpha.shape[0]
     rows = np.arange(height, dtype=np.float32)[:, None]
     mask = alpha > 0.5
