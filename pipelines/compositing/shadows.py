@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.compositing.stance import find_stance
-from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
+from pipelines.core.geometry import Alpha, Float32Array, Image, PlacedSubject, Side
 from pipelines.core.rendering import SceneGround
 from pipelines.framing.camera_pitch import View
 from pipelines.imaging.color import LinearImage, to_linear
@@ -86,7 +85,7 @@ def soften_plate(plate: Image, placed: PlacedSubject) -> Image:
     return plate if sigma < 0.3 else np.asarray(cv2.GaussianBlur(plate, (0, 0), sigma), np.uint8)
 
 
-def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.float32]:
+def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> Float32Array:
     """Return what the ground keeps of its light (H x W, 0 to 1) under a tight contact shadow and a soft cast shadow."""
     factor = max(1, round(max(alpha.shape) / _WORK_SIDE_PX))
     height, width = alpha.shape
@@ -115,7 +114,7 @@ def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> 
         * (1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(level, stance.feet, width_px, base))
     )
 
-    def cast_shadow(part: Alpha, part_px: float, bands: int) -> npt.NDArray[np.float32]:
+    def cast_shadow(part: Alpha, part_px: float, bands: int) -> Float32Array:
         if shadow.ground is None:
             return _cast_shadow(part, shadow, key_side, part_px, base)
         return (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(part, shadow.ground, part_px, base, bands)
@@ -136,7 +135,7 @@ def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> 
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def tint_shadow(ground: SceneGround, light: npt.NDArray[np.float32]) -> LinearImage:
+def tint_shadow(ground: SceneGround, light: Float32Array) -> LinearImage:
     """Return `compute_ground_light_share` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it.
 
     `ground.ambient` is the colour of the light that reaches the shadow, measured where the set was rendered.
@@ -171,7 +170,7 @@ def _remove_scraps(alpha: Alpha) -> Alpha:
     return np.where((scraps > 0) & (kept == 0), np.float32(0), alpha)
 
 
-def _move_columns(values: Alpha, rows: npt.NDArray[np.float32]) -> Alpha:
+def _move_columns(values: Alpha, rows: Float32Array) -> Alpha:
     """Move each column of a map down by so many rows; what comes in from outside is 0."""
     if not rows.any():
         return values
@@ -179,9 +178,7 @@ def _move_columns(values: Alpha, rows: npt.NDArray[np.float32]) -> Alpha:
     return np.asarray(cv2.remap(values, x, y - rows[None], cv2.INTER_LINEAR), np.float32)
 
 
-def _underside_shadow(
-    alpha: Alpha, feet: npt.NDArray[np.float32], width_px: float, base: int
-) -> npt.NDArray[np.float32]:
+def _underside_shadow(alpha: Alpha, feet: Float32Array, width_px: float, base: int) -> Float32Array:
     """Return how much light is missing on the ground under what is near it between the feet, 0 to 1."""
     height, width = alpha.shape
     mask = alpha > 0.5
@@ -194,9 +191,7 @@ def _underside_shadow(
     return np.asarray(cv2.GaussianBlur(under.astype(np.float32), (0, 0), sigma), np.float32)
 
 
-def _band_below(
-    alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32], ratios: tuple[float, float]
-) -> npt.NDArray[np.float32]:
+def _band_below(alpha: Alpha, size_px: float, ground: Float32Array, ratios: tuple[float, float]) -> Float32Array:
     """Return a soft band along the lower outline, 0 to 1, that fades where it rises over the ground.
 
     `ground` is the row of the ground in each column; `ratios` are width of the band and that gap over `size_px`.
@@ -213,7 +208,7 @@ def _band_below(
     return np.clip(band / max(float(band.max()), 1e-6), 0, 1)
 
 
-def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, base: int) -> npt.NDArray[np.float32]:
+def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, base: int) -> Float32Array:
     """Return the outline laid flat on the ground, away from the key light, softer with distance."""
     height, width = alpha.shape
     lean = {"left": shadow.tilt, "right": -shadow.tilt, "none": 0.0}[key_side]
@@ -229,7 +224,7 @@ def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, 
     return np.asarray(np.clip(shadow.cast * np.maximum(soft * (1 - 0.55 * distance), 0.8 * spread), 0, 1), np.float32)
 
 
-def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, bands: int) -> npt.NDArray[np.float32]:
+def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, bands: int) -> Float32Array:
     """Return what a set's key light does not reach of the ground, 0 to 1, with a penumbra that grows with height.
 
     The subject is a card as thick as `_THICKNESS_RATIO` of its width. A point at height h hides the light at the ground
@@ -274,7 +269,7 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, b
     return np.clip(hidden, 0, 1).astype(np.float32)
 
 
-def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:
+def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, Float32Array]:
     """Return the subject's mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with
     height."""
     factor = max(1, round(max(placed.alpha.shape) / _WORK_SIDE_PX))
@@ -310,7 +305,7 @@ def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[Linear
     )
 
 
-def _top_view_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float) -> npt.NDArray[np.float32]:
+def _top_view_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float) -> Float32Array:
     """Return the shadow seen from above: a thin dark line under the edge, and the outline cast to one side.
 
     The cast shadow is the sum of the outline's layers, each as far away as it is high, and as soft as it is far. All
