@@ -20,16 +20,17 @@ from pipelines.matting.net_agreement import ReconciledMatte
 from pipelines.matting.point_regions import (
     MIN_REGION_RATIO,
     PERSON_STEP_LEVELS,
+    WORK_SIDE_PX,
     PointRegions,
     PredictCrop,
     draw_discs,
     find_pixels,
     geodesic_distance,
+    shrink_to_lab,
 )
 from pipelines.matting.subject_selection import select_subject
 from pipelines.matting.sure_regions import find_sure_regions
 
-WORK_SIDE_PX = 256  # longer side of the copy on which regions are decided
 BOX_MARGIN_RATIO = 0.08  # of the box's longer side, seen around it by the net
 SOFT_RIM_PX = 4  # of the copy: the soft rim of a net's map is no wider
 MARK_REACH_PX = 48  # of the copy, around a dropped point: a halo there is what was pointed at
@@ -111,7 +112,7 @@ def remove_other_people(image: Image, alpha: Alpha, face: Face, faces: Sequence[
     others = [point for other in faces if other is not face for point in _body_points(other, scale, small)]
     if not own or not any(small[point] > 0.5 for point in others):
         return alpha
-    lab = np.asarray(cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB), np.float32)
+    lab = shrink_to_lab(image, size)
     nearer = geodesic_distance(lab, own, PERSON_STEP_LEVELS) <= geodesic_distance(lab, others, PERSON_STEP_LEVELS)
     kept = cv2.GaussianBlur(nearer.astype(np.float32), (0, 0), 0.8)
     return np.asarray(alpha * resize_map(np.asarray(kept, np.float32), alpha.shape[::-1]), np.float32)
@@ -189,12 +190,10 @@ def correct_by_points(
     if not (pointing.keep or pointing.drop):
         return alpha
     size = size_within(image.shape, WORK_SIDE_PX)
-    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    lab = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2LAB), np.float32)
-    small, small_seen = resize_map(alpha, size), resize_map(seen, size)
+    small = resize_map(alpha, size)
     keep, drop = find_pixels(pointing.keep, small.shape), find_pixels(pointing.drop, small.shape)
-    nearer_keep = _nearer_mask(lab, keep, drop)
-    regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1])
+    regions = PointRegions(image, seen, predict, faces)
+    nearer_keep = _nearer_mask(regions.lab, keep, drop)
     sure = find_sure_regions(views, size)
     corrected = small.copy()
     for points, marks, others, value in (
@@ -216,7 +215,7 @@ def correct_by_points(
                         region = sure.limit_region(region, point, near, is_kept=value > 0.5)
                 corrected[region] = value
     if may_reselect and keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
-        corrected = _next_subject(small_seen, drop)
+        corrected = _next_subject(regions.seen, drop)
     corrected = np.where(_find_other_rims(small, corrected, drop), small, corrected)
     for points, value in ((keep, 1.0), (drop, 0.0)):
         corrected[draw_discs(small.shape, points) & (nearer_keep if value else ~nearer_keep)] = value
