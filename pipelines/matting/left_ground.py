@@ -17,6 +17,7 @@ from pipelines.core.geometry import Alpha, Box, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, resize_image
 from pipelines.matting.mask_parts import close_mask, open_mask
 
+MAX_SEEN_ALPHA = 0.25  # mean of a part in the map that sees ground, up to which it may be left ground
 MIN_PART_RATIO = 0.0005  # of the copy's pixels: a smaller part is not looked at
 THREAD_PX = 3  # what is no wider is no part
 GROUND_REACH_PX = 18  # around a part, whose ground is compared with it
@@ -34,17 +35,16 @@ LEAST_SHARE = 0.01  # added to both shares of colours that are alike, so that th
 class LeftGroundLimits:
     """Up to which a part (h x w) counts as left ground.
 
-    `alpha` is its mean in the map that sees ground, `distance` its mean distance to the ground's nearest colours in Lab
-    levels, and `likeness` how many times as often the subject's colours are like its own as the ground's are.
+    `distance` is its mean distance to the ground's nearest colours in Lab levels, and `likeness` how many times as
+    often the subject's colours are like its own as the ground's are.
     """
 
-    alpha: float
     distance: float
     likeness: float
 
 
-SURE_LIMITS = LeftGroundLimits(alpha=0.25, distance=4.5, likeness=0.5)
-TOLD_LIMITS = LeftGroundLimits(alpha=0.25, distance=3.0, likeness=0.25)
+SURE_LIMITS = LeftGroundLimits(distance=4.5, likeness=0.5)
+TOLD_LIMITS = LeftGroundLimits(distance=3.0, likeness=0.25)
 
 
 def find_left_ground(
@@ -68,7 +68,7 @@ def find_left_ground(
         alike = np.zeros(taken.shape, np.bool_)
         alike[region] = KDTree(beside).query(lab[region], NEAREST_COUNT)[0].mean(axis=1) < LIKE_DISTANCE_LEVELS
         for part in _list_parts(close_mask(open_mask(alike, THREAD_PX), THREAD_PX) & region, min_area):
-            if seen[part].mean() < limits.alpha and _is_like_ground(lab, part, subject, ground, limits):
+            if seen[part].mean() < MAX_SEEN_ALPHA and _is_like_ground(lab, part, subject, ground, limits):
                 found |= part
     return found
 
