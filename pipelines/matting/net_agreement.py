@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -62,8 +63,7 @@ PredictPeople = Callable[[Area], Alpha]
 """Returns the map of an area alone (H x W of any size, 0 to 1) by a net that knows people and nothing else."""
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A region in which two mattes differ, and what speaks for the detailed one; each about -1 to 1.
 
     `shadow`, 0 to 1, speaks against it: how much like a shadow of the subject that region looks that it alone sees.
@@ -77,17 +77,16 @@ class Region:
     edge: float
     sureness: float
     face: float
-    shadow: float = 0.0
-    people: float = 0.0
-    smooth_shadow: float = 0.0
-    thin_part: float = 0.0
+    shadow: float
+    people: float
+    smooth_shadow: float
+    thin_part: float
 
     @property
     def trust_probability(self) -> float:
         """How likely the detailed matte is right here, 0 to 1."""
-        seen = (self.colour, self.edge, self.sureness, self.face, self.shadow, self.people)
-        evidence = (*seen, self.smooth_shadow, self.thin_part)
-        score = TRUST_OFFSET + float(np.dot(TRUST_WEIGHTS, evidence))
+        _mask, *evidence = self
+        score = TRUST_OFFSET + float(np.dot(TRUST_WEIGHTS, np.array(evidence, np.float64)))
         return float(1 / (1 + np.exp(-score)))
 
 
