@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from typing import Literal
 
 from pipelines.core.geometry import Float32Array, Mask, Size, Window
@@ -148,26 +150,17 @@ def _list_windows(
     shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest
 ) -> Iterator[Window]:
     """Yield different windows that hold the subject, its usual place first, or the one that was cropped by hand."""
-    seen: set[Window] = set()
-    lines = (None,) if request.focus.is_manual else _CENTRE_LINES
-    offsets = (0.0,) if request.focus.is_manual else _ASIDE_OFFSETS[request.side]
-    for line in lines:
-        for offset in offsets:
-            for area in (protected, protected.without_margin()):
-                window = find_crop_window(
-                    shape,
-                    area,
-                    size[0] / size[1],
-                    offset=offset,
-                    centre_line=line,
-                    focus=request.focus,
-                    keep_whole=bool(protected.boxes),  # a view without a subject has nothing to keep whole
-                )
-                if window is not None:
-                    break
-            if window is not None and window not in seen:
-                seen.add(window)
-                yield window
+    seen: set[Window | None] = {None}
+    # A view without a subject has nothing to keep whole.
+    find = partial(find_crop_window, ratio=size[0] / size[1], focus=request.focus, keep_whole=bool(protected.boxes))
+    places = [(None, 0.0)] if request.focus.is_manual else product(_CENTRE_LINES, _ASIDE_OFFSETS[request.side])
+    for line, offset in places:
+        window = find(shape, protected, offset=offset, centre_line=line)
+        if window is None:
+            window = find(shape, protected.without_margin(), offset=offset, centre_line=line)
+        if window not in seen:
+            seen.add(window)
+            yield window
 
 
 def _put_words_on_photo(
