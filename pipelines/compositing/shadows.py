@@ -41,13 +41,13 @@ _SHADOW_SHAPES = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0)
 
 @dataclass(frozen=True)
 class Shadow:
-    """A subject's shadow on the ground. `contact` and `cast` are darkenings of 0 to 1; `squash` flattens the cast
-    shadow.
+    """A subject's shadow on the ground; `contact` and `cast` are darkenings of 0 to 1.
 
-    `tilt` is how far it falls to the side per height, away from the key light. `drop` is for the view from above: the
-    shadow lies beside the whole outline, as far as this share of the subject's width. `toward` is a vector there
-    (right, down) whose length is the shadow's darkness, 0 to 1; without it, the shadow falls away from the key light.
-    `ground` is that of a set: then its key light casts the shadow, and nothing of the above but `contact` is used.
+    `squash` flattens the cast shadow, `tilt` is how far it falls to the side per height, away from the key light.
+    `drop` is for the view from above: the shadow lies beside the whole outline, as far as this share of the subject's
+    width. `toward` is a vector there (right, down) whose length is the shadow's darkness, 0 to 1; without it, the
+    shadow falls away from the key light. `ground` is that of a set: then its key light casts the shadow, and nothing of
+    the above but `contact` is used.
     """
 
     contact: float = 0.58
@@ -260,9 +260,8 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, b
         fallen = cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR)
         thick = max(3, round(depth_px * (1.0 + 0.4 * float(edge)))) | 1
         fallen = cv2.dilate(fallen, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick)))
-        blur = max(
-            0.8, 0.1 * depth_px, 0.29 * spread * middle
-        )  # a disc's standard deviation is 0.25 to 0.29 of its diameter
+        # A disc's standard deviation is 0.25 to 0.29 of its diameter.
+        blur = max(0.8, 0.1 * depth_px, 0.29 * spread * middle)
         flat = max(0.6, blur * (float(np.sin(pitch)) + 0.15))
         fallen = cv2.GaussianBlur(fallen, (0, 0), sigmaX=blur, sigmaY=flat)
         hidden = np.maximum(hidden, fallen) + 0.5 * np.minimum(hidden, fallen)
@@ -270,8 +269,7 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, b
 
 
 def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, Float32Array]:
-    """Return the subject's mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with
-    height."""
+    """Return the mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with height."""
     factor = max(1, round(max(placed.alpha.shape) / _WORK_SIDE_PX))
     rows, columns = placed.alpha.shape[0] // factor, placed.alpha.shape[1] // factor
     alpha = _remove_scraps(

@@ -204,9 +204,8 @@ def _find_feet(mask: Mask, width_px: float) -> tuple[Float32Array, _Corner]:
 
     The second value tells a subject that is seen from its corner: a chair on three legs, a board on two edges.
 
-    A car on a slope or a chair seen from a corner stands on points that are not level. They are corners of the convex
-    hull of the lower outline with a gap between them, on a line that a ground may have. A box seen from a corner stands
-    on a straight edge: there both its ends are feet.
+    Feet are corners of the convex hull of the lower outline with a gap between them, on a line that a ground may have,
+    and both ends of a straight edge, as of a box.
     """
     columns = np.nonzero(mask.any(axis=0))[0]
     # A column without the subject is a gap from top to bottom.

@@ -130,19 +130,15 @@ def locate_parts(mask: Alpha) -> tuple[Box, ...]:
 
 
 def speaks_of_ground(notice: str) -> bool:
-    """Whether a notice is about ground in the cut-out, which is to be dropped.
-
-    Of 8 fading places on composites with a truth 2 were wrong, by ground that was left; of none a part was missing.
-    """
+    """Whether a notice is about ground in the cut-out, which is to be dropped."""
     return notice.startswith((LEFT_GROUND, DETACHED_PART)) or BROUGHT_GROUND in notice or FADING_EDGE in notice
 
 
 def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:
     """Choose which places of doubt are marked on the picture: left, top, right, bottom, ratios of it.
 
-    In the order of the notices, of each the largest first.
-
-    None of a notice that speaks of the whole photo, and none that is nearly all of the picture.
+    In the order of the notices, of each the largest first; none of a notice that speaks of the whole photo, and none
+    that is nearly all of the picture.
     """
     boxes = [box for notice, each in boxes_by_notice.items() if notice != UNSETTLED_NOTICE for box in each]
     marked = [list(box) for box in boxes if min(box[2] - box[0], box[3] - box[1]) < MARKED_PLACE_RATIO]

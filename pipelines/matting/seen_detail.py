@@ -29,10 +29,9 @@ FEATHER_SIGMA_PX, FEATHER_GAIN = 0.6, 1.3  # of the parts' outline
 def restore_seen_detail(image: Image, refined: Alpha, selected: Alpha, other: Alpha, hairy: Mask) -> Alpha:
     """Return `refined` with what colours took from it where `selected` and `other` see it (H x W each).
 
-    Nothing of the edges that are `hairy` (H x W): before patterned ground their strands have many colours.
-
-    Only what has a third colour comes back, which is neither that of the ground beside it nor a mixture with it: a gap
-    between two bars stays one, and so do the tips of fur.
+    Nothing of the edges that are `hairy` (H x W): before patterned ground their strands have many colours. Only what
+    has a third colour comes back, which is neither that of the ground beside it nor a mixture with it: a gap between
+    two bars stays one, and so do the tips of fur.
     """
     lost = (np.minimum(selected, other) > SEEN_ALPHA) & (refined < selected - MIN_LOSS) & ~hairy
     longer = max(selected.shape)
