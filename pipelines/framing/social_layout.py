@@ -150,15 +150,16 @@ def _list_windows(
     shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest
 ) -> Iterator[Window]:
     """Yield different windows that hold the subject, its usual place first, or the one that was cropped by hand."""
-    seen: set[Window | None] = {None}
+    seen: set[Window] = set()
     # A view without a subject has nothing to keep whole.
     find = partial(find_crop_window, ratio=size[0] / size[1], focus=request.focus, keep_whole=bool(protected.boxes))
-    places = [(None, 0.0)] if request.focus.is_manual else product(_CENTRE_LINES, _ASIDE_OFFSETS[request.side])
-    for line, offset in places:
+    is_manual = request.focus.is_manual
+    lines, offsets = ((None,), (0.0,)) if is_manual else (_CENTRE_LINES, _ASIDE_OFFSETS[request.side])
+    for line, offset in product(lines, offsets):
         window = find(shape, protected, offset=offset, centre_line=line)
         if window is None:
             window = find(shape, protected.without_margin(), offset=offset, centre_line=line)
-        if window not in seen:
+        if window is not None and window not in seen:
             seen.add(window)
             yield window
 
