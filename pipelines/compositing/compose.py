@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 
 from pipelines.compositing.relighting import relight_subject
-from pipelines.compositing.shadow_colors import reflect_subject_colour, tint_shadow
 from pipelines.compositing.shadows import (
     Shadow,
     blur_quickly,
     compute_ground_light_share,
     mirror_in_ground,
+    reflect_subject_colour,
     soften_plate,
+    tint_shadow,
 )
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, PlacedSubject, Side
 from pipelines.imaging.color import LinearImage, to_linear, to_srgb

@@ -75,9 +75,8 @@ def move_face(face: Face, matrix: Float64Array) -> Face:
 def restore_head(photo: Image, edited: Image, alpha: Alpha, face: Face) -> Image | None:
     """Return `edited` with the head of `photo`; None where the head cannot be registered or its edge does not fit.
 
-    None too where the edit was enlarged so far that a part of the person is missing.
-
-    Both are H x W x 3, uint8; `alpha` is the person's, H x W. Another size of the edit: None.
+    None too where the edit has another size, or was enlarged so far that a part of the person is missing. Both are
+    H x W x 3, uint8; `alpha` is the person's, H x W.
     """
     if photo.shape != edited.shape:
         return None

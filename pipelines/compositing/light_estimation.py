@@ -135,8 +135,7 @@ def measure_background_colour(photo: Image, placed: PlacedSubject) -> Colour | N
 def with_photo_constraints(
     backdrop: Backdrop, photo: Image, placed: PlacedSubject, alpha: Alpha | None = None
 ) -> Backdrop:
-    """Add what a scene must match to `backdrop`: the photo's white point, whether it has colours, and colours at the
-    outline.
+    """Add what a scene must match: the photo's white point, whether it has colours, and colours at the outline.
 
     Give the subject's `alpha` where its own colour could be taken for the light's.
     """

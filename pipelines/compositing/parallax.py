@@ -24,10 +24,7 @@ _MAX_SHIFT_RATIO = 0.016  # of the width: the subject's largest shift to either 
 _BACKDROP_SHIFT_FACTOR = -0.35  # of the subject's shift: the camera keeps aiming between both planes
 _MAX_ZOOM_RATIO = 0.075  # enlargement of the subject at full depth
 _BACKDROP_ZOOM_FACTOR = 0.4  # of the subject's enlargement
-_MIRROR_RIM_RATIOS = (
-    0.045,
-    0.08,
-)  # of the width, into the hole: all mirrored up to the first, all inpainted from the second
+_MIRROR_RIM_RATIOS = 0.045, 0.08  # of the width, into the hole: mirrored up to the first, inpainted from the second
 _FOOT_RATIO = 0.2  # of the subject's height: a lower outline within it is its foot, or something that hides the rest
 _SIDE_FADE_RATIO = 0.03  # of the width: soft sides of things in front of the subject
 _INPAINT_SIDE_PX = 288  # longer side of the copy that is inpainted: hardly more than its rim is visible

@@ -42,12 +42,11 @@ FEATHER_RATIO = 0.015  # of the shorter side
 
 @dataclass(frozen=True)
 class Drift:
-    """Shift of the source's centre in pixels (right, down), zoom, and `trust`: the share of matches that agree."""
+    """Shift of the source's centre in pixels (right, down), and zoom."""
 
     dx: float
     dy: float
     zoom: float
-    trust: float = 1.0
 
     @property
     def shift(self) -> float:
@@ -85,10 +84,11 @@ def measure_drift(source: Image, edited: Image, alpha: Alpha | None = None) -> D
         raise ValueError("source and edit must have one size")
     scale = min(1.0, WORK_SIDE_PX / max(source.shape[:2]))
     before, after = _to_equalized_grey(source, scale), _to_equalized_grey(edited, scale)
-    pairs = _match_features(before, after, None if alpha is None else _shrink_mask(alpha, before.shape))
+    height, width = before.shape
+    mask = None if alpha is None else np.asarray(_fit_mask(alpha, width, height) > 0.5, np.uint8)
+    pairs = _match_features(before, after, mask)
     if pairs is None:
         return None
-    height, width = before.shape
     found = _fit_drift(*pairs, np.array([(width - 1) / 2, (height - 1) / 2]))
     return found and replace(found, dx=found.dx / scale, dy=found.dy / scale)
 
@@ -240,11 +240,6 @@ def _to_equalized_grey(image: Image, scale: float) -> Uint8Array:
     return np.asarray(cv2.createCLAHE(3.0, (8, 8)).apply(grey), np.uint8)
 
 
-def _shrink_mask(alpha: Alpha, shape: tuple[int, ...]) -> Uint8Array:
-    """Shrink an alpha to a mask (0 or 1) of that shape."""
-    return np.asarray(cv2.resize(alpha, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) > 0.5, np.uint8)
-
-
 def _match_features(
     before: Uint8Array, after: Uint8Array, mask: Uint8Array | None
 ) -> tuple[Float64Array, Float64Array] | None:
@@ -322,7 +317,7 @@ def _fit_drift(before: Float64Array, after: Float64Array, centre: Float64Array) 
         fit = _fit_shift_and_zoom(p, q)
     if not ZOOM_RANGE[0] <= fit[2] <= ZOOM_RANGE[1]:
         return None
-    return Drift(float(fit[0]), float(fit[1]), float(fit[2]), round(float(inliers.mean()), 4))
+    return Drift(float(fit[0]), float(fit[1]), float(fit[2]))
 
 
 def _fit_shift_and_zoom(p: Float64Array, q: Float64Array) -> Float64Array:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipelines.compositing.light_estimation import are_grey
 from pipelines.core.geometry import Float32Array, Image, Mask, PlacedSubject
-from pipelines.imaging.color import LUMINANCE_WEIGHTS, measure_lightness, to_linear, to_srgb
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, from_lab, measure_lightness, to_lab, to_linear, to_srgb
 
 MAX_SKIN_LIGHTNESS_SHIFT = 4.0  # L* by which relighting may move skin
 MAX_SKIN_HUE_SHIFT = 3.0  # degrees by which it may turn skin's hue in Lab
@@ -170,12 +170,12 @@ def _allow_for_skin(before: Image, after: Float32Array) -> float:
 
     In black and white all that is neither black nor white may be skin.
     """
-    lab = _to_lab(before)
+    lab = _clip_to_lab(before)
     is_grey = are_grey(lab)
     skin = (lab[:, 0] > _SKIN_LIGHTNESS[0]) & (lab[:, 0] < _SKIN_LIGHTNESS[1]) if is_grey else _looks_like_skin(lab)
     if skin.mean() < MIN_SKIN_RATIO:
         return 1.0
-    old, new = lab[skin], _to_lab(after[skin])
+    old, new = lab[skin], _clip_to_lab(after[skin])
     lightness, turn = 0.0, 0.0
     tones = (old[:, 0] / _TONE_LIGHTNESS).astype(np.int32)
     for tone in np.flatnonzero(np.bincount(tones) >= 0.5 * MIN_SKIN_RATIO * len(lab)):  # a face beside a brown coat
@@ -204,17 +204,15 @@ def _looks_like_skin(lab: Float32Array) -> Mask:
     return np.asarray(np.logical_and.reduce(within))
 
 
-def _to_lab(colours: Float32Array | Image) -> Float32Array:
-    """Convert sRGB of 0 to 255 (N x 3) to Lab."""
-    values = np.clip(np.asarray(colours, np.float32)[None] / 255, 0, 1)
-    return np.asarray(cv2.cvtColor(values, cv2.COLOR_RGB2LAB)[0], np.float32)
+def _clip_to_lab(colours: Float32Array | Image) -> Float32Array:
+    """Convert sRGB (N x 3), clipped to 0 to 255, to Lab."""
+    return to_lab(np.clip(colours, 0, 255)[None])[0]
 
 
 def _tint_subject(colour: Image, scene: Image) -> Image:
     """Move a* and b* a little towards the colours of the scene's lights; lightness stays."""
-    lab = cv2.cvtColor(colour.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    lights = _to_lab(scene.reshape(-1, 3))
+    lab = to_lab(colour)
+    lights = _clip_to_lab(scene.reshape(-1, 3))
     lights = lights[lights[:, 0] >= np.quantile(lights[:, 0], _LIGHTS_QUANTILE)]
     lab[..., 1:] += np.clip(_BOUNCE_RATIO * lights[:, 1:].mean(axis=0), -MAX_BOUNCE_SHIFT, MAX_BOUNCE_SHIFT)
-    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
-    return np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
+    return from_lab(lab)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.compositing.stance import find_stance
-from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
+from pipelines.core.geometry import Alpha, Float32Array, Image, PlacedSubject, Side
 from pipelines.core.rendering import SceneGround
 from pipelines.framing.camera_pitch import View
 from pipelines.imaging.color import LinearImage, to_linear
@@ -30,9 +29,11 @@ _MAX_CUT_RATIO = 0.1  # of the subject's width, on the picture's bottom edge: mo
 _UNDERSIDE_FACTOR = 1.3  # over `contact`: under a low thing it is darker than beside what touches the ground
 _UNDERSIDE_GAP_RATIO = 0.1  # of the subject's width: gap to the ground at which hardly any light is missing there
 _AMBIENT_FACTOR = 0.65  # over `contact`: what a subject hides of the light from all around, beside its foot
-_AMBIENT_REACH_RATIO = 0.07  # of the subject's size: how far from the foot that is seen
-_AMBIENT_GAP_RATIO = 0.1  # of the subject's size: gap to the ground at which a third of it is left
+_AMBIENT_RATIOS = 0.07, 0.1  # of the subject's size: how far from the foot that is seen; the gap with a third of it
+_CONTACT_RATIOS = 0.02, 0.06  # the same of the contact shadow
 _SLENDER_RATIO = 0.35  # of the height: what is narrower, such as a standing person, is taken to be this wide
+_BOUNCE_RATIO = 0.25  # of the light that falls on the subject: what it reflects on the ground
+_BOUNCE_RADIUS_RATIO = 0.05  # of the subject's width
 _MIN_PART_RATIO = 0.01  # of the largest part's area: a smaller one is a scrap, which throws no shadow and is no foot
 # Squash, tilt and drop by view: the higher the camera, the longer a shadow on the ground looks.
 _SHADOW_SHAPES = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.18)}
@@ -40,13 +41,13 @@ _SHADOW_SHAPES = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0)
 
 @dataclass(frozen=True)
 class Shadow:
-    """A subject's shadow on the ground. `contact` and `cast` are darkenings of 0 to 1; `squash` flattens the cast
-    shadow.
+    """A subject's shadow on the ground; `contact` and `cast` are darkenings of 0 to 1.
 
-    `tilt` is how far it falls to the side per height, away from the key light. `drop` is for the view from above: the
-    shadow lies beside the whole outline, as far as this share of the subject's width. `toward` is a vector there
-    (right, down) whose length is the shadow's darkness, 0 to 1; without it, the shadow falls away from the key light.
-    `ground` is that of a set: then its key light casts the shadow, and nothing of the above but `contact` is used.
+    `squash` flattens the cast shadow, `tilt` is how far it falls to the side per height, away from the key light.
+    `drop` is for the view from above: the shadow lies beside the whole outline, as far as this share of the subject's
+    width. `toward` is a vector there (right, down) whose length is the shadow's darkness, 0 to 1; without it, the
+    shadow falls away from the key light. `ground` is that of a set: then its key light casts the shadow, and nothing of
+    the above but `contact` is used.
     """
 
     contact: float = 0.58
@@ -84,7 +85,7 @@ def soften_plate(plate: Image, placed: PlacedSubject) -> Image:
     return plate if sigma < 0.3 else np.asarray(cv2.GaussianBlur(plate, (0, 0), sigma), np.uint8)
 
 
-def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.float32]:
+def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> Float32Array:
     """Return what the ground keeps of its light (H x W, 0 to 1) under a tight contact shadow and a soft cast shadow."""
     factor = max(1, round(max(alpha.shape) / _WORK_SIDE_PX))
     height, width = alpha.shape
@@ -108,12 +109,12 @@ def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> 
     ground = base - stance.leg_gaps
     size_px = max(width_px, _SLENDER_RATIO * float(base - used_rows[0] + 1))
     contact = 1 - (
-        (1 - shadow.contact * _contact_shadow(level, size_px, ground))
-        * (1 - _AMBIENT_FACTOR * shadow.contact * _ambient_shadow(level, size_px, ground))
+        (1 - shadow.contact * _band_below(level, size_px, ground, _CONTACT_RATIOS))
+        * (1 - _AMBIENT_FACTOR * shadow.contact * _band_below(level, size_px, ground, _AMBIENT_RATIOS))
         * (1 - min(1.0, _UNDERSIDE_FACTOR * shadow.contact) * _underside_shadow(level, stance.feet, width_px, base))
     )
 
-    def cast_shadow(part: Alpha, part_px: float, bands: int) -> npt.NDArray[np.float32]:
+    def cast_shadow(part: Alpha, part_px: float, bands: int) -> Float32Array:
         if shadow.ground is None:
             return _cast_shadow(part, shadow, key_side, part_px, base)
         return (1 - float(np.mean(shadow.ground.ambient))) * _key_shadow(part, shadow.ground, part_px, base, bands)
@@ -134,6 +135,29 @@ def compute_ground_light_share(alpha: Alpha, shadow: Shadow, key_side: Side) -> 
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
+def tint_shadow(ground: SceneGround, light: Float32Array) -> LinearImage:
+    """Return `compute_ground_light_share` in colours, H x W x 3: a shadow in the sun is as blue as the sky above it.
+
+    `ground.ambient` is the colour of the light that reaches the shadow, measured where the set was rendered.
+    """
+    ambient = np.asarray(ground.ambient, np.float32)
+    mean = max(float(ambient.mean()), 1e-3)
+    kept = light[..., None]
+    # Down to the key's shadow its colour fades in; below it, in the contact, only the sky's light is dimmed further.
+    tinted = np.where(kept >= mean, 1 - (1 - kept) * (1 - ambient) / max(1 - mean, 1e-3), kept * ambient / mean)
+    return np.asarray(np.clip(tinted, 0, 1), np.float32)
+
+
+def reflect_subject_colour(placed: PlacedSubject) -> LinearImage:
+    """Return the subject's own colour reflected on the ground beside it, as shares of the ground's light; H x W x 3."""
+    columns = np.flatnonzero((placed.alpha > 0.5).any(axis=0))
+    if not len(columns):
+        return np.zeros_like(placed.colour, np.float32)
+    lit = to_linear(placed.colour) * placed.alpha[..., None]
+    radius = max(1.0, _BOUNCE_RADIUS_RATIO * float(columns[-1] - columns[0] + 1))
+    return np.float32(_BOUNCE_RATIO) * blur_quickly(lit, radius)
+
+
 def _remove_scraps(alpha: Alpha) -> Alpha:
     """Return the map without parts that are tiny beside the largest one."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).astype(np.uint8))
@@ -146,7 +170,7 @@ def _remove_scraps(alpha: Alpha) -> Alpha:
     return np.where((scraps > 0) & (kept == 0), np.float32(0), alpha)
 
 
-def _move_columns(values: Alpha, rows: npt.NDArray[np.float32]) -> Alpha:
+def _move_columns(values: Alpha, rows: Float32Array) -> Alpha:
     """Move each column of a map down by so many rows; what comes in from outside is 0."""
     if not rows.any():
         return values
@@ -154,9 +178,7 @@ def _move_columns(values: Alpha, rows: npt.NDArray[np.float32]) -> Alpha:
     return np.asarray(cv2.remap(values, x, y - rows[None], cv2.INTER_LINEAR), np.float32)
 
 
-def _underside_shadow(
-    alpha: Alpha, feet: npt.NDArray[np.float32], width_px: float, base: int
-) -> npt.NDArray[np.float32]:
+def _underside_shadow(alpha: Alpha, feet: Float32Array, width_px: float, base: int) -> Float32Array:
     """Return how much light is missing on the ground under what is near it between the feet, 0 to 1."""
     height, width = alpha.shape
     mask = alpha > 0.5
@@ -169,22 +191,12 @@ def _underside_shadow(
     return np.asarray(cv2.GaussianBlur(under.astype(np.float32), (0, 0), sigma), np.float32)
 
 
-def _contact_shadow(alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return a band under the lowest points of the outline, blurred by 2 % of the subject's size."""
-    # Parts above the ground do not touch it: contact fades over 6 % of the size.
-    return _band_below(alpha, ground, 0.02 * size_px, 0.06 * size_px)
+def _band_below(alpha: Alpha, size_px: float, ground: Float32Array, ratios: tuple[float, float]) -> Float32Array:
+    """Return a soft band along the lower outline, 0 to 1, that fades where it rises over the ground.
 
-
-def _ambient_shadow(alpha: Alpha, size_px: float, ground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the soft shadow beside the foot, where the subject hides light that comes from everywhere, 0 to 1."""
-    return _band_below(alpha, ground, _AMBIENT_REACH_RATIO * size_px, _AMBIENT_GAP_RATIO * size_px)
-
-
-def _band_below(alpha: Alpha, ground: npt.NDArray[np.float32], sigma: float, gap: float) -> npt.NDArray[np.float32]:
-    """Return a band of width `sigma` along the lower outline that fades where it rises over the ground by `gap`.
-
-    `ground` is the row of the ground in each column.
+    `ground` is the row of the ground in each column; `ratios` are width of the band and that gap over `size_px`.
     """
+    sigma, gap = (ratio * size_px for ratio in ratios)
     height = alpha.shape[0]
     rows = np.arange(height, dtype=np.float32)[:, None]
     mask = alpha > 0.5
@@ -196,7 +208,7 @@ def _band_below(alpha: Alpha, ground: npt.NDArray[np.float32], sigma: float, gap
     return np.clip(band / max(float(band.max()), 1e-6), 0, 1)
 
 
-def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, base: int) -> npt.NDArray[np.float32]:
+def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, base: int) -> Float32Array:
     """Return the outline laid flat on the ground, away from the key light, softer with distance."""
     height, width = alpha.shape
     lean = {"left": shadow.tilt, "right": -shadow.tilt, "none": 0.0}[key_side]
@@ -212,7 +224,7 @@ def _cast_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float, 
     return np.asarray(np.clip(shadow.cast * np.maximum(soft * (1 - 0.55 * distance), 0.8 * spread), 0, 1), np.float32)
 
 
-def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, bands: int) -> npt.NDArray[np.float32]:
+def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, bands: int) -> Float32Array:
     """Return what a set's key light does not reach of the ground, 0 to 1, with a penumbra that grows with height.
 
     The subject is a card as thick as `_THICKNESS_RATIO` of its width. A point at height h hides the light at the ground
@@ -248,18 +260,16 @@ def _key_shadow(alpha: Alpha, ground: SceneGround, width_px: float, base: int, b
         fallen = cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR)
         thick = max(3, round(depth_px * (1.0 + 0.4 * float(edge)))) | 1
         fallen = cv2.dilate(fallen, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick)))
-        blur = max(
-            0.8, 0.1 * depth_px, 0.29 * spread * middle
-        )  # a disc's standard deviation is 0.25 to 0.29 of its diameter
+        # A disc's standard deviation is 0.25 to 0.29 of its diameter.
+        blur = max(0.8, 0.1 * depth_px, 0.29 * spread * middle)
         flat = max(0.6, blur * (float(np.sin(pitch)) + 0.15))
         fallen = cv2.GaussianBlur(fallen, (0, 0), sigmaX=blur, sigmaY=flat)
         hidden = np.maximum(hidden, fallen) + 0.5 * np.minimum(hidden, fallen)
     return np.clip(hidden, 0, 1).astype(np.float32)
 
 
-def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, npt.NDArray[np.float32]]:
-    """Return the subject's mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with
-    height."""
+def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[LinearImage, Float32Array]:
+    """Return the mirror image in polished ground (H x W x 3 linear) and its opacity (H x W), falling with height."""
     factor = max(1, round(max(placed.alpha.shape) / _WORK_SIDE_PX))
     rows, columns = placed.alpha.shape[0] // factor, placed.alpha.shape[1] // factor
     alpha = _remove_scraps(
@@ -293,7 +303,7 @@ def mirror_in_ground(placed: PlacedSubject, ground: SceneGround) -> tuple[Linear
     )
 
 
-def _top_view_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float) -> npt.NDArray[np.float32]:
+def _top_view_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: float) -> Float32Array:
     """Return the shadow seen from above: a thin dark line under the edge, and the outline cast to one side.
 
     The cast shadow is the sum of the outline's layers, each as far away as it is high, and as soft as it is far. All

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from pipelines.core.geometry import Float32Array, Float64Array, IndexArray, Mask
 
 _MAX_FOOT_SLOPE = 0.35  # rise over run between two feet: a steeper one is no ground line, but a part that hangs
 _FOOT_DISTANCE_RATIO = 0.25  # of the subject's width: feet nearer to each other are one
@@ -53,17 +54,17 @@ class Stance:
     taken to be for its depth.
     """
 
-    feet: npt.NDArray[np.float32]
-    drops: npt.NDArray[np.float32]
-    leg_gaps: npt.NDArray[np.float32]
-    body_drops: npt.NDArray[np.float32]
+    feet: Float32Array
+    drops: Float32Array
+    leg_gaps: Float32Array
+    body_drops: Float32Array
     body_px: float
-    leg_columns: npt.NDArray[np.bool_]
-    own_drops: npt.NDArray[np.float32]
+    leg_columns: Mask
+    own_drops: Float32Array
     leg_px: float
 
 
-def find_stance(mask: npt.NDArray[np.bool_], width_px: float) -> Stance:
+def find_stance(mask: Mask, width_px: float) -> Stance:
     """Return where the subject of a map, so many pixels wide, stands; with the legs that are farther back."""
     used_rows = np.flatnonzero(mask.any(axis=1))
     base, tall = int(used_rows[-1]), int(used_rows[-1] - used_rows[0] + 1)
@@ -92,18 +93,18 @@ def find_stance(mask: npt.NDArray[np.bool_], width_px: float) -> Stance:
 class _SubjectOutline(NamedTuple):
     """The lower outline of a map: the row where the subject ends in each column, 0 without it; its width and height."""
 
-    mask: npt.NDArray[np.bool_]
-    lowest: npt.NDArray[np.intp]
+    mask: Mask
+    lowest: IndexArray
     width_px: float
     tall: float
 
-    def measure_gaps(self, one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def measure_gaps(self, one: Float32Array, other: Float32Array) -> Float64Array:
         """Return how far it ends above the line between two of its points, by column; below it less than 0."""
         between = slice(int(min(one[0], other[0])), int(max(one[0], other[0])) + 1)
         line = np.interp(np.arange(between.start, between.stop), *np.array(sorted([tuple(one), tuple(other)])).T)
         return line - self.lowest[between]
 
-    def is_straight(self, one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+    def is_straight(self, one: Float32Array, other: Float32Array) -> bool:
         """Tell whether it runs along the line between two of its points."""
         return float(np.abs(self.measure_gaps(one, other)).max()) <= _EDGE_BEND_RATIO * self.width_px
 
@@ -117,7 +118,7 @@ class _Leg(NamedTuple):
     right: int
 
 
-def _find_four_legs(mask: npt.NDArray[np.bool_], width_px: float, tall: int) -> list[_Leg] | None:
+def _find_four_legs(mask: Mask, width_px: float, tall: int) -> list[_Leg] | None:
     """Return the four legs of a chair or table, the lowest first and the one across from it last; None for others.
 
     On the ground they are the corners of a parallelogram, and nearly so in the picture: what hangs is no corner of it.
@@ -140,7 +141,7 @@ def _find_four_legs(mask: npt.NDArray[np.bool_], width_px: float, tall: int) -> 
     return [*(leg for leg in legs if leg is not legs[across]), legs[across]] if error <= 1 else None
 
 
-def _find_leg_ends(mask: npt.NDArray[np.bool_], width_px: float, tall: int) -> list[_Leg]:
+def _find_leg_ends(mask: Mask, width_px: float, tall: int) -> list[_Leg]:
     """Return the narrow parts that come straight down and end by themselves, the lowest first."""
     lowest = np.where(mask.any(axis=0), len(mask) - 1 - np.argmax(mask[::-1], axis=0), -len(mask))
     rise, length = max(2, round(_LEG_RISE_RATIO * tall)), _LEG_LENGTH_RATIO * tall
@@ -170,9 +171,7 @@ def _find_leg_ends(mask: npt.NDArray[np.bool_], width_px: float, tall: int) -> l
     return legs
 
 
-def _ends_by_itself(
-    leg: _Leg, lowest: npt.NDArray[np.intp], is_leg: npt.NDArray[np.bool_], rise: int, length: float
-) -> bool:
+def _ends_by_itself(leg: _Leg, lowest: IndexArray, is_leg: Mask, rise: int, length: float) -> bool:
     """Tell whether the outline ends higher on both sides of a leg, or on one where another leg hides the other."""
     before, after = leg.left - 1, leg.right
     rows = [int(lowest[n]) if 0 <= n < len(lowest) else -len(lowest) for n in (before, after)]
@@ -190,7 +189,7 @@ def _ends_by_itself(
     )
 
 
-def _choose_front_legs(legs: list[_Leg]) -> tuple[npt.NDArray[np.float32], _Corner]:
+def _choose_front_legs(legs: list[_Leg]) -> tuple[Float32Array, _Corner]:
     """Return the legs that the ground line runs through: the two in front, or three with the lowest in the middle."""
     front, one, other = legs[:3]
     left, right = sorted((one, other))
@@ -200,14 +199,13 @@ def _choose_front_legs(legs: list[_Leg]) -> tuple[npt.NDArray[np.float32], _Corn
     return np.array(sorted(leg[:2] for leg in (front, beside)), np.float32), ""
 
 
-def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> tuple[npt.NDArray[np.float32], _Corner]:
+def _find_feet(mask: Mask, width_px: float) -> tuple[Float32Array, _Corner]:
     """Return where the subject stands, as (x, y) from left to right: its lowest point, and feet at other heights.
 
     The second value tells a subject that is seen from its corner: a chair on three legs, a board on two edges.
 
-    A car on a slope or a chair seen from a corner stands on points that are not level. They are corners of the convex
-    hull of the lower outline with a gap between them, on a line that a ground may have. A box seen from a corner stands
-    on a straight edge: there both its ends are feet.
+    Feet are corners of the convex hull of the lower outline with a gap between them, on a line that a ground may have,
+    and both ends of a straight edge, as of a box.
     """
     columns = np.nonzero(mask.any(axis=0))[0]
     # A column without the subject is a gap from top to bottom.
@@ -235,7 +233,7 @@ def _find_feet(mask: npt.NDArray[np.bool_], width_px: float) -> tuple[npt.NDArra
     return np.array(sorted(map(tuple, feet)), np.float32), ""
 
 
-def _find_corner(hull: npt.NDArray[np.float32], outline: _SubjectOutline) -> npt.NDArray[np.float32] | None:
+def _find_corner(hull: Float32Array, outline: _SubjectOutline) -> Float32Array | None:
     """Return left foot, lowest foot and right foot of a chair or a board that is seen from its corner; None for others.
 
     On the ground its sides stand at a right angle. In the picture the product of their slopes is then the squared sine
@@ -243,7 +241,7 @@ def _find_corner(hull: npt.NDArray[np.float32], outline: _SubjectOutline) -> npt
     """
     width_px = outline.width_px
     base = hull[np.argmax(hull[:, 1])]
-    ends = list[npt.NDArray[np.float32]]()
+    ends = list[Float32Array]()
     for side in (hull[hull[:, 0] < base[0]][::-1], hull[hull[:, 0] > base[0]]):
         runs = np.abs(side[:, 0] - base[0])
         slopes = (base[1] - side[:, 1]) / runs
@@ -264,7 +262,7 @@ def _find_corner(hull: npt.NDArray[np.float32], outline: _SubjectOutline) -> npt
     return np.array([ends[0], base, ends[1]], np.float32) if is_wide else None
 
 
-def _is_leg(front: npt.NDArray[np.float32], foot: npt.NDArray[np.float32], outline: _SubjectOutline) -> bool:
+def _is_leg(front: Float32Array, foot: Float32Array, outline: _SubjectOutline) -> bool:
     """Tell whether what ends at `foot`, higher than `front`, comes straight down by itself as a leg does.
 
     A bowl's belly lies below the line between both, and a leaf, a handle or a bent knee is no upright run of pixels.
@@ -290,9 +288,7 @@ def _is_leg(front: npt.NDArray[np.float32], foot: npt.NDArray[np.float32], outli
     )
 
 
-def _find_leg_gaps(
-    mask: npt.NDArray[np.bool_], feet: npt.NDArray[np.float32], drops: npt.NDArray[np.float32], base: int
-) -> npt.NDArray[np.float32]:
+def _find_leg_gaps(mask: Mask, feet: Float32Array, drops: Float32Array, base: int) -> Float32Array:
     """Return for each column how far above the ground line its leg stands, 0 elsewhere.
 
     A chair's legs, and people who stand farther back, end a little above the line between the lowest feet. A leg is a

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Colour, Image
+from pipelines.framing.resample import paste_pixels
 from pipelines.imaging.resize import resize_image
 from pipelines.imaging.text import (
     MIN_TEXT_CONTRAST,
@@ -32,6 +33,7 @@ CORNER_RADIUS_RATIO = 0.035  # of a tile's width
 COLUMN_COUNTS = (1, 2, 3, 4, 3, 3, 4, 4, 3, 5, 4, 4)
 _PAGE_MARGIN_RATIO = 0.06  # of the page's width
 _GUTTER_RATIO = 0.028  # of the page's width
+_WALL_LOGO_RATIO = 0.22  # of a wall's shorter side, the width of each logo
 
 
 @dataclass(frozen=True)
@@ -236,27 +238,17 @@ def _draw_from_bottom(image: Image, rows: Sequence[tuple[TextBlock | None, Colou
             y -= round(0.25 * block.size)
 
 
-def draw_logo_wall(paper: Image, logo: Image, width_ratio: float = 0.22) -> Image:
+def draw_logo_wall(paper: Image, logo: Image) -> Image:
     """Repeat the logo on `paper`, every second row shifted by half, a little out of focus."""
     height, width = paper.shape[:2]
-    image = paper.copy()
-    logo_width = max(8, round(width_ratio * min(width, height)))
+    logo_width = max(8, round(_WALL_LOGO_RATIO * min(width, height)))
     logo_height = max(4, min(round(logo_width * logo.shape[0] / logo.shape[1]), logo_width))
     step_x, step_y = round(1.75 * logo_width), round(logo_height + 0.8 * logo_width)
+    small, left, top = fit_layer(logo, PixelBox(0, 0, logo_width, logo_height))
     layer = np.zeros((height, width, 4), np.float32)
     for row, y in enumerate(range(round(0.3 * step_y) - step_y, height + step_y, step_y)):
         for x in range(-step_x + (step_x // 2) * (row % 2), width + step_x, step_x):
-            _stamp_logo(layer, logo, PixelBox(x, y, logo_width, logo_height))
+            paste_pixels(layer, small, x + left, y + top)
     layer = cv2.GaussianBlur(layer, (0, 0), max(0.6, 0.0024 * height))
     alpha = layer[..., 3:]
-    image[...] = np.clip(layer[..., :3] + image * (1 - alpha) + 0.5, 0, 255).astype(np.uint8)
-    return image
-
-
-def _stamp_logo(layer: np.ndarray, logo: Image, box: PixelBox) -> None:
-    """Add a premultiplied logo to `layer`; parts outside the picture are cut."""
-    small, x, y = fit_layer(logo, box)
-    left, top = max(0, x), max(0, y)
-    right, bottom = min(layer.shape[1], x + small.shape[1]), min(layer.shape[0], y + small.shape[0])
-    if right > left and bottom > top:
-        layer[top:bottom, left:right] = small[top - y : bottom - y, left - x : right - x]
+    return np.clip(layer[..., :3] + paper * (1 - alpha) + 0.5, 0, 255).astype(np.uint8)

@@ -184,11 +184,9 @@ def _cover_frame(offset: float, length: float, frame: float) -> float:
 
 def _snap_cut_to_edge(offset: float, length: float, frame: float, first_cut: bool, last_cut: bool) -> float:
     """Move the photo so that a cut at its first or last edge lies on or outside the frame."""
-    if first_cut:
-        offset = min(offset, 0.0)
     if last_cut:
-        offset = max(offset, frame - length) if not first_cut else float(np.clip(offset, frame - length, 0.0))
-    return offset
+        offset = max(offset, frame - length)
+    return min(offset, 0.0) if first_cut else offset
 
 
 def find_bounds(alpha: Alpha) -> Window:

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Box, Cutout, Frame, Image, PlacedSubject, Size
+from pipelines.core.geometry import Alpha, Box, Cutout, Frame, Image, PlacedSubject
 from pipelines.matting.cutout import core_mask
 
 RESAMPLING_METHOD = "bicubic"
@@ -62,7 +62,9 @@ def resample(source: np.ndarray, frame: Frame) -> np.ndarray:
     """Resample `source` (H x W, or with channels) into the frame: a copy where native, else bicubic, antialiased."""
     width, height = frame.size
     if frame.is_native_scale:
-        return _shift_pixels(source, int(frame.matrix[0, 2]), int(frame.matrix[1, 2]), frame.size)
+        shifted = np.zeros((height, width, *source.shape[2:]), source.dtype)
+        paste_pixels(shifted, source, int(frame.matrix[0, 2]), int(frame.matrix[1, 2]))
+        return shifted
     # Bicubic reads 4 x 4 pixels only: below a scale of 0.7 it would skip some, so sample finer and average.
     supersampling = max(1, math.ceil(0.7 / frame.scale))
     pixel_centres = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
@@ -81,15 +83,12 @@ def resample(source: np.ndarray, frame: Frame) -> np.ndarray:
     return result
 
 
-def _shift_pixels(source: np.ndarray, x: int, y: int, size: Size) -> np.ndarray:
-    """Copy `source` moved by whole pixels into an empty frame."""
-    width, height = size
-    out = np.zeros((height, width, *source.shape[2:]), source.dtype)
-    rows, columns = source.shape[:2]
-    left, top, right, bottom = max(0, x), max(0, y), min(width, x + columns), min(height, y + rows)
+def paste_pixels(target: np.ndarray, source: np.ndarray, x: int, y: int) -> None:
+    """Copy `source` to (x, y) of `target`, which it changes; what lies outside of it is left out."""
+    left, top = max(0, x), max(0, y)
+    right, bottom = min(target.shape[1], x + source.shape[1]), min(target.shape[0], y + source.shape[0])
     if right > left and bottom > top:
-        out[top:bottom, left:right] = source[top - y : bottom - y, left - x : right - x]
-    return out
+        target[top:bottom, left:right] = source[top - y : bottom - y, left - x : right - x]
 
 
 def describe_resampling(frame: Frame) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from typing import Literal
 
 from pipelines.core.geometry import Float32Array, Mask, Size, Window
@@ -26,6 +27,7 @@ from pipelines.framing.words_on_photo import (
     TextSide,
     WordsPlace,
     compute_equal_square_side,
+    find_cells,
     find_words_place,
 )
 from pipelines.imaging.text import Align, PixelBox, choose_line_break
@@ -116,7 +118,9 @@ def plan_layout(
             ending = _put_words_on_photo(shape, trimmed, size, request, view.allow_covering_lower_end())
             if ending is not None and ending.words and ending.words.is_legible(size):
                 return replace(ending, covers="end")
-        if request.layout == "over" or _must_cover(protected, size, request):
+        # At half the height no panel of an upright format stands: there, words lie on a thing.
+        is_middle = request.height == "middle" and size[1] > size[0] and not protected.has_face
+        if request.layout == "over" or is_middle:
             is_read = (
                 best is not None and best.words and best.words.letters > _TINY_RATIO * compute_equal_square_side(size)
             )
@@ -125,12 +129,8 @@ def plan_layout(
                 return best
     else:
         best = None
-    return _choose_layout([*([best] if best else []), *_list_panels(shape, protected, size, request)], request)
-
-
-def _must_cover(protected: ProtectedArea, size: Size, request: LayoutRequest) -> bool:
-    """Tell whether words that are to stand at half the height lie on a thing, as no panel of an upright format does."""
-    return request.height == "middle" and size[1] > size[0] and not protected.has_face
+    layouts = [*([best] if best else []), *_list_panels(shape, protected, size, request)]
+    return max(layouts, key=lambda layout: _rate_layout(layout, request))
 
 
 def _is_wider(size: Size, shape: tuple[int, ...]) -> bool:
@@ -151,25 +151,17 @@ def _list_windows(
 ) -> Iterator[Window]:
     """Yield different windows that hold the subject, its usual place first, or the one that was cropped by hand."""
     seen: set[Window] = set()
-    lines = (None,) if request.focus.is_manual else _CENTRE_LINES
-    offsets = (0.0,) if request.focus.is_manual else _ASIDE_OFFSETS[request.side]
-    for line in lines:
-        for offset in offsets:
-            for area in (protected, protected.without_margin()):
-                window = find_crop_window(
-                    shape,
-                    area,
-                    size[0] / size[1],
-                    offset=offset,
-                    centre_line=line,
-                    focus=request.focus,
-                    keep_whole=bool(protected.boxes),  # a view without a subject has nothing to keep whole
-                )
-                if window is not None:
-                    break
-            if window is not None and window not in seen:
-                seen.add(window)
-                yield window
+    # A view without a subject has nothing to keep whole.
+    find = partial(find_crop_window, ratio=size[0] / size[1], focus=request.focus, keep_whole=bool(protected.boxes))
+    is_manual = request.focus.is_manual
+    lines, offsets = ((None,), (0.0,)) if is_manual else (_CENTRE_LINES, _ASIDE_OFFSETS[request.side])
+    for line, offset in product(lines, offsets):
+        window = find(shape, protected, offset=offset, centre_line=line)
+        if window is None:
+            window = find(shape, protected.without_margin(), offset=offset, centre_line=line)
+        if window is not None and window not in seen:
+            seen.add(window)
+            yield window
 
 
 def _put_words_on_photo(
@@ -186,16 +178,9 @@ def _put_words_on_photo(
         score = words.is_legible(size), words.score * (_MOVED_SCORE if number else 1.0)
         if score > best_score:
             best_score = score
-            best = Layout(size, project_area(protected, window, size), window, (0, 0, *size), words=words)
-    return best and _add_view(best, view, shape)
-
-
-def _add_view(layout: Layout, view: PhotoView, shape: tuple[int, ...]) -> Layout:
-    """Return the layout with what may not be covered or shaded of the photo, which fills it."""
-    window = layout.photo_window
-    return replace(
-        layout, taken=view.crop(window, shape, layout.size).taken, unshaded=view.crop_unshaded(window, shape)
-    )
+            area, unshaded = project_area(protected, window, size), view.crop_unshaded(window, shape)
+            best = Layout(size, area, window, (0, 0, *size), words=words, taken=seen.taken, unshaded=unshaded)
+    return best
 
 
 def _cover_subject(
@@ -251,23 +236,19 @@ def _find_whole_panel(shape: tuple[int, ...], size: Size, *, is_wide: bool) -> t
     return (share,) if _WHOLE_PANEL_RATIOS[0] <= share <= _WHOLE_PANEL_RATIOS[1] else ()
 
 
-def _choose_layout(layouts: Sequence[Layout], request: LayoutRequest) -> Layout:
-    """Choose the layout with large words that shows much of the photo, and not as a card on a ground."""
-    return max(layouts, key=lambda layout: _rate_layout(layout, request))
-
-
 def _rate_layout(layout: Layout, request: LayoutRequest) -> float:
+    """Rate a layout, 0 to 1: large words, much of the photo, and not as a card on a ground."""
     size = layout.size
+    left, top, right, bottom = layout.photo_position
     if layout.words is not None:
         letters, is_thin, share = layout.words.letters, layout.words.is_thin, 1.0
     elif layout.panel is not None:
         inner = find_panel_room(layout, find_logo_corner(layout, None) if request.has_logo else None)
         chosen = choose_line_break(request.headline, inner.width, inner.height)
         letters, is_thin = (min(chosen[1], MAX_LETTER_RATIO * min(size)), chosen[0].is_thin) if chosen else (0.0, True)
-        share = _measure_area(layout.photo_position) / (size[0] * size[1])
+        share = (right - left) * (bottom - top) / (size[0] * size[1])
     else:
         return 0.0
-    left, top, right, bottom = layout.photo_position
     is_card = right - left < size[0] and bottom - top < size[1]
     large = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size)))
     return large * (0.4 + 0.6 * share) * (_GAP_SCORE if is_card else 1.0) * (_THIN_SCORE if is_thin else 1.0)
@@ -285,10 +266,6 @@ def find_panel_room(layout: Layout, logo_box: PixelBox | None) -> PixelBox:
         return replace(inner, height=max(16, logo_box.y - margin - inner.y))
     top = logo_box.y + logo_box.height + margin
     return replace(inner, y=top, height=max(16, inner.y + height - top))
-
-
-def _measure_area(window: Window) -> int:
-    return (window[2] - window[0]) * (window[3] - window[1])
 
 
 def _place_beside_panel(
@@ -398,6 +375,5 @@ def _hides_subject(box: PixelBox, layout: Layout) -> bool:
     if layout.taken is None:
         area = layout.protected
         return box.overlaps(area.left, area.top, area.right, area.bottom)
-    y, x = layout.taken.shape[0] / layout.size[1], layout.taken.shape[1] / layout.size[0]
-    rows = slice(int(box.y * y), math.ceil((box.y + box.height) * y))
-    return bool(layout.taken[rows, int(box.x * x) : math.ceil((box.x + box.width) * x)].any())
+    window = box.x, box.y, box.x + box.width, box.y + box.height
+    return bool(layout.taken[find_cells(window, layout.size[::-1], layout.taken.shape)].any())

@@ -52,6 +52,13 @@ def compute_equal_square_side(size: Size) -> float:
     return math.sqrt(size[0] * size[1])
 
 
+def find_cells(window: Window, shape: tuple[int, ...], grid: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return rows and columns of a smaller `grid` (h x w) that a window of a picture of `shape` (H x W) touches."""
+    y, x = grid[0] / shape[0], grid[1] / shape[1]
+    left, top = int(window[0] * x), int(window[1] * y)
+    return slice(top, max(top + 1, math.ceil(window[3] * y))), slice(left, max(left + 1, math.ceil(window[2] * x)))
+
+
 @dataclass(frozen=True)
 class PhotoView:
     """A small copy of the photo (h x w each): its lightness, 0 to 255, what may not be covered, the subject's alpha.
@@ -65,7 +72,7 @@ class PhotoView:
 
     def crop(self, window: Window, shape: tuple[int, ...], size: Size) -> PhotoView:
         """Return what a format of `size` shows of a photo of `shape` through `window`, as a grid."""
-        part, grid = self._find_part(window, shape), size_within((size[1], size[0]), _CELL_COUNT)
+        part, grid = find_cells(window, shape, self.light.shape), size_within((size[1], size[0]), _CELL_COUNT)
         light, taken, subject = (
             np.asarray(cv2.resize(each[part].astype(np.float32), grid, interpolation=cv2.INTER_AREA), np.float32)
             for each in (self.light, self.taken, self.subject)
@@ -74,14 +81,9 @@ class PhotoView:
 
     def crop_unshaded(self, window: Window, shape: tuple[int, ...]) -> Float32Array:
         """Return on what of that part no shade may lie, 0 to 1: a head, or all of a subject that may not be covered."""
-        part = self._find_part(window, shape)
+        part = find_cells(window, shape, self.light.shape)
         taken, subject = self.taken[part].astype(np.float32), self.subject[part]
         return taken * subject if (taken * subject).any() else taken
-
-    def _find_part(self, window: Window, shape: tuple[int, ...]) -> tuple[slice, slice]:
-        y, x = self.light.shape[0] / shape[0], self.light.shape[1] / shape[1]
-        left, top = int(window[0] * x), int(window[1] * y)
-        return slice(top, max(top + 1, math.ceil(window[3] * y))), slice(left, max(left + 1, math.ceil(window[2] * x)))
 
     def allow_covering_lower_end(self) -> PhotoView:
         """Return the view in which the lower end of the subject may be covered, and shaded as far again above it."""
@@ -258,11 +260,7 @@ def _inner_box(area: PixelBox, size: Size) -> PixelBox:
 
 def _score_place(view: PhotoView, size: Size, box: PixelBox, letters: float, is_thin: bool) -> float:
     """Rate a place, 0 to 1: large letters on calm ground that needs little shade, nothing under them."""
-    y, x = view.light.shape[0] / size[1], view.light.shape[1] / size[0]
-    part = (
-        slice(int(box.y * y), max(int(box.y * y) + 1, math.ceil((box.y + box.height) * y))),
-        slice(int(box.x * x), max(int(box.x * x) + 1, math.ceil((box.x + box.width) * x))),
-    )
+    part = find_cells((box.x, box.y, box.x + box.width, box.y + box.height), size[::-1], view.light.shape)
     light = view.light[part]
     size_score = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size))) ** 0.9
     calm = 1 - 0.35 * min(float(light.std()) / _BUSY_LEVELS, 1.0)

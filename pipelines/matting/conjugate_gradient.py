@@ -25,18 +25,14 @@ def conjugate_gradient(
     x = x0.copy()
     residual = rhs - matvec(x)
     scaled = residual / preconditioner
-    direction, energy = scaled, _dot_product(residual, scaled)
+    direction, energy = scaled, float(np.vdot(residual, scaled))
     for _ in range(max_iterations):
         if converged(residual):
             break
         product = matvec(direction)
-        length = np.float32(energy / max(_dot_product(direction, product), 1e-12))
+        length = np.float32(energy / max(float(np.vdot(direction, product)), 1e-12))
         x, residual = x + length * direction, residual - length * product
         scaled = residual / preconditioner
-        before, energy = energy, _dot_product(residual, scaled)
+        before, energy = energy, float(np.vdot(residual, scaled))
         direction = scaled + np.float32(energy / max(before, 1e-12)) * direction
     return x
-
-
-def _dot_product(one: FloatArray, other: FloatArray) -> float:
-    return float(np.vdot(one, other))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Face, Image, Mask, Window
+from pipelines.core.geometry import Alpha, Box, Cutout, Face, Image, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.cutout_notices import (
     name_detached_parts,
@@ -30,6 +30,7 @@ from pipelines.matting.foreground_estimation import estimate_foreground, suppres
 from pipelines.matting.hair_gaps import open_hair_gaps
 from pipelines.matting.holes import HoleFinder
 from pipelines.matting.marked_edges import draw_marks, find_marked_change
+from pipelines.matting.mask_parts import open_mask
 from pipelines.matting.net_agreement import (
     PredictPeople,
     ReconciledMatte,
@@ -248,7 +249,6 @@ def _find_loose_hair(alpha: Alpha, faces: Sequence[Face]) -> Mask:
     """
     window = max(3, round(WIDE_EDGE_WINDOW_RATIO * max(alpha.shape))) | 1
     side = max(3, round(LOOSE_WIDTH_RATIO * max(alpha.shape))) | 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     margin = window + side  # pixels around the hair that decide about it
     loose = np.zeros(alpha.shape, np.bool_)
     for left, top, right, bottom in (face.box for face in faces):
@@ -259,10 +259,9 @@ def _find_loose_hair(alpha: Alpha, faces: Sequence[Face]) -> Mask:
         near = alpha[first_row : rows.stop + margin, first_column : columns.stop + margin]
         if not near.size:
             continue
-        opaque = (near >= 1 - KNOWN_ALPHA_MARGIN).astype(np.uint8)
-        soft = ((near > KNOWN_ALPHA_MARGIN) & (opaque == 0)).astype(np.float32)
-        solid = cv2.morphologyEx(opaque, cv2.MORPH_OPEN, disc)
-        found = (cv2.blur(soft, (window, window)) > WIDE_EDGE_SHARE) & (opaque > 0) & (solid == 0)
+        opaque = near >= 1 - KNOWN_ALPHA_MARGIN
+        soft = ((near > KNOWN_ALPHA_MARGIN) & ~opaque).astype(np.float32)
+        found = (cv2.blur(soft, (window, window)) > WIDE_EDGE_SHARE) & opaque & ~open_mask(opaque, side)
         inside = np.asarray(found)[rows.start - first_row :, columns.start - first_column :]
         part = loose[rows, columns]
         part |= inside[: part.shape[0], : part.shape[1]]
@@ -323,37 +322,24 @@ def _matte_to_alpha(matte: Image | Alpha, image: Image) -> Alpha:
 def _predict_alpha(image: Image, net: MattingNet, face: Face | None) -> Alpha:
     """Predict the alpha of the whole photo, or around the face when the net saw another subject."""
     alpha = rescale_net_alpha(net.predict_alpha(image))
-    if face is None or _mean_alpha_in(alpha, _clip_box(face.box, image)) >= MIN_FACE_ALPHA:
+    if face is None or float(alpha[_clip_box(face.box, image)].mean()) >= MIN_FACE_ALPHA:
         return alpha
-    return _predict_in_box(image, net, _body_box(face, image))
+    around = _find_body(face, image)
+    alpha = np.zeros(image.shape[:2], np.float32)
+    alpha[around] = rescale_net_alpha(net.predict_alpha(np.ascontiguousarray(image[around])))
+    return alpha
 
 
-def _mean_alpha_in(alpha: Alpha, box: Window) -> float:
-    """Return the mean alpha inside a box."""
-    left, top, right, bottom = box
-    return float(alpha[top:bottom, left:right].mean())
-
-
-def _body_box(face: Face, image: Image) -> Window:
-    """Return the box a face's body may reach: one and a half heads to each side, six down."""
+def _find_body(face: Face, image: Image) -> tuple[slice, slice]:
+    """Return the rows and columns that a face's body may reach: one and a half heads to each side, six down."""
     left, top, right, bottom = face.box
     head = bottom - top
     return _clip_box((left - 1.5 * head, top - 0.5 * head, right + 1.5 * head, bottom + 6 * head), image)
 
 
-def _clip_box(box: tuple[float, float, float, float], image: Image) -> Window:
-    """Clip a box to the photo, in whole pixels; at least one pixel wide and tall."""
+def _clip_box(box: Box, image: Image) -> tuple[slice, slice]:
+    """Return the rows and columns of a box in the photo, at least one pixel each."""
     height, width = image.shape[:2]
     left, right = (int(np.clip(x, 0, width)) for x in (box[0], box[2] + 1))
     top, bottom = (int(np.clip(y, 0, height)) for y in (box[1], box[3] + 1))
-    return min(left, width - 1), min(top, height - 1), max(right, left + 1), max(bottom, top + 1)
-
-
-def _predict_in_box(image: Image, net: MattingNet, box: Window) -> Alpha:
-    """Predict the alpha inside `box` alone; 0 around it."""
-    left, top, right, bottom = box
-    alpha = np.zeros(image.shape[:2], np.float32)
-    alpha[top:bottom, left:right] = rescale_net_alpha(
-        net.predict_alpha(np.ascontiguousarray(image[top:bottom, left:right]))
-    )
-    return alpha
+    return slice(min(top, height - 1), max(bottom, top + 1)), slice(min(left, width - 1), max(right, left + 1))

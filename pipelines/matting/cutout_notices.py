@@ -16,7 +16,8 @@ from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Fa
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.holes import GROUND_ALPHA, HoleFinder
 from pipelines.matting.left_ground import TOLD_LIMITS, cover_heads, find_left_ground
-from pipelines.matting.net_agreement import EDGE_WIDTH_PX, Doubt, list_parts, open_mask
+from pipelines.matting.mask_parts import EDGE_WIDTH_PX, find_parts_at, label_parts, list_parts, open_mask
+from pipelines.matting.net_agreement import Doubt
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
 from pipelines.matting.sure_regions import SureRegions
 
@@ -130,19 +131,15 @@ def locate_parts(mask: Alpha) -> tuple[Box, ...]:
 
 
 def speaks_of_ground(notice: str) -> bool:
-    """Whether a notice is about ground in the cut-out, which is to be dropped.
-
-    Of 8 fading places on composites with a truth 2 were wrong, by ground that was left; of none a part was missing.
-    """
+    """Whether a notice is about ground in the cut-out, which is to be dropped."""
     return notice.startswith((LEFT_GROUND, DETACHED_PART)) or BROUGHT_GROUND in notice or FADING_EDGE in notice
 
 
 def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:
     """Choose which places of doubt are marked on the picture: left, top, right, bottom, ratios of it.
 
-    In the order of the notices, of each the largest first.
-
-    None of a notice that speaks of the whole photo, and none that is nearly all of the picture.
+    In the order of the notices, of each the largest first; none of a notice that speaks of the whole photo, and none
+    that is nearly all of the picture.
     """
     boxes = [box for notice, each in boxes_by_notice.items() if notice != UNSETTLED_NOTICE for box in each]
     marked = [list(box) for box in boxes if min(box[2] - box[0], box[3] - box[1]) < MARKED_PLACE_RATIO]
@@ -271,14 +268,13 @@ def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[st
     """
     size = size_within(seen.shape, WORK_SIDE_PX)
     taken = resize_map(selected, size) > 0.5
-    others = open_mask((resize_map(seen, size) > 0.5) & ~dilate_mask(taken, EDGE_WIDTH_PX)).astype(np.uint8)
+    others = open_mask((resize_map(seen, size) > 0.5) & ~dilate_mask(taken, EDGE_WIDTH_PX))
     scale = size[0] / seen.shape[1]
     for face in faces:
         x, y = (int(each * scale) for each in face.eye_midpoint)
-        _, labels = cv2.connectedComponents(others)
-        if 0 <= y < others.shape[0] and 0 <= x < others.shape[1] and labels[y, x]:
-            others[labels == labels[y, x]] = 0
-    rival = _largest_part(others > 0, RIVAL_RATIO * float(taken.sum()))
+        if 0 <= y < others.shape[0] and 0 <= x < others.shape[1]:
+            others &= ~find_parts_at(others, (y, x))
+    rival = _largest_part(others, RIVAL_RATIO * float(taken.sum()))
     if rival is None:
         return ()
     photo = np.ones_like(taken)
@@ -289,11 +285,9 @@ def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[st
 
 def _largest_part(mask: Mask, min_area: float, beside: Mask | None = None) -> Mask | None:
     """Return the largest connected part of `mask` with at least `min_area` pixels that touches `beside`, or None."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    labels = label_parts(mask if beside is None else find_parts_at(mask, beside))
+    areas = np.bincount(labels.ravel())
     areas[0] = 0
-    if beside is not None:
-        areas[np.bincount(np.asarray(labels, np.int32)[beside], minlength=len(areas)) == 0] = 0
     return np.asarray(labels == areas.argmax()) if areas.max() >= max(min_area, 1) else None
 
 

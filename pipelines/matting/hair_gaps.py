@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
 from pipelines.imaging.resize import dilate_mask
 from pipelines.matting.edge_colors import estimate_side_colours, refine_edge_alpha
+from pipelines.matting.mask_parts import find_parts_at, label_parts
 
 # Lengths are ratios of the face's height, from forehead to chin.
 REACH_RATIO = 0.16  # from the ground, within which gaps are looked for
@@ -62,14 +62,6 @@ class _ColourCloud:
         return distances
 
 
-class _HairGaps(NamedTuple):
-    """Which pixels are gaps, which are hair, and the hair's share in each (H x W)."""
-
-    is_gap: Mask
-    is_hair: Mask
-    share: Float32Array
-
-
 def open_hair_gaps(image: Image, alpha: Alpha, faces: Sequence[Face]) -> Alpha:
     """Return `alpha` (H x W, 0 to 1) without the ground of `image` (H x W x 3) in the dark hair around `faces`."""
     result = alpha
@@ -78,14 +70,10 @@ def open_hair_gaps(image: Image, alpha: Alpha, faces: Sequence[Face]) -> Alpha:
         part, seen = result[rows, columns], image[rows, columns]
         if not part.size:
             continue
-        found = _find_gaps(seen, part, face.landmarks - np.array((columns.start, rows.start), np.float32))
-        if found is None or not found.is_gap.any():
-            continue
-        opened = np.where(found.is_gap, np.minimum(part, found.share), part)
-        around = dilate_mask(found.is_gap & (found.share < _OPEN_ALPHA), _MIXED_PX) & ~found.is_gap
-        opened = np.where(around, np.minimum(opened, refine_edge_alpha(seen, opened, around)), opened)
-        result = alpha.copy() if result is alpha else result
-        result[rows, columns] = _remove_new_islands(opened, part, found.is_hair)
+        opened = _open_window(seen, part, face.landmarks - np.array((columns.start, rows.start), np.float32))
+        if opened is not None:
+            result = alpha.copy() if result is alpha else result
+            result[rows, columns] = opened
     return result
 
 
@@ -105,12 +93,13 @@ def _find_oval(landmarks: Float32Array) -> tuple[float, float, float, float]:
     return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
-def _find_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> _HairGaps | None:
-    """Find the gaps in the hair around a face; None where colours do not tell hair from skin and ground."""
+def _open_window(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha | None:
+    """Open the gaps in the hair around a face; None without gaps, or where no colour tells hair from the rest."""
     left, top, right, bottom = _find_oval(landmarks)
     height = bottom - top
-    centre, axes = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, height / 2)
-    face = _draw_ellipse(alpha.shape, centre, axes)
+    drawn, middle = np.zeros(alpha.shape, np.uint8), (round((left + right) / 2), round((top + bottom) / 2))
+    cv2.ellipse(drawn, middle, (round((right - left) / 2), round(height / 2)), 0, 0, 360, 1, -1)
+    face = drawn > 0
     rows = slice(*(max(0, round(top - ratio * height)) for ratio in HAIR_ROW_RATIOS))
     columns = slice(max(0, round(left)), max(0, round(right)))
     hair = _measure_cloud(image[rows, columns][alpha[rows, columns] > OPAQUE_ALPHA], _HAIR_NOISE)
@@ -132,25 +121,25 @@ def _find_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> _HairGaps
     total, hairy = (cv2.blur(each.astype(np.float32), window) for each in (solid, solid & is_hair))
     gaps &= (hairy > MIN_HAIR_SHARE * total) & (hairy > MIN_HAIR_COVER)
     gaps &= _find_small(gaps, height)
-    return _HairGaps(np.asarray(gaps), is_hair, share)
+    if not gaps.any():
+        return None
+    opened = np.where(gaps, np.minimum(alpha, share), alpha)
+    around = dilate_mask(gaps & (share < _OPEN_ALPHA), _MIXED_PX) & ~gaps
+    opened = np.where(around, np.minimum(opened, refine_edge_alpha(image, opened, around)), opened)
+    return _remove_new_islands(opened, alpha, is_hair)
 
 
 def _find_small(gaps: Mask, height: float) -> Mask:
     """Return the gaps (H x W) that are no ribbon; the fine strands at the outline that hang on one do not count."""
-    count, numbered = cv2.connectedComponents(gaps.astype(np.uint8))
-    labels = np.asarray(numbered, np.int32)
-    side = max(3, round(STRAND_RATIO * height)) | 1
-    firm = cv2.morphologyEx(gaps.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
-    areas = np.bincount(labels[firm], minlength=count)
+    labels = label_parts(gaps)
+    areas = np.bincount(labels[_open_by_square(gaps, STRAND_RATIO * height)], minlength=int(labels.max()) + 1)
     return np.asarray((areas <= (MAX_GAP_SIDE_RATIO * height) ** 2)[labels] & gaps)
 
 
-def _draw_ellipse(shape: tuple[int, ...], centre: tuple[float, float], axes: tuple[float, float]) -> Mask:
-    """Return the inside of an upright ellipse: x, y of its centre, and half its width and height in pixels."""
-    (x, y), (half_width, half_height) = centre, axes
-    drawn = np.zeros(shape, np.uint8)
-    cv2.ellipse(drawn, (round(x), round(y)), (round(half_width), round(half_height)), 0, 0, 360, 1, -1)
-    return np.asarray(drawn > 0)
+def _open_by_square(mask: Mask, side_px: float) -> Mask:
+    """Remove what is narrower than a square."""
+    side = max(3, round(side_px)) | 1
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
 
 
 def _measure_cloud(pixels: Image, noise: float) -> _ColourCloud | None:
@@ -170,12 +159,7 @@ def _measure_cloud(pixels: Image, noise: float) -> _ColourCloud | None:
 def _find_hair(image: Image, alpha: Alpha, hair: _ColourCloud, sample: tuple[slice, slice], height: float) -> Mask:
     """Return pixels of the hair's colour (H x W) that hang together with the `sample` above the face, or lie by it."""
     like = (hair.measure_distances(image) < HAIR_DISTANCE) & (alpha > 0.5)
-    side = max(3, round(0.02 * height)) | 1
-    firm = cv2.morphologyEx(like.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
-    _, numbered = cv2.connectedComponents(firm)
-    labels = np.asarray(numbered, np.int32)
-    numbers = np.unique(labels[sample])
-    head = np.isin(labels, numbers[numbers > 0])
+    head = find_parts_at(_open_by_square(like, STRAND_RATIO * height), sample)
     return like & dilate_mask(head, max(1, round(HEAD_REACH_RATIO * height)))
 
 
@@ -194,12 +178,11 @@ def _unmix(image: Image, alpha: Alpha, band: Mask, hair: Float32Array) -> tuple[
 
 def _remove_new_islands(opened: Alpha, before: Alpha, is_hair: Mask) -> Alpha:
     """Return `opened` (H x W) without parts inside that end at what was opened and of which hardly any is hair."""
-    count, numbered, stats, _ = cv2.connectedComponentsWithStats((opened > _ISLAND_ALPHA).astype(np.uint8))
-    labels = np.asarray(numbered, np.int32)
-    areas = stats[:, cv2.CC_STAT_AREA]
+    labels = label_parts(opened > _ISLAND_ALPHA)
+    areas = np.bincount(labels.ravel())
     changed = dilate_mask(before > opened + MIN_SHARE_LOSS, 1)
-    touches = np.bincount(labels[changed], minlength=count) > 0
-    hairy = np.bincount(labels[is_hair], minlength=count)
+    touches = np.bincount(labels[changed], minlength=len(areas)) > 0
+    hairy = np.bincount(labels[is_hair], minlength=len(areas))
     is_island = touches & (hairy < _MIN_ISLAND_HAIR_SHARE * areas)
     # What reaches the window's border hangs together with the subject beyond it, such as a hand.
     is_island[np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))] = False

@@ -13,7 +13,8 @@ from scipy.spatial import KDTree
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask
 from pipelines.imaging.resize import dilate_mask, resize_image, resize_map, size_within
-from pipelines.matting.net_agreement import EDGE_WIDTH_PX, WORK_SIDE_PX, list_parts, local_contrast
+from pipelines.matting.mask_parts import EDGE_WIDTH_PX, close_mask, list_parts
+from pipelines.matting.net_agreement import WORK_SIDE_PX, local_contrast
 
 HOLE_ALPHA = 0.6  # below it a pixel is in a hole
 GROUND_ALPHA = 0.1  # below it a pixel beside the subject has the ground's colour
@@ -74,9 +75,7 @@ class HoleFinder:
         taken = small > 0.5
         subject_px = max(float(taken.sum()), 1)
         found = _find_unlike_holes(small, lab)
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (OPENING_GAP_PX, OPENING_GAP_PX))
-        closed = cv2.morphologyEx(taken.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
-        openings = list_parts(_fill_holes(closed) & ~dilate_mask(taken, EDGE_WIDTH_PX // 2))
+        openings = list_parts(_fill_holes(close_mask(taken, OPENING_GAP_PX)) & ~dilate_mask(taken, EDGE_WIDTH_PX // 2))
         openings = [opening for opening in openings if opening.sum() >= OPENING_RATIO * subject_px]
         if openings:
             contrast = local_contrast(lab)

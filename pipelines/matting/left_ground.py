@@ -15,7 +15,9 @@ from scipy.spatial import KDTree
 
 from pipelines.core.geometry import Alpha, Box, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, resize_image
+from pipelines.matting.mask_parts import close_mask, open_mask
 
+MAX_SEEN_ALPHA = 0.25  # mean of a part in the map that sees ground, up to which it may be left ground
 MIN_PART_RATIO = 0.0005  # of the copy's pixels: a smaller part is not looked at
 THREAD_PX = 3  # what is no wider is no part
 GROUND_REACH_PX = 18  # around a part, whose ground is compared with it
@@ -33,17 +35,16 @@ LEAST_SHARE = 0.01  # added to both shares of colours that are alike, so that th
 class LeftGroundLimits:
     """Up to which a part (h x w) counts as left ground.
 
-    `alpha` is its mean in the map that sees ground, `distance` its mean distance to the ground's nearest colours in Lab
-    levels, and `likeness` how many times as often the subject's colours are like its own as the ground's are.
+    `distance` is its mean distance to the ground's nearest colours in Lab levels, and `likeness` how many times as
+    often the subject's colours are like its own as the ground's are.
     """
 
-    alpha: float
     distance: float
     likeness: float
 
 
-SURE_LIMITS = LeftGroundLimits(alpha=0.25, distance=4.5, likeness=0.5)
-TOLD_LIMITS = LeftGroundLimits(alpha=0.25, distance=3.0, likeness=0.25)
+SURE_LIMITS = LeftGroundLimits(distance=4.5, likeness=0.5)
+TOLD_LIMITS = LeftGroundLimits(distance=3.0, likeness=0.25)
 
 
 def find_left_ground(
@@ -54,7 +55,7 @@ def find_left_ground(
     `seen` (h x w) is the map of the net that `taken` does not come from; `subject` and `ground` (h x w) lie around it.
     """
     found = np.zeros(taken.shape, np.bool_)
-    unseen = _open_mask(taken & (seen < 0.5))
+    unseen = open_mask(taken & (seen < 0.5), THREAD_PX)
     min_area = max(MIN_PART_RATIO * taken.size, MIN_NEIGHBOUR_COUNT)
     if unseen.sum() < min_area:
         return found
@@ -66,8 +67,8 @@ def find_left_ground(
             continue
         alike = np.zeros(taken.shape, np.bool_)
         alike[region] = KDTree(beside).query(lab[region], NEAREST_COUNT)[0].mean(axis=1) < LIKE_DISTANCE_LEVELS
-        for part in _list_parts(_close_mask(_open_mask(alike)) & region, min_area):
-            if seen[part].mean() < limits.alpha and _is_like_ground(lab, part, subject, ground, limits):
+        for part in _list_parts(close_mask(open_mask(alike, THREAD_PX), THREAD_PX) & region, min_area):
+            if seen[part].mean() < MAX_SEEN_ALPHA and _is_like_ground(lab, part, subject, ground, limits):
                 found |= part
     return found
 
@@ -103,16 +104,6 @@ def _sample_colours(lab: Uint8Array, where: Mask) -> np.ndarray:
     """Return at most about so many of the colours `where` (N x 3), evenly."""
     colours = lab[where].astype(np.float32)
     return colours[:: max(1, len(colours) // MAX_COLOUR_COUNT)]
-
-
-def _open_mask(mask: Mask) -> Mask:
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THREAD_PX, THREAD_PX))
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
-
-
-def _close_mask(mask: Mask) -> Mask:
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THREAD_PX, THREAD_PX))
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
 
 
 def _list_parts(mask: Mask, min_area: float) -> Iterator[Mask]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Int32Array, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
-from pipelines.matting.point_regions import disc_radius, draw_discs
+from pipelines.matting.mask_parts import label_parts, open_mask
+from pipelines.matting.point_regions import draw_discs, find_pixels
 
 MIN_CHANGE = 0.5  # of alpha, by which marks changed what nets see
 EDGE_REACH_RATIO = 0.006  # of the longer side: so far from where a region ends its edge may lie
@@ -68,17 +69,16 @@ class MarkedChange:
         if not self.took.any():
             return self.took
         width = 2 * max(1, round(THREAD_RATIO * max(alpha.shape))) + 1
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
         near = dilate_mask(self.took, max(3, round(RIM_RATIO * max(alpha.shape))))
         max_area = MAX_CRUMB_RATIO * float(self.took.sum())
-        wide = _label_parts(cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_OPEN, disc) > 0)
+        wide = label_parts(open_mask(alpha > 0.5, width))
         areas, shares = _measure_parts(wide, near)
         is_rest = (shares <= CRUMB_SHARE) | (areas > max_area)
         is_rest[0] = False
         if not is_rest.any():
             return np.zeros_like(near)
         rest = is_rest[wide]
-        parts = _label_parts((alpha > MIN_CRUMB_ALPHA) & ~dilate_mask(rest, width))
+        parts = label_parts((alpha > MIN_CRUMB_ALPHA) & ~dilate_mask(rest, width))
         areas, shares = _measure_parts(parts, near)
         joint_px = np.bincount(parts[dilate_mask(rest, width + 1)], minlength=len(areas))
         is_thread = np.bincount(parts[wide > 0], minlength=len(areas)) == 0
@@ -118,11 +118,6 @@ class MarkedChange:
         return dilate_mask(changed, round(SURROUNDINGS_RATIO * max(changed.shape))) if changed.any() else changed
 
 
-def _label_parts(mask: Mask) -> Int32Array:
-    """Number the connected parts of `mask` (H x W) from 1."""
-    return np.asarray(cv2.connectedComponents(mask.astype(np.uint8))[1], np.int32)
-
-
 def _measure_parts(parts: Int32Array, near: Mask) -> tuple[Float32Array, Float32Array]:
     """Return the pixels of each part (H x W, numbered from 0), and which share of them lies `near` (H x W)."""
     areas = np.bincount(parts.ravel())
@@ -150,6 +145,4 @@ def find_marked_change(selected: Alpha, seen: Alpha) -> MarkedChange:
 
 def draw_marks(marks: Sequence[tuple[float, float]], shape: tuple[int, ...]) -> Mask:
     """Draw the discs of `marks`, ratios of a photo, on a mask of `shape` (H x W)."""
-    height, width = shape
-    points = [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in marks]
-    return draw_discs(shape, points, disc_radius(shape))
+    return draw_discs(shape, find_pixels(marks, shape))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,11 +18,11 @@ from scipy import ndimage
 from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, outline_band, resize_image, resize_map, size_within
 from pipelines.matting.left_ground import cover_heads, find_left_ground
+from pipelines.matting.mask_parts import EDGE_WIDTH_PX, label_parts, list_parts, open_mask
 from pipelines.matting.subject_selection import UNSEEN_ALPHA
-from pipelines.matting.thin_parts import measure_thinness
+from pipelines.matting.thin_parts import measure_thinness, share_between
 
 WORK_SIDE_PX = 384  # longer side of the copy on which mattes are compared; lengths below are its pixels
-EDGE_WIDTH_PX = 5  # a difference that is narrower everywhere is one of edges and not of regions
 MIN_REGION_RATIO = 0.001  # of the copy's pixels
 COLOUR_BIN_COUNT = 12  # of each of the three channels of Lab
 MAX_COLOUR_EVIDENCE = 3.0  # logarithm of how much more often a colour is the subject's than the background's
@@ -32,12 +33,12 @@ MIN_NEIGHBOUR_COUNT = 20  # pixels beside a region, with fewer of which it is no
 SHADOW_DEPTHS = 0.25, 0.6, 3.2  # logarithm of how much darker: no shadow yet, surely one, too dark for one
 SHADOW_TINT = 0.06  # logarithm: how differently a shadow darkens red, green and blue
 SUBJECT_TINT = 0.3  # the same between a shadow and the subject beside it, from which they are of two colours
-SHADOW_VARIATION = 0.1, 0.3  # logarithm: how much more than the ground it varies, with its soft edge: surely one, none
-SHADOW_EVENNESS = 0.4, 0.6  # the same of how much less: what is even on uneven ground is a thing
+SHADOW_VARIATION = 0.3, 0.1  # logarithm: how much more than the ground it varies, with its soft edge: none, surely one
+SHADOW_EVENNESS = 0.6, 0.4  # the same of how much less: what is even on uneven ground is a thing
 SMOOTH_SHADOW_DEPTHS = 0.3, 0.9, 3.1, 3.4  # as above of a smooth one: none yet, surely; as dark as one gets, too dark
 SMOOTH_SHADOW_TINT = 0.05, 0.08  # logarithm, and more for each one of depth: another light fills a deep shadow
-SMOOTH_SHADOW_SPREAD = 0.25, 0.45  # logarithm: how much it varies at all, surely one, none
-SMOOTH_SHADOW_STEP = 0.05, 0.12  # the same of the change from pixel to pixel, beyond the ground's
+SMOOTH_SHADOW_SPREAD = 0.45, 0.25  # logarithm: how much it varies at all, none, surely one
+SMOOTH_SHADOW_STEP = 0.12, 0.05  # the same of the change from pixel to pixel, beyond the ground's
 SMOOTH_SHADOW_RIM_PX = 3  # of a region, in which its own edge lies
 LIGHT_LOGARITHMS = np.log(((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4 + 0.004).astype(np.float32)
 PEOPLE_MARGIN_RATIO = 0.15  # of the box of all that stands out, around it: what the net that knows people looks at
@@ -51,7 +52,7 @@ legs, a spout and a handle back in four; of 541 regions of other pictures it dec
 were enlarged by the foot of one lamp; of 205 regions of 75 more photographs that alone is decided anew.
 """
 DOUBT_OFFSET, DOUBT_WEIGHTS = -2.7, (3.6, 1.0, 6.0, 0.2)
-"""Of the logistic model of doubt. The weights are those of unsettled, differing, half transparent, edge."""
+"""Of the logistic model of doubt. The weights are those of roots of unsettled, differing, half transparent, edge."""
 FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this much
 MIN_FREE_RIM_RATIO = 0.35  # of the rim of a patch that no net saw: less lies free where it fills a gap in the subject
 GHOST_ALPHA = 0.05  # of a faint part beside the subject, from which it is looked at
@@ -62,8 +63,7 @@ PredictPeople = Callable[[Area], Alpha]
 """Returns the map of an area alone (H x W of any size, 0 to 1) by a net that knows people and nothing else."""
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A region in which two mattes differ, and what speaks for the detailed one; each about -1 to 1.
 
     `shadow`, 0 to 1, speaks against it: how much like a shadow of the subject that region looks that it alone sees.
@@ -77,17 +77,16 @@ class Region:
     edge: float
     sureness: float
     face: float
-    shadow: float = 0.0
-    people: float = 0.0
-    smooth_shadow: float = 0.0
-    thin_part: float = 0.0
+    shadow: float
+    people: float
+    smooth_shadow: float
+    thin_part: float
 
     @property
     def trust_probability(self) -> float:
         """How likely the detailed matte is right here, 0 to 1."""
-        seen = (self.colour, self.edge, self.sureness, self.face, self.shadow, self.people)
-        evidence = (*seen, self.smooth_shadow, self.thin_part)
-        score = TRUST_OFFSET + float(np.dot(TRUST_WEIGHTS, evidence))
+        _mask, *evidence = self
+        score = TRUST_OFFSET + float(np.dot(TRUST_WEIGHTS, np.array(evidence, np.float64)))
         return float(1 / (1 + np.exp(-score)))
 
 
@@ -170,10 +169,8 @@ def remove_unseen_patches(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:
     size = size_within(alpha.shape, WORK_SIDE_PX)
     refined, seen, seen_too = (resize_map(each, size) for each in (alpha, selected, other))
     unseen = (seen < 0.5) & (seen_too < 0.5)
-    count, labels = cv2.connectedComponents(open_mask(unseen & (refined > 0.5)).astype(np.uint8))
     scraps = np.zeros(unseen.shape, np.bool_)
-    for label in range(1, count):
-        part = np.asarray(labels) == label
+    for part in list_parts(open_mask(unseen & (refined > 0.5))):
         rim = dilate_mask(part, EDGE_WIDTH_PX - 1) & ~dilate_mask(part, EDGE_WIDTH_PX // 2)
         if seen_too[part].mean() < UNSEEN_ALPHA and (refined[rim] < 0.5).mean() > MIN_FREE_RIM_RATIO:
             scraps |= part
@@ -191,10 +188,10 @@ def remove_unseen_ghosts(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:
     """
     size = size_within(alpha.shape, WORK_SIDE_PX)
     refined, seen, seen_too = (resize_map(each, size) for each in (alpha, selected, other))
-    count, numbered = cv2.connectedComponents((refined > GHOST_ALPHA).astype(np.uint8))
+    labels = label_parts(refined > GHOST_ALPHA)
+    count = int(labels.max()) + 1
     if count <= 2:
         return alpha
-    labels = np.asarray(numbered, np.int32)
     most_seen = ndimage.maximum(np.maximum(seen, seen_too), labels, np.arange(count))
     is_ghost = np.asarray(most_seen) < UNSEEN_ALPHA
     is_ghost[0] = False
@@ -213,7 +210,10 @@ def measure_doubt(selected: Alpha, reconciled: ReconciledMatte, *, is_pointed: b
     """
     small = resize_map(selected, reconciled.regions.shape[::-1])
     soft = open_mask((small > 0.1) & (small < 0.9))
-    score = DOUBT_OFFSET + float(np.dot(DOUBT_WEIGHTS, doubt_features(small, soft, reconciled)))
+    subject = max(float((small > 0.5).sum()), 1.0)
+    edge = float(outline_band(small, 1).sum()) / subject
+    shares = (reconciled.unsettled, reconciled.differing, float(soft.sum()) / subject, edge)
+    score = DOUBT_OFFSET + float(np.dot(DOUBT_WEIGHTS, np.sqrt(np.clip(np.array(shares, np.float32), 0, 1))))
     split, share = np.zeros(small.shape, np.bool_), 0.0
     if not is_pointed:
         split, share = _find_unsupported_rim(small > 0.5, resize_map(reconciled.alpha, small.shape[::-1]) > 0.5)
@@ -226,14 +226,6 @@ def _find_unsupported_rim(taken: Mask, seen: Mask) -> tuple[Mask, float]:
     rim = taken & dilate_mask(~taken, 1)
     split = rim & dilate_mask(open_mask(seen & ~taken), EDGE_WIDTH_PX // 2)
     return split, float(split.sum()) / max(int(rim.sum()), 1)
-
-
-def doubt_features(small: Alpha, soft: Mask, reconciled: ReconciledMatte) -> Float32Array:
-    """Return what the model reads, four roots of shares: unsettled, differing, half transparent, edge."""
-    subject = max(float((small > 0.5).sum()), 1.0)
-    edge = float(outline_band(small, 1).sum()) / subject
-    shares = (reconciled.unsettled, reconciled.differing, float(soft.sum()) / subject, edge)
-    return np.sqrt(np.clip(np.array(shares, np.float32), 0, 1))
 
 
 def find_differing_regions(
@@ -255,6 +247,8 @@ def find_differing_regions(
     people = _predict_people_around(predict_people, inside, beside) if faces and predict_people is not None else None
     for mask, sign in masks:
         shadow = _shadow_evidence(light, mask, subject, ground) if sign > 0 else 0.0
+        # What a quick net alone sees must have an outline in the photo.
+        views = (one, other) if sign > 0 else (other, one, contrast)
         yield Region(
             mask,
             sign * float(evidence[mask].mean()) / MAX_COLOUR_EVIDENCE,
@@ -264,7 +258,7 @@ def find_differing_regions(
             shadow,
             0.0 if people is None else sign * _people_evidence(people, mask, subject, ground),
             0.0 if sign > 0 or faces else _smooth_shadow_evidence(light, mask, ground),
-            0.0 if faces else sign * (1 - shadow) * _thin_part_evidence(lab, contrast, mask, one, other),
+            0.0 if faces else sign * (1 - shadow) * measure_thinness(lab, mask, *views),
         )
 
 
@@ -276,18 +270,6 @@ def _find_differing_parts(inside: Mask, beside: Mask) -> Iterator[tuple[Mask, fl
         for label in range(1, count):
             if stats[label, cv2.CC_STAT_AREA] >= MIN_REGION_RATIO * inside.size:
                 yield np.asarray(labels) == label, sign
-
-
-def open_mask(mask: Mask) -> Mask:
-    """Remove what is narrower than an edge (morphological opening)."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (EDGE_WIDTH_PX, EDGE_WIDTH_PX))
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
-
-
-def list_parts(mask: Mask) -> list[Mask]:
-    """List the connected parts of `mask` (h x w), the largest first."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    return sorted((np.asarray(labels == n) for n in range(1, count)), key=np.count_nonzero, reverse=True)
 
 
 def colour_evidence(lab: Uint8Array, subject: Mask, ground: Mask) -> Float32Array:
@@ -340,13 +322,6 @@ def _span_with_margin(taken: Mask) -> slice:
     return slice(max(first - margin, 0), min(last + 1 + margin, len(taken)))
 
 
-def _thin_part_evidence(lab: Uint8Array, contrast: Float32Array, mask: Mask, one: Alpha, other: Alpha) -> float:
-    """Tell how much a region looks like a thin part of the subject, 0 to 1; what `other` alone sees has an outline."""
-    if one[mask].mean() > other[mask].mean():
-        return measure_thinness(lab, mask, one, other)
-    return measure_thinness(lab, mask, other, one, contrast)
-
-
 def _edge_evidence(contrast: Float32Array, mask: Mask, subject: Mask, ground: Mask) -> float:
     """Tell by edges to which side a region belongs: 1, the subject goes on into it; -1, the background does."""
     rim = dilate_mask(mask, RIM_PX) & ~mask
@@ -375,11 +350,13 @@ def _shadow_evidence(light: Float32Array, mask: Mask, subject: Mask, ground: Mas
     depth, tint = _compare_light(colours, on_ground)
     if depth > SHADOW_DEPTHS[2]:
         return 0.0
-    deep = (depth - SHADOW_DEPTHS[0]) / (SHADOW_DEPTHS[1] - SHADOW_DEPTHS[0])
-    other_colour = _compare_light(colours, on_subject)[1] / SUBJECT_TINT
     variation = float(colours.mean(axis=1).std() - on_ground.mean(axis=1).std())
-    alike = _share_below(abs(variation), SHADOW_VARIATION if variation > 0 else SHADOW_EVENNESS)
-    return float(np.exp(-((tint / SHADOW_TINT) ** 2)) * np.prod(np.clip((deep, other_colour, alike), 0, 1)))
+    shares = (
+        share_between(depth, SHADOW_DEPTHS[:2]),
+        share_between(_compare_light(colours, on_subject)[1], (0, SUBJECT_TINT)),
+        share_between(abs(variation), SHADOW_VARIATION if variation > 0 else SHADOW_EVENNESS),
+    )
+    return float(np.exp(-((tint / SHADOW_TINT) ** 2)) * np.prod(shares))
 
 
 def _smooth_shadow_evidence(light: Float32Array, mask: Mask, ground: Mask) -> float:
@@ -402,18 +379,13 @@ def _smooth_shadow_evidence(light: Float32Array, mask: Mask, ground: Mask) -> fl
     ground_step = float(np.median(step[beside])) if beside.sum() > MIN_NEIGHBOUR_COUNT else 0.0
     own_step = float(np.median(step[_erode_unless_small(mask, SMOOTH_SHADOW_RIM_PX)]))
     shares = (
-        (depth - none) / (sure - none),
-        (too_dark - depth) / (too_dark - darkest),
-        _share_below(float(colours.mean(axis=1).std()), SMOOTH_SHADOW_SPREAD),
-        _share_below(own_step - ground_step, SMOOTH_SHADOW_STEP),
+        share_between(depth, (none, sure)),
+        share_between(depth, (too_dark, darkest)),
+        share_between(float(colours.mean(axis=1).std()), SMOOTH_SHADOW_SPREAD),
+        share_between(own_step - ground_step, SMOOTH_SHADOW_STEP),
     )
     same_colour = np.exp(-((tint / (SMOOTH_SHADOW_TINT[0] + SMOOTH_SHADOW_TINT[1] * depth)) ** 2))
-    return float(same_colour * np.prod(np.clip(shares, 0, 1)))
-
-
-def _share_below(value: float, limits: tuple[float, float]) -> float:
-    """Return 1 at the first limit, 0 at the second and on a line between and beyond them."""
-    return (limits[1] - value) / (limits[1] - limits[0])
+    return float(same_colour * np.prod(shares))
 
 
 def _erode_unless_small(mask: Mask, radius_px: int) -> Mask:

@@ -15,12 +15,14 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
-from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Mask
-from pipelines.imaging.resize import dilate_mask, resize_map
+from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Size
+from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.conjugate_gradient import conjugate_gradient
-from pipelines.matting.net_agreement import colour_evidence, local_contrast, open_mask
+from pipelines.matting.mask_parts import find_parts_at, open_mask
+from pipelines.matting.net_agreement import colour_evidence, local_contrast
 from pipelines.matting.subject_selection import scaled_slice
 
+WORK_SIDE_PX = 256  # longer side of the copy on which regions are decided
 POINT_RADIUS_RATIO = 0.012  # of the copy's longer side: the disc that a point settles
 CROP_SIDE_RATIO = 0.55  # of the photo's longer side: the crop around a point on which the net looks again
 THING_CROP_SIDE_RATIO = 0.25  # the same where somebody presses on a thing, which may be small
@@ -60,23 +62,26 @@ PredictCrop = Callable[[Area], Alpha]
 
 
 class PointRegions:
-    """Finds the region that a point changes; a crop of the net serves all points near its middle."""
+    """Finds the region that a point changes; a crop of the net serves all points near its middle.
+
+    `lab` and `seen` are the small copies of the photo and of the net's map.
+    """
 
     def __init__(
         self,
-        lab: Float32Array,
+        image: Image,
         seen: Alpha,
         predict: PredictCrop,
         faces: Sequence[Face],
-        scale: float,
         max_crop_count: int = MAX_CROP_COUNT,
     ) -> None:
-        self._lab = lab
-        self._seen = seen
+        size = size_within(image.shape, WORK_SIDE_PX)
+        self.lab = shrink_to_lab(image, size)
+        self.seen = resize_map(seen, size)
         self._predict = predict
         self._faces = faces
-        self._contrast = local_contrast(lab)
-        self._scale = scale  # of the small copy to the photo whose faces these are
+        self._contrast = local_contrast(self.lab)
+        self._scale = size[0] / image.shape[1]
         self._max_crop_count = max_crop_count
         self._crops: list[tuple[tuple[int, int], float, Alpha]] = []
 
@@ -86,15 +91,18 @@ class PointRegions:
         It is what a net sees there, without the ground that a net sees along with it. `near` limits what colours and
         edges alone give.
         """
-        bounded = _segment_by_random_walk(self._lab, alpha, point, 1.0) & near
-        region = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
+        bounded = _segment_by_random_walk(self.lab, alpha, point, 1.0) & near
+        region = self._find_seen(point)
         region &= ~self._find_background_patches(region, bounded | (alpha > 0.5)) | bounded
         return self._bound_region(region, bounded, point, alpha <= 0.5)
 
     def is_seen(self, point: tuple[int, int]) -> bool:
         """Tell whether a net sees something at a point (row, column), in the whole photo or on a crop around it."""
-        seen = _component_at_point(self._crop_at(point), point) | _components_near_point(self._seen, point)
-        return bool(seen.any())
+        return bool(self._find_seen(point).any())
+
+    def _find_seen(self, point: tuple[int, int]) -> Mask:
+        on_crop = find_parts_at(self._crop_at(point) > 0.5, point)
+        return on_crop | find_parts_at(self.seen > 0.5, draw_discs(self.seen.shape, [point]))
 
     def find_clear_things(self, point: tuple[int, int]) -> Iterator[Mask]:
         """Find the things (H x W of the small copy) that stand out at a point on a small and a larger crop around it.
@@ -103,8 +111,8 @@ class PointRegions:
         """
         for side_ratio in (THING_CROP_SIDE_RATIO, CROP_SIDE_RATIO):
             window, alpha = self._window(point, side_ratio), self._crop_at(point, side_ratio)
-            region = _component_at_point(alpha, point)
-            region = region if region.any() else _components_near_point(alpha, point)
+            place = point if alpha[point] > 0.5 else draw_discs(alpha.shape, [point])
+            region = find_parts_at(alpha > 0.5, place)
             seen = region[window]
             if region.sum() < MIN_THING_PX or seen.mean() > MAX_THING_SHARE or np.median(alpha[region]) < CLEAR_ALPHA:
                 continue
@@ -119,9 +127,9 @@ class PointRegions:
         Where its colours are those around the subject, or it lies on the outline, only what is reached from it without
         crossing an edge. Else the thing that a net sees there; never all that stands out, if a closer look sees less.
         """
-        part = _component_at_point(alpha, point)
+        part = find_parts_at(alpha > 0.5, point)
         bounded = (
-            _segment_by_random_walk(self._lab, alpha, point, 0.0) | _flood_region(self._contrast, part, point)
+            _segment_by_random_walk(self.lab, alpha, point, 0.0) | _flood_region(self._contrast, part, point)
         ) & near
         if self._is_ground(point, bounded, part, alpha) or _is_at_outline(alpha, point):
             return bounded & ~self._draw_faces(point)[1]
@@ -136,7 +144,7 @@ class PointRegions:
 
         Where the crop cuts it off, it is what is `bounded`, and what lies nearer to the point than to the part beyond.
         """
-        region = _component_at_point(self._crop_at(point, side_ratio), point) & part
+        region = find_parts_at(self._crop_at(point, side_ratio) > 0.5, point) & part
         if region.sum() > WHOLE_PART_SHARE * part.sum():
             return part
         beyond = part.copy()
@@ -145,8 +153,8 @@ class PointRegions:
         if cut.sum() <= MAX_CUT_PX:
             return region
         rows, columns = np.nonzero(cut)
-        beyond_levels = geodesic_distance(self._lab, list(zip(rows.tolist(), columns.tolist(), strict=True)))
-        return bounded | (region & (geodesic_distance(self._lab, [point]) <= beyond_levels))
+        beyond_levels = geodesic_distance(self.lab, list(zip(rows.tolist(), columns.tolist(), strict=True)))
+        return bounded | (region & (geodesic_distance(self.lab, [point]) <= beyond_levels))
 
     def _bound_region(self, region: Mask, bounded: Mask, point: tuple[int, int], changing: Mask) -> Mask:
         """Return `bounded` instead of a region that is next to nothing or would change (H x W) a face not pointed at.
@@ -166,15 +174,15 @@ class PointRegions:
     def _distance_from(self, mask: Mask) -> Float32Array:
         rows, columns = np.nonzero(mask)
         points = list(zip(rows.tolist(), columns.tolist(), strict=True))
-        return geodesic_distance(self._lab, points, PERSON_STEP_LEVELS)
+        return geodesic_distance(self.lab, points, PERSON_STEP_LEVELS)
 
     def _find_background_patches(self, region: Mask, subject: Mask) -> Mask:
         """Return the patches of a region that the net's first map calls ground and that have the ground's colours."""
         ground = ~(region | subject)
         if not ground.any():
             return np.zeros_like(region)
-        evidence = colour_evidence(self._lab.astype(np.uint8), subject, ground)
-        patches = open_mask(region & (self._seen < SURE_GROUND_ALPHA) & (evidence < -GROUND_EVIDENCE))
+        evidence = colour_evidence(self.lab.astype(np.uint8), subject, ground)
+        patches = open_mask(region & (self.seen < SURE_GROUND_ALPHA) & (evidence < -GROUND_EVIDENCE))
         return patches if patches.sum() > MIN_GROUND_SHARE * region.sum() else np.zeros_like(region)
 
     def _is_ground(self, point: tuple[int, int], bounded: Mask, part: Mask, alpha: Alpha) -> bool:
@@ -182,19 +190,19 @@ class PointRegions:
         rest = part & ~bounded
         if not rest.any() or not bounded.any():
             return False
-        evidence = colour_evidence(self._lab.astype(np.uint8), rest, alpha <= 0.5)
-        near = bounded & draw_discs(bounded.shape, [point], 3 * disc_radius(bounded.shape))
+        evidence = colour_evidence(self.lab.astype(np.uint8), rest, alpha <= 0.5)
+        near = bounded & draw_discs(bounded.shape, [point], 3 * _disc_radius(bounded.shape))
         return float(evidence[near if near.any() else bounded].mean()) < GROUND_EVIDENCE
 
     def _leaves_something(self, region: Mask, alpha: Alpha, point: tuple[int, int]) -> bool:
         """Tell whether there is something else, also among what stands out apart from the point's own part."""
-        left = (alpha > 0.5) | ((self._seen > 0.5) & ~_component_at_point(self._seen, point))
+        left = (alpha > 0.5) | ((self.seen > 0.5) & ~find_parts_at(self.seen > 0.5, point))
         return float((left & ~region).mean()) > MIN_REGION_RATIO
 
     def _draw_faces(self, point: tuple[int, int]) -> tuple[Mask, Mask]:
         """Return the face of the person on whom the point lies, and all others (H x W of the small copy each)."""
         boxes = [tuple(value * self._scale for value in face.box) for face in self._faces]
-        masks = (np.zeros(self._lab.shape[:2], np.bool_), np.zeros(self._lab.shape[:2], np.bool_))
+        masks = (np.zeros(self.lab.shape[:2], np.bool_), np.zeros(self.lab.shape[:2], np.bool_))
         distances = [_heads_beside(box, point) for box in boxes]
         nearest = int(np.argmin(distances)) if boxes and min(distances) <= OWN_WIDTH_HEADS else None
         for number, (left, top, right, bottom) in enumerate(boxes):
@@ -203,11 +211,11 @@ class PointRegions:
 
     def _crop_at(self, point: tuple[int, int], side_ratio: float = CROP_SIDE_RATIO) -> Alpha:
         """Return the net's map on a crop around the point, 0 outside it."""
-        longer = max(self._lab.shape[:2])
+        longer = max(self.lab.shape[:2])
         for middle, side, alpha in self._crops:
             if side == side_ratio and np.hypot(middle[0] - point[0], middle[1] - point[1]) < SAME_CROP_RATIO * longer:
                 return alpha
-        alpha = np.zeros(self._lab.shape[:2], np.float32)
+        alpha = np.zeros(self.lab.shape[:2], np.float32)
         if len(self._crops) < self._max_crop_count:
             self._predict_crop(point, alpha, side_ratio)
             self._crops.append((point, side_ratio, alpha))
@@ -222,10 +230,10 @@ class PointRegions:
 
     def _window(self, point: tuple[int, int], side_ratio: float) -> tuple[slice, slice]:
         """Return the rows and columns of a crop around a point."""
-        half = side_ratio * max(self._lab.shape) / 2
+        half = side_ratio * max(self.lab.shape) / 2
         down, across = (
             slice(max(0, round(middle - half)), min(end, round(middle + half)))
-            for middle, end in zip(point, self._lab.shape[:2], strict=True)
+            for middle, end in zip(point, self.lab.shape[:2], strict=True)
         )
         return down, across
 
@@ -235,24 +243,28 @@ def _shrink_slice(part: slice, end: int) -> slice:
     return slice(part.start + (part.start > 0), part.stop - (part.stop < end))
 
 
-def draw_discs(shape: tuple[int, ...], points: Iterable[tuple[int, int]], radius: int) -> Mask:
-    """Return discs around points (row, column)."""
+def shrink_to_lab(image: Image, size: Size) -> Float32Array:
+    """Return a copy of `image` (H x W x 3) of that size in 8-bit levels of Lab."""
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def find_pixels(marks: Sequence[tuple[float, float]], shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return marks (x, y), ratios of a photo, as row and column of a copy of that shape."""
+    height, width = shape
+    return [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in marks]
+
+
+def draw_discs(shape: tuple[int, ...], points: Iterable[tuple[int, int]], radius: int | None = None) -> Mask:
+    """Return discs around points (row, column), as large as a point settles unless a `radius` in pixels is given."""
     mask = np.zeros(shape, np.uint8)
     for row, column in points:
-        cv2.circle(mask, (column, row), radius, 1, -1)
+        cv2.circle(mask, (column, row), radius or _disc_radius(shape), 1, -1)
     return mask > 0
 
 
-def disc_radius(shape: tuple[int, ...]) -> int:
-    """Return the radius in pixels of the disc that a point settles on a copy of that shape."""
+def _disc_radius(shape: tuple[int, ...]) -> int:
     return max(2, round(POINT_RADIUS_RATIO * max(shape)))
-
-
-def _component_at_point(alpha: Alpha, point: tuple[int, int]) -> Mask:
-    """Return the connected part of alpha > 0.5 at the point; empty where there is none."""
-    _count, labels = cv2.connectedComponents((alpha > 0.5).astype(np.uint8))
-    label = labels[point]
-    return labels == label if label else np.zeros(alpha.shape, np.bool_)
 
 
 def _heads_beside(box: tuple[float, ...], point: tuple[int, int]) -> float:
@@ -266,7 +278,7 @@ def _heads_beside(box: tuple[float, ...], point: tuple[int, int]) -> float:
 
 def _is_at_outline(alpha: Alpha, point: tuple[int, int]) -> bool:
     """Tell whether the disc of a point reaches out of the matte: a click that hit a rim or something thin."""
-    return bool((alpha[draw_discs(alpha.shape, [point], disc_radius(alpha.shape))] <= 0.5).any())
+    return bool((alpha[draw_discs(alpha.shape, [point])] <= 0.5).any())
 
 
 def _flood_region(contrast: Float32Array, part: Mask, point: tuple[int, int]) -> Mask:
@@ -275,15 +287,8 @@ def _flood_region(contrast: Float32Array, part: Mask, point: tuple[int, int]) ->
     discs = [
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1)) for px in (EDGE_GAP_PX, EDGE_GAP_PX + 1)
     ]
-    core = _component_at_point(np.asarray(cv2.erode(even, discs[0]), np.float32), point)
+    core = find_parts_at(cv2.erode(even, discs[0]) > 0, point)
     return part & (cv2.dilate(core.astype(np.uint8), discs[1]) > 0)
-
-
-def _components_near_point(alpha: Alpha, point: tuple[int, int]) -> Mask:
-    """Return the connected parts of alpha > 0.5 in the disc of the point; empty where there are none."""
-    _count, labels = cv2.connectedComponents((alpha > 0.5).astype(np.uint8))
-    near = np.unique(np.asarray(labels)[draw_discs(alpha.shape, [point], disc_radius(alpha.shape))])
-    return np.isin(labels, near[near > 0])
 
 
 def geodesic_distance(
@@ -309,11 +314,11 @@ def _segment_by_random_walk(lab: Float32Array, alpha: Alpha, point: tuple[int, i
     near = np.exp(-((geodesic_distance(lab, [point]) / REACH_LEVELS) ** 2))
     own = (WALK_TRUST * (1 - near) + WALK_TRUST_NEAR * near).astype(np.float32)
     prior = alpha.astype(np.float32)
-    disc = draw_discs(alpha.shape, [point], disc_radius(alpha.shape))
+    disc = draw_discs(alpha.shape, [point])
     own[disc], prior[disc] = POINT_WEIGHT, value
     walked = _solve_walk(lab, own, prior)
     side = walked if value else 1 - walked
-    return _component_at_point(side + np.float32(0.5 - MIN_WALK_SHARE), point) & ((alpha > 0.5) != (value > 0.5))
+    return find_parts_at(side + np.float32(0.5 - MIN_WALK_SHARE) > 0.5, point) & ((alpha > 0.5) != (value > 0.5))
 
 
 def _solve_walk(lab: Float32Array, own: Float32Array, prior: Alpha) -> Alpha:

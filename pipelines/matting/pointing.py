@@ -15,20 +15,22 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Window
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
-from pipelines.matting.net_agreement import EDGE_WIDTH_PX, ReconciledMatte, open_mask
+from pipelines.matting.mask_parts import EDGE_WIDTH_PX, find_parts_at, open_mask
+from pipelines.matting.net_agreement import ReconciledMatte
 from pipelines.matting.point_regions import (
     MIN_REGION_RATIO,
     PERSON_STEP_LEVELS,
+    WORK_SIDE_PX,
     PointRegions,
     PredictCrop,
-    disc_radius,
     draw_discs,
+    find_pixels,
     geodesic_distance,
+    shrink_to_lab,
 )
 from pipelines.matting.subject_selection import select_subject
 from pipelines.matting.sure_regions import find_sure_regions
 
-WORK_SIDE_PX = 256  # longer side of the copy on which regions are decided
 BOX_MARGIN_RATIO = 0.08  # of the box's longer side, seen around it by the net
 SOFT_RIM_PX = 4  # of the copy: the soft rim of a net's map is no wider
 MARK_REACH_PX = 48  # of the copy, around a dropped point: a halo there is what was pointed at
@@ -110,7 +112,7 @@ def remove_other_people(image: Image, alpha: Alpha, face: Face, faces: Sequence[
     others = [point for other in faces if other is not face for point in _body_points(other, scale, small)]
     if not own or not any(small[point] > 0.5 for point in others):
         return alpha
-    lab = np.asarray(cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB), np.float32)
+    lab = shrink_to_lab(image, size)
     nearer = geodesic_distance(lab, own, PERSON_STEP_LEVELS) <= geodesic_distance(lab, others, PERSON_STEP_LEVELS)
     kept = cv2.GaussianBlur(nearer.astype(np.float32), (0, 0), 0.8)
     return np.asarray(alpha * resize_map(np.asarray(kept, np.float32), alpha.shape[::-1]), np.float32)
@@ -188,12 +190,10 @@ def correct_by_points(
     if not (pointing.keep or pointing.drop):
         return alpha
     size = size_within(image.shape, WORK_SIDE_PX)
-    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    lab = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2LAB), np.float32)
-    small, small_seen = resize_map(alpha, size), resize_map(seen, size)
-    keep, drop = find_pixels(pointing.keep, small), find_pixels(pointing.drop, small)
-    nearer_keep = _nearer_mask(lab, keep, drop)
-    regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1])
+    small = resize_map(alpha, size)
+    keep, drop = find_pixels(pointing.keep, small.shape), find_pixels(pointing.drop, small.shape)
+    regions = PointRegions(image, seen, predict, faces)
+    nearer_keep = _nearer_mask(regions.lab, keep, drop)
     sure = find_sure_regions(views, size)
     corrected = small.copy()
     for points, marks, others, value in (
@@ -215,11 +215,10 @@ def correct_by_points(
                         region = sure.limit_region(region, point, near, is_kept=value > 0.5)
                 corrected[region] = value
     if may_reselect and keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
-        corrected = _next_subject(small_seen, drop)
+        corrected = _next_subject(regions.seen, drop)
     corrected = np.where(_find_other_rims(small, corrected, drop), small, corrected)
-    radius = disc_radius(small.shape)
     for points, value in ((keep, 1.0), (drop, 0.0)):
-        corrected[draw_discs(small.shape, points, radius) & (nearer_keep if value else ~nearer_keep)] = value
+        corrected[draw_discs(small.shape, points) & (nearer_keep if value else ~nearer_keep)] = value
     change = cv2.GaussianBlur(corrected - small, (0, 0), 0.8)
     changed = np.clip(alpha + resize_map(np.asarray(change, np.float32), alpha.shape[::-1]), 0, 1).astype(np.float32)
     gone = _find_gone(small, corrected)
@@ -261,9 +260,9 @@ def restore_contradicted_points(refined: Alpha, selected: Alpha, pointing: Point
     size = size_within(refined.shape, WORK_SIDE_PX)
     weight = np.zeros(size[::-1], np.float32)
     for marks, is_kept in ((pointing.keep, True), (pointing.drop, False)):
-        pixels = zip(find_pixels(marks, refined), find_pixels(marks, weight), strict=True)
+        pixels = zip(find_pixels(marks, refined.shape), find_pixels(marks, weight.shape), strict=True)
         contradicted = [small for pixel, small in pixels if (refined[pixel] > 0.5) != is_kept]
-        weight[draw_discs(weight.shape, contradicted, disc_radius(size))] = 1
+        weight[draw_discs(weight.shape, contradicted)] = 1
     if not weight.any():
         return refined
     soft = np.asarray(cv2.GaussianBlur(weight, (0, 0), 0.8), np.float32)
@@ -284,7 +283,7 @@ def exclude_marked_regions(reconciled: ReconciledMatte, alpha: Alpha, pointing: 
         inside = _cut_to_box(np.ones(shape, np.float32), pointing.box) > 0
         regions, differs = regions & inside, differs & inside
     for marks, follows in ((pointing.keep, small > 0.5), (pointing.drop, small <= 0.5)):
-        discs = draw_discs(shape, find_pixels(marks, small), disc_radius(shape))
+        discs = draw_discs(shape, find_pixels(marks, shape))
         regions, differs = (_drop_touched(each, discs, follows) for each in (regions, differs))
     return replace(
         reconciled,
@@ -300,9 +299,7 @@ def _drop_touched(mask: Mask, discs: Mask, follows: Mask) -> Mask:
 
     A thin rim joins regions that have nothing to do with each other, so of it only what lies in the discs goes.
     """
-    wide = open_mask(mask)
-    _count, labels = cv2.connectedComponents(wide.astype(np.uint8))
-    touched = np.isin(labels, np.unique(labels[discs & wide])) & follows
+    touched = find_parts_at(open_mask(mask), discs) & follows
     return mask & ~discs & ~dilate_mask(touched, EDGE_WIDTH_PX)
 
 
@@ -317,12 +314,6 @@ def segment_region(
     """Return what a net for pointing sees at a point (H x W of the small copy), None where it sees nothing there."""
     region = resize_map(segment((mark,), others, None), shape[::-1]) > 0.5
     return region if region[point] and region.sum() > MIN_REGION_RATIO * region.size else None
-
-
-def find_pixels(marks: Marks, alpha: Alpha) -> list[tuple[int, int]]:
-    """Return points as row and column of `alpha`."""
-    height, width = alpha.shape
-    return [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in marks]
 
 
 def _next_subject(seen: Alpha, drop: Sequence[tuple[int, int]]) -> Alpha:

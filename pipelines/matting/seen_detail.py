@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Image, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.edge_colors import measure_colour_distances
+from pipelines.matting.mask_parts import close_mask, label_parts
 
 SEEN_ALPHA = 0.5  # of both nets, from which a pixel is seen
 MIN_LOSS = 0.25  # of alpha: less is what edges lose
@@ -28,10 +29,9 @@ FEATHER_SIGMA_PX, FEATHER_GAIN = 0.6, 1.3  # of the parts' outline
 def restore_seen_detail(image: Image, refined: Alpha, selected: Alpha, other: Alpha, hairy: Mask) -> Alpha:
     """Return `refined` with what colours took from it where `selected` and `other` see it (H x W each).
 
-    Nothing of the edges that are `hairy` (H x W): before patterned ground their strands have many colours.
-
-    Only what has a third colour comes back, which is neither that of the ground beside it nor a mixture with it: a gap
-    between two bars stays one, and so do the tips of fur.
+    Nothing of the edges that are `hairy` (H x W): before patterned ground their strands have many colours. Only what
+    has a third colour comes back, which is neither that of the ground beside it nor a mixture with it: a gap between
+    two bars stays one, and so do the tips of fur.
     """
     lost = (np.minimum(selected, other) > SEEN_ALPHA) & (refined < selected - MIN_LOSS) & ~hairy
     longer = max(selected.shape)
@@ -53,13 +53,9 @@ def _find_parts(unlike: Mask, third: Mask, lost: Mask, refined: Alpha) -> Mask:
     near = cv2.boxFilter((unlike & lost).astype(np.float32), -1, (3, 3), normalize=False)
     dense = unlike & lost & (near >= MIN_NEIGHBOUR_COUNT - 0.5)
     longer = max(lost.shape)
-    side = max(3, round(GAP_RATIO * longer)) | 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    closed = (cv2.morphologyEx(dense.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0) & lost
-    count, numbered, stats, _ = cv2.connectedComponentsWithStats(closed.astype(np.uint8))
-    labels = np.asarray(numbered, np.int32)
-    third_counts = np.bincount(labels[third & lost], minlength=count)
-    areas = stats[:, cv2.CC_STAT_AREA]
+    labels = label_parts(close_mask(dense, max(3, round(GAP_RATIO * longer)) | 1) & lost)
+    areas = np.bincount(labels.ravel())
+    third_counts = np.bincount(labels[third & lost], minlength=len(areas))
     chosen = (areas >= MIN_PART_RATIO * longer**2) & (third_counts >= THIRD_SHARE * areas)
     chosen[0] = False
     part = np.asarray(chosen[labels])

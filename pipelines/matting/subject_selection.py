@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Face, Int32Array, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
+from pipelines.matting.mask_parts import find_parts_at
 
 WORK_SIDE_PX = 640  # longer side of the copy on which parts are decided
 MIN_PART_RATIO = 0.001  # of the copy's pixels: a smaller detached part is not offered as a subject
@@ -20,9 +21,7 @@ LONE_FRAGMENT_GAP_RATIO = 0.03  # of the subject's longer side: nearer parts may
 UNSEEN_ALPHA = 0.1  # mean of a net's map on a part, below which the net does not see the part
 SPECK_RATIO = 0.0003  # of the subject's pixels: a smaller detached part is a speck
 PINHOLE_RATIO = 0.001  # of the subject's pixels: a smaller hole is none that a thing would have
-SCRAP_RATIO = (
-    0.003  # of a head's height, squared: a smaller detached part beside the head is a scrap, an earring is larger
-)
+SCRAP_RATIO = 0.003  # of a head's height, squared: a smaller part beside the head is a scrap, an earring is larger
 SCRAP_GAP_RATIO = 0.025  # of a head's height: scraps are farther from anything larger; strands and earrings are nearer
 HEAD_ABOVE_RATIO, HEAD_BESIDE_RATIO = 0.6, 0.4  # of a face's height: how far its head reaches beyond it
 SURE_ALPHA, LOST_ALPHA = 0.9, 0.3  # of the nets' matte and of the refined one, where a head was clipped
@@ -103,9 +102,7 @@ def remove_scraps(alpha: Alpha, faces: Sequence[Face]) -> Alpha:
         framed = np.pad(visible, 1, constant_values=True)
         small = _small_components(framed, SCRAP_RATIO * head**2)[1:-1, 1:-1]
         gap = cv2.distanceTransform(1 - (visible & ~small).astype(np.uint8), cv2.DIST_L2, 5)
-        _, labels = cv2.connectedComponents(small.astype(np.uint8))
-        close = np.unique(np.asarray(labels)[small & (gap <= SCRAP_GAP_RATIO * head)])
-        scraps = small & ~np.isin(labels, close)
+        scraps = small & ~find_parts_at(small, gap <= SCRAP_GAP_RATIO * head)
         near[dilate_mask(scraps, 1)] = 0
     return result
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map
-from pipelines.matting.net_agreement import EDGE_WIDTH_PX, open_mask
-from pipelines.matting.point_regions import disc_radius, draw_discs
+from pipelines.matting.mask_parts import EDGE_WIDTH_PX, find_parts_at, open_mask
+from pipelines.matting.point_regions import draw_discs
 
 SURE_ALPHA = 0.9  # of the net that sees least of it: all are sure of the subject
 SURE_GROUND_ALPHA = 0.1  # of the net that sees most of it: all are sure of the ground
@@ -36,18 +35,15 @@ class SureRegions:
         what all are sure of speaks of that very thing, and its region stays as it is.
         """
         sure = self.ground if is_kept else self.subject
-        disc = draw_discs(region.shape, [point], disc_radius(region.shape))
+        disc = draw_discs(region.shape, [point])
         if sure[point] or sure[disc].mean() > MIN_SURE_SHARE:
             return region
         limited = region & (~sure | disc)
-        return limited if is_kept else limited | (self._find_differing(point) & ~sure & changing)
-
-    def _find_differing(self, point: tuple[int, int]) -> Mask:
-        """Return the connected place on which nets differ at a point and its edge, but no rim that leads to others."""
-        _count, labels = cv2.connectedComponents(open_mask(self.differs).astype(np.uint8))
-        if not labels[point]:
-            return np.zeros_like(self.differs)
-        return dilate_mask(np.asarray(labels == labels[point]), EDGE_WIDTH_PX // 2)
+        if is_kept:
+            return limited
+        # The place on which nets differ at the point, and its edge, but no rim that leads to others.
+        differing = dilate_mask(find_parts_at(open_mask(self.differs), point), EDGE_WIDTH_PX // 2)
+        return limited | (differing & ~sure & changing)
 
 
 def find_sure_regions(views: Sequence[Alpha], size: tuple[int, int]) -> SureRegions | None:

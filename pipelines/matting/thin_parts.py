@@ -43,19 +43,19 @@ def measure_thinness(
     depth = np.asarray(cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     width = 2 * float(depth.max())
     shares = [
-        _share_between(width, WIDTHS_PX),
-        _share_between(float(part.sum()) / width**2, LENGTH_RATIOS),
-        _share_between(float(seen[part].mean()), SEEN_ALPHAS),
-        _share_between(joint, JOINT_SHARES),
+        share_between(width, WIDTHS_PX),
+        share_between(float(part.sum()) / width**2, LENGTH_RATIOS),
+        share_between(float(seen[part].mean()), SEEN_ALPHAS),
+        share_between(joint, JOINT_SHARES),
     ]
     if not all(shares):
         return 0.0
     ground = (seen < FREE_ALPHA) & (other < FREE_ALPHA)
-    shares.append(_share_between(_share_of_other_ground(lab, part, depth, ground), SIDE_SHARES))
+    shares.append(share_between(_share_of_other_ground(lab, part, depth, ground), SIDE_SHARES))
     if contrast is not None:
         rim = dilate_mask(part, 1) & dilate_mask(~part, 1) & ~dilate_mask(other > 0.5, SIDE_PX[0])
-        shares.append(_share_between(float(np.median(contrast[rim])) if rim.any() else 0.0, RIM_LEVELS))
-    return _share_between(float(np.prod(shares)), EVIDENCE_SHARES)
+        shares.append(share_between(float(np.median(contrast[rim])) if rim.any() else 0.0, RIM_LEVELS))
+    return share_between(float(np.prod(shares)), EVIDENCE_SHARES)
 
 
 def _share_of_other_ground(lab: Uint8Array, part: Mask, depth: Float32Array, ground: Mask) -> float:
@@ -78,6 +78,6 @@ def _touches_border(part: Mask) -> bool:
     return bool(part[:near].any() or part[-near:].any() or part[:, :near].any() or part[:, -near:].any())
 
 
-def _share_between(value: float, limits: tuple[float, float]) -> float:
+def share_between(value: float, limits: tuple[float, float]) -> float:
     """Return 0 at the first limit, 1 at the second, between them what lies on the line and beyond them the nearer."""
     return float(np.clip((value - limits[0]) / (limits[1] - limits[0]), 0, 1))

@@ -10,16 +10,14 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
-from pipelines.imaging.resize import extend_mask_down, resize_map, size_within
+from pipelines.core.geometry import Alpha, Face, Image, Mask
+from pipelines.imaging.resize import extend_mask_down, resize_map
 from pipelines.matting.net_agreement import local_contrast
-from pipelines.matting.point_regions import EDGE_LEVELS, MAX_THING_CROP_COUNT, PointRegions, PredictCrop
+from pipelines.matting.point_regions import EDGE_LEVELS, MAX_THING_CROP_COUNT, PointRegions, PredictCrop, find_pixels
 from pipelines.matting.pointing import (
-    WORK_SIDE_PX,
     Pointing,
     SegmentPointed,
     correct_by_points,
-    find_pixels,
     segment_region,
     select_people,
 )
@@ -44,21 +42,15 @@ def select_things(
     the next larger one, and so on. `drop` points take away what they lie on. Raises `BadInput` (`no_subject`) where
     nothing clear, or nothing larger, lies under a point, or where the `drop` points leave nothing.
     """
-    size = size_within(image.shape, WORK_SIDE_PX)
-    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    lab = np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2LAB), np.float32)
-    small_seen = resize_map(seen, size)
-    regions = PointRegions(lab, small_seen, predict, faces, size[0] / image.shape[1], MAX_THING_CROP_COUNT)
-    chosen = np.zeros(small_seen.shape, np.bool_)
+    regions = PointRegions(image, seen, predict, faces, MAX_THING_CROP_COUNT)
+    size, chosen = regions.seen.shape[::-1], np.zeros(regions.seen.shape, np.bool_)
     counts = Counter(pointing.keep)
-    for mark, point in zip(counts, find_pixels(tuple(counts), small_seen), strict=True):
+    for mark, point in zip(counts, find_pixels(tuple(counts), chosen.shape), strict=True):
         found: list[Mask | None] = []
         if segment is not None:
             found.append(segment_region(segment, mark, pointing.drop, point, chosen.shape))
         found.append(_find_person(image, seen, point, faces, size))
-        things = chain(
-            found, regions.find_clear_things(point), (_find_clear_region(regions, lab, point) for _ in range(1))
-        )
+        things = chain(found, regions.find_clear_things(point), (_find_clear_region(regions, point) for _ in range(1)))
         chosen |= _take_larger(things, counts[mark])
     smooth = cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), 0.8)
     alpha = resize_map(np.asarray(smooth, np.float32), image.shape[1::-1])
@@ -125,9 +117,9 @@ def _find_person(
     return best
 
 
-def _find_clear_region(regions: PointRegions, lab: Float32Array, point: tuple[int, int]) -> Mask | None:
-    """Return the thing at a point (H x W of `lab`), None where no net sees one and no edge bounds one."""
-    nothing = np.zeros(lab.shape[:2], np.float32)
+def _find_clear_region(regions: PointRegions, point: tuple[int, int]) -> Mask | None:
+    """Return the thing at a point (H x W of the small copy), None where no net sees one and no edge bounds one."""
+    nothing = np.zeros_like(regions.seen)
     region = regions.find_kept(point, nothing, np.ones(nothing.shape, np.bool_))
     if regions.is_seen(point):
         return region
@@ -136,7 +128,7 @@ def _find_clear_region(regions: PointRegions, lab: Float32Array, point: tuple[in
     inside = cv2.erode(region.astype(np.uint8), square, iterations=3) > 0
     if not outline.any() or not inside.any():
         return None
-    contrast = local_contrast(lab)
+    contrast = local_contrast(regions.lab)
     at_outline = cv2.dilate(contrast, square)[outline]
     is_bounded = (at_outline >= EDGE_LEVELS).mean() >= MIN_EDGE_SHARE
     return region if is_bounded and np.median(at_outline) >= EDGE_RATIO * np.median(contrast[inside]) else None

@@ -12,8 +12,7 @@ from pipelines.compositing.light_estimation import (
     measure_background_colour,
     with_photo_constraints,
 )
-from pipelines.compositing.shadow_colors import tint_shadow
-from pipelines.compositing.shadows import Shadow, compute_ground_light_share, mirror_in_ground
+from pipelines.compositing.shadows import Shadow, compute_ground_light_share, mirror_in_ground, tint_shadow
 from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.params import Subject
 from pipelines.core.rendering import Backdrop, SceneGround
