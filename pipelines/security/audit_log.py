@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -99,11 +99,9 @@ class AuditLog:
 def read_or_create_secret(path: Path) -> bytes:
     """Return the 32 random bytes in a file, created on first use and readable by its owner only."""
     with _thread_lock:
-        try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(32))
-        except FileExistsError:
-            pass
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with suppress(FileExistsError), open(os.open(path, flags, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
         return path.read_bytes()
 
 
