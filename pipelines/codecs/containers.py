@@ -223,12 +223,13 @@ def encode_png_layers(layers: Sequence[Layer]) -> bytes:
 def encode_openraster(layers: Sequence[Layer], flat: Image) -> bytes:
     """Encode the layers as OpenRaster 0.0.5 (freedesktop.org), which Krita, GIMP and MyPaint open."""
     names = [f"data/{n:02d}-{layer.name}.png" for n, layer in enumerate(layers, 1)]
+    thumbnail = cv2.resize(flat, size_within(flat.shape, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
     members = [
         ("mimetype", b"image/openraster"),  # must be the first member and uncompressed
         ("stack.xml", _stack_xml(layers, names, flat.shape[1], flat.shape[0]).encode()),
         *((name, encode_png(layer.image)) for name, layer in zip(names, layers, strict=True)),
         ("mergedimage.png", encode_png(flat)),
-        ("Thumbnails/thumbnail.png", encode_png(_make_thumbnail(flat))),
+        ("Thumbnails/thumbnail.png", encode_png(np.asarray(thumbnail, np.uint8))),
     ]
     return build_zip(members)
 
@@ -242,7 +243,3 @@ def _stack_xml(layers: Sequence[Layer], names: Sequence[str], width: int, height
     ]
     head = '<?xml version="1.0" encoding="UTF-8"?>\n'
     return f'{head}<image version="0.0.5" w="{width}" h="{height}"><stack>{"".join(reversed(rows))}</stack></image>\n'
-
-
-def _make_thumbnail(flat: Image) -> Image:
-    return np.asarray(cv2.resize(flat, size_within(flat.shape, THUMBNAIL_PX), interpolation=cv2.INTER_AREA), np.uint8)
