@@ -101,13 +101,8 @@ def _match_softness(ratio: float, scale: float) -> tuple[float, float]:
 
 def _coarseness_ratio(grey: Float32Array, inside: Mask) -> float:
     """Return the noise response at half the size over that at full size in plain places; white noise has 0.5."""
-    responses = [
-        _noise_response(each)[mask]
-        for each, mask in (
-            (grey, inside),
-            (_downsample(grey), _downsample(inside.astype(np.float32)) > 0.99),
-        )
-    ]
+    halved = _downsample(grey), _downsample(inside.astype(np.float32)) > 0.99
+    responses = [_noise_response(each)[mask] for each, mask in ((grey, inside), halved)]
     if min(len(each) for each in responses) < 256:
         return 0.5
     fine, coarse = (float(np.quantile(each, 0.3)) for each in responses)

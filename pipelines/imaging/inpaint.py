@@ -34,7 +34,8 @@ def inpaint(image: Image, mask: Alpha, seed: int) -> Image:
         raise ValueError("nothing is left to fill the hole from")
     window = find_source_window(hole)
     part = image[window].astype(np.float32)
-    filled = _inpaint_window(part, hole[window], np.random.default_rng(seed))
+    tones = _inpaint_tones(part, hole[window])
+    filled = add_texture(part, tones, hole[window], TEXTURE_SIGMA_PX, np.random.default_rng(seed))
     soft = np.where(hole[window], 1.0, np.clip(mask[window] * 2, 0, 1)).astype(np.float32)[..., None]
     out = image.copy()
     out[window] = np.clip(part + soft * (filled - part) + 0.5, 0, 255).astype(np.uint8)
@@ -49,11 +50,6 @@ def find_source_window(hole: Mask) -> tuple[slice, slice]:
         slice(max(0, rows[0] - reach), min(hole.shape[0], rows[-1] + reach + 1)),
         slice(max(0, columns[0] - reach), min(hole.shape[1], columns[-1] + reach + 1)),
     )
-
-
-def _inpaint_window(image: Float32Array, hole: Mask, rng: np.random.Generator) -> Float32Array:
-    """Fill the hole of a window, float32 H x W x 3."""
-    return add_texture(image, _inpaint_tones(image, hole), hole, TEXTURE_SIGMA_PX, rng)
 
 
 def add_texture(

@@ -113,11 +113,6 @@ def draw_scrim_and_choose_ink(
     return ink
 
 
-def measure_contrast(ink: Colour, background: Image) -> float:
-    """Return the contrast of words with the least favourable ground under them."""
-    return worst_contrast(ink, background, WORST_SHARE)
-
-
 def _blend_towards(image: np.ndarray, towards: np.float32, share: np.ndarray | np.float32) -> Image:
     """Blend floats towards a level, as bytes; the numbers are those of `image + share * (towards - image) + 0.5`."""
     blended = towards - image
