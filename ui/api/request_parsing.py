@@ -22,7 +22,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from pipelines.core.errors import BadInput, InvalidParams, PolicyRefusal, StudioError, name_listed_photo
 from pipelines.core.params import Params
-from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.ingest.decoder_pool import MAX_FILE_BYTES, check_file_size
 from pipelines.service.studio_service import StudioService
 from ui.api.errors import to_invalid_params
 from ui.api.json_schema import document_json_body
@@ -298,8 +298,7 @@ async def ingest_value(value: object, name: str, service: StudioService, owner: 
     Raises `InvalidParams`, `BadInput`, also for an address: addresses are not fetched.
     """
     if isinstance(value, UploadFile):
-        if (value.size or 0) > MAX_FILE_BYTES:
-            raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param=name)
+        check_file_size(value.size or 0, name)
         return await _ingest_picture(await value.read(), name, service, owner, value.filename or "")
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal, StudioError
-from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.ingest.decoder_pool import check_file_size
 from pipelines.service.form_checks import CONSENT_REQUIRED_MESSAGE
 from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import (
@@ -161,8 +161,7 @@ async def _receive_form(
 async def _read_photo(value: object) -> bytes:
     if not isinstance(value, UploadFile):
         raise InvalidParams("Choose a photo.", param="photo")
-    if (value.size or 0) > MAX_FILE_BYTES:
-        raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param="photo")
+    check_file_size(value.size or 0, "photo")
     return await value.read()
 
 
