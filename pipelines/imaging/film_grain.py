@@ -59,7 +59,8 @@ def measure_grain(image: Image, inside: Mask, scale: float) -> Grain:
     overall = _plain_block_quantile(deviations[usable])
     enlarged = cv2.resize(usable.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)
     usable_pixels = np.asarray(enlarged) > 0
-    softness, unit_deviation = _match_softness(_coarseness_ratio(fine, usable_pixels), scale)
+    ratio = _coarseness_ratio(fine, usable_pixels)
+    softness, unit_deviation, _ = min(_reference_grains(scale), key=lambda row: abs(float(np.log(row[2] / ratio))))
     # Enlarged grain looks blotchy, so it is limited more.
     strength, max_strength = [], max(MAX_STRENGTH_LEVELS / max(scale, 1.0) ** ENLARGEMENT_POWER, MIN_STRENGTH_LEVELS)
     for low, high in pairwise(TONE_BOUND_LEVELS):
@@ -91,12 +92,6 @@ def _reference_grains(scale: float) -> tuple[tuple[float, float, float], ...]:
         fine, everywhere = _undo_enlargement(noise, np.ones(noise.shape, np.bool_), scale)
         found.append((softness, _plain_block_quantile(_block_deviations(fine)), _coarseness_ratio(fine, everywhere)))
     return tuple(found)
-
-
-def _match_softness(ratio: float, scale: float) -> tuple[float, float]:
-    """Return the softness whose coarseness ratio is nearest to `ratio`, and the measured deviation of a unit of it."""
-    softness, unit_deviation, _ = min(_reference_grains(scale), key=lambda row: abs(float(np.log(row[2] / ratio))))
-    return softness, unit_deviation
 
 
 def _coarseness_ratio(grey: Float32Array, inside: Mask) -> float:

@@ -136,7 +136,8 @@ def _scrim_mask(words: PixelBox, unshaded: Float32Array | None, shape: tuple[int
     x = _measure_distances(scale * words.x, scale * (words.x + words.width), grid[0], across)
     if words.width > _WIDE_WORDS_RATIO * width and width < height:
         x = np.zeros_like(x)
-    ramp = _apply_smoothstep(1 - np.hypot(y[:, None], x))
+    ramp = np.clip(1 - np.hypot(y[:, None], x), 0, 1)
+    ramp = ramp * ramp * (3 - 2 * ramp)  # rises softly at both ends
     if unshaded is not None:
         soft = cv2.GaussianBlur(resize_map(unshaded, grid), (0, 0), 1.0)
         ramp = ramp * (1 - np.clip(_UNSHADED_GAIN * soft, 0, 1))
@@ -156,12 +157,6 @@ def _measure_distances(first: float, last: float, length: int, reach: float) -> 
     before = first - place if first > reach else np.zeros(length)
     after = place - last if length - last > reach else np.zeros(length)
     return np.maximum(np.maximum(before, after), 0) / reach
-
-
-def _apply_smoothstep(values: np.ndarray) -> np.ndarray:
-    """Return values of 0 to 1 so that they rise softly at both ends."""
-    values = np.clip(values, 0, 1)
-    return values * values * (3 - 2 * values)
 
 
 def shade_and_choose_ink(image: Image, box: PixelBox, share: float = 0.02, chosen: Colour | None = None) -> Colour:
