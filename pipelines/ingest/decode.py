@@ -67,10 +67,6 @@ def init_worker(memory: int) -> None:
     pillow_heif.register_heif_opener(thumbnails=False, decode_threads=DECODER_THREAD_COUNT)
     AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREAD_COUNT
     Image.MAX_IMAGE_PIXELS = MAX_PIXEL_COUNT
-    _limit_memory(memory)
-
-
-def _limit_memory(memory: int) -> None:
     try:
         import resource
     except ImportError:  # Windows: the time limit and the pixel limits still hold

@@ -232,7 +232,7 @@ def _is_untouched(data: bytes) -> bool:
         file_signatures.check_container(data, format)
     except file_signatures.RejectedImage:
         return False
-    store = jumbf.read_manifest_store(data, format) if format in jumbf.SUPPORTED_FORMATS else None
+    store = jumbf.read_manifest_store(data, format)
     return store is not None and jumbf.has_written_layout(store)
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from pipelines.codecs.file_signatures import PNG_SIGNATURE
 
-SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
 _UUID_SUFFIX = bytes.fromhex("00110010800000aa00389b71")
 _STORE_TYPE, _MANIFEST_TYPE = b"c2pa", b"c2ma"
 _MANIFEST_BOXES = {b"c2as": b"c2pa.assertions", b"c2cl": b"c2pa.claim.v2", b"c2cs": b"c2pa.signature"}
@@ -32,11 +31,11 @@ class Box(NamedTuple):
 
 
 def read_manifest_store(data: bytes, format: str) -> bytes | None:
-    """Return the manifest store of a picture in one of `SUPPORTED_FORMATS`, None unless there is exactly one."""
+    """Return the manifest store of a picture, None unless there is exactly one. HEIF, never written here, has none."""
     readers = {
         "JPEG": _read_jpeg_stores, "PNG": _read_png_stores, "WEBP": _read_webp_stores, "AVIF": _read_avif_stores,
     }  # fmt: skip
-    stores = list(readers[format](data))
+    stores = list(readers[format](data)) if format in readers else []
     return stores[0] if len(stores) == 1 else None
 
 

@@ -85,7 +85,9 @@ class AuditLog:
 
     def _append_entry(self, owner: str, fields: dict[str, Any]) -> None:
         key = read_or_create_secret(self._key)
-        row = {"time": round(time.time(), 3), "owner": _hash_owner(key, owner), **fields}
+        # Keyed, because a plain hash of one of few names can be guessed.
+        owner_hash = hmac.new(key, owner.encode(), hashlib.sha256).hexdigest()[:16]
+        row = {"time": round(time.time(), 3), "owner": owner_hash, **fields}
         with (
             open(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file,
             _exclusive_lock(file),
@@ -135,8 +137,3 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
-
-
-def _hash_owner(key: bytes, owner: str) -> str:
-    # Keyed, because a plain hash of one of few names can be guessed.
-    return hmac.new(key, owner.encode(), hashlib.sha256).hexdigest()[:16]

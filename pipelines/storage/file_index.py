@@ -286,10 +286,7 @@ class FileIndex:
 
     def delete_partial_files(self, seconds: float) -> None:
         """Delete partial files of killed processes that are older than `seconds`."""
-        self._store.delete_stale_files(seconds, self._is_known)
-
-    def _is_known(self, file_id: str) -> bool:
-        return self._has_row(FILES.c.id == file_id)
+        self._store.delete_stale_files(seconds, lambda file_id: self._has_row(FILES.c.id == file_id))
 
     def close(self) -> None:
         """Sync pending files and close the index."""
