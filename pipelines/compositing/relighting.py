@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipelines.compositing.light_estimation import are_grey
 from pipelines.core.geometry import Float32Array, Image, Mask, PlacedSubject
-from pipelines.imaging.color import LUMINANCE_WEIGHTS, measure_lightness, to_linear, to_srgb
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, from_lab, measure_lightness, to_lab, to_linear, to_srgb
 
 MAX_SKIN_LIGHTNESS_SHIFT = 4.0  # L* by which relighting may move skin
 MAX_SKIN_HUE_SHIFT = 3.0  # degrees by which it may turn skin's hue in Lab
@@ -212,9 +212,8 @@ def _to_lab(colours: Float32Array | Image) -> Float32Array:
 
 def _tint_subject(colour: Image, scene: Image) -> Image:
     """Move a* and b* a little towards the colours of the scene's lights; lightness stays."""
-    lab = cv2.cvtColor(colour.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = to_lab(colour)
     lights = _to_lab(scene.reshape(-1, 3))
     lights = lights[lights[:, 0] >= np.quantile(lights[:, 0], _LIGHTS_QUANTILE)]
     lab[..., 1:] += np.clip(_BOUNCE_RATIO * lights[:, 1:].mean(axis=0), -MAX_BOUNCE_SHIFT, MAX_BOUNCE_SHIFT)
-    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
-    return np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
+    return from_lab(lab)
