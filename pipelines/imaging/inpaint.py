@@ -1,8 +1,7 @@
 """Fill a hole in an image from its surroundings: broad tones by diffusion, texture by PatchMatch.
 
 Tones come from OpenCV's inpainting (Telea, 2004) on a small copy, fitted to the hole's rim as in Poisson blending.
-Texture is found by randomised search (Barnes et al., "PatchMatch", 2009) among places of the same tone. Only what lay
-beside the hole is put into it: no lines are continued, and no second head appears.
+Texture is found by randomised search (Barnes et al., "PatchMatch", 2009) among places of the same tone.
 """
 
 from __future__ import annotations
@@ -138,9 +137,8 @@ class PatchMatch:
                 offset = np.array(step) * length
                 rows = np.clip(self.points[:, 0] + offset[0], 0, height - 1)
                 index = self.index[rows, np.clip(self.points[:, 1] + offset[1], 0, width - 1)]
-                self._accept_improvements(
-                    np.where((index >= 0)[:, None], self.match[np.maximum(index, 0)] - offset, -1)
-                )
+                found = self.match[np.maximum(index, 0)] - offset
+                self._accept_improvements(np.where((index >= 0)[:, None], found, -1))
 
     def search_randomly(self, rng: np.random.Generator) -> None:
         """Try random places at smaller and smaller distances."""

@@ -174,8 +174,7 @@ def _draw_shade(
 ) -> None:
     """Darken or lighten `image` in place by the least of `shades` with which `ink` is legible on the box.
 
-    The least favourable `share` of the ground counts. The mask, H x W x 1 and 1 on the box, is made only where a shade
-    is needed.
+    The least favourable `share` of the ground counts. `make_mask` (H x W x 1, 1 on the box) may not be needed.
     """
     is_better_on_black = contrast_ratio(ink, BLACK_INK) >= contrast_ratio(ink, WHITE_INK)
     towards = np.float32(0 if is_better_on_black else 255)
