@@ -188,11 +188,6 @@ def points_field(label: str, help: str) -> Any:
     return _build_field("points", label, help, (), advanced=True, bounds={"max_length": MAX_POINT_COUNT})
 
 
-def box_field(label: str, help: str) -> Any:
-    """Declare a box in the photo, `SubjectBox`; None by default."""
-    return _build_field("box", label, help, None, advanced=True)
-
-
 def keep_field() -> Any:
     """Points that belong to the subject, `Points`."""
     return points_field("Belongs to it", "Points of the photo that belong to the subject, each [x, y] from 0 to 1.")
@@ -203,9 +198,11 @@ def drop_field() -> Any:
     return points_field("Does not belong", "Points that do not belong to the subject, each [x, y] from 0 to 1.")
 
 
-def subject_box_field() -> Any:
-    """The box around the subject, `SubjectBox`."""
-    return box_field("Box around it", "[left, top, right, bottom] from 0 to 1: nothing outside it is the subject.")
+def subject_box_field(
+    help: str = "[left, top, right, bottom] from 0 to 1: nothing outside it is the subject.",
+) -> Any:
+    """Declare the box around the subject, `SubjectBox`; None by default."""
+    return _build_field("box", "Box around it", help, None, advanced=True)
 
 
 class Params(BaseModel):
