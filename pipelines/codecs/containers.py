@@ -39,12 +39,12 @@ _FAST_ENCODER_OPTION = ("OPENCV_FFMPEG_WRITER_OPTIONS", "deadline;realtime|cpu-u
 _LAYER_TOLERANCE_LEVELS = 1  # 8-bit steps by which the merged layers may differ from the flat picture
 
 
-def encode_animation(frames: Sequence[Image], fps: float, quality: int = 80) -> bytes:
+def encode_animation(frames: Sequence[Image], fps: float) -> bytes:
     """Encode frames of one size (H x W x 3) as an animated WebP in sRGB that loops without end."""
     first, *rest = [PIL.Image.fromarray(frame) for frame in frames]
     out = io.BytesIO()
     duration = round(1000 / fps)
-    options = {"loop": 0, "quality": quality, "method": 2, "minimize_size": False, "icc_profile": srgb_profile()}
+    options = {"loop": 0, "quality": 80, "method": 2, "minimize_size": False, "icc_profile": srgb_profile()}
     first.save(out, "WEBP", save_all=True, append_images=rest, duration=duration, **options)
     return out.getvalue()
 
