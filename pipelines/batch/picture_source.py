@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from pipelines.core.errors import BadInput
-from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.ingest.decoder_pool import MAX_FILE_BYTES, check_file_size
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif")
 MAX_NAME_CHARS = 255
@@ -145,8 +145,7 @@ class ZipSource:
             raise BadInput(f"The ZIP has '{name[:60]}' in several folders: name the folder too.")
         row = self._entries[found[0]]
         check_name(row.filename)
-        if row.file_size > MAX_FILE_BYTES:
-            raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large")
+        check_file_size(row.file_size)
         try:
             with self._lock, self._open_entry(row) as file:
                 return _read_bounded(file)
@@ -165,8 +164,7 @@ class ZipSource:
 
 def _read_bounded(file: BinaryIO) -> bytes:
     data = file.read(MAX_FILE_BYTES + 1)  # an entry may declare a wrong size
-    if len(data) > MAX_FILE_BYTES:
-        raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large")
+    check_file_size(len(data))
     return data
 
 

@@ -39,12 +39,12 @@ _FAST_ENCODER_OPTION = ("OPENCV_FFMPEG_WRITER_OPTIONS", "deadline;realtime|cpu-u
 _LAYER_TOLERANCE_LEVELS = 1  # 8-bit steps by which the merged layers may differ from the flat picture
 
 
-def encode_animation(frames: Sequence[Image], fps: float, quality: int = 80) -> bytes:
+def encode_animation(frames: Sequence[Image], fps: float) -> bytes:
     """Encode frames of one size (H x W x 3) as an animated WebP in sRGB that loops without end."""
     first, *rest = [PIL.Image.fromarray(frame) for frame in frames]
     out = io.BytesIO()
     duration = round(1000 / fps)
-    options = {"loop": 0, "quality": quality, "method": 2, "minimize_size": False, "icc_profile": srgb_profile()}
+    options = {"loop": 0, "quality": 80, "method": 2, "minimize_size": False, "icc_profile": srgb_profile()}
     first.save(out, "WEBP", save_all=True, append_images=rest, duration=duration, **options)
     return out.getvalue()
 
@@ -222,27 +222,21 @@ def encode_png_layers(layers: Sequence[Layer]) -> bytes:
 
 def encode_openraster(layers: Sequence[Layer], flat: Image) -> bytes:
     """Encode the layers as OpenRaster 0.0.5 (freedesktop.org), which Krita, GIMP and MyPaint open."""
+    height, width = flat.shape[:2]
     names = [f"data/{n:02d}-{layer.name}.png" for n, layer in enumerate(layers, 1)]
-    members = [
-        ("mimetype", b"image/openraster"),  # must be the first member and uncompressed
-        ("stack.xml", _stack_xml(layers, names, flat.shape[1], flat.shape[0]).encode()),
-        *((name, encode_png(layer.image)) for name, layer in zip(names, layers, strict=True)),
-        ("mergedimage.png", encode_png(flat)),
-        ("Thumbnails/thumbnail.png", encode_png(_make_thumbnail(flat))),
-    ]
-    return build_zip(members)
-
-
-def _stack_xml(layers: Sequence[Layer], names: Sequence[str], width: int, height: int) -> str:
-    """Return `stack.xml`. The format lists the topmost layer first."""
     rows = [
         f'<layer name={quoteattr(layer.name)} src={quoteattr(name)} x="0" y="0" opacity="1.0" visibility="visible" '
         'composite-op="svg:src-over"/>'
         for layer, name in zip(layers, names, strict=True)
     ]
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
-    return f'{head}<image version="0.0.5" w="{width}" h="{height}"><stack>{"".join(reversed(rows))}</stack></image>\n'
-
-
-def _make_thumbnail(flat: Image) -> Image:
-    return np.asarray(cv2.resize(flat, size_within(flat.shape, THUMBNAIL_PX), interpolation=cv2.INTER_AREA), np.uint8)
+    # The topmost layer comes first.
+    stack = f'<image version="0.0.5" w="{width}" h="{height}"><stack>{"".join(reversed(rows))}</stack></image>\n'
+    thumbnail = cv2.resize(flat, size_within(flat.shape, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+    members = [
+        ("mimetype", b"image/openraster"),  # must be the first member and uncompressed
+        ("stack.xml", f'<?xml version="1.0" encoding="UTF-8"?>\n{stack}'.encode()),
+        *((name, encode_png(layer.image)) for name, layer in zip(names, layers, strict=True)),
+        ("mergedimage.png", encode_png(flat)),
+        ("Thumbnails/thumbnail.png", encode_png(np.asarray(thumbnail, np.uint8))),
+    ]
+    return build_zip(members)

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from pipelines.codecs.color_profiles import srgb_profile
 from pipelines.core.errors import StudioError
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Image, PixelArray
 from pipelines.imaging.color import flatten_on_white
 
 ImageFormat = Literal["png", "jpeg", "webp", "avif"]
@@ -152,8 +152,8 @@ def encode_image(
     return out.getvalue()
 
 
-def encode_png(image: Image) -> bytes:
-    """Encode RGB or RGBA pixels as PNG without metadata, at the fast compression level."""
+def encode_png(image: PixelArray) -> bytes:
+    """Encode RGB or RGBA pixels of 8 or 16 bits as PNG without metadata, at the fast compression level."""
     code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
     options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION_LEVEL]
     return cv2.imencode(".png", cv2.cvtColor(image, code), options)[1].tobytes()

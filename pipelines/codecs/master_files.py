@@ -7,13 +7,12 @@ import zlib
 from itertools import accumulate
 from typing import Literal
 
-import cv2
 import numpy as np
 from PIL import TiffImagePlugin
 
 from pipelines.codecs.color_profiles import ColorSpace, get_profile
 from pipelines.codecs.containers import encode_pdf
-from pipelines.codecs.encode import PNG_COMPRESSION_LEVEL, PRINT_DPI, encode_image
+from pipelines.codecs.encode import PRINT_DPI, encode_image, encode_png
 from pipelines.core.geometry import PixelArray
 from pipelines.imaging.color import flatten_on_white
 
@@ -54,9 +53,7 @@ def encode_master(image: PixelArray, kind: MasterKind, space: ColorSpace, packet
 
 
 def _encode_deep_png(image: PixelArray, profile: bytes, packet: bytes) -> bytes:
-    code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION_LEVEL]
-    data = cv2.imencode(".png", cv2.cvtColor(image, code), options)[1].tobytes()
+    data = encode_png(image)
     dots = round(PRINT_DPI * _INCHES_PER_METRE)
     chunks = (
         _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)),

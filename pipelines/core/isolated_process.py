@@ -59,20 +59,14 @@ def _start_without_environment() -> Iterator[None]:
         return
 
     def spawn_by_env(path: str | bytes, args: Sequence[str | bytes], fds: Sequence[int]) -> int:
-        return spawn(
-            os.fsencode(_ENV_COMMAND), [b"env", b"-i", *environment_assignments(os.environ), path, *args[1:]], fds
-        )
+        passed = [os.fsencode(f"{name}={value}") for name, value in environment_without_secrets(os.environ).items()]
+        return spawn(os.fsencode(_ENV_COMMAND), [b"env", b"-i", *passed, path, *args[1:]], fds)
 
     util.spawnv_passfds = spawn_by_env  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
         util.spawnv_passfds = spawn  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def environment_assignments(environ: Mapping[str, str]) -> list[bytes]:
-    """List the variables of `environment_without_secrets` as `NAME=value`."""
-    return [os.fsencode(f"{name}={value}") for name, value in environment_without_secrets(environ).items()]
 
 
 def environment_without_secrets(environ: Mapping[str, str], *more: str) -> dict[str, str]:

@@ -63,8 +63,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(row, ensure_ascii=False)
 
 
-def configure_logging(kind: LogFormat, level: int = logging.INFO) -> None:
-    """Send every record from `level` up to standard error, as text or as JSON."""
+def configure_logging(kind: LogFormat) -> None:
+    """Send every record from INFO up to standard error, as text or as JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

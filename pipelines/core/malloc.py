@@ -1,7 +1,7 @@
 """Tuning of glibc's malloc: fewer arenas, and free memory returned to the system.
 
-glibc keeps freed blocks in an arena for each thread. After a thousand pictures of different sizes these hold several
-hundred megabytes that nothing uses (`mallopt(3)`, `malloc_trim(3)`).
+glibc makes up to eight arenas for each core, and memory that is freed in one serves no other. After a thousand pictures
+of different sizes these hold several hundred megabytes that nothing uses (`mallopt(3)`, `malloc_trim(3)`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,7 @@ MAX_ARENA_COUNT = 8
 
 
 def limit_arenas() -> None:
-    """Limit malloc to one arena for each core, at most `MAX_ARENA_COUNT`. Call it before threads start.
-
-    By default glibc makes up to eight arenas for each core, and memory that is freed in one serves no other.
-    `MALLOC_ARENA_MAX` in the environment wins.
-    """
+    """Limit malloc to an arena a core, at most `MAX_ARENA_COUNT`, before threads start; `MALLOC_ARENA_MAX` wins."""
     if (option := _glibc_function("mallopt")) is not None and "MALLOC_ARENA_MAX" not in os.environ:
         option(M_ARENA_MAX, min(MAX_ARENA_COUNT, max(2, os.cpu_count() or 1)))
 

@@ -64,6 +64,10 @@ DrawnWords: TypeAlias = Annotated[str, AfterValidator(str.strip)]
 """Words that stand in the picture; blanks alone are none."""
 
 
+def _drop_empty(entries: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in entries.items() if value}
+
+
 class _FieldConditions(TypedDict, total=False):
     """What any field may have: it is `advanced`, and `needs` models with these verbs; `needs_any`: one is enough."""
 
@@ -81,13 +85,12 @@ def _build_field(
     bounds: Mapping[str, float] | None = None,
     **conditions: Unpack[_FieldConditions],
 ) -> Any:
-    schema: dict[str, Any] = {"x-kind": kind, **(extra or {})}
-    if conditions.get("advanced"):
-        schema["x-more"] = True
-    if needs := conditions.get("needs"):
-        schema["x-needs"] = list(needs)
-    if conditions.get("needs_any"):
-        schema["x-needs-any"] = True
+    marks: dict[str, Any] = {
+        "x-more": conditions.get("advanced"),
+        "x-needs": list(conditions.get("needs", ())),
+        "x-needs-any": conditions.get("needs_any"),
+    }
+    schema: dict[str, Any] = {"x-kind": kind, **(extra or {}), **_drop_empty(marks)}
     return Field(default=default, title=label, description=help, json_schema_extra=schema, **dict(bounds or {}))  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
@@ -109,14 +112,8 @@ def prompt_field(
     needs a font. `in_place_of` is the choice that these words override; on the page the one that was chosen or written
     last counts, and the other one is empty.
     """
-    extra: dict[str, object] = {"x-kept": saved_kind} if saved_kind else {}
-    if in_place_of:
-        extra["x-in-place-of"] = in_place_of
-    if is_drawn:
-        extra["x-drawn"] = True
-    if followed_by:
-        extra["x-followed-by"] = list(followed_by)
-    return _build_field("prompt", label, help, "", extra, {"max_length": max_length}, **conditions)
+    extra = {"x-kept": saved_kind, "x-in-place-of": in_place_of, "x-drawn": is_drawn, "x-followed-by": [*followed_by]}
+    return _build_field("prompt", label, help, "", _drop_empty(extra), {"max_length": max_length}, **conditions)
 
 
 def picture_field(label: str, help: str, *, required: bool = False, **conditions: Unpack[_FieldConditions]) -> Any:
@@ -150,11 +147,7 @@ def choice_field(
 
     `start` is what the page has chosen at first, where that is not the default of the API.
     """
-    extra: dict[str, object] = {"x-labels": dict(labels or {})}
-    if tiles:
-        extra["x-tiles"] = True
-    if start:
-        extra["x-start"] = start
+    extra = {"x-labels": dict(labels or {}), **_drop_empty({"x-tiles": tiles, "x-start": start})}
     return _build_field("choice", label, help, default, extra, **conditions)
 
 
@@ -181,7 +174,7 @@ def number_field(
     **conditions: Unpack[_FieldConditions],
 ) -> Any:
     """Declare a bounded `int` or `float`; an advanced field unless said otherwise."""
-    extra, bounds = {"x-step": step, **({"x-unit": unit} if unit else {})}, {"ge": ge, "le": le}
+    extra, bounds = {"x-step": step, **_drop_empty({"x-unit": unit})}, {"ge": ge, "le": le}
     return _build_field("number", label, help, default, extra, bounds, **{"advanced": True, **conditions})
 
 
@@ -195,11 +188,6 @@ def points_field(label: str, help: str) -> Any:
     return _build_field("points", label, help, (), advanced=True, bounds={"max_length": MAX_POINT_COUNT})
 
 
-def box_field(label: str, help: str) -> Any:
-    """Declare a box in the photo, `SubjectBox`; None by default."""
-    return _build_field("box", label, help, None, advanced=True)
-
-
 def keep_field() -> Any:
     """Points that belong to the subject, `Points`."""
     return points_field("Belongs to it", "Points of the photo that belong to the subject, each [x, y] from 0 to 1.")
@@ -210,9 +198,11 @@ def drop_field() -> Any:
     return points_field("Does not belong", "Points that do not belong to the subject, each [x, y] from 0 to 1.")
 
 
-def subject_box_field() -> Any:
-    """The box around the subject, `SubjectBox`."""
-    return box_field("Box around it", "[left, top, right, bottom] from 0 to 1: nothing outside it is the subject.")
+def subject_box_field(
+    help: str = "[left, top, right, bottom] from 0 to 1: nothing outside it is the subject.",
+) -> Any:
+    """Declare the box around the subject, `SubjectBox`; None by default."""
+    return _build_field("box", "Box around it", help, None, advanced=True)
 
 
 class Params(BaseModel):

@@ -41,13 +41,11 @@ class Backdrop:
     seen_from: Literal["front", "three-quarter", "above"] = "front"
     camera_pitch: float | None = None
     subject: Literal["person", "product", "any"] = "any"
-    centre_ratio: float = 0.5
     outline_colour: Colour | None = None
     original_background: Colour | None = None
     shadow_lightness: float | None = None
     monochrome: bool = False
     shadow_direction: tuple[float, float] | None = None
-    light_level: float = 1.0
     subject_lightness: float | None = None
     subject_lights: float | None = None
 

@@ -97,12 +97,6 @@ class ToolContext(Protocol):
         ...
 
 
-class ToolFunction(Protocol):
-    """The function of a tool: from the form's values to images."""
-
-    def __call__(self, params: Any, context: ToolContext, emit: ProgressCallback, /) -> ToolOutput: ...
-
-
 @dataclass(frozen=True)
 class Tool:
     """A tool: the texts of its card, its form, and its function.
@@ -120,7 +114,7 @@ class Tool:
     title: str
     summary: str
     params: type[Params]
-    run: ToolFunction
+    run: Callable[[Any, ToolContext, ProgressCallback], ToolOutput]
     strengths: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     person: bool = False

@@ -59,7 +59,8 @@ def measure_grain(image: Image, inside: Mask, scale: float) -> Grain:
     overall = _plain_block_quantile(deviations[usable])
     enlarged = cv2.resize(usable.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)
     usable_pixels = np.asarray(enlarged) > 0
-    softness, unit_deviation = _match_softness(_coarseness_ratio(fine, usable_pixels), scale)
+    ratio = _coarseness_ratio(fine, usable_pixels)
+    softness, unit_deviation, _ = min(_reference_grains(scale), key=lambda row: abs(float(np.log(row[2] / ratio))))
     # Enlarged grain looks blotchy, so it is limited more.
     strength, max_strength = [], max(MAX_STRENGTH_LEVELS / max(scale, 1.0) ** ENLARGEMENT_POWER, MIN_STRENGTH_LEVELS)
     for low, high in pairwise(TONE_BOUND_LEVELS):
@@ -93,21 +94,10 @@ def _reference_grains(scale: float) -> tuple[tuple[float, float, float], ...]:
     return tuple(found)
 
 
-def _match_softness(ratio: float, scale: float) -> tuple[float, float]:
-    """Return the softness whose coarseness ratio is nearest to `ratio`, and the measured deviation of a unit of it."""
-    softness, unit_deviation, _ = min(_reference_grains(scale), key=lambda row: abs(float(np.log(row[2] / ratio))))
-    return softness, unit_deviation
-
-
 def _coarseness_ratio(grey: Float32Array, inside: Mask) -> float:
     """Return the noise response at half the size over that at full size in plain places; white noise has 0.5."""
-    responses = [
-        _noise_response(each)[mask]
-        for each, mask in (
-            (grey, inside),
-            (_halve_size(grey), _halve_size(inside.astype(np.float32)) > 0.99),
-        )
-    ]
+    halved = _halve_size(grey), _halve_size(inside.astype(np.float32)) > 0.99
+    responses = [_noise_response(each)[mask] for each, mask in ((grey, inside), halved)]
     if min(len(each) for each in responses) < 256:
         return 0.5
     fine, coarse = (float(np.quantile(each, 0.3)) for each in responses)

@@ -50,7 +50,7 @@ def draw_line(
 ) -> None:
     """Draw one line; `position` is its upper left corner in Source Sans. Raqm shapes and orders each run."""
     x, y = position
-    baseline = y + load_font(size, weight).getmetrics()[0]
+    baseline = y + _load_file(TEXT_FONTS[weight], size).getmetrics()[0]
     for run in order_runs(text, weight):
         font = _load_file(run.font, size)
         pen.text((x, baseline), run.text, font=font, fill=ink, anchor="ls")
@@ -88,12 +88,6 @@ def order_runs(text: str, weight: FontWeight) -> tuple[TextRun, ...]:
     if not _reads_from_right(text):
         return tuple(runs)
     return tuple(TextRun(run.text[::-1] if _is_gap(run.text) else run.text, run.font) for run in reversed(runs))
-
-
-@lru_cache(maxsize=64)
-def load_font(size: int, weight: FontWeight = "Bold") -> PIL.ImageFont.FreeTypeFont:
-    """Load Source Sans at `size` pixels."""
-    return _load_file(TEXT_FONTS[weight], size)
 
 
 @lru_cache(maxsize=256)

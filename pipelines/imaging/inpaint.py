@@ -1,18 +1,17 @@
 """Fill a hole in an image from its surroundings: broad tones by diffusion, texture by PatchMatch.
 
 Tones come from OpenCV's inpainting (Telea, 2004) on a small copy, fitted to the hole's rim as in Poisson blending.
-Texture is found by randomised search (Barnes et al., "PatchMatch", 2009) among places of the same tone. Only what lay
-beside the hole is put into it: no lines are continued, and no second head appears.
+Texture is found by randomised search (Barnes et al., "PatchMatch", 2009) among places of the same tone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Float32Array, Image, IndexArray, Int32Array, Mask
+from pipelines.core.geometry import Alpha, Float32Array, Image, IndexArray, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map
 
 PATCH_RADIUS_PX = 3  # patches are 7 x 7
@@ -20,8 +19,7 @@ TONE_DEPTH_PX = 14  # from the hole's middle to its rim on the copy on which ton
 TEXTURE_SIGMA_PX = 3.0  # blur sigma that separates texture (finer) from tone (coarser)
 _COMPARED_DISTANCE_PX = 4  # from a pixel to the four around it whose tones are compared too
 _DISTANCE_COST = 40.0  # squared 8-bit levels: cost of a source as far away as the hole is deep
-_PATCH_INDICES = np.indices((2 * PATCH_RADIUS_PX + 1,) * 2).reshape(2, -1).T
-_PATCH_OFFSETS: Int32Array = (_PATCH_INDICES - PATCH_RADIUS_PX).astype(np.int32)
+_PATCH_OFFSETS: IndexArray = np.argwhere(np.ones((2 * PATCH_RADIUS_PX + 1,) * 2)) - PATCH_RADIUS_PX
 _PATCH_WEIGHTS = np.exp(-(_PATCH_OFFSETS**2).sum(axis=1) / np.float32(2 * 2.2**2)).astype(np.float32)
 
 
@@ -34,7 +32,8 @@ def inpaint(image: Image, mask: Alpha, seed: int) -> Image:
         raise ValueError("nothing is left to fill the hole from")
     window = find_source_window(hole)
     part = image[window].astype(np.float32)
-    filled = _inpaint_window(part, hole[window], np.random.default_rng(seed))
+    tones = _inpaint_tones(part, hole[window])
+    filled = add_texture(part, tones, hole[window], TEXTURE_SIGMA_PX, np.random.default_rng(seed))
     soft = np.where(hole[window], 1.0, np.clip(mask[window] * 2, 0, 1)).astype(np.float32)[..., None]
     out = image.copy()
     out[window] = np.clip(part + soft * (filled - part) + 0.5, 0, 255).astype(np.uint8)
@@ -51,11 +50,6 @@ def find_source_window(hole: Mask) -> tuple[slice, slice]:
     )
 
 
-def _inpaint_window(image: Float32Array, hole: Mask, rng: np.random.Generator) -> Float32Array:
-    """Fill the hole of a window, float32 H x W x 3."""
-    return add_texture(image, _inpaint_tones(image, hole), hole, TEXTURE_SIGMA_PX, rng)
-
-
 def add_texture(
     image: Float32Array, tones: Float32Array, hole: Mask, sigma_px: float, rng: np.random.Generator
 ) -> Float32Array:
@@ -65,9 +59,9 @@ def add_texture(
     """
     whole = np.where(hole[..., None], tones, image).astype(np.float32)
     guide = np.asarray(cv2.GaussianBlur(whole, (0, 0), sigma_px), np.float32)
-    search = _PatchMatch.initialize(guide, hole, rng)
-    for rounds in (2, 1):
-        search.propagate(rounds)
+    search = _ToneSearch(guide, hole, rng)
+    for lengths in ((4, 1), (1,)):
+        search.propagate(lengths)
         search.search_randomly(rng)
     texture = whole - guide
     # An edge is not texture: clip what is stronger than nearly all texture around the hole.
@@ -115,40 +109,71 @@ def _fill_by_pyramid(sums: Float32Array, weight: Float32Array) -> Float32Array:
     return np.asarray(sums / np.maximum(weight, 1e-6)[..., None] * known + (1 - known) * large, np.float32)
 
 
-@dataclass
-class _PatchMatch:
-    """For each pixel in and around the hole the place whose texture it takes, and how badly the tones there fit."""
+class PatchMatch:
+    """For each pixel in and around a hole the place that it takes from, `match`, and how badly that fits, `cost`.
 
-    guide: Float32Array
-    sources: Mask
-    points: Int32Array
-    index: Int32Array
-    match: Int32Array
+    It starts from random ones of `sources` (H x W) for all `targets` (H x W). `points` and `match` are row and column,
+    N x 2; `index` (H x W) has the number of each point, -1 elsewhere. A subclass says what a match costs.
+    """
+
     cost: Float32Array
-    depth: float
 
-    def __post_init__(self) -> None:
+    def __init__(self, targets: Mask, sources: Mask, rng: np.random.Generator) -> None:
+        self.sources = sources
+        self.points, self.places = np.argwhere(targets), np.argwhere(sources)
+        self.index = np.full(targets.shape, -1)
+        self.index[self.points[:, 0], self.points[:, 1]] = np.arange(len(self.points))
+        self.match = self.places[rng.integers(0, len(self.places), len(self.points))]
+
+    def compute_costs(self, which: IndexArray, match: IndexArray) -> Float32Array:
+        """Return the cost of a match for each of the points with the numbers `which`."""
+        raise NotImplementedError
+
+    def propagate(self, lengths: Sequence[int]) -> None:
+        """Try the sources of the neighbours at these distances: texture comes in pieces."""
+        height, width = self.sources.shape
+        for length in lengths:
+            for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+                offset = np.array(step) * length
+                rows = np.clip(self.points[:, 0] + offset[0], 0, height - 1)
+                index = self.index[rows, np.clip(self.points[:, 1] + offset[1], 0, width - 1)]
+                found = self.match[np.maximum(index, 0)] - offset
+                self._accept_improvements(np.where((index >= 0)[:, None], found, -1))
+
+    def search_randomly(self, rng: np.random.Generator) -> None:
+        """Try random places at smaller and smaller distances."""
+        reach = max(self.sources.shape) / 2.0
+        while reach > 1:
+            self._accept_improvements((self.match + rng.uniform(-reach, reach, self.match.shape)).astype(np.intp))
+            reach /= 2
+
+    def _accept_improvements(self, candidates: IndexArray) -> None:
+        """Take over the `candidates` that cost less than the present matches."""
+        (rows, columns), (height, width) = candidates.T, self.sources.shape
+        which = np.nonzero((rows >= 0) & (columns >= 0) & (rows < height) & (columns < width))[0]
+        which = which[self.sources[rows[which], columns[which]]]
+        taken = candidates[which]
+        cost = self.compute_costs(which, taken)
+        better = cost < self.cost[which]
+        self.match[which[better]], self.cost[which[better]] = taken[better], cost[better]
+
+
+class _ToneSearch(PatchMatch):
+    """Compares places by the tones of `guide`, H x W x 3: texture is taken from outside the hole and what is near."""
+
+    def __init__(self, guide: Float32Array, hole: Mask, rng: np.random.Generator) -> None:
+        targets = dilate_mask(hole, PATCH_RADIUS_PX)
+        sources = ~dilate_mask(targets, 2)
+        super().__init__(targets, sources if sources.any() else ~hole, rng)
         # Repeated at its rim and flat: a place and its neighbours are found by one number, without bounds to check.
         reach = _COMPARED_DISTANCE_PX
-        padded = np.pad(self.guide, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+        padded = np.pad(guide, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
         self._columns, self._tones = padded.shape[1], padded.reshape(-1, 3)
+        depth = cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 3).max()
+        self._depth = max(float(depth), 4.0)
+        self.cost = self.compute_costs(np.arange(len(self.points)), self.match)
 
-    @classmethod
-    def initialize(cls, guide: Float32Array, hole: Mask, rng: np.random.Generator) -> _PatchMatch:
-        """Start from random sources outside the hole and its neighbourhood."""
-        targets = dilate_mask(hole, PATCH_RADIUS_PX)
-        source_mask = ~dilate_mask(targets, 2)
-        source_mask = source_mask if source_mask.any() else ~hole
-        points, sources = np.argwhere(targets).astype(np.int32), np.argwhere(source_mask).astype(np.int32)
-        index = np.full(hole.shape, -1, np.int32)
-        index[points[:, 0], points[:, 1]] = np.arange(len(points))
-        depth = float(cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
-        match = sources[rng.integers(0, len(sources), len(points))]
-        search = cls(guide, source_mask, points, index, match, np.zeros(len(points), np.float32), max(depth, 4.0))
-        search.cost = search.compute_costs(np.arange(len(points)), match)
-        return search
-
-    def compute_costs(self, which: IndexArray, match: Int32Array) -> Float32Array:
+    def compute_costs(self, which: IndexArray, match: IndexArray) -> Float32Array:
         """Return the squared difference of tones at a pixel and four points around it; distance counts too."""
         target, total = self.points[which], np.zeros(len(which), np.float32)
         own, other = self._number_places(target), self._number_places(match)
@@ -158,45 +183,15 @@ class _PatchMatch:
             difference *= difference
             total += (difference[:, 0] + difference[:, 1] + difference[:, 2]) / np.float32(3)
         distance = ((target - match).astype(np.float32) ** 2).sum(axis=1)
-        return np.asarray(total / 5 + _DISTANCE_COST * distance / self.depth**2, np.float32)
+        return np.asarray(total / 5 + _DISTANCE_COST * distance / self._depth**2, np.float32)
 
-    def _number_places(self, places: Int32Array) -> IndexArray:
+    def _number_places(self, places: IndexArray) -> IndexArray:
         """Return the rows of `_tones` for places, N x 2."""
-        rows, columns = places.astype(np.intp).T + _COMPARED_DISTANCE_PX
+        rows, columns = places.T + _COMPARED_DISTANCE_PX
         return rows * self._columns + columns
 
-    def propagate(self, rounds: int) -> None:
-        """Try the neighbours' sources: texture comes in pieces."""
-        height, width = self.sources.shape
-        for round_number in range(rounds):
-            for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
-                offset = np.array(step, np.int32) * (1 << (2 * (rounds - 1 - round_number)))
-                rows = np.clip(self.points[:, 0] + offset[0], 0, height - 1)
-                index = self.index[rows, np.clip(self.points[:, 1] + offset[1], 0, width - 1)]
-                self._accept_improvements(
-                    np.where((index >= 0)[:, None], self.match[np.maximum(index, 0)] - offset, -1)
-                )
 
-    def search_randomly(self, rng: np.random.Generator) -> None:
-        """Try random places at smaller and smaller distances."""
-        reach = max(self.sources.shape) / 2.0
-        while reach > 1:
-            self._accept_improvements((self.match + rng.uniform(-reach, reach, self.match.shape)).astype(np.int32))
-            reach /= 2
-
-    def _accept_improvements(self, candidates: Int32Array) -> None:
-        """Take over the `candidates` that cost less than the present matches."""
-        height, width = self.sources.shape
-        rows, columns = candidates.T
-        which = np.nonzero((rows >= 0) & (columns >= 0) & (rows < height) & (columns < width))[0]
-        which = which[self.sources[rows[which], columns[which]]]
-        taken = candidates[which]
-        cost = self.compute_costs(which, taken)
-        better = cost < self.cost[which]
-        self.match[which[better]], self.cost[which[better]] = taken[better], cost[better]
-
-
-def _vote_texture(search: _PatchMatch, texture_source: Float32Array) -> Float32Array:
+def _vote_texture(search: PatchMatch, texture_source: Float32Array) -> Float32Array:
     """Average the texture of all patches over each pixel, and restore the strength that averaging loses."""
     height, width = search.sources.shape
     reach = PATCH_RADIUS_PX
@@ -208,8 +203,7 @@ def _vote_texture(search: _PatchMatch, texture_source: Float32Array) -> Float32A
     typical = max(float(np.percentile(search.cost, 50)), 4.0)
     weight = np.exp(-search.cost / (2 * typical)) + 1e-4
     target, source = (
-        (places[:, 0].astype(np.intp) + reach) * shape[1] + places[:, 1] + reach
-        for places in (search.points, search.match)
+        (places[:, 0] + reach) * shape[1] + places[:, 1] + reach for places in (search.points, search.match)
     )
     for (dy, dx), share in zip(_PATCH_OFFSETS.tolist(), _PATCH_WEIGHTS, strict=True):
         offset = dy * shape[1] + dx

@@ -8,13 +8,11 @@ is drawn that is not in the picture: a thing may appear twice. Small steps of to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, IndexArray, Mask
-from pipelines.imaging.inpaint import find_source_window, inpaint
+from pipelines.imaging.inpaint import PatchMatch, find_source_window, inpaint
 from pipelines.imaging.resize import dilate_mask
 from pipelines.imaging.seam_blending import MAX_STEP_LEVELS, measure_seam_corrections
 
@@ -183,35 +181,21 @@ def _find_whole_patches(hole: Mask) -> Mask:
     return sources
 
 
-@dataclass
-class _PatchSearch:
-    """On one copy, for each pixel in and around the hole: the source of its patch, and how badly that fits."""
+class _PatchSearch(PatchMatch):
+    """On one copy (H x W x 5), for each pixel in and around the hole: the source of its patch, at first `start`'s."""
 
-    image: Float32Array
-    hole: Mask
-    sources: Mask
-    rng: np.random.Generator
-    start: Points
-    points: Points = field(init=False)
-    match: Points = field(init=False)
-    cost: Float32Array = field(init=False)
-    index: Points = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.points = np.argwhere(dilate_mask(self.hole, RADIUS_PX))
-        self.index = np.full(self.hole.shape, -1)
-        self.index[self.points[:, 0], self.points[:, 1]] = np.arange(len(self.points))
-        places = np.argwhere(self.sources)
-        self._source_index = np.full(self.hole.shape, -1)
-        self._source_index[places[:, 0], places[:, 1]] = np.arange(len(places))
-        self._offered = _describe_patches(self.image, places)
-        distance = cv2.distanceTransform(self.hole.astype(np.uint8), cv2.DIST_L2, 3)
+    def __init__(self, image: Float32Array, hole: Mask, sources: Mask, rng: np.random.Generator, start: Points) -> None:
+        super().__init__(dilate_mask(hole, RADIUS_PX), sources, rng)
+        self.image, self.hole, self.rng = image, hole, rng
+        self._source_index = np.full(hole.shape, -1)
+        self._source_index[self.places[:, 0], self.places[:, 1]] = np.arange(len(self.places))
+        self._offered = _describe_patches(image, self.places)
+        distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
         depth = np.minimum(distance[self.points[:, 0], self.points[:, 1]], 20)
         self._trust = np.power(np.float32(_TRUST_DECAY), -depth)
         self._depth = max(float(distance.max()), 2.0)
-        self.match = places[self.rng.integers(0, len(places), len(self.points))]
-        wanted = np.clip(self.start[self.points[:, 0], self.points[:, 1]], 0, np.array(self.hole.shape) - 1)
-        usable = self.sources[wanted[:, 0], wanted[:, 1]]
+        wanted = np.clip(start[self.points[:, 0], self.points[:, 1]], 0, np.array(hole.shape) - 1)
+        usable = sources[wanted[:, 0], wanted[:, 1]]
         self.match[usable] = wanted[usable]
 
     def scale_matches(self, shape: tuple[int, ...]) -> Points:
@@ -225,16 +209,8 @@ class _PatchSearch:
     def improve(self) -> None:
         """Try the sources of the neighbours, then random ones at smaller and smaller distances."""
         self._measure()
-        for length in (1, 2, 1):
-            for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
-                offset = np.array(step) * length
-                rows = np.clip(self.points[:, 0] + offset[0], 0, self.hole.shape[0] - 1)
-                index = self.index[rows, np.clip(self.points[:, 1] + offset[1], 0, self.hole.shape[1] - 1)]
-                self._accept(np.where((index >= 0)[:, None], self.match[np.maximum(index, 0)] - offset, -1))
-        reach = max(self.hole.shape) / 2
-        while reach > 1:
-            self._accept((self.match + self.rng.uniform(-reach, reach, self.match.shape)).astype(np.intp))
-            reach /= 2
+        self.propagate((1, 2, 1))
+        self.search_randomly(self.rng)
 
     def vote(self) -> None:
         """Give each pixel of the hole the mean of what the patches over it have there; those that fit count most."""
@@ -262,22 +238,14 @@ class _PatchSearch:
 
     def _measure(self) -> None:
         self._asked = _describe_patches(self.image, self.points)
-        self.cost = self._compute_costs(np.arange(len(self.points)), self.match)
+        self.cost = self.compute_costs(np.arange(len(self.points)), self.match)
 
-    def _compute_costs(self, which: Points, match: Points) -> Float32Array:
+    def compute_costs(self, which: Points, match: Points) -> Float32Array:
+        """Return the mean squared difference of what patches are compared by; distance counts too."""
         difference = self._asked[which] - self._offered[self._source_index[match[:, 0], match[:, 1]]]
         cost = np.einsum("ij,ij->i", difference, difference) / difference.shape[1]
         distance = ((self.points[which] - match) ** 2).sum(axis=1)
         return np.asarray(cost + _DISTANCE_COST * distance / self._depth**2, np.float32)
-
-    def _accept(self, candidates: Points) -> None:
-        """Take over the `candidates` that cost less than the present matches."""
-        (rows, columns), (height, width) = candidates.T, self.hole.shape
-        which = np.nonzero((rows >= 0) & (columns >= 0) & (rows < height) & (columns < width))[0]
-        which = which[self.sources[rows[which], columns[which]]]
-        cost = self._compute_costs(which, candidates[which])
-        better = cost < self.cost[which]
-        self.match[which[better]], self.cost[which[better]] = candidates[which[better]], cost[better]
 
 
 def _describe_patches(pixels: Float32Array, points: Points) -> Float32Array:

@@ -113,11 +113,6 @@ def draw_scrim_and_choose_ink(
     return ink
 
 
-def measure_contrast(ink: Colour, background: Image) -> float:
-    """Return the contrast of words with the least favourable ground under them."""
-    return worst_contrast(ink, background, WORST_SHARE)
-
-
 def _blend_towards(image: np.ndarray, towards: np.float32, share: np.ndarray | np.float32) -> Image:
     """Blend floats towards a level, as bytes; the numbers are those of `image + share * (towards - image) + 0.5`."""
     blended = towards - image
@@ -141,7 +136,8 @@ def _scrim_mask(words: PixelBox, unshaded: Float32Array | None, shape: tuple[int
     x = _measure_distances(scale * words.x, scale * (words.x + words.width), grid[0], across)
     if words.width > _WIDE_WORDS_RATIO * width and width < height:
         x = np.zeros_like(x)
-    ramp = _apply_smoothstep(1 - np.hypot(y[:, None], x))
+    ramp = np.clip(1 - np.hypot(y[:, None], x), 0, 1)
+    ramp = ramp * ramp * (3 - 2 * ramp)  # rises softly at both ends
     if unshaded is not None:
         soft = cv2.GaussianBlur(resize_map(unshaded, grid), (0, 0), 1.0)
         ramp = ramp * (1 - np.clip(_UNSHADED_GAIN * soft, 0, 1))
@@ -163,12 +159,6 @@ def _measure_distances(first: float, last: float, length: int, reach: float) -> 
     return np.maximum(np.maximum(before, after), 0) / reach
 
 
-def _apply_smoothstep(values: np.ndarray) -> np.ndarray:
-    """Return values of 0 to 1 so that they rise softly at both ends."""
-    values = np.clip(values, 0, 1)
-    return values * values * (3 - 2 * values)
-
-
 def shade_and_choose_ink(image: Image, box: PixelBox, share: float = 0.02, chosen: Colour | None = None) -> Colour:
     """Shade or lighten `image` under `box` in place, as little as text needs, fading out around it; return the ink.
 
@@ -184,8 +174,7 @@ def _draw_shade(
 ) -> None:
     """Darken or lighten `image` in place by the least of `shades` with which `ink` is legible on the box.
 
-    The least favourable `share` of the ground counts. The mask, H x W x 1 and 1 on the box, is made only where a shade
-    is needed.
+    The least favourable `share` of the ground counts. `make_mask` (H x W x 1, 1 on the box) may not be needed.
     """
     is_better_on_black = contrast_ratio(ink, BLACK_INK) >= contrast_ratio(ink, WHITE_INK)
     towards = np.float32(0 if is_better_on_black else 255)

@@ -67,10 +67,6 @@ def init_worker(memory: int) -> None:
     pillow_heif.register_heif_opener(thumbnails=False, decode_threads=DECODER_THREAD_COUNT)
     AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREAD_COUNT
     Image.MAX_IMAGE_PIXELS = MAX_PIXEL_COUNT
-    _limit_memory(memory)
-
-
-def _limit_memory(memory: int) -> None:
     try:
         import resource
     except ImportError:  # Windows: the time limit and the pixel limits still hold
@@ -126,14 +122,10 @@ def check_size(width: int, height: int) -> None:
     short, long = sorted((width, height))
     if (long > MAX_SIDE_PX and long <= MAX_ASPECT_RATIO * short) or width * height > MAX_PIXEL_COUNT:
         raise _size_error()
-    if short < MIN_SIDE_PX:
-        raise RejectedImage(
-            "invalid_request", f"The picture is {width} x {height}: each side needs {MIN_SIDE_PX} pixels."
-        )
-    if long > MAX_ASPECT_RATIO * short:
-        raise RejectedImage(
-            "invalid_request", f"The picture is {width} x {height}: too narrow, at most {MAX_ASPECT_RATIO} to 1."
-        )
+    if short < MIN_SIDE_PX or long > MAX_ASPECT_RATIO * short:
+        narrow = f"too narrow, at most {MAX_ASPECT_RATIO} to 1"
+        fault = f"each side needs {MIN_SIDE_PX} pixels" if short < MIN_SIDE_PX else narrow
+        raise RejectedImage("invalid_request", f"The picture is {width} x {height}: {fault}.")
 
 
 def _apply_orientation(image: Image.Image) -> Image.Image:

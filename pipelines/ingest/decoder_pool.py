@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as WaitedEnough
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from pebble import ProcessExpired, ProcessPool
@@ -35,6 +35,7 @@ WORKER_START_SECONDS = 20.0  # time that a worker may take to start on a busy ma
 POLL_SECONDS = 0.25  # interval of the checks whether a worker is still alive
 
 T = TypeVar("T")
+Task: TypeAlias = Callable[..., T | file_signatures.RejectedImage]
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class DecoderPool:
         Raises `BadInput` with code `image_too_large`, `unsupported_image`, `corrupt_image`, `too_many_pixels`,
         `nothing_visible`, or `invalid_request` if the sides or their ratio do not fit.
         """
-        _check_file_size(data)
+        check_file_size(len(data))
         outcome = self._run_task(decode.decode_image, data)
         # A copy, because received bytes are read-only, and torch and OpenCV need writable arrays.
         pixels = np.frombuffer(outcome.pixels, np.uint8).copy()
@@ -89,10 +90,10 @@ class DecoderPool:
 
     def verify_credentials(self, data: bytes, anchor: str) -> c2pa.CredentialReport:
         """Return what a picture says about itself, see `c2pa.verify_credentials`. Raises `BadInput`."""
-        _check_file_size(data)
+        check_file_size(len(data))
         return self._run_task(c2pa.verify_credentials, data, anchor)
 
-    def _run_task(self, task: Callable[..., T | file_signatures.RejectedImage], *args: object) -> T:
+    def _run_task(self, task: Task[T], *args: object) -> T:
         """Run `task` in a worker and return its result. Raises `BadInput` for a refusal or a lost worker."""
         outcome = self._try_task(task, args)
         if isinstance(outcome, (BrokenProcessPool, ProcessExpired)):
@@ -104,9 +105,7 @@ class DecoderPool:
             raise _worker_error(outcome) from outcome
         return outcome
 
-    def _try_task(
-        self, task: Callable[..., T | file_signatures.RejectedImage], args: tuple[object, ...]
-    ) -> T | BaseException:
+    def _try_task(self, task: Task[T], args: tuple[object, ...]) -> T | BaseException:
         with self._worker_slots:
             pool = self._acquire_pool()
             outcome = _await_result(pool, task, args, self.seconds)
@@ -145,14 +144,13 @@ class DecoderPool:
             _stop_pool(pool)
 
 
-def _check_file_size(data: bytes) -> None:
-    if len(data) > MAX_FILE_BYTES:
-        raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large")
+def check_file_size(byte_count: int, param: str | None = None, most: int = MAX_FILE_BYTES) -> None:
+    """Raise `BadInput` (`image_too_large`) for an upload over `most` bytes; `param` names its form field."""
+    if byte_count > most:
+        raise BadInput(f"The file is larger than {most // 10**6} MB.", code="image_too_large", param=param)
 
 
-def _await_result(
-    pool: ProcessPool, task: Callable[..., T | file_signatures.RejectedImage], args: tuple[object, ...], seconds: float
-) -> T | BaseException:
+def _await_result(pool: ProcessPool, task: Task[T], args: tuple[object, ...], seconds: float) -> T | BaseException:
     """Return the result of `task` or its error, in limited time: a pool may lose a task when its worker is killed."""
     try:
         future = pool.schedule(task, args=args, timeout=seconds)

@@ -108,11 +108,10 @@ def _build_manifest(provenance: Provenance) -> dict[str, Any]:
     """Return the manifest definition: actions, and the ingredients without an archive."""
     agent = {"name": GENERATOR_NAME}
     actions: list[dict[str, Any]] = []
-    if provenance.photo is None:
-        actions.append({"action": "c2pa.created", "digitalSourceType": provenance.source_type, "softwareAgent": agent})
-    else:
+    if provenance.photo is not None:
         actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [PHOTO_INGREDIENT]}})
-        actions.append({"action": "c2pa.edited", "digitalSourceType": provenance.source_type, "softwareAgent": agent})
+    action = "c2pa.edited" if actions else "c2pa.created"
+    actions.append({"action": action, "digitalSourceType": provenance.source_type, "softwareAgent": agent})
     names = dict.fromkeys(_ingredient_id(ingredient) for ingredient in provenance.placed)
     actions += [{"action": "c2pa.placed", "parameters": {"ingredientIds": [name]}} for name in names]
     return {
@@ -124,16 +123,12 @@ def _build_manifest(provenance: Provenance) -> dict[str, Any]:
 
 def _unsigned_ingredients(provenance: Provenance) -> Iterator[dict[str, str]]:
     """Yield the ingredients that have no credentials of their own."""
-    if provenance.photo is not None and provenance.photo.archive is None:
-        yield _ingredient_row(PHOTO_INGREDIENT, "parentOf", provenance.photo.sha256)
-    for ingredient in provenance.placed:
+    rows = [(PHOTO_INGREDIENT, "parentOf", provenance.photo)] if provenance.photo else []
+    rows += [(ingredient.name, "componentOf", ingredient) for ingredient in provenance.placed]
+    for name, relation, ingredient in rows:
         if ingredient.archive is None:
-            yield _ingredient_row(ingredient.name, "componentOf", ingredient.sha256)
-
-
-def _ingredient_row(name: str, relation: str, sha256: str) -> dict[str, str]:
-    entry = {"title": name, "label": name, "relationship": relation, "format": "image/png"}
-    return {**entry, "instance_id": f"sha256:{sha256}"}
+            entry = {"title": name, "label": name, "relationship": relation, "format": "image/png"}
+            yield {**entry, "instance_id": f"sha256:{ingredient.sha256}"}
 
 
 def _ingredient_id(ingredient: Ingredient) -> str:
@@ -237,7 +232,7 @@ def _is_untouched(data: bytes) -> bool:
         file_signatures.check_container(data, format)
     except file_signatures.RejectedImage:
         return False
-    store = jumbf.read_manifest_store(data, format) if format in jumbf.SUPPORTED_FORMATS else None
+    store = jumbf.read_manifest_store(data, format)
     return store is not None and jumbf.has_written_layout(store)
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from pipelines.codecs.file_signatures import PNG_SIGNATURE
 
-SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
 _UUID_SUFFIX = bytes.fromhex("00110010800000aa00389b71")
 _STORE_TYPE, _MANIFEST_TYPE = b"c2pa", b"c2ma"
 _MANIFEST_BOXES = {b"c2as": b"c2pa.assertions", b"c2cl": b"c2pa.claim.v2", b"c2cs": b"c2pa.signature"}
@@ -32,11 +31,11 @@ class Box(NamedTuple):
 
 
 def read_manifest_store(data: bytes, format: str) -> bytes | None:
-    """Return the manifest store of a picture in one of `SUPPORTED_FORMATS`, None unless there is exactly one."""
+    """Return the manifest store of a picture, None unless there is exactly one. HEIF, never written here, has none."""
     readers = {
         "JPEG": _read_jpeg_stores, "PNG": _read_png_stores, "WEBP": _read_webp_stores, "AVIF": _read_avif_stores,
     }  # fmt: skip
-    stores = list(readers[format](data))
+    stores = list(readers[format](data)) if format in readers else []
     return stores[0] if len(stores) == 1 else None
 
 
@@ -44,19 +43,13 @@ def has_written_layout(store: bytes) -> bool:
     """Return whether the newest manifest has the layout that this studio writes, including the unsigned bytes."""
     try:
         (outer,) = _split_boxes(store)
-        _, manifests = _open_superbox(outer, _STORE_TYPE, _STORE_TYPE)
-        return _manifest_has_written_layout(manifests[-1])
+        parts = _open_superbox(_open_superbox(outer, _STORE_TYPE, _STORE_TYPE)[-1], _MANIFEST_TYPE, None)
+        known = _MANIFEST_BOXES.items()
+        content = [_open_superbox(part, kind, label) for part, (kind, label) in zip(parts, known, strict=True)]
+        (signature,) = content[-1]
+        return signature.kind == b"cbor" and _signature_has_written_layout(signature.body)
     except (ValueError, IndexError):
         return False
-
-
-def _manifest_has_written_layout(manifest: Box) -> bool:
-    _, parts = _open_superbox(manifest, _MANIFEST_TYPE, None)
-    content = [
-        _open_superbox(part, kind, label)[1] for part, (kind, label) in zip(parts, _MANIFEST_BOXES.items(), strict=True)
-    ]
-    (signature,) = content[-1]
-    return signature.kind == b"cbor" and _signature_has_written_layout(signature.body)
 
 
 def _signature_has_written_layout(cose: bytes) -> bool:
@@ -85,8 +78,8 @@ def _read_cbor_bytes(data: bytes, offset: int) -> tuple[bytes, int]:
     return data[start : start + length], start + length
 
 
-def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> tuple[bytes, list[Box]]:
-    """Return label and content boxes of a superbox. Raises `ValueError` unless its type and label match."""
+def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> list[Box]:
+    """Return the content boxes of a superbox. Raises `ValueError` unless its type and label match."""
     content = list(_split_boxes(box.body)) if box.kind == b"jumb" else []
     if not content or content[0].kind != b"jumd":
         raise ValueError("no superbox")
@@ -96,7 +89,7 @@ def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> tuple[bytes, l
         raise ValueError("another kind")
     if label is not None and (name != label or len(description) != 18 + len(name)):
         raise ValueError("another name")
-    return name, content[1:]
+    return content[1:]
 
 
 def _split_boxes(data: bytes) -> Iterator[Box]:

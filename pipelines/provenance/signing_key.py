@@ -130,7 +130,7 @@ def _build_certificate(
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)  # tolerates a clock that is behind
-    authority, signer = _x509_name(f"{name} root"), _x509_name(name)
+    authority, signer = (x509.Name.from_rfc4514_string(f"CN={each},O=DesignerBox") for each in (f"{name} root", name))
     public = key or root.public_key()
     builder = x509.CertificateBuilder(
         issuer_name=authority,
@@ -157,11 +157,3 @@ def _build_certificate(
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
         builder = builder.add_extension(purpose, critical=True).add_extension(issuer, critical=False)
     return builder.sign(root, hashes.SHA256())
-
-
-def _x509_name(common_name: str) -> x509.Name:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    rows = ((NameOID.ORGANIZATION_NAME, "DesignerBox"), (NameOID.COMMON_NAME, common_name))
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in rows])

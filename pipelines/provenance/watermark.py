@@ -57,11 +57,8 @@ def embed_watermark(image: Image, id: int) -> Image:
     # The smallest change that moves the weighted sum by `push` is proportional to the weights.
     change[positions] = (push / (weight**2).sum(axis=1))[:, None] * weight * pattern
     small = cv2.idct(change)
-    full = np.clip(
-        cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_CUBIC),
-        -MAX_CHANGE_LEVELS,
-        MAX_CHANGE_LEVELS,
-    )
+    full = cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    full = np.clip(full, -MAX_CHANGE_LEVELS, MAX_CHANGE_LEVELS)
     out = image.copy()
     out[..., :3] = np.clip(image[..., :3] + full[..., None] + 0.5, 0, 255).astype(np.uint8)
     return out
@@ -80,10 +77,8 @@ def detect_watermark(image: Image) -> Watermark | None:
 def _luma_dct(image: Image) -> Float32Array:
     """Return the cosine transform of the luma at `TRANSFORM_SIDE_PX`."""
     grey = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    shrinks = min(image.shape[:2]) >= TRANSFORM_SIDE_PX
-    small = cv2.resize(
-        grey, (TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
+    interpolation = cv2.INTER_AREA if min(image.shape[:2]) >= TRANSFORM_SIDE_PX else cv2.INTER_CUBIC
+    small = cv2.resize(grey, (TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX), interpolation=interpolation)
     return np.asarray(cv2.dct(small), np.float32)
 
 
@@ -99,10 +94,9 @@ def _spread_pattern() -> tuple[tuple[IndexArray, IndexArray], Float32Array, Floa
     rows, columns = np.mgrid[:TRANSFORM_SIDE_PX, :TRANSFORM_SIDE_PX]
     radius = np.hypot(rows, columns)
     ring = np.flatnonzero((radius >= MIN_FREQUENCY) & (radius <= MAX_FREQUENCY) & (rows > 4) & (columns > 4))
-    count_per_bit = len(ring) // (KNOWN_BIT_COUNT + ID_BIT_COUNT)
-    chosen = rng.permutation(ring)[: count_per_bit * (KNOWN_BIT_COUNT + ID_BIT_COUNT)].reshape(
-        KNOWN_BIT_COUNT + ID_BIT_COUNT, count_per_bit
-    )
+    bit_count = KNOWN_BIT_COUNT + ID_BIT_COUNT
+    count_per_bit = len(ring) // bit_count
+    chosen = rng.permutation(ring)[: count_per_bit * bit_count].reshape(bit_count, count_per_bit)
     positions = np.unravel_index(chosen, (TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX))
     pattern = rng.choice(np.array([-1, 1], np.float32), chosen.shape)
     weight = (radius[positions] / MAX_FREQUENCY).astype(np.float32)

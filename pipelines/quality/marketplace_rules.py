@@ -120,17 +120,14 @@ def marketplace_notices(
     `longer_px` is the longer side of what is kept, where `size` is a draft's. Of a `doubtful` cut-out nobody can say
     that a rule is kept.
     """
-    if not preset.min_fill_ratio:
+    least, most = preset.min_fill_ratio, preset.max_fill_ratio
+    if not least:
         return ()
     left, top, right, bottom = find_bounds(alpha)
     fill = max(right - left, bottom - top) / min(size)
-    required = (
-        f"{preset.min_fill_ratio:.0%} or more"
-        if preset.max_fill_ratio >= 1
-        else f"{preset.min_fill_ratio:.0%} to {preset.max_fill_ratio:.0%}"
-    )
+    required = f"{least:.0%} or more" if most >= 1 else f"{least:.0%} to {most:.0%}"
     violations = []
-    if not preset.min_fill_ratio - 0.005 <= fill <= preset.max_fill_ratio + 0.005:
+    if not least - 0.005 <= fill <= most + 0.005:
         violations.append(f"a product of {required} of the frame, and this one has {fill:.0%}")
     if find_cut_sides(alpha):
         violations.append("the whole product, which this picture cuts")

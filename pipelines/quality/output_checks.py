@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,13 +13,11 @@ from pipelines.compositing.registration import Drift, measure_drift
 from pipelines.core.geometry import Alpha, Crop, Face, Image, Mask, PlacedSubject
 from pipelines.core.rendering import ToolOutput
 from pipelines.framing.resample import resample
-from pipelines.imaging.color import measure_lightness
+from pipelines.imaging.color import measure_lightness, to_lab
 from pipelines.imaging.resize import size_within
 from pipelines.matting.cutout import core_mask, core_share
 from pipelines.quality.face_similarity import face_geometry_change, skin_delta_e
 from pipelines.quality.label_words import LabelWords
-
-T = TypeVar("T")
 
 OUTLINE_COPY_PX = 160  # longer side of the copy on which the outline is compared
 OUTLINE_SIGMA_PX = 2.0  # blur on that copy: the width of the compared bands
@@ -63,65 +60,59 @@ class CheckInput:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: `applies` tells if it is possible, `measure` returns its number, `sentence` explains the number.
+    """One check: `measure` returns its number, None where it is not possible; `sentence` explains the number.
 
     For several variations the receipt has the worst number: the smallest, or the largest if `larger_is_worse`.
     """
 
     id: str
-    applies: Callable[[CheckInput], bool]
-    measure: Callable[[CheckInput], float]
+    measure: Callable[[CheckInput], float | None]
     sentence: str
     larger_is_worse: bool = False
 
 
-def _require_applicable(value: T | None) -> T:
-    if value is None:
-        raise ValueError("this check does not apply")
-    return value
+def _find_subject_before_scene(inputs: CheckInput) -> PlacedSubject | None:
+    return None if inputs.output.transparent else inputs.output.source
 
 
-def _source_of(inputs: CheckInput) -> PlacedSubject:
-    return _require_applicable(inputs.output.source)
-
-
-def _has_outline(inputs: CheckInput) -> bool:
-    return inputs.output.source is not None and not inputs.output.transparent
-
-
-def _is_exact(inputs: CheckInput) -> bool:
-    return inputs.output.exact and inputs.output.source is not None and inputs.photo is not None
-
-
-def _count_changed_core_pixels(inputs: CheckInput) -> float:
+def _count_changed_core_pixels(inputs: CheckInput) -> float | None:
     """Count the core's pixels that differ from the user's photo, which is resampled again here."""
-    source = _source_of(inputs)
+    source, photo = inputs.output.source, inputs.photo
+    if source is None or photo is None or not inputs.output.exact:
+        return None
     core = core_mask(source.alpha)
-    expected = resample(_require_applicable(inputs.photo), source.frame)
+    expected = resample(photo, source.frame)
     return int(np.any(inputs.image[..., :3][core] != expected[core], axis=-1).sum())
 
 
-def _core_share(inputs: CheckInput) -> float:
+def _core_share(inputs: CheckInput) -> float | None:
     """Return the core's share of the subject, 0 to 1. With ordinary edges it is at least 0.8."""
-    return round(core_share(_source_of(inputs).alpha), 4)
+    source = inputs.output.source
+    if source is None or inputs.photo is None or not inputs.output.exact:
+        return None
+    return round(core_share(source.alpha), 4)
 
 
-def _outline_contrast(inputs: CheckInput) -> float:
+def _outline_contrast(inputs: CheckInput) -> float | None:
     """Return the difference of median L* between the bands inside and outside the subject's outline."""
-    bands = _make_outline_bands(_source_of(inputs).alpha)
+    source = _find_subject_before_scene(inputs)
+    if source is None:
+        return None
+    bands = _make_outline_bands(source.alpha)
     if not all(band.any() for band in bands):
         return 0.0
     inner, outer = (float(np.median(measure_lightness(inputs.image[..., :3][band]))) for band in bands)
     return round(abs(inner - outer), 1)
 
 
-def _outline_delta_e(inputs: CheckInput) -> float:
+def _outline_delta_e(inputs: CheckInput) -> float | None:
     """Return the mean CIE76 between subject and scene along the outline (not where it is cut), on a small copy."""
-    alpha = _source_of(inputs).alpha
-    size = size_within(alpha.shape, OUTLINE_COPY_PX)
-    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    image = cv2.resize(inputs.image[..., :3], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    source = _find_subject_before_scene(inputs)
+    if source is None:
+        return None
+    size = size_within(source.alpha.shape, OUTLINE_COPY_PX)
+    small = cv2.resize(source.alpha, size, interpolation=cv2.INTER_AREA)
+    lab = to_lab(cv2.resize(inputs.image[..., :3], size, interpolation=cv2.INTER_AREA))
     ring = cv2.morphologyEx((small > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     within = np.zeros_like(ring)
     within[2:-2, 2:-2] = True
@@ -147,94 +138,84 @@ def _make_outline_bands(alpha: Alpha) -> tuple[Mask, Mask]:
     return inside, outside
 
 
-def _has_crop_ratio(inputs: CheckInput) -> bool:
-    return inputs.crop is not None and inputs.crop.visible_ratio is not None
-
-
-def _crop_completeness(inputs: CheckInput) -> float:
+def _crop_completeness(inputs: CheckInput) -> float | None:
     """Return the share (0 to 1) inside the crop of the face that is cut most, or of the subject."""
-    return round(_require_applicable(_require_applicable(inputs.crop).visible_ratio), 4)
+    share = inputs.crop.visible_ratio if inputs.crop else None
+    return None if share is None else round(share, 4)
 
 
-def _has_drift(inputs: CheckInput) -> bool:
-    return any(edit.drift for edit in inputs.edits)
+def _largest(values: Iterable[float]) -> float | None:
+    largest = max(values, default=None)
+    return None if largest is None else round(largest, 2)
 
 
-def _largest_shift(inputs: CheckInput) -> float:
+def _largest_shift(inputs: CheckInput) -> float | None:
     """Return the largest remaining shift between an edit and its source, in pixels."""
-    return round(max(edit.drift.shift for edit in inputs.edits if edit.drift), 2)
+    return _largest(edit.drift.shift for edit in inputs.edits if edit.drift)
 
 
-def _largest_zoom(inputs: CheckInput) -> float:
+def _largest_zoom(inputs: CheckInput) -> float | None:
     """Return the largest remaining change of scale between an edit and its source, in per cent."""
-    return round(max(100 * abs(edit.drift.zoom - 1) for edit in inputs.edits if edit.drift), 2)
+    return _largest(100 * abs(edit.drift.zoom - 1) for edit in inputs.edits if edit.drift)
 
 
-def _has_face_pair(inputs: CheckInput) -> bool:
-    return any(edit.face_pair for edit in inputs.edits)
-
-
-def _largest_skin_delta_e(inputs: CheckInput) -> float:
+def _largest_skin_delta_e(inputs: CheckInput) -> float | None:
     """Return the largest CIEDE2000 between the skin before and after an edit. About 2 is just visible."""
-    return round(
-        max(skin_delta_e(edit.source, edit.result, edit.face_pair[0]) for edit in inputs.edits if edit.face_pair), 2
+    return _largest(
+        skin_delta_e(edit.source, edit.result, edit.face_pair[0]) for edit in inputs.edits if edit.face_pair
     )
 
 
-def _measure_geometry_change(inputs: CheckInput) -> float:
+def _measure_geometry_change(inputs: CheckInput) -> float | None:
     """Return the largest change of a face's geometry by an edit, in per cent of the eye distance."""
-    return round(max(face_geometry_change(*edit.face_pair) for edit in inputs.edits if edit.face_pair), 2)
+    return _largest(face_geometry_change(*edit.face_pair) for edit in inputs.edits if edit.face_pair)
 
 
-def _has_label(inputs: CheckInput) -> bool:
-    return inputs.label is not None and bool(inputs.label.before)
-
-
-def _label_words_kept(inputs: CheckInput) -> float:
+def _label_words_kept(inputs: CheckInput) -> float | None:
     """Return the share (0 to 1) of the words surely read on the photo's label that are read in the picture, too."""
-    return round(_require_applicable(inputs.label).kept_ratio, 4)
+    return round(inputs.label.kept_ratio, 4) if inputs.label and inputs.label.before else None
 
 
 CHECKS: tuple[Check, ...] = (
     Check(
-        "core_changed_pixels", _is_exact, _count_changed_core_pixels,
+        "core_changed_pixels", _count_changed_core_pixels,
         "Inside what was cut out {:.0f} pixels differ from your photo.", larger_is_worse=True,
     ),
     Check(
-        "core_share", _is_exact, _core_share,
+        "core_share", _core_share,
         "{:.1%} of what was cut out is your photo's own; the rest is its soft edge, mixed with the scene.",
     ),
     Check(
-        "outline_contrast", _has_outline, _outline_contrast,
+        "outline_contrast", _outline_contrast,
         "The outline differs from the scene around it by {:.1f} of 100 steps from black to white.",
     ),
     Check(
-        "outline_delta_e", _has_outline, _outline_delta_e,
+        "outline_delta_e", _outline_delta_e,
         "Colours beside the outline differ by {:.0f} (CIE76): the less, the less of a cut shows; under 12 it is lost.",
         larger_is_worse=True,
     ),
     Check(
-        "kept_whole", _has_crop_ratio, _crop_completeness,
+        "kept_whole", _crop_completeness,
         "The crop keeps at least {:.0%} of each face, or of the subject.",
     ),
     Check(
-        "drift_shift_px", _has_drift, _largest_shift,
+        "drift_shift_px", _largest_shift,
         "The picture lies {:.2f} pixels from where it lay before the model changed it.", larger_is_worse=True,
     ),
     Check(
-        "drift_zoom_percent", _has_drift, _largest_zoom,
+        "drift_zoom_percent", _largest_zoom,
         "It is {:.2f} per cent larger or smaller than before the model changed it.", larger_is_worse=True,
     ),
     Check(
-        "skin_delta_e", _has_face_pair, _largest_skin_delta_e,
+        "skin_delta_e", _largest_skin_delta_e,
         "The skin's colour moved by {:.1f} (CIEDE2000); about 2 is just seen.", larger_is_worse=True,
     ),
     Check(
-        "face_geometry_percent", _has_face_pair, _measure_geometry_change,
+        "face_geometry_percent", _measure_geometry_change,
         "Points of the face moved against each other by {:.1f} per cent of the eyes' distance.", larger_is_worse=True,
     ),
     Check(
-        "label_words_kept", _has_label, _label_words_kept,
+        "label_words_kept", _label_words_kept,
         "Of the words that were surely read in the photo, {:.0%} are read in the picture.",
     ),
 )  # fmt: skip
@@ -242,7 +223,8 @@ CHECKS: tuple[Check, ...] = (
 
 def run_checks(inputs: CheckInput) -> dict[str, float]:
     """Run all checks that apply. Returns their numbers by id."""
-    return {check.id: check.measure(inputs) for check in CHECKS if check.applies(inputs)}
+    measured = ((check.id, check.measure(inputs)) for check in CHECKS)
+    return {name: number for name, number in measured if number is not None}
 
 
 def explain_checks(numbers: Mapping[str, float]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Box, Float32Array, Frame, Image, PlacedSubject
+from pipelines.core.geometry import Alpha, Box, Frame, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
 from pipelines.framing.placement import enlargement_notices
 from pipelines.framing.resample import resample
@@ -64,17 +64,12 @@ def _measure_octaves(piece: Image) -> list[float]:
     light = cv2.cvtColor(np.ascontiguousarray(piece), cv2.COLOR_RGB2GRAY).astype(np.float32)
     octaves: list[float] = []
     for _ in range(3):
-        detail, light = _split_octave(light)
-        octaves.append(detail)
+        height, width = light.shape
+        half = cv2.resize(light, (max(2, width // 2), max(2, height // 2)), interpolation=cv2.INTER_AREA)
+        fine = light - cv2.resize(half, (width, height), interpolation=cv2.INTER_CUBIC)
+        octaves.append(float(fine[2:-2, 2:-2].std()))
+        light = half
     return octaves
-
-
-def _split_octave(light: Float32Array) -> tuple[float, Float32Array]:
-    """Return the deviation of the finest detail of `light` (H x W), and the half of its size without it."""
-    height, width = light.shape
-    half = cv2.resize(light, (max(2, width // 2), max(2, height // 2)), interpolation=cv2.INTER_AREA)
-    fine = light - cv2.resize(half, (width, height), interpolation=cv2.INTER_CUBIC)
-    return float(fine[2:-2, 2:-2].std()), np.asarray(half, np.float32)
 
 
 def thin_part_notices(alpha: Alpha, placed: PlacedSubject) -> tuple[str, ...]:

@@ -57,30 +57,26 @@ def check_face(face: Face, photo: Image) -> None:
     height, width = photo.shape[:2]
     points = face.left_eye, face.right_eye, face.chin
     if not all(0 <= x < width and 0 <= y < height for x, y in points):
-        raise BadInput(
-            "The photo cuts this face: its eyes and chin must be in the picture. Take one that shows the whole head.",
-            code="no_face",
-            param="photo",
+        raise _refuse_face(
+            "The photo cuts this face: its eyes and chin must be in the picture. Take one that shows the whole head."
         )
     eyes = face.eye_distance
     if eyes >= MIN_EYE_DISTANCE_PX:
         return
     if float(np.hypot(*np.subtract(face.chin, face.eye_midpoint))) > MAX_CHIN_TO_EYES_RATIO * eyes:
-        raise BadInput(
-            "The face is seen from the side. Take a photo in which it is seen from the front.",
-            code="no_face",
-            param="photo",
-        )
+        raise _refuse_face("The face is seen from the side. Take a photo in which it is seen from the front.")
     useful_px = -(-round(max(width, height) * MIN_EYE_DISTANCE_PX / max(eyes, 1.0)) // 100) * 100
     is_nearly = eyes >= ENLARGEABLE_EYES_PX
     advice = ENLARGE_ADVICE if is_nearly else NO_ENLARGING_ADVICE
-    raise BadInput(
+    raise _refuse_face(
         f"The face is too small: {eyes:.0f} pixels between the eyes, and {MIN_EYE_DISTANCE_PX} are needed. "
         + advice.format(useful_px),
-        code="no_face",
-        param="photo",
-        useless_tool="" if is_nearly else "upscale",
+        "" if is_nearly else "upscale",
     )
+
+
+def _refuse_face(sentence: str, useless_tool: str = "") -> BadInput:
+    return BadInput(sentence, code="no_face", param="photo", useless_tool=useless_tool)
 
 
 def is_face_missing(alpha: Alpha, face: Face) -> bool:

@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -85,7 +85,9 @@ class AuditLog:
 
     def _append_entry(self, owner: str, fields: dict[str, Any]) -> None:
         key = read_or_create_secret(self._key)
-        row = {"time": round(time.time(), 3), "owner": _hash_owner(key, owner), **fields}
+        # Keyed, because a plain hash of one of few names can be guessed.
+        owner_hash = hmac.new(key, owner.encode(), hashlib.sha256).hexdigest()[:16]
+        row = {"time": round(time.time(), 3), "owner": owner_hash, **fields}
         with (
             open(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file,
             _exclusive_lock(file),
@@ -99,11 +101,9 @@ class AuditLog:
 def read_or_create_secret(path: Path) -> bytes:
     """Return the 32 random bytes in a file, created on first use and readable by its owner only."""
     with _thread_lock:
-        try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(32))
-        except FileExistsError:
-            pass
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with suppress(FileExistsError), open(os.open(path, flags, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
         return path.read_bytes()
 
 
@@ -137,8 +137,3 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
-
-
-def _hash_owner(key: bytes, owner: str) -> str:
-    # Keyed, because a plain hash of one of few names can be guessed.
-    return hmac.new(key, owner.encode(), hashlib.sha256).hexdigest()[:16]

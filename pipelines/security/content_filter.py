@@ -50,11 +50,9 @@ class ContentFilter:
         """
         if (score := self._passed.get(sha256)) is not None:
             return score
-        views = (
-            [flatten_on_white(image)]
-            if image.shape[2] == 3
-            else [flatten_on_white(image), np.ascontiguousarray(image[..., :3])]
-        )
+        views = [flatten_on_white(image)]
+        if image.shape[2] == 4:
+            views.append(np.ascontiguousarray(image[..., :3]))
         worst = self._highest_score(views)
         if not worst < NSFW_SCORE_LIMIT:
             # What is hidden under transparency was not scored when the result was made.

@@ -85,9 +85,8 @@ def find_refusal_message(text: str, *, people: bool) -> str | None:
 def neutralize_prompt(text: str) -> str:
     """Return the text for a model: the colour nude becomes beige, because models would misunderstand it."""
     replaced = _NUDE_WORD.sub("beige", text)
-    return (
-        replaced if not _NUDE_WORD.search(fold_letters(replaced)) else _NUDE_WORD.sub("beige", fold_letters(replaced))
-    )
+    folded = fold_letters(replaced)
+    return _NUDE_WORD.sub("beige", folded) if _NUDE_WORD.search(folded) else replaced
 
 
 def fold_letters(text: str) -> str:

@@ -47,9 +47,8 @@ class ReservedSpace:
         part = self._path.with_name(".ballast.part")
         with translate_disk_full():
             try:
-                part.write_bytes(
-                    os.urandom(RESERVED_BYTES)
-                )  # random bytes, since a compressing file system stores zeros in no space
+                # Random bytes, since a compressing file system stores zeros in no space.
+                part.write_bytes(os.urandom(RESERVED_BYTES))
                 os.replace(part, self._path)
             finally:
                 part.unlink(missing_ok=True)

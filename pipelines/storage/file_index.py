@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -32,6 +31,8 @@ from pipelines.storage.schema import FILE_TABLES, FILES, UPLOAD_LABELS, select_p
 FileRole = Literal["upload", "example", "result", "matte", "layers", "master", "batch", "batch_output"]
 PUBLIC_OWNER = "*"
 UNSYNCED_SECONDS = 60.0  # seconds before the end of the last run in which writes may not have reached the disk
+_PARENT_ENDING, _COMPONENT_ENDING, _WIDE_COPY_ENDING = ".c2pa", "-placed.c2pa", "-p3.png"
+_OWNED_ENDINGS = (_PARENT_ENDING, _COMPONENT_ENDING, _WIDE_COPY_ENDING)  # of what is kept beside an upload
 
 
 _ANYBODYS_FILE = select(FILES).where(FILES.c.id == bindparam("file_id")).limit(1)
@@ -150,21 +151,22 @@ class FileIndex:
 
     def save_provenance(self, file_id: str, owner: str, as_parent: bytes, as_component: bytes | None = None) -> None:
         """Store an upload's Content Credentials as parent and component, for this owner: others may have others."""
-        self._store.put(_provenance_name(file_id, owner), as_parent)
+        self._store.put(_owned_name(file_id, owner, _PARENT_ENDING), as_parent)
         if as_component is not None:
-            self._store.put(_provenance_name(file_id, owner, as_component=True), as_component)
+            self._store.put(_owned_name(file_id, owner, _COMPONENT_ENDING), as_component)
 
     def load_provenance(self, file_id: str, owner: str, *, as_component: bool = False) -> bytes | None:
         """Return the C2PA ingredient of this owner's upload, or None; see `save_provenance`."""
-        return self._store.read_if_present(_provenance_name(file_id, owner, as_component=as_component))
+        ending = _COMPONENT_ENDING if as_component else _PARENT_ENDING
+        return self._store.read_if_present(_owned_name(file_id, owner, ending))
 
     def save_wide_copy(self, file_id: str, owner: str, png: bytes) -> None:
         """Store an upload's pixels in Display P3, as a PNG, for this owner: another's may have clipped to the same."""
-        self._store.put(_wide_copy_name(file_id, owner), png)
+        self._store.put(_owned_name(file_id, owner, _WIDE_COPY_ENDING), png)
 
     def load_wide_copy(self, file_id: str, owner: str) -> bytes | None:
         """Return the PNG of `save_wide_copy`, None where the photo has no colours outside sRGB."""
-        return self._store.read_if_present(_wide_copy_name(file_id, owner))
+        return self._store.read_if_present(_owned_name(file_id, owner, _WIDE_COPY_ENDING))
 
     def save_display_name(self, file_id: str, owner: str, label: str) -> None:
         """Store what this owner calls the picture, in place of an older label."""
@@ -266,9 +268,8 @@ class FileIndex:
             self._db.execute(delete(table).where(table.c.id == file_id, table.c.owner == owner))
         if not self._has_row(FILES.c.id == file_id):
             return self.delete_file(file_id)
-        for placed in (False, True):
-            self._store.delete_one(_provenance_name(file_id, owner, as_component=placed))
-        self._store.delete_one(_wide_copy_name(file_id, owner))
+        for ending in _OWNED_ENDINGS:
+            self._store.delete_one(_owned_name(file_id, owner, ending))
         return None
 
     def give_file(self, file_id: str, giver: str, receiver: str) -> None:
@@ -277,19 +278,15 @@ class FileIndex:
         self._record_file(
             file_id, receiver, info.role, info.format, self.local_path(file_id), info.width, info.height, info.sha256
         )
-        names = [partial(_provenance_name, as_component=placed) for placed in (False, True)]
-        for make_name in (*names, _wide_copy_name):
-            data = self._store.read_if_present(make_name(file_id, giver))
+        for ending in _OWNED_ENDINGS:
+            data = self._store.read_if_present(_owned_name(file_id, giver, ending))
             if data is not None:
-                self._store.put(make_name(file_id, receiver), data)
+                self._store.put(_owned_name(file_id, receiver, ending), data)
         self.remove_owner(file_id, giver)
 
     def delete_partial_files(self, seconds: float) -> None:
         """Delete partial files of killed processes that are older than `seconds`."""
-        self._store.delete_stale_files(seconds, self._is_known)
-
-    def _is_known(self, file_id: str) -> bool:
-        return self._has_row(FILES.c.id == file_id)
+        self._store.delete_stale_files(seconds, lambda file_id: self._has_row(FILES.c.id == file_id))
 
     def close(self) -> None:
         """Sync pending files and close the index."""
@@ -307,17 +304,8 @@ def read_png(path: Path) -> Image:
         return decode_png(np.fromfile(path, np.uint8))
 
 
-def _provenance_name(file_id: str, owner: str, *, as_component: bool = False) -> str:
-    ending = "-placed.c2pa" if as_component else ".c2pa"
-    return f"{_owned_name(file_id, owner)}{ending}"
-
-
-def _wide_copy_name(file_id: str, owner: str) -> str:
-    return f"{_owned_name(file_id, owner)}-p3.png"
-
-
-def _owned_name(file_id: str, owner: str) -> str:
-    return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
+def _owned_name(file_id: str, owner: str, ending: str) -> str:
+    return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
 
 
 def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-_METADATA = MetaData()
+_JOBS_DATABASE, _FILES_DATABASE, _KEYS_DATABASE = MetaData(), MetaData(), MetaData()
 
 
 def _columns(
@@ -34,7 +34,7 @@ def _columns(
 
 JOBS = Table(
     "jobs",
-    _METADATA,
+    _JOBS_DATABASE,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     *_columns(Text, "owner job status tool profile said"),
@@ -65,7 +65,7 @@ Index(
 
 BATCHES = Table(
     "batches",
-    _METADATA,
+    _JOBS_DATABASE,
     Column("id", Text, primary_key=True),
     *_columns(Text, "owner tool name state shared seeds about"),
     *_columns(Text, "note home", default=""),
@@ -76,7 +76,7 @@ BATCHES = Table(
 )
 BATCH_ROWS = Table(
     "batch_rows",
-    _METADATA,
+    _JOBS_DATABASE,
     *_columns(Text, "batch"),
     *_columns(BigInteger, "row"),
     *_columns(Text, "key tool cells state"),
@@ -91,7 +91,7 @@ Index("batch_rows_by_state", BATCH_ROWS.c.state, BATCH_ROWS.c.batch, BATCH_ROWS.
 
 ROW_REPLACEMENTS = Table(
     "row_replacements",
-    _METADATA,
+    _JOBS_DATABASE,
     *_columns(Text, "batch job"),
     *_columns(BigInteger, "row"),
     *_columns(Float, "replaced"),
@@ -101,7 +101,7 @@ ROW_REPLACEMENTS = Table(
 
 ROW_APPROVALS = Table(
     "row_approvals",
-    _METADATA,
+    _JOBS_DATABASE,
     *_columns(Text, "batch"),
     *_columns(BigInteger, "row"),
     *_columns(Float, "approved"),
@@ -111,7 +111,7 @@ ROW_APPROVALS = Table(
 
 WEBHOOKS = Table(
     "webhooks",
-    _METADATA,
+    _JOBS_DATABASE,
     Column("id", Text, primary_key=True),
     *_columns(Text, "owner subject url state"),
     *_columns(Text, "body", nullable=True),
@@ -122,7 +122,7 @@ WEBHOOKS = Table(
 Index("webhooks_by_due", WEBHOOKS.c.state, WEBHOOKS.c.due)
 WEBHOOK_OWNERS = Table(
     "webhook_owners",
-    _METADATA,
+    _JOBS_DATABASE,
     Column("owner", Text, primary_key=True),
     *_columns(Text, "secret"),
     *_columns(Text, "url", nullable=True),
@@ -130,7 +130,7 @@ WEBHOOK_OWNERS = Table(
 
 SAVED_ITEMS = Table(
     "kept",
-    _METADATA,
+    _JOBS_DATABASE,
     Column("id", Text, primary_key=True),
     *_columns(Text, "owner what name value"),
     *_columns(Float, "created"),
@@ -139,7 +139,7 @@ SAVED_ITEMS = Table(
 
 TEAMS = Table(
     "teams",
-    _METADATA,
+    _JOBS_DATABASE,
     Column("id", Text, primary_key=True),
     *_columns(Text, "owner name settings"),
     *_columns(Text, "brand invite", nullable=True),
@@ -148,7 +148,7 @@ TEAMS = Table(
 )
 TEAM_MEMBERS = Table(
     "team_members",
-    _METADATA,
+    _JOBS_DATABASE,
     Column("id", Text, primary_key=True),
     *_columns(Text, "team owner name role state consent photo own_link"),
     *_columns(Text, "note", default=""),
@@ -159,24 +159,13 @@ TEAM_MEMBERS = Table(
 Index("team_members_of_team", TEAM_MEMBERS.c.team, TEAM_MEMBERS.c.created)
 """`invite` is what a link carries: of a team for everybody, of a member who was asked again for that member once.
 `own_link` is that of the page where a member sees and deletes what was sent. `photo` is empty for who was refused."""
-JOB_TABLES = (
-    JOBS,
-    BATCHES,
-    BATCH_ROWS,
-    ROW_REPLACEMENTS,
-    ROW_APPROVALS,
-    WEBHOOKS,
-    WEBHOOK_OWNERS,
-    SAVED_ITEMS,
-    TEAMS,
-    TEAM_MEMBERS,
-)
+JOB_TABLES = tuple(_JOBS_DATABASE.tables.values())
 
 # ------------------------------------------------------------ files.sqlite3
 
 FILES = Table(
     "files",
-    _METADATA,
+    _FILES_DATABASE,
     *_columns(Text, "id owner role format path sha256"),
     *_columns(BigInteger, "width height bytes"),
     *_columns(Float, "created"),
@@ -185,18 +174,18 @@ FILES = Table(
 
 UPLOAD_LABELS = Table(
     "upload_labels",
-    _METADATA,
+    _FILES_DATABASE,
     *_columns(Text, "id owner label"),
     PrimaryKeyConstraint("id", "owner"),
 )
 """What an owner called a picture: the same pixels may have another name for somebody else."""
-FILE_TABLES = (FILES, UPLOAD_LABELS)
+FILE_TABLES = tuple(_FILES_DATABASE.tables.values())
 
 # ------------------------------------------------------------ keys.sqlite3
 
 API_KEYS = Table(
     "api_keys",
-    _METADATA,
+    _KEYS_DATABASE,
     Column("id", Text, primary_key=True),
     *_columns(Text, "name sha256 scopes"),
     *_columns(Float, "created"),
@@ -205,27 +194,27 @@ API_KEYS = Table(
 )
 KEY_USAGE = Table(
     "key_usage",
-    _METADATA,
+    _KEYS_DATABASE,
     *_columns(Text, "key_id tool day"),
     *_columns(BigInteger, "jobs pictures"),
     PrimaryKeyConstraint("key_id", "tool", "day"),
 )
 REPEATED_CALLS = Table(
     "repeated",
-    _METADATA,
+    _KEYS_DATABASE,
     *_columns(Text, "owner key call job_id"),
     *_columns(Float, "created"),
     PrimaryKeyConstraint("owner", "key"),
 )
 SHARES = Table(
     "shares",
-    _METADATA,
+    _KEYS_DATABASE,
     Column("id", Text, primary_key=True),
     *_columns(Text, "owner file_id"),
     *_columns(Float, "created"),
     *_columns(BigInteger, "expires"),
 )
-KEY_TABLES = (API_KEYS, KEY_USAGE, REPEATED_CALLS, SHARES)
+KEY_TABLES = tuple(_KEYS_DATABASE.tables.values())
 
 
 def select_page(table: Table, owner: str, limit: int, after: str | None = None) -> Select[*tuple[Any, ...]]:

@@ -14,7 +14,6 @@ from pipelines.core.params import (
     Params,
     Points,
     SubjectBox,
-    box_field,
     choice_field,
     mask_field,
     number_field,
@@ -22,6 +21,7 @@ from pipelines.core.params import (
     points_field,
     prompt_field,
     seed_field,
+    subject_box_field,
     subject_of,
 )
 from pipelines.core.rendering import RenderRequest, ToolOutput
@@ -94,8 +94,8 @@ class Retouch(Params):
     drop: Points = points_field(
         "Leave this", "Points on what stays (is not erased), each [x, y] from 0 to 1 of the photo."
     )
-    box: SubjectBox = box_field(
-        "Box around it", "[left, top, right, bottom] from 0 to 1 around what is to be erased: nothing outside it is."
+    box: SubjectBox = subject_box_field(
+        "[left, top, right, bottom] from 0 to 1 around what is to be erased: nothing outside it is."
     )
     grow: float = number_field(
         "Widen",

@@ -64,8 +64,8 @@ from pipelines.imaging.text import (
     draw_text,
     fit_headline,
     make_sticker,
-    measure_contrast,
     shade_and_choose_ink,
+    worst_contrast,
 )
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
@@ -581,7 +581,7 @@ def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBo
         x = inner.x + round((inner.width - width) * ROOM_SHARES[align])
         box = PixelBox(x, y, width, block.height)
         ink = shade_and_choose_ink(image, box, WORST_SHARE, chosen_ink)
-    contrast = measure_contrast(ink, box.view(image))
+    contrast = worst_contrast(ink, box.view(image), WORST_SHARE)
     draw_text(image, block, box, ink, align)
     return contrast
 

@@ -18,7 +18,14 @@ from pipelines.core.errors import JobCancelled, OutOfMemory
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models import cpu_offload, oom_fallback, pinned_memory
-from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory, release_cached_memory
+from pipelines.models.devices import (
+    Machine,
+    MemoryGauge,
+    MemoryShare,
+    divide_memory,
+    is_out_of_memory,
+    release_cached_memory,
+)
 from pipelines.models.diffusion import loader
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.peak_memory import PeakMemory, PeakMemoryKey
@@ -283,7 +290,7 @@ def test_pinned_memory_is_given_back_with_the_model(monkeypatch: pytest.MonkeyPa
     assert given_back == ["device", "host"]
 
 
-class FakeGauge:
+class FakeGauge(MemoryGauge):
     """Reports that drawing takes `takes` bytes beside 100 that were in use."""
 
     def __init__(self, takes: int) -> None:

@@ -21,7 +21,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from pipelines.core.errors import BadInput, InvalidParams, PolicyRefusal, StudioError, name_listed_photo
 from pipelines.core.params import Params
-from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.ingest.decoder_pool import MAX_FILE_BYTES, check_file_size
 from pipelines.service.studio_service import StudioService
 from ui.api.errors import to_invalid_params
 from ui.api.json_schema import document_json_body
@@ -309,8 +309,7 @@ async def ingest_value(value: object, name: str, service: StudioService, owner: 
 
 async def read_upload(upload: UploadFile, name: str, most: int = MAX_FILE_BYTES) -> bytes:
     """Read a file part of at most `most` bytes. Raises `BadInput` (`image_too_large`)."""
-    if (upload.size or 0) > most:
-        raise BadInput(f"The file is larger than {most // 10**6} MB.", code="image_too_large", param=name)
+    check_file_size(upload.size or 0, name, most)
     return await upload.read()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
 from http.cookies import CookieError, SimpleCookie
@@ -15,6 +13,7 @@ from itsdangerous import BadSignature, Signer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.security.audit_log import read_or_create_secret
 from ui.api.middleware import API_PATHS
 
 COOKIE_NAME = "dbx_visitor"
@@ -34,11 +33,7 @@ def remember_login(owner: str) -> None:
 def load_cookie_secret(root: Path) -> bytes:
     """Read the secret that signs cookies; it is made once for each data folder, readable by its owner alone."""
     root.mkdir(parents=True, exist_ok=True)
-    path = root / "visitors.secret"
-    if not path.exists():
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()
+    return read_or_create_secret(root / "visitors.secret")
 
 
 class CookieSigner:

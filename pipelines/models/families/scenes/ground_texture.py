@@ -89,7 +89,7 @@ def project_ground(request: Backdrop, size: Size, camera: GroundCamera) -> Groun
     first = max(0, int(np.ceil((horizon + MIN_SEEN_DROP_RATIO) * rows)))
     drop = ((np.arange(first, rows, dtype=np.float32) + 0.5) / rows - np.float32(horizon))[:, None]
     away = np.float32(EYE_HEIGHT_METRES * camera.focal_length) / drop
-    x = (np.arange(columns, dtype=np.float32) + 0.5 - columns * request.centre_ratio) / rows
+    x = (np.arange(columns, dtype=np.float32) + 0.5 - columns / 2) / rows
     # Of a plane the blur of a thin lens grows linearly with the distance from the row in focus.
     defocus = np.maximum(np.abs(1 - drop / (floor - horizon)) - FOCUS_DEPTH_RATIO, 0)
     return GroundPlane(

@@ -136,7 +136,6 @@ class SceneModel:
             return np.broadcast_to(colour, (size[1], size[0], 3)).copy(), None, []
         request = replace(request, blur_ratio=request.blur_ratio or row.blur)
         light, ground, notices = self._render_light(row, request, size, variant, seed)
-        light = light * np.float32(request.light_level)
         if request.colour is None or isinstance(row.look, (PanoramaPlace, Plate)):
             light = add_lamp_pool(match_black_point(match_white_point(light, row, request), row, request), row, request)
             light = match_monochrome(light, request)

@@ -171,7 +171,7 @@ def fit_crop(
         wanted, at, height = float(np.clip(request.horizon_ratio, 0.05, 0.95)), truth.horizon, largest
     top = float(np.clip(at - wanted * height, 0, 1 - height))
     width = height * rows * aspect / columns
-    middle = 0.5 - request.centre_ratio * width if look.stands else 0.0
+    middle = 0.5 - 0.5 * width if look.stands else 0.0
     room = 1 - width
     left = middle if look.stands else room * VARIATION_POSITIONS[variant % len(VARIATION_POSITIONS)]
     return float(np.clip(left, 0, room)), top, width, height

@@ -41,7 +41,7 @@ def render_podium(square: bool, wall: Colour, tint: Colour, request: Backdrop, s
     """Render a podium under the contact line with its neighbours out of focus behind it, H x W x 3 linear."""
     columns, rows = size
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-    x = (x + 0.5 - columns / 2) / rows - np.float32((request.centre_ratio - 0.5) * columns / rows)
+    x = (x + 0.5 - columns / 2) / rows
     y = (y + 0.5) / rows
     turn = {"left": -1.0, "right": 1.0, "none": -0.7}[request.key_light_side]
     scene = _render_paper(linear_colour(wall), request, x, y, turn)

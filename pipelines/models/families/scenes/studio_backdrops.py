@@ -44,7 +44,7 @@ def _light_pool(
     strength, size, right, up = LIGHT_VARIATIONS[variant % len(LIGHT_VARIATIONS)]
     side = {"left": -0.1, "right": 0.1, "none": 0.0}[request.key_light_side]
     turn = -1.0 if request.key_light_side == "right" else 1.0
-    at_x = (request.centre_ratio - 0.5) * aspect + side * (1 if look.spot < 0.7 else 0.3) + turn * right
+    at_x = side * (1 if look.spot < 0.7 else 0.3) + turn * right
     at_y = np.clip(request.horizon_ratio + 0.02, 0.15, 0.6) - up
     radius = look.radius * size * max(0.75, min(1.0, aspect))
     away = ((x - np.float32(at_x)) ** 2 + ((y - np.float32(at_y)) * np.float32(0.92)) ** 2) / np.float32(radius**2)

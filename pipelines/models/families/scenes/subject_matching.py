@@ -100,7 +100,7 @@ def add_lamp_pool(light: LinearLight, scene: Scene, request: Backdrop) -> Linear
     rows, columns = light.shape[:2]
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) / rows
     floor = request.floor_ratio if request.floor_ratio is not None else 0.8
-    x -= np.float32(request.centre_ratio * columns / rows - POOL_SHIFT_RATIO * request.shadow_direction[0])
+    x -= np.float32(0.5 * columns / rows - POOL_SHIFT_RATIO * request.shadow_direction[0])
     y -= np.float32(floor - POOL_HEIGHT_RATIO - POOL_SHIFT_RATIO * request.shadow_direction[1])
     fading = (1 + strength * (x * x + y * y) / np.float32(POOL_RADIUS_RATIO**2)) ** np.float32(-1.5)
     return np.asarray(light * (fading * (1 + 0.25 * strength))[..., None], np.float32)
@@ -187,8 +187,8 @@ def separation_gain(light: LinearLight, scene: Scene, request: Backdrop) -> floa
     if request.outline_colour is None:
         return 1.0
     height, width = light.shape[:2]
-    left = int(np.clip((request.centre_ratio - 0.32) * width, 0, width - 1))
-    right = max(left + 1, int(np.clip((request.centre_ratio + 0.32) * width, 1, width)))
+    left = int((0.5 - 0.32) * width)
+    right = max(left + 1, int((0.5 + 0.32) * width))
     behind = np.minimum(relative_luminance(light[height // 12 :, left:right]), 1.0)
     subject = _colour_lightness(request.outline_colour)
     seen = cie_lightness(behind)

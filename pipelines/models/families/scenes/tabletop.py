@@ -191,7 +191,7 @@ def project_table(request: Backdrop, size: Size) -> TablePlane:
     x = (np.arange(columns, dtype=np.float64) + 0.5 - columns / 2) / rows
     along = np.abs(np.gradient(away)) if len(away) > 1 else np.full(1, TABLE_WIDTH_METRES / rows)
     return TablePlane(
-        u=np.asarray(scale[:, None] * (x - (request.centre_ratio - 0.5) * columns / rows)[None, :], np.float32),
+        u=np.asarray(scale[:, None] * x[None, :], np.float32),
         v=np.repeat(np.asarray(away, np.float32)[:, None], columns, axis=1),
         across=np.asarray(scale / rows, np.float32)[:, None],
         along=np.asarray(along, np.float32)[:, None],
