@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command == "audit":
         return print_audit(settings)
     if args.command == "licence":
-        return handle_licences(settings, args.action, args.model)
+        return run_licences_command(settings, args.action, args.model)
     return create_key(settings, args.name, args.scopes) if args.command == "key" else run_server(settings)
 
 
@@ -79,7 +79,7 @@ def create_key(settings: Settings, name: str, scopes: str = "read,create") -> in
     return 0
 
 
-def handle_licences(settings: Settings, action: str, model: str) -> int:
+def run_licences_command(settings: Settings, action: str, model: str) -> int:
     """List the models whose licence has a cap, or note that the owner is below it. Returns 2 for another model."""
     from pipelines.models.registry import list_all_specs
     from pipelines.service.licence_caps import LicenceConfirmations

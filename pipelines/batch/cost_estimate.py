@@ -138,7 +138,7 @@ def measure_past_jobs(
     return measured
 
 
-def sample_cost(
+def run_sample_rows(
     batches: BatchService, batch: Batch, rows: tuple[BatchRow, ...], pictures: PictureSource, kept: Collection[str]
 ) -> RowCost | None:
     """Run these rows, at most two, unlisted, and return the cost of the last; None if it failed. `kept` files stay."""

@@ -22,7 +22,7 @@ from pipelines.batch.cost_estimate import (
     costs_of_workload,
     estimate_cost,
     measure_past_jobs,
-    sample_cost,
+    run_sample_rows,
     workload_of,
 )
 from pipelines.batch.manifest import row_label
@@ -207,7 +207,7 @@ def _estimate_tool(
     known = measure_past_jobs(batches, batches.service.find_tool(tool), dry_files.pixel_count)
     unmeasured = [work for work, _ in rows.counts.most_common() if not costs_of_workload(work, known)]
     if unmeasured:
-        cost = sample_cost(batches, batch, rows.ends[unmeasured[0]], pictures, dry_files.owned_ids)
+        cost = run_sample_rows(batches, batch, rows.ends[unmeasured[0]], pictures, dry_files.owned_ids)
         known += [] if cost is None else [(unmeasured[0], cost)]
     return estimate_cost(rows.counts, known)
 

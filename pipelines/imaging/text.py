@@ -78,11 +78,11 @@ def contrast_ratio(one: Colour, other: Colour) -> float:
 def worst_contrast(ink: Colour, background: Image, share: float = 0.02) -> float:
     """Return the contrast of `ink` with the least favourable `share` of `background`."""
     own = relative_luminance(ink)
-    dark, bright = _measure_extremes(to_linear(background) @ LUMINANCE_WEIGHTS, share)
+    dark, bright = _measure_dark_and_bright(to_linear(background) @ LUMINANCE_WEIGHTS, share)
     return min((max(own, other) + 0.05) / (min(own, other) + 0.05) for other in (dark, bright))
 
 
-def _measure_extremes(light: np.ndarray, share: float) -> tuple[float, float]:
+def _measure_dark_and_bright(light: np.ndarray, share: float) -> tuple[float, float]:
     """Return the level below which a `share` of the numbers lies, and the one above which as many do."""
     dark, bright = np.quantile(light, (share, 1 - share)).tolist()  # both at once: what takes time is to sort
     return dark, bright
@@ -90,7 +90,7 @@ def _measure_extremes(light: np.ndarray, share: float) -> tuple[float, float]:
 
 def measure_shade_needs(light: np.ndarray) -> dict[Colour, float]:
     """Return about how much ground of that lightness (0 to 255) must be darkened or lightened for each ink, 0 to 1."""
-    dark, bright = _measure_extremes(light, 0.02)
+    dark, bright = _measure_dark_and_bright(light, 0.02)
     return {
         WHITE_INK: max(0.0, 1 - _DARK_GROUND_LEVELS / max(bright, 1.0)),
         BLACK_INK: max(0.0, (_LIGHT_GROUND_LEVELS - dark) / (255 - dark)) if dark < 255 else 0.0,

@@ -66,7 +66,7 @@ def open_hair_gaps(image: Image, alpha: Alpha, faces: Sequence[Face]) -> Alpha:
     """Return `alpha` (H x W, 0 to 1) without the ground of `image` (H x W x 3) in the dark hair around `faces`."""
     result = alpha
     for face in faces:
-        rows, columns = _find_window(face, alpha.shape)
+        rows, columns = _find_hair_window(face, alpha.shape)
         part, seen = result[rows, columns], image[rows, columns]
         if not part.size:
             continue
@@ -77,7 +77,7 @@ def open_hair_gaps(image: Image, alpha: Alpha, faces: Sequence[Face]) -> Alpha:
     return result
 
 
-def _find_window(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
+def _find_hair_window(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Return the rows and columns of the photo in which a face's hair is."""
     left, top, right, bottom = _find_oval(face.landmarks)
     width, height = right - left, bottom - top

@@ -68,7 +68,7 @@ class AuditLog:
         previous_line, entries = b"", 0
         key = read_or_create_secret(self._key)
         for number, line in enumerate(self._read_lines(), 1):
-            row = _parse_line(line)
+            row = _parse_audit_line(line)
             if row is None or not hmac.compare_digest(str(row.pop("link", "")), _link_hash(key, previous_line, row)):
                 return AuditLogState(entries, number, _stored_link_hash(previous_line))
             previous_line, entries = line, entries + 1
@@ -76,7 +76,7 @@ class AuditLog:
 
     def read_entries(self) -> Iterator[dict[str, Any]]:
         """Return every line that can be parsed."""
-        return (row for row in map(_parse_line, self._read_lines()) if row is not None)
+        return (row for row in map(_parse_audit_line, self._read_lines()) if row is not None)
 
     def _read_lines(self) -> Iterator[bytes]:
         if self._path.exists():
@@ -128,10 +128,10 @@ def _link_hash(key: bytes, previous_line: bytes, row: dict[str, Any]) -> str:
 
 
 def _stored_link_hash(line: bytes) -> str:
-    return str((_parse_line(line) or {}).get("link", ""))
+    return str((_parse_audit_line(line) or {}).get("link", ""))
 
 
-def _parse_line(line: bytes) -> dict[str, Any] | None:
+def _parse_audit_line(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -223,7 +223,7 @@ class TeamService:
             raise NotFound("There is no such member, or the team is not yours.")
         return TeamMember(**row._mapping)
 
-    def fill_page_form(
+    def fill_team_page_form(
         self, owner: str, team_id: str, member_ids: Sequence[str] | None = None, values: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Fill Business Photos' form with the approved portraits, or those of `member_ids` in this order.

@@ -105,7 +105,7 @@ class Background(Subject):
     )
     colour: str | None = form_fields.scene_colour_field()
     blur: float = form_fields.blur_field()
-    light: form_fields.Light = form_fields.light_field()
+    light: form_fields.Light = form_fields.subject_light_field()
     look: str = form_fields.look_field()
     brand: str = form_fields.brand_field()
     adapter: str = form_fields.adapter_field()

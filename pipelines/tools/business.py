@@ -177,7 +177,7 @@ class Business(Params):
     backdrop: str | None = form_fields.backdrop_field()
     blur: float = form_fields.blur_field()
     model_words: str = form_fields.model_words_field()
-    light: form_fields.Light = form_fields.light_field()
+    light: form_fields.Light = form_fields.subject_light_field()
     look: str = form_fields.look_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()

@@ -142,7 +142,7 @@ class Headshot(Subject):
     backdrop: str | None = form_fields.backdrop_field()
     colour: str | None = form_fields.scene_colour_field()
     blur: float = form_fields.blur_field()
-    light: form_fields.Light = form_fields.light_field()
+    light: form_fields.Light = form_fields.subject_light_field()
     model_words: str = form_fields.model_words_field()
     layers: bool = form_fields.layers_field()
     look: str = form_fields.look_field()

@@ -131,7 +131,7 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
             "What is to go covers more than half of the picture: too much to fill from the rest.", param="mask"
         )
     if params.mask is None:
-        around_px, below_px = measure_growth(marked, has_dropped=bool(params.drop))
+        around_px, below_px = measure_erase_margins(marked, has_dropped=bool(params.drop))
         shadowed = extend_mask_down(marked > 0.5, round(below_px)).astype(np.float32)
         mask = _clip_to_box(_grow_mask(shadowed, max(params.grow * percent_px, around_px)), params.box)
     filling = _choose_filling(photo, mask)  # at full size, so that a draft is filled in the same way
@@ -206,7 +206,7 @@ def _find_things(params: Retouch, context: ToolContext) -> Alpha | None:
     return None if (meant & known).sum() > SAME_THING_SHARE * (meant | known).sum() else things
 
 
-def measure_growth(found: Alpha, *, has_dropped: bool = False) -> tuple[float, float]:
+def measure_erase_margins(found: Alpha, *, has_dropped: bool = False) -> tuple[float, float]:
     """Measure how far what goes reaches past a thing that was found, in pixels: around it, and farther below it.
 
     A thick thing has a wide rim and shadow, a wire has neither. `has_dropped`: what lies beside it is to stay.

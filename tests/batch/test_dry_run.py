@@ -102,7 +102,7 @@ def test_a_size_that_was_never_made_is_tried_and_no_other_size_stands_for_it(her
 def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_which_is_said(
     here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_dry_run, "sample_cost", lambda *_: RowCost(3.0, 1000))
+    monkeypatch.setattr(batch_dry_run, "run_sample_rows", lambda *_: RowCost(3.0, 1000))
     report = tried(here, tmp_path, {512: 5, 1024: 2, 256: 4})
     assert report.seconds == 5 * 3.0 + 2 * 12.0 + 4 * 0.75
     assert report.bytes == 5 * 1000 + 2 * 4000 + 4 * 250
@@ -113,7 +113,7 @@ def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_w
 def test_a_size_that_cannot_be_tried_is_scaled_by_pixels_from_the_nearest_one(
     here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_dry_run, "sample_cost", lambda *_: None)
+    monkeypatch.setattr(batch_dry_run, "run_sample_rows", lambda *_: None)
     made(here, tmp_path, {64: 1.0, 1024: 20.0})
     report = tried(here, tmp_path, {512: 1})
     assert (report.seconds, report.guessed) == (5.0, 1)

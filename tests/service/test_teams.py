@@ -49,7 +49,7 @@ def test_a_member_is_approved_asked_again_and_replaced(service: StudioService) -
     team = make_team(service)
     first = receive(service, team.invite)
     approved = service.teams.decide_member("me", team.id, first.id, "approve")
-    assert service.teams.fill_page_form("me", team.id, values={"size": 300}) == {
+    assert service.teams.fill_team_page_form("me", team.id, values={"size": 300}) == {
         "size": 300,
         "photos": [approved.photo],
         "names": "Ada",

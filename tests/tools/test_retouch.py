@@ -263,7 +263,7 @@ def test_what_is_pointed_at_goes_with_its_rim_and_shadow_but_for_what_is_dropped
         assert found == pytest.approx(margins, abs=1.5)
     wire = np.zeros(image.shape[:2], np.float32)
     wire[:, 150] = 1
-    assert retouch.measure_growth(wire) == pytest.approx((3, 1)), "a wire has no wide shadow"
+    assert retouch.measure_erase_margins(wire) == pytest.approx((3, 1)), "a wire has no wide shadow"
 
 
 def test_agents_are_told_first_that_keep_marks_what_is_erased() -> None:

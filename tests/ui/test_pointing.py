@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.imaging.packed_masks import pack_matte
 from ui.components.pointing_panel import PANEL_HTML, render_closing, render_look
-from ui.tool_tab.pointing import judge_marks
+from ui.tool_tab.pointing import judge_mark_effect
 
 KEPT, SOFT, OUTSIDE = [0.5, 0.7], [0.5, 0.4], [0.1, 0.1]
 
@@ -18,12 +18,12 @@ def test_a_mark_where_all_is_as_it_asks_is_not_told_to_mark_more() -> None:
     dropped = alpha.copy()
     dropped[150:250, 150:250] = 0.0
     before, after = pack_matte(alpha), pack_matte(dropped)
-    assert judge_marks(before, after, [], [SOFT]) == "", "it did what was asked"
-    assert judge_marks(after, after, [], [SOFT, OUTSIDE]) == "settled", "a second stroke over the place"
-    assert judge_marks(before, before, [KEPT], []) == "settled"
-    assert judge_marks(before, before, [], [KEPT]) == "little"
-    assert judge_marks(before, before, [KEPT, SOFT], []) == "little"
-    assert judge_marks("", before, [], [KEPT]) == "", "nothing was shown before"
+    assert judge_mark_effect(before, after, [], [SOFT]) == "", "it did what was asked"
+    assert judge_mark_effect(after, after, [], [SOFT, OUTSIDE]) == "settled", "a second stroke over the place"
+    assert judge_mark_effect(before, before, [KEPT], []) == "settled"
+    assert judge_mark_effect(before, before, [], [KEPT]) == "little"
+    assert judge_mark_effect(before, before, [KEPT, SOFT], []) == "little"
+    assert judge_mark_effect("", before, [], [KEPT]) == "", "nothing was shown before"
 
 
 def test_each_of_these_sentences_is_on_the_page() -> None:

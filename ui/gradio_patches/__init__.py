@@ -24,7 +24,7 @@ _MODULES = (
 
 def assert_patched_names_exist() -> None:
     """Check that the installed Gradio has every private name that a patch uses. Raises `RuntimeError`."""
-    missing = [name for name in _list_patched_names() if not _exists(name)]
+    missing = [name for name in _list_patched_names() if not _patched_name_exists(name)]
     if missing:
         version = import_module("gradio").__version__
         raise RuntimeError(
@@ -37,7 +37,7 @@ def _list_patched_names() -> Iterator[str]:
         yield from import_module(f"{__name__}.{module}").PATCHED_NAMES
 
 
-def _exists(name: str) -> bool:
+def _patched_name_exists(name: str) -> bool:
     """Whether `package.module:owner.attribute` exists, as an attribute or set by a method of the class `owner`."""
     module_name, _, path = name.partition(":")
     *owners, attribute = path.split(".")

@@ -80,7 +80,7 @@ class PointingEvents:
                         }
                         if not any(new.values()):  # the same place once more
                             new = {kind: params[kind][-1:] for kind in MARK_KINDS}
-                        look = render_look(params, number, unchanged=judge_marks(before, state.last_kept, **new))
+                        look = render_look(params, number, unchanged=judge_mark_effect(before, state.last_kept, **new))
                         ended = {self.panel.places: look}
             finally:
                 stream.close()
@@ -129,7 +129,7 @@ class PointingEvents:
         }
 
 
-def judge_marks(
+def judge_mark_effect(
     before: str, after: str, keep: Sequence[Sequence[float]], drop: Sequence[Sequence[float]]
 ) -> Literal["", "little", "settled"]:
     """Say of two packed mattes whether new marks changed next to nothing, and if that was as they ask before.

@@ -128,7 +128,7 @@ class TeamPanelEvents:
             return
         owner = self.events.access.identify_visitor(request)
         try:
-            form = await run_in_threadpool(self.teams.fill_page_form, owner, team_id)
+            form = await run_in_threadpool(self.teams.fill_team_page_form, owner, team_id)
         except StudioError as error:
             yield {**self.events.view.no_change(), self.panel.alerts: text.render_alert(error.message, f"{PREFIX}-use")}
             return

@@ -139,7 +139,9 @@ class UploadHandlers:
             yield self.view.no_change()
             return
         state.was_opened = True
-        emptied = {} if handoff.photo is None else self._empty_old_fields(state, values, all_of_them=handoff.is_new)
+        emptied = (
+            {} if handoff.photo is None else self._reset_old_photo_fields(state, values, all_of_them=handoff.is_new)
+        )
         filled = {**emptied, **self.view.fill_fields(handoff.values)}
         is_other = handoff.photo is not None and not handoff.stays_in_row
         if is_other and self._replaces_pictures(self.tab.photo_control, handoff.photo, values):
@@ -186,7 +188,7 @@ class UploadHandlers:
         if is_photo and state.photo_number != number:  # another photo came meanwhile
             yield self.view.no_change()
             return
-        emptied = self._empty_old_fields(state, values) if is_photo else {}
+        emptied = self._reset_old_photo_fields(state, values) if is_photo else {}
         changed = {**emptied, **shown, **self._clear_mattes(control)}
         if is_photo:
             changed[self.tab.result.look_tiles] = ""
@@ -221,7 +223,9 @@ class UploadHandlers:
         """Whether the tab is one for photos: its first picture field is no advanced one, and can be used here."""
         return not (self.tab.photo_control.field.is_advanced or self.tab.photo_control.lock_reason)
 
-    def _empty_old_fields(self, state: TabState, values: tuple[Any, ...], *, all_of_them: bool = False) -> Updates:
+    def _reset_old_photo_fields(
+        self, state: TabState, values: tuple[Any, ...], *, all_of_them: bool = False
+    ) -> Updates:
         """Give fields what they had at first that are of another photo: nobody has filled them in for a new one.
 
         Those are the fields of a job that the page showed by itself, or, with `all_of_them`, every field.

@@ -121,7 +121,7 @@ def look_field() -> Any:
     )
 
 
-def light_field() -> Any:
+def subject_light_field() -> Any:
     """`exact` leaves the subject's pixels as they are, `relit` fits them to the scene."""
     return choice_field(
         "Subject",

@@ -11,7 +11,7 @@ from pipelines.core.params import Params, Points, keep_field, picture_field, sub
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.matting.thing_at_point import draw_outline
-from pipelines.tools.retouch import MAX_MASK_RATIO, measure_growth
+from pipelines.tools.retouch import MAX_MASK_RATIO, measure_erase_margins
 from pipelines.tools.shared import form_fields
 
 NOTHING_CLEAR_MESSAGE = "Nothing clear is here: only a dab was painted."
@@ -43,7 +43,7 @@ def run(params: ThingOutline, context: ToolContext, emit: ProgressCallback) -> T
     except BadInput as error:
         raise BadInput(nothing, code="no_subject", param="keep") from error
     if params.keep:
-        outline = draw_outline(alpha, params.keep[0], *measure_growth(alpha))
+        outline = draw_outline(alpha, params.keep[0], *measure_erase_margins(alpha))
         if not outline:
             raise BadInput(nothing, code="no_subject", param="keep")
         if cv2.contourArea(np.array(outline, np.float32)) > MAX_MASK_RATIO:

@@ -34,7 +34,7 @@ from ui.api.json_schema import document_json_body, object_schema
 from ui.api.pagination import AfterQuery, LimitQuery, make_page
 from ui.api.request_parsing import RequestForm
 from ui.api.routes.jobs import find_webhook_url
-from ui.api.routes.openai_mapping import ImageCall, translate_request
+from ui.api.routes.openai_mapping import ImageCall, translate_openai_request
 
 router = APIRouter(tags=["batches"])
 
@@ -264,7 +264,7 @@ def _translate_line(line: ParsedRow, service: StudioService, endpoint: str, fold
     if endpoint in IMAGE_CALLS:
         if form.get_one("response_format") == "b64_json":
             raise InvalidParams(_LINKS_ONLY_MESSAGE, param="response_format")
-        image_request = translate_request(form, service, IMAGE_CALLS[endpoint])
+        image_request = translate_openai_request(form, service, IMAGE_CALLS[endpoint])
         tool, form = image_request.tool, image_request.form
     else:
         tool = service.find_tool(endpoint.removeprefix(TOOLS_PATH))

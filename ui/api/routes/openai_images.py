@@ -28,7 +28,13 @@ from ui.api.event_stream import KEEPALIVE_COMMENT, format_event, format_failure,
 from ui.api.job_object import api_notices, find_job
 from ui.api.json_schema import document_form_body, document_json_body, integer_schema
 from ui.api.routes.jobs import submit_once, wait_for_job
-from ui.api.routes.openai_mapping import MAX_PARTIAL_COUNT, ImageCall, ImageRequest, to_openai_name, translate_request
+from ui.api.routes.openai_mapping import (
+    MAX_PARTIAL_COUNT,
+    ImageCall,
+    ImageRequest,
+    to_openai_name,
+    translate_openai_request,
+)
 
 router = APIRouter(tags=["images"])
 
@@ -100,7 +106,7 @@ async def edit(request: Request, owner: OwnerDep, service: ServiceDep) -> Respon
 
 async def _run_call(request: Request, service: StudioService, owner: str, call: ImageCall) -> Response:
     async with request_parsing.read_form(request) as form:
-        image_request = translate_request(form, service, call)
+        image_request = translate_openai_request(form, service, call)
         with _errors_in_openai_names(image_request):
             filled = await request_parsing.fill_form(image_request.form, image_request.tool.params, service, owner)
             if call == "image_edit" and "mask" in filled.values:

@@ -60,7 +60,7 @@ class ImageRequest:
     notices: tuple[str, ...] = ()
 
 
-def translate_request(sent: RequestForm, service: StudioService, call: ImageCall) -> ImageRequest:
+def translate_openai_request(sent: RequestForm, service: StudioService, call: ImageCall) -> ImageRequest:
     """Find the tool that is meant and fill its form. Errors name OpenAI's fields.
 
     Raises `InvalidParams`, `BadInput`, `NotFound`.

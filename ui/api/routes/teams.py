@@ -205,7 +205,7 @@ async def make_team_page(
 ) -> Response:
     """Run Business Photos on the approved portraits, with their names, roles and the team's brand kit."""
     form = await read_json_model(request, PageForm)
-    fill = service.teams.fill_page_form
+    fill = service.teams.fill_team_page_form
     values = await to_thread.run_sync(fill, owner, team_id, form.members, form.params)
 
     def make_job() -> Job:
