@@ -27,8 +27,8 @@ class ProductPreset:
     """A preset. `fill_ratio` is the product's longer side over the frame's shorter side.
 
     `min_fill_ratio` and `max_fill_ratio` are the marketplace's bounds for it, and `longer_side_px` is the size that it
-    asks for. `min_fill_ratio` 0 means that this is no rule of a marketplace. `mark` says how it differs from the other
-    white grounds.
+    asks for. `min_fill_ratio` 0 means that this is no rule of a marketplace. `mark` says what ground it is, or how it
+    differs from the other white ones.
     """
 
     title: str
@@ -76,9 +76,17 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
     "white": ProductPreset(
         "White", "pure-white", 0.82, 2048, shadow=_SOFT_SHADOW, pure_white=True, mark="own shop · no shadow"
     ),
-    "etsy": ProductPreset("Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL_SHADOW, on_surface=True),
+    "etsy": ProductPreset(
+        "Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL_SHADOW, on_surface=True, mark="linen"
+    ),
     "shopify": ProductPreset(
-        "Shopify", "studio-light", 0.80, 2048, shadow=_FULL_SHADOW, prompt_words="light grey studio background"
+        "Shopify",
+        "studio-light",
+        0.80,
+        2048,
+        shadow=_FULL_SHADOW,
+        prompt_words="light grey studio background",
+        mark="light grey",
     ),
     "marble": ProductPreset(
         "Marble", "marble", 0.66, 1024, prompt_words="white marble table top", shadow=_FULL_SHADOW, on_surface=True
