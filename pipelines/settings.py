@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pipelines.models.diffusion.speed_ups import check_speed_ups
 from pipelines.storage.connect import check_url
 
+LOCAL_OWNER = "local"
+"""Who owns what is made on a machine that only one person uses."""
 SPACE_KEEP_DAYS = 1.0
 """Days that jobs are kept on a Space, where no flag says so."""
 PUBLIC_KEEP_DAYS = 30.0

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 import pytest
 
-from pipelines.core.errors import NotFound
+from pipelines.core.errors import BadInput, NotFound
+from pipelines.core.job import Job
 from pipelines.core.stream import wait_for_result
+from pipelines.settings import Settings
 from pipelines.tools import HELPERS, TOOLS
 from pipelines.tools.shared import precision_benchmark
 from tests.support.real_studio import RealStudio
+from ui.api.auth.access import AccessControl
+from ui.api.auth.keys import KeyStore
 from ui.learn_tab import text
+from ui.learn_tab.events import LearnTab
 from ui.learn_tab.text import Frame
 
 
@@ -71,6 +80,29 @@ def test_measuring_is_a_page_s_own_job_in_no_list_and_finds_two_precisions_alike
         assert 0 < measured["difference"] < 4
         assert result.files == ()
         assert room.service.jobs.list_jobs("me") == []
+    finally:
+        room.close()
+
+
+async def list_updates(updates: AsyncIterator[dict[Any, Any]]) -> list[dict[Any, Any]]:
+    return [each async for each in updates]
+
+
+def test_a_measurement_that_is_refused_says_so_and_can_be_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = RealStudio(tmp_path)
+
+    def refuse(_: Job) -> None:
+        raise BadInput("Too many jobs wait here.")
+
+    try:
+        with gr.Blocks():
+            tab = LearnTab(room.service, AccessControl(Settings(data=tmp_path), KeyStore(tmp_path)))
+        monkeypatch.setattr(room.service.jobs, "submit_and_watch", refuse)
+        last = asyncio.run(list_updates(tab.measure_speed(gr.Request(headers={}))))[-1]
+        assert last[tab.measure]["interactive"]
+        assert "Too many jobs wait here." in last[tab.measurements]
     finally:
         room.close()
 

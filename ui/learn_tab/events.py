@@ -130,18 +130,19 @@ class LearnTab:
         yield {self.measure: gr.update(value="Measuring", interactive=False)}
         message = ""
         job = self._create_measurement(owner)
-        stream = await run_in_threadpool(self.service.jobs.submit_and_watch, job)
         try:
-            async for event in stream:
-                if isinstance(event, Result):
-                    message = text.render_measurements(event.receipt["params"]["measured"])
+            stream = await run_in_threadpool(self.service.jobs.submit_and_watch, job)
+            try:
+                async for event in stream:
+                    if isinstance(event, Result):
+                        message = text.render_measurements(event.receipt["params"]["measured"])
+            finally:
+                stream.close()
+                self.service.jobs.cancel(job.id)
         except JobCancelled:
             message = tool_tab_text.render_status(tool_tab_text.STOPPED_TEXT)
         except StudioError as error:
             message = tool_tab_text.render_status(error.message)
-        finally:
-            stream.close()
-            self.service.jobs.cancel(job.id)
         yield {self.measure: gr.update(value="Measure again", interactive=True), self.measurements: message}
 
     # ------------------------------------------------------------ jobs

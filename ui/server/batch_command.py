@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipelines.batch.format_amounts import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.params import JSON
-from pipelines.settings import Settings
+from pipelines.settings import LOCAL_OWNER, Settings
 from pipelines.storage.disk_space import translate_disk_full
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pipelines.batch.dry_run import DryRunReport
     from ui.server.factory import RunningStudio
 
-LOCAL_OWNER = "local"
 
 STATE_FOLDER = ".batch"
 """Folder inside --out with the state of every row, so that a run can be resumed even when --out was moved."""

@@ -101,8 +101,9 @@ def _load_single_file(kind: Any, path: Path, layout: dict[str, Any], spec: Model
 
     with LOADING_LOCK, init_empty_weights(include_buffers=False):
         net = kind(**layout)
+    weights = load_file(path, device=device)  # out of memory is no fault of the file
     try:
-        net.load_state_dict(load_file(path, device=device), assign=True)
+        net.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ModelUnavailable(f"{path.name} is not the ControlNet that this version knows.") from error
     return net.to(getattr(torch, spec.dtype)).eval()

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from pipelines.core.errors import StudioError
-from pipelines.settings import Settings
+from pipelines.settings import LOCAL_OWNER, Settings
 from ui.api.auth.idempotency import IdempotencyStore
 from ui.api.auth.invite_links import InviteLinks
 from ui.api.auth.keys import DEFAULT_SCOPES, ApiKey, KeyScope, KeyStore
@@ -25,7 +25,6 @@ from ui.api.auth.visitor_cookie import CookieSigner, load_cookie_secret, remembe
 if TYPE_CHECKING:
     import gradio as gr
 
-LOCAL_OWNER = "local"
 _LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 _CROSS_SITE_MESSAGE = "A web page of another address may not call this studio."
 
