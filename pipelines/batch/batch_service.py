@@ -186,18 +186,18 @@ class BatchService:
         return now
 
     def replace_row(self, batch_id: str, row: int, job_id: str, owner: str) -> RowState:
-        """Put a finished picture of the owner's into a row that has one; what stood there stays in the library.
+        """Put a finished picture of the owner's into a row that is done or failed; the one before stays.
 
         Everything that is made of the batch from then on has the new picture. To undo it, put the earlier job back.
         Raises `NotFound` for a batch, row or job that is not there or not the owner's, `BadInput` for a row without a
-        picture, a job that is not finished or of another tool, and one that stands in another row.
+        job, a job that is not finished or of another tool, and one that stands in another row.
         """
         with self.jobs.table.db.transaction():
             now = self.get_row(batch_id, row, owner)
             job = self.jobs.table.get_row(job_id)
             if job is None or job.owner != owner or job.draft or job.helper:
                 raise NotFound("There is no such job, or it is not yours.", param="job_id")
-            if now.status != "done" or now.job_id is None:
+            if now.status not in ("done", "failed") or now.job_id is None:
                 raise BadInput(f"Row {row} has no picture that could be replaced.")
             if job.status != "done":
                 raise BadInput("Only a finished picture can stand in a batch.", param="job_id")

@@ -33,6 +33,7 @@ _INK_COLOURS = (WHITE_INK, BLACK_INK)  # one of these always reaches a contrast 
 _DARK_GROUND_LEVELS, _LIGHT_GROUND_LEVELS = 118.0, 117.0  # greys on which white and black ink reach 4.5
 _MAX_BLACK_SHADE = 0.25  # from more fog, ink is white
 _MIN_BLACK_GAIN = 0.2  # by so much less shade, ink is black
+_MIN_BLACK_GROUND_LEVELS = 150.0  # grey of half of the ground: on a blue sky, which is darker, black looks heavy
 WORST_SHARE = 0.01  # of the ground under words, the least favourable, that counts
 _SCRIM_SIDE_PX = 256  # longer side of the copy on which a gradient is drawn
 _SCRIM_REACH_LINES, _SCRIM_REACH_RATIO = 0.8, 0.22  # of the words' height and of the shorter side: how far it goes
@@ -103,11 +104,12 @@ def draw_scrim_and_choose_ink(
     """Darken or lighten `image` in place under the box of `words`, as little as they need; return the ink.
 
     It is a soft gradient that leaves out what is `unshaded` (h x w of any size, 0 to 1). White ink is taken unless
-    black needs nearly no shade: a darkened photo looks like one, a lightened one like fog. An ink that was `chosen` is
-    taken whatever shade it needs.
+    the ground is light and black needs nearly no shade: a darkened photo looks like one, a lightened one like fog. An
+    ink that was `chosen` is taken whatever shade it needs.
     """
-    needs = measure_shade_needs(cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY))
-    is_black = needs[BLACK_INK] < min(_MAX_BLACK_SHADE, needs[WHITE_INK] - _MIN_BLACK_GAIN)
+    ground = cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY)
+    needs, is_light = measure_shade_needs(ground), np.median(ground) >= _MIN_BLACK_GROUND_LEVELS
+    is_black = is_light and needs[BLACK_INK] < min(_MAX_BLACK_SHADE, needs[WHITE_INK] - _MIN_BLACK_GAIN)
     ink = chosen or (BLACK_INK if is_black else WHITE_INK)
     _draw_shade(image, words, ink, _SCRIM_SHADES, WORST_SHARE, lambda: _scrim_mask(words, unshaded, image.shape))
     return ink

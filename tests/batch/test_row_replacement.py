@@ -137,6 +137,22 @@ def test_a_row_is_replaced_while_the_batch_runs_and_its_pace_does_not_count_it(
     assert job_of(here, batch, 1) == new
 
 
+def test_a_failed_row_takes_a_picture_that_was_made_by_hand(here: BatchStudio, tmp_path: Path) -> None:
+    write_picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "jobs.csv").write_text("photo,note\na.png,\na.png,no face\n")
+    batch = here.create_batch(tmp_path / "in" / "jobs.csv")
+    here.batches.start(batch.id)
+    here.wait_for_batch(batch)
+    failed, new = job_of(here, batch, 2), make_picture(here, batch, 1)
+    assert here.batches.replace_row(batch.id, 2, new, OWNER).status == "done"
+    progress = here.batches.get_progress(batch.id)
+    assert (progress.done, progress.failed) == (2, 0)
+    here.batches.retry_rows(batch.id)
+    assert job_of(here, batch, 2) == new, "nothing is left to be tried again"
+    with pytest.raises(BadInput, match="Only a finished picture"):
+        here.batches.replace_row(batch.id, 2, failed, OWNER)
+
+
 def test_what_cannot_take_a_rows_place_is_refused_with_a_sentence(here: BatchStudio, tmp_path: Path) -> None:
     write_picture(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "jobs.csv").write_text("photo,note\na.png,\na.png,no face\n")
@@ -154,7 +170,6 @@ def test_what_cannot_take_a_rows_place_is_refused_with_a_sentence(here: BatchStu
     here.service.jobs.submit(draft)
     wait_until(lambda: here.service.jobs.count_jobs() == (0, 0))
     refused: list[tuple[str, int, str, str, type[StudioError], str]] = [
-        (batch.id, 2, new, OWNER, BadInput, "Row 2 has no picture that could be replaced."),
         (batch.id, 1, wrong, OWNER, BadInput, "This picture is not of the row's tool, Tint."),
         (batch.id, 1, failed.job_id, OWNER, BadInput, "Only a finished picture can stand in a batch."),
         (batch.id, 1, job_of(here, other_batch, 1), OWNER, BadInput, "This picture stands in another row."),

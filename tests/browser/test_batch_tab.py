@@ -8,6 +8,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from gradio.utils import get_upload_folder
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
@@ -32,7 +33,7 @@ from tests.browser.studio_page import (
 from tests.jobs.test_webhooks import receiving
 from tests.support.batch_rows import write_picture
 from tests.support.download_doors import read_validation_state
-from tests.support.examples import EXAMPLES
+from tests.support.examples import EXAMPLES, make_noise
 from tests.support.served_app import wait_until
 from ui.batch_tab import events
 from ui.components.pictures import UPLOAD_GONE_MESSAGE
@@ -281,6 +282,39 @@ def test_repair_on_the_sheet_opens_the_row_in_its_tool_ready_to_be_marked(page: 
     expect(line).to_contain_text("astronaut.jpg")
     expect(page.locator("#product-box .dbx-doubt [data-do=start]")).to_be_visible()
     expect(bar).to_be_hidden()
+
+
+def test_a_row_in_which_nothing_stands_out_is_repaired_and_put_into_the_batch(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    PIL.Image.fromarray(make_noise(300, 400, 120, 4)).save(tmp_path / "wall.png")
+    page.goto(f"{studio.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    choose_tool(page, "Product Photos")
+    page.locator("#batch-files input[type=file]").first.set_input_files([tmp_path / "wall.png"])
+    expect(page.locator("#batch-files")).to_contain_text("wall")
+    page.locator("#batch-start").click()
+    expect(page.locator("#batch-told")).to_contain_text("Nothing stands out")
+    page.locator("#batch-told").get_by_role("button", name="Repair").click()
+    box, layer = page.locator("#product-box"), page.locator("#product-box .dbx-point-layer")
+    expect(box.locator(".dbx-point-bar")).to_be_visible()
+    expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
+    box.locator("[data-do=area]").click()
+    frame = read_box(layer)
+    page.mouse.move(frame["x"] + 1, frame["y"] + 1)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] - 2, frame["y"] + frame["height"] - 2, steps=8)
+    page.mouse.up()
+    expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
+    box.locator("[data-do=done]").click()
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, ")
+    page.locator("#product-generate").click()
+    expect(page.locator("#product-put")).to_have_text("Put it into the batch")
+    page.locator("#product-put").click()
+    expect(page.locator("#product-batch-row")).to_contain_text("Now in your batch, row 1")
+    expect(page.locator("#product-put")).to_be_hidden()  # an error cannot be put back
+    page.go_back()
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1")
 
 
 def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio: ServedPage) -> None:
@@ -674,7 +708,9 @@ def test_pictures_that_are_smaller_than_their_photos_say_how_to_get_more(page: P
     scales = [each.receipt["placement"]["scale"] for each in made]  # a part of the photo is shown, at this scale
     assert max(scales) < 1
     larger = max(round(256 / scale) for scale in scales)
-    expect(page.locator("#batch-aside")).to_contain_text(f"put size = {larger} into the box More settings for all")
+    expect(page.locator("#batch-aside")).to_contain_text(
+        f"add the setting Size with {larger} under More settings for all"
+    )
 
 
 def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio: ServedPage, tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
+import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.runtime.context import JobContext
-from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page
+from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, open_tool
 from tests.browser.test_gestures import show_example
+from tests.support.examples import make_noise
 from tests.support.served_app import wait_until
 from ui.tool_tab import text as tool_tab_text
 
@@ -51,6 +54,30 @@ def test_a_press_before_the_photo_is_shown_marks_nothing_and_asks_for_it_again(p
     expect(field(page, "keep")).to_have_value("")
     point_at(page, 0.6, 0.45)
     expect(field(page, "keep")).not_to_have_value("")
+
+
+def test_where_nothing_stands_out_the_photo_is_there_to_be_pointed_at(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    PIL.Image.fromarray(make_noise(300, 400, 120, 4)).save(tmp_path / "wall.png")
+    open_tool(page, studio, "cutout")
+    page.locator("#cutout-photo input[type=file]").set_input_files(tmp_path / "wall.png")
+    expect(page.locator("#tab-cutout").get_by_role("alert")).to_contain_text("Point at your subject or draw a box")
+    expect(page.locator("#cutout-live img")).to_be_visible()
+    press(page, "start")
+    await_look(page)
+    press(page, "area")
+    layer = page.locator("#cutout-box .dbx-point-layer")
+    frame = layer.bounding_box()
+    assert frame is not None
+    page.mouse.move(frame["x"] + 1, frame["y"] + 1)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] - 2, frame["y"] + frame["height"] - 2, steps=8)
+    page.mouse.up()
+    await_look(page)
+    press(page, "done")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, ")
+    expect(page.locator("#tab-cutout").get_by_role("alert")).to_have_count(0)
 
 
 def test_clicks_strokes_and_a_box_change_the_cut_out_and_undo_takes_them_back(page: Page, studio: ServedPage) -> None:

@@ -109,7 +109,8 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
         (
             MORE_PIXELS_TEXT,
             "Manche Fotos haben mehr Pixel, als ihre Bilder zeigen. Für größere Bilder lege die Fotos noch "
-            "einmal ab, trage size = {} in das Feld „Weitere Einstellungen für alle“ ein und drücke auf „Starten“.",
+            "einmal ab, füge unter „Weitere Einstellungen für alle“ die Einstellung „Größe“ mit {} hinzu und "
+            "drücke auf „Starten“.",
         ),
         ("Seed", "Startzahl"),
         ("Seed {}.", "Startzahl {}."),

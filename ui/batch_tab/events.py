@@ -52,7 +52,13 @@ from ui.batch_tab.layout import (
 )
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
-from ui.components.row_commands import JobToShow, RowCommand, parse_commands
+from ui.components.row_commands import (
+    REPAIR_LABEL,
+    JobToShow,
+    RowCommand,
+    parse_commands,
+    render_command_button,
+)
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
@@ -620,7 +626,13 @@ class BatchTabEvents:
     def _render_failures(self, batch_id: str) -> str:
         rows = self.batches.table.list_rows(batch_id, limit=text.SHOWN_FAULT_COUNT, status="failed")
         faults = [(_label_row(row), row.error or {}) for row in rows]
-        return text.render_faults([(n, e.get("param") or "", e.get("message", "")) for n, e in faults])
+        buttons = [
+            render_command_button(REPAIR_LABEL, "open", row.row, batch_id)
+            if row.job_id and (row.error or {}).get("code") == "no_subject"  # which is pointed at there
+            else ""
+            for row in rows
+        ]
+        return text.render_faults([(n, e.get("param") or "", e.get("message", "")) for n, e in faults], buttons)
 
     # ------------------------------------------------------------ the contact sheet
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from pipelines.batch.batch_service import BatchProgress
@@ -54,8 +55,8 @@ ASIDE_TEXT = (
 )
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = (
-    "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, put "
-    "size = {} into the box More settings for all, and press Start."
+    "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, "
+    "add the setting Size with {} under More settings for all, and press Start."
 )
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
@@ -199,12 +200,13 @@ def label_row(row: int, called: str) -> str:
     return f"{row} · {called[:ROW_NAME_LENGTH]}" if called else str(row)
 
 
-def render_faults(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Render a table of faults: row, column, sentence."""
+def render_faults(rows: Sequence[tuple[str, str, str]], buttons: Sequence[str] = ()) -> str:
+    """Render a table of faults: row, column, sentence; `buttons` (HTML) stand beside the sentences."""
     if not rows:
         return ""
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows[:SHOWN_FAULT_COUNT]
+        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row[:2])}<td>{escape(row[2])} {button}</td></tr>"
+        for row, button in zip_longest(rows[:SHOWN_FAULT_COUNT], buttons, fillvalue="")
     )
     more = f"<p>And {len(rows) - SHOWN_FAULT_COUNT} more.</p>" if len(rows) > SHOWN_FAULT_COUNT else ""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Column", "What is wrong"))

@@ -88,13 +88,14 @@ class BatchRowLine:
         if found is None:
             return {panel.batch_row: "", panel.put_in_batch: gr.update(visible=False)}
         batch, row = found
-        can_undo = job_id == row.job_id and bool(self._find_earlier(row, batch))
+        is_placed = job_id == row.job_id and row.row in self.batches.table.list_replacements(batch.id)
+        can_undo = is_placed and bool(self._find_earlier(row, batch))  # what failed cannot be put back
         can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, batch, row, owner)
-        note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put else NEXT_TEXT
+        note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put or is_placed else NEXT_TEXT
         is_shown = job_id == row.job_id
         mended_row = state.mended_row if is_shown and not can_undo else 0
         buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""
-        is_from = f"{'Now in' if can_undo else 'From'} {_name_batch(batch)}, row {row.row}"
+        is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row}"
         if mended_row:
             total = self.batches.get_progress(batch.id).total
             is_from, note = f"Row {mended_row} of {total} repaired. Next: {row.row}", ""
@@ -192,12 +193,13 @@ class BatchRowLine:
             row = self.batches.get_row(*state.batch_row, owner)
         except NotFound:
             return None
-        return (batch, row) if row.status == "done" and row.job_id else None
+        return (batch, row) if row.status in ("done", "failed") and row.job_id else None
 
     def _find_earlier(self, row: RowState, batch: Batch) -> str:
         """Return the job that stood in the row before, "" where there is none any more."""
         earlier = self.batches.table.list_replacements(batch.id).get(row.row, [])
-        return earlier[-1].job_id if earlier and self.batches.jobs.get_job(earlier[-1].job_id) is not None else ""
+        job = self.batches.jobs.get_job(earlier[-1].job_id) if earlier else None
+        return job.job.id if job is not None and job.status == "done" else ""
 
     def _is_other_take(self, job_id: str, batch: Batch, row: RowState, owner: str) -> bool:
         """Whether the job is of the row's own photo, or goes on with what was made for the row, and is in no row."""

@@ -23,6 +23,7 @@ from pipelines.jobs.queue import JobRow
 from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.page_address import page_address
+from ui.components.pictures import encode_page_jpeg
 from ui.tool_tab import text
 from ui.tool_tab.batch_row import BatchRowLine
 from ui.tool_tab.layout import CONSENT_FIELD, ToolTab
@@ -417,13 +418,24 @@ class JobFollower:
             if job_id in (state.job_id, state.draft_id):  # cancelled by another tab or the API
                 yield self.view.show_idle(text.render_status(text.STOPPED_TEXT))
         except StudioError as error:
+            photo = await run_in_threadpool(self._show_photo_to_mark, error, job_id)
             if job_id == state.draft_id:
-                yield self.view.show_draft_error(error)
+                yield {**self.view.show_draft_error(error), **photo}
             elif job_id == state.job_id:
-                yield self.view.show_error(error)
+                yield {**self.view.show_error(error), **photo}
         finally:
             stream.close()
             self._clear_job(job_id, state)
+
+    def _show_photo_to_mark(self, error: StudioError, job_id: str) -> Updates:
+        """Show the job's photo where the error asks to point at its subject; no update for any other."""
+        row = self.service.jobs.get_job(job_id)
+        if self.tab.result.pointing is None or row is None or (error.code, error.param) != ("no_subject", "photo"):
+            return {}
+        try:
+            return {self.tab.result.picture: encode_page_jpeg(self.service.files.open_image(row.job.params["photo"]))}
+        except NotFound:
+            return {}
 
     def _show_finished(
         self,
@@ -502,9 +514,9 @@ class JobFollower:
         if row.status == "done" and row.result is not None:
             yield await run_in_threadpool(self.show_found_result, row, row.result, state, request, is_last=is_last)
         elif row.error is not None:
-            yield self.view.show_error(
-                StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
-            )
+            error = StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
+            photo = await run_in_threadpool(self._show_photo_to_mark, error, row.job.id)
+            yield {**self.view.show_error(error), **photo}
         else:
             state.job_id = row.job.id
             yield self.view.show_started()
