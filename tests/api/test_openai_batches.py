@@ -175,13 +175,16 @@ def test_a_better_job_takes_a_rows_place_in_the_output_file(here: ServedApp, cli
             (row_url, {"approved": True, "job_id": better}, 422, "approved"),
             (f"/v1/batches/{done.id}/rows/2", {"approved": True}, 400, None),
             (row_url, {"job_id": "job-none"}, 404, "job_id"),
-            (f"/v1/batches/{done.id}/rows/2", {"job_id": better}, 400, None),
             (f"/v1/batches/{done.id}/rows/3", {"job_id": better}, 404, None),
             ("/v1/batches/batch-none/rows/1", {"job_id": better}, 404, None),
         ]
         for where, body, status, param in refused:
             answer = http.post(where, json=body)
             assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
+        assert http.post(f"/v1/batches/{done.id}/rows/2", json={"job_id": better}).json()["status"] == "done"
+        now = client.batches.retrieve(done.id)
+        assert told(client, now.output_file_id)["r1"]["body"]["id"] == better, "a failed row has a picture now"
+        assert (now.request_counts.completed, now.request_counts.failed) == (2, 0)  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def test_cancel_ends_it_and_keeps_what_is_done(here: ServedApp, client: openai.OpenAI) -> None:
