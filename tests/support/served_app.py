@@ -151,7 +151,7 @@ def serve_starlette(app: Starlette) -> Iterator[str]:
         thread.join(10)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> float:
     """Wait for `condition`; the seconds it took.
 
     What takes long is looked at more seldom: a look is a request or a query.
