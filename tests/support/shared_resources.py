@@ -19,10 +19,12 @@ from pipelines.codecs.encode import encode_png
 from pipelines.core.geometry import Face, Image, PixelArray
 from pipelines.core.lru_cache import LruCache
 from pipelines.imaging.wide_gamut import to_sixteen_bits
-from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.ingest.decode import decode_image
+from pipelines.ingest.decoder_pool import DecoderPool, T, Task
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.open_nsfw import OpenNsfw
 from pipelines.models.nets.real_esrgan import NET_FACTOR, RealEsrgan
+from pipelines.provenance.c2pa import read_ingredient_archive
 from pipelines.storage import file_index
 from tests.support.recorded_maps import RecordedMaps
 
@@ -141,6 +143,20 @@ def _pass_images(self: OpenNsfw, images: Sequence[Image]) -> tuple[float, ...]:
 
 
 class _SharedDecoderPool(DecoderPool):
+    """Reads a file once: most uploads of the tests are the four example photos."""
+
+    def __init__(self) -> None:
+        super().__init__(workers=1)
+        self._outcomes = LruCache[Any, Any](REMEMBERED_OUTPUT_COUNT)
+
+    def _try_task(self, task: Task[T], args: tuple[object, ...]) -> T | BaseException:
+        if task not in (decode_image, read_ingredient_archive):
+            return super()._try_task(task, args)
+        outcome = self._outcomes.get((task, args)) or super()._try_task(task, args)
+        if not isinstance(outcome, BaseException):
+            self._outcomes.put((task, args), outcome)
+        return outcome
+
     def close(self) -> None:
         """Leave the worker to the next studio."""
 
@@ -155,7 +171,7 @@ _shared: list[_SharedDecoderPool] = []
 @contextmanager
 def share_decoder_pool() -> Iterator[None]:
     """Let the studios of this process share one pool until the end of the block."""
-    _shared.append(_SharedDecoderPool(workers=1))
+    _shared.append(_SharedDecoderPool())
     try:
         yield
     finally:
