@@ -13,7 +13,7 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import flag_field, picture_field, subject_of
+from pipelines.core.params import SubjectSelection, flag_field, picture_field, subject_of
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.packed_masks import pack_matte
@@ -28,7 +28,7 @@ CONTRAST_LIMIT, CONTRAST_TILES = 3.0, (8, 8)  # of the grey photo's contrast, el
 MAX_PLACE_COUNT = 16  # faces of one photo that a click can choose
 
 
-class PointPreview(form_fields.PhotoInItsFrame):
+class PointPreview(SubjectSelection):
     """The form."""
 
     photo: str = picture_field("Photo", "The picture to point at.", required=True)
