@@ -137,7 +137,7 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
             "Zurück",
             "Alle Punkte entfernen",
             "Abbrechen",
-            "Fertig",
+            "Entwurf zeigen",
         ]
         assert all((box := each.bounding_box()) is not None and box["height"] >= 44 for each in bar.all())
         assert all(each.evaluate("node => node.scrollWidth <= node.clientWidth") for each in bar.all())
@@ -201,6 +201,41 @@ def test_repair_without_a_change_and_cancel_leave_the_finished_picture_as_it_was
             point_at(page, 0.6, 0.45)
             press(page, "done")
             expect(line).not_to_have_text(said)  # the finished picture is made anew at full size
+
+
+def test_a_press_where_generate_was_does_not_stop_the_picture_that_marks_make(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    line, generate, done = (
+        find_progress_line(page, "cutout"),
+        page.locator("#cutout-generate"),
+        page.locator("#cutout-box [data-do=done]"),
+    )
+    press(page, "start")
+    expect(done).to_have_text("Show the draft")
+    await_look(page)
+    press(page, "cancel")
+    wait_until(studio.is_idle, 60)
+    generate.click()
+    expect(line).to_contain_text("Done in")
+    press(page, "start")
+    expect(done).to_have_text("Make the picture")
+    await_look(page)
+    press(page, "drop")
+    point_at(page, 0.6, 0.45)
+    place = generate.bounding_box()
+    assert place is not None
+    studio.gate.open.clear()
+    try:
+        done.click()
+        stop = page.locator("#cutout-stop")
+        expect(stop).to_be_enabled()
+        page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        expect(stop).to_be_enabled()
+    finally:
+        studio.gate.open.set()
+    expect(line).to_contain_text("Done in")
+    wait_until(studio.is_idle, 60)
+    assert studio.service.jobs.list_jobs("local", 1, tool="cutout")[0].job.params["drop"]
 
 
 def test_undo_reaches_the_marks_of_the_last_time_and_one_button_removes_all(page: Page, studio: ServedPage) -> None:
