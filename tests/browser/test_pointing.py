@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE
 from pipelines.runtime.context import JobContext
 from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, open_tool
 from tests.browser.test_gestures import show_example
@@ -407,6 +408,80 @@ def test_repair_opens_in_drop_and_near_the_place_where_background_may_be_left(
     await_look(page)
     ((x, y),) = json.loads(field(page, "drop").input_value())
     assert (x, y) == (pytest.approx(0.8, abs=0.02), pytest.approx(0.65, abs=0.02))
+
+
+def test_repair_opens_in_keep_where_a_part_may_be_missing(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    press(page, "drop")
+    point_at(page, 0.6, 0.45)
+    told = tool_tab_text.render_doubt({"cutout_doubts": ["A part may be missing at the right. Point at it."]})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    press(page, "done")
+    expect(page.locator("#cutout-box .dbx-doubt.told")).to_be_visible()
+    wait_until(studio.is_idle, 60)
+    press(page, "start")
+    expect(page.locator("#cutout-box [data-do=keep]")).to_have_attribute("aria-pressed", "true")  # Drop was used last
+    await_look(page)
+
+
+def test_a_doubt_that_no_repair_mends_offers_none(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tool_tab_text.render_doubt({"framing_doubts": [ENLARGED_BEFORE_NOTICE]})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    show_example(page, studio, "cutout", "coffee")
+    expect(page.locator("#cutout-box .dbx-doubt.told")).to_contain_text("This picture is soft")
+    repair = page.locator("#cutout-box [data-do=start]")
+    expect(repair).to_be_hidden()
+    press(page, "fine")
+    expect(repair).to_be_visible()
+
+
+def test_on_a_phone_a_small_doubt_is_folded_and_long_words_lie_across(
+    browser: Browser, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = "A part stands alone at the bottom right of what is seen in this picture: it may not belong."
+    told = tool_tab_text.render_doubt({"cutout_doubts": [notice], "cutout_uncertainty": 0.1})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#cutout")
+        page.locator("#cutout-example-coffee").click()
+        line, words = page.locator("#cutout-box .dbx-doubt.told"), page.locator("#cutout-box .dbx-doubt p")
+        repair = page.locator("#cutout-box [data-do=start]")
+        expect(words).to_contain_text("Small doubt")
+        expect(words.locator("span")).to_be_hidden()
+        wait_until(studio.is_idle, 60)
+
+        def lies_across() -> bool:
+            box, beside, whole = (each.bounding_box() for each in (words, repair, line))
+            assert box is not None
+            assert beside is not None
+            assert whole is not None
+            return box["width"] > 0.85 * whole["width"] and box["y"] >= beside["y"] + beside["height"]
+
+        assert not lies_across()
+        words.tap()
+        expect(words.locator("span")).to_be_visible()
+        assert lies_across()
+        words.tap()
+        expect(words.locator("span")).to_be_hidden()
+        for sentence, is_long in ((notice, True), ("Check the edge at the top: it may be wrong.", False)):
+            page.evaluate(
+                """sentence => {
+                    const node = document.querySelector("#cutout-stage [data-doubt]");
+                    delete node.dataset.small;
+                    node.dataset.doubt = sentence;
+                }""",
+                sentence,
+            )
+            expect(words).to_have_text(sentence)
+            expect(words.locator("span")).to_be_visible()
+            assert lies_across() == is_long
 
 
 def test_what_was_found_fine_is_not_told_of_that_photo_again(

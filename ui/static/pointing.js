@@ -160,9 +160,9 @@
   const actions = {
     start: (box) => {
       const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
-      // Where background may be left it is dropped; a crop's marks say something else.
-      const isLeft = part(box, "stage")?.querySelector("[data-drop]") && !box.querySelector(".in-crop");
-      const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = isLeft || used ? "drop" : "keep";
+      // What may be left is dropped, what may be missing is kept; a crop's marks say something else.
+      const asked = box.querySelector(".in-crop") ? undefined : readDoubt(box).mode, isLeft = asked === "drop";
+      const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = asked ?? (used ? "drop" : "keep");
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
       bar(box).querySelector("[data-do=done]").textContent = part(box, "save").disabled ? "Show the draft" : "Make the picture"; // anew, at full size
@@ -399,10 +399,13 @@
     const photo = box.closest(".dbx-tool").querySelector(".dbx-form :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos) img")?.src;
     return [photo, doubt, JSON.parse(boxes).flat().map((share) => share.toFixed(1))].join();
   };
+  const readDoubt = (box) => {
+    const said = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
+    return box.fine?.has(doubtOf(box, said)) ? {} : said;
+  };
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const said = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
-    const { doubt: told = "", shape = "", boxes: where = "", other, small } = box.fine?.has(doubtOf(box, said)) ? {} : said, isOther = other !== undefined;
+    const { doubt: told = "", shape = "", boxes: where = "", other, small } = readDoubt(box), isOther = other !== undefined;
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
     if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined)) {
       line.dataset.told = told;
@@ -425,7 +428,7 @@
       ring.replaceChildren();
       for (const each of JSON.parse(where || "[]")) addArea(ring, each); // a new node is shown for some seconds
       const use = line.querySelector("[data-do=shape]"), mend = line.querySelector("[data-do=start]");
-      if (mend && !mend.matches(".in-crop")) mend.textContent = isOther ? "Repair the cut-out" : "Repair"; // it mends nothing else
+      if (mend && !mend.matches(".in-crop")) mend.hidden = Boolean(told) && isOther; // it mends the cut-out alone
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
     const again = line.querySelector(".dbx-fill-again"), canFill = Boolean(part(box, "stage")?.querySelector("[data-fill-again]"));
