@@ -21,7 +21,7 @@ from pipelines.imaging.packed_masks import differs_at, holds_at, is_same_matte, 
 from pipelines.matting import cutout
 from pipelines.tools import TOOLS
 from pipelines.tools.shared import point_preview
-from tests.support.examples import load_example, make_noise
+from tests.support.examples import Recorder, load_example, make_noise
 from tests.support.fake_context import FakeContext
 from tests.support.real_studio import RealStudio
 
@@ -182,7 +182,7 @@ def test_pointing_shows_places_that_the_marks_of_the_first_doubt_mend(monkeypatc
     known = {"Background may be left.": [left], "A part may be missing.": [missing], "A part stands alone.": [torn]}
     monkeypatch.setattr(FakeContext, "list_known_doubts", lambda *_, **__: known)
     context = FakeContext(make_noise(40, 60), np.ones((40, 60), np.float32))
-    made = point_preview.run(point_preview.PointPreview(photo="x"), context, lambda *_: None)
+    made = point_preview.run(point_preview.PointPreview(photo="x"), context, Recorder())
     assert made.resolved_params["doubts"] == [left, torn]
 
 
