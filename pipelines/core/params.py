@@ -235,8 +235,8 @@ def read_form_schema(params: type[Params]) -> dict[str, Any]:
     return params.model_json_schema()
 
 
-class Subject(Params):
-    """The form fields that every tool with one photo shares: photo, cut-out, choice of subject, placement."""
+class SubjectSelection(Params):
+    """The form fields that say what is cut out of one photo."""
 
     photo: str = picture_field("Photo", "The picture to work on.", required=True)
     matte: str | None = mask_field("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
@@ -244,6 +244,16 @@ class Subject(Params):
     keep: Points = keep_field()
     drop: Points = drop_field()
     box: SubjectBox = subject_box_field()
+
+    @property
+    def is_pointed(self) -> bool:
+        """Whether points or a box say what the subject is."""
+        return bool(self.keep or self.drop or self.box)
+
+
+class Subject(SubjectSelection):
+    """The form fields that most tools with one photo share: what is cut out, and its placement."""
+
     placement_x: float = number_field(
         "Move right", "Part of the picture's width; below 0 is to the left.", 0.0, ge=-0.5, le=0.5, step=0.01
     )
@@ -252,15 +262,9 @@ class Subject(Params):
     )
     placement_scale: float = number_field("Scale", "1 is the framing's own size.", 1.0, ge=0.5, le=2.0, step=0.01)
 
-    @property
-    def is_pointed(self) -> bool:
-        """Whether points or a box say what the subject is."""
-        return bool(self.keep or self.drop or self.box)
-
-
-_CUTOUT_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box")
-
 
 def subject_of(params: Params) -> Subject:
     """Make the `Subject` of a form that shares only some of its fields: what is cut out, without a placement."""
-    return Subject(**{name: getattr(params, name) for name in _CUTOUT_FIELDS if name in type(params).model_fields})
+    return Subject(
+        **{name: getattr(params, name) for name in SubjectSelection.model_fields if name in type(params).model_fields}
+    )

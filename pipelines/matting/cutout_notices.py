@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,6 +30,9 @@ UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
 LEFT_GROUND = "Background may be left"
 DETACHED_PART = "A part stands alone"
 BROUGHT_GROUND = "brought in what looks like background"
+MISSING_PART = "A part may be missing"
+TAKEN_PART = "took a part that looks like the subject"
+DOUBTED_OPENING = "Check the opening"
 FADING_EDGE = "it fades into the background"
 MARKED_PLACE_COUNT = 3
 MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
@@ -73,7 +77,7 @@ def name_openings(holes: HoleFinder, alpha: Alpha) -> dict[str, tuple[Box, ...]]
     if not openings:
         return {}
     taken = resize_map(alpha, openings[0].shape[::-1]) > 0.5
-    notice = f"Check the opening {_place_in(openings[0], taken)}: all in it counts as background."
+    notice = f"{DOUBTED_OPENING} {_place_in(openings[0], taken)}: all in it counts as background."
     return {notice: tuple(_box_around(opening) for opening in openings)}
 
 
@@ -130,9 +134,11 @@ def locate_parts(mask: Alpha) -> tuple[Box, ...]:
     return tuple(_box_around(part) for part in list_parts(small))
 
 
-def speaks_of_ground(notice: str) -> bool:
-    """Whether a notice is about ground in the cut-out, which is to be dropped."""
-    return notice.startswith((LEFT_GROUND, DETACHED_PART)) or BROUGHT_GROUND in notice or FADING_EDGE in notice
+def choose_mark_mode(notice: str) -> Literal["drop", "keep", ""]:
+    """Return which marks mend what a notice doubts: of ground in the cut-out, or of what it lacks; "" for either."""
+    if notice.startswith((LEFT_GROUND, DETACHED_PART)) or BROUGHT_GROUND in notice or FADING_EDGE in notice:
+        return "drop"
+    return "keep" if notice.startswith((MISSING_PART, DOUBTED_OPENING)) or TAKEN_PART in notice else ""
 
 
 def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:
@@ -192,7 +198,7 @@ def add_sure_change_doubts(
     ]
     brought = [part for part in list_parts(open_mask(sure.ground & ~was & taken)) if part.sum() >= min_area]
     told: dict[str, tuple[Box, ...]] = {}
-    kinds = (lost, "took a part that looks like the subject"), (brought, BROUGHT_GROUND)
+    kinds = (lost, TAKEN_PART), (brought, BROUGHT_GROUND)
     for parts, words in kinds:
         left = [part for part in parts if not _is_small_and_marked(part, marks)]
         if left:
@@ -226,7 +232,7 @@ def _name_region(suspect: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     beside = _largest_part(suspect & ~taken, min_area, dilate_mask(taken, EDGE_WIDTH_PX))
     inside = _largest_part(suspect & taken, min_area)
     if beside is not None and (inside is None or beside.sum() > inside.sum()):
-        notice = f"A part may be missing {_place_in(beside, taken | beside)}. Point at it, or paint it in."
+        notice = f"{MISSING_PART} {_place_in(beside, taken | beside)}. Point at it, or paint it in."
         return {notice: (_box_around(beside),)}
     if inside is None:
         return {}
@@ -256,7 +262,7 @@ def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Bo
     parts = list_parts(dilate_mask(patches, EDGE_WIDTH_PX))
     place, boxes = _place_in(parts[0], small > 0.5), tuple(_box_around(part) for part in parts)
     if float(width.max()) > WIDE_PATCH_RATIO * height:
-        notice = f"A part may be missing {place}: the cut-out is half transparent there. Point at it, or paint it in."
+        notice = f"{MISSING_PART} {place}: the cut-out is half transparent there. Point at it, or paint it in."
         return {notice: boxes}
     return {f"Check the edge {place}: {FADING_EDGE}, of which some may be left. Point at it, or wipe it away.": boxes}
 

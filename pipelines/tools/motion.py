@@ -14,7 +14,15 @@ from pipelines.compositing import parallax
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, UNCLEAR_UNCERTAINTY, Cutout, Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import choice_field, flag_field, number_field, prompt_field, seed_field, subject_of
+from pipelines.core.params import (
+    SubjectSelection,
+    choice_field,
+    flag_field,
+    number_field,
+    prompt_field,
+    seed_field,
+    subject_of,
+)
 from pipelines.core.rendering import Caption, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio
@@ -43,7 +51,7 @@ _UNSURE_NOTICE = (
 )
 
 
-class Motion(form_fields.PhotoInItsFrame):
+class Motion(SubjectSelection):
     """The form: the photo as it is framed, so nothing says where the subject stands."""
 
     preset: MoveId = choice_field(

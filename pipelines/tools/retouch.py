@@ -47,7 +47,7 @@ CONTINUED_NOTICE = (
     "No model drew what stood behind what was erased: edges and texture from "
     "beside it were continued, so it may show, or show a thing twice. Look at it before you use it."
 )
-CONTINUED_DOUBT = "The erased place is filled by guesswork and may look wrong: look closely."
+CONTINUED_DOUBT = "The fill is guesswork. If it looks wrong, erase it again, or a little more around it."
 WORDS_UNUSED_DOUBT = "The words were not used: no model here draws them."
 DRAFT_NOTICE = (
     "What was erased is large: the draft continues what lies beside it. In the picture that is kept, a model draws."

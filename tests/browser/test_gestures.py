@@ -10,7 +10,15 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.tools.background import SCENES
-from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_menu, open_tool
+from tests.browser.studio_page import (
+    SETTLED_JS,
+    ServedPage,
+    delete_visitor_jobs,
+    find_progress_line,
+    open_browser_page,
+    open_menu,
+    open_tool,
+)
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
@@ -296,6 +304,20 @@ def test_a_closest_scene_that_is_clicked_is_drawn(page: Page, studio: ServedPage
     expect(page.locator("#background-prompt textarea")).to_have_value(title)
     expect(page.locator(".dbx-closest:visible")).to_have_count(0)
     wait_until(studio.is_idle, 60)
+
+
+def test_on_a_phone_settings_stay_in_place_when_something_comes_above_them(
+    browser: Browser, studio: ServedPage
+) -> None:
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        show_example(page, studio, "product", "coffee")
+        page.locator("#product-preset").evaluate("node => node.scrollIntoView({ block: 'start' })")
+        place = page.locator("#product-preset label").nth(3)
+        before = place.bounding_box()
+        page.locator("#product-box").evaluate("node => { node.style.marginBottom = '120px'; }")  # as variations do
+        page.evaluate(SETTLED_JS)
+        assert place.bounding_box() == pytest.approx(before, abs=2)
 
 
 def test_a_phone_shows_the_closest_scenes_of_a_wish_after_generate(browser: Browser, studio: ServedPage) -> None:

@@ -351,6 +351,23 @@ def test_a_face_that_is_too_small_is_said_in_place_of_empty_boxes(
     assert "Enlarge it" not in page.locator("#home-also a").all_inner_texts()
 
 
+def test_nobody_is_asked_about_people_where_home_was_told_that_there_are_none(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    PIL.Image.new("RGB", (640, 480), (120, 150, 190)).save(tmp_path / "sky.png")
+    drop_photo(page, studio, tmp_path / "sky.png")
+    page.locator("#home-consent label").nth(1).click()
+    expect(page.locator("#home-stage")).to_contain_text("No single subject stands out.")
+    show_tab(page, "style")
+    asked = page.locator("#style-tool .dbx-consent")
+    expect(page.locator("#style-photo img")).to_be_visible()
+    expect(asked).to_be_hidden()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#style-photo img").click()
+    chooser.value.set_files(EXAMPLES / "astronaut.jpg")
+    expect(asked).to_be_visible()  # of another photo nothing was said
+
+
 def test_a_view_without_a_subject_is_offered_styles_of_the_whole_photo(
     page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:

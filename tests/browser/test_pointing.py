@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE
 from pipelines.runtime.context import JobContext
 from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, open_tool
 from tests.browser.test_gestures import show_example
@@ -137,7 +138,7 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
             "Zurück",
             "Alle Punkte entfernen",
             "Abbrechen",
-            "Fertig",
+            "Entwurf zeigen",
         ]
         assert all((box := each.bounding_box()) is not None and box["height"] >= 44 for each in bar.all())
         assert all(each.evaluate("node => node.scrollWidth <= node.clientWidth") for each in bar.all())
@@ -201,6 +202,41 @@ def test_repair_without_a_change_and_cancel_leave_the_finished_picture_as_it_was
             point_at(page, 0.6, 0.45)
             press(page, "done")
             expect(line).not_to_have_text(said)  # the finished picture is made anew at full size
+
+
+def test_a_press_where_generate_was_does_not_stop_the_picture_that_marks_make(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    line, generate, done = (
+        find_progress_line(page, "cutout"),
+        page.locator("#cutout-generate"),
+        page.locator("#cutout-box [data-do=done]"),
+    )
+    press(page, "start")
+    expect(done).to_have_text("Show the draft")
+    await_look(page)
+    press(page, "cancel")
+    wait_until(studio.is_idle, 60)
+    generate.click()
+    expect(line).to_contain_text("Done in")
+    press(page, "start")
+    expect(done).to_have_text("Make the picture")
+    await_look(page)
+    press(page, "drop")
+    point_at(page, 0.6, 0.45)
+    place = generate.bounding_box()
+    assert place is not None
+    studio.gate.open.clear()
+    try:
+        done.click()
+        stop = page.locator("#cutout-stop")
+        expect(stop).to_be_enabled()
+        page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        expect(stop).to_be_enabled()
+    finally:
+        studio.gate.open.set()
+    expect(line).to_contain_text("Done in")
+    wait_until(studio.is_idle, 60)
+    assert studio.service.jobs.list_jobs("local", 1, tool="cutout")[0].job.params["drop"]
 
 
 def test_undo_reaches_the_marks_of_the_last_time_and_one_button_removes_all(page: Page, studio: ServedPage) -> None:
@@ -372,6 +408,80 @@ def test_repair_opens_in_drop_and_near_the_place_where_background_may_be_left(
     await_look(page)
     ((x, y),) = json.loads(field(page, "drop").input_value())
     assert (x, y) == (pytest.approx(0.8, abs=0.02), pytest.approx(0.65, abs=0.02))
+
+
+def test_repair_opens_in_keep_where_a_part_may_be_missing(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    press(page, "drop")
+    point_at(page, 0.6, 0.45)
+    told = tool_tab_text.render_doubt({"cutout_doubts": ["A part may be missing at the right. Point at it."]})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    press(page, "done")
+    expect(page.locator("#cutout-box .dbx-doubt.told")).to_be_visible()
+    wait_until(studio.is_idle, 60)
+    press(page, "start")
+    expect(page.locator("#cutout-box [data-do=keep]")).to_have_attribute("aria-pressed", "true")  # Drop was used last
+    await_look(page)
+
+
+def test_a_doubt_that_no_repair_mends_offers_none(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tool_tab_text.render_doubt({"framing_doubts": [ENLARGED_BEFORE_NOTICE]})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    show_example(page, studio, "cutout", "coffee")
+    expect(page.locator("#cutout-box .dbx-doubt.told")).to_contain_text("This picture is soft")
+    repair = page.locator("#cutout-box [data-do=start]")
+    expect(repair).to_be_hidden()
+    press(page, "fine")
+    expect(repair).to_be_visible()
+
+
+def test_on_a_phone_a_small_doubt_is_folded_and_long_words_lie_across(
+    browser: Browser, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = "A part stands alone at the bottom right of what is seen in this picture: it may not belong."
+    told = tool_tab_text.render_doubt({"cutout_doubts": [notice], "cutout_uncertainty": 0.1})
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        page.goto(f"{studio.url}/#cutout")
+        page.locator("#cutout-example-coffee").click()
+        line, words = page.locator("#cutout-box .dbx-doubt.told"), page.locator("#cutout-box .dbx-doubt p")
+        repair = page.locator("#cutout-box [data-do=start]")
+        expect(words).to_contain_text("Small doubt")
+        expect(words.locator("span")).to_be_hidden()
+        wait_until(studio.is_idle, 60)
+
+        def lies_across() -> bool:
+            box, beside, whole = (each.bounding_box() for each in (words, repair, line))
+            assert box is not None
+            assert beside is not None
+            assert whole is not None
+            return box["width"] > 0.85 * whole["width"] and box["y"] >= beside["y"] + beside["height"]
+
+        assert not lies_across()
+        words.tap()
+        expect(words.locator("span")).to_be_visible()
+        assert lies_across()
+        words.tap()
+        expect(words.locator("span")).to_be_hidden()
+        for sentence, is_long in ((notice, True), ("Check the edge at the top: it may be wrong.", False)):
+            page.evaluate(
+                """sentence => {
+                    const node = document.querySelector("#cutout-stage [data-doubt]");
+                    delete node.dataset.small;
+                    node.dataset.doubt = sentence;
+                }""",
+                sentence,
+            )
+            expect(words).to_have_text(sentence)
+            expect(words.locator("span")).to_be_visible()
+            assert lies_across() == is_long
 
 
 def test_what_was_found_fine_is_not_told_of_that_photo_again(

@@ -91,17 +91,20 @@ def test_what_the_sheet_calls_a_small_doubt_is_told_quietly_in_the_tool() -> Non
 
 
 @pytest.mark.parametrize(
-    ("told", "is_left"),
+    ("told", "mode"),
     [
-        ("Background may be left at the bottom. Point at it, or wipe it away.", True),
-        ("Check the edge at the top: it fades into the background, of which some may be left.", True),
-        ("Check the edge at the top: it may be wrong.", False),
-        ("What you marked brought in what looks like background at the left. Look at it.", True),
-        ("A part may be missing at the left. Point at it, or paint it in.", False),
+        ("Background may be left at the bottom. Point at it, or wipe it away.", "drop"),
+        ("Check the edge at the top: it fades into the background, of which some may be left.", "drop"),
+        ("Check the edge at the top: it may be wrong.", ""),
+        ("What you marked brought in what looks like background at the left. Look at it.", "drop"),
+        ("What you marked took a part that looks like the subject at the left. Look at it.", "keep"),
+        ("A part may be missing at the left. Point at it, or paint it in.", "keep"),
+        ("Check the opening at the left: all in it counts as background.", "keep"),
     ],
 )
-def test_a_doubt_about_ground_in_the_cut_out_says_that_it_is_to_be_dropped(told: str, is_left: bool) -> None:
-    assert ("data-drop" in tool_tab_text.render_doubt({"cutout_doubts": [told, "Another."]})) is is_left
+def test_a_doubt_says_which_marks_mend_it(told: str, mode: str) -> None:
+    said = tool_tab_text.render_doubt({"cutout_doubts": [told, "Another."]})
+    assert re.findall(r'data-mode="(\w+)"', said) == ([mode] if mode else [])
 
 
 def test_the_place_of_the_doubt_that_is_told_is_marked_in_the_picture_that_shows_it() -> None:

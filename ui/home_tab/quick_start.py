@@ -297,7 +297,7 @@ class QuickStart:
         """Draw drafts once the visitor has said whether somebody is in the photo."""
         if state.photo_id and answer:
             number, owner = self._begin_request(state), self.access.identify_visitor(request)
-            state.has_consent = answer == PERMISSION
+            state.has_consent, state.is_without_people = answer == PERMISSION, answer == NOBODY
             if answer == TO_ERASE:
                 yield {**self._hide_drafts(), self.alerts: ""}
                 return
@@ -316,7 +316,8 @@ class QuickStart:
     @staticmethod
     def _remember_photo(state: QuickStartState, file_id: str) -> None:
         """Keep the photo, also for the tools that are opened with it."""
-        state.photo_id, state.given_at, state.has_consent, state.awaits_tool = file_id, time.monotonic(), False, True
+        state.photo_id, state.given_at, state.awaits_tool = file_id, time.monotonic(), True
+        state.has_consent = state.is_without_people = False
 
     def _begin_request(self, state: QuickStartState) -> int:
         """Cancel the drafts of older requests, and return the number of the new one."""

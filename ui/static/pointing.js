@@ -2,7 +2,7 @@
 // and the picture shows what they make of the cut-out. A click is a point, dragging is a stroke, or a box.
 (() => {
   const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke
-  const MAX_ZOOM = 6, ZOOM_STEP = 1.6, ROW_CHARS = 75, DEAF_MS = 4000; // of a doubt that has room beside its button on a phone; of Stop after Done
+  const MAX_ZOOM = 6, ZOOM_STEP = 1.6, ROW_CHARS = 75; // of a doubt that has room beside its button on a phone
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
   const empty = () => ({ keep: [], drop: [], box: null });
@@ -160,11 +160,12 @@
   const actions = {
     start: (box) => {
       const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
-      // Where background may be left it is dropped; a crop's marks say something else.
-      const isLeft = part(box, "stage")?.querySelector("[data-drop]") && !box.querySelector(".in-crop");
-      const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = isLeft || used ? "drop" : "keep";
+      // What may be left is dropped, what may be missing is kept; a crop's marks say something else.
+      const asked = box.querySelector(".in-crop") ? undefined : readDoubt(box).mode, isLeft = asked === "drop";
+      const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = asked ?? (used ? "drop" : "keep");
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
+      bar(box).querySelector("[data-do=done]").textContent = part(box, "save").disabled ? "Show the draft" : "Make the picture"; // anew, at full size
       setMode(box, mode);
       setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time
@@ -189,7 +190,11 @@
       part(box, "point-done").click();
     },
     fine: (box) => { (box.fine ??= new Set()).add(doubtOf(box, part(box, "stage").querySelector("[data-doubt]")?.dataset ?? {})); soon(); },
-    done: (box) => { box.doneAt = Date.now(); open(box, false); part(box, "point-done").click(); },
+    done: (box) => {
+      box.closest(".dbx-tool").classList.add("made-of-marks");
+      open(box, false);
+      part(box, "point-done").click();
+    },
     closer: (box) => zoomTo(box, ZOOM_STEP),
     farther: (box) => zoomTo(box, 1 / ZOOM_STEP),
     // What is finished is the next photo; of a draft the paint is changed.
@@ -254,11 +259,8 @@
     actions.done(box);
   }, true);
 
-  // Done makes the picture: whoever presses Generate then, where Stop is now, does not want to stop it.
-  document.addEventListener("click", (event) => {
-    const box = event.target.closest?.('[id$="-stop"]')?.closest(".dbx-tool")?.querySelector(".dbx-box");
-    if (Date.now() - (box?.doneAt ?? 0) < DEAF_MS) event.stopImmediatePropagation();
-  }, true);
+  // Marks make the picture: whoever presses Generate then finds it in its place, and Stop beside it.
+  document.addEventListener("click", ({ target }) => target.closest?.('[id$="-generate"]')?.closest(".dbx-tool")?.classList.remove("made-of-marks"));
 
   // "Repair" on the sheet of a batch opens the row in its tool, and there the marks.
   let repairAt = ""; // when it was pressed, as page.js told the studio
@@ -397,10 +399,13 @@
     const photo = box.closest(".dbx-tool").querySelector(".dbx-form :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos) img")?.src;
     return [photo, doubt, JSON.parse(boxes).flat().map((share) => share.toFixed(1))].join();
   };
+  const readDoubt = (box) => {
+    const said = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
+    return box.fine?.has(doubtOf(box, said)) ? {} : said;
+  };
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const said = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
-    const { doubt: told = "", shape = "", boxes: where = "", other, small } = box.fine?.has(doubtOf(box, said)) ? {} : said, isOther = other !== undefined;
+    const { doubt: told = "", shape = "", boxes: where = "", other, small } = readDoubt(box), isOther = other !== undefined;
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
     if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined)) {
       line.dataset.told = told;
@@ -423,7 +428,7 @@
       ring.replaceChildren();
       for (const each of JSON.parse(where || "[]")) addArea(ring, each); // a new node is shown for some seconds
       const use = line.querySelector("[data-do=shape]"), mend = line.querySelector("[data-do=start]");
-      if (mend && !mend.matches(".in-crop")) mend.textContent = isOther ? "Repair the cut-out" : "Repair"; // it mends nothing else
+      if (mend && !mend.matches(".in-crop")) mend.hidden = Boolean(told) && isOther; // it mends the cut-out alone
       if (use) [use.hidden, use.textContent, use.value] = [!shape, `Use ${shape}`, shape];
     }
     const again = line.querySelector(".dbx-fill-again"), canFill = Boolean(part(box, "stage")?.querySelector("[data-fill-again]"));

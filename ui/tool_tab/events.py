@@ -112,6 +112,9 @@ class ToolTabEvents:
             if not given.photo_id and not state.job_id:  # it was none: Home says so
                 yield {self.tab.result.status: text.render_status(text.ADD_PHOTO_TEXT)}
         if not self.uploads.awaits_photo(given, state, values):
+            if self.tab.consent_box:  # Home may have been told meanwhile that nobody is in the photo
+                photo_id = self.tab.read_form(values)[self.tab.photo_control.field.name]
+                yield {**self.view.no_change(), **self.view.show_consent(state.asks_consent(photo_id))}
             opened = self.follower.resume_last_job(request, state)
         else:
             yield self.view.offer_saved_names(self.access.identify_visitor(request)) or self.view.no_change()

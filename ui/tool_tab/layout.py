@@ -220,7 +220,7 @@ class ToolTab:
         asks = ["dbx-asks"] if tool.person else []
         with gr.Row(elem_classes=["dbx-tool", *asks], elem_id=f"{tool.id}-tool"):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-                self.controls, self.examples, mask_buttons = _build_form(tool, service)
+                self.controls, self.examples, mask_buttons, self.consent_box = _build_form(tool, service)
                 self.team_panel = TeamPanel(service) if tool.id == PAGE_TOOL_ID else None
                 self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
                 with gr.Row(elem_classes=["dbx-go"]):
@@ -271,7 +271,9 @@ class ToolTab:
     def output_components(self) -> list[Component]:
         """Return all components that an event of this tab may change."""
         displays = [control.display for control in self.controls.values() if control.display is not control.value]
-        return [*self.value_components(), *displays, self.alerts, self.generate, self.stop, *self.result.components()]
+        boxes = [self.consent_box] if self.consent_box else []
+        buttons = [self.generate, self.stop]
+        return [*self.value_components(), *displays, *boxes, self.alerts, *buttons, *self.result.components()]
 
 
 def describe_first_step(tool: Tool) -> str:
@@ -288,10 +290,11 @@ def takes_picture(tool: Tool) -> bool:
 
 def _build_form(
     tool: Tool, service: StudioService
-) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...], tuple[MaskButtons, ...]]:
+) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...], tuple[MaskButtons, ...], Any]:
     """Build the fields in three groups: always visible, "Adjust subject", "More".
 
-    Returns the controls in the order of the Params, the example buttons, and the buttons of masks.
+    Returns the controls in the order of the Params, the example buttons, the buttons of masks, and the column of the
+    consent, None in a tool without that field.
     """
     fields = list_form_fields(tool.params)
     marks = [field for field in fields if field.kind in ("points", "box")]
@@ -321,9 +324,9 @@ def _build_form(
     add([field for field in first if field.kind in ("picture", "pictures")][:1])
     add(marks)  # outside the folds, whose content Gradio builds when they are opened: pointing.js writes into them
     examples = _build_example_buttons(tool, service)
-    consent = [field for field in first if field.name == CONSENT_FIELD]
+    consent, consent_box = [field for field in first if field.name == CONSENT_FIELD], None
     if consent:
-        with gr.Column(elem_classes=["dbx-consent"]):
+        with gr.Column(elem_classes=["dbx-consent"]) as consent_box:
             add(consent)
     locked = [field for field in first if field.name not in controls and _lock_reason(service, tool.params, field.name)]
     # What cannot be used here is no part of the first look.
@@ -351,7 +354,7 @@ def _build_form(
                 for control, start in takes_masks:
                     gr.HTML(f"<p>{text.UPLOAD_MASK_HELP}</p>", elem_classes=["dbx-hint"])
                     mask_buttons.append((control, start, _build_upload_button(text.UPLOAD_MASK_LABEL, tool.id)))
-    return {field.name: controls[field.name] for field in fields}, examples, tuple(mask_buttons)
+    return {field.name: controls[field.name] for field in fields}, examples, tuple(mask_buttons), consent_box
 
 
 def _build_brush_button(label: str, prefix: str) -> gr.Button:

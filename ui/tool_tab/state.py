@@ -95,6 +95,11 @@ class TabState:
         if self.home_photo is not None:
             self.home_photo.awaits_tool = False
 
+    def asks_consent(self, photo_id: str | None) -> bool:
+        """Whether to ask if people in this photo agreed: not where Home was told that nobody is in it."""
+        home = self.home_photo
+        return home is None or not home.is_without_people or home.photo_id != photo_id
+
     def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """Remember that a picture of the form `values` was ordered with `seed`."""
         self.last_request = {**values, "seed": seed} if "seed" in values else {}
@@ -119,7 +124,8 @@ class TabState:
 
 @dataclass
 class GivenPhoto:
-    """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent.
+    """The photo that the visitor gave the home tab: its file id ("" for none), when, and whether with consent,
+    or said to be without people.
 
     `given_at` is on the monotonic clock. `reading_count` counts the photos that are still being read. The photo
     `awaits_tool` until a picture is generated or another photo chosen in a tool, and again from the home tab on;
@@ -129,6 +135,7 @@ class GivenPhoto:
     photo_id: str = ""
     given_at: float = 0.0
     has_consent: bool = False
+    is_without_people: bool = False
     reading_count: int = 0
     awaits_tool: bool = True
     visited_at: float = 0.0

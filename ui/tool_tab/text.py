@@ -11,7 +11,7 @@ from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, File, Job, QueuePosition, Result, Step
-from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_marked_boxes, speaks_of_ground
+from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_mark_mode, choose_marked_boxes
 from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from pipelines.tools.retouch import CONTINUED_DOUBT
@@ -151,7 +151,7 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     """Render, for pointing.js, why picture `number` should be looked at, a line for each doubt, and where.
 
-    "" where there is no doubt. `data-drop`: it is about ground in the cut-out. `data-small`: it is told quietly.
+    "" where there is no doubt. `data-mode`: which marks mend it. `data-small`: it is told quietly.
     """
     lines = "\n".join(list_doubts(receipt))
     shape, boxes = receipt.get("better_shape"), list_doubt_boxes(receipt, number)
@@ -159,9 +159,10 @@ def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     placed = f' data-boxes="{json.dumps(boxes)}"' if boxes else ""
     told = describe_doubt(receipt)
     other = "" if told else " data-other"  # nothing of it is the cut-out's
-    drop = " data-drop" if speaks_of_ground(told) else ""
+    marks = choose_mark_mode(told)
+    mode = f' data-mode="{marks}"' if marks else ""
     small = " data-small" if is_small_doubt(receipt) else ""
-    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}{drop}{small}></i>' if lines else ""
+    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}{mode}{small}></i>' if lines else ""
 
 
 def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float]]:

@@ -220,8 +220,11 @@ class TabView:
         for name, value in values.items():
             control = self.tab.controls[name]
             value = control.field.start if control.lock_reason else value
-            set_field = self._set_value if control.display is control.value else self.set_picture
-            filled |= set_field(control, value)
+            if control.display is control.value:
+                filled |= self._set_value(control, value)
+            else:
+                filled |= self.set_picture(control, value)
+                filled |= self.show_consent() if control is self.tab.photo_control else {}
         return filled | self._unselect_overridden(filled)
 
     def fill_fields(self, values: Mapping[str, Any]) -> Updates:
@@ -254,6 +257,16 @@ class TabView:
     def _set_value(self, control: Control, value: Any) -> Updates:
         empty = value is None and control.field.kind in ("colour", "seed")
         return {control.value: "" if empty else to_component_value(control.field, value)}
+
+    def show_consent(self, is_asked: bool = True) -> Updates:
+        """Show the question whether people in the photo agreed; not asked, and no, where nobody is in it.
+
+        A tool about people asks always: it makes nothing without.
+        """
+        consent, box = self.tab.controls.get(CONSENT_FIELD), self.tab.consent_box
+        if consent is None or box is None or self.tab.tool.person:
+            return {}
+        return {box: gr.update(visible=is_asked)} | ({} if is_asked else {consent.value: False})
 
     def set_picture(self, control: Control, file_id: Any) -> Updates:
         """Set the file of a picture or mask field, or the files of a field of several; deleted files are left out."""

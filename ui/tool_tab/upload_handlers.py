@@ -199,6 +199,8 @@ class UploadHandlers:
             changed |= self.view.show_no_picture()
         if not has_consent and self._replaces_pictures(control, file_id, values):
             changed |= self._withdraw_consent(control)
+        if is_photo and not stays_in_row:  # else it was made of the photo before
+            changed |= self.view.show_consent(state.asks_consent(file_id))
         new_values = self.tab.replace_values(values, changed)
         is_lacking = self.tab.lacks_pictures(new_values)
         if is_photo and not state.job_id and (is_lacking or not self.follower.draws_drafts):
@@ -251,7 +253,8 @@ class UploadHandlers:
 
     def _withdraw_consent(self, control: Control) -> Updates:
         consent = self.tab.controls.get(CONSENT_FIELD)
-        return {consent.value: False} if consent and control is self.tab.photo_control else {}
+        withdrawn = {consent.value: False} if consent and control is self.tab.photo_control else {}
+        return withdrawn | (self.view.show_consent() if withdrawn else {})
 
     def _clear_mattes(self, control: Control) -> Updates:
         """Clear masks and marks if `control` is the photo: a cut-out repaired by hand belongs to one photo."""

@@ -6,20 +6,14 @@ from typing import Any, Literal, get_args
 
 from pipelines.core.params import (
     MAX_SIDE,
-    Params,
-    Points,
-    SubjectBox,
     Verb,
     choice_field,
     colour_field,
-    drop_field,
     flag_field,
-    keep_field,
     mask_field,
     number_field,
     picture_field,
     prompt_field,
-    subject_box_field,
 )
 
 Light = Literal["exact", "relit"]
@@ -205,17 +199,6 @@ def optional_consent_field() -> Any:
     return flag_field(
         "If a person is in it: I have their permission and they are 18 or over", OPTIONAL_CONSENT_HELP, advanced=False
     )
-
-
-class PhotoInItsFrame(Params):
-    """The form fields of a photo out of which something is cut: nothing says where the subject stands."""
-
-    photo: str = picture_field("Photo", "The picture to work on.", required=True)
-    matte: str | None = matte_field()
-    pick: int = pick_field()
-    keep: Points = keep_field()
-    drop: Points = drop_field()
-    box: SubjectBox = subject_box_field()
 
 
 def parse_rgb(text: str | None) -> tuple[int, int, int] | None:

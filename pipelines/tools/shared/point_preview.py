@@ -13,11 +13,11 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import flag_field, picture_field, subject_of
+from pipelines.core.params import SubjectSelection, flag_field, picture_field, subject_of
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.packed_masks import pack_matte
-from pipelines.matting.cutout_notices import choose_marked_boxes
+from pipelines.matting.cutout_notices import choose_mark_mode, choose_marked_boxes
 from pipelines.tools.shared import form_fields
 
 OUTLINE_COLOURS = (((255, 255, 255), 3), ((0, 110, 95), 1))  # and widths: seen on light, on dark and on the chequer
@@ -28,7 +28,7 @@ CONTRAST_LIMIT, CONTRAST_TILES = 3.0, (8, 8)  # of the grey photo's contrast, el
 MAX_PLACE_COUNT = 16  # faces of one photo that a click can choose
 
 
-class PointPreview(form_fields.PhotoInItsFrame):
+class PointPreview(SubjectSelection):
     """The form."""
 
     photo: str = picture_field("Photo", "The picture to point at.", required=True)
@@ -39,12 +39,15 @@ class PointPreview(form_fields.PhotoInItsFrame):
 def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Show the photo with a chequer over all that is not the subject; `places` are people to choose by a click.
 
-    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo. `kept` is a small copy of
+    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo, of the first doubt and of
+    others that the same marks mend. `kept` is a small copy of
     the matte, to compare with that of other marks.
     """
     photo, alpha = _make_coarse_matte(params, context)
     emit("Pointing", 1, 1)
-    doubts = choose_marked_boxes(context.list_known_doubts(subject_of(params), together=params.together))
+    known = context.list_known_doubts(subject_of(params), together=params.together)
+    mode = choose_mark_mode(next(iter(known), ""))
+    doubts = choose_marked_boxes({doubt: boxes for doubt, boxes in known.items() if choose_mark_mode(doubt) == mode})
     shown = {"places": _list_places(params, context), "doubts": doubts, "kept": pack_matte(alpha)}
     return ToolOutput(images=(draw_chequer(photo, alpha),), exact=False, resolved_params=shown)
 
