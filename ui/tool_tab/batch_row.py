@@ -28,6 +28,7 @@ from ui.tool_tab.updates import Updates
 PUT_LABEL = "Put it into the batch"
 UNDO_LABEL = "Put the earlier one back"
 BACK_LABEL = "Back to the batch"
+UNMADE_TEXT = "Press Done first: your newest marks are not in the picture yet."
 MENDED_LABEL = "Back to row {}"
 DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
@@ -96,11 +97,12 @@ class BatchRowLine:
         mended_row = state.mended_row if is_shown and not can_undo else 0
         buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""
         is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row}"
+        unmade = UNMADE_TEXT if can_put else ""
         if mended_row:
             total = self.batches.get_progress(batch.id).total
             is_from, note = f"Row {mended_row} of {total} repaired. Next: {row.row}", ""
         return {
-            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at),
+            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, unmade),
             panel.put_in_batch: gr.Button(
                 UNDO_LABEL if can_undo else PUT_LABEL,
                 variant="secondary" if can_undo else "primary",
@@ -215,8 +217,11 @@ def _name_batch(batch: Batch) -> str:
     return UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
 
 
-def render_line(is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0) -> str:
+def render_line(
+    is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, unmade: str = ""
+) -> str:
     """Render buttons, where the picture is from, or stands in now, the row's name, a note, and the way back.
+    `unmade` stands in place of the button that puts the picture into the batch while there are newer marks.
 
     The buttons have a line of their own, the first: whoever goes from picture to picture finds them in one place.
     By `pressed_at`, when the row's button was pressed, pointing.js knows the picture that is to be repaired.
@@ -224,4 +229,5 @@ def render_line(is_from: str, row: RowState, note: str, buttons: str = "", press
     parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
     line = f'<div class="dbx-row-buttons">{buttons}</div>' if buttons else ""
     told = f'<p role="status" data-pressed="{pressed_at}">{escape(" · ".join(parts))}</p>'
-    return f'{line}{told}<a href="#batch">{BACK_LABEL}</a>'
+    hidden = f'<p class="dbx-unmade" role="status">{escape(unmade)}</p>' if unmade else ""
+    return f'{line}{told}<a href="#batch">{BACK_LABEL}</a>{hidden}'
