@@ -87,7 +87,7 @@ STYLE_HTML = """<style>
 @media (max-width: 899px) {
   #batch-files { order: -4; }
   #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }
-  #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet) { order: -2; }
+  #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet, #batch-zip-note) { order: -2; }
   #batch-told, #batch-aside { order: -2; }
   #batch-tool .dbx-acts { flex-wrap: wrap; }
   .dbx-acts button { flex: 1 1 40%; }
@@ -113,6 +113,8 @@ STYLE_HTML = """<style>
   white-space: nowrap; text-overflow: ellipsis; }
 .gradio-container .dbx-pages { align-items: center; gap: 10px; flex-wrap: nowrap; }
 .dbx-pages p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
+.gradio-container #batch-zip-note p { font-size: 13px; color: var(--body-text-color-subdued); margin: 0; }
+#batch-tool:not(:has(#batch-save:enabled)) #batch-zip-note { display: none; }
 .dbx-pages button { min-height: 44px; } .dbx-pages:not(:has(button)) { display: none; }
 </style>"""
 
