@@ -99,6 +99,31 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     expect(page.locator("#batch-sheet img")).to_have_count(2)
 
 
+def test_a_waiting_row_shows_its_own_photo_small_until_its_picture_is_there(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    drop_table(page, studio, tmp_path, "photo,steps\n1.png,2\n2.png,2\n")
+    studio.gate.open.clear()
+    page.locator("#batch-start").click()
+    photos = page.locator("#batch-sheet i[style*='--dbx-file']")
+    expect(photos).to_have_count(2)
+    shown = photos.evaluate_all("all => all.map((photo) => photo.style.cssText)")
+    assert shown[0] != shown[1]
+    expect(page.locator("#batch-sheet span")).to_have_text(["1 · 1.png", "2 · 2.png"])
+    page.locator("#batch-files input[type=file]").first.set_input_files(write_picture(tmp_path / "new" / "1.png", 200))
+    expect(page.locator("#batch-files .filename")).to_have_attribute("style", re.compile("--dbx-file"))
+    sheet = page.locator("#batch-sheet ul")
+    before = sheet.get_attribute("data-sent")
+    page.goto(f"{studio.url}/#home")
+    page.goto(f"{studio.url}/#batch")
+    expect(sheet).not_to_have_attribute("data-sent", before or "")  # it came anew
+    for n in (0, 1):  # not another photo of that name
+        expect(page.locator("#batch-sheet i").nth(n)).to_have_attribute("style", shown[n])
+    studio.gate.open.set()
+    expect(page.locator("#batch-sheet img")).to_have_count(2)
+    expect(page.locator("#batch-sheet i")).to_have_count(0)
+
+
 def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
     page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:

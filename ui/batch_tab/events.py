@@ -27,6 +27,7 @@ from pipelines.batch.manifest import (
     format_time,
     link_or_copy,
     list_cutouts,
+    picture_name,
     name_zip,
     result_files,
     row_label,
@@ -666,7 +667,7 @@ class BatchTabEvents:
         return {
             tab.sheet: text.render_sheet(
                 self._read_thumbnails(batch.id, rows, state.set_aside),
-                [_label_row(row) for row in waiting],
+                [(_label_row(row), PurePosixPath(picture_name(row.cells)).name) for row in waiting],
                 batch.id,
                 number,
             ),

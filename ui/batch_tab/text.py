@@ -102,7 +102,8 @@ STYLE_HTML = """<style>
   font-size: 12px; background: #ffcf66; color: #3d2a00 !important; }
 .gradio-container .dbx-sheet b.small { background: var(--dbx-card); color: var(--body-text-color) !important;
   box-shadow: 0 0 0 1px var(--input-border-color); }
-.dbx-sheet i { display: block; aspect-ratio: 1; border-radius: 6px; border: 1.5px dashed var(--input-border-color); }
+.dbx-sheet i { display: block; aspect-ratio: 1; border-radius: 6px; border: 1.5px dashed var(--input-border-color);
+  &[style] { border: 0; background: var(--dbx-file) center / cover; opacity: 0.5; } }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
 .dbx-sheet small { display: block; overflow-wrap: anywhere; margin-top: 4px; font-size: 12px; font-weight: 400;
@@ -238,17 +239,21 @@ class SheetPicture(NamedTuple):
 
 
 def render_sheet(
-    pictures: Iterable[SheetPicture], waiting: Iterable[str] = (), batch_id: str = "", number: int = 0
+    pictures: Iterable[SheetPicture], waiting: Iterable[tuple[str, str]] = (), batch_id: str = "", number: int = 0
 ) -> str:
     """Render the contact sheet of a batch: a button with each row's thumbnail, which opens the row.
 
-    Doubtful ones have a word for it. The names of rows that are still `waiting` follow. page.js writes what the
-    buttons say into the field `COMMAND_FIELD_ID`. `number` counts what was sent of the sheet: batch.js knows by it
-    which changed cells are newer.
+    Doubtful ones have a word for it. Rows that are still `waiting` follow, by their name and their photo's: batch.js
+    shows the photo if it was chosen on this page. page.js writes what the buttons say into the field
+    `COMMAND_FIELD_ID`. `number` counts what was sent of the sheet: batch.js knows by it which changed cells are newer.
     """
     cells = "".join(_render_cell(picture, batch_id) for picture in pictures)
-    cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
-    return f'<ul class="dbx-sheet" aria-label="Results" data-sent="{number}">{cells}</ul>' if cells else ""
+    cells += "".join(
+        f'<li><i data-photo="{escape(photo)}"></i><span title="{escape(name)}">{escape(name)}</span></li>'
+        for name, photo in waiting
+    )
+    about = f'data-sent="{number}" data-batch="{escape(batch_id)}"'
+    return f'<ul class="dbx-sheet" aria-label="Results" {about}>{cells}</ul>' if cells else ""
 
 
 def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, numbers: Mapping[int, int]) -> str:
