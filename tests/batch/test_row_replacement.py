@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 
 from pipelines.batch.batch_table import Batch, RowState
-from pipelines.batch.manifest import MANIFEST_NAME, list_cutouts, save_zip
+from pipelines.batch.manifest import MANIFEST_NAME, iter_pictures, list_cutouts, save_zip
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.job import result_to_json
 from pipelines.jobs import retention
@@ -230,6 +230,20 @@ def test_a_picture_that_was_found_right_lies_with_the_others_until_another_takes
             here.batches.approve_row(batch.id, row, owner)
     here.batches.forget_batch(batch.id)
     assert here.batches.table.list_approvals(batch.id) == {}
+
+
+def test_a_picture_that_was_put_there_is_set_aside_as_any_other_until_it_is_found_right(
+    here: BatchStudio, tmp_path: Path
+) -> None:
+    batch = run_rows(here, tmp_path, 1)
+    new = make_picture(here, batch, 1)
+    make_uncertain(here, new)
+    here.batches.replace_row(batch.id, 1, new, OWNER)
+    assert list_cutouts(here.batches, batch.id) == [(1, "a.png", 0.9)]
+    names = [name for name, _ in iter_pictures(here.batches, batch.id, set_aside=0.5)]
+    here.batches.approve_row(batch.id, 1, OWNER)
+    names += [name for name, _ in iter_pictures(here.batches, batch.id, set_aside=0.5)]
+    assert names == ["set-aside/00001-a.png", "00001-a.png"]
 
 
 def test_a_deleted_batch_leaves_both_pictures_and_no_record(here: BatchStudio, tmp_path: Path) -> None:

@@ -113,9 +113,9 @@ STYLE_HTML = """<style>
 .dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); display: block; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; }
 .gradio-container .dbx-pages { align-items: center; gap: 10px; flex-wrap: nowrap; }
-.dbx-pages p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
 .gradio-container #batch-zip-note p { font-size: 13px; color: var(--body-text-color-subdued); margin: 0; }
 #batch-tool:not(:has(#batch-save:enabled)) #batch-zip-note { display: none; }
+.dbx-pages p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
 .dbx-pages button { min-height: 44px; } .dbx-pages:not(:has(button)) { display: none; }
 </style>"""
 
@@ -220,10 +220,8 @@ class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
     `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
-    did; of a replaced one there are only doubts that it is still wrong. `is_aside`: the ZIP sets it aside. `is_small`:
-    what is doubted is a small place. `size`: width and height in pixels. `known_doubt`: what may be wrong with a
-    picture that somebody put there, told without asking for another look. Without a `jpeg` the page keeps the one that
-    it has.
+    did. `is_aside`: the ZIP sets it aside, unless it is approved. `is_small`: what is doubted is a small place. `size`:
+    width and height in pixels. Without a `jpeg` the page keeps the one that it has.
     """
 
     row: int
@@ -235,7 +233,6 @@ class SheetPicture(NamedTuple):
     approved: str = ""
     size: tuple[int, int] = (0, 0)
     is_small: bool = False
-    known_doubt: str = ""
 
 
 def render_sheet(
@@ -265,13 +262,12 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Small doubt" if picture.is_small else "Check"
     css_class = " class=small" if word == "Small doubt" else ""
-    # The reason is read with the button's name; of a picture that somebody has looked at there is nothing to say.
+    # The reason is read with the button's name; of a picture that somebody found right there is nothing to say.
     is_open = bool(why or picture.is_aside) and not picture.approved
     badge = f"<b{css_class}>{word}</b><small>{why}</small>" if is_open else ""
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
-    known = f"<p>{escape(picture.known_doubt)}</p>" if picture.known_doubt and not is_open else ""
     # Of one without a doubt too somebody may see more than the studio does.
     commands: list[tuple[str, RowAction]] = [(REPAIR_LABEL, "open")]
     if is_open:
@@ -282,7 +278,7 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
         f'<li{attributes}><button type="button" {command_attributes("open", picture.row, batch_id)} '
         f'title="{why if is_open else ""}">'
         f'<img {source}alt="Row {name}">{badge}</button>'
-        f'<span title="{name}">{name}</span>{size}{marks}{known}{buttons}</li>'
+        f'<span title="{name}">{name}</span>{size}{marks}{buttons}</li>'
     )
 
 

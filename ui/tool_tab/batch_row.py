@@ -127,11 +127,8 @@ class BatchRowLine:
         """Whether the batch's sheet marks the row, for a doubt or because its cut-out is set aside."""
         job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
         receipt = job.result.receipt if job is not None and job.result is not None else {}
-        table = self.batches.table
-        is_replaced = row.row in table.list_replacements(batch.id)
-        is_aside = not is_replaced and (receipt.get("cutout_uncertainty") or 0.0) > set_aside
-        is_marked = is_aside or bool(text.list_row_doubts(receipt, is_replaced=is_replaced))
-        return is_marked and row.row not in table.list_approvals(batch.id)
+        is_approved = row.row in self.batches.table.list_approvals(batch.id)
+        return text.read_row_doubt(receipt).is_to_be_checked(set_aside) and not is_approved
 
     def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
         """Put the shown picture into the batch, and open the next one where its row was to be checked.
@@ -221,10 +218,10 @@ def render_line(
     is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, unmade: str = ""
 ) -> str:
     """Render buttons, where the picture is from, or stands in now, the row's name, a note, and the way back.
-    `unmade` stands in place of the button that puts the picture into the batch while there are newer marks.
 
     The buttons have a line of their own, the first: whoever goes from picture to picture finds them in one place.
     By `pressed_at`, when the row's button was pressed, pointing.js knows the picture that is to be repaired.
+    `unmade` stands in place of the button that puts the picture into the batch while there are newer marks.
     """
     parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
     line = f'<div class="dbx-row-buttons">{buttons}</div>' if buttons else ""
