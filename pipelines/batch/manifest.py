@@ -117,14 +117,14 @@ def cutout_uncertainty(job: JobRow | None) -> float | None:
 def list_cutouts(batches: BatchService, batch_id: str) -> list[tuple[int, str, float]]:
     """Return number, label and uncertainty of every finished row with a cut-out, the least certain first.
 
-    A row whose picture somebody replaced or found right is not listed.
+    A row whose picture somebody found right is not listed.
     """
-    seen = batches.table.list_seen_rows(batch_id)
+    approvals = batches.table.list_approvals(batch_id)
     found = [
         (row.row, row_label(row.row, row.key, row.cells), uncertainty)
         for row in batches.iter_rows(batch_id, "done")
         if row.job_id
-        and row.row not in seen
+        and row.row not in approvals
         and (uncertainty := cutout_uncertainty(batches.jobs.get_job(row.job_id))) is not None
     ]
     return sorted(found, key=lambda each: -each[2])
@@ -146,13 +146,13 @@ def iter_pictures(
 ) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file that was finished from the Unix time `since` on.
 
-    The name has a folder before it where the cut-out is more uncertain than `set_aside`, unless somebody looked at it
-    and replaced the row's picture or found it right.
+    The name has a folder before it where the cut-out is more uncertain than `set_aside`, unless somebody found it
+    right.
     """
-    seen = batches.table.list_seen_rows(batch_id)
+    approvals = batches.table.list_approvals(batch_id)
     for row in batches.iter_rows(batch_id, "done", since):
         job = batches.jobs.get_job(row.job_id) if row.job_id else None
-        is_aside = row.row not in seen and (cutout_uncertainty(job) or 0.0) > set_aside
+        is_aside = row.row not in approvals and (cutout_uncertainty(job) or 0.0) > set_aside
         folder = f"{SET_ASIDE_FOLDER}/" if is_aside else ""
         for number, file in enumerate(result_files(job), 1):
             yield folder + result_file_name(row, number, file), batches.service.files.local_path(file.id)

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 
 from pipelines.batch.batch_table import Batch, RowState
-from pipelines.batch.manifest import MANIFEST_NAME, list_cutouts, save_zip
+from pipelines.batch.manifest import MANIFEST_NAME, iter_pictures, list_cutouts, save_zip
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.job import result_to_json
 from pipelines.jobs import retention
@@ -46,6 +46,16 @@ def run_rows(here: BatchStudio, folder: Path, count: int = 2, *, state: str = "d
     return batch
 
 
+def run_with_failed_row(here: BatchStudio, folder: Path) -> Batch:
+    """A batch whose first row is done and whose second has failed."""
+    write_picture(folder / "in" / "a.png")
+    (folder / "in" / "jobs.csv").write_text("photo,note\na.png,\na.png,no face\n")
+    batch = here.create_batch(folder / "in" / "jobs.csv")
+    here.batches.start(batch.id)
+    here.wait_for_batch(batch)
+    return batch
+
+
 def make_picture(here: BatchStudio, batch: Batch, row: int, *, tool: str = "tint", owner: str = OWNER) -> str:
     """The id of a finished job of the row's photo with other settings."""
     job = here.service.jobs.get_job(job_of(here, batch, row))
@@ -73,6 +83,16 @@ def read_zip(here: BatchStudio, batch: Batch, path: Path) -> tuple[dict[str, byt
     with zipfile.ZipFile(path) as out:
         pictures = {name: out.read(name) for name in out.namelist() if name.endswith(".png")}
         return pictures, list(csv.DictReader(io.StringIO(out.read(MANIFEST_NAME).decode("utf-8-sig"))))
+
+
+def make_uncertain(here: BatchStudio, job_id: str) -> None:
+    """Write into the job's receipt that its cut-out is probably wrong."""
+    job = here.service.jobs.get_job(job_id)
+    assert job is not None
+    assert job.result is not None
+    job.result.receipt["cutout_uncertainty"] = 0.9
+    told = {"result": json.dumps(result_to_json(job.result))}
+    here.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job_id).values(told))
 
 
 def file_of(here: BatchStudio, job_id: str) -> bytes:
@@ -138,11 +158,7 @@ def test_a_row_is_replaced_while_the_batch_runs_and_its_pace_does_not_count_it(
 
 
 def test_a_failed_row_takes_a_picture_that_was_made_by_hand(here: BatchStudio, tmp_path: Path) -> None:
-    write_picture(tmp_path / "in" / "a.png")
-    (tmp_path / "in" / "jobs.csv").write_text("photo,note\na.png,\na.png,no face\n")
-    batch = here.create_batch(tmp_path / "in" / "jobs.csv")
-    here.batches.start(batch.id)
-    here.wait_for_batch(batch)
+    batch = run_with_failed_row(here, tmp_path)
     failed, new = job_of(here, batch, 2), make_picture(here, batch, 1)
     assert here.batches.replace_row(batch.id, 2, new, OWNER).status == "done"
     progress = here.batches.get_progress(batch.id)
@@ -154,11 +170,7 @@ def test_a_failed_row_takes_a_picture_that_was_made_by_hand(here: BatchStudio, t
 
 
 def test_what_cannot_take_a_rows_place_is_refused_with_a_sentence(here: BatchStudio, tmp_path: Path) -> None:
-    write_picture(tmp_path / "in" / "a.png")
-    (tmp_path / "in" / "jobs.csv").write_text("photo,note\na.png,\na.png,no face\n")
-    batch = here.create_batch(tmp_path / "in" / "jobs.csv")
-    here.batches.start(batch.id)
-    here.wait_for_batch(batch)
+    batch = run_with_failed_row(here, tmp_path)
     failed = here.batches.get_row(batch.id, 2, OWNER)
     assert failed.status == "failed"
     assert failed.job_id is not None
@@ -198,12 +210,7 @@ def test_a_picture_that_was_found_right_lies_with_the_others_until_another_takes
 ) -> None:
     batch = run_rows(here, tmp_path)
     for row in (1, 2):
-        job = here.service.jobs.get_job(job_of(here, batch, row))
-        assert job is not None
-        assert job.result is not None
-        job.result.receipt["cutout_uncertainty"] = 0.9
-        told = {"result": json.dumps(result_to_json(job.result))}
-        here.service.jobs.table.db.execute(update(JOBS).where(JOBS.c.id == job.job.id).values(told))
+        make_uncertain(here, job_of(here, batch, row))
     here.batches.approve_row(batch.id, 2, OWNER)
     assert [row for row, _, _ in list_cutouts(here.batches, batch.id)] == [1]
     save_zip(here.batches, batch.id, tmp_path / "out.zip", 0.5)
@@ -223,6 +230,20 @@ def test_a_picture_that_was_found_right_lies_with_the_others_until_another_takes
             here.batches.approve_row(batch.id, row, owner)
     here.batches.forget_batch(batch.id)
     assert here.batches.table.list_approvals(batch.id) == {}
+
+
+def test_a_picture_that_was_put_there_is_set_aside_as_any_other_until_it_is_found_right(
+    here: BatchStudio, tmp_path: Path
+) -> None:
+    batch = run_rows(here, tmp_path, 1)
+    new = make_picture(here, batch, 1)
+    make_uncertain(here, new)
+    here.batches.replace_row(batch.id, 1, new, OWNER)
+    assert list_cutouts(here.batches, batch.id) == [(1, "a.png", 0.9)]
+    names = [name for name, _ in iter_pictures(here.batches, batch.id, set_aside=0.5)]
+    here.batches.approve_row(batch.id, 1, OWNER)
+    names += [name for name, _ in iter_pictures(here.batches, batch.id, set_aside=0.5)]
+    assert names == ["set-aside/00001-a.png", "00001-a.png"]
 
 
 def test_a_deleted_batch_leaves_both_pictures_and_no_record(here: BatchStudio, tmp_path: Path) -> None:

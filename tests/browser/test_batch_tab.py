@@ -74,11 +74,14 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     expect(page.locator("#batch-told")).to_contain_text("are free")
     assert page.locator("#batch-told th").all_inner_texts() == ["Row", "Column", "What is wrong"]
     expect(page.locator("#batch-told")).not_to_contain_text("invalid_request")  # for programs
+    about_zip = page.get_by_text("The ZIP also holds manifest.csv")
+    expect(about_zip).to_be_hidden()
     assert [row.job.id for row in studio.service.jobs.list_jobs("local")] == before
 
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 4 · 2 failed")
     expect(page.locator("#batch-sheet img")).to_have_count(2)
+    expect(about_zip).to_be_visible()
     with page.expect_download() as caught:
         page.locator("#batch-save").click()
     assert read_validation_state(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
@@ -94,6 +97,31 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     expect(page.locator("#batch-save")).to_be_disabled()
     page.reload()
     expect(page.locator("#batch-sheet img")).to_have_count(2)
+
+
+def test_a_waiting_row_shows_its_own_photo_small_until_its_picture_is_there(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
+    drop_table(page, studio, tmp_path, "photo,steps\n1.png,2\n2.png,2\n")
+    studio.gate.open.clear()
+    page.locator("#batch-start").click()
+    photos = page.locator("#batch-sheet i[style*='--dbx-file']")
+    expect(photos).to_have_count(2)
+    shown = photos.evaluate_all("all => all.map((photo) => photo.style.cssText)")
+    assert shown[0] != shown[1]
+    expect(page.locator("#batch-sheet span")).to_have_text(["1 · 1.png", "2 · 2.png"])
+    page.locator("#batch-files input[type=file]").first.set_input_files(write_picture(tmp_path / "new" / "1.png", 200))
+    expect(page.locator("#batch-files .filename")).to_have_attribute("style", re.compile("--dbx-file"))
+    sheet = page.locator("#batch-sheet ul")
+    before = sheet.get_attribute("data-sent")
+    page.goto(f"{studio.url}/#home")
+    page.goto(f"{studio.url}/#batch")
+    expect(sheet).not_to_have_attribute("data-sent", before or "")  # it came anew
+    for n in (0, 1):  # not another photo of that name
+        expect(page.locator("#batch-sheet i").nth(n)).to_have_attribute("style", shown[n])
+    studio.gate.open.set()
+    expect(page.locator("#batch-sheet img")).to_have_count(2)
+    expect(page.locator("#batch-sheet i")).to_have_count(0)
 
 
 def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
@@ -439,6 +467,14 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     wait_until(studio.is_idle, 60)
     repair_by_pointing(page, "product", 0.3, 0.8)  # the finished picture is made anew at full size
     expect(put).to_have_text("Put it into the batch")
+    repair_by_pointing(page, "product", 0.7, 0.3, is_finished=False)
+    expect(put).to_be_hidden()  # it would take the picture without the newest mark
+    expect(line).to_contain_text("Press Done first: your newest marks are not in the picture yet.")
+    page.locator("#product-box [data-do=undo]").click()
+    expect(put).to_be_visible()
+    page.locator("#product-box [data-do=cancel]").click()
+    expect(line.get_by_text("Press Done first")).to_be_hidden()
+    expect(find_progress_line(page, "product")).to_contain_text("Done in")
     page.locator("#product-ratio label:not(:has(:checked))").first.click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
     expect(put).to_be_hidden()  # a draft is no picture for a batch
@@ -458,7 +494,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     line.locator("a").click()
     expect(page.locator("#batch-sheet li").first.locator("em")).to_have_text("Replaced")
     expect(page.locator("#batch-sheet em")).to_have_count(1)
-    expect(page.locator("#batch-sheet button b")).to_have_text(["Check"])  # who replaced a picture has looked at it
+    expect(page.locator("#batch-sheet button b")).to_have_text(BADGES)  # the new one has a doubt, as the old one had
     after, rows = download_rows(page)
     new, _ = (row for row in studio.service.jobs.list_jobs("local", 9) if row.job.id not in old_ids)
     assert new.result is not None

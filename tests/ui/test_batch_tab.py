@@ -33,9 +33,8 @@ from tests.support.batch_rows import OWNER, TintTool, write_picture
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio, wait_until
 from ui.batch_tab import events as batch_events
-from ui.batch_tab.events import BatchTabEvents, RowDoubt
+from ui.batch_tab.events import BatchTabEvents
 from ui.batch_tab.layout import BatchTab, BatchTabState
-from ui.batch_tab.text import SheetPicture, render_sheet
 from ui.components.row_commands import JobToShow
 from ui.library_tab.events import LibraryTabEvents
 from ui.server.factory import RunningStudio
@@ -43,6 +42,7 @@ from ui.tool_tab.batch_row import PUT_LABEL, BatchRowLine
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
+from ui.tool_tab.text import RowDoubt
 
 LOCAL: Any = None
 """No request: the visitor is the owner of this machine."""
@@ -178,13 +178,19 @@ def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
     assert "4 of 4 · 1 with a small doubt" in events.show_last_batch(LOCAL, "", state, "")[events.tab.status]
 
 
-def test_of_a_picture_that_somebody_put_there_a_doubt_is_told_and_no_look_is_asked_for() -> None:
-    doubt = "Check the edge at the bottom: it may be wrong."
-    replaced = SheetPicture(1, "a", b"", replaced="today", known_doubt=doubt)
-    assert f"<p>{doubt}</p>" in render_sheet([replaced])
-    assert "Check</b>" not in render_sheet([replaced])
-    doubted = SheetPicture(1, "a", b"", [doubt], replaced="today", known_doubt=doubt)
-    assert render_sheet([doubted]).count(doubt) == 2, "on its badge and its button alone"
+def test_a_waiting_row_says_which_photo_it_waits_with(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    run_doubted_batch(studio, events.batches, tmp_path)
+    jobs = open_jobs_source(tmp_path / "in", studio.service, "tint")
+    batch = events.batches.create_batch(
+        BatchPlan("tint", {}), jobs.read_rows(), OWNER, BatchOptions(source=jobs.pictures)
+    )
+    running = replace(batch, state="running")
+    shown = events._show_sheet(running, events.batches.get_progress(batch.id), BatchTabState())
+    cells = re.findall(r'<i data-photo="([^"]+)"></i><span title="([^"]+)"', shown[events.tab.sheet])
+    assert cells == [(f"{n}.png", f"{n + 1} · {n}.png") for n in range(ROW_COUNT)]
+    assert f'data-batch="{batch.id}"' in shown[events.tab.sheet]
 
 
 def test_a_press_sends_the_rows_that_changed_and_no_picture(
@@ -315,12 +321,13 @@ def test_what_is_checked_next_is_the_next_row_then_small_doubts_then_what_was_me
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
-    doubts = [RowDoubt(row, True, 0.1, is_small=row in (2, 4), is_replaced=row == 5) for row in (1, 2, 3, 4, 5)]
-    monkeypatch.setattr(events, "_list_open_doubts", lambda *_: doubts)
+    doubts = {row: RowDoubt(has_doubt=True, is_small=row in (2, 4), uncertainty=0.1) for row in (1, 2, 3, 4, 5)}
+    monkeypatch.setattr(events, "_read_open_doubts", lambda *_: doubts)
+    monkeypatch.setattr(events.batches.table, "list_replacements", lambda _: {5: []})
     rows = [1]
     while len(doubts) > 1:
         rows.append(events.find_next_doubt(batch_id, rows[-1], 0.5))
-        doubts[:] = [each for each in doubts if each.row != rows[-2]]
+        del doubts[rows[-2]]
     assert rows == [1, 3, 4, 2, 5]
     assert events.find_next_doubt(batch_id, rows[-1], 0.5) == 0
 
@@ -359,7 +366,7 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
     assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
 
 
-def test_a_mended_picture_that_is_probably_still_wrong_stays_to_be_checked(
+def test_a_mended_picture_is_to_be_checked_as_any_other_with_its_doubts_until_it_is_found_right(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
@@ -368,12 +375,14 @@ def test_a_mended_picture_that_is_probably_still_wrong_stays_to_be_checked(
         job = studio.service.create_job("tint", {"photo": photo}, OWNER)
         wait_for_result(studio.service.jobs.submit_and_watch(job))
         events.batches.replace_row(batch_id, row, job.id, OWNER)
-        doubts = [STILL_UNCLEAR_NOTICE] if row == 2 else ["The cut-out is half transparent at the top."]
-        change_receipt(studio, events.batches, batch_id, row, cutout_uncertainty=0.9, cutout_doubts=doubts)
+        doubts = {2: [STILL_UNCLEAR_NOTICE], 3: ["The cut-out is half transparent at the top."]}.get(row, [])
+        uncertainty = 0.9 if row == 2 else 0.1
+        change_receipt(studio, events.batches, batch_id, row, cutout_uncertainty=uncertainty, cutout_doubts=doubts)
     shown = events.refresh(LOCAL, batch_id, BatchTabState())
-    assert "1 to check" in shown[events.tab.status]
-    assert "set aside" not in shown[events.tab.status], "the ZIP holds it where somebody put it"
-    assert re.findall(r'data-words="approve (\d)', shown[events.tab.sheet]) == ["2"]
+    assert "1 with a small doubt · 1 set aside" in shown[events.tab.status]
+    assert re.findall(r'data-words="approve (\d)', shown[events.tab.sheet]) == ["2", "3"]
+    assert re.findall(r"<b[^>]*>([^<]*)</b>", shown[events.tab.sheet]) == ["Set aside", "Small doubt"]
+    events.batches.approve_row(batch_id, 3, OWNER)
     job_id = events.batches.get_row(batch_id, 2, OWNER).job_id or ""
     assert "It is fine" in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
     events.batches.approve_row(batch_id, 2, OWNER)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -22,12 +22,12 @@ from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import MANIFEST_ALONE_MESSAGE, TABLE_SUFFIXES, csv_template, is_manifest
 from pipelines.batch.manifest import (
     NEVER_SET_ASIDE,
-    cutout_uncertainty,
     format_replacement_time,
     format_time,
     link_or_copy,
     list_cutouts,
     name_zip,
+    picture_name,
     result_files,
     row_label,
     save_zip,
@@ -62,6 +62,7 @@ from ui.components.row_commands import (
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
+from ui.tool_tab.text import RowDoubt
 
 SHEET_PICTURE_COUNT = 48
 """Pictures on one page of the contact sheet."""
@@ -72,19 +73,6 @@ _LOOKED_AT_BATCH_COUNT = 20
 _OPEN_STATES = ("running", "paused")
 _APPROVAL_ACTIONS = ("approve", "approve-next", "doubt")
 Updates = dict[Any, Any]
-
-
-class RowDoubt(NamedTuple):
-    """Whether the picture of a row has a doubt, how uncertain its cut-out is (0 to 1), and if the doubt is small.
-
-    `is_replaced`: somebody has put it in another's place.
-    """
-
-    row: int
-    has_doubt: bool
-    uncertainty: float
-    is_small: bool
-    is_replaced: bool
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> BatchTabEvents:
@@ -103,7 +91,7 @@ class BatchTabEvents:
         self.access = access
         self.batches = BatchService(service)
         self._reading = threading.BoundedSemaphore(2)
-        self._read_doubts = lru_cache(maxsize=16)(self._list_doubts)
+        self._read_doubts = lru_cache(maxsize=16)(self._read_all_doubts)
         self._read_larger_side = lru_cache(maxsize=16)(self._find_larger_side)
         self._thumbnail = lru_cache(maxsize=1024)(self._encode_thumbnail)  # a few kilobytes each
 
@@ -249,11 +237,10 @@ class BatchTabEvents:
 
         Small doubts come after all others, and pictures that somebody has mended already come last.
         """
-        doubts = self._list_open_doubts(batch_id, self.batches.get_progress(batch_id).done)
-        others = [each for each in doubts if each.row != row and (each.has_doubt or each.uncertainty > set_aside)]
-        if not others:
-            return 0
-        return min(others, key=lambda each: (each.is_replaced, each.is_small, each.row < row, each.row)).row
+        doubts = self._read_open_doubts(batch_id, self.batches.get_progress(batch_id).done)
+        mended = self.batches.table.list_replacements(batch_id)
+        others = [n for n, doubt in doubts.items() if n != row and doubt.is_to_be_checked(set_aside)]
+        return min(others, key=lambda n: (n in mended, doubts[n].is_small, n < row, n), default=0)
 
     # ------------------------------------------------------------ create
 
@@ -594,8 +581,8 @@ class BatchTabEvents:
         is_going = batch.state in _OPEN_STATES
         counts, larger_side = text.DoubtCounts(), 0
         if not is_going and progress.done:
-            doubts = self._list_open_doubts(batch_id, progress.done)
-            others = [each for each in doubts if each.uncertainty <= state.set_aside]
+            doubts = self._read_open_doubts(batch_id, progress.done).values()
+            others = [each for each in doubts if not each.is_aside(state.set_aside)]
             small = sum(each.is_small for each in others)
             looked_at = len(self.batches.table.list_seen_rows(batch_id))
             to_check = sum(each.has_doubt for each in others) - small
@@ -666,7 +653,7 @@ class BatchTabEvents:
         return {
             tab.sheet: text.render_sheet(
                 self._read_thumbnails(batch.id, rows, state.set_aside),
-                [_label_row(row) for row in waiting],
+                [(_label_row(row), PurePosixPath(picture_name(row.cells)).name) for row in waiting],
                 batch.id,
                 number,
             ),
@@ -680,23 +667,16 @@ class BatchTabEvents:
         rows = self.batches.table.list_replacements(batch_id).values()
         return sum(entry.replaced_at for row in rows for entry in row)
 
-    def _list_open_doubts(self, batch_id: str, done_count: int) -> list[RowDoubt]:
-        """List what is doubted of each picture that nobody has approved."""
+    def _read_open_doubts(self, batch_id: str, done_count: int) -> dict[int, RowDoubt]:
+        """Return, by row, what is doubted of each picture that nobody has approved."""
         approvals = self.batches.table.list_approvals(batch_id)
         doubts = self._read_doubts(batch_id, done_count, self._compute_replacements_version(batch_id))
-        return [each for each in doubts if each.row not in approvals]
+        return {row: doubt for row, doubt in doubts.items() if row not in approvals}
 
-    def _list_doubts(self, batch_id: str, done_count: int, stamp: float) -> tuple[RowDoubt, ...]:
-        """List what is doubted of each picture; the other arguments say when what was read before no longer holds."""
-        replacements = self.batches.table.list_replacements(batch_id)
-        found = []
-        for row, receipt in self.batches.table.iter_receipts(batch_id):
-            is_replaced = row in replacements
-            doubts = tool_tab_text.list_row_doubts(receipt, is_replaced=is_replaced)
-            uncertainty = 0.0 if is_replaced else receipt.get("cutout_uncertainty") or 0.0  # no longer set aside
-            is_small = bool(doubts) and tool_tab_text.is_small_doubt(receipt)
-            found.append(RowDoubt(row, bool(doubts), uncertainty, is_small, is_replaced))
-        return tuple(found)
+    def _read_all_doubts(self, batch_id: str, done_count: int, stamp: float) -> dict[int, RowDoubt]:
+        """Return, by row, what is doubted; the other arguments say when what was read before no longer holds."""
+        receipts = self.batches.table.iter_receipts(batch_id)
+        return {row: tool_tab_text.read_row_doubt(receipt) for row, receipt in receipts}
 
     def _find_larger_side(self, batch_id: str, tool_id: str, done_count: int, stamp: float) -> int:
         """Find the longer side up to which the first rows' pictures would have more of their photos' own pixels.
@@ -728,15 +708,13 @@ class BatchTabEvents:
                 continue
             replaced = format_replacement_time(replacements.get(row.row, ()))
             receipt = job.result.receipt if job.result else {}
-            doubts = tool_tab_text.list_row_doubts(receipt, is_replaced=bool(replaced))
-            is_small = tool_tab_text.is_small_doubt(receipt)
+            doubt, sentences = tool_tab_text.read_row_doubt(receipt), tool_tab_text.list_doubts(receipt)
             approved = format_time(approvals.get(row.row))
-            is_aside = not (replaced or approved) and (cutout_uncertainty(job) or 0.0) > set_aside
+            is_aside = doubt.is_aside(set_aside)
             jpeg = self._thumbnail(files[0].id) if are_sent else b""
             size = (files[0].width, files[0].height)
-            known = tool_tab_text.describe_doubt(receipt) if replaced and not approved else ""
             yield text.SheetPicture(
-                row.row, _label_row(row), jpeg, doubts, replaced, is_aside, approved, size, is_small, known
+                row.row, _label_row(row), jpeg, sentences, replaced, is_aside, approved, size, doubt.is_small
             )
 
     def _encode_thumbnail(self, file_id: str) -> bytes:

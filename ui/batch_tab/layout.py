@@ -27,6 +27,7 @@ SET_ASIDE_HELP = (
     "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it lies in the ZIP's folder "
     "set-aside, so that nobody uses it unseen. 1 sets none aside."
 )
+ZIP_TEXT = "The ZIP also holds manifest.csv, a table of all rows, and META-INF, its signed proof of origin."
 HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
@@ -146,6 +147,7 @@ class BatchTab:
                         text.DOWNLOAD_LABEL, variant="primary", size="sm", interactive=False, elem_id="batch-save"
                     )
                 self.download = build_file_carrier("batch-zip")
+                gr.HTML(f"<p>{ZIP_TEXT}</p>", elem_id="batch-zip-note")
                 self.aside = gr.HTML("", elem_id="batch-aside")
                 self.report = gr.HTML("", elem_id="batch-told")
                 with gr.Row(elem_classes=["dbx-pages"]):

@@ -87,7 +87,7 @@ STYLE_HTML = """<style>
 @media (max-width: 899px) {
   #batch-files { order: -4; }
   #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }
-  #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet) { order: -2; }
+  #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet, #batch-zip-note) { order: -2; }
   #batch-told, #batch-aside { order: -2; }
   #batch-tool .dbx-acts { flex-wrap: wrap; }
   .dbx-acts button { flex: 1 1 40%; }
@@ -102,7 +102,8 @@ STYLE_HTML = """<style>
   font-size: 12px; background: #ffcf66; color: #3d2a00 !important; }
 .gradio-container .dbx-sheet b.small { background: var(--dbx-card); color: var(--body-text-color) !important;
   box-shadow: 0 0 0 1px var(--input-border-color); }
-.dbx-sheet i { display: block; aspect-ratio: 1; border-radius: 6px; border: 1.5px dashed var(--input-border-color); }
+.dbx-sheet i { display: block; aspect-ratio: 1; border-radius: 6px; border: 1.5px dashed var(--input-border-color);
+  &[style] { border: 0; background: var(--dbx-file) center / cover; opacity: 0.5; } }
 .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
 .dbx-sheet small { display: block; overflow-wrap: anywhere; margin-top: 4px; font-size: 12px; font-weight: 400;
@@ -112,6 +113,8 @@ STYLE_HTML = """<style>
 .dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); display: block; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; }
 .gradio-container .dbx-pages { align-items: center; gap: 10px; flex-wrap: nowrap; }
+.gradio-container #batch-zip-note p { font-size: 13px; color: var(--body-text-color-subdued); margin: 0; }
+#batch-tool:not(:has(#batch-save:enabled)) #batch-zip-note { display: none; }
 .dbx-pages p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
 .dbx-pages button { min-height: 44px; } .dbx-pages:not(:has(button)) { display: none; }
 </style>"""
@@ -217,10 +220,8 @@ class SheetPicture(NamedTuple):
     """A row's number, its name and thumbnail, and sentences that say why its picture should be looked at.
 
     `replaced` is when another picture took the row's place, `approved` when somebody found it right, "" where nobody
-    did; of a replaced one there are only doubts that it is still wrong. `is_aside`: the ZIP sets it aside. `is_small`:
-    what is doubted is a small place. `size`: width and height in pixels. `known_doubt`: what may be wrong with a
-    picture that somebody put there, told without asking for another look. Without a `jpeg` the page keeps the one that
-    it has.
+    did. `is_aside`: the ZIP sets it aside, unless it is approved. `is_small`: what is doubted is a small place. `size`:
+    width and height in pixels. Without a `jpeg` the page keeps the one that it has.
     """
 
     row: int
@@ -232,21 +233,24 @@ class SheetPicture(NamedTuple):
     approved: str = ""
     size: tuple[int, int] = (0, 0)
     is_small: bool = False
-    known_doubt: str = ""
 
 
 def render_sheet(
-    pictures: Iterable[SheetPicture], waiting: Iterable[str] = (), batch_id: str = "", number: int = 0
+    pictures: Iterable[SheetPicture], waiting: Iterable[tuple[str, str]] = (), batch_id: str = "", number: int = 0
 ) -> str:
     """Render the contact sheet of a batch: a button with each row's thumbnail, which opens the row.
 
-    Doubtful ones have a word for it. The names of rows that are still `waiting` follow. page.js writes what the
-    buttons say into the field `COMMAND_FIELD_ID`. `number` counts what was sent of the sheet: batch.js knows by it
-    which changed cells are newer.
+    Doubtful ones have a word for it. Rows that are still `waiting` follow, by their name and their photo's: batch.js
+    shows the photo if it was chosen on this page. page.js writes what the buttons say into the field
+    `COMMAND_FIELD_ID`. `number` counts what was sent of the sheet: batch.js knows by it which changed cells are newer.
     """
     cells = "".join(_render_cell(picture, batch_id) for picture in pictures)
-    cells += "".join(f'<li><i></i><span title="{escape(name)}">{escape(name)}</span></li>' for name in waiting)
-    return f'<ul class="dbx-sheet" aria-label="Results" data-sent="{number}">{cells}</ul>' if cells else ""
+    cells += "".join(
+        f'<li><i data-photo="{escape(photo)}"></i><span title="{escape(name)}">{escape(name)}</span></li>'
+        for name, photo in waiting
+    )
+    about = f'data-sent="{number}" data-batch="{escape(batch_id)}"'
+    return f'<ul class="dbx-sheet" aria-label="Results" {about}>{cells}</ul>' if cells else ""
 
 
 def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, numbers: Mapping[int, int]) -> str:
@@ -258,13 +262,12 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
     word = "Set aside" if picture.is_aside else "Small doubt" if picture.is_small else "Check"
     css_class = " class=small" if word == "Small doubt" else ""
-    # The reason is read with the button's name; of a picture that somebody has looked at there is nothing to say.
+    # The reason is read with the button's name; of a picture that somebody found right there is nothing to say.
     is_open = bool(why or picture.is_aside) and not picture.approved
     badge = f"<b{css_class}>{word}</b><small>{why}</small>" if is_open else ""
     seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
-    known = f"<p>{escape(picture.known_doubt)}</p>" if picture.known_doubt and not is_open else ""
     # Of one without a doubt too somebody may see more than the studio does.
     commands: list[tuple[str, RowAction]] = [(REPAIR_LABEL, "open")]
     if is_open:
@@ -275,7 +278,7 @@ def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> 
         f'<li{attributes}><button type="button" {command_attributes("open", picture.row, batch_id)} '
         f'title="{why if is_open else ""}">'
         f'<img {source}alt="Row {name}">{badge}</button>'
-        f'<span title="{name}">{name}</span>{size}{marks}{known}{buttons}</li>'
+        f'<span title="{name}">{name}</span>{size}{marks}{buttons}</li>'
     )
 
 

@@ -1,7 +1,11 @@
-// The batch tab: small pictures of the chosen files, and the sheet's rows that have changed.
+// The batch tab: small pictures of the chosen files, also while their rows wait, and the sheet's rows that have changed.
 (() => {
-  const SIDE = 96;
+  const SIDE = 192;
   const chosen = new Map(); // files by name, as the list shows them
+  // A batch has the files of the last Start before it was first shown: those chosen later may have the same names.
+  const started = new Map(); // by batch
+  let starting = new Map();
+  document.addEventListener("click", ({ target }) => { if (target.closest?.("#batch-start")) starting = new Map(chosen); }, true);
   const note = (files) => [...files].forEach((file) => chosen.set(file.name, file));
   document.addEventListener("change", ({ target }) => { if (target.matches?.("#batch-files input[type=file]")) note(target.files); }, true);
   document.addEventListener("drop", (event) => { if (event.target.closest?.("#batch-files")) note(event.dataTransfer.files); }, true);
@@ -17,19 +21,32 @@
     return canvas.toDataURL("image/jpeg", 0.8);
   };
   // One after the other: a hundred large photographs at once would fill the memory of a phone.
-  const drawn = new WeakMap();
+  const drawn = new WeakMap(), pictures = new WeakMap();
   let last = Promise.resolve();
   const findPicture = (file) => {
     if (!drawn.has(file)) drawn.set(file, last = last.then(() => draw(file)).catch(() => "")); // HEIC and others have the plain sign
     return drawn.get(file);
   };
+  const findFile = (cell) => cell.dataset.photo === undefined ? chosen.get(cell.ariaLabel)
+    : started.get(cell.closest("[data-batch]").dataset.batch)?.get(cell.dataset.photo);
+  const showPicture = (cell, picture) => { if (picture) cell.style.setProperty("--dbx-file", `url(${picture})`); };
   const inView = new IntersectionObserver((cells) => cells.forEach(async ({ isIntersecting, target }) => {
-    const file = isIntersecting && chosen.get(target.ariaLabel);
+    const file = isIntersecting && findFile(target);
     if (!file || !file.type.startsWith("image/")) return;
     inView.unobserve(target);
-    const picture = await findPicture(file);
-    if (picture) target.style.setProperty("--dbx-file", `url(${picture})`);
+    pictures.set(file, await findPicture(file));
+    if (findFile(target) === file) showPicture(target, pictures.get(file)); // Gradio may have made it another row's cell
   }));
+  const watchCell = (cell) => {
+    const file = findFile(cell);
+    cell.dataset.told = "";
+    inView.unobserve(cell);
+    if (file && pictures.has(file)) showPicture(cell, pictures.get(file)); // at once: the sheet comes anew all the time
+    else inView.observe(cell);
+  };
+  const noteBatch = ({ dataset: { batch } }) => {
+    if (!started.has(batch)) started.set(batch, starting);
+  };
 
   // Letters that are typed go to the first tool of which a word begins with them, as in a browser's own list.
   let typed = "", typedAt = 0;
@@ -66,7 +83,8 @@
     requestAnimationFrame(() => {
       due = false;
       document.querySelectorAll("#batch-cells li").forEach(putCell);
-      document.querySelectorAll("#batch-files td.filename:not([data-told])").forEach((cell) => { cell.dataset.told = ""; inView.observe(cell); });
+      document.querySelectorAll("#batch-sheet [data-batch]:has([data-photo])").forEach(noteBatch);
+      document.querySelectorAll(":is(#batch-files td.filename, #batch-sheet [data-photo]):not([data-told])").forEach(watchCell);
     });
-  }).observe(document, { childList: true, subtree: true });
+  }).observe(document, { childList: true, subtree: true, attributeFilter: ["data-sent"] }); // a new sheet changes the old one's cells
 })();

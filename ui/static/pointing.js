@@ -83,6 +83,7 @@
     for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
     bar(box).querySelector("[data-do=undo]").disabled = !stateOf(box).before.length;
     bar(box).querySelector("[data-do=clear]").disabled = isSame(marks, empty());
+    box.classList.toggle("unmade", !isSame(marks, stateOf(box).first ?? marks) || stateOf(box).pick !== undefined); // no picture of them can go into a batch
     draw(box);
   };
   const change = (box, marks, isMarked = true) => { // what comes of a mark is compared with what was there
@@ -136,7 +137,7 @@
   const open = (box, isOpen) => {
     box.classList.toggle("pointing", isOpen);
     box.classList.toggle("awaiting-photo", isOpen); // a mark on the finished picture would lie elsewhere
-    box.classList.remove("near");
+    box.classList.remove("near", "unmade");
     layerOf(box).hidden = bar(box).hidden = box.querySelector(".dbx-point-zoom").hidden = !isOpen;
     setUnchanged(box);
     moveView(box, 1, 0, 0);

@@ -28,6 +28,7 @@ from ui.tool_tab.updates import Updates
 PUT_LABEL = "Put it into the batch"
 UNDO_LABEL = "Put the earlier one back"
 BACK_LABEL = "Back to the batch"
+UNMADE_TEXT = "Press Done first: your newest marks are not in the picture yet."
 MENDED_LABEL = "Back to row {}"
 DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
@@ -96,11 +97,12 @@ class BatchRowLine:
         mended_row = state.mended_row if is_shown and not can_undo else 0
         buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""
         is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row}"
+        unmade = UNMADE_TEXT if can_put else ""
         if mended_row:
             total = self.batches.get_progress(batch.id).total
             is_from, note = f"Row {mended_row} of {total} repaired. Next: {row.row}", ""
         return {
-            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at),
+            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, unmade),
             panel.put_in_batch: gr.Button(
                 UNDO_LABEL if can_undo else PUT_LABEL,
                 variant="secondary" if can_undo else "primary",
@@ -125,11 +127,8 @@ class BatchRowLine:
         """Whether the batch's sheet marks the row, for a doubt or because its cut-out is set aside."""
         job = self.batches.jobs.get_job(row.job_id) if row.job_id else None
         receipt = job.result.receipt if job is not None and job.result is not None else {}
-        table = self.batches.table
-        is_replaced = row.row in table.list_replacements(batch.id)
-        is_aside = not is_replaced and (receipt.get("cutout_uncertainty") or 0.0) > set_aside
-        is_marked = is_aside or bool(text.list_row_doubts(receipt, is_replaced=is_replaced))
-        return is_marked and row.row not in table.list_approvals(batch.id)
+        is_approved = row.row in self.batches.table.list_approvals(batch.id)
+        return text.read_row_doubt(receipt).is_to_be_checked(set_aside) and not is_approved
 
     def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
         """Put the shown picture into the batch, and open the next one where its row was to be checked.
@@ -215,13 +214,17 @@ def _name_batch(batch: Batch) -> str:
     return UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
 
 
-def render_line(is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0) -> str:
+def render_line(
+    is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, unmade: str = ""
+) -> str:
     """Render buttons, where the picture is from, or stands in now, the row's name, a note, and the way back.
 
     The buttons have a line of their own, the first: whoever goes from picture to picture finds them in one place.
     By `pressed_at`, when the row's button was pressed, pointing.js knows the picture that is to be repaired.
+    `unmade` stands in place of the button that puts the picture into the batch while there are newer marks.
     """
     parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
     line = f'<div class="dbx-row-buttons">{buttons}</div>' if buttons else ""
     told = f'<p role="status" data-pressed="{pressed_at}">{escape(" · ".join(parts))}</p>'
-    return f'{line}{told}<a href="#batch">{BACK_LABEL}</a>'
+    hidden = f'<p class="dbx-unmade" role="status">{escape(unmade)}</p>' if unmade else ""
+    return f'{line}{told}<a href="#batch">{BACK_LABEL}</a>{hidden}'

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.codecs.file_names import name_download
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, File, Job, QueuePosition, Result, Step
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_mark_mode, choose_marked_boxes
-from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from pipelines.tools.retouch import CONTINUED_DOUBT
 from ui.api.routes.abuse_report_page import render_report_link
@@ -193,14 +192,26 @@ def is_small_doubt(receipt: Mapping[str, Any]) -> bool:
     return is_certain and bool(describe_doubt(receipt)) and len(list_doubts(receipt)) == 1
 
 
-def list_row_doubts(receipt: Mapping[str, Any], *, is_replaced: bool) -> list[str]:
-    """List in sentences why the picture of a batch's row should be looked at.
+class RowDoubt(NamedTuple):
+    """Whether a picture of a batch has a doubt, if it is a small one, and how uncertain its cut-out is (0 to 1)."""
 
-    Somebody has seen a picture that he put in another's place: of it only a cut-out that is probably still wrong is
-    doubted.
-    """
-    is_still_wrong = STILL_UNCLEAR_NOTICE in receipt.get("cutout_doubts", ())
-    return list_doubts(receipt) if is_still_wrong or not is_replaced else []
+    has_doubt: bool
+    is_small: bool
+    uncertainty: float
+
+    def is_aside(self, set_aside: float) -> bool:
+        """Whether the picture is set aside above the uncertainty `set_aside`."""
+        return self.uncertainty > set_aside
+
+    def is_to_be_checked(self, set_aside: float) -> bool:
+        """Whether somebody should look at the picture, unless he has found it right."""
+        return self.has_doubt or self.is_aside(set_aside)
+
+
+def read_row_doubt(receipt: Mapping[str, Any]) -> RowDoubt:
+    """Return what is doubted of a batch's picture, whether the batch made it or somebody put it there."""
+    uncertainty = receipt.get("cutout_uncertainty") or 0.0
+    return RowDoubt(bool(list_doubts(receipt)), is_small_doubt(receipt), uncertainty)
 
 
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
