@@ -469,11 +469,11 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(put).to_have_text("Put it into the batch")
     repair_by_pointing(page, "product", 0.7, 0.3, is_finished=False)
     expect(put).to_be_hidden()  # it would take the picture without the newest mark
-    expect(line).to_contain_text("Press Done first: your newest marks are not in the picture yet.")
+    expect(line).to_contain_text("Make the picture first: your newest marks are not in it yet.")
     page.locator("#product-box [data-do=undo]").click()
     expect(put).to_be_visible()
     page.locator("#product-box [data-do=cancel]").click()
-    expect(line.get_by_text("Press Done first")).to_be_hidden()
+    expect(line.get_by_text("Make the picture first")).to_be_hidden()
     expect(find_progress_line(page, "product")).to_contain_text("Done in")
     page.locator("#product-ratio label:not(:has(:checked))").first.click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
