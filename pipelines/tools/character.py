@@ -144,7 +144,7 @@ class Creator(Params):
     )
     character: str = prompt_field(
         "Saved character",
-        "One that you keep, or the line that a receipt gives: it comes back as it was. Traits that "
+        "One that you keep, or the line of a receipt (How it was made): it comes back as it was. Traits that "
         "are not Any change it.",
         max_length=600,
         advanced=True,

@@ -531,6 +531,12 @@ def test_the_usual_formats_are_three_shapes_that_the_page_chooses_and_the_api_on
     assert social_kit.Kit.schema_extra("preset")["x-start"] == "usual"
 
 
+@pytest.mark.parametrize("preset", social_kit.FORMAT_SETS)
+def test_the_tile_of_several_formats_says_how_many_pictures_it_makes(preset: str) -> None:
+    label = social_kit.Kit.schema_extra("preset")["x-labels"][preset]
+    assert f"{len(social_kit.FORMAT_SETS[preset])} pictures" in label
+
+
 @pytest.mark.usefixtures("small_formats")
 def test_several_platforms_take_the_place_of_the_preset() -> None:
     made = make_kit(KitContext(head=False), preset="x", formats="Facebook, YouTube")

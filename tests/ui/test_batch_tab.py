@@ -198,7 +198,7 @@ def test_a_press_sends_the_rows_that_changed_and_no_picture(
     assert tab.sheet not in one
     assert read_cells(one[tab.changed_cells]) == {2: True}
     assert "data:" not in one[tab.changed_cells]
-    assert f"{ROW_COUNT - 1} set aside" in one[tab.status]
+    assert f"{ROW_COUNT - 1} probably wrong" in one[tab.status]
     both, _ = events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 3 @20;doubt 2 @30")
     assert read_cells(both[tab.changed_cells]) == {2: False, 3: True}  # the page may not have read the one before
     assert tab.sheet not in events.refresh(LOCAL, batch_id, state)  # it is up to date
@@ -372,7 +372,7 @@ def test_a_mended_picture_that_is_probably_still_wrong_stays_to_be_checked(
         change_receipt(studio, events.batches, batch_id, row, cutout_uncertainty=0.9, cutout_doubts=doubts)
     shown = events.refresh(LOCAL, batch_id, BatchTabState())
     assert "1 to check" in shown[events.tab.status]
-    assert "set aside" not in shown[events.tab.status], "the ZIP holds it where somebody put it"
+    assert "probably wrong" not in shown[events.tab.status], "the ZIP holds it where somebody put it"
     assert re.findall(r'data-words="approve (\d)', shown[events.tab.sheet]) == ["2"]
     job_id = events.batches.get_row(batch_id, 2, OWNER).job_id or ""
     assert "It is fine" in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
