@@ -30,6 +30,7 @@ INTRO_TEXT = (
     "What stays the same from picture to picture: brand kits, which most tools offer in their forms, and characters, "
     "which you send to a tool from here."
 )
+KIT_TEXT = "Your colours, logo, backdrop and light under one name. Choose it in a tool, and its pictures look alike."
 NO_CHARACTERS_TEXT = "Make one in Character Creator, then save it here under a name."
 NO_KITS_TEXT = "No kit yet."
 SAVED_TEXT = "'{name}' is saved."
@@ -54,7 +55,7 @@ class SavedTab:
                 self.looks = SavedLooks(service, access)
 
     def _build_kit_column(self) -> None:
-        gr.HTML("<h2>Brand kit</h2>")
+        gr.HTML(f'<h2>Brand kit</h2><p class="dbx-hint">{KIT_TEXT}</p>')
         self.name = gr.Textbox(label="Name", max_length=60, elem_id=f"{PREFIX}-brand-name")
         self.fields: dict[str, Control] = {row.name: build_control(row, PREFIX) for row in list_form_fields(BrandKit)}
         self.save_kit_button = gr.Button("Save the kit", variant="primary", elem_id=f"{PREFIX}-brand-save")

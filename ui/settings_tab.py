@@ -12,7 +12,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.batch.format_amounts import format_bytes, format_duration
-from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.errors import BadInput, ModelUnavailable, StudioError
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.models import hub
@@ -283,7 +283,7 @@ class SettingsTab:
         try:
             for model in self.service.licences.list_unconfirmed(list_hub_models(_find_model_profile(profile_id))):
                 self.service.licences.confirm_cap(model)
-        except OSError:
+        except (OSError, StudioError):
             return {self.panel.alerts: tool_tab_text.render_alert(NOT_CONFIRMED_TEXT, "settings-confirm")}
         return {**self._show_offer(profile_id), self.panel.alerts: tool_tab_text.render_status(CONFIRMED_TEXT)}
 

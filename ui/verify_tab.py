@@ -85,7 +85,7 @@ def render_report(report: CredentialReport) -> str:
     rows.append(f'<ul class="dbx-notes">{"".join(f"<li>{escape(line)}</li>" for line in _list_findings(report))}</ul>')
     if report.receipt is not None:
         text = escape(json.dumps(report.receipt, indent=2, ensure_ascii=False))
-        rows.append(f"<details><summary>Receipt</summary><pre>{text}</pre></details>")
+        rows.append(f"<details><summary>How it was made, in full (receipt)</summary><pre>{text}</pre></details>")
     return f'<div class="dbx-said" role="status" data-standing="{report.status}">{"".join(rows)}</div>'
 
 

@@ -76,7 +76,7 @@ def parse_character(code: str) -> Character:
     traits = {name: Trait(value, int(pick)) for name, value, pick in rows}
     known = all(value in TRAITS.get(name, ()) and pick < PICK_COUNT for name, (value, pick) in traits.items())
     if set(traits) != set(TRAITS) or not known:
-        message = "This is no character: paste the line that a receipt gave, or the name of one you kept."
+        message = "This is no character: paste the line of a receipt (How it was made), or the name of one you kept."
         raise BadInput(message, param="character")
     return Character(text.split(" ", 1)[0], {name: traits[name] for name in TRAITS})
 

@@ -152,10 +152,7 @@ def encode_layers(
     subject = replace(placed, colour=relight_subject(placed, plate)) if relit else placed
     light_share = None if shadow is None else compute_ground_light_share(placed.alpha, shadow, key_side)
     layers = split_layers(flat, add_background_grain(placed, plate, seed=seed, clean=clean), subject, light_share)
-    return (
-        EncodedFile("layers", "ora", encode_openraster(layers, flat), (flat, plate), name),
-        EncodedFile("layers", "zip", encode_png_layers(layers), (flat, plate), name),
-    )
+    return encode_layer_files(layers, flat, (flat, plate), name)
 
 
 class Layer(NamedTuple):
@@ -215,19 +212,26 @@ def _light_layer(flat: Image, merged_layers: Image) -> Image:
     return np.dstack([colour, alpha]).astype(np.uint8)
 
 
-def encode_png_layers(layers: Sequence[Layer]) -> bytes:
-    """Return a ZIP of one PNG for each layer, numbered from back to front, each as large as the picture."""
-    return build_zip([(f"{n:02d}-{layer.name}.png", encode_png(layer.image)) for n, layer in enumerate(layers, 1)])
+def encode_layer_files(
+    layers: Sequence[Layer], flat: Image, frames: tuple[Image, ...], name: str = "layers"
+) -> tuple[EncodedFile, EncodedFile]:
+    """Return the layers of `flat` as OpenRaster and as a ZIP of PNGs, numbered from back to front."""
+    pngs = [
+        (layer.name, f"{n:02d}-{layer.name}.png", encode_png(layer.image)) for n, layer in enumerate(layers, 1)
+    ]  # once for both files
+    return (
+        EncodedFile("layers", "ora", _build_openraster(pngs, flat), frames, name),
+        EncodedFile("layers", "zip", build_zip([(file_name, png) for _, file_name, png in pngs]), frames, name),
+    )
 
 
-def encode_openraster(layers: Sequence[Layer], flat: Image) -> bytes:
-    """Encode the layers as OpenRaster 0.0.5 (freedesktop.org), which Krita, GIMP and MyPaint open."""
+def _build_openraster(pngs: Sequence[tuple[str, str, bytes]], flat: Image) -> bytes:
+    """Pack layers (name, file name, PNG) as OpenRaster 0.0.5 (freedesktop.org), which Krita, GIMP and MyPaint open."""
     height, width = flat.shape[:2]
-    names = [f"data/{n:02d}-{layer.name}.png" for n, layer in enumerate(layers, 1)]
     rows = [
-        f'<layer name={quoteattr(layer.name)} src={quoteattr(name)} x="0" y="0" opacity="1.0" visibility="visible" '
-        'composite-op="svg:src-over"/>'
-        for layer, name in zip(layers, names, strict=True)
+        f'<layer name={quoteattr(name)} src={quoteattr(f"data/{file_name}")} x="0" y="0" opacity="1.0" '
+        'visibility="visible" composite-op="svg:src-over"/>'
+        for name, file_name, _ in pngs
     ]
     # The topmost layer comes first.
     stack = f'<image version="0.0.5" w="{width}" h="{height}"><stack>{"".join(reversed(rows))}</stack></image>\n'
@@ -235,7 +239,7 @@ def encode_openraster(layers: Sequence[Layer], flat: Image) -> bytes:
     members = [
         ("mimetype", b"image/openraster"),  # must be the first member and uncompressed
         ("stack.xml", f'<?xml version="1.0" encoding="UTF-8"?>\n{stack}'.encode()),
-        *((name, encode_png(layer.image)) for name, layer in zip(names, layers, strict=True)),
+        *((f"data/{file_name}", png) for _, file_name, png in pngs),
         ("mergedimage.png", encode_png(flat)),
         ("Thumbnails/thumbnail.png", encode_png(np.asarray(thumbnail, np.uint8))),
     ]

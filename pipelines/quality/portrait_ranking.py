@@ -7,7 +7,7 @@ light does not compensate for a closed eye.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,7 +36,10 @@ _FAULT_WORDS = (
 
 @dataclass(frozen=True)
 class PortraitScore:
-    """Scores of one photo, 0 to 1 for each criterion. `number` counts photos from 1. Without a face all are 0."""
+    """Scores of one photo, 0 to 1 for each criterion. `number` counts photos from 1. Without a face all are 0.
+
+    `detail` is what `measure_sharpness` gave.
+    """
 
     number: int
     eyes: float = 0.0
@@ -45,6 +48,12 @@ class PortraitScore:
     light: float = 0.0
     size: float = 0.0
     has_face: bool = True
+    detail: float = 0.0
+
+    def compare_sharpness(self, sharpest: float) -> PortraitScore:
+        """Return the score beside other photos of the person; `sharpest` is the highest `detail` among them."""
+        beside = _linear_ramp(self.detail / max(sharpest, 1e-6), RELATIVE_SOFT_RATIO, RELATIVE_SHARP_RATIO)
+        return replace(self, sharpness=min(self.sharpness, beside))
 
     @property
     def total(self) -> float:
@@ -65,32 +74,30 @@ class PortraitScore:
 
 def rank_portraits(photos: Sequence[tuple[Image, Sequence[Face]]]) -> tuple[PortraitScore, ...]:
     """Rank photos, best first, in their order if equal. Each photo (H x W x 3) comes with its faces, largest first."""
-    fine = [measure_sharpness(_align_face(image, faces[0])) if faces else 0.0 for image, faces in photos]
-    sharpest = max(fine, default=0.0)
     scores = [
-        score_portrait(n, image, faces[0], sharpest) if faces else PortraitScore(n, has_face=False)
+        score_portrait(n, image, faces[0]) if faces else PortraitScore(n, has_face=False)
         for n, (image, faces) in enumerate(photos, 1)
     ]
+    sharpest = max((score.detail for score in scores), default=0.0)
+    scores = [score.compare_sharpness(sharpest) if score.has_face else score for score in scores]
     return tuple(sorted(scores, key=lambda score: (-score.total, score.number)))
 
 
-def score_portrait(number: int, image: Image, face: Face, sharpest: float = 0.0) -> PortraitScore:
-    """Score one photo. `sharpest` is the highest `measure_sharpness` among the compared photos."""
+def score_portrait(number: int, image: Image, face: Face) -> PortraitScore:
+    """Score one photo by itself."""
     small = _align_face(image, face)
-    fine = measure_sharpness(small)
+    detail = measure_sharpness(small)
     return PortraitScore(
         number,
         eyes=_linear_ramp(eye_openness(face), EYE_SHUT_RATIO, EYE_OPEN_RATIO),
-        sharpness=min(
-            _linear_ramp(fine, SOFT_DETAIL, SHARP_DETAIL),
-            _linear_ramp(fine / max(sharpest, fine, 1e-6), RELATIVE_SOFT_RATIO, RELATIVE_SHARP_RATIO),
-        ),
+        sharpness=_linear_ramp(detail, SOFT_DETAIL, SHARP_DETAIL),
         pose=min(
             1 - _linear_ramp(head_turn_ratio(face), *TURN_RATIO_RANGE),
             1 - _linear_ramp(abs(face.roll), *ROLL_DEGREES_RANGE),
         ),
         light=_light_quality(small),
         size=_linear_ramp(face.eye_distance, SMALL_FACE_PX, LARGE_FACE_PX),
+        detail=detail,
     )
 
 

@@ -6,13 +6,13 @@ What was confirmed lies in the data folder. Until then no such model is loaded, 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
+from pipelines.storage.local_store import write_atomically
 
 _FILE_NAME = "licences.json"
 
@@ -40,12 +40,10 @@ class LicenceConfirmations:
             )
 
     def confirm_cap(self, spec: ModelSpec) -> None:
-        """Note that the owner is below the cap of a model's licence. Raises `OSError`."""
+        """Note that the owner is below the cap of a model's licence. Raises `OSError` or `disk_full`."""
         noted = {**self._read_confirmations(), spec.licence: {"cap": spec.revenue_cap, "confirmed": round(time.time())}}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")
-        os.replace(part, self._path)
+        write_atomically(self._path, f"{json.dumps(noted, indent=2)}\n".encode())
 
     def _read_confirmations(self) -> dict[str, dict[str, object]]:
         """Read the file; one that is missing or damaged confirms nothing."""

@@ -157,8 +157,8 @@ class Business(Params):
     size: int = form_fields.size_field()
     head: float = number_field(
         "Head height",
-        "Share of the picture's height; 0: the framing's, or closer where a photo ends. A receipt says "
-        "what it was, so that a colleague who joins later looks the same.",
+        "Share of the picture's height; 0: the framing's, or closer where a photo ends. The receipt (How it was "
+        "made) says what it was, so that a colleague who joins later looks the same.",
         0.0,
         ge=0,
         le=75,
@@ -168,7 +168,7 @@ class Business(Params):
     eyes: float = number_field("Eye line", "From the top; 0: the framing's.", 0.0, ge=0, le=60, step=0.1, unit="%")
     brightness: float = number_field(
         "Light level",
-        "Relit: lightness of the whites of the eyes; 0: the team's middle. A receipt says what it was.",
+        "Relit: lightness of the whites of the eyes; 0: the team's middle. The receipt (How it was made) says it.",
         0.0,
         ge=0,
         le=100,

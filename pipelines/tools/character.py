@@ -26,7 +26,7 @@ from pipelines.avatars.svg_renderer import (
     skin_colour,
 )
 from pipelines.avatars.traits import ANY, MOODS, TRAITS, Character, parse_character, roll_character
-from pipelines.codecs.containers import Layer, encode_openraster, encode_png_layers
+from pipelines.codecs.containers import Layer, encode_layer_files
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Alpha, Colour, Image
 from pipelines.core.job import ProgressCallback
@@ -144,7 +144,7 @@ class Creator(Params):
     )
     character: str = prompt_field(
         "Saved character",
-        "One that you keep, or the line that a receipt gives: it comes back as it was. Traits that "
+        "One that you keep, or the line of a receipt (How it was made): it comes back as it was. Traits that "
         "are not Any change it.",
         max_length=600,
         advanced=True,
@@ -548,10 +548,7 @@ def _export_layers(
         layers = (Layer("backdrop", np.dstack([plate, opaque])), *layers)
         merged = figure.composite_on_backdrop(plate)
     frames = (merged,) if plate is None else (merged, plate)
-    return (
-        EncodedFile("layers", "ora", encode_openraster(layers, merged), frames, "layers"),
-        EncodedFile("layers", "zip", encode_png_layers(layers), frames, "layers"),
-    )
+    return encode_layer_files(layers, merged, frames)
 
 
 def _list_turns(art: ArtPack, character: Character) -> list[tuple[str, Character]]:

@@ -212,11 +212,12 @@ class Kit(Params):
     )
     preset: PresetId = choice_field(
         "Platform",
-        "Post and story are Instagram's; the story is for TikTok too, Pin for Pinterest.",
+        "One picture in a platform's size, or several at once. Post and story are Instagram's; the story is for TikTok "
+        "too, Pin for Pinterest.",
         "all",
         labels={
-            "usual": "Post, story, Facebook",
-            "all": "All eight",
+            "usual": "3 pictures: post, story, Facebook",
+            "all": "All 8 pictures",
             **{key: row.title for key, row in FORMATS.items()},
         },
         tiles=True,

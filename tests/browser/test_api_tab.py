@@ -1,4 +1,4 @@
-"""The API tab's console, and Copy as code under a tool's Generate button."""
+"""The API tab's console, and Code for the API under a tool's Generate button."""
 
 from __future__ import annotations
 

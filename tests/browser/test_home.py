@@ -197,7 +197,7 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
     assert page.locator("#kit-photo img").get_attribute("src") == given
     expect(page.locator("#kit-headline textarea")).to_have_value("")
-    expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("Post, story, Facebook")
+    expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("3 pictures: post, story, Facebook")
     expect(page.locator("#kit-live img")).to_have_attribute("src", re.compile("^data:"))  # no file of the older job
     page.locator("#kit-headline textarea").fill("Of this photo")
     page.locator("#kit-headline textarea").blur()
@@ -291,7 +291,7 @@ def test_a_new_photo_in_a_tool_takes_nothing_of_the_last_result_that_the_page_sh
     page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
     expect(page.locator("#kit-headline textarea")).to_have_value("")
-    expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("Post, story, Facebook")
+    expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("3 pictures: post, story, Facebook")
     page.locator("#kit-headline textarea").fill("Mine")
     page.locator("#kit-headline textarea").blur()
     wait_until(studio.is_idle, 60)

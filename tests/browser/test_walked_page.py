@@ -359,7 +359,7 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     headline.blur()
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
     expect(page.locator("#kit-headline [role=alert]")).to_have_count(0)
-    page.locator("#kit-preset label", has_text="All eight").click()
+    page.locator("#kit-preset label", has_text="All 8 pictures").click()
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
     expect(page.locator("#kit-save-all")).to_have_text("All 8 (ZIP)")
@@ -619,7 +619,7 @@ def test_marks_of_the_look_that_strangers_missed(page: Page, studio: ServedPage)
     expect(words).to_have_css("outline-offset", "-3px")  # nothing around it cuts the ring off
     expect(words).to_have_css("outline-width", "3px")
     folds = page.locator("#background-tool .dbx-more > button span:first-child").all_inner_texts()
-    assert folds[-3:] == ["Copy as code", "Link", "Receipt"]
+    assert folds[-3:] == ["Code for the API", "Link", "How it was made"]
     assert page.locator("#background-code > button .icon").evaluate(WHERE_A_FOLD_POINTS_JS) > 0.9, "to the right"
     box, fold = (page.locator(f"#background-{part}").bounding_box() for part in ("box", "code"))
     assert box is not None

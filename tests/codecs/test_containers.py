@@ -11,16 +11,18 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipelines.codecs import containers
 from pipelines.codecs.color_profiles import srgb_profile
 from pipelines.codecs.containers import (
     encode_animation,
     encode_gif,
+    encode_layer_files,
     encode_layers,
-    encode_openraster,
     encode_pdf,
     encode_video,
     merge_layers,
 )
+from pipelines.codecs.encode import encode_png
 from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.shadows import Shadow
 from pipelines.core.geometry import Image, PlacedSubject
@@ -125,8 +127,27 @@ def test_open_raster_has_what_the_format_asks() -> None:
     assert max(decode_pixels(files["Thumbnails/thumbnail.png"]).shape[:2]) <= 256
 
 
+def test_both_files_hold_the_same_pngs_each_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject, plate = make_subject(), make_noise(SIZE[1], SIZE[0], 200, 3, seed=1)
+    flat = composite_subject(subject, plate, seed=1)
+    encoded: list[bytes] = []
+
+    def encode_and_keep(image: Image) -> bytes:
+        encoded.append(encode_png(image))
+        return encoded[-1]
+
+    monkeypatch.setattr(containers, "encode_png", encode_and_keep)
+    ora, png = encode_layers(flat, subject, plate, seed=1)
+    layers = unzip_files(png.data)
+    assert layers == {
+        name.removeprefix("data/"): data for name, data in unzip_files(ora.data).items() if name.startswith("data/")
+    }
+    assert len(encoded) == len(layers) + 2, "and the merged picture and its thumbnail"
+
+
 def test_a_large_picture_has_a_small_thumbnail_of_its_shape() -> None:
-    thumbnail = decode_pixels(unzip_files(encode_openraster((), make_noise(600, 900)))["Thumbnails/thumbnail.png"])
+    ora, _ = encode_layer_files((), make_noise(600, 900), ())
+    thumbnail = decode_pixels(unzip_files(ora.data)["Thumbnails/thumbnail.png"])
     assert thumbnail.shape == (171, 256, 3)
 
 

@@ -160,6 +160,17 @@ def test_another_head_another_picture_or_another_size_is_refused() -> None:
     assert restore_head(portrait.image, inverted, portrait.alpha, portrait.face) is None
 
 
+def test_a_face_moved_by_pixels_keeps_size_and_roll_and_its_box_moves_too() -> None:
+    face = load_portrait("hopper").face
+    moved = move_face(face, np.array([[1.0, 0.0, -40.0], [0.0, 1.0, 25.0]]))
+    left, top, right, bottom = face.box
+    assert moved.box == pytest.approx((left - 40, top + 25, right - 40, bottom + 25))
+    assert moved.left_eye == pytest.approx((face.left_eye[0] - 40, face.left_eye[1] + 25))
+    assert moved.right_eye == pytest.approx((face.right_eye[0] - 40, face.right_eye[1] + 25))
+    assert np.allclose(moved.landmarks, face.landmarks + np.array([-40, 25]), atol=0.01)
+    assert (moved.roll, moved.score) == (face.roll, face.score)
+
+
 def test_a_face_is_moved_as_its_photo_is() -> None:
     face = load_portrait("hopper").face
     turned = np.array([[0.0, -2.0, 900.0], [2.0, 0.0, 5.0]])

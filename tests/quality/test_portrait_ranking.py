@@ -12,9 +12,11 @@ from pipelines.core.geometry import Face, Image
 from pipelines.imaging.color import to_linear, to_srgb
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.quality import portrait_ranking
 from pipelines.quality.portrait_ranking import (
     eye_openness,
     head_turn_ratio,
+    measure_sharpness,
     rank_portraits,
     ranking_notices,
     score_portrait,
@@ -108,6 +110,19 @@ def test_a_photo_without_a_face_is_last_and_says_so(photo: tuple[Image, Face]) -
 def test_one_photo_needs_no_ranking(photo: tuple[Image, Face]) -> None:
     image, face = photo
     assert ranking_notices(rank_portraits([(image, (face,))])) == ()
+
+
+def test_each_face_is_measured_once(photo: tuple[Image, Face], monkeypatch: pytest.MonkeyPatch) -> None:
+    image, face = photo
+    measured: list[float] = []
+
+    def measure_and_count(small: Image) -> float:
+        measured.append(measure_sharpness(small))
+        return measured[-1]
+
+    monkeypatch.setattr(portrait_ranking, "measure_sharpness", measure_and_count)
+    rank_portraits([(image, (face,))] * 3)
+    assert len(measured) == 3
 
 
 def test_equal_photos_keep_their_order(photo: tuple[Image, Face]) -> None:

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 
 from pipelines.batch.manifest import result_files
-from pipelines.codecs.containers import encode_animation, encode_openraster, encode_pdf, encode_video, split_layers
+from pipelines.codecs.containers import encode_animation, encode_layer_files, encode_pdf, encode_video, split_layers
 from pipelines.codecs.encode import C2PA_MIME_TYPES, MIME_TYPES, STILL_FORMATS
 from pipelines.core.errors import PolicyRefusal
 from pipelines.core.geometry import Frame, Image, PlacedSubject
@@ -55,7 +55,7 @@ def run(params: Form, context: ToolContext, emit: ProgressCallback) -> ToolOutpu
         EncodedFile("result", "webp", encode_animation(frames, 20), frames, "spin"),
         EncodedFile("result", "mp4", encode_video(frames, 20), frames, "film"),
         EncodedFile("result", "pdf", encode_pdf(frames, "Book"), frames, "book"),
-        EncodedFile("layers", "ora", encode_openraster(layers, flat), (flat,), "layers"),
+        encode_layer_files(layers, flat, (flat,))[0],
     )
     names = ("post", "story")
     return ToolOutput(images=(still(1), still(2)), exact=False, extras=extras, names=names, archive_name="all")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Face, Image
+from pipelines.core.geometry import Alpha, Colour, Face, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.framing.crop import (
@@ -36,7 +36,9 @@ from pipelines.framing.words_on_photo import (
 )
 from pipelines.imaging.fonts import FONT_FOLDER
 from pipelines.imaging.text import (
+    BLACK_INK,
     MIN_TEXT_CONTRAST,
+    WHITE_INK,
     WORST_SHARE,
     PixelBox,
     contrast_ratio,
@@ -529,6 +531,12 @@ def test_the_usual_formats_are_three_shapes_that_the_page_chooses_and_the_api_on
     assert social_kit.Kit.schema_extra("preset")["x-start"] == "usual"
 
 
+@pytest.mark.parametrize("preset", social_kit.FORMAT_SETS)
+def test_the_tile_of_several_formats_says_how_many_pictures_it_makes(preset: str) -> None:
+    label = social_kit.Kit.schema_extra("preset")["x-labels"][preset]
+    assert f"{len(social_kit.FORMAT_SETS[preset])} pictures" in label
+
+
 @pytest.mark.usefixtures("small_formats")
 def test_several_platforms_take_the_place_of_the_preset() -> None:
     made = make_kit(KitContext(head=False), preset="x", formats="Facebook, YouTube")
@@ -680,6 +688,22 @@ def test_words_on_a_photo_reach_the_contrast_with_a_shade_that_leaves_the_subjec
         assert (image == before).all(), "what has the contrast needs no shade"
     jumps = np.abs(np.diff(cv2.blur(image.astype(np.float32) - before, (9, 9)).mean(axis=2), axis=0))
     assert jumps.max() < 12, "a gradient and no plate"
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "ink"),
+    [
+        ((60, 120, 190), (145, 185, 228), WHITE_INK),  # black would need no shade, but looks heavy
+        ((150, 190, 230), (210, 225, 240), BLACK_INK),
+        ((205, 205, 205), (205, 205, 205), BLACK_INK),
+    ],
+    ids=["blue sky", "haze", "light grey"],
+)
+def test_letters_on_a_blue_sky_are_white_and_on_light_ground_black(top: Colour, bottom: Colour, ink: Colour) -> None:
+    words = PixelBox(22, 20, 350, 200)
+    image = np.repeat(np.linspace(top, bottom, 240, dtype=np.uint8)[:, None], 400, axis=1)
+    assert draw_scrim_and_choose_ink(image, words, None) == ink
+    assert worst_contrast(ink, words.view(image), WORST_SHARE) >= MIN_TEXT_CONTRAST
 
 
 def tall_context(*, head: bool) -> KitContext:

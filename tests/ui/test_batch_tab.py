@@ -204,7 +204,7 @@ def test_a_press_sends_the_rows_that_changed_and_no_picture(
     assert tab.sheet not in one
     assert read_cells(one[tab.changed_cells]) == {2: True}
     assert "data:" not in one[tab.changed_cells]
-    assert f"{ROW_COUNT - 1} set aside" in one[tab.status]
+    assert f"{ROW_COUNT - 1} probably wrong" in one[tab.status]
     both, _ = events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 3 @20;doubt 2 @30")
     assert read_cells(both[tab.changed_cells]) == {2: False, 3: True}  # the page may not have read the one before
     assert tab.sheet not in events.refresh(LOCAL, batch_id, state)  # it is up to date
@@ -379,9 +379,9 @@ def test_a_mended_picture_is_to_be_checked_as_any_other_with_its_doubts_until_it
         uncertainty = 0.9 if row == 2 else 0.1
         change_receipt(studio, events.batches, batch_id, row, cutout_uncertainty=uncertainty, cutout_doubts=doubts)
     shown = events.refresh(LOCAL, batch_id, BatchTabState())
-    assert "1 with a small doubt · 1 set aside" in shown[events.tab.status]
+    assert "1 with a small doubt · 1 probably wrong" in shown[events.tab.status]
     assert re.findall(r'data-words="approve (\d)', shown[events.tab.sheet]) == ["2", "3"]
-    assert re.findall(r"<b[^>]*>([^<]*)</b>", shown[events.tab.sheet]) == ["Set aside", "Small doubt"]
+    assert re.findall(r"<b[^>]*>([^<]*)</b>", shown[events.tab.sheet]) == ["Probably wrong", "Small doubt"]
     events.batches.approve_row(batch_id, 3, OWNER)
     job_id = events.batches.get_row(batch_id, 2, OWNER).job_id or ""
     assert "It is fine" in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import BadInput, error_from_json, error_to_json
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY
 from pipelines.core.job import Result
 from pipelines.models import profiles
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from pipelines.settings import Settings
-from pipelines.tools import TOOLS, headshot, product
+from pipelines.tools import TOOLS, headshot, product, style
 from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_parts
 from tests.support.served_app import run_studio
 from ui.home_tab.quick_start import (
     DRAFT_COUNT,
+    SCENERY_SUGGESTION,
     QuickStart,
     QuickStartState,
     render_draft_doubt,
@@ -108,9 +111,46 @@ def test_first_looks_are_drawn_again_with_the_finer_cutout(tmp_path: Path, monke
         assert all(len(each) > 1 and each[-1] != each[-2] for each in pictures)
 
 
+@pytest.mark.parametrize(("is_scenery", "tool"), [(False, "product"), (True, "style")], ids=["thing", "scenery"])
+def test_where_a_closer_look_finds_no_subject_the_whole_photo_is_styled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_scenery: bool, tool: str
+) -> None:
+    blob, hills = make_blob(320, 320, (160, 200), (50, 50)), np.zeros((320, 320), np.float32)
+    hills[150:] = 1
+    for net, seen in ((U2Net, blob), (IsNet, hills if is_scenery else blob)):
+        monkeypatch.setattr(net, "predict_map", lambda _net, _image, seen=seen: seen)
+    profile = profiles.choose_profile("embedded")[0]
+    with run_studio(Settings(data=tmp_path, matting="both"), [product.TOOL, style.TOOL], profile) as studio:
+
+        def build() -> QuickStart:
+            with gr.Blocks():
+                return QuickStart(studio.service, studio.access, "")
+
+        page = build_parts(build)
+        state = QuickStartState(photo_id=studio.service.files.add_image(make_noise(300, 300), "local", "upload"))
+
+        async def list_updates() -> list[dict[Any, Any]]:
+            return [each async for each in page.change_consent(LOCAL, state, "nobody")]
+
+        shown = asyncio.run(list_updates())
+    assert state.tool_id == tool
+    assert len(state.settings) == DRAFT_COUNT
+    sentences = [str(each[page.status]) for each in shown if page.status in each]
+    assert "Nobody in it." in sentences[1], "the first look comes soon"
+    assert ("No single subject stands out." in sentences[-1]) == (tool == "style")
+
+
+def test_beside_styles_of_the_whole_photo_stands_first_what_cuts_nothing_out() -> None:
+    offered = re.findall(r'href="#(\w+)"', render_other_tools(TOOLS, SCENERY_SUGGESTION))
+    assert offered == ["upscale", "expand", "kit", "retouch", "product", "cutout"]
+
+
 def test_what_may_be_wrong_with_the_cut_out_of_the_first_looks_is_told_beside_them() -> None:
     doubt = "A part may be missing at the left."
-    assert render_draft_doubt({"cutout_uncertainty": 0.1, "cutout_doubts": []}) == ""
+    assert render_draft_doubt({"cutout_uncertainty": 0.1, "cutout_doubts": []}, TOOLS) == ""
     for uncertainty, css_class in ((0.1, "dbx-draft-doubt small"), (0.6, "dbx-draft-doubt")):
-        told = render_draft_doubt({"cutout_uncertainty": uncertainty, "cutout_doubts": [doubt + " Point at it."]})
+        receipt = {"cutout_uncertainty": uncertainty, "cutout_doubts": [doubt + " Point at it."]}
+        told = render_draft_doubt(receipt, TOOLS)
         assert f'<p class="{css_class}"><span>{doubt}</span>' in told
+        offered = ["style", "expand"] if uncertainty > UNCLEAR_UNCERTAINTY else []
+        assert re.findall(r'href="#(\w+)"', told) == offered, "what needs no cut-out"

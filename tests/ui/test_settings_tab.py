@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -224,6 +226,18 @@ def test_a_capped_licence_is_confirmed_before_anything_is_fetched_or_started_wit
     assert "From the next start on" in made.choose_start_profile(make_request(), "krea")[made.start_status]
     collect_all(made.download_profile(make_request(), "krea"))
     assert cast(FakeDownloads, made.downloads).started == ["krea-2-turbo"]
+
+
+def test_a_confirmation_on_a_full_disk_is_not_said_to_be_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = build_tab(tmp_path)
+
+    def fill_disk(_: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", fill_disk)
+    said = made.confirm_cap(make_request(), "krea")
+    assert settings_tab.NOT_CONFIRMED_TEXT in said[made.panel.alerts]
+    assert list(tmp_path.glob("licences.json")) == list(tmp_path.glob(".part-*")) == []
 
 
 def test_a_download_shows_its_files_and_its_end(tmp_path: Path) -> None:

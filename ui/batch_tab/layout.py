@@ -24,8 +24,8 @@ POLL_SECONDS = 2.0
 CONSENT_LABEL = "I have these people's permission and they are 18 or over"
 OPTIONAL_CONSENT_LABEL = "If people are in them: I have their permission and they are 18 or over"
 SET_ASIDE_HELP = (
-    "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it lies in the ZIP's folder "
-    "set-aside, so that nobody uses it unseen. 1 sets none aside."
+    "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it counts as probably wrong "
+    "and lies in the ZIP's folder set-aside, so that nobody uses it unseen. 1: none does."
 )
 ZIP_TEXT = "The ZIP also holds manifest.csv, a table of all rows, and META-INF, its signed proof of origin."
 HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
@@ -157,14 +157,17 @@ class BatchTab:
                 self.sheet = gr.HTML("", elem_id="batch-sheet")
                 self.changed_cells = gr.HTML("", elem_id="batch-cells", elem_classes=["dbx-unseen"])
                 with gr.Accordion(
-                    "When a picture is set aside", open=False, elem_classes=["dbx-more"], elem_id="batch-doubts"
+                    "When a picture counts as probably wrong",
+                    open=False,
+                    elem_classes=["dbx-more"],
+                    elem_id="batch-doubts",
                 ) as self.set_aside_fold:
                     self.set_aside = gr.Number(
                         DEFAULT_SET_ASIDE,
                         minimum=0,
                         maximum=1,
                         step=0.05,
-                        label="Set aside above a doubt of",
+                        label="Probably wrong above a doubt of",
                         info=SET_ASIDE_HELP,
                         elem_id="batch-set-aside",
                     )
@@ -172,7 +175,7 @@ class BatchTab:
                         "List all, the most doubtful first", size="sm", elem_id="batch-cutouts"
                     )
                     self.cutouts = CutoutTable(
-                        headers=["Row", "Picture", "Doubt", "Set aside"],
+                        headers=["Row", "Picture", "Doubt", "Probably wrong"],
                         datatype=["number", "str", "number", "str"],
                         interactive=False,
                         visible=False,
@@ -208,7 +211,8 @@ def build_brand_kit_choice(service: StudioService, tool_id: str, owner: str | No
         options,
         label="Brand kit",
         visible=bool(find_brand_kit_field(service, tool_id)),
-        info="For all of them, as it is when the batch begins. Kits are made under Brand and characters.",
+        info="Your colours, logo and light for all pictures, as they are when the batch begins. Make one in "
+        "Brand and characters.",
         **more,
     )
 

@@ -50,9 +50,7 @@ NO_TOOL_TEXT = (
     "Choose a tool: Professional Headshots for people, Product Photos for things, Cut-out to remove backgrounds."
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
-ASIDE_TEXT = (
-    "Probably wrong: in the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
-)
+ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = (
     "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, "
@@ -159,7 +157,7 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts = D
         parts.append(f"{progress.per_minute:g} a minute, {format_duration(progress.seconds_left)} left")
     parts += [f"{counts.to_check} to check"] if counts.to_check else []
     parts += [f"{counts.small} with a small doubt"] if counts.small else []
-    parts += [f"{counts.set_aside} set aside"] if counts.set_aside else []
+    parts += [f"{counts.set_aside} probably wrong"] if counts.set_aside else []
     parts += ["nothing left to check"] if counts.looked_at and not any(counts[:3]) else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
@@ -171,7 +169,7 @@ def render_aside(counts: DoubtCounts, larger_side: int = 0) -> str:
 
     `larger_side` is the longer side in pixels that photos have to give, 0 where their pictures have it.
     """
-    line = f"{counts.set_aside} set aside. {ASIDE_TEXT}" if counts.set_aside else ""
+    line = f"{counts.set_aside} probably wrong. {ASIDE_TEXT}" if counts.set_aside else ""
     line = line or (CHECK_TEXT if counts.to_check or counts.small else "")
     lines = [line, MORE_PIXELS_TEXT.format(larger_side) if larger_side else ""]
     return "".join(f'<p class="dbx-measured">{each}</p>' for each in lines if each)
@@ -260,7 +258,7 @@ def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, number
 
 def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
-    word = "Set aside" if picture.is_aside else "Small doubt" if picture.is_small else "Check"
+    word = "Probably wrong" if picture.is_aside else "Small doubt" if picture.is_small else "Check"
     css_class = " class=small" if word == "Small doubt" else ""
     # The reason is read with the button's name; of a picture that somebody found right there is nothing to say.
     is_open = bool(why or picture.is_aside) and not picture.approved

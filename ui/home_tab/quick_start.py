@@ -12,6 +12,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
+from pipelines.core.geometry import UNCLEAR_UNCERTAINTY
 from pipelines.core.job import Job, Result
 from pipelines.core.tools import Tool
 from pipelines.service.studio_service import StudioService
@@ -59,6 +60,19 @@ OTHER_TOOLS: tuple[tuple[str, str], ...] = (
 """What else is often wanted of a photo: the tool, which opens with it, and what it is called there."""
 NOTE_VISIT_JS = "(at) => at === null ? 0 : Date.now()"
 """The first visit is the opening of the page, which gives no photo back."""
+OTHER_TOOLS_TEXT = "This photo in another tool:"
+WHOLE_PHOTO_TOOLS = (("style", "Turn it into a painting"), ("expand", "Make it wider"))
+"""What cuts nothing out, offered beside a cut-out that is probably wrong; others of that kind are `OTHER_TOOLS`."""
+WHOLE_PHOTO_TEXT = "The whole photo, without a cut-out:"
+SCENERY_TOOLS: tuple[tuple[str, str], ...] = (
+    ("upscale", "Enlarge it"),
+    ("expand", "Make it wider"),
+    ("kit", "Posts with a headline"),
+    (ERASE_TOOL, "Erase a thing"),
+    ("product", "Product photo of one thing"),
+    ("cutout", "Remove the background"),
+)
+"""The same where no subject stands out: first those that cut nothing out; in the last two a thing can be pointed at."""
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
 """Offered first of a photo of several people."""
 OPEN_LOOK_TEXT = "Open a look to repair it."
@@ -86,7 +100,7 @@ SUGGESTIONS: tuple[Suggestion, ...] = (
 )
 
 SCENERY_SUGGESTION = Suggestion("style", 0, 99, "No single subject stands out. Three styles of the whole photo:")
-"""For a landscape or a pattern, of which the suggested tool finds nothing to cut out."""
+"""For a landscape or a pattern, of which the suggested tool finds nothing to cut out, or finds only at first sight."""
 
 
 @dataclass
@@ -94,6 +108,7 @@ class QuickStartState(GivenPhoto):
     """Session state of the quick start: the photo, its drafts, and the number of the newest request.
 
     `is_rough`: the last draft was cut out by the small net alone. `doubt` is what its cut-out is told with, as HTML.
+    `has_no_subject`: the last draft found nothing to cut out.
     """
 
     face_count: int = 0
@@ -103,6 +118,7 @@ class QuickStartState(GivenPhoto):
     job_ids: set[str] = field(default_factory=set)
     is_rough: bool = False
     doubt: str = ""
+    has_no_subject: bool = False
 
 
 def suggest_tool(face_count: int, has_consent: bool, tools: Sequence[Tool]) -> Suggestion | None:
@@ -121,17 +137,30 @@ def render_other_tools(
     tools: Sequence[Tool], suggestion: Suggestion | None = None, *, without: Collection[str] = ()
 ) -> str:
     """Render links to tools that open with the photo, beside the three drafts of `suggestion`, `without` some ids."""
-    ids = {tool.id for tool in tools if tool.id not in without}
-    offered = (ONE_OF_SEVERAL, *OTHER_TOOLS) if suggestion and suggestion.tool == "business" else OTHER_TOOLS
+    offered = SCENERY_TOOLS if suggestion is SCENERY_SUGGESTION else OTHER_TOOLS
+    if suggestion and suggestion.tool == "business":
+        offered = (ONE_OF_SEVERAL, *OTHER_TOOLS)
+    return _render_tool_links([tool for tool in tools if tool.id not in without], offered, OTHER_TOOLS_TEXT)
+
+
+def _render_tool_links(tools: Sequence[Tool], offered: Sequence[tuple[str, str]], sentence: str) -> str:
+    ids = {tool.id for tool in tools}
     rows = "".join(f'<li><a href="#{tool}">{title}</a></li>' for tool, title in offered if tool in ids)
-    return f'<div class="dbx-also"><p>This photo in another tool:</p><ul>{rows}</ul></div>' if rows else ""
+    return f'<div class="dbx-also"><p>{sentence}</p><ul>{rows}</ul></div>' if rows else ""
 
 
-def render_draft_doubt(receipt: Mapping[str, Any]) -> str:
-    """Render what may be wrong with the cut-out in all drafts, and where it is mended; "" where nothing is."""
+def render_draft_doubt(receipt: Mapping[str, Any], tools: Sequence[Tool]) -> str:
+    """Render what may be wrong with the cut-out in all drafts, and where it is mended; "" where nothing is.
+
+    Where it is probably wrong, tools that cut nothing out are offered too.
+    """
     doubt = text.describe_doubt(receipt)
     css_class = "dbx-draft-doubt small" if text.is_small_doubt(receipt) else "dbx-draft-doubt"
-    return f'<p class="{css_class}"><span>{escape(doubt)}</span> <span>{OPEN_LOOK_TEXT}</span></p>' if doubt else ""
+    if not doubt:
+        return ""
+    is_guess = (receipt.get("cutout_uncertainty") or 0.0) > UNCLEAR_UNCERTAINTY
+    others = _render_tool_links(tools, WHOLE_PHOTO_TOOLS, WHOLE_PHOTO_TEXT) if is_guess else ""
+    return f'<p class="{css_class}"><span>{escape(doubt)}</span> <span>{OPEN_LOOK_TEXT}</span></p>{others}'
 
 
 def spread_looks(tool: Tool) -> list[dict[str, str]]:
@@ -384,14 +413,7 @@ class QuickStart:
                 yield changed
         if state.request_number != number:
             return
-        has_styles = any(each.id == SCENERY_SUGGESTION.tool for each in self.service.tools)
-        if (
-            not best
-            and refusal is not None
-            and refusal.code == "no_subject"
-            and suggestion is not SCENERY_SUGGESTION
-            and has_styles
-        ):
+        if not best and state.has_no_subject and self._can_show_scenery(suggestion):
             async for updates in self._draw_suggestion(owner, state, has_consent, number, SCENERY_SUGGESTION):
                 yield updates
             return
@@ -412,20 +434,39 @@ class QuickStart:
         shown = {self.status: status + mark, **dict(zip(buttons, labels, strict=False))}
         yield shown if state.is_rough else {**shown, self.doubt: self._show_doubt(state)}
         if state.is_rough:
-            async for updates in self._draw_closer_drafts(tool.id, {**photo, **consent}, best, owner, state):
+            values = {**photo, **consent}
+            async for updates in self._draw_closer_drafts(suggestion, values, best, owner, state):
                 yield updates
-            if state.request_number == number:
-                yield {self.status: status, self.doubt: self._show_doubt(state)}
+            if state.request_number != number:
+                return
+            if state.has_no_subject and self._can_show_scenery(suggestion):
+                async for updates in self._draw_suggestion(owner, state, has_consent, number, SCENERY_SUGGESTION):
+                    yield updates
+                return
+            yield {self.status: status, self.doubt: self._show_doubt(state)}
+
+    def _can_show_scenery(self, suggestion: Suggestion) -> bool:
+        """Whether looks of the whole photo can be shown in place of those of `suggestion`."""
+        has_styles = any(each.id == SCENERY_SUGGESTION.tool for each in self.service.tools)
+        return has_styles and suggestion is not SCENERY_SUGGESTION
 
     async def _draw_closer_drafts(
-        self, tool_id: str, values: dict[str, Any], drafts: Sequence[TriedDraft], owner: str, state: QuickStartState
+        self,
+        suggestion: Suggestion,
+        values: dict[str, Any],
+        drafts: Sequence[TriedDraft],
+        owner: str,
+        state: QuickStartState,
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Draw drafts again whose cut-out only the small net has seen, unless there is a newer request."""
+        """Draw drafts again whose cut-out only the small net has seen, unless there is a newer request.
+
+        No more of them once one shows that there is no subject.
+        """
         number = state.request_number
         for each, (live, _) in zip(drafts, self.drafts, strict=False):
             form = {**values, **each.settings, "seed": each.seed}
-            closer = await self._draw_draft(tool_id, form, owner, state, closer=True)
-            if state.request_number != number:
+            closer = await self._draw_draft(suggestion.tool, form, owner, state, closer=True)
+            if state.request_number != number or (state.has_no_subject and self._can_show_scenery(suggestion)):
                 return
             if isinstance(closer, tuple):
                 yield {live: closer[0]}
@@ -444,8 +485,12 @@ class QuickStart:
         finally:
             self.service.jobs.cancel(job.id)  # nobody waits for it if the visitor has left
             state.job_ids.discard(job.id)
+        state.has_no_subject = isinstance(drawn, StudioError) and drawn.code == "no_subject"
         if isinstance(drawn, tuple):
-            state.is_rough, state.doubt = is_rough(job, drawn[1]), render_draft_doubt(drawn[1].receipt)
+            state.is_rough, state.doubt = (
+                is_rough(job, drawn[1]),
+                render_draft_doubt(drawn[1].receipt, self.service.tools),
+            )
         return drawn
 
     def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str, closer: bool) -> tuple[Job, Any]:

@@ -1,4 +1,4 @@
-"""The panel "Copy as code" under every Generate button: the present form as runnable code."""
+"""The panel "Code for the API" under every Generate button: the present form as runnable code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ui.components.page_address import page_address
 if TYPE_CHECKING:
     from ui.tool_tab.events import ToolTabEvents
 
-TITLE = "Copy as code"
+TITLE = "Code for the API"
 HELP_TEXT = "The settings above as code that runs as it is. Your pictures appear as files next to it."
 
 

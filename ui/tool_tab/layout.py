@@ -103,9 +103,13 @@ class ResultPanel:
                 max_lines=3,
                 elem_id=f"{tool.id}-link",
             )
-        with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
+        with gr.Accordion("How it was made", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
             self.receipt = gr.Code(
-                "{}", language="json", label="Settings, models, checks, timings", interactive=False, max_lines=24
+                "{}",
+                language="json",
+                label="Receipt: settings, models, checks, timings",
+                interactive=False,
+                max_lines=24,
             )
         self.tiles_due = gr.State(0)
 

@@ -97,7 +97,8 @@ def brand_field() -> Any:
     """The name of a saved brand kit, `str`; its values are written into the form when the job is made."""
     return prompt_field(
         "Brand kit",
-        "One that you keep: its colours, logo, backdrop, light and framing, where nothing else is chosen.",
+        "Your colours, logo, backdrop, light and framing under one name, for what is not chosen here. Make one in "
+        "Brand and characters.",
         max_length=60,
         advanced=True,
         saved_kind="brand",

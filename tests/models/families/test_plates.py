@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -67,11 +68,16 @@ def test_damaged_plate_is_unavailable(tmp_path, monkeypatch):
 
 
 def test_decoded_plates_are_kept_and_bounded(monkeypatch):
-    decode, decoded = plates.decode_plate, []
+    decode, decoded, images = plates.decode_plate, [], []
 
     def decode_and_count(look: Plate):
         decoded.append(look.id)
-        return decode(look)
+        image = decode(look)
+        images.append(weakref.ref(image))
+        return image
+
+    def count_kept_bytes():
+        return sum(image.nbytes for each in images if (image := each()) is not None)
 
     monkeypatch.setattr(plates, "decode_plate", decode_and_count)
     monkeypatch.setattr(plates, "MAX_DECODED_BYTES", int(2.5 * max(decode(look).nbytes for look in LOOKS)))
@@ -79,6 +85,7 @@ def test_decoded_plates_are_kept_and_bounded(monkeypatch):
     scenes = [row.id for row in (*SETS, *PHOTOGRAPHS)]
     for scene in scenes:
         drawn(model, PERSON, scene, size=(32, 32))
+        assert count_kept_bytes() <= plates.MAX_DECODED_BYTES
     assert decoded == [look.id for look in LOOKS]
     for scene in (scenes[-1], scenes[-2]):  # kept
         drawn(model, PERSON, scene, size=(32, 32))
@@ -86,6 +93,7 @@ def test_decoded_plates_are_kept_and_bounded(monkeypatch):
     drawn(model, PERSON, scenes[0], size=(32, 32))  # has made room for those after it
     assert decoded[len(LOOKS) :] == [scenes[0]]
     model.close()
+    assert count_kept_bytes() == 0
     drawn(model, PERSON, scenes[0], size=(32, 32))
     assert decoded[len(LOOKS) :] == [scenes[0]] * 2
 

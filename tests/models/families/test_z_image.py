@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.errors import ModelUnavailable
+from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.models.diffusion.loader import CheckpointFamily
 from pipelines.models.families.control_nets import ControlNetFamily
 from pipelines.models.families.z_image import VERBS, Z_IMAGE, ZImageModel
+from pipelines.models.model_cache import CacheOptions, ModelCache
 from tests.models.support import family_checks
 from tests.models.support.family_checks import (
     SIZE,
@@ -177,6 +178,26 @@ def test_the_control_of_one_file_is_read_and_another_layout_refused(model: ZImag
             plain(family, "control", 5),
         )
     assert nets.estimate_bytes(row) == nets.load(row, "cpu").module.num_parameters() * 4
+
+
+@pytest.mark.parametrize("kind", ["OutOfMemoryError", "RuntimeError"])
+def test_a_control_net_that_does_not_fit_into_memory_is_no_wrong_file(
+    family: CheckpointFamily, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    import safetensors.torch
+    import torch
+
+    error_class = {"OutOfMemoryError": torch.OutOfMemoryError, "RuntimeError": RuntimeError}[kind]
+
+    def run_out_of_memory(*_: Any, **__: Any):
+        raise error_class("CUDA out of memory.")
+
+    monkeypatch.setattr(safetensors.torch, "load_file", run_out_of_memory)
+    row = family_checks.control_net_row(net_folder(family), "ZImageControlNetModel", ("layout", TRUE_LAYOUT))
+    row = replace(row, options=(("files", "diffusion_pytorch_model.safetensors"), *row.options[1:]))
+    cache = ModelCache((ControlNetFamily((row,)),), CacheOptions(device="cpu"))
+    with pytest.raises(OutOfMemory, match="not enough memory to load"), cache.borrow_model(row.id):
+        pass
 
 
 TRUE_LAYOUT = (
