@@ -62,7 +62,8 @@ def _accepts_value(params: type[Params], form: Mapping[str, Any], name: str, val
     if labels and value not in labels:
         return False
     default = params.model_fields[name].default
-    return form.get(name, default) in (default, None, "")
+    at_first_on_the_page = params.schema_extra(name).get("x-start", default)  # the page sends it without a choice
+    return form.get(name, default) in (default, at_first_on_the_page, None, "")
 
 
 def _resolve_pictures(params: type[Params], name: str, value: Any, owner: str, find_item: FindSavedItem) -> Any:

@@ -343,6 +343,7 @@ def test_a_row_in_which_nothing_stands_out_is_repaired_and_put_into_the_batch(
     expect(page.locator("#product-put")).to_be_hidden()  # an error cannot be put back
     page.go_back()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1")
+    expect(page.locator("#batch-told")).not_to_contain_text("Nothing stands out")
 
 
 def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio: ServedPage) -> None:

@@ -138,7 +138,7 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
             "Zurück",
             "Alle Punkte entfernen",
             "Abbrechen",
-            "Entwurf zeigen",
+            "Anwenden",
         ]
         assert all((box := each.bounding_box()) is not None and box["height"] >= 44 for each in bar.all())
         assert all(each.evaluate("node => node.scrollWidth <= node.clientWidth") for each in bar.all())
@@ -212,7 +212,7 @@ def test_a_press_where_generate_was_does_not_stop_the_picture_that_marks_make(pa
         page.locator("#cutout-box [data-do=done]"),
     )
     press(page, "start")
-    expect(done).to_have_text("Show the draft")
+    expect(done).to_have_text("Apply")
     await_look(page)
     press(page, "cancel")
     wait_until(studio.is_idle, 60)
@@ -292,7 +292,7 @@ def test_a_mark_that_changes_nothing_says_so_until_one_marks_zooms_or_takes_it_b
     unchanged = page.locator("#cutout-box .dbx-point-unchanged span:not([hidden])")
     point_at(page, 0.5, 0.5)  # of the cup: it is kept already
     expect(unchanged).to_be_visible()
-    expect(unchanged).to_have_text("Nothing changed: this place was so already.")
+    expect(unchanged).to_have_text("No change is seen here: this place may have been so already.")
     words, picture = unchanged.bounding_box(), page.locator("#cutout-box .dbx-point-layer").bounding_box()
     bar = page.locator("#cutout-box .dbx-point-bar").bounding_box()
     assert words is not None

@@ -328,6 +328,14 @@ def test_a_look_is_checked_as_a_form_is(here: ServedApp, shelf: SavedItemStore, 
         here.service.saved_items.save_look("Bad", "product", params, "local")
 
 
+def test_a_look_takes_the_place_of_what_the_page_has_chosen_at_first(here: ServedApp, shelf: SavedItemStore) -> None:
+    photo = here.service.uploads.ingest_picture(png(side=160), "local")[0]
+    here.service.saved_items.save_look("Stories", "kit", {"preset": "story"}, "local")
+    for chosen, used in (("usual", "story"), ("all", "story"), ("pin", "pin")):
+        job = here.service.create_job("kit", {"photo": photo, "look": "Stories", "preset": chosen}, "local")
+        assert job.params["preset"] == used
+
+
 def test_every_tool_that_is_shipped_takes_a_look() -> None:
     for tool in (tool for tool in TOOLS if tool.id in SHIPPED_TOOL_IDS):
         assert tool.params.schema_extra("look")["x-kept"] == "look", tool.id

@@ -599,8 +599,9 @@ class BatchTabEvents:
             tab.timer: gr.update(active=batch.state == "running" or progress.running > 0),
             **self._show_sheet(batch, progress, state),
         }
-        if batch.state != "ready" and progress.failed:
+        if batch.state != "ready" and (progress.failed or state.shows_failures):  # else it may be the check's report
             updates[tab.report] = self._render_failures(batch_id)
+            state.shows_failures = progress.failed > 0
         return updates
 
     def _update_zip_button(self, label: str, is_enabled: bool, state: BatchTabState) -> Any:

@@ -73,7 +73,7 @@ class BatchTabState:
     that are more uncertain than `set_aside` (0 to 1) are set aside. `last_command_at` is when the last command
     that was followed was given, in milliseconds on the browser's clock; `commands_lock` is held by the handler that
     follows some. `sent_count` counts what was sent of the sheet, `changed_rows` are the rows that were sent again since
-    the whole sheet was, with that count.
+    the whole sheet was, with that count. `shows_failures`: the report lists rows that failed.
     """
 
     first_picture: int = 0
@@ -85,6 +85,7 @@ class BatchTabState:
     commands_lock: SessionLock = field(default_factory=SessionLock)
     sent_count: int = 0
     changed_rows: dict[int, int] = field(default_factory=dict[int, int])
+    shows_failures: bool = False
 
 
 class BatchTab:

@@ -22,7 +22,7 @@ PANEL_HTML = f"""<div class="dbx-point">
 <div class="dbx-point-layer" hidden></div>
 <p class="dbx-point-unchanged" role="status">
 <span hidden data-unchanged="little">Hardly anything changed. Mark more of it, or come closer.</span>
-<span hidden data-unchanged="settled">Nothing changed: this place was so already.</span></p>
+<span hidden data-unchanged="settled">No change is seen here: this place may have been so already.</span></p>
 <div class="dbx-point-zoom" hidden>
 <button type="button" data-do="closer" title="Come closer; arrow keys, the wheel or two fingers move it"
 aria-label="Come closer">+</button>

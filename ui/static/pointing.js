@@ -166,7 +166,7 @@
       const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = asked ?? (used ? "drop" : "keep");
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
-      bar(box).querySelector("[data-do=done]").textContent = part(box, "save").disabled ? "Show the draft" : "Make the picture"; // anew, at full size
+      bar(box).querySelector("[data-do=done]").textContent = part(box, "save").disabled ? "Apply" : "Make the picture"; // anew, at full size
       setMode(box, mode);
       setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time
