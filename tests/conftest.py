@@ -141,7 +141,7 @@ class _QuickManager:
 
 
 _quick_manager = _QuickManager()
-logging.root.manager = _quick_manager  # pyright: ignore[reportAttributeAccessIssue]
+logging.root.manager = _quick_manager  # pyrefly: ignore[bad-assignment]
 
 
 @pytest.fixture(autouse=True)

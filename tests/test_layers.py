@@ -217,7 +217,7 @@ def import_without_posix(names: list[str]) -> tuple[list[str], int]:
     for name in [name for name in sys.modules if name.split(".")[0] == "pipelines"]:
         del sys.modules[name]
     for name in ("fcntl", "resource", "pwd", "grp", "termios", "pty", "readline"):
-        sys.modules[name] = None  # pyright: ignore[reportArgumentType]  to import it is an ImportError now
+        sys.modules[name] = None  # to import it is an ImportError now  # pyrefly: ignore[unsupported-operation]
     for name in ("sysconf", "getuid", "geteuid", "fork", "statvfs", "sched_getaffinity"):
         delattr(os, name)
     for name in names:

@@ -75,7 +75,7 @@ def _make_event(tool: Tool, service: StudioService, access: AccessControl) -> An
     signature = inspect.Signature(
         [*parameters, request_parameter], return_annotation=tuple[list[FileData], dict[str, Any]]
     )
-    event.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    event.__signature__ = signature  # pyrefly: ignore[missing-attribute]
     event.__annotations__ = {each.name: each.annotation for each in (*parameters, request_parameter)}
     event.__name__ = tool.id
     return event

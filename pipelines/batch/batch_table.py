@@ -367,8 +367,9 @@ def _to_batch_row(row: Row) -> BatchRow:
 
 
 def _to_batch(row: Row) -> Batch:
-    values = {name: value for name, value in row._mapping.items() if name != "home"}
-    return Batch(**{**values, "shared": json.loads(values["shared"]), "about": json.loads(values["about"])})
+    values = row._asdict() | {"shared": json.loads(row.shared), "about": json.loads(row.about)}
+    del values["home"]
+    return Batch(**values)
 
 
 def _to_row_state(row: Row) -> RowState:

@@ -154,7 +154,7 @@ class ZipSource:
 
     def _open_entry(self, row: zipfile.ZipInfo) -> BinaryIO:
         try:
-            return self._zip.open(row)  # pyright: ignore[reportReturnType]
+            return self._zip.open(row)  # pyrefly: ignore[bad-return]
         except (RuntimeError, NotImplementedError) as error:  # a password, or an unknown compression
             raise BadInput("This entry of the ZIP is locked or packed in an unknown way.") from error
 

@@ -31,7 +31,7 @@ MIME_TYPES: dict[str, str] = {
 # MIME types for the C2PA library, which knows ZIP files (OpenRaster is one) by this name only.
 C2PA_MIME_TYPES: dict[str, str] = {**MIME_TYPES, "zip": "application/x-zip", "ora": "application/x-zip"}
 FILE_EXTENSIONS: dict[str, str] = {"jpeg": "jpg", "tiff": "tif"}  # file extensions that differ from the format's name
-PNG_COMPRESSION_LEVEL = 1  # about 9 % larger files than level 6, but several times faster
+PNG_COMPRESSION_LEVEL: int = 1  # about 9 % larger files than level 6, but several times faster
 JPEG_QUALITY = 95
 AVIF_SPEED = 9  # of 10: about 14 % larger files than at 6, but five times faster
 PRINT_DPI = 300
@@ -64,7 +64,7 @@ class PixelOrigin(NamedTuple):
     computed: bool = False
     enhanced: bool = False
 
-    def __or__(self, other: PixelOrigin) -> PixelOrigin:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __or__(self, other: PixelOrigin) -> PixelOrigin:
         """Return the origin of a picture that contains both."""
         return PixelOrigin(*(one or another for one, another in zip(self, other, strict=True)))
 

@@ -88,7 +88,7 @@ def _cast_shadow_on_ground(
     if ground is not None and ground.reflection and (placed.alpha > 0.5).any():
         mirrored, share = mirror_in_ground(placed, ground)
         shaded = shaded + share[..., None] * (mirrored - shaded)
-    return shaded
+    return shaded  # pyrefly: ignore[bad-return]
 
 
 def add_background_grain(placed: PlacedSubject, plate: Image, *, seed: int, clean: bool = False) -> Image:

@@ -62,11 +62,11 @@ def _start_without_environment() -> Iterator[None]:
         passed = [os.fsencode(f"{name}={value}") for name, value in environment_without_secrets(os.environ).items()]
         return spawn(os.fsencode(_ENV_COMMAND), [b"env", b"-i", *passed, path, *args[1:]], fds)
 
-    util.spawnv_passfds = spawn_by_env  # pyright: ignore[reportAttributeAccessIssue]
+    util.spawnv_passfds = spawn_by_env  # pyrefly: ignore[bad-assignment]
     try:
         yield
     finally:
-        util.spawnv_passfds = spawn  # pyright: ignore[reportAttributeAccessIssue]
+        util.spawnv_passfds = spawn
 
 
 def environment_without_secrets(environ: Mapping[str, str], *more: str) -> dict[str, str]:

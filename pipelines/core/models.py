@@ -120,7 +120,8 @@ class HostMemoryModel(Protocol):
 class ModelFamily(Protocol):
     """A family of models, listed in `models/families`: its specs and how to load them."""
 
-    specs: tuple[ModelSpec, ...]
+    @property
+    def specs(self) -> tuple[ModelSpec, ...]: ...
 
     def load(self, spec: ModelSpec, device: str) -> Any: ...
 

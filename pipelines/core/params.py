@@ -91,7 +91,7 @@ def _build_field(
         "x-needs-any": conditions.get("needs_any"),
     }
     schema: dict[str, Any] = {"x-kind": kind, **(extra or {}), **_drop_empty(marks)}
-    return Field(default=default, title=label, description=help, json_schema_extra=schema, **dict(bounds or {}))  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return Field(default=default, title=label, description=help, json_schema_extra=schema, **dict(bounds or {}))  # pyrefly: ignore[no-matching-overload]
 
 
 def prompt_field(
@@ -153,7 +153,7 @@ def choice_field(
 
 def colour_field(label: str, help: str, *, advanced: bool = False) -> Any:
     """Declare a colour, `#rrggbb` or None, `str | None`."""
-    return _build_field("colour", label, help, None, advanced=advanced, bounds={"pattern": "^#[0-9a-fA-F]{6}$"})  # pyright: ignore[reportArgumentType]
+    return _build_field("colour", label, help, None, advanced=advanced, bounds={"pattern": "^#[0-9a-fA-F]{6}$"})  # pyrefly: ignore[bad-assignment]
 
 
 def seed_field() -> Any:
@@ -175,12 +175,14 @@ def number_field(
 ) -> Any:
     """Declare a bounded `int` or `float`; an advanced field unless said otherwise."""
     extra, bounds = {"x-step": step, **_drop_empty({"x-unit": unit})}, {"ge": ge, "le": le}
-    return _build_field("number", label, help, default, extra, bounds, **{"advanced": True, **conditions})
+    conditions.setdefault("advanced", True)
+    return _build_field("number", label, help, default, extra, bounds, **conditions)
 
 
 def flag_field(label: str, help: str, default: bool = False, **conditions: Unpack[_FieldConditions]) -> Any:
     """Declare a `bool`; an advanced field unless said otherwise."""
-    return _build_field("flag", label, help, default, **{"advanced": True, **conditions})
+    conditions.setdefault("advanced", True)
+    return _build_field("flag", label, help, default, **conditions)
 
 
 def points_field(label: str, help: str) -> Any:

@@ -100,7 +100,7 @@ class Stream:
         if self._on_close is not None:
             self._on_close(self)
 
-    def call_when_closed(self, call: Callable[[], object]) -> None:
+    def call_when_closed(self, call: Callable[[], None]) -> None:
         """Call `call` when the stream is closed, from any thread; at once where it is closed already."""
         self._on_close = lambda _: call()
         if self.close_requested.is_set():

@@ -61,7 +61,7 @@ def call_for_visitor(token: str) -> Iterator[None]:
     from starlette.datastructures import Headers
 
     request = SimpleNamespace(headers=Headers({TOKEN_HEADER: token, "x-gradio-user": "app"}))
-    reset = LocalContext.request.set(request)  # pyright: ignore[reportArgumentType]
+    reset = LocalContext.request.set(request)  # pyrefly: ignore[bad-argument-type]
     try:
         yield
     finally:

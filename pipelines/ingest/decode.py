@@ -65,7 +65,7 @@ class DecodedImage:
 def init_worker(memory: int) -> None:
     """Initialise a worker: formats, decoder threads, and a limit of `memory` bytes of address space (POSIX)."""
     pillow_heif.register_heif_opener(thumbnails=False, decode_threads=DECODER_THREAD_COUNT)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREAD_COUNT
+    AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREAD_COUNT  # pyrefly: ignore[bad-assignment]
     Image.MAX_IMAGE_PIXELS = MAX_PIXEL_COUNT
     try:
         import resource

@@ -325,7 +325,7 @@ def _span_with_margin(taken: Mask) -> slice:
 def _edge_evidence(contrast: Float32Array, mask: Mask, subject: Mask, ground: Mask) -> float:
     """Tell by edges to which side a region belongs: 1, the subject goes on into it; -1, the background does."""
     rim = dilate_mask(mask, RIM_PX) & ~mask
-    means = []
+    means: list[float | None] = []
     for side in (subject, ground):
         line = rim & dilate_mask(side, RIM_PX)
         means.append(float(contrast[line].mean()) if line.sum() > 2 * RIM_PX else None)

@@ -197,7 +197,7 @@ def release_cached_memory(device: str) -> None:
     if device.startswith("cuda") and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
         if hasattr(torch._C, "_host_emptyCache"):  # pinned blocks are kept too
-            torch._C._host_emptyCache()  # pyright: ignore[reportAttributeAccessIssue]
+            torch._C._host_emptyCache()
     elif device.startswith("mps"):
         torch.mps.empty_cache()
 

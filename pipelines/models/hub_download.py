@@ -256,7 +256,7 @@ def _byte_counting_bar(on_bytes: OnBytes) -> type:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts = kwargs.get("unit") == "B"  # there is a second bar, which counts files
             kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "disable": True})
+            super().__init__(*args, **kwargs | {"disable": True})
 
         def update(self, n: float | None = 1) -> None:
             if self._counts:

@@ -47,7 +47,7 @@ def parse_link(query: Mapping[str, str], tools: Sequence[Tool]) -> SettingsLink 
     values: dict[str, Any] = {}
     for name, info in _list_shared_fields(tool.params).items():
         if name in query:
-            annotation: Any = Annotated[info.annotation, info]  # pyright: ignore[reportInvalidTypeForm]
+            annotation: Any = Annotated[info.annotation, info]  # pyrefly: ignore[not-a-type]
             with suppress(ValidationError):
                 values[name] = TypeAdapter[Any](annotation).validate_python(query[name])
     return SettingsLink(tool.id, values)

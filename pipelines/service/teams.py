@@ -165,7 +165,7 @@ class TeamService:
     def list_members(self, team_id: str) -> list[TeamMember]:
         """List a team's members in the order in which they came."""
         query = select(TEAM_MEMBERS).where(_M.team == team_id).order_by(_M.created, _M.id)
-        return [TeamMember(**row._mapping) for row in self._db.fetch_rows(query)]
+        return [TeamMember(**row._asdict()) for row in self._db.fetch_rows(query)]
 
     def delete_team(self, owner: str, team_id: str) -> None:
         """Delete a team with its links and the photos that nothing else of the owner names. Raises `NotFound`."""
@@ -221,7 +221,7 @@ class TeamService:
         row = self._db.fetch_row(select(TEAM_MEMBERS).where(is_theirs))
         if row is None:
             raise NotFound("There is no such member, or the team is not yours.")
-        return TeamMember(**row._mapping)
+        return TeamMember(**row._asdict())
 
     def fill_team_page_form(
         self, owner: str, team_id: str, member_ids: Sequence[str] | None = None, values: Mapping[str, Any] | None = None
@@ -265,7 +265,7 @@ class TeamService:
         row = self._db.fetch_row(select(TEAM_MEMBERS).where(*wanted))
         if row is None:
             raise NotFound(ENDED_MESSAGE)
-        return Invitation(self.get_team(row.owner, row.team), TeamMember(**row._mapping))
+        return Invitation(self.get_team(row.owner, row.team), TeamMember(**row._asdict()))
 
     def receive_portrait(self, invite: str, name: str, role: str, consent: str, data: bytes) -> TeamMember:
         """Take the picture file `data` for the link's member, who agreed to the sentence `consent`.
@@ -357,4 +357,4 @@ def _expiry(days: int) -> int:
 
 
 def _row_to_team(row: Row) -> Team:
-    return Team(**{**row._mapping, "settings": json.loads(row.settings)})
+    return Team(**row._asdict() | {"settings": json.loads(row.settings)})

@@ -81,7 +81,7 @@ class Database:
             return sqlite.insert(table)
         from sqlalchemy.dialects import postgresql
 
-        return postgresql.insert(table)  # pyright: ignore[reportReturnType]
+        return postgresql.insert(table)  # pyrefly: ignore[bad-return]
 
     def create_tables(self, tables: Sequence[Table]) -> None:
         """Create tables and indexes that do not exist yet."""

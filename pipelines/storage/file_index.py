@@ -295,7 +295,7 @@ class FileIndex:
 
 
 def _to_file_info(row: Row) -> FileInfo:
-    return FileInfo(**{**row._mapping, "path": PurePath(row.path)})
+    return FileInfo(**row._asdict() | {"path": PurePath(row.path)})
 
 
 def read_png(path: Path) -> Image:

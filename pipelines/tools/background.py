@@ -76,7 +76,7 @@ SCENES: dict[str, Scene] = {
 class Background(Subject):
     """The form. `photo` may be left out: then only the scene is drawn."""
 
-    photo: str | None = picture_field(  # pyright: ignore[reportIncompatibleVariableOverride]
+    photo: str | None = picture_field(  # pyrefly: ignore[bad-override]
         "Photo", "Your subject. Without one, only the scene is drawn."
     )
     prompt: str = form_fields.scene_words_field(

@@ -53,7 +53,7 @@ async def connect(url: str, key: str, mode: str) -> AsyncIterator[Any]:
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with (httpx2 if IS_MCP_2 else httpx).AsyncClient(headers=headers, timeout=30) as http:
-        transport: Any = mcp.client.streamable_http.streamable_http_client(url, http_client=http)  # pyright: ignore[reportArgumentType]
+        transport: Any = mcp.client.streamable_http.streamable_http_client(url, http_client=http)  # pyrefly: ignore[bad-argument-type]
         if mode == "auto":
             async with mcp.Client(transport) as client:
                 yield client

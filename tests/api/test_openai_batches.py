@@ -184,13 +184,13 @@ def test_a_better_job_takes_a_rows_place_in_the_output_file(here: ServedApp, cli
         assert http.post(f"/v1/batches/{done.id}/rows/2", json={"job_id": better}).json()["status"] == "done"
         now = client.batches.retrieve(done.id)
         assert told(client, now.output_file_id)["r1"]["body"]["id"] == better, "a failed row has a picture now"
-        assert (now.request_counts.completed, now.request_counts.failed) == (2, 0)  # pyright: ignore[reportOptionalMemberAccess]
+        assert (now.request_counts.completed, now.request_counts.failed) == (2, 0)  # pyrefly: ignore[missing-attribute]
 
 
 def test_cancel_ends_it_and_keeps_what_is_done(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.pause = 0.02
     batch = begun(client, lines(*({"prompt": str(n)} for n in range(30))))
-    wait_until(lambda: (client.batches.retrieve(batch.id).request_counts or batch).completed > 0)  # pyright: ignore[reportAttributeAccessIssue]
+    wait_until(lambda: (client.batches.retrieve(batch.id).request_counts or batch).completed > 0)  # pyrefly: ignore[missing-attribute]
     client.batches.cancel(batch.id)
     done = ended(client, batch)
     assert done.status == "cancelled"
@@ -227,7 +227,7 @@ def test_a_picture_or_an_empty_file_is_no_batch(client: openai.OpenAI) -> None:
     empty = client.files.create(file=("in.jsonl", b"\n"), purpose="batch")
     for file_id in (photo.id, empty.id):
         with pytest.raises(openai.BadRequestError):
-            client.batches.create(input_file_id=file_id, endpoint=SCENES, completion_window="24h")  # pyright: ignore[reportArgumentType]
+            client.batches.create(input_file_id=file_id, endpoint=SCENES, completion_window="24h")
 
 
 def test_an_unknown_batch_is_not_found(client: openai.OpenAI) -> None:

@@ -32,7 +32,7 @@ def opened(b64: str | None) -> Image.Image:
 
 
 def test_generate_answers_with_a_picture_of_the_size_that_was_asked_for(client: openai.OpenAI) -> None:
-    answer = client.images.generate(prompt="a wall", size="96x64")  # pyright: ignore[reportArgumentType]
+    answer = client.images.generate(prompt="a wall", size="96x64")
     assert answer.data is not None
     assert opened(answer.data[0].b64_json).size == (96, 64)
     assert (answer.size, answer.output_format, answer.background) == ("96x64", "png", "opaque")
@@ -48,7 +48,7 @@ def test_n_pictures_come_and_they_differ(client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif"])
 def test_output_format_is_the_files_format(client: openai.OpenAI, kind: str) -> None:
-    answer = client.images.generate(prompt="a", output_format=kind, output_compression=80)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    answer = client.images.generate(prompt="a", output_format=kind, output_compression=80)  # pyrefly: ignore[no-matching-overload]
     assert answer.data is not None
     assert opened(answer.data[0].b64_json).format == kind.upper()
 
@@ -90,7 +90,7 @@ def test_fields_of_the_tool_ride_along(here: ServedApp, client: openai.OpenAI) -
 
 
 def test_edit_takes_a_picture(here: ServedApp, client: openai.OpenAI) -> None:
-    answer = client.images.edit(prompt="a forest", image=("me.png", make_noise_png(5)), size="64x64")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    answer = client.images.edit(prompt="a forest", image=("me.png", make_noise_png(5)), size="64x64")
     assert answer.data is not None
     assert opened(answer.data[0].b64_json).size == (64, 64)
     with here.open_client() as http:
@@ -110,10 +110,10 @@ def test_a_stream_sends_three_partial_pictures_then_the_whole(here: ServedApp, c
     stream = client.images.generate(prompt="a", stream=True, partial_images=3, extra_body={"steps": 30})
     told = list(stream)
     assert [event.type for event in told] == ["image_generation.partial_image"] * 3 + ["image_generation.completed"]
-    assert [event.partial_image_index for event in told[:3]] == [0, 1, 2]  # pyright: ignore[reportAttributeAccessIssue]
+    assert [event.partial_image_index for event in told[:3]] == [0, 1, 2]  # pyrefly: ignore[missing-attribute]
     assert all(opened(event.b64_json).format == "JPEG" for event in told[:3])
     assert opened(told[-1].b64_json).format == "PNG"
-    assert told[-1].usage.total_tokens == 0  # pyright: ignore[reportAttributeAccessIssue]
+    assert told[-1].usage.total_tokens == 0  # pyrefly: ignore[missing-attribute]
 
 
 def test_an_edit_streams_as_well_and_quick_work_still_gives_three(client: openai.OpenAI) -> None:
@@ -142,7 +142,7 @@ def test_closing_mid_stream_frees_the_lane(here: ServedApp, client: openai.OpenA
     for _ in range(3):
         stream = client.images.generate(prompt="a", stream=True, partial_images=3, extra_body={"steps": 1000})
         next(iter(stream))
-        stream.close()  # pyright: ignore[reportAttributeAccessIssue]
+        stream.close()
         wait_until(here.is_idle, 30)
     assert client.images.generate(prompt="a").data
 
@@ -227,7 +227,7 @@ def test_errors_carry_code_and_param_in_the_senders_words(client: openai.OpenAI)
         ({"extra_body": {"stream": "perhaps"}}, "stream"),
     ):
         with pytest.raises(openai.APIStatusError) as caught:
-            client.images.generate(**{"prompt": "a", **wrong})  # pyright: ignore[reportCallIssue, reportArgumentType]
+            client.images.generate(**{"prompt": "a", **wrong})  # pyrefly: ignore[no-matching-overload]
         assert (caught.value.code, caught.value.param) == ("invalid_request", param)
         assert caught.value.status_code in (400, 422)
 

@@ -145,7 +145,7 @@ def test_of_several_pictures_the_one_that_the_content_check_refuses_is_named(
 
 def test_steps_is_another_name_for_num_inference_steps(client: httpx.Client) -> None:
     for body in ({"data": {"steps": "5"}}, {"files": {"steps": (None, "5")}}, {"json": {"steps": 5}}):
-        job = client.post(RUN, **body).json()  # pyright: ignore[reportArgumentType]
+        job = client.post(RUN, **body).json()  # pyrefly: ignore[bad-argument-type]
         assert job["receipt"]["params"]["num_inference_steps"] == 5
     assert read_failure(client.post(RUN, json={"steps": 5, "num_inference_steps": 5}))[0] == 422
 

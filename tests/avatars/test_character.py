@@ -409,11 +409,12 @@ class CharacterStudio(RealStudio):
     def __init__(self, root: Path, stub: StubFamily | None = None) -> None:
         families: Any = FAMILIES if stub is None else (*FAMILIES, stub)
         specs = {"backdrop": EMBEDDED.specs["backdrop"], **(dict.fromkeys(stub.specs[0].verbs, "stub") if stub else {})}
-        profile = Profile("embedded", specs, "Embedded")  # pyright: ignore[reportArgumentType]
+        profile = Profile("embedded", specs, "Embedded")  # pyrefly: ignore[bad-argument-type]
         super().__init__(root, (CHARACTER,), cache=ModelCache(families), profile=profile)
 
     def draw(self, **values: Any) -> Result:
-        return self.make("character", **{"size": 256, **values})
+        asked: dict[str, Any] = {"size": 256, **values}
+        return self.make("character", **asked)
 
 
 @pytest.fixture(scope="module")

@@ -786,7 +786,7 @@ def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(
     batch = here.create_batch(path)
     here.batches.start(batch.id)
     here.wait_for_batch(batch)
-    doubts = dict(zip("abc", (0.2, 0.9, None), strict=True))
+    doubts = {"a": 0.2, "b": 0.9, "c": None}
     changes = [{"word": "Milk", "reads": "Silk"}, {"word": "=1", "reads": ""}]
     whole, changed = ({"before": ["=1 Milk"], "after": [], "changes": each} for each in ([], changes))
     labels = {"a": [None, whole], "b": [changed, changed], "c": [{"before": [], "after": [], "changes": []}]}

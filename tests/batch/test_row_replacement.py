@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -60,7 +61,7 @@ def make_picture(here: BatchStudio, batch: Batch, row: int, *, tool: str = "tint
     """The id of a finished job of the row's photo with other settings."""
     job = here.service.jobs.get_job(job_of(here, batch, row))
     assert job is not None
-    values = {**job.job.params, "note": "better", "seed": None}
+    values: dict[str, Any] = {**job.job.params, "note": "better", "seed": None}
     if owner != OWNER:
         values["photo"], _ = here.service.uploads.ingest_picture(
             here.service.files.local_path(values["photo"]).read_bytes(), owner, "b.png"
@@ -178,7 +179,7 @@ def test_what_cannot_take_a_rows_place_is_refused_with_a_sentence(here: BatchStu
     wrong = make_picture(here, batch, 1, tool=OTHER_TOOL)
     foreign = make_picture(here, batch, 1, owner="another")
     other_batch = run_rows(here, tmp_path / "other", 1)
-    draft = here.service.create_job("tint", here.service.jobs.get_job(old).job.params, OWNER, draft=True)  # pyright: ignore[reportOptionalMemberAccess]
+    draft = here.service.create_job("tint", here.service.jobs.get_job(old).job.params, OWNER, draft=True)  # pyrefly: ignore[missing-attribute]
     here.service.jobs.submit(draft)
     wait_until(lambda: here.service.jobs.count_jobs() == (0, 0))
     refused: list[tuple[str, int, str, str, type[StudioError], str]] = [

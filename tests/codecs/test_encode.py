@@ -19,14 +19,14 @@ RECEIPT = {"tool": "headshot", "seed": 7, "params": {"background": 'Tōkyō <b> 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_lossless_files_hold_the_same_pixels(format: str, quality: int, channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (33, 47, channels), np.uint8)
-    data = encode_image(image, format, build_xmp(RECEIPT, PixelOrigin(photographed=True)), quality)  # pyright: ignore[reportArgumentType]
+    data = encode_image(image, format, build_xmp(RECEIPT, PixelOrigin(photographed=True)), quality)  # pyrefly: ignore[bad-argument-type]
     with PIL.Image.open(io.BytesIO(data)) as picture:
         assert np.array_equal(np.asarray(picture), image)
 
 
 @pytest.mark.parametrize("format", STILL_FORMATS)
 def test_the_receipt_travels_inside_the_file(format: str) -> None:
-    data = encode_image(make_noise(40, 40), format, build_xmp(RECEIPT, PixelOrigin(photographed=True)))  # pyright: ignore[reportArgumentType]
+    data = encode_image(make_noise(40, 40), format, build_xmp(RECEIPT, PixelOrigin(photographed=True)))  # pyrefly: ignore[bad-argument-type]
     assert read_receipt(data) == RECEIPT
 
 
@@ -76,8 +76,8 @@ def test_jpeg_lays_transparency_on_white() -> None:
 @pytest.mark.parametrize("format", STILL_FORMATS)
 def test_a_file_says_its_colour_space_and_its_size_on_paper(format: str) -> None:
     image = make_noise(24, 32)
-    data = encode_image(image, format, b"<x/>", 100)  # pyright: ignore[reportArgumentType]
-    assert data == encode_image(image, format, b"<x/>", 100)  # pyright: ignore[reportArgumentType]
+    data = encode_image(image, format, b"<x/>", 100)  # pyrefly: ignore[bad-argument-type]
+    assert data == encode_image(image, format, b"<x/>", 100)  # pyrefly: ignore[bad-argument-type]
     with PIL.Image.open(io.BytesIO(data)) as picture:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
         dpi = picture.info.get("dpi") or (picture.getexif()[282], picture.getexif()[283])

@@ -207,7 +207,7 @@ def test_a_subject_that_the_picture_cuts_below_has_no_ground() -> None:
 @pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
 def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
     alpha = make_blob(512, 512, (256, 300), (60, 120))
-    dark = 1 - compute_ground_light_share(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
+    dark = 1 - compute_ground_light_share(alpha, Shadow(contact=0.0), key)  # pyrefly: ignore[bad-argument-type]
     dark[alpha > 0.02] = 0
     xs = np.arange(512)
     assert sign * ((dark.sum(axis=0) * xs).sum() / dark.sum() - 256) > 5

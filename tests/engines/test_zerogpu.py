@@ -51,7 +51,7 @@ def test_the_gpu_is_asked_for_as_long_as_the_order_is_large(monkeypatch: pytest.
     class Placed:
         spec = replace(tiny_row("any", "", ("text",)), defaults=(("num_inference_steps", 4),))
 
-    monkeypatch.setitem(zerogpu._PLACED_MODELS, "any", Placed())  # pyright: ignore[reportArgumentType]
+    monkeypatch.setitem(zerogpu._PLACED_MODELS, "any", Placed())
     small = RenderRequest("text", "a cup", (512, 512), (1,))
     large = replace(small, size=(2048, 2048), seeds=(1, 2, 3, 4), num_inference_steps=50)
     assert 20 <= zerogpu.lease_seconds("any", small, True) < zerogpu.lease_seconds("any", large, True) == 120
@@ -105,7 +105,7 @@ def test_a_drawing_that_was_measured_asks_for_as_long_as_it_took(monkeypatch: py
     class Placed:
         spec = replace(tiny_row("any", "", ("text",)), defaults=(("num_inference_steps", 4),))
 
-    monkeypatch.setitem(zerogpu._PLACED_MODELS, "any", Placed())  # pyright: ignore[reportArgumentType]
+    monkeypatch.setitem(zerogpu._PLACED_MODELS, "any", Placed())
     monkeypatch.setattr(zerogpu, "_PACE_TUNER", BatchSizeTuner())
     render = RenderRequest("text", "a cup", (512, 512), (1,))
     guessed = zerogpu.lease_seconds("any", render, True)

@@ -264,7 +264,7 @@ def test_only_a_subject_moved_over_the_edge_gets_a_notice(kind: str) -> None:
     cutout, face = _make_torn_body(feet=True)
 
     def notices(**moved: float) -> str:
-        params = Subject(photo="x", **moved)  # pyright: ignore[reportArgumentType]
+        params = Subject(photo="x", **moved)  # pyrefly: ignore[bad-argument-type]
         if kind == "fill":
             return " ".join(frame_subject(cutout.alpha, (600, 600), 0.8, params).notices)
         if kind == "photo":

@@ -286,10 +286,10 @@ def _edits_are_drawn_at(side: int) -> Iterator[None]:
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
     before, sides_of = (qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE), longcat.calculate_dimensions
-    qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = side * side, min(before[1], side * side)
+    qwen.VAE_IMAGE_SIZE, qwen.CONDITION_IMAGE_SIZE = side * side, min(before[1], side * side)  # pyrefly: ignore[bad-assignment]
     edit_side, qwen_image_21.EDIT_SIDE_PX = qwen_image_21.EDIT_SIDE_PX, side
     buckets, image_processor.BUCKETS[1024] = image_processor.BUCKETS[1024], [(side, side)]
-    longcat.calculate_dimensions = lambda area, ratio: sides_of(side * side, ratio)
+    longcat.calculate_dimensions = lambda area, ratio: sides_of(side * side, ratio)  # pyrefly: ignore[bad-assignment]
     try:
         yield
     finally:

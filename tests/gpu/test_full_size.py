@@ -174,8 +174,8 @@ def test_every_other_verb_draws(model: DiffusionModel, verb: Any) -> None:
         {"images": (noise_photo(7, (512, 512)),)} if verb != "control" else {"control": noise_photo(8, (512, 512))}
     )
     if verb == "inpaint":
-        pictures["mask"] = mask  # pyright: ignore[reportArgumentType]
-    render = RenderRequest(verb, "a red cup", (512, 512), (1,), **pictures)  # pyright: ignore[reportArgumentType]
+        pictures["mask"] = mask  # pyrefly: ignore[unsupported-operation]
+    render = RenderRequest(verb, "a red cup", (512, 512), (1,), **pictures)  # pyrefly: ignore[bad-argument-type]
     picture, seconds = time_drawing(model, render, lambda _: None)
     assert picture.shape == (512, 512, 3)
     print(f"\n{model.spec.id} {verb} 512 px: {seconds:.2f} s")  # noqa: T201

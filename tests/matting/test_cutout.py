@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -329,14 +329,14 @@ def test_the_users_matte_replaces_the_nets(net: U2Net, kind: str) -> None:
     photo = example("coffee")
     left = np.zeros(photo.shape[:2], np.uint8)
     left[:, :300] = 255
-    given = {
+    mattes: dict[str, Any] = {
         "bytes": left,
         "floats": (left / 255).astype(np.float32),
         "grey picture": np.dstack([left] * 3),
         "rgba": np.dstack([left * 0] * 3 + [left]),
         "small": cv2.resize(left, (300, 200), interpolation=cv2.INTER_AREA),
-    }[kind]
-    cut = cut_out_subject(photo, net, matte=given)
+    }
+    cut = cut_out_subject(photo, net, matte=mattes[kind])
     assert cut.alpha[:, :298].min() == 1
     assert cut.alpha[:, 302:].max() == 0
     assert np.array_equal(cut.colour[:, :298], photo[:, :298])

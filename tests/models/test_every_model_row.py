@@ -153,7 +153,7 @@ def test_every_verb_s_pipeline_takes_the_components_of_its_row(row: ModelSpec) -
     model = family.model_class(replace(row, dtype="bfloat16"), pipe, "meta")
     make_net = architecture.make_control_net
     net = make_on_meta(make_net) if make_net is not None else None
-    with model.using_control_net(type("Net", (), {"module": net})()):  # pyright: ignore[reportArgumentType]
+    with model.using_control_net(type("Net", (), {"module": net})()):
         for verb in row.verbs:
             if verb != "backdrop":
                 view = model.build_view(verb, pipe.scheduler)

@@ -257,7 +257,7 @@ def test_a_driver_that_hangs_costs_the_time_limit_and_what_came_before_counts(an
         {"kind": "begin", "number": 1, "name": "RTX 3060"},
     ][: 5 if answered else 3]
     process, output = HangingProcess(), io.BytesIO("\n".join(map(json.dumps, lines)).encode() + b'\n{"kind": "ca')
-    report = gpu_probe.RunningProbe(process, output).wait()  # pyright: ignore[reportArgumentType]
+    report = gpu_probe.RunningProbe(process, output).wait()  # pyrefly: ignore[bad-argument-type]
     assert process.killed
     assert report.end == "hung"
     (found,) = devices.list_usable_gpus(report, TorchBuild(is_installed=True, cuda="13"), 0)

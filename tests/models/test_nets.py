@@ -147,7 +147,7 @@ def test_runs_beside_one_another_are_no_more_than_the_cores_carry(monkeypatch: p
                 most = max(most, inside)
             try:
                 time.sleep(0.1)  # long enough for the next one to come
-                return whole.run(*asked)  # pyright: ignore[reportArgumentType]
+                return whole.run(*asked)
             finally:
                 with lock:
                     inside -= 1

@@ -374,8 +374,8 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(studio: SignedSt
     )
     for source, tool, values in rows:
         agreed = {"consent": True} if tool == "character" else {}
-        sized = {} if tool == "upscale" else {"size": 256}
-        data = studio.read_files(studio.make(tool, **{**sized, **values, **agreed}))[0]
+        asked: dict[str, Any] = {**({} if tool == "upscale" else {"size": 256}), **values, **agreed}
+        data = studio.read_files(studio.make(tool, **asked))[0]
         assert (studio.service.uploads.verify_picture(data).source_type, tool, values) == (source, tool, values)
 
 

@@ -51,8 +51,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStudio]:
 def test_a_receipt_says_why_and_under_which_licences(
     studio: RealStudio, tool: str, values: dict[str, Any], sentences: tuple[str, str], assets: list[dict[str, str]]
 ) -> None:
-    photo = {"photo": studio.photos[values["photo"]]} if "photo" in values else {}
-    receipt = studio.make(tool, **{**values, **photo}).receipt
+    asked: dict[str, Any] = {**values, **({"photo": studio.photos[values["photo"]]} if "photo" in values else {})}
+    receipt = studio.make(tool, **asked).receipt
     assert len(receipt["why"]) == 3
     assert all(part in sentence for part, sentence in zip(sentences, receipt["why"], strict=False))
     assert receipt["assets"] == assets

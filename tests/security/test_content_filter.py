@@ -216,10 +216,10 @@ def composite_on(path: Path, ground: str | Path) -> Image:
 
 def test_of_sixty_harmless_pictures_none_is_blocked() -> None:
     net = nets.load(nets.OPEN_NSFW, "cpu")
-    scores = {name: net.score_images([image])[0] for name, image in harmless()}  # pyright: ignore[reportAttributeAccessIssue]
+    scores = {name: net.score_images([image])[0] for name, image in harmless()}
     assert len(scores) >= 60
     assert not [name for name, score in scores.items() if score >= NSFW_SCORE_LIMIT]
-    assert net.score_images([blocked()])[0] >= NSFW_SCORE_LIMIT  # pyright: ignore[reportAttributeAccessIssue]
+    assert net.score_images([blocked()])[0] >= NSFW_SCORE_LIMIT
 
 
 def test_a_large_photo_scores_like_the_same_photo_small() -> None:

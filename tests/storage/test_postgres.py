@@ -138,7 +138,7 @@ def test_rows_whose_pictures_lie_in_one_studios_folder_are_its_own(tmp_path: Pat
 
 
 def batch(batch_id: str, state: str, source: str | None) -> Batch:
-    return Batch(batch_id, "me", "gate", "", state, "", {}, 2**32 - 1, "same", source, {}, time.time())  # pyright: ignore[reportArgumentType]
+    return Batch(batch_id, "me", "gate", "", state, "", {}, 2**32 - 1, "same", source, {}, time.time())  # pyrefly: ignore[bad-argument-type]
 
 
 def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: str) -> None:

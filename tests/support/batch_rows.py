@@ -44,8 +44,8 @@ class TintTool:
     """How the tool behaves: seconds a row takes, errors to raise next, whether it lets a missing face pass."""
 
     pause: float = 0.0
-    errors: list[StudioError] = None  # pyright: ignore[reportAssignmentType]
-    notes_run: list[str] = None  # pyright: ignore[reportAssignmentType]
+    errors: list[StudioError] = None  # pyrefly: ignore[bad-assignment]
+    notes_run: list[str] = None  # pyrefly: ignore[bad-assignment]
     accepts_missing_face: bool = False
 
     def __post_init__(self) -> None:

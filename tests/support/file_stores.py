@@ -65,7 +65,7 @@ class ClosableStore(MemoryFileSystem):
         self._check_open()
         super().rm(path, recursive, maxdepth)
 
-    def rm_file(self, path: str) -> None:
+    def rm_file(self, path: str) -> None:  # pyrefly: ignore[bad-override]
         self._check_open()
         super().rm_file(path)
 

@@ -26,4 +26,4 @@ def call_forked(function: Callable[Arguments, Returned], *args: Arguments.args, 
 
 def stop_fork_server() -> None:
     """Stop the interpreter that is forked, if there is one."""
-    forkserver._forkserver._stop()  # pyright: ignore[reportAttributeAccessIssue]
+    forkserver._forkserver._stop()  # pyrefly: ignore[missing-attribute]

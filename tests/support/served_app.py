@@ -97,7 +97,7 @@ class ServedApp:
 
     def open_client(self, **options: object) -> httpx.Client:
         """A client whose base is the server."""
-        return httpx.Client(base_url=self.url, timeout=30, **options)  # pyright: ignore[reportArgumentType]
+        return httpx.Client(base_url=self.url, timeout=30, **options)  # pyrefly: ignore[bad-argument-type]
 
     def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits."""

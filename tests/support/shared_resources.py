@@ -80,7 +80,7 @@ def open_remembered_session(model: str | bytes, *arguments: Any, **options: Any)
 
 def remember_nets() -> None:
     """From now on in this process."""
-    onnxruntime.InferenceSession = open_remembered_session
+    onnxruntime.InferenceSession = open_remembered_session  # pyrefly: ignore[bad-assignment]
     RealEsrgan._run_net = _remember_tiles(RealEsrgan._run_net)
     FaceMesh.find_faces = _remember_faces(FaceMesh.find_faces)
 
@@ -107,7 +107,7 @@ def remember_pngs() -> None:
             return encode_png(image)
         return pngs.get_or_create(_digest_image(image), lambda: encode_png(image))
 
-    file_index.encode_png = encode_or_remember
+    file_index.encode_png = encode_or_remember  # pyrefly: ignore[bad-assignment]
 
 
 def _remember_tiles(run: Callable[..., PixelArray]) -> Callable[..., PixelArray]:

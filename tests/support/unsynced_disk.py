@@ -20,7 +20,7 @@ def sync_to_disk(is_wanted: bool) -> None:
 
 
 def _skip_file(fd: object) -> None:
-    os.fstat(fd.fileno() if hasattr(fd, "fileno") else fd)  # pyright: ignore  a closed file is still an error
+    os.fstat(fd.fileno() if hasattr(fd, "fileno") else fd)  # a closed file is still an error  # pyrefly: ignore[bad-argument-type]
 
 
 def _run_unsynced(self: Database, statement: str) -> None:

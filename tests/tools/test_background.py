@@ -19,7 +19,8 @@ from tests.support.real_studio import RealStudio
 
 
 def make_background(studio: RealStudio, **values: Any) -> Result:
-    return studio.make("background", **{"seed": 1, "size": 320, **values})
+    asked: dict[str, Any] = {"seed": 1, "size": 320, **values}
+    return studio.make("background", **asked)
 
 
 @pytest.fixture(scope="module")

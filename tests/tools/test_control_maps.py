@@ -100,7 +100,7 @@ def test_a_module_of_controlnet_aux_comes_without_those_beside_it() -> None:
 @pytest.mark.parametrize("name", ["astronaut", "hopper"])
 def test_the_shipped_net_finds_head_and_shoulders_where_they_are(name: str) -> None:
     image = load_example(name)
-    face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
+    face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]
     net: Any = ANNOTATORS.load(POSE_LITE, "cpu")
     joints: Joints | None = net.find_joints(image, PersonLocation(whole(image).box, face))
     assert joints is not None
@@ -133,7 +133,7 @@ def test_nobody_has_no_pose() -> None:
 
 def test_what_lies_outside_the_photo_is_left_out() -> None:
     image = load_example("hopper")
-    face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
+    face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]
     net: Any = ANNOTATORS.load(POSE_LITE, "cpu")
     joints = net.find_joints(image, PersonLocation(whole(image).box, face))
     assert [joints[n] for n in (9, 10, 12, 13)] == [None] * 4  # knees and ankles of a portrait

@@ -41,7 +41,8 @@ def make_context(*, person: bool = True, verbs: tuple[str, ...] = ()) -> FakeCon
 
 
 def run_fashion(context: FakeContext, **values: Any) -> ToolOutput:
-    return fashion.run(fashion.Fashion(photo="x", **{"size": 288, **values}), context, Recorder())
+    asked: dict[str, Any] = {"photo": "x", "size": 288, **values}
+    return fashion.run(fashion.Fashion(**asked), context, Recorder())
 
 
 @pytest.mark.parametrize("preset", ["street", "flat-lay"])

@@ -24,7 +24,8 @@ from tests.support.real_studio import RealStudio
 
 
 def make_headshot(studio: RealStudio, photo: str, **values: Any) -> Result:
-    return studio.make("headshot", **{"photo": photo, "consent": True, "seed": 1, "size": 320, **values})
+    asked: dict[str, Any] = {"photo": photo, "consent": True, "seed": 1, "size": 320, **values}
+    return studio.make("headshot", **asked)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,8 @@ class PortraitContext(FakeContext):
 
 
 def run_headshot(context: FakeContext, **values: Any) -> ToolOutput:
-    return headshot.run(headshot.Headshot(photo="x", **{"size": 320, **values}), context, Recorder())
+    asked: dict[str, Any] = {"photo": "x", "size": 320, **values}
+    return headshot.run(headshot.Headshot(**asked), context, Recorder())
 
 
 @pytest.mark.parametrize(("looks", "count"), [("four", 4), ("all", 11)])

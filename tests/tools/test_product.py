@@ -60,7 +60,7 @@ class ProductContext(FakeContext):
 
 
 def run_product(context: FakeContext | None = None, **values: Any) -> ToolOutput:
-    asked = {"photo": "a", "size": SIZE_PX, "preset": "oak", **values}
+    asked: dict[str, Any] = {"photo": "a", "size": SIZE_PX, "preset": "oak", **values}
     return product.run(product.Product(**asked), context or ProductContext(), Recorder())
 
 
@@ -270,7 +270,7 @@ def test_plain_white_is_white_around_the_product_without_a_shadow_and_no_shops_r
 @pytest.mark.parametrize(("level", "is_told"), [(254, True), (251, True), (200, False)])
 def test_a_white_product_on_white_is_kept_and_that_its_edge_is_hardly_seen_is_said(level: int, is_told: bool) -> None:
     context = ProductContext()
-    context.open_image = lambda file_id: np.full((300, 400, 3), level, np.uint8)  # pyright: ignore[reportAttributeAccessIssue]
+    context.open_image = lambda file_id: np.full((300, 400, 3), level, np.uint8)
     for preset in ("white", "amazon"):
         output = run_product(context, preset=preset)
         assert any("as white as the ground" in notice for notice in output.notices) is is_told

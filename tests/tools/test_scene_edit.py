@@ -15,7 +15,7 @@ import pytest
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result
-from pipelines.core.models import ModelFamily, ModelSpec
+from pipelines.core.models import ModelFamily, ModelSpec, Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.imaging.color import flatten_on_white
 from pipelines.matting.cutout import core_mask
@@ -76,7 +76,7 @@ class SlidingModel:
 class EditStudio(RealStudio):
     """A studio whose profile has an edit model, or not."""
 
-    def __init__(self, root: Path, specs: dict[str, str], family: ModelFamily | None = None) -> None:
+    def __init__(self, root: Path, specs: dict[Verb, str], family: ModelFamily | None = None) -> None:
         self.model = SlidingModel()
         cache = ModelCache((*FAMILIES, family or self.model))
         profile = replace(EMBEDDED, specs={**EMBEDDED.specs, **specs})
@@ -85,7 +85,8 @@ class EditStudio(RealStudio):
 
     def edit(self, tool: str = "background", **values: Any) -> Result:
         """Make a picture with the default photo and consent."""
-        return self.make(tool, **{"photo": self.photo, "seed": 1, "size": 288, "consent": True, **values})
+        asked: dict[str, Any] = {"photo": self.photo, "seed": 1, "size": 288, "consent": True, **values}
+        return self.make(tool, **asked)
 
 
 @pytest.fixture(scope="module")

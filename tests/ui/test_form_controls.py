@@ -98,7 +98,7 @@ def test_a_picture_is_an_id_beside_what_is_shown(made: dict[str, Control]) -> No
 def test_several_pictures_are_ids_in_order_and_say_how_many_fit(made: dict[str, Control]) -> None:
     team = made["team"]
     assert isinstance(team.value, gr.State)
-    assert team.display.label == "Team (2 to 12)"  # pyright: ignore[reportAttributeAccessIssue]
+    assert team.display.label == "Team (2 to 12)"
     assert to_param_value(team.field, ["file-b", "file-a"]) == ("file-b", "file-a")
     assert to_param_value(team.field, None) == ()
     assert team.field.is_missing(("file-b",))
@@ -150,7 +150,7 @@ def test_a_locked_field_says_why_and_cannot_be_touched() -> None:
 
 
 def test_only_a_visitors_own_change_counts(made: dict[str, Control]) -> None:
-    names = {name: [listener.event_name for listener in list_change_events(each)] for name, each in made.items()}  # pyright: ignore[reportAttributeAccessIssue]
+    names = {name: [listener.event_name for listener in list_change_events(each)] for name, each in made.items()}
     assert names["blur"] == ["release"]
     assert names["note"] == ["submit", "blur"]
     assert names["look"] == ["input"]

@@ -31,7 +31,7 @@ def table(tmp_path: Path) -> Iterator[JobTable]:
 
 def make_job(owner: str = "me", **values: object) -> Job:
     plain = {"tool": "headshot", "params": {}, "seed": 7, "created": time.time(), **values}
-    return Job(id=f"job-{uuid.uuid4().hex}", profile="embedded", specs={}, owner=owner, **plain)  # pyright: ignore[reportArgumentType]
+    return Job(id=f"job-{uuid.uuid4().hex}", profile="embedded", specs={}, owner=owner, **plain)  # pyrefly: ignore[bad-argument-type]
 
 
 def insert_job(table: JobTable, owner: str = "me", status: str = "done", **values: object) -> str:
@@ -43,7 +43,7 @@ def insert_job(table: JobTable, owner: str = "me", status: str = "done", **value
 
 
 def find_jobs(table: JobTable, owner: str = "me", **wanted: object) -> list[str]:
-    return find_page(table, owner, JobFilter(**wanted))[0]  # pyright: ignore[reportArgumentType]
+    return find_page(table, owner, JobFilter(**wanted))[0]  # pyrefly: ignore[bad-argument-type]
 
 
 def test_words_are_found_whatever_their_case_and_field_names_are_not(table: JobTable) -> None:

@@ -65,7 +65,7 @@ def test_an_upload_is_gone_once_it_was_read(tmp_path: Path) -> None:
 def test_several_pictures_come_back_in_order_and_uploads_are_told_from_earlier_ones() -> None:
     photos = pictures.PhotosUpload(render=False)
     tiles = [pictures.PictureTile(b"jpeg", "file-1"), pictures.PictureTile(b"jpeg", "file-2")]
-    data: Any = photos.postprocess(tiles)  # pyright: ignore[reportArgumentType]
+    data: Any = photos.postprocess(tiles)  # pyrefly: ignore[bad-argument-type]
     data.root.insert(1, GalleryImage(image=ImageData(path="/tmp/new.png", orig_name="new.png")))
     sent = [("", "file-1"), ("/tmp/new.png", ""), ("", "file-2")]
     assert photos.preprocess(data) == sent

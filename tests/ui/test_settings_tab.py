@@ -316,7 +316,7 @@ def test_a_net_that_does_not_fit_the_memory_is_not_offered(tmp_path: Path, monke
 def test_progress_is_german_in_a_german_browser(sizes: tuple[float, float]) -> None:
     done, total = map(int, sizes)
     shown = render_progress(DownloadProgress(LITE.id, (HubFile("r", "", "onnx/model.onnx", total, done),)))
-    line = unescape(re.search("<p>(.*?)</p>", shown)[1])  # pyright: ignore[reportOptionalSubscript]
+    line = unescape(re.search("<p>(.*?)</p>", shown)[1])  # pyrefly: ignore[unsupported-operation]
     assert is_translated(line), line
 
 

@@ -158,7 +158,7 @@ class BatchTabEvents:
             [self.tab.batch_id, self.tab.state, field],
             [tabs, *self.tab.list_components(), *jobs_to_show.values()],
             # What is pressed before the last answer came is sent after it, all at once: no visitor waits for another.
-            **{**PRIVATE_EVENT, "trigger_mode": "always_last"},
+            **PRIVATE_EVENT | {"trigger_mode": "always_last"},
         )
 
     def take_commands(

@@ -58,7 +58,7 @@ class _NoRowsAtFirst:
         """Return the rows as the page takes them; without any the heads alone."""
         if value is None:
             return DataframeData(headers=self.headers, data=[], metadata=None)
-        return super().postprocess(value)  # pyright: ignore[reportAttributeAccessIssue]
+        return super().postprocess(value)  # pyrefly: ignore[missing-attribute]
 
 
 CutoutTable = make_component("CutoutTable", _NoRowsAtFirst, gr.Dataframe)

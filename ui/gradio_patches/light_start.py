@@ -39,9 +39,9 @@ def import_gradio() -> None:
     _defer_import("pandas")
     hide_mcp = "mcp" not in sys.modules
     if hide_mcp:
-        sys.modules["mcp"] = None  # pyright: ignore[reportArgumentType]  to import it is an ImportError now
+        sys.modules["mcp"] = None  # to import it is an ImportError now  # pyrefly: ignore[unsupported-operation]
     find_file = inspect.getfile
-    inspect.getfile = _find_no_file  # Gradio writes no stub for a class without a file
+    inspect.getfile = _find_no_file  # Gradio writes no stub for a class without a file  # pyrefly: ignore[bad-assignment]
     try:
         importlib.import_module("gradio")
     finally:
@@ -57,13 +57,13 @@ def build_without_app() -> Iterator[None]:
     from gradio.routes import App
 
     make_app, make_config = App.create_app, Blocks.get_config_file
-    App.create_app = staticmethod(lambda *_, **__: None)  # pyright: ignore[reportAttributeAccessIssue]
-    Blocks.get_config_file = lambda self: {}  # pyright: ignore[reportAttributeAccessIssue]
+    App.create_app = staticmethod(lambda *_, **__: None)  # pyrefly: ignore[bad-assignment]
+    Blocks.get_config_file = lambda self: {}  # pyrefly: ignore[bad-typed-dict-key]
     try:
         with _read_signatures_once():
             yield
     finally:
-        App.create_app, Blocks.get_config_file = staticmethod(make_app), make_config  # pyright: ignore[reportAttributeAccessIssue]
+        App.create_app, Blocks.get_config_file = staticmethod(make_app), make_config
 
 
 @contextmanager
@@ -74,13 +74,13 @@ def launch_with_one_config() -> Iterator[None]:
     from gradio.routes import App
 
     set_up, describe = App.setup_mcp_server, Component.api_info
-    App.setup_mcp_server = staticmethod(lambda *_, **__: f"{API_PREFIX}/mcp")  # pyright: ignore[reportAttributeAccessIssue]
-    Component.api_info = _describe_each_class_once(describe)  # pyright: ignore[reportAttributeAccessIssue]
+    App.setup_mcp_server = staticmethod(lambda *_, **__: f"{API_PREFIX}/mcp")
+    Component.api_info = _describe_each_class_once(describe)  # pyrefly: ignore[bad-assignment]
     try:
         with _read_signatures_once():
             yield
     finally:
-        App.setup_mcp_server = staticmethod(set_up)  # pyright: ignore[reportAttributeAccessIssue]
+        App.setup_mcp_server = staticmethod(set_up)
         Component.api_info = describe
 
 
@@ -138,7 +138,7 @@ def _defer_import(name: str) -> None:
             del sys.modules[name]
         return getattr(importlib.import_module(name), attribute)
 
-    stand_in.__getattr__ = load_attribute  # pyright: ignore[reportAttributeAccessIssue]
+    stand_in.__getattr__ = load_attribute  # pyrefly: ignore[bad-assignment]
     sys.modules[name] = stand_in
 
 

@@ -37,8 +37,8 @@ class _PageWithoutBlocks:
 
 
 def _init_without_blocks(self: SessionState, blocks: Blocks) -> None:
-    _init_session(self, _PageWithoutBlocks(blocks))  # pyright: ignore[reportArgumentType]
-    self.blocks_config.config_for_block = lambda *_: {}  # pyright: ignore[reportAttributeAccessIssue]
+    _init_session(self, _PageWithoutBlocks(blocks))  # pyrefly: ignore[bad-argument-type]
+    self.blocks_config.config_for_block = lambda *_: {}  # pyrefly: ignore[bad-assignment]
 
 
 def shrink_sessions() -> None:

@@ -108,7 +108,7 @@ def _pop_next_event(queue: Queue) -> tuple[list[Event], bool, str] | None:
 
 def keep_stream_open(page: Blocks) -> Blocks:
     """Patch the page's queue. Call it after `page.queue()`, which makes a new queue."""
-    page._queue.push = EventStreamKeeper(page).push  # pyright: ignore[reportAttributeAccessIssue]
-    page._queue.get_events = lambda: _pop_next_event(page._queue)  # pyright: ignore[reportAttributeAccessIssue]
+    page._queue.push = EventStreamKeeper(page).push
+    page._queue.get_events = lambda: _pop_next_event(page._queue)
     page._queue.sleep_when_free = POLL_SECONDS
     return coalesce_queue(page)

@@ -26,4 +26,4 @@ class _UploadInOwnFolder(_GradioUpload):
 
 def separate_uploads() -> None:
     """Patch Gradio's route for uploads, for all pages of this process."""
-    route_utils.GradioUploadFile = _UploadInOwnFolder
+    route_utils.GradioUploadFile = _UploadInOwnFolder  # pyrefly: ignore[bad-assignment]

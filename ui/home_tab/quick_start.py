@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
@@ -240,8 +241,9 @@ class QuickStart:
         suggestions = (*SUGGESTIONS, SCENERY_SUGGESTION)
         targets = {row.tool: handoffs[row.tool] for row in suggestions if row.tool in handoffs}
         if ERASE_TOOL in handoffs:
-            erased = [tabs, handoffs[ERASE_TOOL]]
-            consent.input(self._make_erase_handler(*erased), [self.state, self.consent], erased, **options)
+            handoff = handoffs[ERASE_TOOL]
+            erase = self._make_erase_handler(tabs, handoff)
+            consent.input(erase, [self.state, self.consent], [tabs, handoff], **options)
         for number, (_, button) in enumerate(self.drafts):
             button.click(
                 self._make_open_handler(number, tabs, targets), [self.state], [tabs, *targets.values()], **options
@@ -431,7 +433,7 @@ class QuickStart:
         notes = [CHOSEN_TEXT.format(tried_count)] if tried_count > DRAFT_COUNT else []
         status = text.render_status(sentence, notes=notes)
         mark = text.FIRST_LOOK_MARK if state.is_rough else ""
-        shown = {self.status: status + mark, **dict(zip(buttons, labels, strict=False))}
+        shown: dict[Component, Any] = {self.status: status + mark, **dict(zip(buttons, labels, strict=False))}
         yield shown if state.is_rough else {**shown, self.doubt: self._show_doubt(state)}
         if state.is_rough:
             values = {**photo, **consent}

@@ -152,15 +152,13 @@ class ToolTabEvents:
     def _wire_override(self, written: Control, chosen: Control, form_inputs: list[Component]) -> None:
         """Let the last one count: a choice empties the words, then the draft is drawn; words unselect the choice."""
         options: dict[str, Any] = {**PRIVATE_EVENT, "queue": False}
-        choose: Any
-        write: Any
         for choose in list_change_events(chosen):
-            emptied = choose(lambda: "", [], [written.value], **options)
+            emptied = choose(lambda: "", [], [written.value], **options)  # pyrefly: ignore[not-callable]
             if self.follower.draws_drafts:
                 emptied = self.listen(emptied.then, self.follower.draw_draft, form_inputs)
             self.draft_events.append(emptied)
         for write in list_change_events(written):
-            write(
+            write(  # pyrefly: ignore[not-callable]
                 lambda words, choice: None if words.strip() else choice or chosen.field.start,
                 [written.value, chosen.value],
                 [chosen.value],

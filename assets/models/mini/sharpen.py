@@ -37,7 +37,7 @@ class Sharpener(nn.Module):
             layers += [nn.Conv2d(CHANNEL_COUNT, CHANNEL_COUNT, 3, padding=1), nn.PReLU(CHANNEL_COUNT)]
         layers += [nn.Conv2d(CHANNEL_COUNT, 4 * SCALE**2, 3, padding=1), nn.PixelShuffle(SCALE)]
         self.net = nn.Sequential(*layers)
-        nn.init.zeros_(layers[-2].weight)  # pyright: ignore[reportArgumentType]
+        nn.init.zeros_(layers[-2].weight)
 
     def forward(self, small: Pixels) -> Pixels:
         return self.net(small) + interpolate(small, scale_factor=SCALE, mode="bilinear", align_corners=False)

@@ -102,7 +102,7 @@ def outcome_from_json(data: bytes) -> tuple[str, JobOutcome]:
     """Rebuild the job's id and the outcome that `outcome_to_json` wrote; a bug comes back as a `RuntimeError`."""
     row = _OUTCOME_ADAPTER.validate_json(data)
     error = None if row.error is None else error_from_json(row.error) if row.error else RuntimeError(row.trace)
-    state = WorkerState(**{**row.state, "resident": tuple(row.state["resident"])})
+    state = WorkerState(**row.state | {"resident": tuple(row.state["resident"])})
     return row.job_id, JobOutcome(state, row.result, row.files, error, row.trace, row.refusals)
 
 

@@ -75,7 +75,7 @@ def _float8_linear_class() -> type[torch.nn.Linear]:
         row_scale: torch.Tensor
 
         @property
-        def weight(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        def weight(self) -> torch.Tensor:  # pyrefly: ignore[bad-override]
             """The weight, in the type of its scale."""
             return self.float8_weight.to(self.row_scale.dtype) * self.row_scale
 

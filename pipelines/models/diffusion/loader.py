@@ -316,7 +316,7 @@ def _stream_module(module: Any, kept: Sequence[Any], device: str, **grouping: An
 
 def _load_int8_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
     """Load the text encoder to the device and quantize each weight of a linear layer to 8 bits as it arrives."""
-    from torchao.quantization import Int8WeightOnlyConfig  # pyright: ignore[reportMissingImports]
+    from torchao.quantization import Int8WeightOnlyConfig
     from transformers import TorchAoConfig
 
     quantization = TorchAoConfig(Int8WeightOnlyConfig())

@@ -41,7 +41,7 @@ class Canvas:
         if not right and not below:
             return inner
         pad = ((0, below), (0, right), *((0, 0),) * (inner.ndim - 2))
-        return np.pad(inner, pad, mode="edge")  # pyright: ignore[reportReturnType]
+        return np.pad(inner, pad, mode="edge")  # pyrefly: ignore[bad-return]
 
     def has_shape_of(self, picture: ImageOrAlpha) -> bool:
         """Tell whether picture and content have the same aspect ratio, up to rounding to whole pixels."""
@@ -104,7 +104,7 @@ def resize_exactly(picture: ImageOrAlpha, size: Size) -> ImageOrAlpha:
     smaller = size[0] * size[1] < picture.shape[0] * picture.shape[1]
     kind = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
     scaled = cv2.resize(picture, size, None, 0, 0, kind)
-    return np.clip(scaled, 0, 1) if picture.dtype == np.float32 else scaled  # pyright: ignore[reportReturnType]
+    return np.clip(scaled, 0, 1) if picture.dtype == np.float32 else scaled  # pyrefly: ignore[bad-return]
 
 
 def _round_up(length: int, multiple: int) -> int:

@@ -70,7 +70,7 @@ class JoyImageModel(DiffusionModel):
         from diffusers.pipelines.joyimage import image_processor
 
         def sides_of(ratio: float) -> Size:
-            height, width = image_processor.find_best_bucket(1, ratio, _BUCKET_PX)  # pyright: ignore[reportArgumentType]
+            height, width = image_processor.find_best_bucket(1, ratio, _BUCKET_PX)  # pyrefly: ignore[bad-argument-type]
             return width, height
 
         return plan_fixed_area_canvas(render.size, sides_of)

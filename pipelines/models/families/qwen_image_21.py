@@ -30,7 +30,7 @@ from pipelines.models.diffusion.resolution import Canvas, plan_fixed_area_canvas
 from pipelines.models.pinned_revisions import PINS
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "edit")
-EDIT_SIDE_PX = 1024  # of the square whose area an edit has; the authors' default
+EDIT_SIDE_PX: int = 1024  # of the square whose area an edit has; the authors' default
 _LATENT_PX = 16  # pixels that a latent covers along a side
 _VAE_BYTES = 2 * 337_740_404
 _DRAWING_BYTES = 2 * 7_115_124_736 + _VAE_BYTES

@@ -16,7 +16,7 @@ from pipelines.core.models import ModelSpec
 from pipelines.imaging.resize import resize_net_map
 from pipelines.models.bundled_weights import verify_files
 
-THREAD_COUNT = 2
+THREAD_COUNT: int = 2
 
 
 class OnnxMattingNet:

@@ -22,7 +22,7 @@ from pipelines.models.bundled_weights import verify_files
 
 RESIZED_SIDE_PX = 256
 CENTRE_CROP = slice(16, 240)
-THREAD_COUNT = 2
+THREAD_COUNT: int = 2
 REMEMBERED_SCORE_COUNT = 256  # scores that are remembered, by the small JPEG of each picture
 CHANNEL_MEANS = np.array((104, 117, 123), np.float32)  # blue, green, red
 

@@ -34,7 +34,7 @@ class TextReader:
 
     def __init__(self, spec: ModelSpec) -> None:
         try:
-            import rapidocr  # pyright: ignore[reportMissingImports]  # an optional package
+            import rapidocr  # an optional package
         except ImportError as error:
             raise ModelUnavailable(f"Words cannot be read: {PACKAGE} does not start ({error}).") from error
         self.spec = spec

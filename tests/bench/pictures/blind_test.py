@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -108,7 +109,7 @@ def _make_pictures(studio: RealStudio, photos: Mapping[str, Image]) -> tuple[dic
         team = tuple(studio.photos[name] for name in TEAM) if each.team else (own,)
         asked = {"photo": own, "photos": team, "mask": mask, "seed": 1, "consent": True, **each.values}
         takes = studio.service.find_tool(each.tool).params.model_fields
-        asked = {name: value for name, value in asked.items() if name in takes}
+        asked: dict[str, Any] = {name: value for name, value in asked.items() if name in takes}
         if each.tool == "headshot":  # there they are photos to choose from
             del asked["photos"]
         result = studio.make(each.tool, **asked)

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bpy  # pyright: ignore[reportMissingImports]
-from mathutils import Vector  # pyright: ignore[reportMissingImports]
+import bpy
+from mathutils import Vector
 
 SUBJECT_COUNT = 4
 SIDE_PX = 800
@@ -132,7 +132,7 @@ def add_lathe(profile: list[tuple[float, float]], shade: Any, *, steps: int = 64
         for r, z in profile
         for n in range(steps)
     ]
-    faces = [
+    faces: list[tuple[int, ...]] = [
         (row * steps + n, row * steps + (n + 1) % steps, (row + 1) * steps + (n + 1) % steps, (row + 1) * steps + n)
         for row in range(len(profile) - 1)
         for n in range(steps)

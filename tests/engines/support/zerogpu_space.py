@@ -95,7 +95,7 @@ def _use_space(folder: Path) -> dict[str, Any]:
         engine.keep_visitor(ordered.id)
     events = list(engine.run(ordered))
     seen["previews"] = sum(isinstance(event, Step) and event.preview is not None for event in events)
-    seen["sha256"] = events[-1].files[0].pixels_sha256  # pyright: ignore[reportAttributeAccessIssue]
+    seen["sha256"] = events[-1].files[0].pixels_sha256  # pyrefly: ignore[missing-attribute]
 
     stream = engine.run(job(variations=4))
     next(event for event in stream if isinstance(event, Step) and event.stage == "Setting the scene")
@@ -223,7 +223,7 @@ def _make_up_device(folder: Path) -> None:
     import gradio  # noqa: F401  first, as `spaces` wants it
     from spaces.zero import utils
 
-    utils.self_cgroup_device_path = lambda: "/"
+    utils.self_cgroup_device_path = lambda: "/"  # pyrefly: ignore[bad-assignment]
 
 
 def _renew_what_does_not_fork() -> None:

@@ -210,6 +210,6 @@ def test_a_job_whose_model_is_compiled_says_so_and_the_next_does_not(tmp_path: P
     cache = ModelCache((*FAMILIES, tiny_family(tmp_path / "models")), options)
     with torch.compiler.set_stance("force_eager"), RealStudio(tmp_path, cache=cache) as compiled:
         for compiles in (True, False):
-            *steps, _ = compiled.engine.run(DiffusionStudio.make_scene_job(compiled, size=256))  # pyright: ignore[reportArgumentType]
+            *steps, _ = compiled.engine.run(DiffusionStudio.make_scene_job(compiled, size=256))  # pyrefly: ignore[bad-argument-type]
             stages = [step.stage for step in steps if isinstance(step, Step)]
             assert (COMPILING_STAGE in stages) == compiles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ def ignore_step(step: ModelStep) -> None:
     """Nobody watches."""
 
 
-def make_request(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: object) -> RenderRequest:
+def make_request(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: Any) -> RenderRequest:
     return replace(RenderRequest("text", prompt, (256, 256), seeds, num_inference_steps=2), **changed)
 
 

@@ -77,7 +77,7 @@ def plain_pipe(family: CheckpointFamily) -> Any:
 def test_it_draws_what_diffusers_draws_on_white(
     model: Qwen21Model, plain_pipe: Any, verb: Verb, guidance: float
 ) -> None:
-    photo = {"image": Pillow.fromarray(noise_photo(7, (96, 96))), "output_resolution": 96}
+    photo: dict[str, Any] = {"image": Pillow.fromarray(noise_photo(7, (96, 96))), "output_resolution": 96}
     render = make_edit(5, 6) if verb == "edit" else make_request("text", 5, 6)
     plain = family_checks.draw_with_diffusers(
         plain_pipe,

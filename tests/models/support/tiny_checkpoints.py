@@ -152,6 +152,7 @@ def tiny_lora(checkpoint: Path, folder: Path) -> Path:
     layers: dict[str, Any] = {}
     for name, module in unet.named_modules():
         if name.endswith(("to_q", "to_v")):
+            assert isinstance(module, torch.nn.Linear)
             rows, columns = module.weight.shape
             layers[f"{name}.lora_A.weight"] = torch.randn(2, columns)
             layers[f"{name}.lora_B.weight"] = torch.randn(rows, 2)

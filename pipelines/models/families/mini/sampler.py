@@ -28,15 +28,15 @@ class FigureSampler:
 
     def __init__(self, folder: Path, device: str, defaults: dict[str, float]) -> None:
         import torch
-        from diffusers import PRXPixelPipeline  # pyright: ignore[reportPrivateImportUsage]
+        from diffusers import PRXPixelPipeline
 
         self.device = torch.device(device)
         self._defaults = defaults
-        pipe = PRXPixelPipeline.from_pretrained(folder, dtype=torch.float32)
+        # diffusers annotates its tensors more narrowly than it takes them.
+        pipe: Any = PRXPixelPipeline.from_pretrained(folder, dtype=torch.float32)
         # With guidance the pipeline passes two timesteps whatever the batch, which fits only a batch of one picture.
         pipe.transformer.register_forward_pre_hook(_keep_first_timestep, with_kwargs=True)
-        # diffusers annotates its tensors more narrowly than it takes them.
-        self._pipe: Any = pipe.to(self.device)
+        self._pipe = pipe.to(self.device)
 
     def guidance_scale(self, render: RenderRequest) -> float:
         """The scale that was asked for, else the model's own."""
@@ -62,7 +62,7 @@ class FigureSampler:
         and whatever `on_estimate` raises.
         """
         import torch
-        from diffusers import PRXPixelPipeline  # pyright: ignore[reportPrivateImportUsage]
+        from diffusers import PRXPixelPipeline
 
         first, counts = renders[0], [len(render.seeds) for render in renders]
         # Noise from the CPU's generator is the same on every device. Each picture has a generator of its own.

@@ -83,9 +83,7 @@ def read_truths(source: str) -> dict[str, PlateTruth]:
     """Read what is known of the plates of a source, `set` or `photo`, by their ids."""
     rows = json.loads((PLATE_FOLDERS[source] / "plates.json").read_text())
     pairs = ("key", "ambient")
-    return {
-        row["id"]: PlateTruth(**{**row, **{name: tuple(row[name]) for name in pairs if name in row}}) for row in rows
-    }
+    return {row["id"]: PlateTruth(**row | {name: tuple(row[name]) for name in pairs if name in row}) for row in rows}
 
 
 def decode_plate(look: Plate) -> Image:
