@@ -194,6 +194,23 @@ def test_a_late_draft_of_the_form_that_was_made_leaves_the_finished_picture_alon
     assert state.shown_job_id == ""
 
 
+def test_a_photo_that_is_removed_before_its_draft_begins_gets_none(studio: RunningStudio, tab: ToolTab) -> None:
+    uploads, state = ToolTabEvents(tab, studio.service, studio.access).uploads, TabState()
+    photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
+    values = tuple(photo if name == "photo" else row.value.value for name, row in tab.controls.items())
+
+    async def place_then_clear() -> list[dict[Any, Any]]:
+        placing = uploads.place_pictures(tab.photo_control, photo, gr.Request(), state, values)
+        placed = await anext(placing)
+        await uploads.make_clear_handler(tab.photo_control)(gr.Request(), state, *values)
+        return [placed, *[update async for update in placing]]
+
+    placed, *later = asyncio.run(place_then_clear())
+    assert placed[tab.photo_control.value] == photo
+    assert not any(tab.result.status in update for update in later)
+    assert not state.job_id
+
+
 def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

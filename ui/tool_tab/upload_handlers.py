@@ -206,6 +206,9 @@ class UploadHandlers:
         if is_photo and not state.job_id and (is_lacking or not self.follower.draws_drafts):
             changed[self.tab.result.status] = text.render_status(text.ADD_PHOTO_TEXT if is_lacking else text.READY_TEXT)
         yield {**changed, self.tab.alerts: notice}
+        if is_photo and state.photo_number != number:  # it was removed, or another came, before its draft was begun
+            yield self.view.no_change()
+            return
         state.placed_request_number = state.request_number + 1
         async for updates in self.follower.draw_draft(request, state, *new_values):
             yield {
