@@ -28,7 +28,7 @@ SET_ASIDE_HELP = (
     "and lies in the ZIP's folder set-aside, so that nobody uses it unseen. 1: none does."
 )
 ZIP_TEXT = "The ZIP also holds manifest.csv, a table of all rows, and META-INF, its signed proof of origin."
-HELP_TEXT = "Drop pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
+HELP_TEXT = "Add pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
 class _AnyFiles:

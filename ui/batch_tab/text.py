@@ -26,7 +26,7 @@ from ui.components.row_commands import (
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.form_controls import list_form_fields
 
-IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
+IDLE_TEXT = "Add pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and says how long it takes."
 CHECKED_TEXT = "Checked and kept: {}. Start makes the pictures, Cancel forgets them."
 NO_TOOL_LABEL = "Choose what to make"
