@@ -20,6 +20,7 @@ import PIL.Image
 import pytest
 from sqlalchemy import text
 
+from pipelines.batch import batch_table
 from pipelines.batch.batch_service import DISK_FULL_NOTE, STORE_AWAY_NOTE, BatchOptions, new_batch_id, open_jobs_source
 from pipelines.batch.batch_table import Batch
 from pipelines.batch.dry_run import dry_run
@@ -642,15 +643,18 @@ def test_pictures_with_an_uncertain_cutout_are_listed_first_and_set_aside(
     assert [row["label_changes"] for row in rows] == ["", "Milk > Silk | =1 > -", ""]
 
 
-def test_three_thousand_rows_are_kept_without_being_held(here: BatchStudio, tmp_path: Path) -> None:
+def test_a_thousand_rows_are_kept_without_being_held(
+    here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_table, "CHUNK_ROW_COUNT", 100)  # what is held at once, in a table as many times longer
     write_picture(tmp_path / "a.png")
-    rows = "".join(f'a.png,"{"words " * 40}{n}"\n' for n in range(3000))
+    rows = "".join(f'a.png,"{"words " * 40}{n}"\n' for n in range(1000))
     path = write_file(tmp_path / "jobs.csv", "photo,note\n" + rows)
     tracemalloc.start()
     batch = here.create_batch(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert here.batches.get_progress(batch.id).total == 3000
+    assert here.batches.get_progress(batch.id).total == 1000
     assert peak < path.stat().st_size * 2
     here.batches.start(batch.id)
     wait_until(lambda: here.batches.get_progress(batch.id).done > 0)

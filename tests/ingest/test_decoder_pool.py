@@ -68,8 +68,8 @@ REFUSALS = (
     "too_many_pixels",
     "unsupported_image",
 )
-LARGE = (5000, 4000)
-BUSY = 40 << 20  # bytes that a decoder holds only in the middle of a large picture
+LARGE = (6400, 5000)
+BUSY = 50 << 20  # bytes that a decoder holds only in the middle of a large picture
 
 # ---------------------------------------------------------------- the thirty
 
@@ -251,7 +251,7 @@ def test_a_picture_that_takes_too_long_is_refused_and_the_next_works() -> None:
 
 
 def test_a_picture_that_eats_memory_is_refused_and_the_next_works() -> None:
-    door = DecoderPool(workers=1, memory=150 << 20)
+    door = DecoderPool(workers=1, memory=200 << 20)
     try:
         assert decode_outcome(door, hostile_pictures.make_png(*LARGE)) in ("too_many_pixels", "corrupt_image")
         assert decode_outcome(door, GOOD) == ACCEPTED
