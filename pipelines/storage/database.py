@@ -89,7 +89,11 @@ class Database:
             if self.is_shared:
                 self.run(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK_ID})")
                 self.execute(CreateSchema(self._schema, if_not_exists=True))
-            for statement in _compile_tables(tuple(tables), is_shared=self.is_shared):
+            statements = _compile_tables(tuple(tables), is_shared=self.is_shared)
+            if self.is_shared:
+                self.run(";".join(statements))  # in one question to the server, which SQLite's driver does not take
+                return
+            for statement in statements:
                 self.run(statement)
 
     @contextmanager

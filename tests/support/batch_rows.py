@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
@@ -100,6 +101,21 @@ def write_picture(path: Path, level: int = 100, side: int = 40) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     ramp = np.linspace(0, level, side * side * 3).reshape(side, side, 3)
     PIL.Image.fromarray(ramp.astype(np.uint8)).save(path)
+    return path
+
+
+def write_file(path: Path, data: str | bytes) -> Path:
+    """A file with this content, and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def pack_zip(path: Path, entries: dict[str, bytes]) -> Path:
+    """A ZIP with these entries."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in entries.items():
+            out.writestr(name, data)
     return path
 
 

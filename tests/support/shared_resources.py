@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from pipelines.codecs.encode import encode_png
+from pipelines.codecs.file_signatures import RejectedImage
 from pipelines.core.geometry import Face, Image, PixelArray
 from pipelines.core.lru_cache import LruCache
 from pipelines.imaging.wide_gamut import to_sixteen_bits
@@ -147,14 +148,17 @@ class _SharedDecoderPool(DecoderPool):
 
     def __init__(self) -> None:
         super().__init__(workers=1)
-        self._outcomes = LruCache[Any, Any](REMEMBERED_OUTPUT_COUNT)
+        self._outcomes = LruCache[Any, tuple[Any]](REMEMBERED_OUTPUT_COUNT)
 
     def _try_task(self, task: Task[T], args: tuple[object, ...]) -> T | BaseException:
         if task not in (decode_image, read_ingredient_archive):
             return super()._try_task(task, args)
-        outcome = self._outcomes.get((task, args)) or super()._try_task(task, args)
-        if not isinstance(outcome, BaseException):
-            self._outcomes.put((task, args), outcome)
+        known = self._outcomes.get((task, args))  # in a tuple, because None is an answer too
+        if known is not None:
+            return known[0]
+        outcome = super()._try_task(task, args)
+        if isinstance(outcome, RejectedImage) or not isinstance(outcome, BaseException):
+            self._outcomes.put((task, args), (outcome,))
         return outcome
 
     def close(self) -> None:
