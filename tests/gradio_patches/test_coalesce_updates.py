@@ -44,14 +44,14 @@ def serve_page(page: gr.Blocks) -> Iterator[httpx.Client]:
         page.close(verbose=False)
 
 
-def send_event(client: httpx.Client, fn: int) -> None:
-    body = {"data": [None], "fn_index": fn, "session_hash": "ann"}
+def send_event(client: httpx.Client, fn: int, session: str = "ann") -> None:
+    body = {"data": [None], "fn_index": fn, "session_hash": session}
     client.post("/gradio_api/queue/join", json=body).raise_for_status()
 
 
-def read_updates(client: httpx.Client) -> Iterator[list[Any] | None]:
+def read_updates(client: httpx.Client, session: str = "ann") -> Iterator[list[Any] | None]:
     """What the page is told while the work goes on; None at its end."""
-    with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
+    with client.stream("GET", f"/gradio_api/queue/data?session_hash={session}") as stream:
         for row in stream.iter_lines():
             message = json.loads(row.removeprefix("data:")) if row.startswith("data:") else {}
             if message.get("msg") == "process_generating":
@@ -95,9 +95,12 @@ def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
     assert words[2][0] == [["replace", [], {"interactive": False, "__type__": "update"}]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
-    """A page whose only work says a number each time it is let on; its ways to say that nobody looks, by name."""
+    """A page whose only work says a number each time it is let on; its ways to say that nobody looks, by name.
+
+    Each test lets the work of a session of its own come to its end.
+    """
     gate, fns = Semaphore(0), dict[str, int]()
 
     def built() -> gr.Blocks:
@@ -118,8 +121,8 @@ def watched() -> Iterator[Watched]:
         yield client, fns, gate
 
 
-def call_handler(client: httpx.Client, fn: int) -> None:
-    body = {"data": [], "fn_index": fn, "session_hash": "ann"}
+def call_handler(client: httpx.Client, fn: int, session: str = "ann") -> None:
+    body = {"data": [], "fn_index": fn, "session_hash": session}
     client.post("/gradio_api/run/predict", json=body).raise_for_status()
 
 
@@ -142,15 +145,16 @@ def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(watch
     assert next(words) == [[["replace", [], "step 4"]]]
     gate.release()
     assert next(words) == [[["replace", [], "step 5"]]]
+    assert next(words) is None
 
 
 def test_a_page_that_nobody_looks_at_is_told_of_the_end(watched: Watched) -> None:
     client, fns, gate = watched
-    send_event(client, fns["work"])
-    words = read_updates(client)
+    send_event(client, fns["work"], "ben")
+    words = read_updates(client, "ben")
     gate.release(2)
     assert [next(words), next(words)] == [["step 0"], [[["replace", [], "step 1"]]]]
-    call_handler(client, fns["mark_hidden"])
+    call_handler(client, fns["mark_hidden"], "ben")
     gate.release(4)
     assert [next(words), next(words)] == [[[["replace", [], "step 5"]]], None]
-    call_handler(client, fns["mark_visible"])
+    call_handler(client, fns["mark_visible"], "ben")

@@ -23,11 +23,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blocks]]:
-    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    monkeypatch.setattr(stream_keeper, "LINGER_SECONDS", 1.5)
-    monkeypatch.setattr(stream_keeper, "READ_GRACE_SECONDS", 0.2)
+@pytest.fixture(scope="module")
+def page() -> Iterator[tuple[httpx.Client, gr.Blocks]]:
+    """Each test looks at it in a session of its own."""
 
     def built() -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as made:
@@ -35,22 +33,26 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blo
             button.click(lambda: "done", None, word, api_name="told")
         return made
 
-    made = build_in_event_loop(built)
-    _, url, _ = stream_keeper.keep_stream_open(made.queue()).launch(
-        server_name="127.0.0.1",
-        server_port=find_free_port(),
-        prevent_thread_lock=True,
-        quiet=True,
-        inbrowser=False,
-        ssr_mode=False,
-    )
-    with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:
-        yield client, made
-    made.close(verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        patch.setattr(stream_keeper, "LINGER_SECONDS", 1.5)
+        patch.setattr(stream_keeper, "READ_GRACE_SECONDS", 0.2)
+        made = build_in_event_loop(built)
+        _, url, _ = stream_keeper.keep_stream_open(made.queue()).launch(
+            server_name="127.0.0.1",
+            server_port=find_free_port(),
+            prevent_thread_lock=True,
+            quiet=True,
+            inbrowser=False,
+            ssr_mode=False,
+        )
+        with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:
+            yield client, made
+        made.close(verbose=False)
 
 
-def send_event(client: httpx.Client) -> str:
-    body = {"data": [], "fn_index": 0, "session_hash": "ann"}
+def send_event(client: httpx.Client, session: str) -> str:
+    body = {"data": [], "fn_index": 0, "session_hash": session}
     return client.post("/gradio_api/queue/join", json=body).raise_for_status().json()["event_id"]
 
 
@@ -62,7 +64,7 @@ def read_messages(stream: httpx.Response) -> Iterator[dict[str, str]]:
 
 def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, _ = page
-    first, again = send_event(client), ""
+    first, again = send_event(client, "ann"), ""
     done: list[str] = []
     with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
         for message in read_messages(stream):
@@ -70,7 +72,7 @@ def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tu
                 done.append(message["event_id"])
             if done == [first] and not again:
                 time.sleep(0.3)  # in which Gradio alone has closed it
-                again = send_event(client)
+                again = send_event(client, "ann")
             if message["msg"] == "close_stream":
                 break
     assert done[:2] == [first, again]
@@ -78,16 +80,16 @@ def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tu
 
 def test_a_page_that_is_left_alone_gives_its_connection_back(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, made = page
-    send_event(client)
-    with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
+    send_event(client, "ben")
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=ben") as stream:
         assert [message["msg"] for message in read_messages(stream)][-1] == "close_stream"
-    wait_until(lambda: not made._queue.pending_event_ids_session.get("ann"), 30)
+    wait_until(lambda: not made._queue.pending_event_ids_session.get("ben"), 30)
 
 
 def test_of_a_page_that_was_closed_nothing_is_left(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, made = page
-    send_event(client)
-    wait_until(lambda: "ann" not in made._queue.pending_event_ids_session, 30)
+    send_event(client, "cleo")
+    wait_until(lambda: "cleo" not in made._queue.pending_event_ids_session, 30)
 
 
 def test_a_caller_by_name_is_not_kept_waiting(

@@ -24,17 +24,36 @@ from tests.support.postgres import find_sqlite_connection
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
+@pytest.fixture(scope="module")
+def shared_studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStudio]:
+    with GatedStudio(tmp_path_factory.mktemp("studio")) as built:
+        yield built
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[GatedStudio]:
+def here(shared_studio: GatedStudio) -> Iterator[GatedStudio]:
+    """The studio that the tests share, with an open gate and a free lane."""
+    yield shared_studio
+    for job_id in list(shared_studio.jobs._subscribers.live_jobs):
+        shared_studio.jobs.cancel(job_id)
+    shared_studio.gate.open.set()
+    _until(lambda: _free(shared_studio))
+    shared_studio.gate.reset()
+
+
+@pytest.fixture
+def own_studio(tmp_path: Path) -> Iterator[GatedStudio]:
+    """For a test that leaves a studio otherwise than it was."""
     with GatedStudio(tmp_path) as built:
         yield built
 
 
 def _until(condition, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
+    since = time.monotonic()
     while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
+        waited = time.monotonic() - since
+        assert waited < seconds, "did not happen in time"
+        time.sleep(min(0.002 + waited / 20, 0.05))  # each look is a query
 
 
 def _free(here: GatedStudio) -> bool:
@@ -295,24 +314,23 @@ def test_a_row_that_makes_trouble_lets_the_others_go_first(here: GatedStudio) ->
 
 def test_a_row_of_a_batch_has_one_job_however_often_it_is_submitted(here: GatedStudio) -> None:
     here.gate.open.clear()
-    for _ in range(3):
-        here.jobs.submit(make_gated_job().model_copy(update={"batch": True}), ("b", 7))
-    here.jobs.submit(make_gated_job().model_copy(update={"batch": True}), ("b", 8))
-    assert len(here.jobs.list_jobs("me")) == 2
+    for row in (7, 7, 7, 8):
+        here.jobs.submit(make_gated_job(owner="rows").model_copy(update={"batch": True}), ("b", row))
+    assert len(here.jobs.list_jobs("rows")) == 2
 
 
 @pytest.mark.usefixtures("only_in_a_file")
-def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: GatedStudio) -> None:
-    here.gate.open.clear()
-    job_id = here.jobs.submit(make_gated_job(steps=1))
-    _until(lambda: here.jobs.count_jobs()[0] == 1)
-    ((pages,),) = here.jobs.table.db.fetch_rows(text("PRAGMA page_count"))
-    here.jobs.table.db.run(f"PRAGMA max_page_count = {pages}")
-    here.jobs.table.db.run("PRAGMA cache_spill = ON")
-    watch = here.jobs.watch(job_id)
-    here.gate.open.set()
+def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(own_studio: GatedStudio) -> None:
+    own_studio.gate.open.clear()
+    job_id = own_studio.jobs.submit(make_gated_job(steps=1))
+    _until(lambda: own_studio.jobs.count_jobs()[0] == 1)
+    ((pages,),) = own_studio.jobs.table.db.fetch_rows(text("PRAGMA page_count"))
+    own_studio.jobs.table.db.run(f"PRAGMA max_page_count = {pages}")
+    own_studio.jobs.table.db.run("PRAGMA cache_spill = ON")
+    watch = own_studio.jobs.watch(job_id)
+    own_studio.gate.open.set()
     time.sleep(0.1)
-    here.jobs.table.db.run("PRAGMA max_page_count = 1073741823")
+    own_studio.jobs.table.db.run("PRAGMA max_page_count = 1073741823")
     wait_for_result(watch)
 
 
@@ -436,7 +454,7 @@ def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Pat
     assert levels == [2, 1, 1, 1, 1]
 
 
-def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: GatedStudio) -> None:
+def test_an_idle_lane_does_not_ask_for_rows_round_and_round(own_studio: GatedStudio) -> None:
     class EmptyRowSource:
         asked = 0
 
@@ -448,7 +466,7 @@ def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: GatedStudio) -
             raise AssertionError
 
     row_source = EmptyRowSource()
-    here.jobs.workers.set_row_source(row_source)
-    wait_for_result(here.jobs.watch(here.jobs.submit(make_gated_job())))
+    own_studio.jobs.workers.set_row_source(row_source)
+    wait_for_result(own_studio.jobs.watch(own_studio.jobs.submit(make_gated_job())))
     time.sleep(0.3)
     assert 1 <= row_source.asked <= 8

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -21,8 +22,6 @@ from pipelines.settings import Settings
 from pipelines.storage.database import DatabaseUnavailable
 from tests.api.test_mcp import run
 from tests.support.served_app import ServedApp, serve_app, wait_until
-
-pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @dataclass
@@ -69,12 +68,31 @@ def receiver() -> Iterator[Receiver]:
         yield made
 
 
+@dataclass
+class OwnersStudio(ServedApp):
+    """The studio that the tests share, as one owner sees it."""
+
+    key: str
+
+    def open_client(self, **options: Any) -> httpx.Client:
+        """A client with the owner's key, or with the headers in `options`."""
+        return super().open_client(**{"headers": {"X-API-Key": self.key}, **options})
+
+
+@pytest.fixture(scope="module")
+def shared_studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    root = tmp_path_factory.mktemp("studio")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(webhooks, "FIRST_RETRY_SECONDS", 0.02)
+        patch.setattr(webhooks, "POLL_SECONDS", 0.05)
+        with serve_app(root, settings=Settings(data=root, webhooks_private=True)) as made:
+            yield made
+
+
 @pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApp]:
-    monkeypatch.setattr(webhooks, "FIRST_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(webhooks, "POLL_SECONDS", 0.05)
-    with serve_app(tmp_path, settings=Settings(data=tmp_path, webhooks_private=True)) as made:
-        yield made
+def studio(shared_studio: ServedApp) -> OwnersStudio:
+    """For an owner who is new: addresses, deliveries and secrets are each owner's own."""
+    return OwnersStudio(**vars(shared_studio), key=shared_studio.keys.create_key("new here"))
 
 
 def begun(studio: ServedApp, receiver: Receiver, **more: Any) -> str:
@@ -90,7 +108,7 @@ def state(studio: ServedApp) -> dict[str, Any]:
         return http.get("/v1/webhooks").json()
 
 
-def test_the_end_of_a_job_is_told_signed_as_standard_webhooks_are(studio: ServedApp, receiver: Receiver) -> None:
+def test_the_end_of_a_job_is_told_signed_as_standard_webhooks_are(studio: OwnersStudio, receiver: Receiver) -> None:
     job_id = begun(studio, receiver)
     wait_until(lambda: bool(receiver.got))
     headers, body = receiver.got[0]
@@ -104,13 +122,13 @@ def test_the_end_of_a_job_is_told_signed_as_standard_webhooks_are(studio: Served
 
 
 @pytest.mark.parametrize("fault", ["no_face", "bug"])
-def test_a_job_that_fails_is_told_too(studio: ServedApp, receiver: Receiver, fault: str) -> None:
+def test_a_job_that_fails_is_told_too(studio: OwnersStudio, receiver: Receiver, fault: str) -> None:
     begun(studio, receiver, fault=fault)
     wait_until(lambda: bool(receiver.got))
     assert json.loads(receiver.got[0][1])["type"] == "job.failed"
 
 
-def test_who_does_not_listen_is_told_again_the_same_under_the_same_id(studio: ServedApp, receiver: Receiver) -> None:
+def test_who_does_not_listen_is_told_again_the_same_under_the_same_id(studio: OwnersStudio, receiver: Receiver) -> None:
     receiver.answers = [(500, {}), (404, {}), (200, {})]
     begun(studio, receiver)
     wait_until(lambda: len(receiver.got) == 3)
@@ -121,7 +139,7 @@ def test_who_does_not_listen_is_told_again_the_same_under_the_same_id(studio: Se
 
 
 def test_who_is_gone_is_left_alone_and_who_never_answers_is_given_up(
-    studio: ServedApp, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    studio: OwnersStudio, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "MAX_TRY_COUNT", 3)
     receiver.answers = [(410, {})]
@@ -134,7 +152,7 @@ def test_who_is_gone_is_left_alone_and_who_never_answers_is_given_up(
 
 
 def test_a_database_that_fails_costs_no_delivery_and_ends_no_thread(
-    studio: ServedApp, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    studio: OwnersStudio, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "LEASE_SECONDS", 0.1)
     failures = [DatabaseUnavailable("disk I/O error") for _ in range(2 * webhooks.MAX_WORKER_COUNT)]
@@ -158,6 +176,7 @@ def test_waits_grow_and_are_never_the_same_for_all() -> None:
     assert all(len(set(row)) > 30 for row in waits)
 
 
+@pytest.mark.usefixtures("each_database")
 def test_no_restart_loses_one(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "POLL_SECONDS", 0.05)
     settings = Settings(data=tmp_path, webhooks_private=True)
@@ -171,7 +190,7 @@ def test_no_restart_loses_one(tmp_path: Path, receiver: Receiver, monkeypatch: p
 
 
 @pytest.mark.parametrize("how", ["metadata", "query", "header", "default"])
-def test_a_batch_tells_its_end(studio: ServedApp, receiver: Receiver, how: str) -> None:
+def test_a_batch_tells_its_end(studio: OwnersStudio, receiver: Receiver, how: str) -> None:
     line = {"custom_id": "a", "method": "POST", "url": "/v1/tools/background", "body": {"prompt": "a"}}
     asked: dict[str, Any] = {"endpoint": "/v1/tools/background", "completion_window": "24h"}
     with studio.open_client() as http:
@@ -190,16 +209,16 @@ def test_a_batch_tells_its_end(studio: ServedApp, receiver: Receiver, how: str) 
     assert told["data"]["output_file_id"]
 
 
-def test_what_an_agent_orders_is_told_to_the_default_address(studio: ServedApp, receiver: Receiver) -> None:
+def test_what_an_agent_orders_is_told_to_the_default_address(studio: OwnersStudio, receiver: Receiver) -> None:
     with studio.open_client() as http:
         http.put("/v1/webhooks", json={"url": receiver.url})
-    answer = run(studio, "background", {"prompt": "a"})
+    answer = run(studio, "background", {"prompt": "a"}, studio.key)
     wait_until(lambda: bool(receiver.got))
     told = json.loads(receiver.got[0][1])
     assert (told["type"], told["data"]["id"]) == ("job.done", answer["structuredContent"]["id"])
 
 
-def test_a_job_that_names_its_own_address_tells_no_other(studio: ServedApp, receiver: Receiver) -> None:
+def test_a_job_that_names_its_own_address_tells_no_other(studio: OwnersStudio, receiver: Receiver) -> None:
     with studio.open_client() as http:
         http.put("/v1/webhooks", json={"url": f"{receiver.url}-default"})
     begun(studio, receiver)
@@ -207,7 +226,7 @@ def test_a_job_that_names_its_own_address_tells_no_other(studio: ServedApp, rece
     assert [row["url"] for row in state(studio)["deliveries"]] == [receiver.url]
 
 
-def test_a_key_that_only_looks_is_not_told_the_secret(studio: ServedApp) -> None:
+def test_a_key_that_only_looks_is_not_told_the_secret(studio: OwnersStudio) -> None:
     text = studio.keys.create_key("both", ("read", "create"))
     key = studio.keys.verify_key(text)
     assert key is not None
@@ -219,7 +238,7 @@ def test_a_key_that_only_looks_is_not_told_the_secret(studio: ServedApp) -> None
     assert set(told.json()) == {"object", "url", "deliveries"}
 
 
-def test_secrets_and_deliveries_are_each_owners_own(studio: ServedApp, receiver: Receiver) -> None:
+def test_secrets_and_deliveries_are_each_owners_own(studio: OwnersStudio, receiver: Receiver) -> None:
     begun(studio, receiver)
     key = studio.keys.create_key("somebody")
     with studio.open_client(headers={"X-API-Key": key}) as http:
@@ -299,6 +318,7 @@ def test_a_redirect_is_checked_anew_before_it_is_followed(receiver: Receiver, mo
     assert len(receiver.got) == 2 + 1 + 1 + ssrf_guard.MAX_HOP_COUNT
 
 
+@pytest.mark.usefixtures("each_database")
 def test_the_door_refuses_what_is_not_public_and_starts_nothing(tmp_path: Path, receiver: Receiver) -> None:
     with serve_app(tmp_path) as studio, studio.open_client() as http:
         answer = http.post("/v1/tools/background", json={"prompt": "a"}, params={"webhook": receiver.url})

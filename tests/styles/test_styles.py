@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,13 @@ from pipelines.core.geometry import Face, Image
 from pipelines.core.stream import wait_for_result
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.registry import get_spec
+from pipelines.settings import Settings
 from pipelines.styles import STYLES, StyleSettings, apply_style
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools import style
 from tests.support.examples import Recorder, load_example
 from tests.support.fake_context import FakeContext
-from tests.support.served_app import serve_app
+from tests.support.served_app import run_studio
 from ui.tool_tab.state import TabState
 
 SIDE = 384
@@ -36,6 +38,7 @@ def make_settings(seed: int = 1, side: int = SIDE) -> StyleSettings:
     return StyleSettings(0.5, 1.0, side / 1024, seed)
 
 
+@cache
 def photo(name: str = "astronaut", side: int = SIDE) -> Image:
     image = load_example(name)
     scale = side / max(image.shape[:2])
@@ -53,27 +56,26 @@ def face_oval(face: Face, shape: tuple[int, ...]) -> np.ndarray:
     return canvas > 0
 
 
+@pytest.fixture(scope="module")
+def cups() -> dict[str, Image]:
+    """A small photo in every style, by the style's id."""
+    return {row.id: row.draw(photo("coffee", 128), make_settings(3, 128)) for row in STYLES}
+
+
 @rows
-def test_a_style_is_a_picture_of_the_same_size_and_not_the_photo(row) -> None:
-    image = photo("chelsea", 256)
-    out = row.draw(image, make_settings(side=256))
+def test_a_style_is_a_picture_of_the_same_size_and_not_the_photo(row, cups: dict[str, Image]) -> None:
+    image, out = photo("coffee", 128), cups[row.id]
     assert (out.shape, out.dtype) == (image.shape, np.uint8)
     assert np.abs(out.astype(int) - image).mean() > 2
     assert out.std() > 20, "there is a picture in it"
 
 
-@pytest.fixture(scope="module")
-def cups() -> dict[str, Image]:
-    """A small photo in every style, by the style's id."""
-    return {row.id: row.draw(photo("coffee", 192), make_settings(3, 192)) for row in STYLES}
-
-
 @rows
 def test_same_seed_same_picture_and_another_seed_another(row, cups: dict[str, Image]) -> None:
-    image = photo("coffee", 192)
-    assert (cups[row.id] == row.draw(image, make_settings(3, 192))).all()
+    image = photo("coffee", 128)
+    assert (cups[row.id] == row.draw(image, make_settings(3, 128))).all()
     if row.id != "pixel":  # its palette is the picture's, nothing in it is drawn by lot
-        assert (cups[row.id] != row.draw(image, make_settings(4, 192))).any()
+        assert (cups[row.id] != row.draw(image, make_settings(4, 128))).any()
 
 
 def test_every_style_differs_from_every_other(cups: dict[str, Image]) -> None:
@@ -152,8 +154,8 @@ def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
     drawings = []
     styled = style._draw_style
     monkeypatch.setattr(style, "_draw_style", lambda *given: drawings.append(given) or styled(*given))
-    with serve_app(tmp_path, tools=(style.TOOL,)) as house:
-        image = house.service.files.add_image(photo("coffee", 256), "me", "upload")
+    with run_studio(Settings(data=tmp_path), (style.TOOL,)) as house:
+        image = house.service.files.add_image(photo("coffee", 128), "me", "upload")
         seat, form = (
             TabState(),
             {"photo": image, "preset": "ink", "strength": 100, "where": "all", "seed": None, "size": 256},

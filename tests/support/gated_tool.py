@@ -65,6 +65,14 @@ class Gate:
         self.open.set()
         self.seen.set()
 
+    def reset(self) -> None:
+        """Make it as it was at first, for the next test of a studio that several share."""
+        self.open.set()
+        self.seen.set()
+        self.pause, self.entered = 0.0, 0
+        self.ended.clear()
+        self.order.clear()
+
     def make_tool(self) -> Tool:
         """The tool row, id `gate`."""
         return Tool(id="gate", title="Gate", summary="For tests.", params=GatedParams, run=self._run)

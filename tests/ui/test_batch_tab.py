@@ -49,13 +49,14 @@ LOCAL: Any = None
 ROW_COUNT = 4
 
 
-@pytest.fixture
-def studio(tmp_path: Path) -> Iterator[RunningStudio]:
-    with run_studio(Settings(data=tmp_path / "data"), [TintTool().make_tool()]) as built:
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """Each test makes batches of its own in it, of which the last is its own, too."""
+    with run_studio(Settings(data=tmp_path_factory.mktemp("data")), [TintTool().make_tool()]) as built:
         yield built
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def events(studio: RunningStudio) -> BatchTabEvents:
     def build() -> BatchTabEvents:
         with gr.Blocks():

@@ -15,7 +15,6 @@ import pytest
 
 from pipelines.engines.local import LocalEngine
 from pipelines.framing.placement import find_cut_sides
-from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
 from pipelines.models import profiles
 from pipelines.models.families import FAMILIES
@@ -25,6 +24,7 @@ from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.gradio_loop import build_parts
+from tests.support.shared_resources import take_decoder_pool
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
 from ui import page as ui_page
 from ui.api.auth.access import AccessControl
@@ -57,14 +57,15 @@ def list_words(component: dict[str, object]) -> list[str]:
 
 
 def test_german_covers_the_page(tmp_path: Path) -> None:
-    files, ingest = FileIndex(tmp_path), DecoderPool(workers=1)
+    files, ingest = FileIndex(tmp_path), take_decoder_pool()
     settings = Settings(data=tmp_path)
     jobs, keys = JobQueue(tmp_path, LocalEngine(ModelCache(FAMILIES), files)), KeyStore(tmp_path)
     tools = [tool for tool in TOOLS if tool.id in SHIPPED_TOOL_IDS]
     service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest, tools)
     try:
         page = build_parts(lambda: ui_page.build_page(service, AccessControl(settings, keys)))
-        words = {text for row in page.get_config_file()["components"] for text in list_words(row)}
+        components = page.get_config_file()["components"]
+        words = {text for row in components for text in list_words(row)}
     finally:
         jobs.close()
         ingest.close()
@@ -75,7 +76,7 @@ def test_german_covers_the_page(tmp_path: Path) -> None:
     assert not [text for text in words if re.search(trade, text)], "words of the trade"
     assert not [tool.id for tool in tools if not is_translated(tool.title)], "one name in the tabs and on the page"
     missing = sorted(text for text in words if not is_translated(text))
-    console = next(row for row in page.get_config_file()["components"] if row["props"].get("elem_id") == "api-console")
+    console = next(row for row in components if row["props"].get("elem_id") == "api-console")
     assert not [text for text in list_words(console) if not is_translated(text) and not text.startswith("{")]
     assert len(missing) / len(words) < 1 - MIN_TRANSLATED_SHARE, missing
 

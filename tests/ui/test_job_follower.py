@@ -59,6 +59,14 @@ def tab(studio: RunningStudio) -> ToolTab:
     return build_tab(studio, sepia.TOOL)
 
 
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """A studio with tools that are shipped; each test looks at tabs and forms of its own."""
+    tools = [style.TOOL, background.TOOL, business.TOOL, retouch.TOOL]
+    with run_studio(Settings(data=tmp_path_factory.mktemp("shipped")), tools, EMBEDDED) as built:
+        yield built
+
+
 def make_picture(studio: RunningStudio, name: str = "") -> str:
     """A finished job on a small plain photo whose file was called `name`; its id."""
     png = io.BytesIO()
@@ -212,180 +220,173 @@ def test_a_photo_that_is_removed_before_its_draft_begins_gets_none(studio: Runni
 
 
 def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shipped: RunningStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = np.asarray(cv2.resize(make_blob(300, 300, (150, 150), (60, 60)), (320, 320)), np.float32)
     for net in (U2Net, IsNet):
         monkeypatch.setattr(net, "predict_map", lambda _net, _image: seen)
-    with run_studio(Settings(data=tmp_path), [background.TOOL], EMBEDDED) as studio:
-        tab = build_tab(studio, background.TOOL)
-        follower = ToolTabEvents(tab, studio.service, studio.access).follower
-        photo = studio.service.files.add_image(make_noise(300, 300), "local", "upload")
+    tab = build_tab(shipped, background.TOOL)
+    follower = ToolTabEvents(tab, shipped.service, shipped.access).follower
+    photo = shipped.service.files.add_image(make_noise(300, 300), "local", "upload")
 
-        async def read_last_status(state: TabState, **form: Any) -> str:
-            values = [{"photo": photo, **form}.get(name, row.value.value) for name, row in tab.controls.items()]
-            drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
-            last = {key: value for each in drawn for key, value in each.items()}
-            return f"{last[tab.result.status]}{last[tab.result.suggested_looks]}"
+    async def read_last_status(state: TabState, **form: Any) -> str:
+        values = [{"photo": photo, **form}.get(name, row.value.value) for name, row in tab.controls.items()]
+        drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
+        last = {key: value for each in drawn for key, value in each.items()}
+        return f"{last[tab.result.status]}{last[tab.result.suggested_looks]}"
 
-        state = TabState()
-        offered = asyncio.run(read_last_status(state))
-        assert "Draft, 512 px" in offered
-        labels = re.findall(
-            r"<button[^>]*data-press=\"([^\"]+)\"><img src=\"data:image/jpeg[^>]*>([^<]+)</button>", offered
-        )
-        places = [background.SCENES[look].title for look in background.TOOL.place_looks]
-        assert len({label for _, label in labels} & set(places)) == LOOK_COUNT
-        titles = [scene.title for scene in background.SCENES.values()]
-        assert labels == [
-            (f"#background-preset label:nth-of-type({titles.index(label) + 1}) input", label) for _, label in labels
-        ]
-        assert state.draft_id == ""
-        for chosen in ({"preset": "forest"}, {"prompt": "library"}, {"photo": None}):
-            assert "dbx-closest" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen
+    state = TabState()
+    offered = asyncio.run(read_last_status(state))
+    assert "Draft, 512 px" in offered
+    labels = re.findall(
+        r"<button[^>]*data-press=\"([^\"]+)\"><img src=\"data:image/jpeg[^>]*>([^<]+)</button>", offered
+    )
+    places = [background.SCENES[look].title for look in background.TOOL.place_looks]
+    assert len({label for _, label in labels} & set(places)) == LOOK_COUNT
+    titles = [scene.title for scene in background.SCENES.values()]
+    assert labels == [
+        (f"#background-preset label:nth-of-type({titles.index(label) + 1}) input", label) for _, label in labels
+    ]
+    assert state.draft_id == ""
+    for chosen in ({"preset": "forest"}, {"prompt": "library"}, {"photo": None}):
+        assert "dbx-closest" not in asyncio.run(read_last_status(TabState(), **chosen)), chosen
 
 
 def test_the_looks_tiles_are_drawn_of_the_photo_until_it_is_taken_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shipped: RunningStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_follower, "LOOK_TILES_PAUSE_SECONDS", 0)
     monkeypatch.setattr(job_follower, "MAX_TILE_SECONDS", 60)
-    with run_studio(Settings(data=tmp_path), [style.TOOL], EMBEDDED) as studio:
-        tab = build_tab(studio, style.TOOL)
-        follower = ToolTabEvents(tab, studio.service, studio.access).follower
-        photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
-        looks = [value for _, value in tab.controls["preset"].field.options]
-        state = TabState()
+    tab = build_tab(shipped, style.TOOL)
+    follower = ToolTabEvents(tab, shipped.service, shipped.access).follower
+    photo = shipped.service.files.add_image(make_noise(40, 60), "local", "upload")
+    looks = [value for _, value in tab.controls["preset"].field.options]
+    state = TabState()
 
-        async def read(handler: Any, given: str | None = photo) -> list[dict[Any, Any]]:
-            values = [given if name == "photo" else row.value.value for name, row in tab.controls.items()]
-            return [each async for each in handler(LOCAL, state, *values)]
+    async def read(handler: Any, given: str | None = photo) -> list[dict[Any, Any]]:
+        values = [given if name == "photo" else row.value.value for name, row in tab.controls.items()]
+        return [each async for each in handler(LOCAL, state, *values)]
 
-        def read_tiles(told: list[dict[Any, Any]]) -> list[int]:
-            shown = [each[tab.result.look_tiles] for each in told if tab.result.look_tiles in each]
-            return [each.count("url(data:image/jpeg") for each in shown if isinstance(each, str)]
+    def read_tiles(told: list[dict[Any, Any]]) -> list[int]:
+        shown = [each[tab.result.look_tiles] for each in told if tab.result.look_tiles in each]
+        return [each.count("url(data:image/jpeg") for each in shown if isinstance(each, str)]
 
-        (due,) = (
-            each[tab.result.tiles_due]
-            for each in asyncio.run(read(follower.draw_draft))
-            if tab.result.tiles_due in each
-        )
-        assert due == state.request_number
-        assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [3, 6, 9, 12]
-        assert list(state.look_tiles) == looks
-        assert not any(tab.result.tiles_due in each for each in asyncio.run(read(follower.draw_draft)))  # all are there
-        state.look_tiles_of = (*state.look_tiles_of[:1], ("[[0.5, 0.5]]",))  # there were marks, which are gone
-        due_again = [each for each in asyncio.run(read(follower.draw_draft)) if tab.result.tiles_due in each]
-        assert due_again, "each look is to be drawn without them"
-        assert list(state.look_tiles) == looks, "and until then its tile stays"
-        assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [12, 12, 12, 12]
-        assert state.stale_looks == set()
-        assert read_tiles(asyncio.run(read(follower.draw_draft, None))) == [0]
-        assert state.look_tiles == {}
+    (due,) = (
+        each[tab.result.tiles_due] for each in asyncio.run(read(follower.draw_draft)) if tab.result.tiles_due in each
+    )
+    assert due == state.request_number
+    assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [3, 6, 9, 12]
+    assert list(state.look_tiles) == looks
+    assert not any(tab.result.tiles_due in each for each in asyncio.run(read(follower.draw_draft)))  # all are there
+    state.look_tiles_of = (*state.look_tiles_of[:1], ("[[0.5, 0.5]]",))  # there were marks, which are gone
+    due_again = [each for each in asyncio.run(read(follower.draw_draft)) if tab.result.tiles_due in each]
+    assert due_again, "each look is to be drawn without them"
+    assert list(state.look_tiles) == looks, "and until then its tile stays"
+    assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [12, 12, 12, 12]
+    assert state.stale_looks == set()
+    assert read_tiles(asyncio.run(read(follower.draw_draft, None))) == [0]
+    assert state.look_tiles == {}
 
-        asyncio.run(read(follower.draw_draft))
+    asyncio.run(read(follower.draw_draft))
 
-        def shrink_while_it_is_taken_away(draft: bytes) -> bytes:
-            follower.begin_request(state)
-            state.note_photo()
-            return look_choice.shrink_to_tile(draft)
+    def shrink_while_it_is_taken_away(draft: bytes) -> bytes:
+        follower.begin_request(state)
+        state.note_photo()
+        return look_choice.shrink_to_tile(draft)
 
-        monkeypatch.setattr(job_follower, "shrink_to_tile", shrink_while_it_is_taken_away)
-        assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == []
-        assert state.look_tiles == {}
+    monkeypatch.setattr(job_follower, "shrink_to_tile", shrink_while_it_is_taken_away)
+    assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == []
+    assert state.look_tiles == {}
 
 
 def test_the_looks_tiles_give_way_after_a_while_and_no_query_is_on_the_event_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shipped: RunningStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in (("LOOK_TILES_PAUSE", 0), ("QUIET_POLL", 0.01), ("MAX_QUIET_WAIT", 0.1)):
         monkeypatch.setattr(job_follower, f"{name}_SECONDS", seconds)
-    with run_studio(Settings(data=tmp_path), [style.TOOL], EMBEDDED) as studio:
-        tab = build_tab(studio, style.TOOL)
-        follower = ToolTabEvents(tab, studio.service, studio.access).follower
-        photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
-        values = [photo if name == "photo" else row.value.value for name, row in tab.controls.items()]
-        state, asked_by = TabState(), list[int]()
+    tab = build_tab(shipped, style.TOOL)
+    follower = ToolTabEvents(tab, shipped.service, shipped.access).follower
+    photo = shipped.service.files.add_image(make_noise(40, 60), "local", "upload")
+    values = [photo if name == "photo" else row.value.value for name, row in tab.controls.items()]
+    state, asked_by = TabState(), list[int]()
 
-        def count_others_jobs() -> tuple[int, int]:
-            asked_by.append(threading.get_ident())
-            return 1, 0
+    def count_others_jobs() -> tuple[int, int]:
+        asked_by.append(threading.get_ident())
+        return 1, 0
 
-        async def read(handler: Any) -> list[dict[Any, Any]]:
-            return [each async for each in handler(LOCAL, state, *values)]
+    async def read(handler: Any) -> list[dict[Any, Any]]:
+        return [each async for each in handler(LOCAL, state, *values)]
 
-        asyncio.run(read(follower.draw_draft))
-        with monkeypatch.context() as while_others_work:
-            while_others_work.setattr(studio.service.jobs, "count_jobs", count_others_jobs)
-            asyncio.run(read(follower.draw_look_tiles))
-        assert len(asked_by) > 2
-        assert threading.get_ident() not in asked_by
-        assert state.look_tiles == {}
-        assert any(tab.result.tiles_due in each for each in asyncio.run(read(follower.draw_draft)))  # tried once more
+    asyncio.run(read(follower.draw_draft))
+    with monkeypatch.context() as while_others_work:
+        while_others_work.setattr(shipped.service.jobs, "count_jobs", count_others_jobs)
+        asyncio.run(read(follower.draw_look_tiles))
+    assert len(asked_by) > 2
+    assert threading.get_ident() not in asked_by
+    assert state.look_tiles == {}
+    assert any(tab.result.tiles_due in each for each in asyncio.run(read(follower.draw_draft)))  # tried once more
 
 
-def test_the_look_that_was_chosen_on_home_stays_when_the_tab_opens_after_it(tmp_path: Path) -> None:
+def test_the_look_that_was_chosen_on_home_stays_when_the_tab_opens_after_it(shipped: RunningStudio) -> None:
     """The tab's own opening knows the form of before: it would bring Home's photo once more, in the usual look."""
-    with run_studio(Settings(data=tmp_path), [style.TOOL], EMBEDDED) as studio:
-        tab = build_tab(studio, style.TOOL)
-        events = ToolTabEvents(tab, studio.service, studio.access)
-        photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")
-        chosen = next(value for _, value in tab.controls["preset"].field.options[1:])
-        before = [row.value.value for row in tab.controls.values()]
-        state, given = TabState(), GivenPhoto(photo, time.monotonic())
-        handoff = TabHandoff(photo, time.time(), {"preset": chosen}, is_new=True)
+    tab = build_tab(shipped, style.TOOL)
+    events = ToolTabEvents(tab, shipped.service, shipped.access)
+    photo = shipped.service.files.add_image(make_noise(40, 60), "local", "upload")
+    chosen = next(value for _, value in tab.controls["preset"].field.options[1:])
+    before = [row.value.value for row in tab.controls.values()]
+    state, given = TabState(), GivenPhoto(photo, time.monotonic())
+    handoff = TabHandoff(photo, time.time(), {"preset": chosen}, is_new=True)
 
-        async def open_both() -> None:
-            _ = [each async for each in events.uploads.receive_handoff(LOCAL, handoff, state, *before)]
-            _ = [each async for each in events.open_tab(LOCAL, given, 5.0, state, *before)]
+    async def open_both() -> None:
+        _ = [each async for each in events.uploads.receive_handoff(LOCAL, handoff, state, *before)]
+        _ = [each async for each in events.open_tab(LOCAL, given, 5.0, state, *before)]
 
-        asyncio.run(open_both())
-        assert state.drafted_form["preset"] == chosen
-        assert state.drafted_form["photo"] == photo
+    asyncio.run(open_both())
+    assert state.drafted_form["preset"] == chosen
+    assert state.drafted_form["photo"] == photo
 
 
 @pytest.mark.parametrize("stays_in_row", [False, True])
-def test_a_photo_from_home_leaves_the_row_whose_pictures_it_replaces(tmp_path: Path, *, stays_in_row: bool) -> None:
-    with run_studio(Settings(data=tmp_path), [business.TOOL], EMBEDDED) as studio:
-        tab = build_tab(studio, business.TOOL)
-        events = ToolTabEvents(tab, studio.service, studio.access)
-        old, new = (studio.service.files.add_image(make_noise(40, side), "local", "upload") for side in (60, 61))
-        field = tab.photo_control.field
-        assert field.kind == "pictures"
-        before = [(old,) if name == field.name else row.value.value for name, row in tab.controls.items()]
-        state = TabState(batch_row=("batch", 1), last_request={"seed": 1})
-        handoff = TabHandoff(new, time.time(), is_new=True, stays_in_row=stays_in_row)
+def test_a_photo_from_home_leaves_the_row_whose_pictures_it_replaces(
+    shipped: RunningStudio, *, stays_in_row: bool
+) -> None:
+    tab = build_tab(shipped, business.TOOL)
+    events = ToolTabEvents(tab, shipped.service, shipped.access)
+    old, new = (shipped.service.files.add_image(make_noise(40, side), "local", "upload") for side in (60, 61))
+    field = tab.photo_control.field
+    assert field.kind == "pictures"
+    before = [(old,) if name == field.name else row.value.value for name, row in tab.controls.items()]
+    state = TabState(batch_row=("batch", 1), last_request={"seed": 1})
+    handoff = TabHandoff(new, time.time(), is_new=True, stays_in_row=stays_in_row)
 
-        async def receive() -> dict[Any, Any]:
-            return await anext(events.uploads.receive_handoff(LOCAL, handoff, state, *before))
+    async def receive() -> dict[Any, Any]:
+        return await anext(events.uploads.receive_handoff(LOCAL, handoff, state, *before))
 
-        assert asyncio.run(receive())[tab.photo_control.value] == (), "the field begins anew"
-        assert state.batch_row == (("batch", 1) if stays_in_row else None)
-
-
-def test_no_tile_is_tried_of_a_photo_whose_draft_failed(tmp_path: Path) -> None:
-    with run_studio(Settings(data=tmp_path), [background.TOOL], EMBEDDED) as studio:
-        tab = build_tab(studio, background.TOOL)
-        follower = ToolTabEvents(tab, studio.service, studio.access).follower
-        plain = studio.service.files.add_image(np.full((512, 512, 3), 128, np.uint8), "local", "upload")
-        state = TabState(look_tiles={"park": b"jpeg"})
-
-        async def draw() -> list[dict[Any, Any]]:
-            values = [plain if name == "photo" else row.value.value for name, row in tab.controls.items()]
-            return [each async for each in follower.draw_draft(LOCAL, state, *values)]
-
-        told = asyncio.run(draw())
-        assert any("Nothing stands out" in str(each) for each in told)
-        assert not any(tab.result.tiles_due in each for each in told)
-        assert state.look_tiles == {}
+    assert asyncio.run(receive())[tab.photo_control.value] == (), "the field begins anew"
+    assert state.batch_row == (("batch", 1) if stays_in_row else None)
 
 
-def test_a_job_leaves_a_greyed_field_empty(tmp_path: Path) -> None:
+def test_no_tile_is_tried_of_a_photo_whose_draft_failed(shipped: RunningStudio) -> None:
+    tab = build_tab(shipped, background.TOOL)
+    follower = ToolTabEvents(tab, shipped.service, shipped.access).follower
+    plain = shipped.service.files.add_image(np.full((512, 512, 3), 128, np.uint8), "local", "upload")
+    state = TabState(look_tiles={"park": b"jpeg"})
+
+    async def draw() -> list[dict[Any, Any]]:
+        values = [plain if name == "photo" else row.value.value for name, row in tab.controls.items()]
+        return [each async for each in follower.draw_draft(LOCAL, state, *values)]
+
+    told = asyncio.run(draw())
+    assert any("Nothing stands out" in str(each) for each in told)
+    assert not any(tab.result.tiles_due in each for each in told)
+    assert state.look_tiles == {}
+
+
+def test_a_job_leaves_a_greyed_field_empty(shipped: RunningStudio) -> None:
     """Nobody could empty it, and each picture would say again that its words were not used."""
-    with run_studio(Settings(data=tmp_path), [retouch.TOOL], EMBEDDED) as studio:
-        tab = build_tab(studio, retouch.TOOL)
-        words = tab.controls["prompt"]
-        assert words.lock_reason
-        view = ToolTabEvents(tab, studio.service, studio.access).view
-        for fill in (view.fill_form, view.fill_new_form):
-            assert fill({"prompt": "blue sky"}, 1)[words.value] == ""
+    tab = build_tab(shipped, retouch.TOOL)
+    words = tab.controls["prompt"]
+    assert words.lock_reason
+    view = ToolTabEvents(tab, shipped.service, shipped.access).view
+    for fill in (view.fill_form, view.fill_new_form):
+        assert fill({"prompt": "blue sky"}, 1)[words.value] == ""

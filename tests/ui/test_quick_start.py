@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gradio as gr
 import numpy as np
 import pytest
@@ -86,38 +85,14 @@ def test_enlarging_is_not_offered_beside_a_face_that_it_does_not_help() -> None:
     assert 'href="#upscale"' not in render_other_tools(TOOLS, without=("upscale",))
 
 
-def test_first_looks_are_drawn_again_with_the_finer_cutout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for net, radius in ((U2Net, 50), (IsNet, 80)):
-        seen = np.asarray(cv2.resize(make_blob(300, 300, (150, 150), (radius, radius)), (320, 320)), np.float32)
-        monkeypatch.setattr(net, "predict_map", lambda _net, _image, seen=seen: seen)
-    profile = profiles.choose_profile("embedded")[0]
-    with run_studio(Settings(data=tmp_path, matting="both"), [product.TOOL], profile) as studio:
-
-        def build() -> QuickStart:
-            with gr.Blocks():
-                return QuickStart(studio.service, studio.access, "")
-
-        page = build_parts(build)
-        photo = studio.service.files.add_image(make_noise(300, 300), "local", "upload")
-        state = QuickStartState(photo_id=photo)
-
-        async def list_updates() -> list[dict[Any, Any]]:
-            return [each async for each in page.change_consent(LOCAL, state, "nobody")]
-
-        shown = asyncio.run(list_updates())
-        marks = [FIRST_LOOK_MARK in str(each[page.status]) for each in shown if page.status in each]
-        assert marks[-2:] == [True, False], "they say that they are first looks, until closer ones stand there"
-        pictures = [[each[live] for each in shown if isinstance(each.get(live), bytes)] for live, _ in page.drafts]
-        assert all(len(each) > 1 and each[-1] != each[-2] for each in pictures)
-
-
 @pytest.mark.parametrize(("is_scenery", "tool"), [(False, "product"), (True, "style")], ids=["thing", "scenery"])
-def test_where_a_closer_look_finds_no_subject_the_whole_photo_is_styled(
+def test_first_looks_are_drawn_again_with_the_finer_cutout_and_where_it_finds_no_subject_the_whole_photo_is_styled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_scenery: bool, tool: str
 ) -> None:
-    blob, hills = make_blob(320, 320, (160, 200), (50, 50)), np.zeros((320, 320), np.float32)
+    small, large = (make_blob(320, 320, (160, 170), (radius, radius)) for radius in (50, 85))
+    hills = np.zeros((320, 320), np.float32)
     hills[150:] = 1
-    for net, seen in ((U2Net, blob), (IsNet, hills if is_scenery else blob)):
+    for net, seen in ((U2Net, small), (IsNet, hills if is_scenery else large)):
         monkeypatch.setattr(net, "predict_map", lambda _net, _image, seen=seen: seen)
     profile = profiles.choose_profile("embedded")[0]
     with run_studio(Settings(data=tmp_path, matting="both"), [product.TOOL, style.TOOL], profile) as studio:
@@ -138,6 +113,11 @@ def test_where_a_closer_look_finds_no_subject_the_whole_photo_is_styled(
     sentences = [str(each[page.status]) for each in shown if page.status in each]
     assert "Nobody in it." in sentences[1], "the first look comes soon"
     assert ("No single subject stands out." in sentences[-1]) == (tool == "style")
+    if not is_scenery:
+        marks = [FIRST_LOOK_MARK in sentence for sentence in sentences]
+        assert marks[-2:] == [True, False], "they say that they are first looks, until closer ones stand there"
+        pictures = [[each[live] for each in shown if isinstance(each.get(live), bytes)] for live, _ in page.drafts]
+        assert all(len(each) > 1 and each[-1] != each[-2] for each in pictures)
 
 
 def test_beside_styles_of_the_whole_photo_stands_first_what_cuts_nothing_out() -> None:
