@@ -38,7 +38,7 @@ from ui.i18n import is_translated
 
 
 def make_business(studio: RealStudio, photos: list[str], **values: Any) -> Result:
-    return studio.make("business", **{"photos": photos, "consent": True, "seed": 1, "size": 320, **values})
+    return studio.make("business", **{"photos": photos, "consent": True, "seed": 1, **values})
 
 
 def open_named_pictures(studio: RealStudio, result: Result) -> dict[str, Image]:
