@@ -78,8 +78,9 @@ def find_middle(alpha: Alpha) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("placement", "preset"),
     [
-        *itertools.product(get_args(PlacementId), ("oak", "amazon")),
-        ("left", "shopify"),
+        # On a surface, on a floor without one, and on no floor; nothing is the ground that has no floor either.
+        *itertools.product(get_args(PlacementId), ("oak", "shopify", "amazon")),
+        ("centre", "transparent"),
         ("left", "transparent"),
     ],
 )
