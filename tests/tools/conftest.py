@@ -10,8 +10,8 @@ import pytest
 from tests.support.examples import change_exposure, load_example
 from tests.support.real_studio import RealStudio
 
-SIZE_PX = 320
-"""Longer side where a test names none: a tenth of the pixels that most tools draw, and of the processor time."""
+SIZE_PX = 256
+"""Longer side where a test names none: the least that all tools take."""
 
 
 @pytest.fixture(scope="package")

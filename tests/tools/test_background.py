@@ -19,7 +19,7 @@ from tests.support.real_studio import RealStudio
 
 
 def make_background(studio: RealStudio, **values: Any) -> Result:
-    asked: dict[str, Any] = {"seed": 1, "size": 320, **values}
+    asked: dict[str, Any] = {"seed": 1, **values}
     return studio.make("background", **asked)
 
 
@@ -106,10 +106,10 @@ def test_a_wish_without_a_scene_is_answered_with_three_that_are_here(studio: Rea
 
 def test_a_soft_photo_is_told_and_stays_as_it_is_until_mending_is_asked_for(studio: RealStudio) -> None:
     soft = studio.add_image(np.asarray(cv2.GaussianBlur(load_example("astronaut"), (0, 0), 3), np.uint8))
-    told = make_background(studio, photo=soft)
+    told = make_background(studio, photo=soft, size=320)
     assert any("not sharp at this size" in note for note in told.receipt["notices"])
     assert told.receipt["checks"]["core_changed_pixels"] == 0
-    mended = make_background(studio, photo=soft, mend=True)
+    mended = make_background(studio, photo=soft, mend=True, size=320)
     assert any("was sharpened a little" in note for note in mended.receipt["notices"])
     assert "core_changed_pixels" not in mended.receipt["checks"], "nobody claims that these pixels are the photo's"
 
@@ -206,7 +206,7 @@ def test_a_thing_that_hangs_in_a_place_is_brought_down_to_its_ground(studio: Rea
     photo, matte_id = studio.add_image(make_noise(300, 300)), studio.add_image(matte)
     lowest = []
     for preset in ("forest", "studio-grey"):
-        result = make_background(studio, photo=photo, matte=matte_id, preset=preset)
+        result = make_background(studio, photo=photo, matte=matte_id, preset=preset, size=320)
         image = studio.files.open_image(result.files[0].id).astype(int)
         # The noise of the subject is far rougher than any ground.
         lowest.append(int(np.flatnonzero(np.abs(np.diff(image[:, 110:190], axis=0)).mean(axis=(1, 2)) > 15)[-1]))

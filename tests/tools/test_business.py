@@ -38,7 +38,7 @@ from ui.i18n import is_translated
 
 
 def make_business(studio: RealStudio, photos: list[str], **values: Any) -> Result:
-    asked: dict[str, Any] = {"photos": photos, "consent": True, "seed": 1, "size": 320, **values}
+    asked: dict[str, Any] = {"photos": photos, "consent": True, "seed": 1, **values}
     return studio.make("business", **asked)
 
 

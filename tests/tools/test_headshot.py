@@ -24,7 +24,7 @@ from tests.support.real_studio import RealStudio
 
 
 def make_headshot(studio: RealStudio, photo: str, **values: Any) -> Result:
-    asked: dict[str, Any] = {"photo": photo, "consent": True, "seed": 1, "size": 320, **values}
+    asked: dict[str, Any] = {"photo": photo, "consent": True, "seed": 1, **values}
     return studio.make("headshot", **asked)
 
 
@@ -69,7 +69,7 @@ def test_a_relit_set_has_one_light(studio: RealStudio, team: list[str]) -> None:
 
 
 def test_layers_come_with_the_pictures_that_were_composed(studio: RealStudio, team: list[str]) -> None:
-    result = make_headshot(studio, team[0], layers=True, preset="black-and-white", size=320)
+    result = make_headshot(studio, team[0], layers=True, preset="black-and-white")
     files = [file for file in result.files if file.role == "layers"]
     assert [file.format for file in files] == ["ora", "zip"]
     with zipfile.ZipFile(studio.files.local_path(files[1].id)) as packed:
@@ -85,9 +85,10 @@ def test_layers_come_with_the_pictures_that_were_composed(studio: RealStudio, te
 
 
 def test_a_zoom_out_stops_where_the_photo_cuts_the_body_and_says_so(studio: RealStudio, team: list[str]) -> None:
-    receipt = make_headshot(studio, team[1], framing="wide").receipt
+    made = make_headshot(studio, team[1], framing="wide")
+    receipt = made.receipt
     assert any("the photo ends there" in notice for notice in receipt["notices"])
-    assert receipt["placement"]["box"][3] >= 0.66 * 320
+    assert receipt["placement"]["box"][3] >= 0.66 * made.files[0].height
 
 
 def test_a_photo_that_cuts_the_head_is_a_doubt_in_the_receipt(studio: RealStudio, man: Result) -> None:

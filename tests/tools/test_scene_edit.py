@@ -85,7 +85,7 @@ class EditStudio(RealStudio):
 
     def edit(self, tool: str = "background", **values: Any) -> Result:
         """Make a picture with the default photo and consent."""
-        asked: dict[str, Any] = {"photo": self.photo, "seed": 1, "size": 288, "consent": True, **values}
+        asked: dict[str, Any] = {"photo": self.photo, "seed": 1, "size": 256, "consent": True, **values}
         return self.make(tool, **asked)
 
 
@@ -157,7 +157,7 @@ def test_variations_layers_and_another_shape_are_drawn_around_it_too(studio: Edi
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"] * 2
     assert result.files[0].pixels_sha256 != result.files[1].pixels_sha256
     start = studio.model.renders[-1].images[0]
-    assert start.shape == (162, 288, 3)
+    assert start.shape == (144, 256, 3)
     assert start[:, :4].std() > 1, "the photo's last pixels go on to the edge: no black bars"
 
 
