@@ -244,6 +244,11 @@ def test_a_drawn_film_shows_moments_says_what_it_is_and_stops_within_a_step(stud
     assert again.files[0].pixels_sha256 == result.files[0].pixels_sha256
 
 
+def request_last_verb(family: str) -> RenderRequest:
+    """A picture of one step: what is done to the model before it or after it shows in one as in several."""
+    return make_request(VERBS[family][-1], num_inference_steps=1)
+
+
 @pytest.fixture(scope="module")
 def draw_last_verb(studio: TinyFamilies) -> Callable[[str], list[Image]]:
     """Returns what a family draws of its last verb, drawn at the first call: nothing was done to the model then."""
@@ -251,7 +256,7 @@ def draw_last_verb(studio: TinyFamilies) -> Callable[[str], list[Image]]:
     @functools.cache
     def draw(family: str) -> list[Image]:
         with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
-            return draw_pictures(model, make_request(VERBS[family][-1]))
+            return draw_pictures(model, request_last_verb(family))
 
     return draw
 
@@ -263,11 +268,11 @@ def test_a_model_that_was_put_aside_comes_back_the_same(
     before = draw_last_verb(family)
     with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
         assert hasattr(model, "to_host")
-        render, weights = make_request(VERBS[family][-1]), weight_addresses(model)
+        weights = weight_addresses(model)
         model.to_host()
         model.to_device()
         assert weight_addresses(model) == weights
-        assert are_identical(draw_pictures(model, render), before)
+        assert are_identical(draw_pictures(model, request_last_verb(family)), before)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +287,7 @@ def test_tiles_that_save_memory_touch_no_other_drawing(
     monkeypatch.setattr(pipeline, "_LOW_MEMORY_TILE_PX", 32)
     before = draw_last_verb(family)
     with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
-        render = make_request(VERBS[family][-1])
+        render = request_last_verb(family)
         with model.saving_memory():
             spared = draw_pictures(model, render)
         assert not are_identical(spared, before)
@@ -300,16 +305,17 @@ def test_numbers_that_are_no_picture_end_the_job_with_a_sentence(
     with studio.cache.borrow_for_verb(f"tiny-{family}", VERBS[family][-1]) as model:
         net = getattr(model.pipe, "transformer", None) or model.pipe.unet
         decoded, drawn = "while the picture was decoded", "while it was drawn"
+        render = request_last_verb(family)
         for broken, when in ((model.pipe.vae.decoder, decoded), (net, drawn)):
             weight = list(broken.parameters())[-1]
             kept = weight.data
             weight.data = torch.full_like(kept, torch.nan)
             try:
                 with pytest.raises(ModelUnavailable, match=f"the numbers left the range of float32 {when}"):
-                    draw_pictures(model, make_request(VERBS[family][-1]))
+                    draw_pictures(model, render)
             finally:
                 weight.data = kept
-        assert are_identical(draw_pictures(model, make_request(VERBS[family][-1])), before)
+        assert are_identical(draw_pictures(model, render), before)
 
 
 @pytest.mark.parametrize("family", list(VERBS))
@@ -318,7 +324,7 @@ def test_several_pictures_are_decoded_one_by_one(studio: TinyFamilies, family: s
     decoded: list[int] = []
     with studio.cache.borrow_for_verb(f"tiny-{family}", verb) as model:
         hook = model.pipe.vae.decoder.register_forward_pre_hook(lambda _, inputs: decoded.append(len(inputs[0])))
-        draw_pictures(model, make_request(verb, 1, 2))
+        draw_pictures(model, make_request(verb, 1, 2, num_inference_steps=1))
         hook.remove()
     assert set(decoded) == {1}
     assert len(decoded) >= 2

@@ -126,9 +126,9 @@ def test_times_go_from_noise_to_the_picture_and_linger_at_the_beginning() -> Non
 
 def test_seeds_previews_cancel_and_threads(model: TryOnModel) -> None:
     checked: Any = model
-    family_checks.check_seeds(checked, make_try_on())
-    family_checks.check_cancel(checked, make_try_on())
-    family_checks.check_threads(checked, [make_try_on(1), make_try_on(2)])
+    alone = family_checks.check_seeds(checked, make_try_on())
+    family_checks.check_cancel(checked, make_try_on(2), alone)
+    family_checks.check_threads(checked, [make_try_on(2), make_try_on(1)], alone=[alone])
     previews: list[Image] = []
     steps: list[tuple[int, int]] = []
 

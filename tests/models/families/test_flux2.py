@@ -60,8 +60,8 @@ def draw_plain(pipe: Any, *seeds: int, **arguments: Any) -> family_checks.Pictur
     return family_checks.draw_with_diffusers(pipe, seeds, prompt="a red cup", guidance_scale=1.0, **sides, **arguments)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily):
-    family_checks.check_size_estimate(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, model: Flux2Model):
+    family_checks.check_size_estimate(family, model)
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "backdrop"])  # which is drawn as text

@@ -47,29 +47,34 @@ def model(family: CheckpointFamily) -> JoyImageModel:
     return model
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
-    family_checks.check_size_estimate(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, model: JoyImageModel) -> None:
+    family_checks.check_size_estimate(family, model)
 
 
-@pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(
-    model: JoyImageModel, family: CheckpointFamily, guidance: float
-) -> None:
+@pytest.fixture(scope="module")
+def plain_pipe(family: CheckpointFamily) -> Any:
+    """The pipeline of diffusers on components of its own."""
     from diffusers.pipelines.joyimage.pipeline_joyimage_edit import JoyImageEditPipeline
 
     pipe = JoyImageEditPipeline.from_pretrained(family.specs[0].repo)
     use_mean_latents(pipe.vae)
+    return pipe
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: JoyImageModel, plain_pipe: Any, guidance: float) -> None:
     plain = family_checks.draw_with_diffusers(
-        pipe, (5, 6), image=Pillow.fromarray(noise_photo(7)), prompt="a red cup", guidance_scale=guidance
+        plain_pipe, (5, 6), image=Pillow.fromarray(noise_photo(7)), prompt="a red cup", guidance_scale=guidance
     )
     family_checks.check_watched_run(model, replace(make_request("edit", 5, 6), guidance_scale=guidance), plain)
 
 
 def test_seeds_words_and_cancel(model: JoyImageModel) -> None:
-    family_checks.check_seeds(model, make_request("edit"))
+    alone = family_checks.check_seeds(model, make_request("edit"))
     family_checks.check_prompt_encoded_once(model, make_request("edit"))
-    family_checks.check_cancel(model, make_request("edit"))
-    family_checks.check_threads(model, [make_request("edit", 1), make_request("edit", 2, prompt="a boat")], meet=False)
+    family_checks.check_cancel(model, make_request("edit", 2), alone)
+    renders = [make_request("edit", 2), make_request("edit", 3, prompt="a boat")]
+    family_checks.check_threads(model, renders, meet=False, alone=[alone])
 
 
 def test_previews_end_with_the_picture(model: JoyImageModel) -> None:

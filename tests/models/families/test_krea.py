@@ -62,19 +62,22 @@ def model(family: CheckpointFamily) -> KreaModel:
     return model
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
-    family_checks.check_size_estimate(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, model: KreaModel) -> None:
+    family_checks.check_size_estimate(family, model)
+
+
+@pytest.fixture(scope="module")
+def plain_pipe(family: CheckpointFamily) -> Any:
+    """The pipeline of diffusers on components of its own."""
+    from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
+
+    return Krea2Pipeline.from_pretrained(family.specs[0].repo)
 
 
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(
-    model: KreaModel, family: CheckpointFamily, guidance: float
-) -> None:
-    from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
-
-    pipe = Krea2Pipeline.from_pretrained(family.specs[0].repo)
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: KreaModel, plain_pipe: Any, guidance: float) -> None:
     plain = family_checks.draw_with_diffusers(
-        pipe, (5,), prompt="a red cup", guidance_scale=guidance, width=SIZE[0], height=SIZE[1]
+        plain_pipe, (5,), prompt="a red cup", guidance_scale=guidance, width=SIZE[0], height=SIZE[1]
     )
     render = replace(make_request("text", 5), guidance_scale=guidance)
     family_checks.check_watched_run(model, render, plain)

@@ -51,32 +51,40 @@ def model(family: CheckpointFamily) -> QwenModel:
     return model
 
 
-def plain(family: CheckpointFamily, *seeds: int, images: int = 1, **arguments: Any) -> family_checks.Pictures:
+@pytest.fixture(scope="module")
+def plain_pipe(family: CheckpointFamily) -> Any:
+    """The pipeline of diffusers on components of its own."""
     from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import QwenImageEditPlusPipeline
 
-    pipe = QwenImageEditPlusPipeline.from_pretrained(family.specs[0].repo)
+    return QwenImageEditPlusPipeline.from_pretrained(family.specs[0].repo)
+
+
+def plain(pipe: Any, *seeds: int, images: int = 1, **arguments: Any) -> family_checks.Pictures:
     pictures = [Pillow.fromarray(noise_photo(7 + number)) for number in range(images)]
     sides = {"width": SIZE[0], "height": SIZE[1]}
     return family_checks.draw_with_diffusers(pipe, seeds, image=pictures, prompt="a red cup", **sides, **arguments)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily):
-    family_checks.check_size_estimate(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, model: QwenModel):
+    family_checks.check_size_estimate(family, model)
 
 
-def test_same_seed_same_picture(model: QwenModel):
-    family_checks.check_seeds(model, make_request("edit"))
+def test_seeds_cancel_and_threads(model: QwenModel):
+    alone = family_checks.check_seeds(model, make_request("edit"))
+    family_checks.check_cancel(model, make_request("edit", 2), alone)
+    renders = [make_request("edit", 2), make_request("edit", 3, prompt="a boat")]
+    family_checks.check_threads(model, renders, meet=False, alone=[alone])
 
 
 @pytest.mark.parametrize("images", [1, 2])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: QwenModel, family: CheckpointFamily, images: int):
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: QwenModel, plain_pipe: Any, images: int):
     render = make_request("edit", 5, 6, images=tuple(noise_photo(7 + number) for number in range(images)))
-    family_checks.check_watched_run(model, render, plain(family, 5, 6, images=images, true_cfg_scale=1.0))
+    family_checks.check_watched_run(model, render, plain(plain_pipe, 5, 6, images=images, true_cfg_scale=1.0))
 
 
-def test_a_guided_run_is_byte_equal_too(model: QwenModel, family: CheckpointFamily):
+def test_a_guided_run_is_byte_equal_too(model: QwenModel, plain_pipe: Any):
     render = make_request("edit", 5, guidance_scale=4.0, negative_prompt="cats")
-    alone = plain(family, 5, true_cfg_scale=4.0, negative_prompt="cats")
+    alone = plain(plain_pipe, 5, true_cfg_scale=4.0, negative_prompt="cats")
     family_checks.check_watched_run(model, render, alone)
     assert not are_identical(alone, draw_pictures(model, replace(render, negative_prompt="")))
 
@@ -86,10 +94,6 @@ def test_the_last_estimate_is_the_picture(model: QwenModel):
         return model.pipe.vae.decode(latents[None, :, None]).sample[0, :, 0]
 
     family_checks.check_last_estimate(model, make_request("edit", 3), decode)
-
-
-def test_cancel_leaves_nothing_behind(model: QwenModel):
-    family_checks.check_cancel(model, make_request("edit"))
 
 
 def test_words_are_read_once(model: QwenModel):
@@ -110,10 +114,6 @@ def test_the_same_words_are_read_anew_for_another_picture(model: QwenModel):
     finally:
         hook.remove()
     assert len(calls) == 4
-
-
-def test_two_threads_draw_what_one_would(model: QwenModel):
-    family_checks.check_threads(model, [make_request("edit", 1), make_request("edit", 2, prompt="a boat")], meet=False)
 
 
 @pytest.mark.parametrize("size", [(70, 90), (300, 200), (99, 40)])

@@ -60,8 +60,8 @@ def on_white(pictures: list[np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
-    family_checks.check_size_estimate(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, model: Qwen21Model) -> None:
+    family_checks.check_size_estimate(family, model)
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +97,12 @@ def test_it_draws_what_diffusers_draws_on_white(
 
 
 def test_seeds_words_previews_and_cancel(model: Qwen21Model) -> None:
-    family_checks.check_seeds(model, make_request("text"))
-    family_checks.check_seeds(model, make_edit())
+    text = family_checks.check_seeds(model, make_request("text"))
+    edited = family_checks.check_seeds(model, make_edit())
     family_checks.check_prompt_encoded_once(model, make_request("text"))
-    family_checks.check_cancel(model, make_edit())
-    family_checks.check_threads(model, [make_request("text", 1), make_edit(2, prompt="a boat")], meet=False)
+    family_checks.check_cancel(model, make_edit(2), edited)
+    renders = [make_request("text", 2), make_edit(3, prompt="a boat")]
+    family_checks.check_threads(model, renders, meet=False, alone=[text])
 
 
 @pytest.mark.parametrize("verb", ["text", "edit"])

@@ -83,10 +83,10 @@ def plain(family: CheckpointFamily, spec_id: str, *seeds: int) -> list[Image]:
     Two at a time, a convolution of torch 2.8 adds in another order: 103.49998 instead of 103.5, and a byte differs.
     """
     import torch
-    from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     row = next(row for row in family.specs if row.id == spec_id)
-    pipe = AutoPipelineForText2Image.from_pretrained(row.repo)
+    pipe: Any = DiffusionPipeline.from_pretrained(row.repo)
     pipe.vae.enable_slicing()
     pipe.set_progress_bar_config(disable=True)
     defaults = dict(row.defaults)

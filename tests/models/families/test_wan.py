@@ -50,8 +50,8 @@ def model(family: CheckpointFamily) -> WanModel:
     return model
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily) -> None:
-    family_checks.check_size_estimate(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, model: WanModel) -> None:
+    family_checks.check_size_estimate(family, model)
 
 
 def test_the_autoencoder_keeps_float32_beside_a_transformer_in_bfloat16(family: CheckpointFamily) -> None:
@@ -65,18 +65,25 @@ def test_the_autoencoder_keeps_float32_beside_a_transformer_in_bfloat16(family: 
     assert len(draw_pictures(model, make_clip_request(1))) == FRAMES
 
 
+@pytest.fixture(scope="module")
+def plain_pipe(family: CheckpointFamily) -> Any:
+    """The pipeline of diffusers on components of its own."""
+    from diffusers.pipelines.wan.pipeline_wan_i2v import WanImageToVideoPipeline
+
+    return WanImageToVideoPipeline.from_pretrained(family.specs[0].repo, expand_timesteps=True)
+
+
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_watched_run_is_byte_equal_to_plain_diffusers(
-    model: WanModel, family: CheckpointFamily, guidance: float, monkeypatch: pytest.MonkeyPatch
+    model: WanModel, plain_pipe: Any, guidance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
     from diffusers.pipelines.wan import pipeline_wan_i2v as plain
 
     # Its pipeline calls ftfy without asking whether it is installed.
     monkeypatch.setattr(plain, "ftfy", SimpleNamespace(fix_text=lambda words: words), raising=False)
-    pipe: Any = plain.WanImageToVideoPipeline.from_pretrained(family.specs[0].repo, expand_timesteps=True)
-    pipe.set_progress_bar_config(disable=True)
-    clip = pipe(
+    plain_pipe.set_progress_bar_config(disable=True)
+    clip = plain_pipe(
         image=Pillow.fromarray(noise_photo(7)),
         prompt="a  red cup",
         negative_prompt=_UNWANTED,
@@ -103,8 +110,8 @@ def test_seeds_words_the_photo_and_cancel(model: WanModel) -> None:
     assert not are_identical(two[:count], first)
     assert not are_identical(first, draw_pictures(model, replace(render, images=(noise_photo(9),))))
     family_checks.check_prompt_encoded_once(model, render)
-    family_checks.check_cancel(model, render)
-    family_checks.check_threads(model, [render, replace(render, prompt="a boat")], meet=False)
+    family_checks.check_cancel(model, render, first)
+    family_checks.check_threads(model, [render, replace(render, prompt="a boat")], meet=False, alone=[first])
     assert model.batch_key(render) is None
     with pytest.raises(ModelUnavailable):
         draw_pictures(model, make_request("text"))

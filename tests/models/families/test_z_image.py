@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -57,14 +58,21 @@ def net_folder(family: CheckpointFamily) -> Path:
     return Path(family.specs[0].repo).with_name("net")
 
 
-def plain(family: CheckpointFamily, verb: Any, *seeds: int, guidance: float = 0.0) -> family_checks.Pictures:
-    """Diffusers' own pipeline on components read anew, one seed a call."""
-    import diffusers
-    from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
+@functools.cache
+def load_plain_parts(repo: str) -> Mapping[str, Any]:
+    """Return the components of Z-Image as diffusers alone reads them."""
     from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
 
+    return ZImagePipeline.from_pretrained(repo).components
+
+
+def plain(family: CheckpointFamily, verb: Any, *seeds: int, guidance: float = 0.0) -> family_checks.Pictures:
+    """Diffusers' own pipeline on components of its own, one seed a call."""
+    import diffusers
+    from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
+
     names = {"text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNet"}
-    parts: dict[str, Any] = ZImagePipeline.from_pretrained(family.specs[0].repo).components
+    parts: dict[str, Any] = {**load_plain_parts(family.specs[0].repo)}
     picture = Pillow.fromarray(noise_photo(7))
     arguments: dict[str, Any] = {"width": SIZE[0], "height": SIZE[1]}
     if verb in ("image", "inpaint"):
@@ -108,8 +116,8 @@ def test_the_steps_of_the_row_are_those_that_the_checkpoint_was_distilled_for(
     assert views[0].scheduler.sigmas.tolist() == pytest.approx(DISTILLED_SIGMAS, abs=0.001)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily):
-    family_checks.check_size_estimate(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: CheckpointFamily, model: ZImageModel):
+    family_checks.check_size_estimate(family, model)
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "backdrop"])  # which is drawn as text

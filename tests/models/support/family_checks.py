@@ -135,9 +135,8 @@ def draw_with_diffusers(
 # ---------------------------------------------------------------- checks
 
 
-def check_size_estimate(family: Any, spec: ModelSpec) -> None:
-    """The size estimated from file headers is what loading takes."""
-    model = family.load(spec, "cpu")
+def check_size_estimate(family: Any, model: DiffusionModel) -> None:
+    """The size estimated from file headers is what loading `model` took."""
     parts = model.pipe.components.values()
     weights = {
         tensor.data_ptr(): tensor.nbytes
@@ -145,16 +144,20 @@ def check_size_estimate(family: Any, spec: ModelSpec) -> None:
         if hasattr(part, "parameters")
         for tensor in (*part.parameters(), *part.state_dict().values())
     }
-    assert family.estimate_bytes(spec) == sum(weights.values()) > 0
+    assert family.estimate_bytes(model.spec) == sum(weights.values()) > 0
 
 
-def check_seeds(model: DiffusionModel, render: RenderRequest) -> None:
-    """Same seed same picture, another seed another, and each of several is nearly what it would be alone."""
+def check_seeds(model: DiffusionModel, render: RenderRequest) -> Pictures:
+    """Same seed same picture, another seed another, and each of several is nearly what it would be alone.
+
+    Returns what was drawn of seed 2 alone.
+    """
     pictures = draw_pictures(model, replace(render, seeds=(1, 2)))
     assert are_identical(pictures, draw_pictures(model, replace(render, seeds=(1, 2))))
     assert not np.array_equal(pictures[0], pictures[1])
     alone = draw_pictures(model, replace(render, seeds=(2,)))
     assert np.abs(pictures[1].astype(int) - alone[0]).max() <= 1
+    return alone
 
 
 def check_watched_run(model: DiffusionModel, render: RenderRequest, plain: Pictures) -> None:
@@ -196,9 +199,9 @@ def check_last_estimate(model: DiffusionModel, render: RenderRequest, decode: Ca
     assert np.abs(shown.astype(int) - picture).max() <= 1
 
 
-def check_cancel(model: DiffusionModel, render: RenderRequest) -> None:
-    """What the callback raises ends the drawing at once, and the next drawing is right."""
-    before, steps = draw_pictures(model, render), list[int]()
+def check_cancel(model: DiffusionModel, render: RenderRequest, before: Pictures | None = None) -> None:
+    """What the callback raises ends the drawing, and the next drawing is right: as `before`, or as one drawn first."""
+    before, steps = before or draw_pictures(model, render), list[int]()
 
     def stop(step: ModelStep) -> None:
         steps.append(step.index)
@@ -233,13 +236,15 @@ def check_threads(
     renders: Sequence[RenderRequest],
     *,
     meet: bool = True,
+    alone: Sequence[Pictures] = (),
     lend: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Two threads on one model draw what each would alone; `meet`: they are seen in the middle of it together.
 
-    `lend` is entered in each thread, as the cache lends a ControlNet to the thread that borrows it.
+    `alone` is what the first of `renders` gave, where they were drawn before. `lend` is entered in each thread, as the
+    cache lends a ControlNet to the thread that borrows it.
     """
-    alone = [draw_pictures(model, render) for render in renders]
+    alone = [*alone, *(draw_pictures(model, render) for render in renders[len(alone) :])]
     together = threading.Barrier(len(renders))
 
     def run(render: RenderRequest) -> Pictures:

@@ -285,6 +285,7 @@ def _collect_scene_stems() -> frozenset[str]:
     return frozenset(stem for row in SCENES for stem in _scene_keywords(row)[1])
 
 
+@lru_cache(maxsize=512)  # the words of every scene, which each wish is compared with
 def _stem_words(words: str) -> tuple[str, ...]:
     """Split `words` into stems: lower case, accents folded, suffixes cut, stop words dropped."""
     found = (word for word in re.findall(r"[a-z0-9]+", _normalize_text(words)) if word not in _STOP_WORDS)
