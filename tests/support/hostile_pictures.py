@@ -167,16 +167,22 @@ def make_polyglot() -> bytes:
 
 
 @cache
+def compress_zeros() -> bytes:
+    """64 MB in 64 kB, which takes a fifth of a second."""
+    return zlib.compress(bytes(64 << 20), 9)
+
+
+@cache
 def make_text_bomb() -> bytes:
     """A PNG with a 64 MB comment in 64 kB."""
-    comment = b"Comment\x00\x00" + zlib.compress(bytes(64 << 20), 9)
+    comment = b"Comment\x00\x00" + compress_zeros()
     return insert_after_header(encode_picture(make_photo(), "PNG"), make_png_chunk(b"zTXt", comment))
 
 
 @cache
 def make_profile_bomb() -> bytes:
     """A PNG with a 64 MB colour profile in 64 kB."""
-    profile = b"icc\x00\x00" + zlib.compress(bytes(64 << 20), 9)
+    profile = b"icc\x00\x00" + compress_zeros()
     return insert_after_header(encode_picture(make_photo(), "PNG"), make_png_chunk(b"iCCP", profile))
 
 
