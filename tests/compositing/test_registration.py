@@ -34,7 +34,7 @@ from pipelines.tools import style
 from tests.support.examples import load_example, make_blob
 
 SCENES = Path(__file__).parents[2] / "assets" / "scenes"
-NAMES = ("astronaut", "chelsea", "coffee", "venice")
+NAMES = ("astronaut", "chelsea", "venice")
 # Pixels, directions in degrees, zooms: 2 to 40 px, 1 to 20 %; each photo takes two, and each is taken.
 PLANTED = ((2, 40, 1.01), (40, 200, 1.2), (20, 310, 0.8), (9, 120, 1.05), (31, 250, 1.1))
 
@@ -140,7 +140,8 @@ def test_an_edit_without_drift_stays_byte_for_byte() -> None:
 
 
 def test_large_pictures_are_measured_in_their_own_pixels() -> None:
-    source = np.asarray(cv2.resize(load_photo("astronaut")[:256], (1280, 640), interpolation=cv2.INTER_CUBIC), np.uint8)
+    strip = load_photo("astronaut")[64:192]
+    source = np.asarray(cv2.resize(strip, (1280, 320), interpolation=cv2.INTER_CUBIC), np.uint8)
     assert max(source.shape) > WORK_SIDE_PX
     edited, truth = apply_drift(source, 30, 10, 1.03)
     pixels, percent = drift_error(measure_drift(source, edited), truth)
@@ -150,12 +151,10 @@ def test_large_pictures_are_measured_in_their_own_pixels() -> None:
 
 def test_pictures_of_different_things_have_no_drift() -> None:
     source = load_photo("hopper")
-    astronaut, cup = (
-        np.asarray(cv2.resize(load_photo(name), source.shape[1::-1]), np.uint8) for name in ("astronaut", "coffee")
-    )
+    astronaut = np.asarray(cv2.resize(load_photo("astronaut"), source.shape[1::-1]), np.uint8)
     assert measure_drift(source, astronaut) is None
-    back = align_edit(source, cup)
-    assert np.array_equal(back.image, cup)
+    back = align_edit(source, astronaut)
+    assert np.array_equal(back.image, astronaut)
     assert back.notice == ""
     assert measure_drift(source, np.full_like(source, 128)) is None
 

@@ -105,14 +105,28 @@ def _block_everything(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(OpenNsfw, "score_images", lambda _, images: (0.9,) * len(images))
 
 
+@pytest.fixture(scope="module")
+def closed_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp]]:
+    """A house with a page, of which nothing ever leaves: for faults that begin when a picture is looked at."""
+    root = tmp_path_factory.mktemp("closed")
+    with serve_page(root, Settings(data=root), TOOLS) as (url, house, _):
+        yield url, house
+
+
 @contextmanager
-def _serve_doors(root: Path, *, with_page: bool) -> Iterator[tuple[str, ServedApp, tuple[Download, ...]]]:
+def _serve_doors(
+    request: pytest.FixtureRequest, root: Path, *, with_page: bool
+) -> Iterator[tuple[str, ServedApp, tuple[Download, ...]]]:
     if with_page:
-        with serve_page(root, Settings(data=root), TOOLS) as (url, house, _):
-            yield url, house, DOWNLOADS
+        yield *request.getfixturevalue("closed_house"), DOWNLOADS
     else:
         with serve_app(root, tools=TOOLS) as house:
             yield house.url, house, tuple(door for door in DOWNLOADS if door is not call_gradio_endpoint)
+
+
+def _list_files(house: ServedApp) -> list[str]:
+    """The names of the files of a house, without those that tell what was refused."""
+    return sorted(path.name for path in house.service.files.root.iterdir() if path.suffix != ".jsonl")
 
 
 @pytest.mark.parametrize(
@@ -122,19 +136,18 @@ def _serve_doors(root: Path, *, with_page: bool) -> Iterator[tuple[str, ServedAp
     ids=lambda value: value.__name__[1:] if callable(value) else "",
 )
 def test_where_the_gate_is_off_missing_crashes_or_blocks_nothing_leaves_by_any_door(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any, with_page: bool
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any, with_page: bool
 ) -> None:
     fault(monkeypatch, tmp_path)
     with (
-        _serve_doors(tmp_path, with_page=with_page) as (url, house, doors),
+        _serve_doors(request, tmp_path, with_page=with_page) as (url, house, doors),
         httpx.Client(base_url=url, timeout=60) as http,
     ):
-        before = sorted(path.name for path in house.service.files.root.iterdir())
+        before = _list_files(house)
         for door in doors:
             with pytest.raises(DownloadRefused) as caught:
                 list(door(StudioClient(http, url), "background", {"prompt": "a forest"}))
             assert not [head for head in BASE64_PICTURE_PREFIXES if head in str(caught.value)], door.__name__
         assert {row.status for row in house.service.jobs.list_jobs("local", 100)} == {"failed"}
         assert all(row.step is None or row.step.preview is None for row in house.service.jobs.list_jobs("local", 100))
-        written = sorted(path.name for path in house.service.files.root.iterdir() if path.suffix != ".jsonl")
-        assert written == before
+        assert _list_files(house) == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -37,6 +37,12 @@ def enlarge(photo: Image, factor: float, resampling: int = cv2.INTER_CUBIC) -> I
 def make_frame(photo: Image, scale: float, notices: tuple[str, ...] = ()) -> Frame:
     matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
     return Frame(matrix, (1024, 1024), scale, 0.0, False, (0, 0, 1024, 1024), notices=notices)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStudio]:
+    with RealStudio(tmp_path_factory.mktemp("softness")) as made:
+        yield made
 
 
 @pytest.mark.parametrize("name", ["astronaut", "hopper", "coffee", "chelsea"])
@@ -100,35 +106,32 @@ def test_a_chain_that_is_lost_in_a_large_picture_is_told() -> None:
         assert thin_part_notices(chained, as_it_is) == ()
 
 
-def test_headshot_kit_and_upscale_say_that_an_enlarged_face_is_soft(tmp_path) -> None:
-    with RealStudio(tmp_path) as studio:
-        photo = load_example("hopper")
-        large = studio.add_image(enlarge(enlarge(photo, 0.5, cv2.INTER_AREA), 4))
-        receipt = studio.make("headshot", photo=large, consent=True, size=1024).receipt
-        assert receipt["framing_doubts"] == [ENLARGED_BEFORE_NOTICE]
-        assert ENLARGED_BEFORE_NOTICE in receipt["notices"]
-        assert receipt["placement"]["enlarged_too_far"] is True
-        kit = studio.make("kit", photo=large, consent=True, preset="post").receipt
-        assert ENLARGED_BEFORE_NOTICE in kit["notices"]
+def test_headshot_kit_and_upscale_say_that_an_enlarged_face_is_soft(studio: RealStudio) -> None:
+    photo = load_example("hopper")
+    large = studio.add_image(enlarge(enlarge(photo, 0.5, cv2.INTER_AREA), 4))
+    receipt = studio.make("headshot", photo=large, consent=True, size=1024).receipt
+    assert receipt["framing_doubts"] == [ENLARGED_BEFORE_NOTICE]
+    assert ENLARGED_BEFORE_NOTICE in receipt["notices"]
+    assert receipt["placement"]["enlarged_too_far"] is True
+    kit = studio.make("kit", photo=large, consent=True, preset="post").receipt
+    assert ENLARGED_BEFORE_NOTICE in kit["notices"]
 
 
 @pytest.mark.usefixtures("repeated_pixels")
-def test_upscale_says_of_small_faces_alone_that_they_are_soft(tmp_path: Path) -> None:
-    with RealStudio(tmp_path) as studio:
-        photo = load_example("hopper")
-        small = studio.add_image(enlarge(photo, 0.5, cv2.INTER_AREA))
-        assert SOFT_FACES_NOTICE in studio.make("upscale", photo=small, consent=True).receipt["notices"]
-        large = studio.add_image(np.ascontiguousarray(photo[:320, 100:420]))
-        receipt = studio.make("upscale", photo=large, consent=True).receipt
-        assert receipt["notices"]
-        assert SOFT_FACES_NOTICE not in receipt["notices"]
+def test_upscale_says_of_small_faces_alone_that_they_are_soft(studio: RealStudio) -> None:
+    photo = load_example("hopper")
+    small = studio.add_image(enlarge(photo, 0.5, cv2.INTER_AREA))
+    assert SOFT_FACES_NOTICE in studio.make("upscale", photo=small, consent=True).receipt["notices"]
+    large = studio.add_image(np.ascontiguousarray(photo[:320, 100:420]))
+    receipt = studio.make("upscale", photo=large, consent=True).receipt
+    assert receipt["notices"]
+    assert SOFT_FACES_NOTICE not in receipt["notices"]
 
 
-def test_a_face_that_upscale_is_advised_for_is_taken_once_it_is_enlarged(tmp_path: Path) -> None:
-    with RealStudio(tmp_path) as studio:
-        small = studio.add_image(enlarge(load_example("hopper"), 0.24, cv2.INTER_AREA))
-        with pytest.raises(BadInput, match="Enlarge it 2 times with Upscale"):
-            studio.make("headshot", photo=small, consent=True, draft=True)
-        large = studio.add_image(studio.open_result(studio.make("upscale", photo=small, consent=True)))
-        receipt = studio.make("headshot", photo=large, consent=True, draft=True).receipt
-        assert receipt["framing_doubts"] == [ENLARGED_BEFORE_NOTICE]
+def test_a_face_that_upscale_is_advised_for_is_taken_once_it_is_enlarged(studio: RealStudio) -> None:
+    small = studio.add_image(enlarge(load_example("hopper"), 0.24, cv2.INTER_AREA))
+    with pytest.raises(BadInput, match="Enlarge it 2 times with Upscale"):
+        studio.make("headshot", photo=small, consent=True, draft=True)
+    large = studio.add_image(studio.open_result(studio.make("upscale", photo=small, consent=True)))
+    receipt = studio.make("headshot", photo=large, consent=True, draft=True).receipt
+    assert receipt["framing_doubts"] == [ENLARGED_BEFORE_NOTICE]

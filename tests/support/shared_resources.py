@@ -17,6 +17,7 @@ import onnxruntime
 
 from pipelines.codecs.encode import encode_png
 from pipelines.codecs.file_signatures import RejectedImage
+from pipelines.compositing import registration
 from pipelines.core.geometry import Face, Image, PixelArray
 from pipelines.core.lru_cache import LruCache
 from pipelines.imaging.wide_gamut import to_sixteen_bits
@@ -33,6 +34,7 @@ Outputs = list[npt.NDArray[np.float32]]
 
 REMEMBERED_OUTPUT_COUNT = 48  # for each net, at most 4 MB each
 REMEMBERED_PNG_COUNT = 16
+REMEMBERED_FEATURES_COUNT = 24  # pictures, about 1.5 MB each
 MAX_REMEMBERED_PIXEL_BYTES = 2 * 10**6
 _open_session = onnxruntime.InferenceSession
 _sessions: dict[str | bytes, RememberedSession] = {}
@@ -84,6 +86,7 @@ def remember_nets() -> None:
     onnxruntime.InferenceSession = open_remembered_session  # pyrefly: ignore[bad-assignment]
     RealEsrgan._run_net = _remember_tiles(RealEsrgan._run_net)
     FaceMesh.find_faces = _remember_faces(FaceMesh.find_faces)
+    registration._remembered_features = LruCache(REMEMBERED_FEATURES_COUNT)
 
 
 def _remember_faces(find: Callable[..., tuple[Face, ...]]) -> Callable[..., tuple[Face, ...]]:

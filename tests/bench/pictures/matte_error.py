@@ -67,10 +67,13 @@ def score_all() -> Iterator[MatteScore]:
     net.close()
 
 
-def make_composites() -> Iterator[Composite]:
-    """Every object once: sizes, places and grounds go round, so that the set is the same every time."""
+def make_composites(wanted: slice = slice(None)) -> Iterator[Composite]:
+    """Every object once: sizes, places and grounds go round, so that the set is the same every time.
+
+    `wanted`: those of them alone.
+    """
     grounds = sorted((TRUTH_FOLDER / "grounds").glob("*.webp"))
-    for index, path in enumerate(sorted((TRUTH_FOLDER / "objects").glob("*.webp"))):
+    for index, path in list(enumerate(sorted((TRUTH_FOLDER / "objects").glob("*.webp"))))[wanted]:
         ground = make_ground(index, grounds[index % len(grounds)])
         yield composite_object(path, ground, SCALES[index % 4], index)
 
