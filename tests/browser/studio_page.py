@@ -257,9 +257,13 @@ def _find_foreign_urls(url: str, base: str) -> list[str]:
     return [] if url.startswith((base, "data:", "blob:")) else [url]
 
 
-def delete_visitor_jobs(studio: ServedPage, tool: str | None = None) -> None:
-    """The visitor has made nothing with this tool, or with any: else his last picture is in its tab, photo and all."""
-    ids = [row.job.id for row in studio.service.jobs.list_jobs("local", 1000, tool=tool)]
+def delete_visitor_jobs(studio: ServedPage, tool: str | None = None, *, kept: Collection[str | None] = ()) -> None:
+    """The visitor has made nothing with this tool, or with any: else his last picture is in its tab, photo and all.
+
+    The jobs `kept` stay.
+    """
+    jobs = studio.service.jobs.list_jobs("local", 1000, tool=tool)
+    ids = [row.job.id for row in jobs if row.job.id not in kept]
     retention.delete_jobs(studio.service.jobs.table, studio.service.files, "local", ids)
 
 

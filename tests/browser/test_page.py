@@ -16,7 +16,7 @@ from playwright.sync_api import Download, Page, TimeoutError, expect
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Job
 from pipelines.core.stream import wait_for_result
-from tests.browser.studio_page import ServedPage, find_progress_line, open_menu, open_tool
+from tests.browser.studio_page import SETTLED_JS, ServedPage, find_progress_line, open_menu, open_tool, show_tab
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
@@ -64,7 +64,9 @@ def test_download_beside_a_draft_makes_the_full_size_and_saves_it(page: Page, st
     expect(page.locator("#headshot-save")).to_be_visible()
 
 
-def test_download_beside_a_draft_saves_nothing_once_it_was_stopped(page: Page, studio: ServedPage) -> None:
+def test_download_beside_a_draft_saves_nothing_once_it_was_stopped_and_a_refresh_finds_the_running_job_again(
+    page: Page, studio: ServedPage
+) -> None:
     saved: list[Download] = []
     page.on("download", lambda download: saved.append(download))  # Playwright marks what it is given
     open_tool(page, studio, "slow")
@@ -84,8 +86,24 @@ def test_download_beside_a_draft_saves_nothing_once_it_was_stopped(page: Page, s
     page.wait_for_timeout(500)
     assert not saved
 
+    page.locator("#slow-note textarea").fill("keep this")
+    page.locator("#slow-note textarea").blur()
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle)
+    studio.gate.open.clear()
+    page.locator("#slow-generate").click()
+    expect(page.locator("#slow-stop")).to_be_enabled()
 
-def test_an_error_about_no_field_lies_over_the_picture(
+    page.reload()
+    expect(page.locator("#slow-stop")).to_be_enabled()
+    assert not studio.is_idle()
+    studio.gate.open.set()
+    expect(page.locator("#slow-save")).to_be_enabled()
+    expect(page.locator("#slow-note textarea")).to_have_value("keep this")
+    expect(page.locator("#slow-photo img")).to_be_visible()
+
+
+def test_an_error_about_no_field_lies_over_the_picture_until_another_look_draws_a_new_draft(
     page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_tool(page, studio, "headshot")
@@ -95,11 +113,19 @@ def test_an_error_about_no_field_lies_over_the_picture(
     def refuse(*args: object, **options: object) -> Job:
         raise StudioError("Nobody draws that here.", code="content_policy")
 
-    monkeypatch.setattr(studio.service, "create_job", refuse)
-    page.locator("#headshot-generate").click()
-    alert = page.locator(".block:has(> * .dbx-stage, > .dbx-stage) > .dbx-alert.placed:visible").first
-    expect(alert).to_contain_text("Nobody draws that here.")
-    expect(alert).to_be_in_viewport()
+    with monkeypatch.context() as patched:
+        patched.setattr(studio.service, "create_job", refuse)
+        page.locator("#headshot-generate").click()
+        alert = page.locator(".block:has(> * .dbx-stage, > .dbx-stage) > .dbx-alert.placed:visible").first
+        expect(alert).to_contain_text("Nobody draws that here.")
+        expect(alert).to_be_in_viewport()
+    before = page.locator("#headshot-live img").get_attribute("src")
+    page.locator("#headshot-preset input").first.focus()
+    page.keyboard.press("ArrowRight")  # the tiles are a radio, so arrow keys choose
+    expect(page.locator("#headshot-preset input").nth(1)).to_be_checked()
+    expect(page.locator("#headshot-live img")).not_to_have_attribute("src", before or "")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    expect(alert).to_have_count(0)
 
 
 def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(
@@ -122,17 +148,6 @@ def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(
     expect(page.locator("#product-live img")).not_to_have_attribute("src", str(drafted))
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
     expect(doubt).not_to_contain_text("cuts the subject")
-
-
-def test_a_changed_look_draws_a_new_draft(page: Page, studio: ServedPage) -> None:
-    open_tool(page, studio, "headshot")
-    page.locator("#headshot-example-astronaut").click()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
-    before = page.locator("#headshot-live img").get_attribute("src")
-    page.locator("#headshot-preset input").first.focus()
-    page.keyboard.press("ArrowRight")  # the tiles are a radio, so arrow keys choose
-    expect(page.locator("#headshot-preset input").nth(1)).to_be_checked()
-    expect(page.locator("#headshot-live img")).not_to_have_attribute("src", before or "")
 
 
 def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: Page, studio: ServedPage) -> None:
@@ -158,27 +173,6 @@ def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: P
     studio.gate.open.set()
     wait_until(studio.is_idle, 60)
     assert studio.gate.entered == begun  # the step that was under way was the last
-
-
-def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, studio: ServedPage) -> None:
-    open_tool(page, studio, "slow")
-    page.locator("#slow-example-coffee").click()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
-    page.locator("#slow-note textarea").fill("keep this")
-    page.locator("#slow-note textarea").blur()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
-    wait_until(studio.is_idle)
-    studio.gate.open.clear()
-    page.locator("#slow-generate").click()
-    expect(page.locator("#slow-stop")).to_be_enabled()
-
-    page.reload()
-    expect(page.locator("#slow-stop")).to_be_enabled()
-    assert not studio.is_idle()
-    studio.gate.open.set()
-    expect(page.locator("#slow-save")).to_be_enabled()
-    expect(page.locator("#slow-note textarea")).to_have_value("keep this")
-    expect(page.locator("#slow-photo img")).to_be_visible()
 
 
 def test_a_text_renamed_png_is_a_sentence_in_its_field_and_nothing_entered_is_lost(
@@ -245,8 +239,8 @@ def choose_photo(page: Page, tool: str, path: Path) -> None:
         page.locator(f"#{tool}-photo input[type=file]").set_input_files(path)
 
 
-def test_consent_ticked_while_the_photo_is_still_being_read_is_heard(
-    page: Page, studio: ServedPage, tmp_path: Path, was_changed: threading.Event
+def test_consent_or_a_field_changed_while_the_photo_is_still_being_read_is_heard(
+    page: Page, studio: ServedPage, tmp_path: Path, was_changed: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").crop((8, 0, *picture.size)).save(tmp_path / "own.png")
@@ -257,14 +251,13 @@ def test_consent_ticked_while_the_photo_is_still_being_read_is_heard(
     was_changed.set()
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
     expect(page.locator("#headshot-consent [role=alert]")).to_be_hidden()
+    wait_until(studio.is_idle, 60)
 
-
-def test_a_field_changed_while_the_photo_is_still_being_read_is_heard(
-    page: Page, studio: ServedPage, was_changed: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
     jobs, submit = [], studio.service.jobs.submit_and_watch
     monkeypatch.setattr(studio.service.jobs, "submit_and_watch", lambda job: (jobs.append(job), submit(job))[1])
-    open_tool(page, studio, "cutout")
+    was_changed.clear()
+    show_tab(page, "cutout")
+    page.evaluate(SETTLED_JS)
     choose_photo(page, "cutout", EXAMPLES / "coffee.jpg")
     with page.expect_request("**/queue/join**"):
         page.locator("#cutout-trim input").uncheck()
@@ -359,34 +352,9 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio
     assert right.sum() < 0.3 * left.sum(), "the stroke's right half was erased"
 
 
-def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, studio: ServedPage, tmp_path: Path) -> None:
-    open_tool(page, studio, "product")
-    page.locator("#product-example-coffee").click()
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
-    wait_until(studio.is_idle)
-    automatic = page.locator("#product-live img").get_attribute("src") or ""
-    page.locator("#product-adjust-subject > button").click()
-    PIL.Image.new("L", (300, 300), 255).save(tmp_path / "square.png")
-    sent = page.locator("#product-adjust-subject input[type=file]").first
-    sent.set_input_files(tmp_path / "square.png")
-    refused = page.locator("#product-matte [role=alert]")
-    expect(refused).to_contain_text("another shape")
-    page.wait_for_timeout(500)  # a draft would have taken the sentence away by now
-    expect(refused).to_contain_text("another shape")
-    left = PIL.Image.new("RGBA", (300, 200), (9, 9, 9, 0))
-    left.paste((9, 9, 9, 255), (60, 20, 150, 180))
-    left.save(tmp_path / "left.png")
-    sent.set_input_files(tmp_path / "left.png")
-    expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
-    expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
-    matte = studio.service.files.open_image(studio.service.files.list_files("local", 1)[0].id)
-    assert matte.shape == (400, 600, 3), "the photo's size"
-    assert [int(matte[200, x, 0]) for x in (60, 210, 450)] == [0, 255, 0], "its opacity, not its colour"
-    page.locator("#product-matte").get_by_role("button", name="Back to automatic").click()
-    expect(page.locator("#product-matte")).to_contain_text("The automatic cut-out is in use.")
-
-
-def test_a_brush_that_painted_nothing_and_cancel_leave_the_finished_picture(page: Page, studio: ServedPage) -> None:
+def test_a_brush_that_painted_nothing_leaves_the_picture_and_a_cut_out_may_be_uploaded_and_given_up_again(
+    page: Page, studio: ServedPage, tmp_path: Path
+) -> None:
     open_tool(page, studio, "product")
     page.locator("#product-example-coffee").click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
@@ -413,6 +381,26 @@ def test_a_brush_that_painted_nothing_and_cancel_leave_the_finished_picture(page
         expect(page.locator("#product-live img")).to_have_attribute("src", picture)
         expect(page.locator("#product-save")).to_be_enabled()
         expect(page.locator("#product-matte")).to_contain_text("automatic")
+
+    automatic = page.locator("#product-live img").get_attribute("src") or ""
+    PIL.Image.new("L", (300, 300), 255).save(tmp_path / "square.png")
+    sent = page.locator("#product-adjust-subject input[type=file]").first
+    sent.set_input_files(tmp_path / "square.png")
+    refused = page.locator("#product-matte [role=alert]")
+    expect(refused).to_contain_text("another shape")
+    page.wait_for_timeout(500)  # a draft would have taken the sentence away by now
+    expect(refused).to_contain_text("another shape")
+    left = PIL.Image.new("RGBA", (300, 200), (9, 9, 9, 0))
+    left.paste((9, 9, 9, 255), (60, 20, 150, 180))
+    left.save(tmp_path / "left.png")
+    sent.set_input_files(tmp_path / "left.png")
+    expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
+    expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
+    matte = studio.service.files.open_image(studio.service.files.list_files("local", 1)[0].id)
+    assert matte.shape == (400, 600, 3), "the photo's size"
+    assert [int(matte[200, x, 0]) for x in (60, 210, 450)] == [0, 255, 0], "its opacity, not its colour"
+    page.locator("#product-matte").get_by_role("button", name="Back to automatic").click()
+    expect(page.locator("#product-matte")).to_contain_text("The automatic cut-out is in use.")
 
 
 def write_plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:

@@ -7,6 +7,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,42 @@ def page(desk: Page, studio: ServedPage) -> Iterator[Page]:
     studio.gate.pause = 0.0
     wait_until(studio.is_idle, 60)
     desk.evaluate("scrollTo(0, 0)")
+
+
+@dataclass
+class Phone:
+    """The one open page in a hand, and the tabs in which somebody has done something there."""
+
+    page: Page
+    studio: ServedPage
+    used: set[str] = field(default_factory=set)
+
+    def show(self, tool: str) -> None:
+        """Bring a tool's tab to the front as a visitor finds it who has made nothing with it."""
+        delete_visitor_jobs(self.studio, tool)
+        if tool in self.used or self.page.url == "about:blank":
+            self.used.clear()
+            self.page.goto("about:blank")
+            self.page.goto(f"{self.studio.url}/#{tool}")
+        else:
+            show_tab(self.page, tool)
+        self.used.add(tool)
+        self.page.locator(f"#{tool}-generate, #{tool}-start").wait_for()
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, studio: ServedPage) -> Iterator[Phone]:
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        yield Phone(page, studio)
+
+
+@pytest.fixture
+def held_page(phone: Phone, studio: ServedPage) -> Iterator[Page]:
+    """What is open on the phone."""
+    yield phone.page
+    studio.gate.open.set()
+    wait_until(studio.is_idle, 60)
+    phone.page.evaluate("scrollTo(0, 0)")
 
 
 @pytest.fixture(scope="module")
@@ -682,61 +719,59 @@ def test_a_photo_of_somebody_who_is_to_go_opens_the_eraser(
 
 
 def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_the_picture(
-    browser: Browser, studio: ServedPage
+    held_page: Page, phone: Phone, studio: ServedPage
 ) -> None:
-    delete_visitor_jobs(studio, "slow")
-    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
-        page.goto(f"{studio.url}/#slow")
-        page.locator("#slow-generate").wait_for()
-        upload = page.locator("#slow-photo").bounding_box()
-        assert upload is not None
-        assert upload["y"] + upload["height"] < 500, "the place for the photo comes first"
-        page.locator("#slow-example-coffee").tap()
-        expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
-        page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        studio.gate.open.clear()
-        page.locator("#slow-generate").tap()
-        expect(page.locator("#slow-stop")).to_be_visible()
-        bar, thumb = page.locator("#slow-tool .dbx-go"), page.locator("#slow-tool .dbx-thumb")
-        expect(bar).to_have_class(re.compile("busy"))
-        progress = bar.evaluate(
-            "node => (({ height, width }) => [height, parseFloat(width)])(getComputedStyle(node, '::after'))"
-        )
-        assert progress[0] == "4px"
-        assert progress[1] > 0
-        studio.gate.open.set()
-        expect(page.locator("#slow-save")).to_be_enabled()
-        assert is_in_view(page, bar)
-        assert is_in_view(page, thumb)
-        assert (thumb.bounding_box() or {"height": 0})["height"] >= 56
-        for action in page.locator("#slow-bar .dbx-actions > *:visible").all():
-            place = action.bounding_box()
-            assert place is not None
-            assert 0 <= place["x"] <= place["x"] + place["width"] <= 390, "no action is out of sight"
-            assert place["width"] >= 44
-        page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        assert not is_in_view(page, page.locator("#slow-save"))
-        thumb.tap()
-        wait_until(lambda: is_in_view(page, page.locator("#slow-save")), 30)
-        page.locator(".dbx-nav summary", has_text="Edit").tap()
-        expect(page.locator(".dbx-nav a", has_text="Retouch")).to_be_visible()
-        page.locator(".dbx-nav a", has_text="Cut-out").tap()
-        expect(page.locator("#tab-cutout h1")).to_be_visible()
-        open_menu(page, "cutout") if page.locator("#cutout-menu").is_visible() else None
-        page.evaluate("location.hash = 'retouch'")
-        page.locator("#retouch-example-coffee").tap()
-        canvas = page.locator("#retouch-editor canvas").first
-        wait_until(lambda: is_in_view(page, canvas), 30)
-        tools = page.locator("#retouch-editor .dbx-brush-bar").bounding_box()
-        place, bar = canvas.bounding_box(), page.locator("#retouch-generate").bounding_box()
-        assert tools is not None
+    page = held_page
+    phone.show("slow")
+    upload = page.locator("#slow-photo").bounding_box()
+    assert upload is not None
+    assert upload["y"] + upload["height"] < 500, "the place for the photo comes first"
+    page.locator("#slow-example-coffee").tap()
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    studio.gate.open.clear()
+    page.locator("#slow-generate").tap()
+    expect(page.locator("#slow-stop")).to_be_visible()
+    bar, thumb = page.locator("#slow-tool .dbx-go"), page.locator("#slow-tool .dbx-thumb")
+    expect(bar).to_have_class(re.compile("busy"))
+    progress = bar.evaluate(
+        "node => (({ height, width }) => [height, parseFloat(width)])(getComputedStyle(node, '::after'))"
+    )
+    assert progress[0] == "4px"
+    assert progress[1] > 0
+    studio.gate.open.set()
+    expect(page.locator("#slow-save")).to_be_enabled()
+    assert is_in_view(page, bar)
+    assert is_in_view(page, thumb)
+    assert (thumb.bounding_box() or {"height": 0})["height"] >= 56
+    for action in page.locator("#slow-bar .dbx-actions > *:visible").all():
+        place = action.bounding_box()
         assert place is not None
-        assert bar is not None
-        assert tools["x"] >= place["x"]
-        assert place["y"] + place["height"] <= bar["y"], "Generate covers nothing of it"
-        assert tools["height"] >= 44
-        assert tools["x"] + tools["width"] <= 390
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert 0 <= place["x"] <= place["x"] + place["width"] <= 390, "no action is out of sight"
+        assert place["width"] >= 44
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert not is_in_view(page, page.locator("#slow-save"))
+    thumb.tap()
+    wait_until(lambda: is_in_view(page, page.locator("#slow-save")), 30)
+    page.locator(".dbx-nav summary", has_text="Edit").tap()
+    expect(page.locator(".dbx-nav a", has_text="Retouch")).to_be_visible()
+    page.locator(".dbx-nav a", has_text="Cut-out").tap()
+    expect(page.locator("#tab-cutout h1")).to_be_visible()
+    open_menu(page, "cutout") if page.locator("#cutout-menu").is_visible() else None
+    page.evaluate("location.hash = 'retouch'")
+    page.locator("#retouch-example-coffee").tap()
+    canvas = page.locator("#retouch-editor canvas").first
+    wait_until(lambda: is_in_view(page, canvas), 30)
+    tools = page.locator("#retouch-editor .dbx-brush-bar").bounding_box()
+    place, bar = canvas.bounding_box(), page.locator("#retouch-generate").bounding_box()
+    assert tools is not None
+    assert place is not None
+    assert bar is not None
+    assert tools["x"] >= place["x"]
+    assert place["y"] + place["height"] <= bar["y"], "Generate covers nothing of it"
+    assert tools["height"] >= 44
+    assert tools["x"] + tools["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def find_places(page: Page, tool: str) -> dict[str, float]:
@@ -748,95 +783,95 @@ def find_places(page: Page, tool: str) -> dict[str, float]:
     )
 
 
-def test_on_a_phone_new_puts_the_photo_before_the_empty_box_again(browser: Browser, studio: ServedPage) -> None:
-    delete_visitor_jobs(studio, "upscale")
-    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
-        page.goto(f"{studio.url}/#upscale")
-        page.locator("#upscale-example-chelsea").click()
-        expect(find_progress_line(page, "upscale")).to_contain_text("Draft, 512 px")
-        wait_until(studio.is_idle, 60)
-        page.locator("#upscale-generate").click()
-        expect(find_progress_line(page, "upscale")).to_contain_text("Done in")
+def test_on_a_phone_new_puts_the_photo_before_the_empty_box_again(
+    held_page: Page, phone: Phone, studio: ServedPage
+) -> None:
+    page = held_page
+    phone.show("upscale")
+    page.locator("#upscale-example-chelsea").click()
+    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    page.locator("#upscale-generate").click()
+    expect(find_progress_line(page, "upscale")).to_contain_text("Done in")
 
-        def is_photo_first() -> bool:
-            photo, box = (page.locator(f"#upscale-{name}").bounding_box() for name in ("photo", "box"))
-            return photo is not None and box is not None and photo["y"] < box["y"]
+    def is_photo_first() -> bool:
+        photo, box = (page.locator(f"#upscale-{name}").bounding_box() for name in ("photo", "box"))
+        return photo is not None and box is not None and photo["y"] < box["y"]
 
-        assert not is_photo_first()
-        page.locator("#upscale-new").click()
-        expect(page.locator("#upscale-photo img")).to_have_count(0)
-        wait_until(is_photo_first, 10)
+    assert not is_photo_first()
+    page.locator("#upscale-new").click()
+    expect(page.locator("#upscale-photo img")).to_have_count(0)
+    wait_until(is_photo_first, 10)
     delete_visitor_jobs(studio, "upscale")
 
 
 def test_on_a_phone_nothing_moves_when_another_photo_is_chosen_and_a_refusal_is_in_view(
-    browser: Browser, studio: ServedPage, portraits: list[Path]
+    held_page: Page, phone: Phone, studio: ServedPage, portraits: list[Path]
 ) -> None:
-    delete_visitor_jobs(studio, "headshot")
-    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
-        page.goto(f"{studio.url}/#headshot")
-        page.locator("#headshot-generate").wait_for()
-        photo = page.locator("#headshot-photo")
-        photo.locator("input[type=file]").set_input_files(portraits[0])
-        refusal = page.locator("#headshot-consent [role=alert]")
-        expect(refusal).to_contain_text("permission")
-        page.locator("#headshot-consent input").check()
-        expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
-        wait_until(studio.is_idle, 60)
-        before = find_places(page, "headshot")
-        photo.get_by_label("Remove Image").click()
-        expect(photo.locator("img")).to_have_count(0)
-        assert find_places(page, "headshot") == before
-        photo.locator("input[type=file]").set_input_files(portraits[1])
-        expect(refusal).to_contain_text("permission")
-        expect(page.locator("#headshot-live img")).to_have_count(0)
-        assert find_places(page, "headshot") == before
-        for asked in (False, True):  # and again for who asks again
-            if asked:
-                page.evaluate("scrollTo(0, 0)")
-                page.locator("#headshot-generate").tap()
+    page = held_page
+    phone.show("headshot")
+    photo = page.locator("#headshot-photo")
+    photo.locator("input[type=file]").set_input_files(portraits[0])
+    refusal = page.locator("#headshot-consent [role=alert]")
+    expect(refusal).to_contain_text("permission")
+    page.locator("#headshot-consent input").check()
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    before = find_places(page, "headshot")
+    photo.get_by_label("Remove Image").click()
+    expect(photo.locator("img")).to_have_count(0)
+    assert find_places(page, "headshot") == before
+    # The next photo would be drafted first under the permission for this one.
+    expect(page.locator("#headshot-consent input")).not_to_be_checked()
+    photo.locator("input[type=file]").set_input_files(portraits[1])
+    expect(refusal).to_contain_text("permission")
+    expect(page.locator("#headshot-live img")).to_have_count(0)
+    assert find_places(page, "headshot") == before
+    for asked in (False, True):  # and again for who asks again
+        if asked:
+            page.evaluate("scrollTo(0, 0)")
+            page.locator("#headshot-generate").tap()
 
-            def is_seen() -> bool:  # the words of who asks again take the place of those that are there
-                bars, box = (each.bounding_box() for each in (page.locator("#headshot-generate"), refusal))
-                is_under_bar = bars is None or box is None or box["y"] + box["height"] > bars["y"]
-                return not is_under_bar and is_in_view(page, refusal)
+        def is_seen() -> bool:  # the words of who asks again take the place of those that are there
+            bars, box = (each.bounding_box() for each in (page.locator("#headshot-generate"), refusal))
+            is_under_bar = bars is None or box is None or box["y"] + box["height"] > bars["y"]
+            return not is_under_bar and is_in_view(page, refusal)
 
-            wait_until(is_seen, 30)
+        wait_until(is_seen, 30)
 
 
 def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
-    browser: Browser, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+    held_page: Page, phone: Phone, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doubts = ["The cut may be wrong on the left.", "The head touches the frame at the top."]
     monkeypatch.setattr(text, "list_doubts", lambda receipt: doubts)
-    delete_visitor_jobs(studio, "kit")
-    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
-        page.goto(f"{studio.url}/#kit")
-        page.locator("#kit-example-coffee").tap()
-        expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
-        wait_until(studio.is_idle, 60)
-        expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Mark what must stay in")
-        words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
-        expect(words).to_have_attribute("data-count", "2")
-        expect(one).to_be_hidden()
-        place, picture = page.locator("#kit-box .dbx-doubt").bounding_box(), page.locator("#kit-box").bounding_box()
-        assert place is not None
-        assert picture is not None
-        assert place["height"] < picture["height"] / 5
-        words.tap()
-        for n, doubt in enumerate(doubts):
-            expect(words.locator("span").nth(n)).to_be_visible()
-            expect(words.locator("span").nth(n)).to_have_text(doubt)
-        words.tap()
-        expect(words).to_be_hidden()  # what lies under them is what is to be looked at
-        link, panel = page.locator("#kit-stage summary"), page.locator("#kit-stage .dbx-details > div")
-        link.tap()
-        at, under = link.bounding_box(), panel.bounding_box()
-        assert at is not None
-        assert under is not None
-        assert under["y"] >= at["y"] + at["height"], "the link stays free"
-        panel.get_by_role("button", name="Close").tap()
-        expect(panel).to_be_hidden()
+    page = held_page
+    phone.show("kit")
+    page.locator("#kit-example-coffee").tap()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Mark what must stay in")
+    words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
+    expect(words).to_have_attribute("data-count", "2")
+    expect(one).to_be_hidden()
+    place, picture = page.locator("#kit-box .dbx-doubt").bounding_box(), page.locator("#kit-box").bounding_box()
+    assert place is not None
+    assert picture is not None
+    assert place["height"] < picture["height"] / 5
+    words.tap()
+    for n, doubt in enumerate(doubts):
+        expect(words.locator("span").nth(n)).to_be_visible()
+        expect(words.locator("span").nth(n)).to_have_text(doubt)
+    words.tap()
+    expect(words).to_be_hidden()  # what lies under them is what is to be looked at
+    link, panel = page.locator("#kit-stage summary"), page.locator("#kit-stage .dbx-details > div")
+    link.tap()
+    at, under = link.bounding_box(), panel.bounding_box()
+    assert at is not None
+    assert under is not None
+    assert under["y"] >= at["y"] + at["height"], "the link stays free"
+    panel.get_by_role("button", name="Close").tap()
+    expect(panel).to_be_hidden()
 
 
 def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what_its_marks_do(
@@ -917,48 +952,51 @@ def test_on_a_phone_nothing_jumps_after_the_photo_is_chosen(browser: Browser, st
 
 
 def test_on_a_phone_a_draft_shows_the_headline_while_its_field_is_still_open(
-    browser: Browser, studio: ServedPage
+    held_page: Page, phone: Phone, studio: ServedPage
 ) -> None:
-    delete_visitor_jobs(studio, "kit")
-    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
-        page.goto(f"{studio.url}/#kit")
-        page.locator("#tab-kit .dbx-examples button").first.click()
-        expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
-        wait_until(studio.is_idle, 60)
-        drawn = page.locator("#kit-live img").get_attribute("src") or ""
-        headline = page.locator("#kit-headline textarea")
-        headline.tap()
-        headline.press_sequentially("Slow")
-        expect(page.locator("#kit-live img")).not_to_have_attribute("src", drawn)
-        expect(headline).to_be_focused()
-        expect(headline).to_have_value("Slow")
+    page = held_page
+    phone.show("kit")
+    page.locator("#tab-kit .dbx-examples button").first.click()
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
+    wait_until(studio.is_idle, 60)
+    drawn = page.locator("#kit-live img").get_attribute("src") or ""
+    headline = page.locator("#kit-headline textarea")
+    headline.tap()
+    headline.press_sequentially("Slow")
+    expect(page.locator("#kit-live img")).not_to_have_attribute("src", drawn)
+    expect(headline).to_be_focused()
+    expect(headline).to_have_value("Slow")
 
 
 def test_a_phones_batch_takes_files_first_and_its_lists_open_under_their_fields(
-    browser: Browser, studio: ServedPage, tmp_path: Path
+    held_page: Page, phone: Phone, tmp_path: Path
 ) -> None:
-    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
-        page.goto(f"{studio.url}/#batch")
-        page.locator("#batch-start").wait_for()
-        pictures = [write_picture(tmp_path / f"{name}.png", 90) for name in "ab"]
-        page.locator("#batch-files input[type=file]").first.set_input_files(pictures)
-        remove = page.locator("#batch-files").get_by_label("Remove this file").first
-        remove.wait_for()
-        size, field = remove.bounding_box(), page.locator("#batch-which .wrap-inner")
-        assert size is not None
-        assert min(size["width"], size["height"]) >= 44
-        field.locator("input").tap()
-        options = page.locator(".options:has(.option-list)")
-        options.wait_for()
-        expect(field.locator("input")).to_have_attribute("inputmode", "none")
+    page = held_page
+    phone.show("batch")
+    pictures = [write_picture(tmp_path / f"{name}.png", 90) for name in "ab"]
+    page.locator("#batch-files input[type=file]").first.set_input_files(pictures)
+    remove = page.locator("#batch-files").get_by_label("Remove this file").first
+    remove.wait_for()
+    size, field = remove.bounding_box(), page.locator("#batch-which .wrap-inner")
+    assert size is not None
+    assert min(size["width"], size["height"]) >= 44
+    field.locator("input").tap()
+    options = page.locator(".options:has(.option-list)")
+    options.wait_for()
+    expect(field.locator("input")).to_have_attribute("inputmode", "none")
+
+    def is_listed_under_field() -> bool:  # once the list has faded in and the page has come to rest
         listed, under, files = (each.bounding_box() for each in (options, field, page.locator("#batch-files")))
         assert listed is not None
         assert under is not None
         assert files is not None
-        assert files["y"] < under["y"] + under["height"] <= listed["y"] + 8, "the list fades in from below its place"
-        assert listed["y"] + listed["height"] <= 844 + 8
-        page.get_by_role("option", name="Slow Motion").tap()
-        page.locator("#batch-start").tap()
-        expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2")
-        wait_until(lambda: is_in_view(page, page.locator("#batch-stage")), 30)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        is_under = files["y"] < under["y"] + under["height"] <= listed["y"] + 8
+        return is_under and listed["y"] + listed["height"] <= 844 + 8
+
+    wait_until(is_listed_under_field, 30)
+    page.get_by_role("option", name="Slow Motion").tap()
+    expect(page.locator("#batch-stage")).to_contain_text("2 files. Start makes the pictures")
+    page.locator("#batch-start").tap()
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2")
+    wait_until(lambda: is_in_view(page, page.locator("#batch-stage")), 30)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
