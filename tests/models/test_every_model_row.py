@@ -26,6 +26,7 @@ from pipelines.models.families.fashn.model import FASHN_VTON
 from pipelines.models.profiles import download_bytes
 from pipelines.models.registry import get_spec
 from tests.gpu import sizes
+from tests.gpu.sizes import count_bytes, make_on_meta
 from tests.models.support import family_checks, tiny_checkpoints, tiny_flow_checkpoints
 from tests.models.support.family_checks import ignore_step, make_request
 
@@ -64,21 +65,6 @@ def make_tiny_row(row: ModelSpec) -> ModelSpec:
 
 
 CALLS = {(make_tiny_row(row), verb): row.id for row in reversed(ROWS) for verb in row.verbs}
-
-
-@functools.cache
-def make_on_meta(make: Callable[[], Any]) -> Any:
-    import torch
-    import torch._dynamo  # in torch 2.8 its first import fails where the meta device is the default
-
-    with torch.device("meta"):
-        return make()
-
-
-@functools.cache
-def count_bytes(make: Callable[[], Any]) -> int:
-    """Bytes of a component in bfloat16."""
-    return 2 * sum(each.numel() for each in make_on_meta(make).parameters())
 
 
 @functools.cache
