@@ -43,7 +43,12 @@ SDXL_CONFIG = {
 
 @functools.cache
 def make_on_meta(make: Callable[[], Any]) -> Any:
-    """Make a component without memory for its weights; once in a process, since several files count the same ones."""
+    """Make a component that nobody changes, once in a process, since several files count the same ones."""
+    return build_on_meta(make)
+
+
+def build_on_meta(make: Callable[[], Any]) -> Any:
+    """Make a component without memory for its weights."""
     import torch
     import torch._dynamo  # in torch 2.8 its first import fails where the meta device is the default
 
