@@ -6,6 +6,7 @@ suite counts its parameters there; on a GPU it costs what a trained one costs.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,27 @@ SDXL_CONFIG = {
     "transformer_layers_per_block": (1, 2, 10), "use_linear_projection": True, "addition_embed_type": "text_time",
     "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816,
 }  # fmt: skip
+
+
+@functools.cache
+def make_on_meta(make: Callable[[], Any]) -> Any:
+    """Make a component that nobody changes, once in a process, since several files count the same ones."""
+    return build_on_meta(make)
+
+
+def build_on_meta(make: Callable[[], Any]) -> Any:
+    """Make a component without memory for its weights."""
+    import torch
+    import torch._dynamo  # in torch 2.8 its first import fails where the meta device is the default
+
+    with torch.device("meta"):
+        return make()
+
+
+@functools.cache
+def count_bytes(make: Callable[[], Any]) -> int:
+    """Count the bytes of a component in bfloat16."""
+    return 2 * sum(each.numel() for each in make_on_meta(make).parameters())
 
 
 def _diffusers_class(name: str) -> Any:

@@ -23,6 +23,7 @@ from pipelines.models.families import flux2, qwen_image, stable_diffusion, z_ima
 from pipelines.models.one_module import OneModuleModel
 from pipelines.models.registry import get_spec
 from tests.gpu import sizes
+from tests.gpu.sizes import count_bytes
 from tests.models.support.family_checks import noise_photo
 
 DEVICE = "cuda"
@@ -34,19 +35,10 @@ CASES: dict[str, tuple[ModelSpec, type[DiffusionModel], sizes.Architecture]] = {
 }
 
 
-def count_bytes(*makes: Callable[[], Any]) -> int:
-    """Count the bytes of components in bfloat16, without allocating memory."""
-    import torch
-    import torch._dynamo  # in torch 2.8 its first import fails where the meta device is the default
-
-    with torch.device("meta"):
-        return sum(2 * sum(row.numel() for row in make().parameters()) for make in makes)
-
-
 @pytest.mark.parametrize("name", list(CASES))
 def test_a_row_knows_on_meta_what_its_checkpoint_weighs(name: str) -> None:
     spec, _, architecture = CASES[name]
-    assert abs(spec.bytes / count_bytes(*architecture.components.values()) - 1) < 0.005
+    assert abs(spec.bytes / sum(map(count_bytes, architecture.components.values())) - 1) < 0.005
     if architecture.make_control_net is not None:
         net = get_spec(spec.control_net)
         assert abs(net.bytes / count_bytes(architecture.make_control_net) - 1) < 0.005
@@ -55,7 +47,7 @@ def test_a_row_knows_on_meta_what_its_checkpoint_weighs(name: str) -> None:
 def test_the_row_of_qwen_knows_on_meta_what_stays_on_the_device() -> None:
     from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
 
-    counted = count_bytes(sizes.make_qwen_transformer, AutoencoderKLQwenImage)
+    counted = sum(map(count_bytes, (sizes.make_qwen_transformer, AutoencoderKLQwenImage)))
     assert abs(qwen_image.QWEN_EDIT_LIGHTER[1].bytes / counted - 1) < 0.005
 
 

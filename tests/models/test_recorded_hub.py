@@ -5,11 +5,12 @@ Weights are sparse files here: true safetensors headers, and a hole where the nu
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -38,6 +39,7 @@ from pipelines.models.profiles import download_bytes
 from pipelines.models.registry import list_all_specs
 from tests import record_hub
 from tests.gpu import sizes
+from tests.gpu.sizes import make_on_meta
 from tests.models.test_hub import COMMIT, FakeHub, fake
 
 __all__ = ["fake"]
@@ -50,26 +52,21 @@ def read_record(repo: str, name: str) -> Any:
     return json.loads((record_hub.folder_of(repo) / name).read_text())
 
 
-def build_on_meta(config: dict[str, Any]) -> Any:
-    """Build a component of diffusers from its configuration, without memory for its weights."""
+@functools.cache
+def build_on_meta(repo: str, part: str) -> Any:
+    """Build a component of diffusers from its recorded configuration once, without memory for its weights."""
     import diffusers
     import torch
 
+    config = read_record(repo, f"{part}/config.json")
     with torch.device("meta"):
         return getattr(diffusers, config["_class_name"]).from_config(config)
 
 
-def make_on_meta(make: Callable[[], Any]) -> Any:
-    import torch
-
-    with torch.device("meta"):
-        return make()
-
-
-def write_sparse(path: Path, module: Any, kind: str = "BF16") -> None:
-    """Write a safetensors file with the module's names and shapes; the numbers are a hole in the file."""
+def write_sparse(path: Path, state: Mapping[str, Any], kind: str = "BF16") -> None:
+    """Write a safetensors file of such names and shapes; the numbers are a hole in the file."""
     header, offset = dict[str, Any](), 0
-    for name, tensor in module.state_dict().items():
+    for name, tensor in state.items():
         size = tensor.numel() * {"BF16": 2, "F32": 4}[kind]
         header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
         offset += size
@@ -114,7 +111,7 @@ def test_no_field_of_a_recorded_configuration_is_dropped() -> None:
     """A diffusers that does not know `zero_cond_t` would drop it silently and edit worse."""
     for path in record_hub.HUB_FOLDER.rglob("config.json"):
         config = json.loads(path.read_text())
-        built = build_on_meta(config).config
+        built = build_on_meta(path.parents[1].name.replace("--", "/"), path.parent.name).config
         for name, value in config.items():
             if not name.startswith("_"):
                 assert built[name] == (tuple(value) if isinstance(built[name], tuple) else value), (path, name)
@@ -146,11 +143,10 @@ def test_a_row_knows_what_its_checkpoint_takes_and_what_the_hub_sends(name: str,
         module = make_on_meta(make)
         if part == "text_encoder":
             module.tie_weights()
-            state = {key: each for key, each in module.state_dict().items() if key != "lm_head.weight"}
-            module.state_dict = lambda state=state: state
-        write_sparse(folder / part / f"{stem}.safetensors", module, kind)
-    vae = build_on_meta(read_record(row.repo, "vae/config.json"))
-    write_sparse(folder / "vae" / "diffusion_pytorch_model.safetensors", vae)
+        state = {key: each for key, each in module.state_dict().items() if key != "lm_head.weight"}
+        write_sparse(folder / part / f"{stem}.safetensors", state, kind)
+    vae = build_on_meta(row.repo, "vae")
+    write_sparse(folder / "vae" / "diffusion_pytorch_model.safetensors", vae.state_dict())
     here = replace(row, repo=str(folder), dtype="bfloat16", options=())
     _, family = ModelCache(FAMILIES).resolve_spec(row.id, "cpu")
     assert family.estimate_bytes(here) == pytest.approx(row.bytes, rel=0.001)
@@ -165,7 +161,7 @@ def test_a_row_knows_what_its_checkpoint_takes_and_what_the_hub_sends(name: str,
 
 
 def test_the_transformer_of_qwen_has_the_parameters_of_its_row() -> None:
-    net = build_on_meta(read_record(qwen_image.QWEN_EDIT.repo, "transformer/config.json"))
+    net = build_on_meta(qwen_image.QWEN_EDIT.repo, "transformer")
     assert net.config.zero_cond_t is True
     count = sum(each.numel() for each in net.parameters())
     listed = read_record(qwen_image.QWEN_EDIT.repo, "files.json")
@@ -176,8 +172,8 @@ def test_the_transformer_of_qwen_has_the_parameters_of_its_row() -> None:
 def test_the_transformers_of_longcat_and_krea_have_the_parameters_of_their_rows() -> None:
     from diffusers.models.transformers.transformer_krea2 import Krea2Transformer2DModel
 
-    net = build_on_meta(read_record(longcat.LONGCAT.repo, "transformer/config.json"))
-    vae = build_on_meta(read_record(longcat.LONGCAT.repo, "vae/config.json"))
+    net = build_on_meta(longcat.LONGCAT.repo, "transformer")
+    vae = build_on_meta(longcat.LONGCAT.repo, "vae")
     listed = read_record(longcat.LONGCAT.repo, "files.json")
     counts = [sum(each.numel() for each in part.parameters()) for part in (net, vae)]
     assert longcat.LONGCAT_LIGHTER[1].bytes == 2 * sum(counts) == pytest.approx(sum(listed.values()), rel=0.002)
@@ -186,7 +182,7 @@ def test_the_transformers_of_longcat_and_krea_have_the_parameters_of_their_rows(
 
 
 def test_the_transformer_of_joyai_has_the_parameters_of_its_row() -> None:
-    net = build_on_meta(read_record(joyimage.JOYIMAGE.repo, "transformer/config.json"))
+    net = build_on_meta(joyimage.JOYIMAGE.repo, "transformer")
     listed = read_record(joyimage.JOYIMAGE.repo, "files.json")
     count = sum(each.numel() for each in net.parameters())
     assert 2 * count == pytest.approx(listed["transformer/diffusion_pytorch_model.safetensors"], rel=0.002)
@@ -195,7 +191,7 @@ def test_the_transformer_of_joyai_has_the_parameters_of_its_row() -> None:
 
 def test_wan_lets_a_photo_move_and_has_the_parameters_of_its_row() -> None:
     assert read_record(wan.WAN.repo, "model_index.json")["expand_timesteps"] is True
-    net, vae = (build_on_meta(read_record(wan.WAN.repo, f"{part}/config.json")) for part in ("transformer", "vae"))
+    net, vae = (build_on_meta(wan.WAN.repo, part) for part in ("transformer", "vae"))
     net_count, vae_count = (sum(each.numel() for each in part.parameters()) for part in (net, vae))
     assert wan.WAN_LIGHTER[0].bytes == 2 * net_count + 4 * vae_count
     listed = read_record(wan.WAN.repo, "files.json")
@@ -221,13 +217,13 @@ def test_the_schedule_of_longcat_turbo_is_the_same_at_every_size() -> None:
 
 
 def test_the_net_of_sdxl_has_the_parameters_of_its_row() -> None:
-    net = build_on_meta(read_record(stable_diffusion.SDXL.repo, "unet/config.json"))
+    net = build_on_meta(stable_diffusion.SDXL.repo, "unet")
     assert sum(each.numel() for each in net.parameters()) == 2_567_463_684
 
 
 def test_the_union_of_z_image_is_read_by_its_true_names(tmp_path: Path) -> None:
     name = dict(Z_IMAGE_UNION.options)["files"]
-    write_sparse(tmp_path / name, make_on_meta(sizes.make_z_image_control_net), "BF16")
+    write_sparse(tmp_path / name, make_on_meta(sizes.make_z_image_control_net).state_dict())
     shown = read_record(Z_IMAGE_UNION.repo, "files.json")[name]
     assert (tmp_path / name).stat().st_size == pytest.approx(shown, rel=1e-5)
     here = replace(Z_IMAGE_UNION, repo=str(tmp_path), dtype="bfloat16")

@@ -160,13 +160,13 @@ def test_tf32_is_for_nvidia_alone(
 
 
 def test_a_step_cache_skips_blocks_draws_the_same_again_and_nothing_of_a_stopped_one(
-    load: Load, monkeypatch: pytest.MonkeyPatch
+    load: Load, load_plain: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         speed_ups, "_CHANGE_BOUND", 0.4
     )  # random weights change more from step to step than trained ones
-    plain, cached = load("wan", steps=16), load("wan", "step-cache", steps=16)
-    render = replace(make_request("video", 1, frame_count=5), guidance_scale=1.0)
+    plain, cached = load_plain("wan"), load("wan", "step-cache", steps=16)
+    render = replace(make_request("video", 1, frame_count=5), guidance_scale=1.0, num_inference_steps=16)
     computed: list[int] = []
     hook = cached.pipe.transformer.blocks[1].ffn.register_forward_hook(lambda *_: computed.append(1))
     first = draw_pictures(cached, render)
