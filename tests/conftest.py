@@ -170,6 +170,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 _seen_files: list[Path] = []
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Import the fuzzer as it is: pytest would rewrite the assertions of its 300 modules, which takes two seconds."""
+    hook = getattr(config.pluginmanager, "rewrite_hook", None)
+    if hook is not None:  # none with --assert=plain
+        hook._must_rewrite -= {"hypothesis", "schemathesis"}
+
+
 def pytest_sessionfinish() -> None:
     """Leave little to the five collections by which pytest looks for errors of what was left over."""
     gc.collect()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.access import AccessControl, find_unsafe_setting
 from ui.api.auth.keys import SCOPES, KeyStore
 from ui.api.auth.visitor_cookie import load_cookie_secret
+from ui.gradio_patches.light_start import build_without_app
 from ui.server.middleware import remove_gradio_cors
 
 # Gradio leaves event loops and their sockets to the collector.
@@ -213,6 +215,8 @@ def test_a_key_opens_from_any_page(open_house: ServedApp) -> None:
 @contextmanager
 def serve_who_page(root: Path, settings: Settings) -> Iterator[tuple[str, KeyStore]]:
     """A Gradio page of one event, `who`, that tells the visitor's owner; launched as the studio's page is."""
+    # Gradio sums up all its calls after each one with pandas, for a page that nobody asks for.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
     with serve_app(root, settings=settings) as house:
         access = AccessControl(settings, house.keys)
         studio = replace(house.studio, access=access)
@@ -221,7 +225,7 @@ def serve_who_page(root: Path, settings: Settings) -> Iterator[tuple[str, KeySto
             return access.identify_visitor(request)
 
         gc.freeze()  # so that the collection at the end looks at the page alone
-        with gr.Blocks(analytics_enabled=False) as demo:
+        with build_without_app(), gr.Blocks(analytics_enabled=False) as demo:
             told = gr.Textbox()
             gr.Button().click(who, None, told, api_name="who")
         _, url, _ = demo.launch(

@@ -136,9 +136,12 @@ CASES = {
 def run_together(row: Any, texts: Sequence[str], folder: Path, key: str = "", *, fails: bool = False) -> str:
     """What all this code prints; one program where the language lets one follow another, as most of it is imports."""
     texts = list(texts)
-    if row.id == "gradio":  # it asks for every tool's form when it is made: once is enough
-        client = next(line for line in texts[0].splitlines() if line.startswith("client = "))
-        texts[1:] = [text.replace(f"{client}\n", "") for text in texts[1:]]
+    if row.id == "gradio":  # it asks for every tool's form when it is made: once for each studio is enough
+        clients: list[str] = []
+        for n, text in enumerate(texts):
+            client = next(line for line in text.splitlines() if line.startswith("client = "))
+            texts[n] = text.replace(f"{client}\n", "") if client in clients[-1:] else text
+            clients.append(client)
     if row.highlight == "javascript":  # each in a block of its own, since each declares the same constants
         lines = [text.splitlines() for text in texts]
         imports = {line: None for text in lines for line in text if line.startswith("import ")}
@@ -156,8 +159,10 @@ def made(house: ServedApp, wanted: Sequence[SnippetRequest]) -> list[dict[str, A
 
 
 @pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
-def test_code_runs_as_it_stands_for_these_cases_and_for_every_tool(whole_page: Any, tmp_path: Path, row: Any) -> None:
-    """In one program for each language, since most of its time goes into imports.
+def test_code_runs_as_it_stands_for_these_cases_for_every_tool_and_with_a_key_and_ends_with_the_studio_s_own_sentence(
+    whole_page: Any, closed_page: Any, tmp_path: Path, row: Any
+) -> None:
+    """In one program for each language, since most of its time goes into imports; last comes what is refused.
 
     Gradio's client, whose calls are dear, draws with every tool and every argument in `tests/api/test_typed_clients.py`
     too: here with the tools that have most and least fields, and the one without a kind of file.
@@ -166,35 +171,29 @@ def test_code_runs_as_it_stands_for_these_cases_and_for_every_tool(whole_page: A
     tools = [tool for tool in TOOLS if row.id != "gradio" or tool.id in ("headshot", "upscale", "motion")]
     wanted = [*(what(tool_id, **values) for tool_id, values in CASES.values()), *(most(tool) for tool in tools)]
     connection = access.describe_connection(url)
-    said = run_together(row, [row.write(each, connection) for each in wanted], tmp_path)
+    closed_url, closed_house, closed_access = closed_page
+    key, closed_connection = closed_house.keys.create_key("me"), closed_access.describe_connection(closed_url)
+    known = closed_house.keys.verify_key(key)
+    assert known is not None
+    languages = [each.id for each in SNIPPET_LANGUAGES]
+    sample = write_samples(find_tool("background"), closed_connection)[languages.index(row.id)]
+    refused = row.write(what("style", photo="file-1", consent=True), closed_connection)
+    code = [*(row.write(each, connection) for each in wanted), sample, refused]
+    said = run_together(row, code, tmp_path, key, fails=True)
+
+    assert "The photo shows nothing that could be drawn." in said, said[-2000:]
+    assert not [word for word in ("KeyError", "NameError", "TypeError") if word in said]
     for n, (each, params) in enumerate(zip(wanted, made(house, wanted), strict=True)):
         kept = {name: value for name, value in each.values.items() if name not in dict(each.pictures)}
         assert kept or n < len(CASES), each.tool.id
         assert {name: params[name] for name in kept} == kept, (n, each.tool.id)
         assert all(params[name] for name, _ in each.pictures), (n, each.tool.id)
+    assert read_finished_params(closed_house, "background", known.owner)["prompt"] == "forest in the morning"
     if row.id == "curl":
-        assert said.count('"status":"done"') == len(wanted)
+        assert said.count('"status":"done"') == len(wanted) + 1
     elif row.id in ("httpx", "javascript"):
-        assert said.count("step Drawing") >= len(wanted)
+        assert said.count("step Drawing") >= len(wanted) + 1
     assert row.id in ("curl", "gradio") or list(tmp_path.glob("file-*.png")) or (tmp_path / "picture-1.png").exists()
-
-
-@pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
-def test_the_tab_s_samples_run_with_a_key_and_code_that_is_refused_ends_with_the_studio_s_own_sentence(
-    closed_page: Any, tmp_path: Path, row: Any
-) -> None:
-    """In one program for each language: the sample of the tab, and then what is refused."""
-    url, house, access = closed_page
-    key, connection = house.keys.create_key("me"), access.describe_connection(url)
-    known = house.keys.verify_key(key)
-    assert known is not None
-    languages = [each.id for each in SNIPPET_LANGUAGES]
-    sample = write_samples(find_tool("background"), connection)[languages.index(row.id)]
-    refused = row.write(what("style", photo="file-1", consent=True), connection)
-    said = run_together(row, [sample, refused], tmp_path, key, fails=True)
-    assert read_finished_params(house, "background", known.owner)["prompt"] == "forest in the morning"
-    assert "The photo shows nothing that could be drawn." in said
-    assert not [word for word in ("KeyError", "NameError", "TypeError") if word in said]
     if row.id in ("httpx", "javascript"):  # whose errors are in the code itself
         said = run_snippet(row.highlight, refused, tmp_path, "sk-dbx-nope", fails=True)
         assert "This studio needs an API key" in said
