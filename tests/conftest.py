@@ -174,7 +174,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Import the fuzzer as it is: pytest would rewrite the assertions of its 300 modules, which takes two seconds."""
     hook = getattr(config.pluginmanager, "rewrite_hook", None)
     if hook is not None:  # none with --assert=plain
-        hook._must_rewrite -= {"hypothesis", "schemathesis"}
+        hook._must_rewrite -= {"hypothesis", "schemathesis"}  # pyrefly: ignore[missing-attribute]
 
 
 def pytest_sessionfinish() -> None:
