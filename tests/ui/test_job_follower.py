@@ -202,6 +202,26 @@ def test_a_late_draft_of_the_form_that_was_made_leaves_the_finished_picture_alon
     assert state.shown_job_id == ""
 
 
+def test_an_earlier_picture_gives_way_to_what_was_begun_while_it_was_read(
+    studio: RunningStudio, tab: ToolTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower, state = ToolTabEvents(tab, studio.service, studio.access).follower, TabState()
+    row = studio.service.jobs.get_job(make_picture(studio))
+    assert row is not None
+    assert row.result is not None
+    assert tab.result.picture in follower.show_found_result(row, row.result, state, gr.Request())
+    show = follower.view.show_result
+
+    def show_while_a_draft_begins(*arguments: Any) -> dict[Any, Any]:
+        follower.begin_request(state)
+        state.shown_job_id = ""
+        return show(*arguments)
+
+    monkeypatch.setattr(follower.view, "show_result", show_while_a_draft_begins)
+    assert tab.result.picture not in follower.show_found_result(row, row.result, state, gr.Request())
+    assert state.shown_job_id == ""
+
+
 def test_a_photo_that_is_removed_before_its_draft_begins_gets_none(studio: RunningStudio, tab: ToolTab) -> None:
     uploads, state = ToolTabEvents(tab, studio.service, studio.access).uploads, TabState()
     photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")

@@ -535,12 +535,15 @@ class JobFollower:
         is_last: bool = False,
         variation: int = 0,
     ) -> Updates:
-        """Show a job that finished before; no change where its file has been deleted."""
+        """Show a job that finished before; no change where its file is deleted, or something newer was begun."""
+        number = state.request_number
         try:
             updates = self.view.show_result(row, result, page_address(request), variation)
             if is_last:
                 updates[self.tab.result.status] = text.render_result_status(row.job, result, 0, text.LAST_RESULT_TEXT)
         except NotFound:  # the file has been deleted
+            return self.view.no_change()
+        if state.request_number != number:
             return self.view.no_change()
         state.shown_job_id = row.job.id
         return {**updates, **self.show_batch_row(state, request, row.job.id)}
