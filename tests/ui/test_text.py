@@ -14,7 +14,7 @@ from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import TOOLS
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
-from ui.batch_tab.text import SheetPicture, render_sheet
+from ui.batch_tab.text import SheetPicture, render_faults, render_sheet
 from ui.home_tab import cards as home_tab_cards
 from ui.i18n import is_translated
 from ui.tool_tab import text as tool_tab_text
@@ -301,3 +301,14 @@ def test_a_batch_marks_every_picture_that_is_doubted_and_says_why() -> None:
 def test_a_cutout_of_the_small_net_says_that_it_may_still_change(stage: str, draft: bool) -> None:
     assert tool_tab_text.FIRST_LOOK_MARK in tool_tab_text.render_progress(Step(1, 2, stage), draft=draft)
     assert tool_tab_text.FIRST_LOOK_MARK not in tool_tab_text.render_progress(Step(2, 2, "Cutting out"), draft=draft)
+
+
+def test_faults_of_pictures_have_no_columns_and_those_of_a_table_name_theirs() -> None:
+    def read_cells(html_text: str) -> list[str]:
+        return [html.unescape(cell).strip() for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", html_text)]
+
+    dark, wrong = ("3 · cup.jpg", "photo", "The photo is dark."), ("4", "steps", "At most 8.")
+    assert read_cells(render_faults([dark])) == ["Picture", "What is wrong", "3 · cup.jpg", "The photo is dark."]
+    heads = ["Row", "Column", "What is wrong"]
+    assert read_cells(render_faults([dark, wrong])) == [*heads, *dark, *wrong]
+    assert "<button>Repair</button></td>" in render_faults([dark], ["<button>Repair</button>"])

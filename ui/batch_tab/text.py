@@ -71,6 +71,11 @@ STYLE_HTML = """<style>
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
 .gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); }
+@media (max-width: 600px) {
+  .gradio-container .dbx-faults { & th { display: none; } & td { display: block; border: 0; padding: 2px 0; }
+    & tr { display: block; padding: 6px 0; border-bottom: 1px solid var(--border-color-primary); }
+    & td:first-child { font-weight: 600; } & td:empty { display: none; } }
+}
 .gradio-container #batch-tool:not(:has(.file-preview)) #batch-start { background: var(--dbx-card);
   border-color: var(--input-border-color); color: var(--body-text-color); }
 /* As high with files as without, so that nothing below moves under a pointer when they arrive. */
@@ -202,15 +207,21 @@ def label_row(row: int, called: str) -> str:
 
 
 def render_faults(rows: Sequence[tuple[str, str, str]], buttons: Sequence[str] = ()) -> str:
-    """Render a table of faults: row, column, sentence; `buttons` (HTML) stand beside the sentences."""
+    """Render a table of faults: row, column, sentence; `buttons` (HTML) stand beside the sentences.
+
+    Of pictures alone there are no columns to be told.
+    """
     if not rows:
         return ""
+    names_columns = any(column not in ("", "photo") for _, column, _ in rows)
     body = "".join(
-        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row[:2])}<td>{escape(row[2])} {button}</td></tr>"
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row[: 1 + names_columns])}"
+        f"<td>{escape(row[2])} {button}</td></tr>"
         for row, button in zip_longest(rows[:SHOWN_FAULT_COUNT], buttons, fillvalue="")
     )
     more = f"<p>And {len(rows) - SHOWN_FAULT_COUNT} more.</p>" if len(rows) > SHOWN_FAULT_COUNT else ""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Column", "What is wrong"))
+    names = ("Row", "Column", "What is wrong") if names_columns else ("Picture", "What is wrong")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return f'<div class="dbx-faults" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{more}'
 
 
