@@ -101,6 +101,7 @@ class Product(Subject):
         "shopify",
         labels={key: rule.label for key, rule in PRODUCT_PRESETS.items()},
         tiles=True,
+        start="white",
     )
     ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As the look"})
     seen_from: Literal["auto", "front", "three-quarter", "above"] = choice_field(

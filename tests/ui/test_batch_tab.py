@@ -31,10 +31,11 @@ from pipelines.settings import Settings
 from pipelines.storage.schema import JOBS
 from tests.support.batch_rows import OWNER, TintTool, write_picture
 from tests.support.gradio_loop import build_parts
+from tests.support.real_studio import RealStudio
 from tests.support.served_app import run_studio, wait_until
 from ui.batch_tab import events as batch_events
 from ui.batch_tab.events import BatchTabEvents
-from ui.batch_tab.layout import BatchTab, BatchTabState
+from ui.batch_tab.layout import BatchTab, BatchTabState, build_look_choice
 from ui.components.row_commands import JobToShow
 from ui.library_tab.events import LibraryTabEvents
 from ui.server.factory import RunningStudio
@@ -149,6 +150,13 @@ def test_a_threshold_without_a_batch_is_noted_and_is_no_fault(events: BatchTabEv
     state = BatchTabState()
     assert events.list_uncertain_cutouts(LOCAL, "", state, 0.1), "an empty answer would be an error on the page"
     assert state.set_aside == 0.1
+
+
+def test_a_batch_begins_with_the_look_with_which_the_tool_begins(tmp_path: Path) -> None:
+    with RealStudio(tmp_path) as real:
+        assert build_look_choice(real.service, "product").value == "white"
+        assert build_look_choice(real.service, "product", chosen="").value == "", "as the batch that is done again"
+        assert build_look_choice(real.service, "headshot").value == ""
 
 
 def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(

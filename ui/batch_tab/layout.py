@@ -224,8 +224,8 @@ def build_setting_choice(service: StudioService, tool_id: str) -> gr.Dropdown:
     return gr.Dropdown(choices, value=None, label="Add a setting", visible=bool(choices), elem_id="batch-add")
 
 
-def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:
-    """Build a dropdown of the tool's looks, hidden if it has none or there is no tool."""
+def build_look_choice(service: StudioService, tool_id: str, *, chosen: str | None = None, **more: Any) -> gr.Dropdown:
+    """Build a dropdown of the tool's looks, hidden if it has none or there is no tool; None: as the tool begins."""
     all_fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
     fields = [field for field in all_fields if field.name == "preset"]
     usual = [label for field in fields for label, value in field.options if value == field.default]
@@ -233,4 +233,6 @@ def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "",
         (f"Usual look: {usual[0]}" if usual else "Usual look", ""),
         *(option for field in fields for option in field.options),
     ]
+    if chosen is None:
+        chosen = next((str(field.start) for field in fields if field.start != field.default), "")
     return gr.Dropdown(options, value=chosen, label="Look", visible=bool(fields), **more)
