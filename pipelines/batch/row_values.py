@@ -16,7 +16,7 @@ from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefus
 from pipelines.core.job import Job
 from pipelines.core.params import JSON, MAX_SEED, Params
 from pipelines.core.tools import Tool
-from pipelines.service.form_filling import fill_form
+from pipelines.service.form_filling import fill_form, list_untouched_fields
 from pipelines.service.studio_service import StudioService
 
 PICTURE_SEPARATOR = "|"  # separates the names in a cell that takes several pictures
@@ -81,6 +81,8 @@ def resolve_saved_items(
         params = service.find_tool(row.tool).params
         shared = {name: value for name, value in plan.shared.items() if name in params.model_fields}
         requested = {**shared, **{name: parse_cell(params, name, cell) for name, cell in row.cells.items()}}
+        untouched = list_untouched_fields(params, requested) - row.cells.keys()
+        requested = {name: value for name, value in requested.items() if name not in untouched}
         try:
             form = fill_form(params, requested, owner, find_item, tool=row.tool)
         except StudioError as error:
@@ -90,9 +92,10 @@ def resolve_saved_items(
             continue
         # The row's own cell wins, also where it equals the tool's default.
         fixed = {name for name in row.cells if not _may_name_saved_item(params, name)}
+        defaults = {name: params.model_fields[name].default for name in untouched}  # of a look that does not say it
         resolved = {
             name: value
-            for name, value in form.values.items()
+            for name, value in {**defaults, **form.values}.items()
             if name not in fixed and _is_different(requested.get(name), value)
         }
         yield replace(row, cells={**row.cells, **resolved}, notices=(*row.notices, *form.notices))

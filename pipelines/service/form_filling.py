@@ -54,6 +54,14 @@ def fill_form(
     return FilledForm(form, tuple(notices))
 
 
+def list_untouched_fields(params: type[Params], values: Mapping[str, Any]) -> set[str]:
+    """List the fields of a page's form that give way to the look it names: nobody chose what the page begins with."""
+    kept = {name: params.schema_extra(name).get("x-kept") for name in params.model_fields}
+    if not any(kept.get(name) == "look" and value for name, value in values.items()):
+        return set()
+    return {name for name in kept if name in values and values[name] == params.schema_extra(name).get("x-start", ...)}
+
+
 def _accepts_value(params: type[Params], form: Mapping[str, Any], name: str, value: Any) -> bool:
     """Whether the form leaves field `name` open and may take `value` there."""
     if name not in params.model_fields or value in (None, "any", ""):
@@ -62,8 +70,7 @@ def _accepts_value(params: type[Params], form: Mapping[str, Any], name: str, val
     if labels and value not in labels:
         return False
     default = params.model_fields[name].default
-    at_first_on_the_page = params.schema_extra(name).get("x-start", default)  # the page sends it without a choice
-    return form.get(name, default) in (default, at_first_on_the_page, None, "")
+    return form.get(name, default) in (default, None, "")
 
 
 def _resolve_pictures(params: type[Params], name: str, value: Any, owner: str, find_item: FindSavedItem) -> Any:

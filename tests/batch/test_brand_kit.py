@@ -25,7 +25,9 @@ class Poster(Params):
     colour: str | None = colour_field("Colour", "One.")
     logo: str | None = picture_field("Logo", "One.")
     framing: str = choice_field("Framing", "One.", "classic", labels={"classic": "Classic", "wide": "Wide"})
+    preset: str = choice_field("Look", "One.", "grey", labels={"grey": "Grey", "white": "White"}, start="white")
     brand: str = prompt_field("Brand kit", "One.", saved_kind="brand")
+    look: str = prompt_field("Your look", "One.", saved_kind="look")
 
 
 def _run(params: Poster, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
@@ -97,6 +99,16 @@ def test_a_row_may_name_a_kit_of_its_own_and_one_that_is_not_kept_is_that_rows_f
     here.batches.start(batch.id)
     here.wait_for_batch(batch)
     assert [row["colour"] for row in made(here, batch.id)] == ["#112233", "#998877"]
+
+
+def test_a_look_that_a_row_names_wins_over_what_the_page_began_with(here: BatchStudio, tmp_path: Path) -> None:
+    here.service.saved_items.save_look("Quiet", "poster", {"framing": "wide"}, OWNER)  # its preset is the default
+    path = table(tmp_path / "in", "photo,look,preset\na.png,,\nb.png,Quiet,\na.png,Quiet,white\n")
+    batch = here.create_batch(path, "poster", preset="white")
+    here.batches.start(batch.id)
+    here.wait_for_batch(batch)
+    rows = [(row["preset"], row["framing"]) for row in made(here, batch.id)]
+    assert rows == [("white", "classic"), ("grey", "wide"), ("white", "wide")]
 
 
 def test_a_kit_for_all_rows_that_is_not_kept_is_said_before_anything_is_kept(here: BatchStudio, tmp_path: Path) -> None:

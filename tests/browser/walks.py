@@ -133,7 +133,7 @@ def walk_product(page: Page, studio: ServedPage, folder: Path | None = None) -> 
     page.locator("#product-generate").wait_for()
     walk = Walk("A product shot", page, folder)
     walk.record_action(
-        "Drop a photo of the product. A draft on light grey appears.",
+        "Drop a photo of the product. A draft on white appears.",
         lambda: page.locator("#product-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg"),
         lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, 512 px"),
     )

@@ -337,12 +337,18 @@ def test_a_look_is_checked_as_a_form_is(here: ServedApp, shelf: SavedItemStore, 
         here.service.saved_items.save_look("Bad", "product", params, "local")
 
 
-def test_a_look_takes_the_place_of_what_the_page_has_chosen_at_first(here: ServedApp, shelf: SavedItemStore) -> None:
+def test_what_a_call_says_wins_over_a_look_and_what_a_page_began_with_gives_way(
+    here: ServedApp, shelf: SavedItemStore
+) -> None:
     photo = here.service.uploads.ingest_picture(png(side=160), "local")[0]
     here.service.saved_items.save_look("Stories", "kit", {"preset": "story"}, "local")
-    for chosen, used in (("usual", "story"), ("all", "story"), ("pin", "pin")):
+    for chosen, used in (("usual", "usual"), ("all", "story"), ("pin", "pin")):  # "all" is the default
         job = here.service.create_job("kit", {"photo": photo, "look": "Stories", "preset": chosen}, "local")
         assert job.params["preset"] == used
+    named = {"look": "Stories", "preset": "usual", "headline": ""}
+    assert form_filling.list_untouched_fields(social_kit.Kit, named) == {"preset"}
+    assert form_filling.list_untouched_fields(social_kit.Kit, {**named, "preset": "pin"}) == set()
+    assert form_filling.list_untouched_fields(social_kit.Kit, {**named, "look": ""}) == set()
 
 
 def test_every_tool_that_is_shipped_takes_a_look() -> None:

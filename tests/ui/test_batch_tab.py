@@ -39,7 +39,7 @@ from ui.batch_tab.layout import BatchTab, BatchTabState, build_look_choice
 from ui.components.row_commands import JobToShow
 from ui.library_tab.events import LibraryTabEvents
 from ui.server.factory import RunningStudio
-from ui.tool_tab.batch_row import PUT_LABEL, BatchRowLine
+from ui.tool_tab.batch_row import ALL_SEEN_TEXT, PUT_LABEL, BatchRowLine
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
@@ -373,6 +373,11 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
             assert "Row 3 of 4 repaired. Next: 4 · 3.png" in told
             assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
     assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
+    line.find_next_doubt = lambda *_: 1  # which was mended, and is doubted still
+    last = events.batches.get_row(batch_id, 4, OWNER)
+    assert line._open_next(events.batches.get_batch(batch_id, OWNER), last, TabState()) == {}
+    shown = line.show_line(TabState(batch_row=(batch_id, 4)), OWNER, last.job_id or "")[line.tab.result.batch_row]
+    assert ALL_SEEN_TEXT in shown
 
 
 def test_a_mended_picture_is_to_be_checked_as_any_other_with_its_doubts_until_it_is_found_right(

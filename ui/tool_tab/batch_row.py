@@ -34,6 +34,7 @@ DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
 NEXT_TEXT = "what you generate can take its place"
 PLACED_TEXT = "the earlier one is kept"
+ALL_SEEN_TEXT = "you have seen all that were to be checked"
 RETURNED_TEXT = "the earlier one is back"
 DOUBLE_CLICK_SECONDS = 1.0
 """Time after a press in which the button does not answer: the second click of two would take the first one back."""
@@ -93,6 +94,8 @@ class BatchRowLine:
         can_undo = is_placed and bool(self._find_earlier(row, batch))  # what failed cannot be put back
         can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, batch, row, owner)
         note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put or is_placed else NEXT_TEXT
+        if can_undo and self.find_next_doubt(batch.id, row.row, state.batch_set_aside) in self._list_mended(batch):
+            note = ALL_SEEN_TEXT
         is_shown = job_id == row.job_id
         mended_row = state.mended_row if is_shown and not can_undo else 0
         buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""
@@ -174,14 +177,20 @@ class BatchRowLine:
         }
 
     def _open_next(self, batch: Batch, mended: RowState, state: TabState) -> dict[Any, Any]:
-        """Open the next row that is to be checked after the `mended` one; no update where there is none."""
+        """Open the next row that is to be checked after the `mended` one; no update where all are mended."""
         number = self.find_next_doubt(batch.id, mended.row, state.batch_set_aside)
+        if number in self._list_mended(batch):
+            return {}
         row = self.batches.get_row(batch.id, number, batch.owner) if number else None
         job = self.batches.jobs.get_job(row.job_id) if row is not None and row.job_id else None
         if job is None or job.job.tool not in self.jobs_to_show:
             return {}
         wanted = JobToShow(job.job.id, secrets.token_hex(4), state.batch_set_aside, mended_row=mended.row)
         return {self.tabs: gr.Tabs(selected=job.job.tool), self.jobs_to_show[job.job.tool]: wanted}
+
+    def _list_mended(self, batch: Batch) -> set[int]:
+        """List the rows into which another picture was put, and 0, which is no row."""
+        return {0, *self.batches.table.list_replacements(batch.id)}
 
     def _find_open_row(self, state: TabState, owner: str) -> tuple[Batch, RowState] | None:
         """Return the open row and its batch; None where there is none, or its picture was deleted."""

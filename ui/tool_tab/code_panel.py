@@ -86,8 +86,9 @@ class CodePanelEvents:
         return self._render_code(request, variant, values) if is_open else gr.skip()
 
     def _render_code(self, request: gr.Request, variant: str, values: tuple[Any, ...]) -> Any:
-        files = self.events.service.files
-        snippet = make_snippet_request(self.events.tab.tool, self.events.tab.read_form(values), files.is_example)
+        tab, files = self.events.tab, self.events.service.files
+        form = tab.leave_out_untouched(tab.read_form(values))
+        snippet = make_snippet_request(tab.tool, form, files.is_example)
         language = find_snippet_language(variant)
         return gr.update(
             value=language.write(snippet, self.access.describe_connection(page_address(request))),

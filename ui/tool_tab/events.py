@@ -199,6 +199,7 @@ class ToolTabEvents:
         return "" if form["model_words"] == self._write_model_words(request, form) else gr.skip()
 
     def _write_model_words(self, request: gr.Request, form: dict[str, Any]) -> str:
+        form = self.tab.leave_out_untouched(form)
         try:
             return self.service.write_model_words(self.tab.tool.id, form, self.access.identify_visitor(request))
         except BadInput:  # a brand kit that is not saved: Generate says so

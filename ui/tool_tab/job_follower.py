@@ -377,7 +377,7 @@ class JobFollower:
             return error
 
     def _submit_job(self, form: dict[str, Any], owner: str, draft: bool, for_row: tuple[str, int] | None) -> WatchedJob:
-        job = self.service.create_job(self.tab.tool.id, form, owner, draft=draft)
+        job = self.service.create_job(self.tab.tool.id, self.tab.leave_out_untouched(form), owner, draft=draft)
         if for_row is not None:
             job = job.model_copy(update={"for_row": for_row})
         stream = self.service.jobs.submit_and_watch(job)

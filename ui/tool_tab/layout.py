@@ -15,6 +15,7 @@ from pipelines.core.params import Params, Subject, Verb
 from pipelines.core.tools import Tool
 from pipelines.models.profiles import list_offers
 from pipelines.service.form_checks import verb_conjunction
+from pipelines.service.form_filling import list_untouched_fields
 from pipelines.service.studio_service import StudioService
 from pipelines.service.teams import PAGE_TOOL_ID
 from pipelines.service.uploads import Example
@@ -256,6 +257,11 @@ class ToolTab:
         """Convert the values of `value_components` to what Params takes, by field."""
         rows = zip(self.controls.items(), values, strict=True)
         return {name: to_param_value(control.field, value) for (name, control), value in rows}
+
+    def leave_out_untouched(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the form without what the page began with, where it names a look: that says what is meant."""
+        untouched = list_untouched_fields(self.tool.params, form)
+        return {name: value for name, value in form.items() if name not in untouched}
 
     def replace_values(self, values: Sequence[Any], updates: Mapping[Component, Any]) -> tuple[Any, ...]:
         """Return the values of `value_components` as they are after `updates`."""
