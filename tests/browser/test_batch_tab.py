@@ -74,7 +74,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     expect(page.locator("#batch-told")).to_contain_text("are free")
     assert page.locator("#batch-told th").all_inner_texts() == ["Row", "Column", "What is wrong"]
     expect(page.locator("#batch-told")).not_to_contain_text("invalid_request")  # for programs
-    about_zip = page.get_by_text("The ZIP also holds manifest.csv")
+    about_zip = page.get_by_text("The ZIP also holds a table")
     expect(about_zip).to_be_hidden()
     assert [row.job.id for row in studio.service.jobs.list_jobs("local")] == before
 

@@ -27,7 +27,7 @@ SET_ASIDE_HELP = (
     "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it counts as probably wrong "
     "and lies in the ZIP's folder set-aside, so that nobody uses it unseen. 1: none does."
 )
-ZIP_TEXT = "The ZIP also holds manifest.csv, a table of all rows, and META-INF, its signed proof of origin."
+ZIP_TEXT = "The ZIP also holds a table of all results, and a signed proof of where they come from."
 HELP_TEXT = "Add pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
