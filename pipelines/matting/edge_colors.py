@@ -92,7 +92,7 @@ def estimate_mixture(image: Image, alpha: Alpha, where: Mask) -> MixtureEstimate
     separation = np.maximum((weights * difference).sum(axis=1), 1e-6)
     share = np.asarray((weights * (pixels - background.mean)).sum(axis=1) / separation, np.float32)
     share = np.clip((share - SHARE_BLACK_POINT) / (SHARE_WHITE_POINT - SHARE_BLACK_POINT), 0, 1)
-    return MixtureEstimate(share, separation)
+    return MixtureEstimate(share.astype(np.float32, copy=False), separation)
 
 
 def measure_colour_distances(image: Image, alpha: Alpha, where: Mask) -> tuple[Float32Array, Float32Array]:

@@ -58,7 +58,7 @@ def remove_unconfirmed_fragments(alpha: Alpha, other: Alpha) -> Alpha:
     small, seen = resize_map(alpha, size), resize_map(other, size)
     solid = (small > 0.5).astype(np.uint8)
     count, joined = cv2.connectedComponents(dilate_mask(solid > 0, JOINED_GAP_PX // 2).astype(np.uint8))
-    labels = np.asarray(joined) * solid
+    labels = np.asarray(joined, np.int32) * solid
     areas = np.bincount(labels.ravel(), minlength=count)
     if count <= 2:
         return alpha
@@ -130,7 +130,7 @@ def _pick_component(small: Alpha, pick: int, face: Face | None, scale: float) ->
     solid = (small > 0.5).astype(np.uint8)
     # What a bar or a leaf that the net did not see would join is one.
     count, joined = cv2.connectedComponents(dilate_mask(solid > 0, JOINED_GAP_PX // 2).astype(np.uint8))
-    labels = np.asarray(joined) * solid
+    labels = np.asarray(joined, np.int32) * solid
     areas = np.bincount(labels.ravel(), minlength=count)[1:]
     if not count - 1 or areas.max() < MIN_PART_RATIO * small.size:
         raise BadInput(NOTHING_STANDS_OUT_MESSAGE, code="no_subject", param="photo")

@@ -198,7 +198,12 @@ def test_a_field_that_was_only_looked_at_follows_the_form_again() -> None:
     """`show_model_words` fills the empty field, `keep_model_words` empties it where nothing was changed."""
     events = object.__new__(ToolTabEvents)
     events.tab = cast(
-        Any, SimpleNamespace(read_form=lambda values: {"model_words": values[0]}, tool=SimpleNamespace(id="x"))
+        Any,
+        SimpleNamespace(
+            read_form=lambda values: {"model_words": values[0]},
+            leave_out_untouched=dict,
+            tool=SimpleNamespace(id="x"),
+        ),
     )
     events.service = cast(Any, SimpleNamespace(write_model_words=lambda *_: "A lobby."))
     events.access = cast(Any, SimpleNamespace(identify_visitor=lambda _: "me"))
