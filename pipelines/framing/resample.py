@@ -14,7 +14,7 @@ RESAMPLING_METHOD = "bicubic"
 EDGE_SIGMA_PX = 0.7  # blur sigma in pixels of the photo: edges of a sharp photo are about as soft
 CHOKE_ALPHA = 0.3  # alpha that becomes 0: the outermost part of an edge shows the old background most
 _PAD_PX = 3  # border around the photo, so that opacity ends just beyond its last pixel
-PREVIEW_GREY_LEVEL = 176  # background of first previews
+PREVIEW_GREY_LEVEL = 236  # background of first previews
 
 
 def place_subject(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:

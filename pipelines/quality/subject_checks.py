@@ -37,7 +37,7 @@ UNCLEAR_NOTICE = (
     "it, or draw a box around it."
 )
 STILL_UNCLEAR_NOTICE = (
-    "With what you pointed at, this cut-out is probably still wrong. Look at it; the brush, or a cut-out of your own, "
+    "Even with your marks, this cut-out is probably still wrong. Look at it; the brush, or a cut-out of your own, "
     "does the rest."
 )
 

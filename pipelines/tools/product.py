@@ -40,7 +40,7 @@ from pipelines.framing.product_placement import (
     find_shape_cuts,
     unfollowed_notices,
 )
-from pipelines.framing.resample import composite_on_grey, place_subject
+from pipelines.framing.resample import PREVIEW_GREY_LEVEL, composite_on_grey, place_subject
 from pipelines.imaging.color import flatten_on_white
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices, white_edge_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
@@ -227,9 +227,10 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     faces = context.detect_faces(params.photo)
     if not params.is_pointed and params.matte is None:
         check_scenery(first.cutout.alpha, faces, has_searched_faces=params.consent)
-    emit("Cutting out", 2, 2, lambda: composite_on_grey(first.cutout.colour, first.cutout.alpha))
-
     preset = PRODUCT_PRESETS[params.preset]
+    level = 255 if preset.pure_white else PREVIEW_GREY_LEVEL
+    emit("Cutting out", 2, 2, lambda: composite_on_grey(first.cutout.colour, first.cutout.alpha, level))
+
     shape = preset.ratio if params.ratio == "auto" else params.ratio
     longer_px = params.size or preset.longer_side_px
     side = form_fields.DRAFT_SIDE_PX if context.draft else longer_px
@@ -248,7 +249,7 @@ def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOu
     group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
     merged = merge_most_opaque((each.colour, each.alpha) for each in group)
     placed = PlacedSubject(*merged, group[0].frame, has_background=group[0].has_background)
-    emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
+    emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha, level))
 
     ground = shoot.draw_ground(placed)
     images = tuple(ground.compose_picture(placed, n) for n in range(len(ground.plates)))

@@ -136,10 +136,24 @@ def test_nothing_jumps_while_the_first_page_is_built(page: Page) -> None:
     assert page.evaluate("window.shift") <= MAX_LAYOUT_SHIFT
 
 
+def read_picture_tag(page: Page, tool: str, language: str = "en") -> str:
+    """The word that lies on the tool's picture in a language; "none" where there is none."""
+    return page.evaluate(
+        """([picture, language]) => {
+            document.documentElement.lang = language;
+            const tag = getComputedStyle(document.querySelector(picture), "::after").content;
+            document.documentElement.lang = "en";
+            return tag.replaceAll('"', "");
+        }""",
+        [f"#{tool}-live", language],
+    )
+
+
 def test_from_click_to_download_all_is_seen_without_scrolling_and_the_focus_goes_along(
     page: Page, studio: ServedPage
 ) -> None:
     draft_slow(page, studio)
+    assert (read_picture_tag(page, "slow"), read_picture_tag(page, "slow", "de")) == ("Draft", "Entwurf")
     for width, height in DESK_SIZES:
         page.set_viewport_size({"width": width, "height": height})
         page.evaluate("scrollTo(0, 0)")
@@ -158,6 +172,7 @@ def test_from_click_to_download_all_is_seen_without_scrolling_and_the_focus_goes
         for part in ("slow-save", "slow-send", "slow-menu", "slow-stage", "slow-box", "slow-generate"):
             assert is_in_view(page, page.locator(f"#{part}")), (part, width)
         expect(stop).to_be_hidden()  # nothing runs
+        assert read_picture_tag(page, "slow") == "none"  # finished
         assert page.evaluate("scrollY") == 0
         assert not re.search(r"Seed|carries", page.locator("#slow-stage .dbx-line").inner_text()), "of the details"
     with page.expect_download():

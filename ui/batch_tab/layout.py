@@ -111,15 +111,15 @@ class BatchTab:
                 self.preset = build_look_choice(service, "", elem_id="batch-preset")
                 self.brand_kit = build_brand_kit_choice(service, "", elem_id="batch-kit")
                 self.consent = build_consent_box(service, "", elem_id="batch-consent")
-                self.seeds = gr.Radio(
-                    [("Same for all", "same"), ("Different for each", "row")],
-                    value="same",
-                    label="Variation",
-                    info="Same keeps one look: all pictures start from one number, the seed.",
-                    elem_id="batch-seeds",
-                    elem_classes=["dbx-segments"],
-                )
                 with gr.Accordion("More settings for all", open=False, elem_classes=["dbx-more"]):
+                    self.seeds = gr.Radio(
+                        [("Same for all", "same"), ("Different for each", "row")],
+                        value="same",
+                        label="Variation",
+                        info="Same keeps one look: all pictures start from one number, the seed.",
+                        elem_id="batch-seeds",
+                        elem_classes=["dbx-segments"],
+                    )
                     self.setting_choice = build_setting_choice(service, "")
                     self.more_settings = gr.Textbox(
                         label="Field = value, one a line",
