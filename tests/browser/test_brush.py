@@ -434,6 +434,10 @@ def test_on_a_phone_a_wide_photo_fills_its_place_and_the_brush_is_fine(
         assert view is not None
         assert box is not None
         assert view["height"] == pytest.approx(box["height"], abs=2), "no empty bar above it"
+        assert view["width"] == pytest.approx(box["width"], abs=2), "and none beside it"
+        with PIL.Image.open(io.BytesIO(page.screenshot(clip=view))) as seen:
+            shown = np.asarray(seen.convert("L"))[10:-10, 10:-10]
+        assert abs(shown.astype(int) - 150).max() < 10, "the photo, and no part is black"
         assert press_on(page, layer, 0.5, 0.5).startswith("Nothing clear")
         assert layer.bounding_box() == box, "a shorter sentence does not move the photo under the finger"
         size = page.locator("#retouch-editor input[type=range]")

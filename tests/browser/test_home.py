@@ -95,6 +95,9 @@ def test_several_people_are_business_photos_and_a_draft_opens_there(
     expect(page.locator("#business-consent input")).to_be_checked()
     expect(page.locator("#business-consent")).to_contain_text("these people's permission")
     expect(find_progress_line(page, "business")).to_contain_text("Draft,")
+    page.locator("#business-names textarea").fill("Ana \U00010330")
+    page.locator("#business-names textarea").blur()
+    expect(page.locator("#business-names [role=alert]")).to_contain_text("no font here can draw: \U00010330")
 
 
 def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, studio: ServedPage) -> None:

@@ -30,7 +30,7 @@ from tests.browser.walks import draw_stroke
 from tests.support.batch_rows import write_picture
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
-from ui.tool_tab import text
+from ui.tool_tab import progress_times, text
 
 DESK_SIZES = ((1280, 800), (1366, 768), (1440, 900), (1536, 864), (1920, 1080))
 WHITE, DARK_WELL = "rgb(255, 255, 255)", "rgb(43, 43, 41)"
@@ -44,6 +44,14 @@ SUM_SHIFTS_JS = """(fromTheStart) => { window.shift = 0;
   new PerformanceObserver((list) => list.getEntries().forEach(add))
     .observe({ type: "layout-shift", buffered: fromTheStart });
 }"""
+FIND_END_OF_BEFORE_JS = """(node) => { const probe = document.createElement("div");
+  const right = getComputedStyle(node).clipPath.match(/^inset\\(0(?:px)? (.+) 0(?:px)? [^ ]+\\)$/)[1];
+  Object.assign(probe.style, { position: "absolute", top: 0, left: 0, right });
+  node.append(probe); const place = probe.getBoundingClientRect().right; probe.remove(); return place; }"""
+"""How far to the right the photo is seen over the picture."""
+WATCH_LINE_JS = """() => { window.said = []; const line = document.getElementById("slow-stage");
+  new MutationObserver(() => said.push(line.textContent))
+    .observe(line, { childList: true, subtree: true, characterData: true }); }"""
 MAX_LAYOUT_SHIFT = 0.02
 MAX_PHONE_LAYOUT_SHIFT = 0.03  # what moves behind the bars at the bottom counts too
 
@@ -178,6 +186,12 @@ def test_from_click_to_download_all_is_seen_without_scrolling_and_the_focus_goes
     with page.expect_download():
         page.keyboard.press("Enter")
     page.set_viewport_size({"width": 1280, "height": 800})
+    studio.gate.open.clear()
+    page.locator("#slow-generate").click()
+    expect(page.locator("#slow-stop")).to_be_enabled()
+    page.keyboard.press("Escape")
+    expect(find_progress_line(page, "slow")).to_contain_text("Stopped. Nothing was written.")
+    assert is_in_view(page, find_progress_line(page, "slow"))
 
 
 def test_a_laptops_window_shows_the_controls_of_a_form_without_scrolling(page: Page, studio: ServedPage) -> None:
@@ -200,6 +214,27 @@ def test_progress_stands_in_the_tabs_title_with_per_cent(page: Page, studio: Ser
     studio.gate.pause = 0.0
     expect(page.locator("#slow-save")).to_be_enabled()
     page.wait_for_function("document.title === 'Slow Motion · DesignerBox'")  # the next frame writes it
+
+
+def test_a_job_at_another_pace_than_the_last_one_says_no_time(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "MIN_SHOWN_SECONDS", 0)
+    monkeypatch.setattr(progress_times, "MIN_ELAPSED_SECONDS", 0.0)
+    draft_slow(page, studio)
+    page.locator("#slow-steps input[type=number]").fill("6")
+    page.locator("#slow-generate").click()
+    expect(page.locator("#slow-save")).to_be_enabled()
+    wait_until(studio.is_idle, 60)
+    studio.gate.pause = 0.2
+    page.evaluate(WATCH_LINE_JS)
+    page.locator("#slow-generate").click()
+    page.wait_for_function("said.some((line) => /Brightening · [1-9]\\d* %/.test(line))")  # by the last job's times
+    assert not page.evaluate("said.some((line) => line.includes(' left'))")
+    monkeypatch.setattr(progress_times, "MAX_PACE_RATIO", 1e9)
+    page.wait_for_function("said.some((line) => / · about \\d+ s left/.test(line))")  # the same line would say it
+    page.keyboard.press("Escape")
+    expect(find_progress_line(page, "slow")).to_contain_text("Stopped")
 
 
 def test_back_and_forward_go_between_tabs_and_keys_reach_every_tool(page: Page, studio: ServedPage) -> None:
@@ -263,6 +298,8 @@ def test_consent_goes_with_the_photo_and_a_headshot_is_made_without_a_mouse(
     page.locator("#headshot-generate").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#headshot-save")).to_be_focused()
+    page.evaluate("scrollTo(0, 0)")
+    assert all(is_in_view(page, page.locator(f"#headshot-{part}")) for part in ("box", "stage", "save"))
     with page.expect_download():
         page.keyboard.press("Enter")
 
@@ -327,12 +364,7 @@ def test_the_line_is_dragged_on_the_picture_and_before_is_left_of_it(page: Page,
     seen = line.bounding_box()
     assert seen is not None
     assert abs(seen["x"] + 22 - picture["left"] - share / 100 * picture["width"]) < 2, "on the picture, not beside it"
-    shown_until = page.locator("#headshot-before .dbx-before").evaluate(
-        """(node) => { const probe = document.createElement("div");
-          const right = getComputedStyle(node).clipPath.match(/^inset\\(0(?:px)? (.+) 0(?:px)? [^ ]+\\)$/)[1];
-          Object.assign(probe.style, { position: "absolute", top: 0, left: 0, right });
-          node.append(probe); const place = probe.getBoundingClientRect().right; probe.remove(); return place; }"""
-    )
+    shown_until = page.locator("#headshot-before .dbx-before").evaluate(FIND_END_OF_BEFORE_JS)
     assert abs(shown_until - seen["x"] - 22) < 2, "the photo is seen left of the line"
     names = page.locator("#headshot-before .dbx-side-of")
     assert names.all_inner_texts() == ["Before", "After"]
@@ -378,17 +410,28 @@ def test_what_is_no_picture_is_said_at_its_field_and_one_word_takes_the_place_of
     show_tab(page, "upscale")
     page.locator("#upscale-example-chelsea").click()
     expect(page.locator("#upscale-live img")).to_be_visible()
-    field = page.locator("#upscale-photo")
+    field, broken = page.locator("#upscale-photo"), tmp_path / "broken.png"
+    broken.write_bytes((EXAMPLES / "coffee.jpg").read_bytes()[:900])
+    wait_until(studio.is_idle, 60)
+    page.locator("#upscale-generate").click()
+    expect(page.locator("#upscale-before .dbx-wipe")).to_be_visible()
+    with page.expect_file_chooser() as chooser:
+        field.locator("img").click()
+    chooser.value.set_files(broken)
+    expect(field.locator("[role=alert]")).to_contain_text("damaged")
+    expect(page.locator("#upscale-live img, #upscale-before .dbx-wipe")).to_have_count(0)  # nothing of the photo before
+    page.locator("#upscale-example-chelsea").click()
+    expect(page.locator("#upscale-live img")).to_be_visible()
     field.get_by_label("Remove Image").click()
     (tmp_path / "doc.pdf").write_bytes(b"%PDF-1.4")
     field.locator("input[type=file]").set_input_files(tmp_path / "doc.pdf")
     expect(field.locator("[role=alert]")).to_contain_text("This file is no picture")
+    expect(page.locator(".toast-body")).to_have_count(0)  # in no corner as well
     (tmp_path / "empty.png").write_bytes(b"")
     field.locator("input[type=file]").set_input_files(tmp_path / "empty.png")
     expect(field.locator("[role=alert]")).to_contain_text("empty")
     expect(page.locator("#upscale-live img")).to_have_count(0)  # a refused file leaves no picture of another one
-    (tmp_path / "broken.png").write_bytes((EXAMPLES / "coffee.jpg").read_bytes()[:900])
-    field.locator("input[type=file]").set_input_files(tmp_path / "broken.png")
+    field.locator("input[type=file]").set_input_files(broken)
     expect(field.locator("[role=alert]")).not_to_contain_text("empty")
     expect(field.locator("[role=alert]")).to_have_count(1)
 
@@ -411,6 +454,12 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     headline.blur()
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, 512 px")
     expect(page.locator("#kit-headline [role=alert]")).to_have_count(0)
+    drawn: set[str] = set()
+    for words in ("🌞 مرحبا", "🍊 مرحبا", "🍊 سلامت"):  # a box would stand for each sign, and the three be the same
+        headline.fill(words)
+        headline.blur()
+        wait_until(lambda: studio.is_idle() and page.locator("#kit-live img").get_attribute("src") not in drawn, 60)
+        drawn.add(page.locator("#kit-live img").get_attribute("src") or "")
     page.locator("#kit-preset label", has_text="All 8 pictures").click()
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
@@ -530,6 +579,7 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     box = canvas.bounding_box()
     assert box is not None
     assert box["width"] > 500
+    assert is_in_view(page, canvas)
     expect(find_progress_line(page, "retouch")).to_contain_text("Your photo is ready.")
     expect(page.locator("#retouch-editor .dbx-brush-head p")).to_have_text(text.PAINT_HINT)
     expect(page.locator("#tab-retouch").get_by_text("Generate.")).to_have_count(1)  # one instruction
@@ -537,6 +587,8 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     page.locator("#retouch-brush-use").click()
     expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
     expect(canvas).to_be_visible()
+    assert studio.is_idle(), "no draft without a mark"
+    assert not studio.service.jobs.list_jobs("local", 1, tool="retouch")
     buttons = page.locator("#retouch-brush-use, #retouch-brush-drop").all_inner_texts()
     assert buttons == ["Preview", "Start over"]
     page.locator("#retouch-photo").get_by_label("Remove Image").click()
@@ -768,6 +820,13 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
     assert not is_in_view(page, page.locator("#slow-save"))
     thumb.tap()
     wait_until(lambda: is_in_view(page, page.locator("#slow-save")), 30)
+    line, before = page.locator("#slow-before input"), page.locator("#slow-before .dbx-before")
+    assert page.locator("#slow-before .dbx-side-of").all_inner_texts() == ["Before", "After"]
+    ends = []
+    for share in ("0", "100"):
+        line.fill(share)
+        ends.append(before.evaluate(FIND_END_OF_BEFORE_JS))
+    assert ends[1] - ends[0] > 300, "with the line at the right end all of the photo is seen"
     page.locator(".dbx-nav summary", has_text="Edit").tap()
     expect(page.locator(".dbx-nav a", has_text="Retouch")).to_be_visible()
     page.locator(".dbx-nav a", has_text="Cut-out").tap()
@@ -786,6 +845,13 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
     assert place["y"] + place["height"] <= bar["y"], "Generate covers nothing of it"
     assert tools["height"] >= 44
     assert tools["x"] + tools["width"] <= 390
+    hint = page.locator("#retouch-editor .dbx-brush-head").bounding_box()
+    assert hint is not None
+    assert hint["y"] + hint["height"] <= tools["y"], "the words do not lie under the brushes"
+    page.locator("#retouch-generate").tap()
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    expect(page.locator("#retouch-box")).to_be_hidden()
+    assert not studio.service.jobs.list_jobs("local", 1, tool="retouch"), "nothing is erased that nobody marked"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
