@@ -679,11 +679,14 @@ def test_a_doubted_row_is_opened_by_a_finger_in_german(browser: Browser, studio:
     with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
         told = open_doubted_batch(page, studio)
         expect(page.locator("#batch-stage")).to_contain_text("Fertig: 2 von 2")
+        expect(page.locator("#batch-tool .dbx-go")).to_have_css("position", "static")  # it covers no results
         page.locator("#batch-sheet button b").nth(1).tap()
         expect(page.locator("#product-box .dbx-doubt.told")).to_contain_text(translate(told[1]))
         page.locator("#product-box .dbx-doubt [data-do=start]").tap()
         expect(page.locator("#product-box .dbx-point-bar")).to_be_visible()
-        expect(page.locator("#product-box .dbx-point-layer i.doubt").first).to_be_visible()  # where to mark
+        where = page.locator("#product-box .dbx-point-layer i.doubt").first  # to mark
+        expect(where).to_be_visible()
+        assert where.evaluate("frame => getComputedStyle(frame, '::after').content") == '"Hier nachsehen"'
         page.locator("#product-box [data-do=done]").tap()
 
 

@@ -114,12 +114,15 @@ class JobFollower:
         """
         if state.job_id or state.draft_id:
             return self.view.no_change()
+        number = state.request_number
         row = self.find_own_job(state.shown_job_id, request)
-        batch_row = self.show_batch_row(state, request, state.shown_job_id)
+        updates = self.show_batch_row(state, request, state.shown_job_id)
         if row is None:
-            return {**self.view.show_actions(None), **batch_row}
-        picture = self.view.repeat_picture(row, int(variation or 1) - 1)
-        return {**self.view.show_actions(row.job), **picture, **batch_row}
+            updates |= self.view.show_actions(None)
+        else:
+            updates |= {**self.view.show_actions(row.job), **self.view.repeat_picture(row, int(variation or 1) - 1)}
+        # Something newer may have been begun meanwhile, such as a draft, which is none for the batch.
+        return updates if state.request_number == number else self.view.no_change()
 
     def show_status_again(self, request: gr.Request, state: TabState) -> Updates:
         """Say what the line said before a photo was read that is no longer wanted."""
@@ -220,6 +223,8 @@ class JobFollower:
                 yield self.forget_look_tiles(state)  # such as a photo of somebody whose consent is gone
             elif state.request_number == number and self._list_missing_tiles(form, state):
                 yield {self.tab.result.tiles_due: number}
+            if state.batch_row is not None and state.request_number == number:  # what was asked before may come later
+                yield self.show_batch_row(state, request)
         yield self.view.no_change()
 
     async def _draw_closer_draft(
