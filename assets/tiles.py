@@ -16,6 +16,8 @@ from tests.support.real_studio import RealStudio
 
 ASSETS = Path(__file__).parent
 TILE_PX = 240
+CHEQUER_COUNT = 12  # squares along a side, of what shows that a picture is transparent
+CHEQUER_GREY_LEVEL = 222
 # The example photo of each tool.
 TOOL_PHOTO = {
     "headshot": "hopper",
@@ -354,10 +356,12 @@ def _lay_out_formats(pictures: list[PIL.Image.Image]) -> PIL.Image.Image:
 
 
 def _crop_square(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Return the upper middle square, on white where the picture is transparent."""
+    """Return the upper middle square, on a chequer where the picture is transparent."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, min((picture.height - side) // 2, round(0.06 * picture.height))
-    ground = PIL.Image.new("RGB", (side, side), "white")
+    rows, columns = np.indices((side, side)) * CHEQUER_COUNT // side
+    levels = np.where((rows + columns) % 2, 255, CHEQUER_GREY_LEVEL).astype(np.uint8)
+    ground = PIL.Image.fromarray(levels).convert("RGB")
     part = picture.crop((left, top, left + side, top + side))
     ground.paste(part, mask=part.getchannel("A"))
     return ground

@@ -73,9 +73,7 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
         max_fill_ratio=0.90,
         mark="soft shadow",
     ),
-    "white": ProductPreset(
-        "White", "pure-white", 0.82, 2048, shadow=_SOFT_SHADOW, pure_white=True, mark="no shop · no shadow"
-    ),
+    "white": ProductPreset("White", "pure-white", 0.82, 2048, shadow=_SOFT_SHADOW, pure_white=True, mark="no shadow"),
     "etsy": ProductPreset(
         "Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL_SHADOW, on_surface=True, mark="linen cloth"
     ),

@@ -579,7 +579,7 @@ def _describe_traits(params: Creator, member: CastMember) -> str:
 TOOL = Tool(
     id="character",
     title="Character Creator",
-    summary="A character from a few choices: five art styles, twelve roles, every trait locked or rolled anew.",
+    summary="A character from a few choices: an art style, a role, and traits that stay or are drawn anew.",
     params=Creator,
     run=run,
     strengths=("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use"),

@@ -487,7 +487,7 @@ def _write_legible(image: Image, text: TextBlock, box: PixelBox) -> None:
 TOOL = Tool(
     id="fashion",
     title="Fashion Photos",
-    summary="Your photo in a season's light and colours, laid out. It dresses nobody without a graphics card.",
+    summary="Your photo in a season's light and colours, laid out. Changing clothes needs a graphics card.",
     params=Fashion,
     run=run,
     strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout", "PDF"),

@@ -156,7 +156,7 @@ def test_same_seed_same_picture() -> None:
 
 
 def test_it_says_that_it_dresses_nobody_and_asks_for_consent() -> None:
-    assert "dresses nobody" in fashion.TOOL.summary
+    assert "needs a graphics card" in fashion.TOOL.summary
     assert fashion.TOOL.person
     assert "consent" in fashion.Fashion.model_fields
 

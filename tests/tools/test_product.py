@@ -250,7 +250,7 @@ def test_a_look_on_white_says_so_in_its_name() -> None:
     white = {name for name, preset in PRODUCT_PRESETS.items() if preset.scene == "pure-white"}
     assert white == {"amazon", "google", "ebay", "white"}
     assert white == {name for name, label in labels.items() if label.startswith("White")}
-    assert labels["white"] == "White · no shop · no shadow", "for whoever wants white and no shop"
+    assert labels["white"] == "White · no shadow", "for whoever wants white and no shop"
     marks = [PRODUCT_PRESETS[name].mark for name in white]
     assert all(marks)
     assert len({*marks}) == 4, "each says how it differs"

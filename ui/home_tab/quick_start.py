@@ -22,6 +22,7 @@ from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import build_live_picture, build_photo_upload, encode_page_jpeg, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import list_form_fields
+from ui.tool_tab.layout import EXAMPLES_TEXT
 from ui.tool_tab.look_choice import (
     EXTRA_LOOKS_SECONDS,
     LOOK_COUNT,
@@ -77,7 +78,6 @@ SCENERY_TOOLS: tuple[tuple[str, str], ...] = (
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
 """Offered first of a photo of several people."""
 OPEN_LOOK_TEXT = "Open a look to repair it."
-EXAMPLES_TEXT = "No photo at hand? Try one of these."
 
 
 @dataclass(frozen=True)

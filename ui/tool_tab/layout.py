@@ -48,6 +48,8 @@ NEEDS_PROFILE_TEXT = "For a studio with a graphics card: {title}, {size:.0f} GB 
 NEEDS_VERBS_TEXT = "Needs a model that can {verbs}."
 MASK_COLOUR = (0, 150, 130)
 """The brush's colour, as in brush.js."""
+EXAMPLES_TEXT = "No photo at hand? Try one of these."
+ONE_EXAMPLE_TEXT = "No photo at hand? Try this one."
 WORDS_FOR_FEW = {"background", "outfit"}
 """Fields of words that most visitors leave empty; they follow size and variations."""
 CONSENT_FIELD = "consent"
@@ -397,7 +399,8 @@ def _build_example_buttons(tool: Tool, service: StudioService) -> tuple[tuple[Ex
     if not wanted:
         return ()
     with gr.Row(elem_classes=["dbx-examples"]):
-        gr.HTML("<p>No photo at hand? Try one of these.</p>", elem_classes=["dbx-hint"])
+        hint = EXAMPLES_TEXT if len(wanted) > 1 else ONE_EXAMPLE_TEXT
+        gr.HTML(f"<p>{hint}</p>", elem_classes=["dbx-hint"])
         return tuple((example, _build_example_button(tool, example)) for example in wanted)
 
 
