@@ -6,7 +6,10 @@ axe-core (MPL-2.0) judges; the package `axe-playwright-python` brings it, for te
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
@@ -21,6 +24,7 @@ from tests.browser.studio_page import (
 )
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
+from ui import settings_tab
 
 FREEZE_ANIMATIONS_JS = (
     "*, *::before, *::after { transition: none !important; animation: none !important }"
@@ -206,8 +210,11 @@ MAX_FOLDED_HEIGHT_PX = 3400
 
 
 def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there(
-    browser: Browser, studio: ServedPage
+    browser: Browser, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    memory: Any = SimpleNamespace(device="cpu", budget_bytes=12_600_000_000)
+    told = settings_tab.render_about(studio.service.profile, memory)
+    monkeypatch.setattr(settings_tab, "render_about", lambda *_: told)
     finish_job(studio, "kit")
     found: list[str] = []
     with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
@@ -225,7 +232,7 @@ def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there
                 page.locator("#upscale-photo input[type=file]").set_input_files(EXAMPLES / "README.md")
                 expect(page.locator("#upscale-photo [role=alert]")).to_contain_text("Diese Datei ist kein Bild")
             if tab == "settings":
-                expect(page.locator("#settings-about")).to_contain_text(", Modelle dürfen ")
+                expect(page.locator("#settings-about")).to_contain_text(", Modelle dürfen bis zu 12,6 GB nehmen.")
             for width in (390, 1280):
                 set_width(page, tab, width)
                 found += [f"{width}, {row}" for row in page.evaluate(FIND_OVERFLOW_JS, tab)]
