@@ -6,7 +6,10 @@ axe-core (MPL-2.0) judges; the package `axe-playwright-python` brings it, for te
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
@@ -21,6 +24,7 @@ from tests.browser.studio_page import (
 )
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
+from ui import settings_tab
 
 FREEZE_ANIMATIONS_JS = (
     "*, *::before, *::after { transition: none !important; animation: none !important }"
@@ -120,7 +124,9 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, st
             words = " ".join([page.locator(f"#tab-{tab}").inner_text(), *menu])
             found += [f"{tab}: {match.group()}" for match in WORDS_OF_THE_TRADE.finditer(words)]
             found += find_other_name(page, tab)
+            found += page.evaluate(FIND_LARGE_PHOTOS_JS, tab)
             if tab == "product":
+                expect(page.locator("#product-backdrop")).to_contain_text("Drop a picture")
                 zero = page.locator("#tab-product [data-zero='as the look asks']")
                 expect(zero).to_have_count(1)
                 assert (zero.bounding_box() or {"height": 99})["height"] < 60, "two lines at most"
@@ -158,7 +164,8 @@ WORDS_OF_THE_TRADE = re.compile(
 )
 """What strangers did not understand; a file's name and the code of a request may say it."""
 FIND_ENGLISH_JS = """(tab) => {
-  const english = /\\b(the|of|and|with|your|you|are|left|this|pictures?|rows|done|drop)\\b|\\d\\.\\d+ (s|[MG]B|TFLOP)/i;
+  const english = new RegExp("\\\\b(the|of|and|with|your|you|are|left|this|pictures?|rows|done|drop|may|take|seed)\\\\b"
+    + "|\\\\d\\\\.\\\\d+ (s|[MG]B|TFLOP)", "i");
   const found = [], walk = document.createTreeWalker(document.getElementById(`tab-${tab}`), NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const { data, parentElement: at } = walk.currentNode;
@@ -172,13 +179,42 @@ FIND_BROKEN_NAMES_JS = """() => [...document.querySelectorAll(".dbx-nav > ul > l
   .filter((name) => name.offsetWidth > name.closest("li").offsetWidth || name.offsetHeight > 24)
   .map((name) => name.textContent)"""
 """Names in the bar at the bottom that stand in two lines, or over their neighbours."""
+FIND_BROKEN_WORDS_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(h1, h2, h3, button, .dbx-pairs b)`)]
+  .filter((node) => node.offsetParent && !node.closest(".dbx-tiles, .cm-editor")).flatMap((node) => {
+    const broken = [], walk = document.createTreeWalker(node, NodeFilter.SHOW_TEXT), range = document.createRange();
+    while (walk.nextNode()) for (const word of walk.currentNode.data.matchAll(/[\\p{L}\\d]+/gu)) {
+      range.setStart(walk.currentNode, word.index);
+      range.setEnd(walk.currentNode, word.index + word[0].length);
+      const lines = new Set([...range.getClientRects()].filter((row) => row.width).map((row) => Math.round(row.top)));
+      if (lines.size > 1) broken.push(`${tab}: ${word[0]} stands in ${lines.size} lines`);
+    }
+    return broken;
+  })"""
+"""Words of headings and buttons that are torn in two."""
+FIND_COVERED_CHOICES_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} .dbx-filters .wrap-inner`)]
+  .filter((field) => {
+    const input = field.querySelector("input"), arrow = field.querySelector(".icon-wrap");
+    if (!input?.offsetParent || !arrow?.getBoundingClientRect().width || !input.value) return false;
+    const pen = document.createElement("canvas").getContext("2d"), style = getComputedStyle(input);
+    pen.font = style.font;
+    const left = input.getBoundingClientRect().left + parseFloat(style.paddingLeft);
+    return left + pen.measureText(input.value).width > arrow.getBoundingClientRect().left + 1;
+  }).map((field) => `${tab}: "${field.querySelector("input").value}" lies under its arrow`)"""
+FIND_LARGE_PHOTOS_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} .dbx-photo`)]
+  .filter((node) => node.offsetParent && !node.id.endsWith("-photo") && node.id !== "verify-picture")
+  .filter((node) => node.offsetHeight > 118 || node.textContent.includes("Drop a photo"))
+  .map((node) => `${tab}: ${node.id} looks like the place for the photo`)"""
+"""Fields for a logo, a backdrop and the like that are taken for that of the photo itself."""
 MAX_FOLDED_HEIGHT_PX = 3400
 """Pixels of the first page's height on a phone: four screens."""
 
 
 def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there(
-    browser: Browser, studio: ServedPage
+    browser: Browser, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    memory: Any = SimpleNamespace(device="cpu", budget_bytes=12_600_000_000)
+    told = settings_tab.render_about(studio.service.profile, memory)
+    monkeypatch.setattr(settings_tab, "render_about", lambda *_: told)
     finish_job(studio, "kit")
     found: list[str] = []
     with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
@@ -195,10 +231,13 @@ def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there
             if tab == "upscale":
                 page.locator("#upscale-photo input[type=file]").set_input_files(EXAMPLES / "README.md")
                 expect(page.locator("#upscale-photo [role=alert]")).to_contain_text("Diese Datei ist kein Bild")
+            if tab == "settings":
+                expect(page.locator("#settings-about")).to_contain_text(", Modelle dürfen bis zu 12,6 GB nehmen.")
             for width in (390, 1280):
                 set_width(page, tab, width)
                 found += [f"{width}, {row}" for row in page.evaluate(FIND_OVERFLOW_JS, tab)]
                 found += page.evaluate(FIND_SMALL_TARGETS_JS, tab) if width == 390 else []
+                found += page.evaluate(FIND_BROKEN_WORDS_JS, tab) + page.evaluate(FIND_COVERED_CHOICES_JS, tab)
             found += page.evaluate(FIND_ENGLISH_JS, tab)
             found += find_other_name(page, tab)
             page.evaluate(REMOVE_TAB_JS, tab)

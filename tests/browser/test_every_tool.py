@@ -29,6 +29,7 @@ from tests.browser.studio_page import (
     open_browser_page,
     show_tab,
 )
+from tests.browser.test_every_tab import WORDS_OF_THE_TRADE
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
@@ -40,7 +41,15 @@ WATCH_PREVIEWS_JS = """(box) => {
   new MutationObserver(note)
     .observe(live, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
 }"""
+WATCH_LINES_JS = """(bar) => {
+  const place = document.getElementById(bar), said = (window.said ??= {})[bar] = [];
+  const note = () => said.push(place.querySelector(".dbx-line p")?.textContent ?? "");
+  new MutationObserver(note).observe(place, { childList: true, subtree: true, characterData: true });
+}"""
+"""Keeps all that the line of a tool's state says, also what is over within one frame."""
 SMALLEST_PICTURE_PX = 256
+MAX_PHOTO_BOTTOM_PX = 500
+"""How far below the top of a phone's page the empty place for the photo may end."""
 
 
 @dataclass
@@ -98,8 +107,13 @@ def fill_form(visit: ToolVisit, tool: Tool) -> Locator:
     page, field = visit.page, tool.params.fields_of_kind("picture", "pictures")[0]
     page.locator(f"#{tool.id}-generate").wait_for()
     page.evaluate(SETTLED_JS)
+    page.evaluate(WATCH_LINES_JS, f"{tool.id}-bar")
     box = page.locator(f"#{tool.id}-{field} input[type=file]")
     if box.count():
+        place = page.locator(f"#{tool.id}-{field}").bounding_box()
+        assert place is not None
+        bottom = place["y"] + place["height"] + page.evaluate("scrollY")
+        assert not visit.phone or bottom < MAX_PHOTO_BOTTOM_PX, "the place for the photo comes first"
         box.first.set_input_files(list_photos(tool))
         try:
             expect(find_progress_line(page, tool.id)).not_to_contain_text("to begin.", timeout=2500)
@@ -169,6 +183,9 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
         page.evaluate("document.body.classList.add('dark')")
         expect(page.locator("#cutout-live img")).to_have_css("background-image", re.compile(r"rgb\(74, 74, 70\)"))
         page.evaluate("document.body.classList.remove('dark')")
+    said = page.evaluate(f"window.said['{tool.id}-bar']")
+    assert "Done in" in " ".join(said)
+    assert not [words for words in said if WORDS_OF_THE_TRADE.search(words) or "Seed" in words]
     seen = page.evaluate(f"window.seen['{tool.id}-live']")
     assert not seen[-1].startswith("data:"), "what stays is the file itself"
     if tool.id == "business":  # and of both people, not the preview of the first one

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.matting.cutout_notices import MISSING_PART
 from pipelines.tools.background import SCENES
 from tests.browser.studio_page import (
     SETTLED_JS,
@@ -21,6 +22,7 @@ from tests.browser.studio_page import (
 )
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
+from ui.tool_tab import text as tool_tab_text
 
 TOOL_IDS = ("headshot", "product", "background", "cutout", "expand", "kit")
 PASTE_JS = """async (source) => {
@@ -246,7 +248,11 @@ def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_anot
         assert picture.size == (768, 768)
 
 
-def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser: Browser, studio: ServedPage) -> None:
+def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(
+    browser: Browser, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt = f"{MISSING_PART} in the middle: the cut-out is half transparent there. Point at it, or paint it in."
+    monkeypatch.setattr(tool_tab_text, "list_doubts", lambda receipt: [doubt])
     with open_browser_page(browser, studio, locale="de-DE") as page:
         open_tool(page, studio, "cutout")
         expect(page.locator("#cutout-generate")).to_have_text("Erzeugen")
@@ -258,6 +264,7 @@ def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser:
             "Entwurf, 512 px. Drücke „Erzeugen“ für die volle Größe."
         )
         assert page.evaluate("document.documentElement.lang") == "de"
+        expect(page.locator("#cutout-box .dbx-doubt p")).to_contain_text("Vielleicht fehlt in der Mitte ein Teil")
 
 
 def test_no_other_sites_card_and_no_other_sites_sign(page: Page, studio: ServedPage) -> None:

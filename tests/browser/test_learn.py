@@ -24,6 +24,9 @@ def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Pa
     images = page.locator("#learn-film img")
     expect(images).to_have_count(4)
     expect(page.locator("#learn-film figcaption")).to_contain_text("The finished picture")
+    result = page.locator("#learn-way .dbx-stop img").last.get_attribute("src") or ""
+    assert result.startswith("data:image/jpeg")
+    expect(images.last).to_have_attribute("src", result)  # it ends with what was made, not with a step before that
     slider = page.locator("#learn-film input")
     slider.focus()
     page.keyboard.press("Home")

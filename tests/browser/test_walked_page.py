@@ -647,6 +647,7 @@ def test_small_things_of_the_other_tabs(page: Page, studio: ServedPage) -> None:
     assert code is not None
     assert key["y"] < code["y"]
     expect(page.locator(".dbx-languages [role=tab]").first).to_be_visible()
+    expect(page.locator(".dbx-languages .cm-editor:visible")).to_have_count(1)  # not all samples below each other
     show_tab(page, "verify")
     page.locator("#verify-picture input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
     expect(page.locator("#verify-answer")).to_contain_text("content credentials")
@@ -670,13 +671,18 @@ def test_what_acts_on_a_picture_comes_with_it_and_full_screen_has_a_zoom(page: P
     show_tab(page, "expand")
     page.locator("#expand-generate").wait_for()
     expect(page.locator("#expand-bar .dbx-actions")).to_be_hidden()
+    expect(page.locator("#expand-bar :is(button, input):visible")).to_have_count(0)
     draft_slow(page, studio)
+    expect(page.locator("#slow-bar :is(button, input):visible:disabled")).to_have_count(0)  # nothing dead beside it
     expect(page.locator("#slow-bar .dbx-actions")).to_be_visible()
     live = page.locator("#slow-live")
     button = live.locator(".icon-button-wrapper button").last
     size = button.bounding_box()
     assert size is not None
     assert min(size["width"], size["height"]) >= 44
+    box = page.locator("#slow-box").bounding_box()
+    assert box is not None
+    assert size["x"] + size["width"] <= box["x"] + box["width"] - 8, "not in the corner that is rounded"
     button.click()
     wait_until(lambda: live.bounding_box() == WHOLE_WINDOW, 30)
     close = live.locator(".icon-button-wrapper button:visible").last.bounding_box()
@@ -743,11 +749,18 @@ def test_marks_of_the_look_that_strangers_missed(page: Page, studio: ServedPage)
     page.evaluate("document.body.classList.add('dark')")
     accent = "rgb(124, 199, 189)"
     expect(page.locator(".dbx-nav summary[aria-current]")).to_have_css("color", accent)
+    expect(page.locator(".dbx-nav summary[aria-current]")).to_have_css("box-shadow", re.compile(re.escape(accent)))
     well = page.locator("#upscale-box").evaluate("node => getComputedStyle(node).backgroundColor")
     assert well != page.evaluate("getComputedStyle(document.body).backgroundColor")
     tick = page.locator(".dbx-ticks li").first.evaluate("node => getComputedStyle(node, '::before').borderBottomColor")
     assert tick == accent
     page.evaluate("document.body.classList.remove('dark')")
+    show_tab(page, "product")
+    size, words = page.locator("#product-size"), page.locator("#product-size .info-text")
+    expect(words).to_be_hidden()  # until it is asked for
+    size.locator(".dbx-help").click()
+    assert (words.bounding_box() or {"height": 99})["height"] < 60, "three lines at most"
+    size.locator(".dbx-help").click()
 
 
 def test_home_asks_before_it_suggests_and_its_examples_are_clicked(
@@ -811,6 +824,7 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
     assert is_in_view(page, bar)
     assert is_in_view(page, thumb)
     assert (thumb.bounding_box() or {"height": 0})["height"] >= 56
+    expect(page.locator("#slow-send .icon-wrap")).to_be_visible()  # what opens a list has an arrow
     for action in page.locator("#slow-bar .dbx-actions > *:visible").all():
         place = action.bounding_box()
         assert place is not None

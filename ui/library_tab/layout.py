@@ -53,8 +53,8 @@ _STYLE = """<style>
 .gradio-container .dbx-library .dbx-filters > .form { flex-direction: row; flex-wrap: wrap; gap: 12px; width: 100%; }
 .dbx-library .dbx-filters .form > * { flex: 1 1 132px; min-width: 0 !important; }
 .gradio-container .dbx-library #library-text { flex-basis: 100%; }
-.gradio-container .dbx-library .dbx-filters input[role=listbox] { font-size: 15px; text-overflow: ellipsis; }
-@media (max-width: 899px) { .gradio-container .dbx-library .dbx-filters input[role=listbox] { font-size: 14px; } }
+.gradio-container .dbx-library .dbx-filters input[role=combobox] { font-size: 15px; text-overflow: ellipsis; }
+@media (max-width: 899px) { .gradio-container .dbx-library .dbx-filters input[role=combobox] { font-size: 14px; } }
 .gradio-container .dbx-library .dbx-tiles.pictured > .wrap {
   grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); }
 .dbx-library .dbx-tiles.pictured > .wrap label::before { background-size: contain; background-repeat: no-repeat;
