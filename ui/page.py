@@ -113,7 +113,7 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
                 with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
                     built[row.id] = row.build(tab, service, access)
         start.wire(home_tab, tabs, handoffs)
-        jobs_to_show = library.wire_reuse(tabs, events)
+        jobs_to_show = library.wire_reuse_button(tabs, events)
         for each in events:
             _wire_send_to(tabs, each, handoffs)
             _wire_apply_to_folder(tabs, each, built["batch"])

@@ -154,7 +154,7 @@ def choose_parts(character: Character, art: ArtPack, role: str) -> dict[str, str
     for trait, groups in art.parts_by_trait.items():
         for group, by_value in groups.items():
             rows = by_value.get(_requested_value(character, trait, garment, by_value), ())
-            rows = _suitable_parts(rows, trait, character, art)
+            rows = _list_suitable_parts(rows, trait, character, art)
             if rows:
                 chosen[group] = rows[character.random_pick(trait, group) % len(rows)]
     return {group: part for group, part in chosen.items() if part}
@@ -172,7 +172,7 @@ def _requested_value(
     return value if value in by_value else next(iter(by_value)) if trait != "mood" else value
 
 
-def _suitable_parts(rows: tuple[str, ...], trait: str, character: Character, art: ArtPack) -> tuple[str, ...]:
+def _list_suitable_parts(rows: tuple[str, ...], trait: str, character: Character, art: ArtPack) -> tuple[str, ...]:
     """Return the parts that can take the hair colour (all if none can), without veils for men."""
     if character["figure"] == "man":
         rows = tuple(row for row in rows if row not in art.veil_parts)

@@ -62,14 +62,14 @@ def measure_extent(colour: Image, alpha: Alpha) -> SubjectExtent:
     core = core_mask(alpha)
     lightness = measure_lightness(colour)[core if core.any() else alpha > 0.5]
     return SubjectExtent(
-        top=_first_crossing(rows, min_alpha),
-        base=len(rows) - _first_crossing(rows[::-1], min_alpha),
+        top=_find_first_crossing(rows, min_alpha),
+        base=len(rows) - _find_first_crossing(rows[::-1], min_alpha),
         middle=float(columns[0] + columns[-1] + 1) / 2 if len(columns) else alpha.shape[1] / 2,
         light=float(np.median(lightness)) if lightness.size else 50.0,
     )
 
 
-def _first_crossing(profile: np.ndarray, threshold: float) -> float:
+def _find_first_crossing(profile: np.ndarray, threshold: float) -> float:
     """Return where a profile first reaches `threshold`, between pixels."""
     first = int(np.argmax(profile >= threshold))
     before = float(profile[first - 1]) if first else 0.0

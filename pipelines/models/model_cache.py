@@ -170,7 +170,7 @@ class ModelCache:
         with self._condition:
             allowed = self.budget_bytes + self._options.drawing_reserve_bytes
             excess = self._used_bytes() + drawing_bytes - allowed
-            evicted = self._evict(self._select_to_free(self._idle_ids("device"), excess))
+            evicted = self._evict(self._select_models_to_free(self._idle_ids("device"), excess))
         self._offload(evicted)
 
     def evict_idle(self) -> bool:
@@ -262,7 +262,7 @@ class ModelCache:
                     f"models may take {self.budget_bytes / 1e9:.1f} GB here."
                 )
             return None
-        return self._evict(self._select_to_free(idle_ids, excess))
+        return self._evict(self._select_models_to_free(idle_ids, excess))
 
     def _load_or_return(
         self, entry: _CacheEntry, row: ModelSpec, family: ModelFamily, evicted: list[_CacheEntry]
@@ -320,7 +320,7 @@ class ModelCache:
         """Add up what models take on the device."""
         return sum(entry.bytes for entry in self._entries.values() if entry.location == "device")
 
-    def _select_to_free(self, idle_ids: list[str], excess: int) -> list[str]:
+    def _select_models_to_free(self, idle_ids: list[str], excess: int) -> list[str]:
         """Take from the front as many ids as free `excess` bytes."""
         selected: list[str] = []
         while excess > 0 and idle_ids:

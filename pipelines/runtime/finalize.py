@@ -77,7 +77,7 @@ class Finalizer:
     def finish(self, elapsed: Callable[[], float]) -> Result:
         """Check, mark, write and sign; a draft is only shown. `elapsed`: seconds so far. Raises `PolicyRefusal`."""
         content_score = self._filter_content()
-        check_inputs = self._list_check_inputs()
+        check_inputs = self._build_check_inputs()
         check_inputs = self._read_labels(check_inputs)
         checks = [run_checks(check_input) for check_input in check_inputs]
         compared_faces = any(check_input.edits for check_input in check_inputs)
@@ -104,7 +104,7 @@ class Finalizer:
         content_filter = self._context.resources.content_filter
         return round(content_filter.check_results(pictures, self._job.owner, hashes, is_composed=is_composed), 4)
 
-    def _list_check_inputs(self) -> list[CheckInput]:
+    def _build_check_inputs(self) -> list[CheckInput]:
         """Every image with the photo and the placed subject that it was made from."""
         output = self._output
         own = (str(self._params.get("photo")), output.source) if output.source is not None else None

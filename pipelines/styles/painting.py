@@ -124,7 +124,7 @@ def _render_strokes(
     width = np.concatenate([np.full(len(row.colour), row.width_px, np.float32) for row in layers])
     colour = to_uint8(np.concatenate([row.colour for row in layers]))
     phase = rng.uniform(0, 997, len(direction)).astype(np.float32)
-    relief = _paint_relief(owner, direction, width, phase, rng)
+    relief = _make_paint_heights(owner, direction, width, phase, rng)
     light = _relief_light(relief, settings)
     size = (shape[1], shape[0])
     paint = cv2.resize(colour[owner], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -146,7 +146,7 @@ def _find_visible_strokes(layers: list[StrokeLayer], shape: tuple[int, ...]) -> 
     return owner
 
 
-def _paint_relief(
+def _make_paint_heights(
     owner: Int32Array, direction: Float32Array, width: Float32Array, phase: Float32Array, rng: np.random.Generator
 ) -> Field:
     """Return the height of the paint: bristle marks along each stroke, and a random height for each stroke."""

@@ -229,7 +229,7 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
         raise BadInput(NO_WEARER_MESSAGE, code="no_face", param="photo")
     emit("Cutting out", 1, 1)
     if params.garment_photo is not None:
-        _check_who_wears_it(params, faces)
+        _require_wearer(params, faces)
     if params.models and not context.draft:
         return _draw_garment_on_people(params, cutout, context, emit)
     garment = None
@@ -281,7 +281,7 @@ def _flat_lay_notices(params: Fashion, source: LookPhoto, context: ToolContext) 
     return (*look, NO_FLAT_LAY_PAGE_NOTICE) if has_book else look
 
 
-def _check_who_wears_it(params: Fashion, faces: tuple[Face, ...]) -> None:
+def _require_wearer(params: Fashion, faces: tuple[Face, ...]) -> None:
     if params.models:
         raise BadInput(
             "'On models' draws people who wear what is in your photo; 'Garment to wear' dresses the person of your "

@@ -152,7 +152,7 @@ def _cache_key(params: Style, context: ToolContext, photo: Image) -> tuple[objec
 def _draw_style(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image, faces: list[Face]) -> Image:
     settings = StyleSettings(params.detail / 100, params.brush, max(photo.shape[:2]) / 1024, context.seed)
     if params.prompt:
-        styled = _draw_from_words(params, context, emit, photo)
+        styled = _restyle_by_words(params, context, emit, photo)
     elif params.reference is not None:
         styled = transfer_style(photo, context.open_image(params.reference), settings)
     else:
@@ -161,7 +161,7 @@ def _draw_style(params: Style, context: ToolContext, emit: ProgressCallback, pho
     return lock_faces(photo, styled, faces, _DRAWN_FACE_LOCK_RATIO, photo_colours=False)
 
 
-def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
+def _restyle_by_words(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
     """Let a model redraw the photo by words: along a control map, as an edit, or image-to-image by detail."""
     size = (photo.shape[1], photo.shape[0])
     if params.follow != "nothing":

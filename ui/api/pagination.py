@@ -13,7 +13,7 @@ LimitQuery: TypeAlias = Annotated[int, Query(ge=1, le=100, description="How many
 AfterQuery: TypeAlias = Annotated[str | None, Query(max_length=64, description="The last id of the page before.")]
 
 
-def make_page(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+def build_list_page(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     """Build a page from rows that were read up to `limit` + 1, so that one more row shows that there are more."""
     data = rows[:limit]
     ids = [row["id"] for row in data]
@@ -43,4 +43,4 @@ def paginate_list(
         if after not in ids:
             raise NotFound("There is no such row to go on after.")
         rows = rows[ids.index(after) + 1 :]
-    return make_page([to_object(row) for row in rows[: limit + 1]], limit)
+    return build_list_page([to_object(row) for row in rows[: limit + 1]], limit)

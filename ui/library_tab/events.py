@@ -78,7 +78,7 @@ class LibraryTabEvents:
         outputs = [*self.tab.list_outputs(), *more_outputs]
         return listener(handler, inputs, outputs, trigger_mode="multiple", **PRIVATE_EVENT)
 
-    def wire_reuse(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> dict[str, gr.State]:
+    def wire_reuse_button(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> dict[str, gr.State]:
         """Attach "Reuse settings": open the picked job's tool with its settings.
 
         Returns a state for each tool: a `JobToShow` in it fills the tool's tab from the job.

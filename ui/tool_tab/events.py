@@ -80,7 +80,9 @@ class ToolTabEvents:
                 self.listen(choice.input, self.results.make_remake_handler(name), [tab.state, component])
             )
         if tab.result.fill_again is not None:
-            self.update_actions_after(self.listen(tab.result.fill_again.click, self.results.fill_again, [tab.state]))
+            self.update_actions_after(
+                self.listen(tab.result.fill_again.click, self.results.fill_place_again, [tab.state])
+            )
         self.listen(tab.result.start_new.click, self.follower.clear_tab, [tab.state])
         self.listen(tab.result.reuse_settings.click, self.results.reuse_settings, form_inputs)
         self.listen(tab.result.save_look.click, self.results.save_look, [tab.result.look_name, *form_inputs])

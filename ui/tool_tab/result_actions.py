@@ -83,7 +83,7 @@ class ResultActions:
 
         return remake
 
-    async def fill_again(self, request: gr.Request, state: TabState) -> AsyncIterator[Updates]:
+    async def fill_place_again(self, request: gr.Request, state: TabState) -> AsyncIterator[Updates]:
         """Repeat the shown job with another seed, whatever seed the form has."""
         row = None if state.job_id else self.follower.find_own_job(state.shown_job_id, request)
         if row is not None:

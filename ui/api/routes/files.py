@@ -18,7 +18,7 @@ from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, UPLOAD_CODES, document_errors
 from ui.api.file_response import make_file_response
 from ui.api.json_schema import object_schema
-from ui.api.pagination import AfterQuery, LimitQuery, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, build_list_page
 
 router = APIRouter(tags=["files"])
 BATCH_FILE_BYTES = 100_000_000
@@ -83,7 +83,7 @@ async def list_files(
     if after is not None:
         await to_thread.run_sync(service.files.get_info, after, owner)
     rows = await to_thread.run_sync(service.files.list_files, owner, limit + 1, after)
-    return make_page([make_file_object(row) for row in rows], limit)
+    return build_list_page([make_file_object(row) for row in rows], limit)
 
 
 @router.get("/files/{file_id}", responses=document_errors(READ_CODES))

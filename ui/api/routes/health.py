@@ -16,7 +16,7 @@ from ui.api.auth.access import AccessControl
 from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, document_errors
 from ui.api.metrics import Metrics
-from ui.api.pagination import make_page
+from ui.api.pagination import build_list_page
 
 router = APIRouter(tags=["models"])
 
@@ -52,7 +52,7 @@ async def list_models(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
         for tool in service.tools
     ]
     return {
-        **make_page(rows, len(rows)),
+        **build_list_page(rows, len(rows)),
         "profile": {"id": service.profile.id, "title": service.profile.title, "reason": service.profile.reason},
         "checkpoints": [
             _make_checkpoint_object(spec, serving, service.licences.is_confirmed(spec))

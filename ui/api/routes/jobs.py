@@ -24,7 +24,7 @@ from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import JOB_CODES, READ_CODES, WRITE_CODES, describe_error_with_id, document_errors
 from ui.api.event_stream import EventStreamResponse, cancel_shielded, stream_job_events
 from ui.api.job_object import find_job, make_job_object
-from ui.api.pagination import AfterQuery, LimitQuery, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, build_list_page
 
 router = APIRouter(tags=["jobs"])
 
@@ -209,7 +209,7 @@ async def list_jobs(
     if after is not None:
         await find_job(service, after, owner)
     rows = await to_thread.run_sync(service.jobs.list_jobs, owner, limit + 1, after)
-    return make_page([make_job_object(row) for row in rows], limit)
+    return build_list_page([make_job_object(row) for row in rows], limit)
 
 
 @router.get("/jobs/{job_id}", responses=document_errors(READ_CODES))

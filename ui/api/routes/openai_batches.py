@@ -31,7 +31,7 @@ from ui.api.dependencies import BatchesDep, OwnerDep, ServiceDep, WebhooksDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, describe_error, document_errors
 from ui.api.job_object import make_job_object
 from ui.api.json_schema import document_json_body, object_schema
-from ui.api.pagination import AfterQuery, LimitQuery, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, build_list_page
 from ui.api.request_parsing import RequestForm
 from ui.api.routes.jobs import find_webhook_url
 from ui.api.routes.openai_mapping import ImageCall, translate_openai_request
@@ -113,7 +113,7 @@ async def list_batches(
     if after is not None:
         await to_thread.run_sync(batches.get_batch, after, owner)
     rows = await to_thread.run_sync(batches.list_batches, owner, limit + 1, after)
-    return make_page([await to_thread.run_sync(make_batch_object, batches, row) for row in rows], limit)
+    return build_list_page([await to_thread.run_sync(make_batch_object, batches, row) for row in rows], limit)
 
 
 @router.get("/batches/{batch_id}", responses=document_errors((*READ_CODES, "disk_full")))

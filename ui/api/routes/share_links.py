@@ -17,7 +17,7 @@ from ui.api.auth.share_tokens import HOUR_SECONDS, MONTH_SECONDS, WEEK_SECONDS, 
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, document_errors
 from ui.api.file_response import make_file_response
-from ui.api.pagination import AfterQuery, LimitQuery, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, build_list_page
 from ui.api.request_parsing import document_body, read_json_model
 from ui.api.routes.abuse_report_page import make_report_link
 
@@ -69,7 +69,7 @@ async def list_shares(
     if after is not None:
         await to_thread.run_sync(access.share_links.get_link, owner, after)
     rows = await to_thread.run_sync(access.share_links.list_links, owner, limit + 1, after)
-    return make_page([make_share_object(row, read_base_url(request)) for row in rows], limit)
+    return build_list_page([make_share_object(row, read_base_url(request)) for row in rows], limit)
 
 
 @router.delete("/shares/{share_id}", responses=document_errors(WRITE_CODES))

@@ -26,7 +26,7 @@ from pipelines.service.teams import (
 from ui.api.auth.access import AccessControl
 from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
 from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, document_errors
-from ui.api.pagination import AfterQuery, LimitQuery, make_page
+from ui.api.pagination import AfterQuery, LimitQuery, build_list_page
 from ui.api.request_parsing import document_body, read_json_model
 from ui.api.routes.jobs import JOB_RESPONSES, WaitQuery, answer_with_job, submit_once
 from ui.api.routes.share_links import read_base_url
@@ -142,7 +142,7 @@ async def list_teams(
     if after is not None:
         await to_thread.run_sync(service.teams.get_team, owner, after)
     rows = await to_thread.run_sync(service.teams.list_teams, owner, limit + 1, after)
-    return make_page([await _make_team_object_in_thread(row, request, service, access) for row in rows], limit)
+    return build_list_page([await _make_team_object_in_thread(row, request, service, access) for row in rows], limit)
 
 
 @router.get("/teams/{team_id}", responses=document_errors(READ_CODES))

@@ -16,7 +16,7 @@ from ui.api.dependencies import OwnerDep, ServiceDep
 from ui.api.errors import READ_CODES, document_errors
 from ui.api.event_stream import stream_job_events
 from ui.api.json_schema import document_form_body
-from ui.api.pagination import make_page
+from ui.api.pagination import build_list_page
 from ui.api.routes.jobs import JOB_RESPONSES, WaitQuery, answer_with_job, submit_once
 
 StreamQuery: TypeAlias = Annotated[
@@ -48,7 +48,7 @@ async def list_tools(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
 
     Words of a field with `x-followed-by` are used by models with one of these verbs alone.
     """
-    return make_page([_make_tool_object(tool) for tool in service.tools], len(service.tools))
+    return build_list_page([_make_tool_object(tool) for tool in service.tools], len(service.tools))
 
 
 def _make_tool_object(tool: Tool) -> dict[str, Any]:
