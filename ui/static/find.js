@@ -13,7 +13,8 @@ document.addEventListener("input", (event) => {
 });
 // Drafts, and what else is made of the photo, come below the question that they follow from, on a phone out of view.
 const showDrafts = (tries = 0) => {
-  if (document.getElementById("home-drafts")?.offsetParent) document.getElementById("home-also").scrollIntoView({ block: "nearest" });
+  const [drafts, also] = ["home-drafts", "home-also"].map((id) => document.getElementById(id));
+  if (drafts?.offsetParent && also?.offsetParent) also.scrollIntoView({ block: "nearest" });
   else if (tries < 100) setTimeout(showDrafts, 50, tries + 1);
 };
 for (const [name, asks] of [["change", "#home-consent"], ["click", "[id^=home-example-]"]]) {
