@@ -29,7 +29,7 @@ from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.hair_gaps import open_hair_gaps
 from pipelines.matting.holes import HoleFinder
-from pipelines.matting.marked_edges import draw_marks, find_marked_change
+from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change
 from pipelines.matting.mask_parts import open_mask
 from pipelines.matting.net_agreement import (
     PredictPeople,
@@ -215,6 +215,8 @@ def finish_alpha(
     if change is not None:
         alpha = np.where(change.find_rims(alpha, selected), np.float32(0), alpha)
         alpha = np.where(change.find_crumbs(alpha, selected, seen), np.float32(0), alpha)
+        alpha = np.where(find_dropped_detail(alpha, selected, dropped), np.float32(0), alpha)
+        alpha = np.where(change.find_scraps(alpha, selected, dropped), np.float32(0), alpha)
         alpha = change.smooth_line(image, alpha, selected)
     else:
         alpha = restore_clipped_heads(alpha, selected, faces)

@@ -28,6 +28,7 @@ NAMED_REGION_RATIO = 0.01  # of the subject's pixels: a smaller region is not to
 RIVAL_RATIO = 0.25  # of the subject's pixels: another thing as large as this stands out as well
 UNSETTLED_NOTICE = "Check the cut-out: parts of it may be wrong."
 LEFT_GROUND = "Background may be left"
+FOREIGN_PART = "Doubtful part"
 DETACHED_PART = "A part stands alone"
 BROUGHT_GROUND = "brought in what looks like background"
 MISSING_PART = "A part may be missing"
@@ -136,7 +137,8 @@ def locate_parts(mask: Alpha) -> tuple[Box, ...]:
 
 def choose_mark_mode(notice: str) -> Literal["drop", "keep", ""]:
     """Return which marks mend what a notice doubts: of ground in the cut-out, or of what it lacks; "" for either."""
-    if notice.startswith((LEFT_GROUND, DETACHED_PART)) or BROUGHT_GROUND in notice or FADING_EDGE in notice:
+    is_too_much = notice.startswith((LEFT_GROUND, FOREIGN_PART, DETACHED_PART))
+    if is_too_much or BROUGHT_GROUND in notice or FADING_EDGE in notice:
         return "drop"
     return "keep" if notice.startswith((MISSING_PART, DOUBTED_OPENING)) or TAKEN_PART in notice else ""
 
@@ -236,7 +238,9 @@ def _name_region(suspect: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
         return {notice: (_box_around(beside),)}
     if inside is None:
         return {}
-    return {f"{LEFT_GROUND} {_place_in(inside, taken)}. Point at it, or wipe it away.": (_box_around(inside),)}
+    # An arm as often as a wall: only colours say that something is background.
+    notice = f"{FOREIGN_PART} {_place_in(inside, taken)}: it may not belong. Point at it, or wipe it away."
+    return {notice: (_box_around(inside),)}
 
 
 def _name_edge(differing: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:

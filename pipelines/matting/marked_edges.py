@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Int32Array, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
-from pipelines.matting.mask_parts import label_parts, open_mask
+from pipelines.matting.mask_parts import find_parts_at, label_parts, open_mask
 from pipelines.matting.point_regions import draw_discs, find_pixels
 
 MIN_CHANGE = 0.5  # of alpha, by which marks changed what nets see
@@ -27,6 +27,12 @@ CRUMB_SHARE = 0.8  # of a crumb's pixels that lie in or beside what was taken
 MAX_CRUMB_RATIO = 0.25  # of what was taken: a larger part is no crumb of it
 MAX_CRUMB_SELECTED = 0.9  # from it somewhere, marks have left a part as it was
 MIN_CRUMB_SEEN = 0.7  # mean of what nets have seen: fainter is fine detail that the colours drew
+SCRAP_REACH_RATIO = 0.03  # of the longer side, around what marks changed: there an island may be a scrap of it
+SCRAP_REACH_AT_MARK_RATIO = 0.06  # the same around a dropped point
+MAX_SCRAP_RATIO = 0.002  # of the photo's pixels: a larger island is no scrap
+MIN_ISLAND_SELECTED = 0.5  # mean of what is selected, below which the colours alone have drawn an island
+DROP_REACH_RATIO = 0.04  # of the longer side, around a dropped point, in which it wins over what the colours draw
+DROP_EDGE_RATIO = 0.002  # of the longer side: so far from what is selected the edge of it may lie there
 LINE_REACH_RATIO = 0.004  # of the longer side, around a marked edge: so far its line is drawn
 LINE_WINDOW_RATIO = 0.012  # of the longer side: what is smaller than half of it is no part of the line
 COLOUR_WINDOW_RATIO = 0.02  # of the longer side: in it, the subject's and the ground's colours are compared
@@ -89,6 +95,24 @@ class MarkedChange:
         is_crumb[0] = False
         return dilate_mask(is_crumb[parts], 1) & ~rest
 
+    def find_scraps(self, alpha: Alpha, selected: Alpha, dropped: Sequence[tuple[float, float]]) -> Mask:
+        """Find small islands in `alpha` near `dropped` points and changes where little is `selected` (H x W each).
+
+        Colours that the subject has too draw them at full size; on the copy on which one points they are not seen.
+        """
+        changed = self.brought | self.took
+        if not (changed.any() or dropped):
+            return changed
+        longer = max(alpha.shape)
+        near = dilate_mask(changed, round(SCRAP_REACH_RATIO * longer))
+        near |= draw_discs(alpha.shape, find_pixels(dropped, alpha.shape), round(SCRAP_REACH_AT_MARK_RATIO * longer))
+        parts = label_parts(alpha > MIN_CRUMB_ALPHA)
+        areas, shares = _measure_parts(parts, near)
+        _, held = _measure_parts(parts, selected)
+        is_scrap = (shares > CRUMB_SHARE) & (held < MIN_ISLAND_SELECTED) & (areas < MAX_SCRAP_RATIO * alpha.size)
+        is_scrap[0] = False
+        return dilate_mask(is_scrap[parts], 1) & (alpha <= MIN_CRUMB_ALPHA) | is_scrap[parts]
+
     def smooth_line(self, image: Image, alpha: Alpha, selected: Alpha) -> Alpha:
         """Return `alpha` (H x W) with a smooth line where what marks took from the `selected` subject of `image` ends.
 
@@ -118,8 +142,21 @@ class MarkedChange:
         return dilate_mask(changed, round(SURROUNDINGS_RATIO * max(changed.shape))) if changed.any() else changed
 
 
-def _measure_parts(parts: Int32Array, near: Mask) -> tuple[Float32Array, Float32Array]:
-    """Return the pixels of each part (H x W, numbered from 0), and which share of them lies `near` (H x W)."""
+def find_dropped_detail(alpha: Alpha, selected: Alpha, dropped: Sequence[tuple[float, float]]) -> Mask:
+    """Find what the colours drew in `alpha` at `dropped` points, in ratios, where nothing is `selected` (H x W each).
+
+    Such as a dark line behind a dark neck, which hangs on it. The soft edge of what is selected stays.
+    """
+    if not dropped:
+        return np.zeros(alpha.shape, np.bool_)
+    longer = max(alpha.shape)
+    drawn = (alpha > GONE_ALPHA) & ~dilate_mask(selected > 0.5, max(2, round(DROP_EDGE_RATIO * longer)))
+    drawn &= draw_discs(alpha.shape, find_pixels(dropped, alpha.shape), round(DROP_REACH_RATIO * longer))
+    return find_parts_at(drawn, draw_marks(dropped, alpha.shape))
+
+
+def _measure_parts(parts: Int32Array, near: Mask | Alpha) -> tuple[Float32Array, Float32Array]:
+    """Return the pixels of each part (H x W, numbered from 0), and the mean of `near` (H x W) in them."""
     areas = np.bincount(parts.ravel())
     shares = np.bincount(parts.ravel(), near.ravel()) / np.maximum(areas, 1)
     return areas.astype(np.float32), shares.astype(np.float32)

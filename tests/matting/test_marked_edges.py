@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.cutout import finish_alpha
-from pipelines.matting.marked_edges import draw_marks, find_marked_change
+from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change
 from tests.support.examples import make_noise
 
 
@@ -52,6 +52,34 @@ def test_what_was_changed_is_told_from_what_nets_see() -> None:
     assert not find_marked_change(seen, seen).find_edge(seen).any()
     assert not find_marked_change(seen, seen).find_surroundings().any()
     assert draw_marks([(1.0, 0.0)], (40, 60))[0, 59]
+
+
+def test_what_colours_draw_at_a_dropped_point_is_gone_and_the_edge_beside_it_stays() -> None:
+    _image, truth, _seen = draw_shoe()
+    drawn = truth.copy()
+    drawn[200:203, 60:160] = 0.8  # a dark line behind the subject, which hangs on it
+    drawn[200:203, 20:40] = 0.8  # the same, which nobody has pointed at
+    gone = find_dropped_detail(drawn, truth, [(0.3, 0.503)])
+    assert gone[200:203, 110:130].all()
+    assert not gone[:, 160:].any()
+    assert not gone[:, :40].any()
+    assert not gone[250:, 158].any()
+    assert not find_dropped_detail(drawn, truth, []).any()
+
+
+def test_small_islands_near_a_mark_where_little_is_selected_are_scraps() -> None:
+    _image, truth, seen = draw_shoe()
+    change = find_marked_change(truth, seen)
+    drawn, selected = truth.copy(), truth.copy()
+    for column, own in ((70, 0.2), (140, 0.9)):  # beside what was taken: the colours' own, and one that is selected
+        drawn[220:226, column : column + 6] = 0.7
+        selected[220:226, column : column + 6] = own
+    drawn[20:26, 380:386] = 0.7  # far from it
+    scraps = change.find_scraps(drawn, selected, [])
+    assert scraps[220:226, 70:76].all()
+    assert not scraps[:, 130:].any()
+    assert change.find_scraps(drawn, selected, [(0.95, 0.1)])[20:26, 380:386].all(), "near a mark"
+    assert not find_marked_change(truth, truth).find_scraps(drawn, selected, []).any(), "nobody has marked anything"
 
 
 def test_where_both_sides_have_one_colour_the_line_is_smooth_and_elsewhere_it_is_the_colours_own() -> None:

@@ -94,6 +94,7 @@ def test_what_the_sheet_calls_a_small_doubt_is_told_quietly_in_the_tool() -> Non
     ("told", "mode"),
     [
         ("Background may be left at the bottom. Point at it, or wipe it away.", "drop"),
+        ("Doubtful part at the bottom: it may not belong. Point at it, or wipe it away.", "drop"),
         ("Check the edge at the top: it fades into the background, of which some may be left.", "drop"),
         ("Check the edge at the top: it may be wrong.", ""),
         ("What you marked brought in what looks like background at the left. Look at it.", "drop"),

@@ -134,7 +134,7 @@ class BatchRowLine:
         return text.read_row_doubt(receipt).is_to_be_checked(set_aside) and not is_approved
 
     def swap_picture(self, request: gr.Request, state: TabState) -> Updates:
-        """Put the shown picture into the batch, and open the next one where its row was to be checked.
+        """Put the shown picture into the batch, and open the next one where its row had failed or was to be checked.
 
         Where the picture is there already, put the one before back.
         """
@@ -147,13 +147,13 @@ class BatchRowLine:
             batch, row = found
             state.row_changed_at = time.monotonic()
             chosen = self._find_earlier(row, batch) if job_id == row.job_id else job_id
-            was_to_be_checked = self._is_to_be_checked(batch, row, state.batch_set_aside)
+            was_wrong = row.status == "failed" or self._is_to_be_checked(batch, row, state.batch_set_aside)
             try:
                 if chosen:
                     self.batches.replace_row(batch.id, row.row, chosen, owner)
                     is_returned = chosen != job_id
                     state.mended_row = 0  # the line speaks of this row now
-                    updates |= self._open_next(batch, row, state) if was_to_be_checked and not is_returned else {}
+                    updates |= self._open_next(batch, row, state) if was_wrong and not is_returned else {}
             except StudioError as error:
                 updates = {self.tab.alerts: text.render_error(error)}
         earlier = self.batches.jobs.get_job(chosen) if is_returned else None
