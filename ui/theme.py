@@ -52,6 +52,7 @@ _LIGHT_AND_DARK = {
     "border_color_primary": ("*neutral_300", "#4a4a46"),
     "input_background_fill": ("white", "*neutral_900"),
     "input_border_color": ("*neutral_400", "#6a6a65"),
+    "checkbox_label_border_color": ("*neutral_400", "#6a6a65"),
     "checkbox_border_color": ("*neutral_500", "#8a8a85"),
     "checkbox_border_color_hover": ("*primary_600", "#7cc7bd"),
     "input_placeholder_color": ("*neutral_500", "#a3a39f"),

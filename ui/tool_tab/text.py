@@ -28,7 +28,7 @@ FINISHED_DRAFT_TEXT = "Draft, 512 px. Press Generate for the full size."
 SKETCH_TEXT = "Draft, 512 px, a sketch. Generate draws this place anew at full size."
 DRAFT_PART_TEXTS: dict[str, str] = {
     "middle": "Draft, 512 px, of your photo's middle. Generate does all of it.",
-    "first": "Draft, 512 px, of the first picture. Generate writes all of them.",
+    "first": "Draft, 512 px, of the first picture. Generate makes all of them.",
 }
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint with the brush"
