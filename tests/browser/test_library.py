@@ -183,6 +183,9 @@ def test_a_star_stays_and_delete_asks_once_more(page: Page, studio: ServedPage) 
     assert studio.service.jobs.get_job(job_id) is None
     page.locator("#library-undo").click()
     expect(page.locator("#library-stage")).to_contain_text("it is gone")
+    expect(page.locator("#library-stage")).to_be_visible()
+    for part in ("#library-box", "#library-star"):
+        expect(page.locator(part)).to_be_hidden()  # there is nothing to act on
 
 
 def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(

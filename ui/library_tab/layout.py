@@ -67,8 +67,8 @@ _STYLE = """<style>
 .dbx-library :is(.dbx-pager, .dbx-acts) button { min-height: 44px; }
 .dbx-library .dbx-pager:not(:has(button:enabled)) button { display: none; }
 .dbx-library .dbx-form:not(:has(#library-grid label)) .dbx-pager:has(#library-every) { display: none; }
-.dbx-library:not(:has(#library-grid label)) .dbx-side:not(:has(.dbx-live img, .dbx-acts button:enabled)) {
-  visibility: hidden; }
+.dbx-library:not(:has(#library-grid label)) .dbx-side:not(:has(.dbx-live img, .dbx-acts button:enabled))
+  :is(.dbx-box, .dbx-acts) { display: none !important; }
 .gradio-container .dbx-library .dbx-acts { gap: 8px; align-items: stretch; }
 .dbx-library .dbx-acts > * { flex: 1 1 96px; min-width: 0 !important; font-size: 15px; white-space: nowrap; }
 .dbx-library .dbx-acts > :first-child { flex-basis: 100%; }
