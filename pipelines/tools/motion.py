@@ -72,7 +72,7 @@ class Motion(SubjectSelection):
     )
     depth: int = number_field("Depth", "How far the camera moves.", 60, ge=10, le=100, unit="%", advanced=False)
     mp4: bool = flag_field(
-        "Also as MP4", "Beside the animated WebP: a video for phones and editing programs.", advanced=False
+        "Also as MP4", "Beside the animated WebP: a video (VP9) for players and editing programs.", advanced=False
     )
     gif: bool = flag_field(
         "Also as GIF", "Beside the animated WebP: 256 colours, for mail and old programs.", advanced=False
