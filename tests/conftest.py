@@ -61,6 +61,7 @@ _FILTERED_FILES = ("test_content_filter.py", "test_every_door.py")
 
 What every tool makes of the example photos passes it, which `test_tools.py` says in a test that asks for it.
 """
+_MAX_REASON_CHARACTERS = 3_000
 _FREEZE_FILE_COUNT = 20
 """Files of tests between two collections after which what is left is frozen."""
 
@@ -275,3 +276,10 @@ def _own_log_handlers() -> Iterator[None]:
             root.removeHandler(handler)
     if root.level != level:  # setting it makes every logger forget what it knows
         root.setLevel(level)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print why a test failed the first time, since the summary only names it."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"why {report.nodeid} ran again")
+        terminalreporter.write_line(report.longreprtext[-_MAX_REASON_CHARACTERS:])

@@ -63,18 +63,15 @@ CAP_TEXT = "Commercial use below {} only"
 CONFIRM_FIRST_TEXT = "Confirm first that you are below the limit of this licence."
 CONFIRMED_TEXT = "Confirmed. The model may draw now."
 NOT_CONFIRMED_TEXT = "The confirmation could not be written into the data folder."
-NETS_INFO = (
-    "BiRefNet sees whole subjects better, ViTMatte their edges, and SAM 2 what you point at. LaMa and MI-GAN draw "
-    "where Retouch erased something large."
-)
+NETS_INFO = "Each does one thing better than what ships with the studio, and can be added to the others."
 NET_TITLES = {
-    LITE.id: "BiRefNet lite",
-    GENERAL.id: "BiRefNet",
-    PORTRAIT.id: "BiRefNet portrait, for people alone",
-    VITMATTE.id: "ViTMatte, for hair and other edges",
-    SAM2.id: "SAM 2, for pointing",
-    LAMA.id: "LaMa, for Retouch",
-    MIGAN.id: "MI-GAN, for Retouch: smaller",
+    LITE.id: "Whole subjects: BiRefNet lite",
+    GENERAL.id: "Whole subjects, slower: BiRefNet",
+    PORTRAIT.id: "People alone: BiRefNet portrait",
+    VITMATTE.id: "Hair and other edges: ViTMatte",
+    SAM2.id: "What you point at: SAM 2",
+    LAMA.id: "Retouch, large places: LaMa",
+    MIGAN.id: "Retouch, a smaller file: MI-GAN",
 }
 _SUBJECT_USE_TEXT = (
     "It cuts out hair, leaves and lattice better. A finished picture uses the best BiRefNet that is here; drafts do "

@@ -111,7 +111,8 @@ class MarkedChange:
         _, held = _measure_parts(parts, selected)
         is_scrap = (shares > CRUMB_SHARE) & (held < MIN_ISLAND_SELECTED) & (areas < MAX_SCRAP_RATIO * alpha.size)
         is_scrap[0] = False
-        return dilate_mask(is_scrap[parts], 1) & (alpha <= MIN_CRUMB_ALPHA) | is_scrap[parts]
+        scraps = is_scrap[parts]
+        return scraps | dilate_mask(scraps, 1) & (parts == 0)  # with what fades around them
 
     def smooth_line(self, image: Image, alpha: Alpha, selected: Alpha) -> Alpha:
         """Return `alpha` (H x W) with a smooth line where what marks took from the `selected` subject of `image` ends.

@@ -96,12 +96,12 @@ class Headshot(Subject):
         "How much of you is seen. Each has its own head height and eye line.",
         "auto",
         labels={
-            "auto": "As the look",
+            "auto": "Look's own",
             "tight": "Tight 1:1",
             "square": "Shoulders 1:1",
             "classic": "Classic 4:5",
             "wide": "Wide 3:2",
-            "actor": "Actor 8x10",
+            "actor": "Actor 8 × 10",
             "badge": "Badge",
         },
     )

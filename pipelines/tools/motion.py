@@ -204,5 +204,5 @@ TOOL = Tool(
     model_strengths=(("Drawn movement", "video"),),
     limits=("Nobody blinks, speaks or turns: that needs a video model",),
     person=True,
-    examples=("astronaut", "hopper", "coffee"),
+    examples=("astronaut", "hopper"),
 )

@@ -103,7 +103,7 @@ class Product(Subject):
         tiles=True,
         start="white",
     )
-    ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As the look"})
+    ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "Look's own"})
     seen_from: Literal["auto", "front", "three-quarter", "above"] = choice_field(
         "Seen from",
         "Tilts the surface to the photo's camera height.",
@@ -176,7 +176,7 @@ class Product(Subject):
         "Shadow",
         "Under it, and the one that it throws.",
         "auto",
-        labels={"auto": "As the look", "none": "None"},
+        labels={"auto": "Look's own", "none": "None"},
         advanced=True,
     )
     key: Literal["auto", "left", "right"] = choice_field(

@@ -32,7 +32,7 @@ class Upscale(Params):
 
     photo: str = picture_field("Photo", "The picture to enlarge.", required=True)
     factor: Literal["2", "4"] = choice_field(
-        "Factor", "How many times larger; up to 4096 px.", "2", labels={"2": "2 x", "4": "4 x"}
+        "Factor", "How many times larger; up to 4096 px.", "2", labels={"2": "2 ×", "4": "4 ×"}
     )
     protect_faces: bool = flag_field(
         "Protect faces", "Enlarge faces almost plainly, so that nothing is invented.", True, advanced=False
@@ -51,8 +51,8 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
     factor = 2 if params.factor == "2" else 4
     if max(photo.shape[:2]) * factor > MAX_OUTPUT_PX:
         fits_twice = max(photo.shape[:2]) * 2 <= MAX_OUTPUT_PX
-        largest = f"a photo's longer side may have up to {MAX_OUTPUT_PX // factor} pixels for {factor} x."
-        advice = "Choose 2 x;" if fits_twice else "This photo is too large for that;"
+        largest = f"a photo's longer side may have up to {MAX_OUTPUT_PX // factor} pixels for {factor} ×."
+        advice = "Choose 2 ×;" if fits_twice else "This photo is too large for that;"
         raise BadInput(f"The result would be larger than {MAX_OUTPUT_PX} pixels. {advice} {largest}", param="factor")
     source = photo
     if context.draft:  # which shows the detail, not the whole
@@ -97,7 +97,7 @@ TOOL = Tool(
     params=Upscale,
     run=run,
     is_edit=True,
-    strengths=("2 x and 4 x", "Faces protected", "Tiled: any size"),
+    strengths=("2 × and 4 ×", "Faces protected", "Tiled: any size"),
     limits=("Adds plausible detail, not the truth",),
     examples=("chelsea", "hopper"),
 )

@@ -20,7 +20,6 @@ from tests.browser.studio_page import (
 )
 from tests.support.served_app import wait_until
 
-MAX_REASON_CHARACTERS = 3_000
 QUIETLY = (
     # Gradio leaves the socket open with which it looked for a free port.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -48,13 +47,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "browser" in getattr(item, "fixturenames", ()):
             for mark in marks:
                 item.add_marker(mark)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print why a test failed the first time, since the summary only names it."""
-    for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"why {report.nodeid} ran again")
-        terminalreporter.write_line(report.longreprtext[-MAX_REASON_CHARACTERS:])
 
 
 # Of the package, not of the session: Playwright keeps an event loop running, and other tests run their own.

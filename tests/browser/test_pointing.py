@@ -92,8 +92,17 @@ def test_clicks_strokes_and_a_box_change_the_cut_out_and_undo_takes_them_back(pa
     expect(shown).not_to_have_attribute("src", automatic)
     ((x, y),) = json.loads(field(page, "drop").input_value())
     assert (x, y) == (pytest.approx(0.6, abs=0.01), pytest.approx(0.45, abs=0.01))
+    photo = page.locator("#cutout-box .dbx-point-layer img")
+    press(page, "photo")
+    expect(photo).to_have_js_property("complete", value=True)
+    assert photo.evaluate("image => image.naturalWidth") > 0
+    press(page, "photo")
+    expect(photo).to_have_count(0)
+    press(page, "photo")
+    expect(photo).to_be_visible()
     press(page, "undo")
     await_look(page)
+    expect(photo).to_have_count(0)  # what comes of the marks is seen
     expect(shown).to_have_attribute("src", automatic)
     expect(field(page, "drop")).to_have_value("")
 
@@ -475,6 +484,7 @@ def test_on_a_phone_a_small_doubt_is_folded_and_long_words_lie_across(
                 """sentence => {
                     const node = document.querySelector("#cutout-stage [data-doubt]");
                     delete node.dataset.small;
+                    delete node.dataset.tag;
                     node.dataset.doubt = sentence;
                 }""",
                 sentence,

@@ -160,9 +160,9 @@ def test_points_come_through_rest_and_stand_in_the_receipt(served: ServedApp) ->
 
 def test_too_large_a_result_is_refused_with_what_is_left_to_do(studio: RealStudio) -> None:
     wide = make_noise(40, 6000)
-    with pytest.raises(StudioError, match=r"too large for that; .* up to 2048 pixels for 2 x"):
+    with pytest.raises(StudioError, match=r"too large for that; .* up to 2048 pixels for 2 ×"):
         studio.make("upscale", photo=studio.add_image(wide), factor="2")
-    with pytest.raises(StudioError, match=r"Choose 2 x; .* up to 1024 pixels for 4 x"):
+    with pytest.raises(StudioError, match=r"Choose 2 ×; .* up to 1024 pixels for 4 ×"):
         studio.make("upscale", photo=studio.add_image(make_noise(40, 1500)), factor="4")
 
 

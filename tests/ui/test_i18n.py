@@ -30,7 +30,7 @@ from ui import page as ui_page
 from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import SCOPES, ApiKey, KeyLimits, KeyStore
 from ui.api_tab import page as api_tab_page
-from ui.batch_tab.text import MORE_PIXELS_TEXT
+from ui.batch_tab.text import LARGER_SET_TEXT
 from ui.i18n import GERMAN, is_translated, translate
 from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.text import list_doubts
@@ -108,10 +108,8 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
         (", models may take up to {}.", ", Modelle dürfen bis zu {} nehmen."),
         ("in the middle", "in der Mitte"),
         (
-            MORE_PIXELS_TEXT,
-            "Manche Fotos haben mehr Pixel, als ihre Bilder zeigen. Für größere Bilder lege die Fotos noch "
-            "einmal ab, füge unter „Weitere Einstellungen für alle“ die Einstellung „Größe“ mit {} hinzu und "
-            "drücke auf „Starten“.",
+            LARGER_SET_TEXT,
+            "Die Größe ist auf {} px gestellt. Lege die Fotos noch einmal ab und drücke auf „Starten“.",
         ),
         ("Seed", "Startzahl"),
         ("Seed {}.", "Startzahl {}."),

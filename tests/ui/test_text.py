@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,19 @@ def test_what_the_sheet_calls_a_small_doubt_is_told_quietly_in_the_tool() -> Non
         ({"cutout_doubts": told, "framing_doubts": ["The photo cuts the top of the head."]}, False),
     ):
         assert ("data-small" in tool_tab_text.render_doubt(receipt)) is is_small
+
+
+def test_a_doubt_that_is_there_after_marks_is_said_to_be_there_still() -> None:
+    told: dict[str, Any] = {"cutout_doubts": ["A part may be missing at the left."], "cutout_uncertainty": 0.1}
+    marks: dict[str, Any]
+    for marks, tag in (
+        ({"keep": [], "drop": [], "box": None}, "Small doubt"),
+        ({"keep": [[0.5, 0.5]]}, "Still doubtful"),
+        ({"box": [0.1, 0.1, 0.9, 0.9]}, "Still doubtful"),
+    ):
+        assert f'data-tag="{tag}"' in tool_tab_text.render_doubt({**told, "params": marks})
+    beside = {"framing_doubts": ["The photo cuts the top of the head."], "params": {"keep": [[0.5, 0.5]]}}
+    assert "data-tag" not in tool_tab_text.render_doubt(beside), "no mark mends it"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def render_console(service: StudioService) -> str:
 <form class="dbx-console" data-bodies="{escape(json.dumps(bodies))}">
 <h2>Try it</h2>
 <p>The request goes from this page to <code>/v1</code>, as any program's would. It makes a real picture.</p>
+<p>The photo and the consent in it are those of an example; for your own photo put in the id of its upload.</p>
 <div class="dbx-console-row">
 <label>Tool <select name="tool">{options}</select></label>
 <label>Key <input name="key" type="password" autocomplete="off" placeholder="only where one is needed"></label>

@@ -129,6 +129,7 @@ class BatchTabEvents:
         self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])
         self._listen(tab.refresh.click, self.show_newer_batch, shown)
         self._listen(tab.setting_choice.input, self.add_setting, [tab.setting_choice, tab.more_settings, tab.tool])
+        self._listen(tab.use_larger_size.click, self.use_larger_size, [*shown, tab.more_settings, tab.tool])
         # A choice that comes before the last one was answered counts, and is answered after it.
         self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool], trigger_mode="always_last")
 
@@ -275,7 +276,7 @@ class BatchTabEvents:
         return {
             **dict.fromkeys((tab.pause, tab.cancel, tab.retry, tab.make_zip), locked),
             **dict.fromkeys((tab.batch_id, tab.aside, tab.sheet, tab.changed_cells, tab.position), ""),
-            **{button: gr.Button(visible=False) for button in (tab.previous, tab.next)},
+            **{button: gr.Button(visible=False) for button in (tab.previous, tab.next, tab.use_larger_size)},
             tab.cutouts: gr.update(visible=False),
             tab.set_aside_fold: gr.Accordion(open=False),
             tab.status: tool_tab_text.render_status(line),
@@ -301,6 +302,26 @@ class BatchTabEvents:
         return {
             self.tab.setting_choice: build_setting_choice(self.service, tool_id),
             self.tab.more_settings: "\n".join([*others, *([line] if line else [])]),
+        }
+
+    def use_larger_size(
+        self, request: gr.Request, batch_id: str, state: BatchTabState, lines: str, tool_id: str
+    ) -> Updates:
+        """Write the size up to which the shown batch's photos have pixels under the `lines` of the settings for all.
+
+        A batch that has ended has no photos any more: they are dropped again.
+        """
+        batch = self._find_own_batch(batch_id, request)
+        if batch is None:
+            return {self.tab.report: gr.skip()}
+        side = self._look_up_larger_side(batch, self.batches.get_progress(batch_id).done)
+        is_other_tool = tool_id != batch.tool
+        chosen = self.choose_tool(request, batch_id, state, [], batch.tool) if is_other_tool else {}
+        return {
+            **chosen,
+            **self.add_setting(f"size = {side}", lines, batch.tool),
+            self.tab.tool: batch.tool,
+            self.tab.status: tool_tab_text.render_status(text.LARGER_SET_TEXT.format(side)),
         }
 
     def fill_from_job_settings(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
@@ -587,11 +608,11 @@ class BatchTabEvents:
             looked_at = len(self.batches.table.list_seen_rows(batch_id))
             to_check = sum(each.has_doubt for each in others) - small
             counts = text.DoubtCounts(to_check, small, len(doubts) - len(others), looked_at)
-            replaced = self._compute_replacements_version(batch_id)
-            larger_side = self._read_larger_side(batch_id, batch.tool, progress.done, replaced)
+            larger_side = self._look_up_larger_side(batch, progress.done)
         updates: Updates = {
             tab.status: text.render_status(batch, progress, counts),
-            tab.aside: text.render_aside(counts, larger_side),
+            tab.aside: text.render_aside(counts, can_be_larger=larger_side > 0),
+            tab.use_larger_size: gr.Button(text.LARGER_LABEL.format(larger_side), visible=larger_side > 0),
             tab.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=is_going),
             tab.cancel: gr.Button(interactive=is_going or batch.state == "ready"),
             tab.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
@@ -678,6 +699,10 @@ class BatchTabEvents:
         """Return, by row, what is doubted; the other arguments say when what was read before no longer holds."""
         receipts = self.batches.table.iter_receipts(batch_id)
         return {row: tool_tab_text.read_row_doubt(receipt) for row, receipt in receipts}
+
+    def _look_up_larger_side(self, batch: Batch, done_count: int) -> int:
+        replaced = self._compute_replacements_version(batch.id)
+        return self._read_larger_side(batch.id, batch.tool, done_count, replaced)
 
     def _find_larger_side(self, batch_id: str, tool_id: str, done_count: int, stamp: float) -> int:
         """Find the longer side up to which the first rows' pictures would have more of their photos' own pixels.

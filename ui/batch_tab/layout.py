@@ -27,7 +27,7 @@ SET_ASIDE_HELP = (
     "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it counts as probably wrong "
     "and lies in the ZIP's folder set-aside, so that nobody uses it unseen. 1: none does."
 )
-ZIP_TEXT = "The ZIP also holds a table of all results, and a signed proof of where they come from."
+ZIP_TEXT = "The ZIP also holds a table of all results, and a signed file that proves where they were made."
 HELP_TEXT = "Add pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
@@ -150,6 +150,7 @@ class BatchTab:
                 self.download = build_file_carrier("batch-zip")
                 gr.HTML(f"<p>{ZIP_TEXT}</p>", elem_id="batch-zip-note")
                 self.aside = gr.HTML("", elem_id="batch-aside")
+                self.use_larger_size = gr.Button("", size="sm", visible=False, elem_id="batch-larger")
                 self.report = gr.HTML("", elem_id="batch-told")
                 with gr.Row(elem_classes=["dbx-pages"]):
                     self.previous = gr.Button("Previous", size="sm", visible=False, elem_id="batch-back", min_width=80)

@@ -52,10 +52,9 @@ NO_TOOL_TEXT = (
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
 ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
-MORE_PIXELS_TEXT = (
-    "Some photos have more pixels than their pictures show. For larger pictures, drop the photos again, "
-    "add the setting Size with {} under More settings for all, and press Start."
-)
+MORE_PIXELS_TEXT = "Some photos have more pixels than their pictures show."
+LARGER_LABEL = "Make them again, up to {} px"
+LARGER_SET_TEXT = "The size is set to {} px. Drop the photos again and press Start."
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
 SHOWN_FAULT_COUNT = 100
@@ -78,6 +77,7 @@ STYLE_HTML = """<style>
 }
 .gradio-container #batch-tool:not(:has(.file-preview)) #batch-start { background: var(--dbx-card);
   border-color: var(--input-border-color); color: var(--body-text-color); }
+#batch-tool:not(:has(.dbx-sheet)) #batch-doubts { display: none; } /* no picture counts as anything yet */
 /* As high with files as without, so that nothing below moves under a pointer when they arrive. */
 #batch-files { height: 214px !important; & .file-preview-holder { max-height: 168px !important; } }
 @media (min-width: 900px) { #batch-files .file-preview-holder { max-height: 182px !important; } }
@@ -163,20 +163,17 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts = D
     parts += [f"{counts.to_check} to check"] if counts.to_check else []
     parts += [f"{counts.small} with a small doubt"] if counts.small else []
     parts += [f"{counts.set_aside} probably wrong"] if counts.set_aside else []
-    parts += ["nothing left to check"] if counts.looked_at and not any(counts[:3]) else []
+    parts += ["every doubt was checked"] if counts.looked_at and not any(counts[:3]) else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
 
 
-def render_aside(counts: DoubtCounts, larger_side: int = 0) -> str:
-    """Say where the pictures are that were set aside, or how one is mended; "" where there is no doubt.
-
-    `larger_side` is the longer side in pixels that photos have to give, 0 where their pictures have it.
-    """
+def render_aside(counts: DoubtCounts, *, can_be_larger: bool = False) -> str:
+    """Say where the pictures are that were set aside, or how one is mended, and if photos have more pixels to give."""
     line = f"{counts.set_aside} probably wrong. {ASIDE_TEXT}" if counts.set_aside else ""
     line = line or (CHECK_TEXT if counts.to_check or counts.small else "")
-    lines = [line, MORE_PIXELS_TEXT.format(larger_side) if larger_side else ""]
+    lines = [line, MORE_PIXELS_TEXT if can_be_larger else ""]
     return "".join(f'<p class="dbx-measured">{each}</p>' for each in lines if each)
 
 
@@ -269,8 +266,8 @@ def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, number
 
 def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
-    word = "Probably wrong" if picture.is_aside else "Small doubt" if picture.is_small else "Check"
-    css_class = " class=small" if word == "Small doubt" else ""
+    word = "Probably wrong" if picture.is_aside else tool_tab_text.SMALL_DOUBT_TAG if picture.is_small else "Check"
+    css_class = " class=small" if word == tool_tab_text.SMALL_DOUBT_TAG else ""
     # The reason is read with the button's name; of a picture that somebody found right there is nothing to say.
     is_open = bool(why or picture.is_aside) and not picture.approved
     badge = f"<b{css_class}>{word}</b><small>{why}</small>" if is_open else ""

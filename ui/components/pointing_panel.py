@@ -27,6 +27,8 @@ PANEL_HTML = f"""<div class="dbx-point">
 <button type="button" data-do="closer" title="Come closer; arrow keys, the wheel or two fingers move it"
 aria-label="Come closer">+</button>
 <button type="button" data-do="farther" title="Go farther away" aria-label="Go farther away">−</button>
+<button type="button" data-do="photo" title="The photo itself, and back"
+aria-label="The photo itself, and back">◐</button>
 </div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
@@ -41,7 +43,7 @@ aria-label="Come closer">+</button>
 
 ERASED_FIELD = "mask"
 """The field of a tool that erases what is painted: its finished picture can be the next photo."""
-KEEP_IN_CROP_LABEL = "Mark what must stay in"
+KEEP_IN_CROP_LABEL = "Mark what to keep whole"
 KEEP_IN_CROP_BAR_LABEL = "Mark what must not be cut off"
 KEEP_IN_CROP_HELP = "Press on what no format may cut off. Without a choice it is the faces, else the main subject."
 ERASE_BUTTONS = """<button type="button" data-do="more">Erase more</button>

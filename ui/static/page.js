@@ -148,9 +148,12 @@
     const id = document.querySelector("#dbx-tabs button[role=tab][aria-selected=true]")?.dataset.tabId;
     if (!id || id === open) return; // do not undo an address that a link has just changed
     const first = !open, address = `${location.pathname}#${id}`;
+    const isFromRow = id === "batch" && innerWidth < 900 && document.querySelector(`#${open}-batch-row a`);
     open = id;
     markOpenTab();
-    if (!first) scrollTo(0, 0);
+    // On a phone a finger that said "It is fine" last would lie on the field for files.
+    if (isFromRow) document.getElementById("batch-stage").scrollIntoView({ block: "start" });
+    else if (!first) scrollTo(0, 0);
     if (!arrived || first || (location.hash.slice(1) || "home") === id) return;
     // The settings of a link are in the form now; a reload returns to the form, not to the link.
     if (location.search) history.replaceState(null, "", address);

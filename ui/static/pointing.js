@@ -48,10 +48,12 @@
     const area = addMark(layer, `area ${kind}`, left, top);
     Object.assign(area.style, { width: `${(right - left) * 100}%`, height: `${(bottom - top) * 100}%` });
   };
+  const findPhoto = (box) => box.closest(".dbx-tool").querySelector(".dbx-form :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos) img")?.src;
   const readLook = (box) => part(box, "point-places")?.querySelector("[data-look]")?.dataset ?? {};
   const draw = (box) => {
-    const layer = layerOf(box), { marks, corner, doubts = [] } = stateOf(box);
+    const layer = layerOf(box), { marks, corner, doubts = [], seesPhoto } = stateOf(box);
     layer.replaceChildren();
+    if (seesPhoto) layer.append(Object.assign(new Image(), { src: findPhoto(box), alt: "" }));
     for (const each of doubts) addArea(layer, each, "doubt");
     if (marks.box) addArea(layer, marks.box);
     if (corner) addMark(layer, "keep", ...corner);
@@ -79,7 +81,7 @@
     part(box, "point-look").click();
   };
   const setMarks = (box, marks) => {
-    Object.assign(stateOf(box), { marks, corner: null });
+    Object.assign(stateOf(box), { marks, corner: null, seesPhoto: false }); // what comes of them is seen
     for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
     bar(box).querySelector("[data-do=undo]").disabled = !stateOf(box).before.length;
     bar(box).querySelector("[data-do=clear]").disabled = isSame(marks, empty());
@@ -195,6 +197,10 @@
       box.closest(".dbx-tool").classList.add("made-of-marks");
       open(box, false);
       part(box, "point-done").click();
+    },
+    photo: (box) => {
+      stateOf(box).seesPhoto = !stateOf(box).seesPhoto;
+      draw(box);
     },
     closer: (box) => zoomTo(box, ZOOM_STEP),
     farther: (box) => zoomTo(box, 1 / ZOOM_STEP),
@@ -397,8 +403,7 @@
 
   // What somebody found right is not told of that photo again, unless it is at another place.
   const doubtOf = (box, { doubt, boxes = "[]" }) => {
-    const photo = box.closest(".dbx-tool").querySelector(".dbx-form :is(.dbx-photo:not(.dbx-small-photo), .dbx-photos) img")?.src;
-    return [photo, doubt, JSON.parse(boxes).flat().map((share) => share.toFixed(1))].join();
+    return [findPhoto(box), doubt, JSON.parse(boxes).flat().map((share) => share.toFixed(1))].join();
   };
   const readDoubt = (box) => {
     const said = part(box, "stage")?.querySelector("[data-doubt]")?.dataset ?? {};
@@ -406,10 +411,10 @@
   };
   // What the page writes anew: the picture, places of people, and what there is to doubt.
   const updateBoxes = () => document.querySelectorAll(".dbx-box:has(.dbx-point)").forEach((box) => {
-    const { doubt: told = "", shape = "", boxes: where = "", other, small } = readDoubt(box), isOther = other !== undefined;
+    const { doubt: told = "", shape = "", boxes: where = "", other, small, tag = "" } = readDoubt(box), isOther = other !== undefined;
     const line = box.querySelector(".dbx-doubt"), ring = line.nextElementSibling;
-    if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined)) {
-      line.dataset.told = told;
+    if ((line.dataset.told ?? "") !== told || ring.dataset.boxes !== where || line.matches(".small") !== (small !== undefined) || (line.dataset.tag ?? "") !== tag) {
+      Object.assign(line.dataset, { told, tag });
       if (!line.contains(document.activeElement)) { // another note in the same place: the browser is not to count it as one that moved
         line.style.display = "none";
         void line.offsetHeight;
@@ -418,7 +423,7 @@
       const words = line.querySelector("p");
       words.replaceChildren(...told.split("\n").map((textContent) => Object.assign(document.createElement("span"), { textContent })));
       words.dataset.count = words.childElementCount;
-      if (small !== undefined) words.prepend(Object.assign(document.createElement("b"), { textContent: "Small doubt" })); // as on the sheet of a batch
+      if (tag) words.prepend(Object.assign(document.createElement("b"), { textContent: tag }));
       line.classList.toggle("small", small !== undefined);
       line.classList.toggle("long", told.length > ROW_CHARS);
       words.classList.remove("whole");

@@ -96,7 +96,7 @@ class ResultPanel:
         self.compare_with = gr.Radio(
             [], label="Compare with", visible=False, elem_id=f"{tool.id}-versus", elem_classes=["dbx-segments"]
         )
-        self.other_files = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
+        self.other_files = gr.Files(label="More files", visible=False, interactive=False, elem_id=f"{tool.id}-also")
         with gr.Accordion("Link", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
             self.settings_link = gr.Textbox(
                 label="Link to these settings",
@@ -225,7 +225,9 @@ class ToolTab:
         gr.HTML(f'<header class="dbx-head"><h1>{tool.title}</h1><p>{tool.summary}</p></header>')
         self.state, self.handoff = gr.State(TabState()), gr.State(None)
         asks = ["dbx-asks"] if tool.person else []
-        with gr.Row(elem_classes=["dbx-tool", *asks], elem_id=f"{tool.id}-tool"):
+        fields = list_form_fields(tool.params)
+        needs = ["dbx-needs-photo"] if any(each.holds_pictures and each.is_missing(None) for each in fields) else []
+        with gr.Row(elem_classes=["dbx-tool", *asks, *needs], elem_id=f"{tool.id}-tool"):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self.controls, self.examples, mask_buttons, self.consent_box = _build_form(tool, service)
                 self.team_panel = TeamPanel(service) if tool.id == PAGE_TOOL_ID else None

@@ -42,6 +42,8 @@ NOTHING_PAINTED_TEXT = "Nothing is painted yet."
 PAINT_HINT = "Press on what should go, again for more, or paint over all of it, its shadow too. Then Generate."
 PHOTO_READY_TEXT = "Your photo is ready."
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
+SMALL_DOUBT_TAG, STILL_DOUBTED_TAG = "Small doubt", "Still doubtful"
+"""What stands before the words of a doubt: of a small one, of one that is there after somebody has marked."""
 FILL_AGAIN_MARK = "<i hidden data-fill-again></i>"
 """Tells pointing.js that a place of the finished picture can be filled in another way."""
 STOPPED_TEXT = "Stopped. Nothing was written."
@@ -150,7 +152,8 @@ def render_crop_data(receipt: Mapping[str, Any], number: int = 0) -> str:
 def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     """Render, for pointing.js, why picture `number` should be looked at, a line for each doubt, and where.
 
-    "" where there is no doubt. `data-mode`: which marks mend it. `data-small`: it is told quietly.
+    "" where there is no doubt. `data-mode`: which marks mend it. `data-small`: it is told quietly. `data-tag` stands
+    before the words.
     """
     lines = "\n".join(list_doubts(receipt))
     shape, boxes = receipt.get("better_shape"), list_doubt_boxes(receipt, number)
@@ -161,7 +164,10 @@ def render_doubt(receipt: Mapping[str, Any], number: int = 0) -> str:
     marks = choose_mark_mode(told)
     mode = f' data-mode="{marks}"' if marks else ""
     small = " data-small" if is_small_doubt(receipt) else ""
-    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}{mode}{small}></i>' if lines else ""
+    is_marked = bool(told) and any(receipt.get("params", {}).get(name) for name in ("keep", "drop", "box"))
+    tag = STILL_DOUBTED_TAG if is_marked else SMALL_DOUBT_TAG if small else ""
+    tagged = f' data-tag="{tag}"' if tag else ""
+    return f'<i hidden data-doubt="{escape(lines)}"{offered}{placed}{other}{mode}{small}{tagged}></i>' if lines else ""
 
 
 def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float]]:
