@@ -81,7 +81,7 @@ class SavedLooks:
         choices = [(f"{row.name}: {titles.get(row.value['tool'], row.value['tool'])}", row.id) for row in rows]
         return {
             self.tiles: _render_tiles(rows, self.service.tools),
-            self.choice: gr.update(choices=choices, value=None),
+            self.choice: gr.update(choices=choices, value=None, interactive=bool(choices)),
             **self._enable_actions(None),
             self.export: gr.update(value=self._write_file(owner) if rows else None, interactive=bool(rows)),
             self.alerts: "",

@@ -225,7 +225,7 @@ class SavedTab:
         rows = [(row.name, row.id) for row in self.service.saved_items.list_items(owner, "brand")]
         info = "Choose one to change or delete it." if rows else NO_KITS_TEXT
         return {
-            self.kits: gr.update(choices=rows, value=chosen, info=info),
+            self.kits: gr.update(choices=rows, value=chosen, info=info, interactive=bool(rows)),
             self.delete_kit_button: gr.Button(interactive=chosen is not None),
         }
 
@@ -279,9 +279,9 @@ class SavedTab:
         chosen_row = next((row for row in rows if row.id == chosen), None)
         return {
             self.character_tiles: self._render_characters(rows),
-            self.recent: gr.update(choices=recent, value=recent[0][1] if recent else None),
+            self.recent: gr.update(choices=recent, value=recent[0][1] if recent else None, interactive=bool(recent)),
             self.character_name: "",
-            self.character_choice: gr.update(choices=saved, value=chosen),
+            self.character_choice: gr.update(choices=saved, value=chosen, interactive=bool(saved)),
             self.passport: gr.update(
                 value=self._write_character_file(chosen_row, owner) if chosen_row else None,
                 interactive=chosen_row is not None,

@@ -373,7 +373,9 @@ class SettingsTab:
         return {
             self.about_html: render_about(self.service.profile, model_cache),
             self.loaded_models: render_loaded(rows),
-            self.model_choice: gr.update(choices=[(name_model(each), each) for each in free], value=None),
+            self.model_choice: gr.update(
+                choices=[(name_model(each), each) for each in free], value=None, interactive=bool(free)
+            ),
             self.alerts: "",
             self.unload: gr.Button(interactive=False),
             self.disk_models: render_disk(hub.list_cached_repositories()) + render_loras(self.service.loras),

@@ -101,7 +101,7 @@ class Headshot(Subject):
             "square": "Shoulders 1:1",
             "classic": "Classic 4:5",
             "wide": "Wide 3:2",
-            "actor": "Actor 8 × 10",
+            "actor": "Actor 8×10",
             "badge": "Badge",
         },
     )
