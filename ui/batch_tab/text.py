@@ -31,8 +31,8 @@ FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and
 CHECKED_TEXT = "Checked and kept: {}. Start makes the pictures, Cancel forgets them."
 NO_TOOL_LABEL = "Choose what to make"
 TOOL_WORDS: dict[str, str] = {
-    "product": "Product Photos: for a shop",
-    "cutout": "Cut-out: remove the background",
+    "product": "Product Photos: white background, for a shop",
+    "cutout": "Cut-out: remove the background, transparent",
     "headshot": "Professional Headshots: application, profile",
     "background": "Background Generator: another place",
     "kit": "Social and Marketing Kit: Instagram post, story",
@@ -47,7 +47,7 @@ TOOL_WORDS: dict[str, str] = {
 }
 """What each tool is called in the list, with the words that people look for; the most used in batches comes first."""
 NO_TOOL_TEXT = (
-    "Choose a tool: Professional Headshots for people, Product Photos for things, Cut-out to remove backgrounds."
+    "Choose a tool: Professional Headshots for people, Product Photos for things on white, Cut-out for transparent."
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
 ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
