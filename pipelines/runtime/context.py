@@ -225,6 +225,9 @@ class JobContext:
         faces = tuple(face.scaled(photo.shape[1] / whole.shape[1]) for face in faces) if photo is not whole else faces
 
         def on_first_alpha(alpha: Alpha) -> None:
+            if pointing:  # what is shown of the marks is better than the small net's look
+                emit("Cutting out", 1, 2)
+                return
             stage = FIRST_LOOK_STAGE if len(self._matting_spec_ids) > 1 else "Cutting out"
             emit(stage, 1, 2, lambda: composite_on_grey(photo, alpha))
             if len(spec_ids) > 1:

@@ -7,7 +7,7 @@ import pytest
 from pipelines.batch.row_values import rows_from_pictures
 from pipelines.core.errors import BadInput
 from pipelines.tools import business, character, headshot, product, social_kit
-from ui.batch_tab.text import format_settings, list_setting_choices
+from ui.batch_tab.text import format_settings, list_setting_choices, split_settings
 
 
 def test_only_what_differs_is_written_and_no_photo_no_consent_no_look() -> None:
@@ -42,12 +42,20 @@ def test_what_may_be_added_names_every_option_but_the_usual_one() -> None:
     assert choices["Shape → 4:5"] == "ratio = 4:5"
     assert "Shape → Look's own" not in choices
     assert choices["Draw the scene around the subject → on"] == "around = true"
-    assert choices["Size → up to 3072"] == "size ="
-    assert choices["Background in words"] == "background ="
+    assert choices["Size → 2048 px"] == "size = 2048"
+    assert choices["Variations → 3"] == "variations = 3"
+    assert "Variations → 1" not in choices, "the usual one"
+    assert choices["Background in words → type it below"] == "background ="
     fields = {line.partition(" =")[0] for line in choices.values()}
-    assert not fields & {"photo", "preset", "consent", "keep", "brand"}, (
+    assert not fields & {"photo", "preset", "consent", "keep", "brand", "pick", "placement_x"}, (
         "each row has its own, or the form has it beside"
     )
     for line in choices.values():
         name, _, value = line.partition(" = ")
         assert not value or product.Product.model_validate({"photo": "x", name: value})
+
+
+def test_settings_of_a_picture_are_options_where_there_is_one_and_else_lines() -> None:
+    chosen, lines = split_settings(product.Product, "ratio = 4:5\nsize = 1000\n\nbackground = an oak table\nmargin = 9")
+    assert chosen == ["ratio = 4:5"]
+    assert lines == "size = 1000\nbackground = an oak table\nmargin = 9"

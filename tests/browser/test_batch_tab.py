@@ -227,7 +227,7 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPag
     expect(page.locator("#batch-which input")).to_have_value("Slow Motion")
     page.get_by_text("More settings for all").click()
     filled = page.locator("#batch-more textarea")
-    expect(filled).to_have_value(re.compile(r"mood = loud"))
+    expect(page.locator("#batch-add")).to_contain_text("Mood → Loud")
     expect(filled).to_have_value(re.compile(r"seed = \d+"))
 
 
@@ -238,12 +238,22 @@ def test_a_setting_for_all_is_chosen_from_a_list(page: Page, studio: ServedPage)
     expect(page.locator("#batch-add")).to_be_hidden()
     choose_tool(page, "Product Photos")
     lines = page.locator("#batch-more textarea")
-    lines.fill("size = 512\nratio = 1:1")
-    added = page.locator("#batch-add input")
-    added.fill("Shape → 4")
-    page.get_by_role("option", name="Shape → 4:5").click()
-    expect(lines).to_have_value("size = 512\nratio = 4:5")
-    expect(added).to_have_value("")
+    lines.fill("size = 700\nratio = 1:1")
+    added, chosen = page.locator("#batch-add input"), page.locator("#batch-add .token")
+    for name in ("Shape → 4:5", "Shape → 16:9"):
+        added.click()
+        page.get_by_role("option", name=name).click()
+        expect(chosen).to_have_text([name])  # one of a field: the last
+        expect(lines).to_have_value("size = 700")
+    added.click()
+    page.get_by_role("option", name="Background in words → type it below").click()  # which are typed
+    expect(lines).to_have_value("size = 700\nbackground =")
+    expect(chosen).to_have_text(["Shape → 16:9"])
+    added.click()
+    page.get_by_role("option", name="Size → 512 px").click()
+    expect(lines).to_have_value("background =")
+    choose_tool(page, "Cut-out")  # which has no shape
+    expect(chosen).to_have_count(0)
 
 
 DOUBTED = ("astronaut", "chelsea")  # by the small nets, both with less than half of the subject unsettled
@@ -446,8 +456,8 @@ def test_pictures_that_are_smaller_than_their_photos_say_how_to_get_more(page: P
     scales = [each.receipt["placement"]["scale"] for each in made]  # a part of the photo is shown, at this scale
     assert max(scales) < 1
     larger = max(round(256 / scale) for scale in scales)
-    expect(page.locator("#batch-aside")).to_contain_text("Some photos have more pixels")
-    page.get_by_role("button", name=f"Make them again, up to {larger} px").click()
+    expect(page.locator("#batch-aside")).to_contain_text("Some photos are larger")
+    page.get_by_role("button", name=f"Set the size to {larger} px").click()
     expect(page.locator("#batch-stage")).to_contain_text("Drop the photos again and press Start")
     expect(page.locator("#batch-more textarea")).to_have_value(f"size = {larger}")
 
@@ -880,7 +890,7 @@ def test_each_check_says_why_to_eyes_and_ears_and_is_back_once_dropped_files_are
 ) -> None:
     told = open_doubted_batch(page, studio)
     expect(page.locator("#batch-sheet li p")).to_have_text([re.compile(r"^\d+ × 512 px|^512 × \d+ px")] * 2)
-    expect(page.locator("#batch-aside")).not_to_contain_text("more pixels")  # the photos have no more
+    expect(page.locator("#batch-aside")).not_to_contain_text("are larger")  # the photos have no more
     for width, height in ((1280, 800), (390, 844)):
         page.set_viewport_size({"width": width, "height": height})
         for words in page.locator("#batch-sheet small").all():

@@ -102,7 +102,7 @@ def test_dropped_pictures_are_rows_in_the_order_in_which_they_came(
 ) -> None:
     names = ["pear.png", "apple.png", "2.png", "10.png", "Fig.png"]
     files = [(str(write_picture(tmp_path / f"up{n}.png", 40 + n)), f"mine/{name}") for n, name in enumerate(names)]
-    *_, shown = events.check_rows(LOCAL, "", BatchTabState(), files, "tint", "", "", False, "", "same")
+    *_, shown = events.check_rows(LOCAL, "", BatchTabState(), files, "tint", "", "", False, [], "", "same")
     batch = events.batches.list_batches(OWNER, 1)[0]
     assert "5 checked: 5 can be done" in shown[events.tab.report]
     assert [row.cells["photo"] for row in events.batches.table.list_rows(batch.id)] == names
@@ -115,12 +115,12 @@ def test_what_was_checked_can_be_started_once_the_files_are_taken_out(
     files = [(str(write_picture(tmp_path / f"up{n}.png", 60 + n)), f"{n}.png") for n in range(2)]
     dropped = events.show_files(LOCAL, finished_id, state, files, "tint")
     assert dropped[tab.batch_id] == ""
-    *_, checked = events.check_rows(LOCAL, "", state, files, "tint", "", "", False, "", "same")
+    *_, checked = events.check_rows(LOCAL, "", state, files, "tint", "", "", False, [], "", "same")
     batch = events.batches.list_batches(OWNER, 1)[0]
     taken_out = {tab.batch_id: batch.id, **checked, **events.show_files(LOCAL, batch.id, state, [], "tint")}
     assert "Checked and kept: 2. Start makes the pictures" in taken_out[tab.status]
     assert "2 can be done" in taken_out[tab.report]
-    *_, started = events.start_batch(LOCAL, taken_out[tab.batch_id], state, None, "tint", "", "", False, "", "same")
+    *_, started = events.start_batch(LOCAL, taken_out[tab.batch_id], state, None, "tint", "", "", False, [], "", "same")
     assert started[tab.batch_id] == batch.id
     wait_until(lambda: events.batches.get_batch(batch.id, OWNER).state == "done", 60)
 
@@ -130,7 +130,7 @@ def test_the_unpacked_pictures_of_a_finished_batch_are_dropped_with_their_manife
 ) -> None:
     save_manifest(events.batches, run_doubted_batch(studio, events.batches, tmp_path), tmp_path / MANIFEST_NAME)
     files = [(str(tmp_path / MANIFEST_NAME), MANIFEST_NAME), (str(write_picture(tmp_path / "a.png")), "a.png")]
-    form = ("tint", "", "", False, "", "same")
+    form = ("tint", "", "", False, [], "", "same")
     *_, shown = events.check_rows(LOCAL, "", BatchTabState(), files, *form)
     assert "1 checked: 1 can be done" in shown[events.tab.report]
     *_, refused = events.check_rows(LOCAL, "", BatchTabState(), files[:1], *form)
@@ -174,7 +174,7 @@ def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
         change_receipt(
             studio, events.batches, batch_id, n, cutout_uncertainty=uncertainty, cutout_doubts=told, **others
         )
-    shown = events.show_last_batch(LOCAL, "", BatchTabState(), "")
+    shown = events.show_last_batch(LOCAL, "", BatchTabState(), "", [])
     assert re.findall(r"<b( class=small)?>([^<]*)</b>", shown[events.tab.sheet]) == [
         (" class=small", "Small doubt"),
         ("", "Check"),
@@ -184,7 +184,7 @@ def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
     assert "Press a picture to repair it" in shown[events.tab.aside]
     state = BatchTabState()
     events.take_commands(LOCAL, batch_id, state, "approve 2 @10;approve 4 @11")
-    assert "4 of 4 · 1 with a small doubt" in events.show_last_batch(LOCAL, "", state, "")[events.tab.status]
+    assert "4 of 4 · 1 with a small doubt" in events.show_last_batch(LOCAL, "", state, "", [])[events.tab.status]
 
 
 def test_a_waiting_row_says_which_photo_it_waits_with(
@@ -207,7 +207,7 @@ def test_a_press_sends_the_rows_that_changed_and_no_picture(
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
     tab, state = events.tab, BatchTabState()
-    whole = events.show_last_batch(LOCAL, "", state, "")
+    whole = events.show_last_batch(LOCAL, "", state, "", [])
     assert len(read_cells(whole[tab.sheet])) == ROW_COUNT
     one, _ = events.take_commands(LOCAL, batch_id, state, "approve 2 @10")
     assert tab.sheet not in one
@@ -238,7 +238,7 @@ def test_the_later_of_two_presses_that_come_at_once_holds(
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
     state = BatchTabState()
-    events.show_last_batch(LOCAL, "", state, "")
+    events.show_last_batch(LOCAL, "", state, "", [])
     approve, entered, released = events.batches.approve_row, threading.Event(), threading.Event()
 
     def approve_late(*args: Any, is_approved: bool = True) -> RowState:

@@ -92,7 +92,7 @@ class BatchTabEvents:
         self.batches = BatchService(service)
         self._reading = threading.BoundedSemaphore(2)
         self._read_doubts = lru_cache(maxsize=16)(self._read_all_doubts)
-        self._read_larger_side = lru_cache(maxsize=16)(self._find_larger_side)
+        self._find_larger_side_once = lru_cache(maxsize=16)(self._find_larger_side)
         self._thumbnail = lru_cache(maxsize=1024)(self._encode_thumbnail)  # a few kilobytes each
 
     def wire(self, gradio_tab: gr.Tab) -> None:
@@ -104,6 +104,7 @@ class BatchTabEvents:
             tab.preset,
             tab.brand_kit,
             tab.consent,
+            tab.setting_choice,
             tab.more_settings,
             tab.seeds,
         ]
@@ -126,12 +127,15 @@ class BatchTabEvents:
         for listener in (tab.files.upload, tab.files.clear, tab.files.delete):
             self._listen(listener, self.show_files, [*shown, tab.files, tab.tool])
         self._listen(tab.timer.tick, self.refresh, shown)
-        self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool])
+        self._listen(gradio_tab.select, self.show_last_batch, [*shown, tab.tool, tab.setting_choice])
         self._listen(tab.refresh.click, self.show_newer_batch, shown)
-        self._listen(tab.setting_choice.input, self.add_setting, [tab.setting_choice, tab.more_settings, tab.tool])
-        self._listen(tab.use_larger_size.click, self.use_larger_size, [*shown, tab.more_settings, tab.tool])
+        settings: list[Component] = [tab.setting_choice, tab.more_settings, tab.tool]
+        # What is chosen while an earlier choice is answered is answered after it.
+        self._listen(tab.setting_choice.input, self.choose_settings, settings, trigger_mode="always_last")
+        self._listen(tab.use_larger_size.click, self.use_larger_size, [*shown, *settings])
         # A choice that comes before the last one was answered counts, and is answered after it.
-        self._listen(tab.tool.input, self.choose_tool, [*shown, tab.files, tab.tool], trigger_mode="always_last")
+        of_tool: list[Component] = [*shown, tab.files, tab.tool, tab.setting_choice]
+        self._listen(tab.tool.input, self.choose_tool, of_tool, trigger_mode="always_last")
 
     def _listen(self, listener: Any, handler: Any, inputs: list[Component], **options: Any) -> Any:
         return listener(handler, inputs, self.tab.list_components(), **{**PRIVATE_EVENT, **options})
@@ -283,43 +287,59 @@ class BatchTabEvents:
         }
 
     def choose_tool(
-        self, request: gr.Request, batch_id: str, state: BatchTabState, files: list[tuple[str, str]], tool_id: str
+        self,
+        request: gr.Request,
+        batch_id: str,
+        state: BatchTabState,
+        files: list[tuple[str, str]],
+        tool_id: str,
+        settings: Sequence[str],
     ) -> Updates:
-        """Show the looks, the brand kits and the template of another tool."""
+        """Show the looks, the brand kits and the template of another tool; chosen settings that it has stay chosen."""
         return {
             **(self.show_files(request, batch_id, state, files, tool_id) if files else {}),
             self.tab.preset: build_look_choice(self.service, tool_id),
             self.tab.brand_kit: build_brand_kit_choice(self.service, tool_id, self.access.identify_visitor(request)),
             self.tab.consent: build_consent_box(self.service, tool_id, value=False),  # it was given to other words
             self.tab.template: self._write_template(tool_id),
-            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id, settings),
         }
 
-    def add_setting(self, line: str | None, lines: str, tool_id: str) -> Updates:
-        """Write the chosen `line` under the `lines` of the settings for all, in place of one of the same field."""
-        name = (line or "").partition(" =")[0]
-        others = [each for each in lines.splitlines() if each.strip() and each.partition("=")[0].strip() != name]
+    def choose_settings(self, settings: Sequence[str], lines: str, tool_id: str) -> Updates:
+        """Keep the last chosen of each field, and write under the `lines` the field of which the value is typed."""
+        chosen = {text.name_field(line): line for line in settings}
+        written = [line for line in lines.splitlines() if line.strip() and text.name_field(line) not in chosen]
+        typed = [line for line in chosen.values() if line.endswith("=")]
+        kept = [line for line in chosen.values() if line not in typed]
         return {
-            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
-            self.tab.more_settings: "\n".join([*others, *([line] if line else [])]),
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id, kept),
+            self.tab.more_settings: "\n".join([*written, *typed]),
         }
 
     def use_larger_size(
-        self, request: gr.Request, batch_id: str, state: BatchTabState, lines: str, tool_id: str
+        self,
+        request: gr.Request,
+        batch_id: str,
+        state: BatchTabState,
+        settings: Sequence[str],
+        lines: str,
+        tool_id: str,
     ) -> Updates:
-        """Write the size up to which the shown batch's photos have pixels under the `lines` of the settings for all.
+        """Set the size for all to the one up to which the shown batch's photos have pixels.
 
         A batch that has ended has no photos any more: they are dropped again.
         """
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.report: gr.skip()}
-        side = self._look_up_larger_side(batch, self.batches.get_progress(batch_id).done)
-        is_other_tool = tool_id != batch.tool
-        chosen = self.choose_tool(request, batch_id, state, [], batch.tool) if is_other_tool else {}
+        side = self._read_larger_side(batch, self.batches.get_progress(batch_id).done)
+        others = [line for line in settings if text.name_field(line) != "size"]
+        chosen = self.choose_tool(request, batch_id, state, [], batch.tool, others) if tool_id != batch.tool else {}
+        written = [line for line in lines.splitlines() if line.strip() and text.name_field(line) != "size"]
         return {
             **chosen,
-            **self.add_setting(f"size = {side}", lines, batch.tool),
+            self.tab.setting_choice: build_setting_choice(self.service, batch.tool, others),
+            self.tab.more_settings: "\n".join([*written, f"size = {side}"]),
             self.tab.tool: batch.tool,
             self.tab.status: tool_tab_text.render_status(text.LARGER_SET_TEXT.format(side)),
         }
@@ -329,15 +349,16 @@ class BatchTabEvents:
         tool = self.service.find_tool(tool_id)
         values = {**params, "seed": seed} if "seed" in tool.params.model_fields else params
         preset = params.get("preset", "") if "preset" in tool.params.model_fields else ""
+        settings, lines = text.split_settings(tool.params, text.format_settings(tool.params, values))
         return {
             self.tab.tool: tool_id,
             self.tab.preset: build_look_choice(self.service, tool_id, chosen=str(preset)),
             # The values of the picture's brand kit are already among the settings.
             self.tab.brand_kit: gr.Dropdown(value="", visible=bool(find_brand_kit_field(self.service, tool_id))),
             self.tab.consent: build_consent_box(self.service, tool_id, value=False),
-            self.tab.more_settings: text.format_settings(tool.params, values),
+            self.tab.more_settings: lines,
             self.tab.template: self._write_template(tool_id),
-            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id, settings),
             self.tab.report: "",
         }
 
@@ -383,7 +404,7 @@ class BatchTabEvents:
 
     def _create_batch(self, request: gr.Request, batch_id: str, *form: Any) -> Batch:
         """Return the shown batch if it was made from the same form, else create one. Raises `StudioError`."""
-        files, tool_id, preset, kit, consent, more, seeds = form
+        files, tool_id, preset, kit, consent, settings, more, seeds = form
         shown = self._find_own_batch(batch_id, request)
         ready = shown if shown is not None and shown.state == "ready" else None
         owner = self.access.identify_visitor(request)
@@ -396,15 +417,15 @@ class BatchTabEvents:
             raise BadInput("Drop pictures, a ZIP or a table first.")
         if not tool_id and not any(name.lower().endswith((*TABLE_SUFFIXES, ".zip")) for _, name in files):
             raise BadInput(text.NO_TOOL_ERROR)
-        batch = self._read_files(
-            files, tool_id, self._read_shared_values(tool_id, preset, kit, consent, more), seeds, request, form_key
-        )
+        lines = [*settings, *(more or "").splitlines()]
+        shared = self._read_shared_values(tool_id, preset, kit, consent, lines)
+        batch = self._read_files(files, tool_id, shared, seeds, request, form_key)
         if ready is not None:
             self.batches.forget_batch(batch_id)
         return batch
 
     def _read_shared_values(
-        self, tool_id: str, preset: str | None, kit: str | None, consent: bool, more: str | None
+        self, tool_id: str, preset: str | None, kit: str | None, consent: bool, lines: Iterable[str]
     ) -> dict[str, JSON]:
         fields = self.service.find_tool(tool_id).params.model_fields if tool_id else ()
         shared: dict[str, JSON] = {"preset": preset} if preset and "preset" in fields else {}
@@ -413,7 +434,7 @@ class BatchTabEvents:
             shared[kit_field] = kit
         if consent and "consent" in fields:
             shared["consent"] = True
-        for line in filter(None, (line.strip() for line in (more or "").splitlines())):
+        for line in filter(None, (line.strip() for line in lines)):
             name, separator, value = (part.strip() for part in line.partition("="))
             if not separator or name not in fields:
                 raise BadInput(f"'{line[:60]}' is not a field of this tool with a value: write field = value.")
@@ -501,7 +522,9 @@ class BatchTabEvents:
             return {self.tab.timer: gr.update()}
         return self._show_sheet(batch, self.batches.get_progress(batch.id), state)
 
-    def show_last_batch(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
+    def show_last_batch(
+        self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str, settings: Sequence[str]
+    ) -> Updates:
         """When the tab is opened, show the visitor's last batch."""
         owner = self.access.identify_visitor(request)
         batch = (
@@ -511,7 +534,7 @@ class BatchTabEvents:
         )
         updates = {
             self.tab.template: self._write_template(tool_id),
-            self.tab.setting_choice: build_setting_choice(self.service, tool_id),
+            self.tab.setting_choice: build_setting_choice(self.service, tool_id, settings),
             self.tab.brand_kit: build_brand_kit_choice(self.service, tool_id, owner),
         }
         if batch is None:
@@ -608,7 +631,7 @@ class BatchTabEvents:
             looked_at = len(self.batches.table.list_seen_rows(batch_id))
             to_check = sum(each.has_doubt for each in others) - small
             counts = text.DoubtCounts(to_check, small, len(doubts) - len(others), looked_at)
-            larger_side = self._look_up_larger_side(batch, progress.done)
+            larger_side = self._read_larger_side(batch, progress.done)
         updates: Updates = {
             tab.status: text.render_status(batch, progress, counts),
             tab.aside: text.render_aside(counts, can_be_larger=larger_side > 0),
@@ -700,9 +723,9 @@ class BatchTabEvents:
         receipts = self.batches.table.iter_receipts(batch_id)
         return {row: tool_tab_text.read_row_doubt(receipt) for row, receipt in receipts}
 
-    def _look_up_larger_side(self, batch: Batch, done_count: int) -> int:
+    def _read_larger_side(self, batch: Batch, done_count: int) -> int:
         replaced = self._compute_replacements_version(batch.id)
-        return self._read_larger_side(batch.id, batch.tool, done_count, replaced)
+        return self._find_larger_side_once(batch.id, batch.tool, done_count, replaced)
 
     def _find_larger_side(self, batch_id: str, tool_id: str, done_count: int, stamp: float) -> int:
         """Find the longer side up to which the first rows' pictures would have more of their photos' own pixels.

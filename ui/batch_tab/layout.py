@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ class BatchTab:
         with gr.Row(elem_classes=["dbx-tool"], elem_id="batch-tool"):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self.files = FileDrop(
-                    label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=214
+                    label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=266
                 )
                 self.tool = gr.Dropdown(
                     text.list_tool_options(service.tools),
@@ -122,11 +123,12 @@ class BatchTab:
                     )
                     self.setting_choice = build_setting_choice(service, "")
                     self.more_settings = gr.Textbox(
-                        label="Field = value, one a line",
-                        lines=4,
-                        placeholder="size = 1024",
+                        label="Words and other values, one a line",
+                        lines=3,
+                        placeholder="size = 1400",
                         elem_id="batch-more",
-                        info="A row's own cell comes first. The template names every field.",
+                        info="Each line is a field = its value. The template names every field. What a table says of "
+                        "its own row comes first.",
                     )
                     self.template = gr.DownloadButton(
                         "Template for this tool (CSV)", size="sm", visible=False, elem_id="batch-template"
@@ -219,10 +221,18 @@ def build_brand_kit_choice(service: StudioService, tool_id: str, owner: str | No
     )
 
 
-def build_setting_choice(service: StudioService, tool_id: str) -> gr.Dropdown:
-    """Build a dropdown that writes a line into the settings for all, hidden while there is no tool."""
+def build_setting_choice(service: StudioService, tool_id: str, chosen: Sequence[str] = ()) -> gr.Dropdown:
+    """Build a dropdown of several settings for all, with those of `chosen` that the tool has; hidden without a tool."""
     choices = text.list_setting_choices(service.find_tool(tool_id).params) if tool_id else []
-    return gr.Dropdown(choices, value=None, label="Add a setting", visible=bool(choices), elem_id="batch-add")
+    options = {line for _, line in choices}
+    return gr.Dropdown(
+        choices,
+        value=[line for line in chosen if line in options],
+        multiselect=True,
+        label=text.SETTINGS_LABEL,
+        visible=bool(choices),
+        elem_id="batch-add",
+    )
 
 
 def build_look_choice(service: StudioService, tool_id: str, *, chosen: str | None = None, **more: Any) -> gr.Dropdown:

@@ -24,7 +24,7 @@ from ui.components.row_commands import (
     render_command_button,
 )
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.form_controls import list_form_fields
+from ui.tool_tab.form_controls import FormField, list_form_fields
 
 IDLE_TEXT = "Add pictures, a ZIP or a table to begin."
 FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and says how long it takes."
@@ -50,10 +50,12 @@ NO_TOOL_TEXT = (
     "Choose a tool: Professional Headshots for people, Product Photos for things on white, Cut-out for transparent."
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
+TYPED_TEXT = "type it below"
+SETTINGS_LABEL = "Settings for all: choose any"
 ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
-MORE_PIXELS_TEXT = "Some photos have more pixels than their pictures show."
-LARGER_LABEL = "Make them again, up to {} px"
+MORE_PIXELS_TEXT = "Some photos are larger than the pictures made of them."
+LARGER_LABEL = "Set the size to {} px"
 LARGER_SET_TEXT = "The size is set to {} px. Drop the photos again and press Start."
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
@@ -121,6 +123,12 @@ STYLE_HTML = """<style>
 .dbx-pages p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
 .dbx-pages button { min-height: 44px; } .dbx-pages:not(:has(button)) { display: none; }
 </style>"""
+
+SIZE_STEPS_PX = (512, 1024, 1536, 2048, 3072, 4096)
+MAX_LISTED_NUMBER_COUNT = 10
+"""Longest span of whole numbers that are offered one by one; of a longer one there are five steps."""
+_PLACE_FIELDS = {"pick", "placement_x", "placement_y"}
+"""Fields of one photo's subject: they mean something else in the next photo."""
 
 _STATES = {
     "ready": "Ready to start",
@@ -313,25 +321,49 @@ def format_settings(params: type[Params], values: Mapping[str, Any]) -> str:
 def list_setting_choices(params: type[Params]) -> list[tuple[str, str]]:
     """List what may be set for all rows: words to choose by, and the line `field = value` of each.
 
-    Each option of a choice but the usual one has a line of its own. That of a number or of words may end with `=`: its
-    value is typed.
+    Each option of a choice and each step of a number but the usual one has a line of its own. The line of free words
+    ends with `=`: its value is typed. What the form of the tool shows at first comes first.
     """
-    skip = _list_own_fields(params) | set(params.fields_of_kind("picture"))
+    skip = _list_own_fields(params) | set(params.fields_of_kind("picture")) | _PLACE_FIELDS
     choices: list[tuple[str, str]] = []
-    for field in list_form_fields(params):
+    for field in sorted(list_form_fields(params), key=lambda field: field.is_advanced):
         if field.name in skip or field.saved_kind:
             continue
         options = field.options
         if isinstance(field.default, bool):
             options = (("on", "true"),) if not field.default else (("off", "false"),)
-        elif not options and field.maximum:
-            options = ((f"up to {field.maximum:g}", str(field.default or "")),)
+        elif not options and field.maximum and field.kind != "seed":
+            options = tuple((f"{step:g} {field.unit}".rstrip(), f"{step:g}") for step in _list_steps(field))
         if options:
-            rows = ((f"{field.label} → {label}", value) for label, value in options if value != field.default)
+            rows = [(f"{field.label} → {label}", value) for label, value in options if value != str(field.default)]
         else:
-            rows = ((field.label, _format_value(field.default or "")),)
+            rows = [(f"{field.label} → {TYPED_TEXT}", "")]
         choices += [(words, f"{field.name} = {value}".rstrip()) for words, value in rows]
     return choices
+
+
+def split_settings(params: type[Params], lines: str) -> tuple[list[str], str]:
+    """Split lines `field = value` into those that are options of `list_setting_choices`, and the others."""
+    options = {line for _, line in list_setting_choices(params) if not line.endswith("=")}
+    written = [line.strip() for line in lines.splitlines() if line.strip()]
+    return [line for line in written if line in options], "\n".join(line for line in written if line not in options)
+
+
+def name_field(line: str) -> str:
+    """Return the field of a line `field = value`."""
+    return line.partition("=")[0].strip()
+
+
+def _list_steps(field: FormField) -> list[float]:
+    """List values of a number to choose from, the usual one left out: sides in pixels, whole numbers, or quarters."""
+    span = field.maximum - field.minimum
+    if field.name == "size":
+        steps = [side for side in SIZE_STEPS_PX if field.minimum <= side <= field.maximum]
+    elif isinstance(field.default, int) and span <= MAX_LISTED_NUMBER_COUNT:
+        steps = [field.minimum + number for number in range(int(span) + 1)]
+    else:
+        steps = [field.minimum + round(span * share / 4 / field.step) * field.step for share in range(5)]
+    return [step for step in steps if step != field.default]
 
 
 def _list_own_fields(params: type[Params]) -> set[str]:

@@ -54,7 +54,8 @@
     const layer = layerOf(box), { marks, corner, doubts = [], seesPhoto } = stateOf(box);
     layer.replaceChildren();
     if (seesPhoto) layer.append(Object.assign(new Image(), { src: findPhoto(box), alt: "" }));
-    for (const each of doubts) addArea(layer, each, "doubt");
+    const isMarked = ([left, top, right, bottom]) => [...marks.keep, ...marks.drop].some(([x, y]) => x >= left && x <= right && y >= top && y <= bottom);
+    for (const each of doubts.filter((each) => !isMarked(each))) addArea(layer, each, "doubt");
     if (marks.box) addArea(layer, marks.box);
     if (corner) addMark(layer, "keep", ...corner);
     for (const kind of ["keep", "drop"]) for (const [x, y] of marks[kind]) addMark(layer, kind, x, y);
@@ -129,7 +130,7 @@
     setZoom(box, zoom * factor, ...(isFar ? [layer.left + mark[0] * layer.width, layer.top + mark[1] * layer.height] : middle));
   };
   const bringNear = (box, [left, top, right, bottom]) => { // a place comes into the middle, so large that one can mark it
-    const zoom = Math.min(3, 0.5 / Math.max(right - left, bottom - top, 0.01)), live = box.querySelector(".dbx-live");
+    const zoom = Math.min(2, 0.4 / Math.max(right - left, bottom - top, 0.01)), live = box.querySelector(".dbx-live");
     if (zoom < 1.2 || stateOf(box).zoom !== 1) return;
     setZoom(box, zoom, 0, 0);
     const frame = live.getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect(), { x, y } = stateOf(box);

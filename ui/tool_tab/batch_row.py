@@ -32,7 +32,7 @@ UNMADE_TEXT = "Make the picture first: your newest marks are not in it yet."
 MENDED_LABEL = "Back to row {}"
 DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
-NEXT_TEXT = "generate anew to replace it"
+NEXT_TEXT = "make a new picture, then put it into the batch"
 PLACED_TEXT = "the earlier one is kept"
 ALL_SEEN_TEXT = "you have seen all that were to be checked"
 RETURNED_TEXT = "the earlier one is back"
@@ -226,14 +226,15 @@ def _name_batch(batch: Batch) -> str:
 def render_line(
     is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, unmade: str = ""
 ) -> str:
-    """Render buttons, where the picture is from, or stands in now, the row's name, a note, and the way back.
+    """Render the way back, buttons, where the picture is from, or stands in now, the row's name, and a note.
 
-    The buttons have a line of their own, the first: whoever goes from picture to picture finds them in one place.
+    The way back and the buttons have a line of their own, the first: whoever goes from picture to picture finds them in
+    one place.
     By `pressed_at`, when the row's button was pressed, pointing.js knows the picture that is to be repaired.
     `unmade` stands in place of the button that puts the picture into the batch while there are newer marks.
     """
     parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
-    line = f'<div class="dbx-row-buttons">{buttons}</div>' if buttons else ""
+    line = f'<div class="dbx-row-buttons"><a href="#batch">{BACK_LABEL}</a>{buttons}</div>'
     told = f'<p role="status" data-pressed="{pressed_at}">{escape(" · ".join(parts))}</p>'
     hidden = f'<p class="dbx-unmade" role="status">{escape(unmade)}</p>' if unmade else ""
-    return f'{line}{told}<a href="#batch">{BACK_LABEL}</a>{hidden}'
+    return f"{line}{told}{hidden}"

@@ -287,6 +287,7 @@ class JobFollower:
         number, tool, field = state.request_number, self.tab.tool, find_tile_field(self.tab.tool)
         form = self.tab.read_form(values)
         missing = self._list_missing_tiles(form, state)
+        state.look_tiles_of = state.look_tiles_of or self._look_tiles_key(form)
         if state.job_id or field is None or self._look_tiles_key(form) != state.look_tiles_of:
             missing = []
         seed = {"seed": state.last_request.get("seed")} if "seed" in form else {}
@@ -511,13 +512,16 @@ class JobFollower:
         state.restored_form = self.view.list_form_values(params, row.job.seed) if is_old else {}
         pictures = [each for each in self.tab.controls.values() if each.field.kind in ("picture", "pictures")]
         state.has_photo = any(filled.get(each.value) for each in pictures[:1])
-        shown = {**filled, **self.tab.result.close_pointing(), self.tab.result.look_tiles: ""}
+        state.look_tiles_of = ()
+        shown = {**filled, **self.tab.result.close_pointing(), **self.forget_look_tiles(state)}
         yield {**shown, **self.show_batch_row(state, request)}
         if state.request_number != number:  # the visitor made a newer request
             yield self.view.no_change()
             return
         if row.status == "done" and row.result is not None:
             yield await run_in_threadpool(self.show_found_result, row, row.result, state, request, is_last=is_last)
+            if state.has_photo and not is_last and state.request_number == number:
+                yield {self.tab.result.tiles_due: number}
         elif row.error is not None:
             error = StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
             photo = await run_in_threadpool(self._show_photo_to_mark, error, row.job.id)
