@@ -33,8 +33,8 @@ UNSEARCHED_SCENERY_MESSAGE = (
 )
 FILLED_NOTICE = "The subject fills this photo: it is taken whole. Point at what does not belong to it."
 UNCLEAR_NOTICE = (
-    "It is not clear what the subject of this photo is, so this cut-out is probably wrong. Point at what belongs to "
-    "it, or draw a box around it."
+    "This cut-out is probably wrong: the studio is not sure where the subject ends. Point at what belongs to it, or "
+    "draw a box around it."
 )
 STILL_UNCLEAR_NOTICE = (
     "Even with your marks, this cut-out is probably still wrong. Look at it; the brush, or a cut-out of your own, "

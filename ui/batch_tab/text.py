@@ -81,8 +81,8 @@ STYLE_HTML = """<style>
   border-color: var(--input-border-color); color: var(--body-text-color); }
 #batch-tool:not(:has(.dbx-sheet)) #batch-doubts { display: none; } /* no picture counts as anything yet */
 /* As high with files as without, so that nothing below moves under a pointer when they arrive. */
-#batch-files { height: 214px !important; & .file-preview-holder { max-height: 168px !important; } }
-@media (min-width: 900px) { #batch-files .file-preview-holder { max-height: 182px !important; } }
+#batch-files { height: 266px !important; & .file-preview-holder { max-height: 220px !important; } }
+@media (min-width: 900px) { #batch-files .file-preview-holder { max-height: 234px !important; } }
 .gradio-container #batch-files .file-preview td { height: 54px; padding-block: 5px; }
 #batch-files .filename::before { content: ""; flex: none; width: 44px; height: 44px; margin-right: 10px;
   border-radius: 6px; background: var(--dbx-well) center / cover;
@@ -93,7 +93,7 @@ STYLE_HTML = """<style>
   #batch-files { order: -4; }
   #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }
   #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet, #batch-zip-note) { order: -2; }
-  #batch-told, #batch-aside { order: -2; }
+  #batch-told, #batch-aside, #batch-larger { order: -2; }
   #batch-tool .dbx-acts { flex-wrap: wrap; }
   .dbx-acts button { flex: 1 1 40%; }
   .dbx-acts:not(:has(button:enabled)), .gradio-container .dbx-acts button:disabled { display: none; }

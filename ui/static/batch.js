@@ -66,6 +66,20 @@
     next.scrollIntoView({ block: "nearest" });
   }, true);
 
+  // All of the list is seen where there is room, the chosen tool too.
+  const showFirst = (list) => {
+    list.scrollTop = 0;
+    list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+  };
+  document.addEventListener("click", ({ target }) => {
+    if (target.matches?.("#batch-which input")) setTimeout(() => document.querySelectorAll(".option-list").forEach(showFirst), 60);
+  });
+  // One setting is chosen at a time: Gradio leaves the list open, over what comes next.
+  document.addEventListener("mousedown", ({ target }) => {
+    const input = target.closest?.("[role=option]") && document.activeElement.closest("#batch-add") && document.activeElement;
+    if (input) setTimeout(() => input.blur(), 60);
+  }, true);
+
   // A row's cell takes the place of the one on the sheet, with the picture that is there, unless that one is newer.
   const putCell = (cell) => {
     const { words } = cell.querySelector("button").dataset;

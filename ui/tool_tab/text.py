@@ -12,6 +12,7 @@ from pipelines.core.errors import StudioError
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Size
 from pipelines.core.job import CLOSER_LOOK_STAGE, FIRST_LOOK_STAGE, File, Job, QueuePosition, Result, Step
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE, choose_mark_mode, choose_marked_boxes
+from pipelines.quality.subject_checks import STILL_UNCLEAR_NOTICE, UNCLEAR_NOTICE
 from pipelines.runtime.receipt import OTHER_DOUBTS
 from pipelines.tools.retouch import CONTINUED_DOUBT
 from ui.api.routes.abuse_report_page import render_report_link
@@ -186,7 +187,7 @@ def list_doubt_boxes(receipt: Mapping[str, Any], number: int) -> list[list[float
 def list_doubts(receipt: Mapping[str, Any]) -> list[str]:
     """List in sentences why the picture should be looked at: its cut-out, its framing, what was filled."""
     others = [sentence for kind in OTHER_DOUBTS for sentence in receipt.get(kind, ())]
-    return [sentence for sentence in (describe_doubt(receipt), *others) if sentence]
+    return [*_list_cutout_doubts(receipt), *others]
 
 
 def is_small_doubt(receipt: Mapping[str, Any]) -> bool:
@@ -222,9 +223,16 @@ def read_row_doubt(receipt: Mapping[str, Any]) -> RowDoubt:
 
 def describe_doubt(receipt: Mapping[str, Any]) -> str:
     """Say in one sentence why the cut-out should be looked at; "" where there is no doubt."""
+    return next(iter(_list_cutout_doubts(receipt)), "")
+
+
+def _list_cutout_doubts(receipt: Mapping[str, Any]) -> list[str]:
+    """List why the cut-out should be looked at: one sentence, and one that names a place if the first doubts all."""
     unnamed = (UNSETTLED_NOTICE,) if receipt.get("cutout_uncertainty", 0) > DOUBTFUL_UNCERTAINTY else ()
-    doubt = next(iter(receipt.get("cutout_doubts", unnamed)), "")  # none left: what is doubted is not in the picture
-    return doubt.split(". ")[0].removesuffix(".") + "." if doubt else ""  # what to do is told in the notice
+    doubts = receipt.get("cutout_doubts", unnamed)  # none left: what is doubted is not in the picture
+    told = doubts[: 2 if doubts[:1] and doubts[0] in (UNCLEAR_NOTICE, STILL_UNCLEAR_NOTICE) else 1]
+    # What to do is told in the notice.
+    return [doubt.split(". ")[0].removesuffix(".") + "." for doubt in told]
 
 
 def render_measurements(receipt: Mapping[str, Any]) -> str:
