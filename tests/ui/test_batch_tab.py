@@ -33,7 +33,7 @@ from tests.support.batch_rows import OWNER, TintTool, write_picture
 from tests.support.gradio_loop import build_parts
 from tests.support.real_studio import RealStudio
 from tests.support.served_app import run_studio, wait_until
-from ui.batch_tab import events as batch_events
+from ui.batch_tab import contact_sheet
 from ui.batch_tab.events import BatchTabEvents
 from ui.batch_tab.layout import BatchTab, BatchTabState, build_look_choice
 from ui.components.row_commands import JobToShow
@@ -196,7 +196,7 @@ def test_a_waiting_row_says_which_photo_it_waits_with(
         BatchPlan("tint", {}), jobs.read_rows(), OWNER, BatchOptions(source=jobs.pictures)
     )
     running = replace(batch, state="running")
-    shown = events._show_sheet(running, events.batches.get_progress(batch.id), BatchTabState())
+    shown = events.sheet.show_page(running, events.batches.get_progress(batch.id), BatchTabState())
     cells = re.findall(r'<i data-photo="([^"]+)"></i><span title="([^"]+)"', shown[events.tab.sheet])
     assert cells == [(f"{n}.png", f"{n + 1} · {n}.png") for n in range(ROW_COUNT)]
     assert f'data-batch="{batch.id}"' in shown[events.tab.sheet]
@@ -272,7 +272,7 @@ def build_row_line(studio: RunningStudio, events: BatchTabEvents) -> BatchRowLin
             tab = ToolTab(studio.service.find_tool("tint"), studio.service)
             tabs, jobs_to_show = gr.Tabs(), {"tint": gr.State()}
         return BatchRowLine(
-            tab, events.batches, studio.access, events.find_next_doubt, tabs=tabs, jobs_to_show=jobs_to_show
+            tab, events.batches, studio.access, events.sheet.find_next_doubt, tabs=tabs, jobs_to_show=jobs_to_show
         )
 
     return build_parts(build)
@@ -319,8 +319,8 @@ def test_while_a_batch_runs_the_rows_keep_their_order_on_one_page_and_the_newest
     batch = replace(events.batches.get_batch(batch_id, OWNER), state="running")
     progress = events.batches.get_progress(batch_id)
     for page_count in (ROW_COUNT, ROW_COUNT - 1):
-        monkeypatch.setattr(batch_events, "SHEET_PICTURE_COUNT", page_count)
-        sheet = events._show_sheet(batch, progress, BatchTabState())[events.tab.sheet]
+        monkeypatch.setattr(contact_sheet, "SHEET_PICTURE_COUNT", page_count)
+        sheet = events.sheet.show_page(batch, progress, BatchTabState())[events.tab.sheet]
         rows = re.findall(r'data-words="open (\d)', sheet)
         assert rows[0] == "1"
         assert (rows == sorted(rows)) is (page_count == ROW_COUNT)
@@ -331,14 +331,14 @@ def test_what_is_checked_next_is_the_next_row_then_small_doubts_then_what_was_me
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
     doubts = {row: RowDoubt(has_doubt=True, is_small=row in (2, 4), uncertainty=0.1) for row in (1, 2, 3, 4, 5)}
-    monkeypatch.setattr(events, "_read_open_doubts", lambda *_: doubts)
+    monkeypatch.setattr(events.sheet, "read_open_doubts", lambda *_: doubts)
     monkeypatch.setattr(events.batches.table, "list_replacements", lambda _: {5: []})
     rows = [1]
     while len(doubts) > 1:
-        rows.append(events.find_next_doubt(batch_id, rows[-1], 0.5))
+        rows.append(events.sheet.find_next_doubt(batch_id, rows[-1], 0.5))
         del doubts[rows[-2]]
     assert rows == [1, 3, 4, 2, 5]
-    assert events.find_next_doubt(batch_id, rows[-1], 0.5) == 0
+    assert events.sheet.find_next_doubt(batch_id, rows[-1], 0.5) == 0
 
 
 def test_what_goes_on_with_a_rows_picture_can_take_its_place(

@@ -7,29 +7,23 @@ import hashlib
 import secrets
 import shutil
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.batch.batch_service import BatchOptions, BatchProgress, BatchService, new_batch_id, open_jobs_source
-from pipelines.batch.batch_table import Batch, RowState, SeedPolicy
+from pipelines.batch.batch_service import BatchOptions, BatchService, new_batch_id, open_jobs_source
+from pipelines.batch.batch_table import Batch, SeedPolicy
 from pipelines.batch.dry_run import dry_run
 from pipelines.batch.jobs_file import MANIFEST_ALONE_MESSAGE, TABLE_SUFFIXES, csv_template, is_manifest
 from pipelines.batch.manifest import (
     NEVER_SET_ASIDE,
-    format_replacement_time,
-    format_time,
     link_or_copy,
     list_cutouts,
     name_zip,
-    picture_name,
-    result_files,
-    row_label,
     save_zip,
 )
 from pipelines.batch.picture_source import check_name
@@ -41,6 +35,7 @@ from pipelines.service.studio_service import StudioService
 from pipelines.storage.disk_space import translate_disk_full
 from ui.api.auth.access import AccessControl
 from ui.batch_tab import text
+from ui.batch_tab.contact_sheet import OPEN_STATES, SHEET_PICTURE_COUNT, ContactSheet, Updates, name_row
 from ui.batch_tab.layout import (
     BatchTab,
     BatchTabState,
@@ -51,7 +46,7 @@ from ui.batch_tab.layout import (
     find_brand_kit_field,
 )
 from ui.components.event_options import PRIVATE_EVENT
-from ui.components.pictures import UPLOAD_GONE_MESSAGE, encode_page_jpeg
+from ui.components.pictures import UPLOAD_GONE_MESSAGE
 from ui.components.row_commands import (
     REPAIR_LABEL,
     JobToShow,
@@ -61,18 +56,9 @@ from ui.components.row_commands import (
 )
 from ui.components.zip_downloads import ZipDownloads, download_carried_file
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.form_controls import list_form_fields
-from ui.tool_tab.text import RowDoubt
 
-SHEET_PICTURE_COUNT = 48
-"""Pictures on one page of the contact sheet."""
-SHEET_REFRESH_SECONDS = 8.0
-"""Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
-THUMBNAIL_SIDE_PX = 192
 _LOOKED_AT_BATCH_COUNT = 20
-_OPEN_STATES = ("running", "paused")
 _APPROVAL_ACTIONS = ("approve", "approve-next", "doubt")
-Updates = dict[Any, Any]
 
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> BatchTabEvents:
@@ -91,9 +77,7 @@ class BatchTabEvents:
         self.access = access
         self.batches = BatchService(service)
         self._reading = threading.BoundedSemaphore(2)
-        self._read_doubts = lru_cache(maxsize=16)(self._read_all_doubts)
-        self._find_larger_side_once = lru_cache(maxsize=16)(self._find_larger_side)
-        self._thumbnail = lru_cache(maxsize=1024)(self._encode_thumbnail)  # a few kilobytes each
+        self.sheet = ContactSheet(tab, service, self.batches)
 
     def wire(self, gradio_tab: gr.Tab) -> None:
         """Attach every listener."""
@@ -151,7 +135,7 @@ class BatchTabEvents:
                 return updates
             action, row = wanted.action, wanted.row
             if action in ("next", "approve-next"):
-                row = self.find_next_doubt(batch.id, row, state.set_aside)
+                row = self.sheet.find_next_doubt(batch.id, row, state.set_aside)
             job = self._find_row_job(batch.id, row) if row else None
             if job is None or job.tool not in jobs_to_show:
                 return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates
@@ -183,10 +167,11 @@ class BatchTabEvents:
         self, request: gr.Request, shown_id: str, state: BatchTabState, commands: Sequence[RowCommand]
     ) -> Updates:
         """Note what is said of pictures; show it on the sheet, whose other cells are not sent again."""
-        sheet_before = self._key_sheet(shown_id, state)
+        sheet_before = self.sheet.key_page(shown_id, state)
         judged = [each for each in commands if each.action in _APPROVAL_ACTIONS]
         numbers = {each.row for each in judged if self._set_row_approval(each, shown_id, request) == shown_id}
-        rows = [row.row for row in self._list_rows(shown_id, sorted(numbers))]  # a forged command may name any number
+        # A forged command may name any number.
+        rows = [row.row for row in self.sheet.list_rows(shown_id, sorted(numbers))]
         if not (shown_id and rows):
             return {}
         if state.sent_sheet != sheet_before:  # there is more to show than these rows
@@ -194,34 +179,9 @@ class BatchTabEvents:
             return self._show_batch(shown_id, state)
         state.sent_count += 1
         state.changed_rows |= dict.fromkeys(rows, state.sent_count)
-        state.sent_sheet = self._key_sheet(shown_id, state)
-        return {**self._show_batch(shown_id, state), self.tab.changed_cells: self._render_changed_rows(shown_id, state)}
-
-    def _key_sheet(self, batch_id: str, state: BatchTabState) -> str:
-        """Say what the page of the sheet would show now that it was sent on; "" where there is no batch."""
-        batch = self.batches.table.get_batch(batch_id) if batch_id else None
-        return "" if batch is None else self._write_keys(batch, self.batches.get_progress(batch_id), state)[1]
-
-    def _write_keys(self, batch: Batch, progress: BatchProgress, state: BatchTabState) -> tuple[str, str]:
-        """Return what identifies the page of the sheet, and what is on it.
-
-        That changes, too, when a row of the batch is replaced or approved, or that is undone.
-        """
-        version = self._compute_replacements_version(batch.id)
-        version += sum(self.batches.table.list_approvals(batch.id).values())
-        page_key = f"{batch.id} {batch.state in _OPEN_STATES} {state.first_picture}"
-        return page_key, f"{page_key} {progress.done} {progress.failed} {version}"
-
-    def _render_changed_rows(self, batch_id: str, state: BatchTabState) -> str:
-        """Render the rows that changed since the whole sheet was sent: the page may have missed one's last answer."""
-        found = self._list_rows(batch_id, state.changed_rows)
-        pictures = self._read_thumbnails(batch_id, found, state.set_aside, are_sent=False)
-        return text.render_changed_cells(pictures, batch_id, state.changed_rows)
-
-    def _list_rows(self, batch_id: str, numbers: Iterable[int]) -> list[RowState]:
-        """List the rows of these numbers, without those that the batch does not have."""
-        found = ((n, row) for n in numbers for row in self.batches.table.list_rows(batch_id, n - 1, limit=1))
-        return [row for n, row in found if row.row == n]
+        state.sent_sheet = self.sheet.key_page(shown_id, state)
+        changed = self.sheet.render_changed_rows(shown_id, state)
+        return {**self._show_batch(shown_id, state), self.tab.changed_cells: changed}
 
     def _set_row_approval(self, command: RowCommand, shown_id: str, request: gr.Request) -> str:
         """Note that a row's picture was found right, or forget it; return the batch's id, "" where it is not there."""
@@ -233,19 +193,9 @@ class BatchTabEvents:
         return batch.id
 
     def _find_row_job(self, batch_id: str, row: int) -> Job | None:
-        rows = self._list_rows(batch_id, [row])
+        rows = self.sheet.list_rows(batch_id, [row])
         found = self.service.jobs.get_job(rows[0].job_id) if rows and rows[0].job_id else None
         return None if found is None else found.job
-
-    def find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
-        """Return the next row after `row` that is to be checked, going on from the first; 0 where none is.
-
-        Small doubts come after all others, and pictures that somebody has mended already come last.
-        """
-        doubts = self._read_open_doubts(batch_id, self.batches.get_progress(batch_id).done)
-        mended = self.batches.table.list_replacements(batch_id)
-        others = [n for n, doubt in doubts.items() if n != row and doubt.is_to_be_checked(set_aside)]
-        return min(others, key=lambda n: (n in mended, doubts[n].is_small, n < row, n), default=0)
 
     # ------------------------------------------------------------ create
 
@@ -258,7 +208,7 @@ class BatchTabEvents:
         copies of them.
         """
         batch = self._find_own_batch(batch_id, request)
-        if batch is not None and batch.state in _OPEN_STATES:
+        if batch is not None and batch.state in OPEN_STATES:
             return {self.tab.report: gr.skip()}
         if batch is not None and batch.state == "ready" and not files:
             line = text.CHECKED_TEXT.format(self.batches.get_progress(batch.id).total)
@@ -332,7 +282,7 @@ class BatchTabEvents:
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.report: gr.skip()}
-        side = self._read_larger_side(batch, self.batches.get_progress(batch_id).done)
+        side = self.sheet.read_larger_side(batch, self.batches.get_progress(batch_id).done)
         others = [line for line in settings if text.name_field(line) != "size"]
         chosen = self.choose_tool(request, batch_id, state, [], batch.tool, others) if tool_id != batch.tool else {}
         written = [line for line in lines.splitlines() if line.strip() and text.name_field(line) != "size"]
@@ -520,7 +470,7 @@ class BatchTabEvents:
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
             return {self.tab.timer: gr.update()}
-        return self._show_sheet(batch, self.batches.get_progress(batch.id), state)
+        return self.sheet.show_page(batch, self.batches.get_progress(batch.id), state)
 
     def show_last_batch(
         self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str, settings: Sequence[str]
@@ -554,8 +504,8 @@ class BatchTabEvents:
     def _find_newer_batch(self, batch_id: str, request: gr.Request) -> Batch | None:
         """Return the visitor's last batch if it runs or is paused and the shown one is finished, else None."""
         shown, last = self._find_own_batch(batch_id, request), self._find_last_batch(request)
-        is_unfinished = shown is not None and shown.state in ("ready", *_OPEN_STATES)
-        return None if last is None or last.state not in _OPEN_STATES or is_unfinished else last
+        is_unfinished = shown is not None and shown.state in ("ready", *OPEN_STATES)
+        return None if last is None or last.state not in OPEN_STATES or is_unfinished else last
 
     def _find_last_batch(self, request: gr.Request) -> Batch | None:
         return next(iter(self.batches.list_batches(self.access.identify_visitor(request), 1)), None)
@@ -622,16 +572,16 @@ class BatchTabEvents:
             return {tab.status: tool_tab_text.render_status(text.IDLE_TEXT), tab.timer: gr.update(active=False)}
         batch = self.batches.get_batch(batch_id, batch.owner)
         progress = self.batches.get_progress(batch_id)
-        is_going = batch.state in _OPEN_STATES
+        is_going = batch.state in OPEN_STATES
         counts, larger_side = text.DoubtCounts(), 0
         if not is_going and progress.done:
-            doubts = self._read_open_doubts(batch_id, progress.done).values()
+            doubts = self.sheet.read_open_doubts(batch_id, progress.done).values()
             others = [each for each in doubts if not each.is_aside(state.set_aside)]
             small = sum(each.is_small for each in others)
             looked_at = len(self.batches.table.list_seen_rows(batch_id))
             to_check = sum(each.has_doubt for each in others) - small
             counts = text.DoubtCounts(to_check, small, len(doubts) - len(others), looked_at)
-            larger_side = self._read_larger_side(batch, progress.done)
+            larger_side = self.sheet.read_larger_side(batch, progress.done)
         updates: Updates = {
             tab.status: text.render_status(batch, progress, counts),
             tab.aside: text.render_aside(counts, can_be_larger=larger_side > 0),
@@ -641,7 +591,7 @@ class BatchTabEvents:
             tab.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
             tab.make_zip: self._update_zip_button(_label_zip(batch), progress.done > 0, state),
             tab.timer: gr.update(active=batch.state == "running" or progress.running > 0),
-            **self._show_sheet(batch, progress, state),
+            **self.sheet.show_page(batch, progress, state),
         }
         if batch.state != "ready" and (progress.failed or state.shows_failures):  # else it may be the check's report
             updates[tab.report] = self._render_failures(batch_id)
@@ -657,7 +607,7 @@ class BatchTabEvents:
 
     def _render_failures(self, batch_id: str) -> str:
         rows = self.batches.table.list_rows(batch_id, limit=text.SHOWN_FAULT_COUNT, status="failed")
-        faults = [(_label_row(row), row.error or {}) for row in rows]
+        faults = [(name_row(row), row.error or {}) for row in rows]
         buttons = [
             render_command_button(REPAIR_LABEL, "open", row.row, batch_id)
             if row.job_id and (row.error or {}).get("code") == "no_subject"  # which is pointed at there
@@ -666,116 +616,9 @@ class BatchTabEvents:
         ]
         return text.render_faults([(n, e.get("param") or "", e.get("message", "")) for n, e in faults], buttons)
 
-    # ------------------------------------------------------------ the contact sheet
-
-    def _show_sheet(self, batch: Batch, progress: BatchProgress, state: BatchTabState) -> Updates:
-        """Show a page of the contact sheet; no update if nothing has changed.
-
-        While a batch of several pages runs its newest pictures come first; on a single page each one keeps its place.
-        """
-        done_count = progress.done
-        is_open = batch.state in _OPEN_STATES
-        newest_first = is_open and progress.total > SHEET_PICTURE_COUNT
-        state.first_picture = min(
-            state.first_picture, max(0, (done_count - 1) // SHEET_PICTURE_COUNT * SHEET_PICTURE_COUNT)
-        )
-        page_key, sheet_key = self._write_keys(batch, progress, state)
-        is_other_page = not state.sent_sheet.startswith(f"{page_key} ")
-        is_recent = time.monotonic() - state.sent_at < SHEET_REFRESH_SECONDS * min(
-            1.0, done_count / SHEET_PICTURE_COUNT
-        )
-        if state.sent_sheet == sheet_key or (not is_other_page and (is_recent or state.first_picture)):
-            return {}  # later pages are not refreshed: their pictures would move while the visitor looks at them
-        state.sent_sheet, state.sent_at, state.changed_rows = sheet_key, time.monotonic(), {}
-        state.sent_count += 1
-        number = state.sent_count
-        rows = self.batches.table.list_rows(
-            batch.id, limit=SHEET_PICTURE_COUNT, status="done", newest=newest_first, skip=state.first_picture
-        )
-        tab, has_pages = self.tab, done_count > SHEET_PICTURE_COUNT
-        room = SHEET_PICTURE_COUNT - len(rows) if is_open and not state.first_picture else 0
-        waiting = self.batches.table.list_unfinished_rows(batch.id, room) if room else ()
-        return {
-            tab.sheet: text.render_sheet(
-                self._read_thumbnails(batch.id, rows, state.set_aside),
-                [(_label_row(row), PurePosixPath(picture_name(row.cells)).name) for row in waiting],
-                batch.id,
-                number,
-            ),
-            tab.changed_cells: "",
-            tab.position: text.render_position(state.first_picture, len(rows), done_count, newest=newest_first),
-            tab.previous: gr.Button(visible=has_pages, interactive=state.first_picture > 0),
-            tab.next: gr.Button(visible=has_pages, interactive=state.first_picture + SHEET_PICTURE_COUNT < done_count),
-        }
-
-    def _compute_replacements_version(self, batch_id: str) -> float:
-        rows = self.batches.table.list_replacements(batch_id).values()
-        return sum(entry.replaced_at for row in rows for entry in row)
-
-    def _read_open_doubts(self, batch_id: str, done_count: int) -> dict[int, RowDoubt]:
-        """Return, by row, what is doubted of each picture that nobody has approved."""
-        approvals = self.batches.table.list_approvals(batch_id)
-        doubts = self._read_doubts(batch_id, done_count, self._compute_replacements_version(batch_id))
-        return {row: doubt for row, doubt in doubts.items() if row not in approvals}
-
-    def _read_all_doubts(self, batch_id: str, done_count: int, stamp: float) -> dict[int, RowDoubt]:
-        """Return, by row, what is doubted; the other arguments say when what was read before no longer holds."""
-        receipts = self.batches.table.iter_receipts(batch_id)
-        return {row: tool_tab_text.read_row_doubt(receipt) for row, receipt in receipts}
-
-    def _read_larger_side(self, batch: Batch, done_count: int) -> int:
-        replaced = self._compute_replacements_version(batch.id)
-        return self._find_larger_side_once(batch.id, batch.tool, done_count, replaced)
-
-    def _find_larger_side(self, batch_id: str, tool_id: str, done_count: int, stamp: float) -> int:
-        """Find the longer side up to which the first rows' pictures would have more of their photos' own pixels.
-
-        It is 0 where none would, where the tool has no field for the size, or where rows say a size of their own.
-        `done_count` and `stamp` say when what was found before no longer holds.
-        """
-        tool = next((tool for tool in self.service.tools if tool.id == tool_id), None)
-        fields = list_form_fields(tool.params) if tool is not None else ()
-        largest = next((int(field.maximum) for field in fields if field.name == "size"), 0)
-        found = 0
-        for row in self.batches.table.list_rows(batch_id, limit=SHEET_PICTURE_COUNT if largest else 0, status="done"):
-            job = self.service.jobs.get_job(row.job_id) if row.job_id else None
-            files = result_files(job)
-            placement = (job.result.receipt.get("placement") or {}) if job is not None and job.result else {}
-            scale = placement.get("scale")  # of the photo's pixels in the picture, which may show a part of it
-            if files and scale and scale < 1 and not row.cells.get("size"):
-                found = max(found, min(largest, round(max(files[0].width, files[0].height) / scale)))
-        return found
-
-    def _read_thumbnails(
-        self, batch_id: str, rows: Iterable[RowState], set_aside: float, *, are_sent: bool = True
-    ) -> Iterator[text.SheetPicture]:
-        table = self.batches.table
-        replacements, approvals = table.list_replacements(batch_id), table.list_approvals(batch_id)
-        for row in rows:
-            job = self.service.jobs.get_job(row.job_id) if row.job_id else None
-            if job is None or not (files := result_files(job)):
-                continue
-            replaced = format_replacement_time(replacements.get(row.row, ()))
-            receipt = job.result.receipt if job.result else {}
-            doubt, sentences = tool_tab_text.read_row_doubt(receipt), tool_tab_text.list_doubts(receipt)
-            approved = format_time(approvals.get(row.row))
-            is_aside = doubt.is_aside(set_aside)
-            jpeg = self._thumbnail(files[0].id) if are_sent else b""
-            size = (files[0].width, files[0].height)
-            yield text.SheetPicture(
-                row.row, _label_row(row), jpeg, sentences, replaced, is_aside, approved, size, doubt.is_small
-            )
-
-    def _encode_thumbnail(self, file_id: str) -> bytes:
-        return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX, shows_transparency=True)
-
 
 def _label_zip(batch: Batch) -> str:
-    return text.PART_DOWNLOAD_LABEL if batch.state in _OPEN_STATES else text.DOWNLOAD_LABEL
-
-
-def _label_row(row: RowState) -> str:
-    return text.label_row(row.row, row_label(row.row, row.key, row.cells))
+    return text.PART_DOWNLOAD_LABEL if batch.state in OPEN_STATES else text.DOWNLOAD_LABEL
 
 
 def _file_name(original: str) -> str:
