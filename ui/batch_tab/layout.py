@@ -99,94 +99,102 @@ class BatchTab:
         gr.HTML(f'{text.STYLE_HTML}<header class="dbx-head"><h1>Batch Processing</h1><p>{HELP_TEXT}</p></header>')
         with gr.Row(elem_classes=["dbx-tool"], elem_id="batch-tool"):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-                self.files = FileDrop(
-                    label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=266
-                )
-                self.tool = gr.Dropdown(
-                    text.list_tool_options(service.tools),
-                    value="",
-                    label="Tool",
-                    filterable=False,  # Gradio's filter knows English alone; batch.js finds by letters that are typed
-                    elem_id="batch-which",
-                )
-                self.preset = build_look_choice(service, "", elem_id="batch-preset")
-                self.brand_kit = build_brand_kit_choice(service, "", elem_id="batch-kit")
-                self.consent = build_consent_box(service, "", elem_id="batch-consent")
-                with gr.Accordion("More settings for all", open=False, elem_classes=["dbx-more"]):
-                    self.seeds = gr.Radio(
-                        [("Same for all", "same"), ("Different for each", "row")],
-                        value="same",
-                        label="Variation",
-                        info="Same keeps one look: all pictures start from one number, the seed.",
-                        elem_id="batch-seeds",
-                        elem_classes=["dbx-segments"],
-                    )
-                    self.setting_choice = build_setting_choice(service, "")
-                    self.more_settings = gr.Textbox(
-                        label="Words and other values, one a line",
-                        lines=3,
-                        placeholder="size = 1400",
-                        elem_id="batch-more",
-                        info="Each line is a field = its value. The template names every field. What a table says of "
-                        "its own row comes first.",
-                    )
-                    self.template = gr.DownloadButton(
-                        "Template for this tool (CSV)", size="sm", visible=False, elem_id="batch-template"
-                    )
-                with gr.Row(elem_classes=["dbx-go"]):
-                    self.start = gr.Button("Start", variant="primary", elem_id="batch-start", scale=2)
-                    self.dry_run = gr.Button("Check only", elem_id="batch-check", scale=1)
+                self._build_form(service)
             with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
-                self.status = gr.HTML(
-                    tool_tab_text.render_status(text.IDLE_TEXT), elem_classes=["dbx-stage"], elem_id="batch-stage"
-                )
-                with gr.Row(elem_classes=["dbx-acts"]):
-                    self.pause = gr.Button("Pause", size="sm", interactive=False, elem_id="batch-pause")
-                    self.cancel = gr.Button(
-                        "Cancel", size="sm", variant="stop", interactive=False, elem_id="batch-cancel"
-                    )
-                    self.retry = gr.Button("Retry failed", size="sm", interactive=False, elem_id="batch-retry")
-                    self.make_zip = gr.Button(
-                        text.DOWNLOAD_LABEL, variant="primary", size="sm", interactive=False, elem_id="batch-save"
-                    )
-                self.download = build_file_carrier("batch-zip")
-                gr.HTML(f"<p>{ZIP_TEXT}</p>", elem_id="batch-zip-note")
-                self.aside = gr.HTML("", elem_id="batch-aside")
-                self.use_larger_size = gr.Button("", size="sm", visible=False, elem_id="batch-larger")
-                self.report = gr.HTML("", elem_id="batch-told")
-                with gr.Row(elem_classes=["dbx-pages"]):
-                    self.previous = gr.Button("Previous", size="sm", visible=False, elem_id="batch-back", min_width=80)
-                    self.position = gr.HTML("", elem_id="batch-where")
-                    self.next = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
-                self.sheet = gr.HTML("", elem_id="batch-sheet")
-                self.changed_cells = gr.HTML("", elem_id="batch-cells", elem_classes=["dbx-unseen"])
-                with gr.Accordion(
-                    "When a picture counts as probably wrong",
-                    open=False,
-                    elem_classes=["dbx-more"],
-                    elem_id="batch-doubts",
-                ) as self.set_aside_fold:
-                    self.set_aside = gr.Number(
-                        DEFAULT_SET_ASIDE,
-                        minimum=0,
-                        maximum=1,
-                        step=0.05,
-                        label="Probably wrong above a doubt of",
-                        info=SET_ASIDE_HELP,
-                        elem_id="batch-set-aside",
-                    )
-                    self.list_cutouts = gr.Button(
-                        "List all, the most doubtful first", size="sm", elem_id="batch-cutouts"
-                    )
-                    self.cutouts = CutoutTable(
-                        headers=["Row", "Picture", "Doubt", "Probably wrong"],
-                        datatype=["number", "str", "number", "str"],
-                        interactive=False,
-                        visible=False,
-                        show_label=False,
-                        elem_id="batch-cutout-table",
-                    )
-                self.refresh = gr.Button("Look again", elem_id="batch-again", elem_classes=["dbx-again"])
+                self._build_results()
+
+    def _build_form(self, service: StudioService) -> None:
+        """Build the fields of a new batch and the buttons that start or check it."""
+        self.files = FileDrop(
+            label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=266
+        )
+        self.tool = gr.Dropdown(
+            text.list_tool_options(service.tools),
+            value="",
+            label="Tool",
+            filterable=False,  # Gradio's filter knows English alone; batch.js finds by letters that are typed
+            elem_id="batch-which",
+        )
+        self.preset = build_look_choice(service, "", elem_id="batch-preset")
+        self.brand_kit = build_brand_kit_choice(service, "", elem_id="batch-kit")
+        self.consent = build_consent_box(service, "", elem_id="batch-consent")
+        with gr.Accordion("More settings for all", open=False, elem_classes=["dbx-more"]):
+            self.seeds = gr.Radio(
+                [("Same for all", "same"), ("Different for each", "row")],
+                value="same",
+                label="Variation",
+                info="Same keeps one look: all pictures start from one number, the seed.",
+                elem_id="batch-seeds",
+                elem_classes=["dbx-segments"],
+            )
+            self.setting_choice = build_setting_choice(service, "")
+            self.more_settings = gr.Textbox(
+                label="Words and other values, one a line",
+                lines=3,
+                placeholder="size = 1400",
+                elem_id="batch-more",
+                info="Each line is a field = its value. The template names every field. What a table says of "
+                "its own row comes first.",
+            )
+            self.template = gr.DownloadButton(
+                "Template for this tool (CSV)", size="sm", visible=False, elem_id="batch-template"
+            )
+        with gr.Row(elem_classes=["dbx-go"]):
+            self.start = gr.Button("Start", variant="primary", elem_id="batch-start", scale=2)
+            self.dry_run = gr.Button("Check only", elem_id="batch-check", scale=1)
+
+    def _build_results(self) -> None:
+        """Build the status, the buttons of a running batch, and the contact sheet."""
+        self.status = gr.HTML(
+            tool_tab_text.render_status(text.IDLE_TEXT), elem_classes=["dbx-stage"], elem_id="batch-stage"
+        )
+        with gr.Row(elem_classes=["dbx-acts"]):
+            self.pause = gr.Button("Pause", size="sm", interactive=False, elem_id="batch-pause")
+            self.cancel = gr.Button("Cancel", size="sm", variant="stop", interactive=False, elem_id="batch-cancel")
+            self.retry = gr.Button("Retry failed", size="sm", interactive=False, elem_id="batch-retry")
+            self.make_zip = gr.Button(
+                text.DOWNLOAD_LABEL, variant="primary", size="sm", interactive=False, elem_id="batch-save"
+            )
+        self.download = build_file_carrier("batch-zip")
+        gr.HTML(f"<p>{ZIP_TEXT}</p>", elem_id="batch-zip-note")
+        self.aside = gr.HTML("", elem_id="batch-aside")
+        self.use_larger_size = gr.Button("", size="sm", visible=False, elem_id="batch-larger")
+        self.report = gr.HTML("", elem_id="batch-told")
+        with gr.Row(elem_classes=["dbx-pages"]):
+            self.previous = gr.Button("Previous", size="sm", visible=False, elem_id="batch-back", min_width=80)
+            self.position = gr.HTML("", elem_id="batch-where")
+            self.next = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
+        self.sheet = gr.HTML("", elem_id="batch-sheet")
+        self.changed_cells = gr.HTML("", elem_id="batch-cells", elem_classes=["dbx-unseen"])
+        self._build_set_aside_fold()
+        self.refresh = gr.Button("Look again", elem_id="batch-again", elem_classes=["dbx-again"])
+
+    def _build_set_aside_fold(self) -> None:
+        """Build the threshold from which a picture counts as probably wrong, and the list of all by their doubt."""
+        with gr.Accordion(
+            "When a picture counts as probably wrong",
+            open=False,
+            elem_classes=["dbx-more"],
+            elem_id="batch-doubts",
+        ) as self.set_aside_fold:
+            self.set_aside = gr.Number(
+                DEFAULT_SET_ASIDE,
+                minimum=0,
+                maximum=1,
+                step=0.05,
+                label="Probably wrong above a doubt of",
+                info=SET_ASIDE_HELP,
+                elem_id="batch-set-aside",
+            )
+            self.list_cutouts = gr.Button("List all, the most doubtful first", size="sm", elem_id="batch-cutouts")
+            self.cutouts = CutoutTable(
+                headers=["Row", "Picture", "Doubt", "Probably wrong"],
+                datatype=["number", "str", "number", "str"],
+                interactive=False,
+                visible=False,
+                show_label=False,
+                elem_id="batch-cutout-table",
+            )
 
     def list_components(self) -> list[Any]:
         """List all components of the tab."""
