@@ -117,7 +117,9 @@ def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
         for each in events:
             _wire_send_to(tabs, each, handoffs)
             _wire_apply_to_folder(tabs, each, built["batch"])
-            each.offer_batch_rows(built["batch"].batches, built["batch"].sheet.find_next_doubt, tabs, jobs_to_show)
+            each.offer_batch_rows(
+                built["batch"].batches, built["batch"].sheet.find_next_row_to_check, tabs, jobs_to_show
+            )
         built["batch"].wire_row_commands(command_field, tabs, jobs_to_show)
         library.wire_send_to(tabs, handoffs)
         _wire_settings_link(page, tabs, handoffs, service)

@@ -45,7 +45,7 @@ def _parse_points(value: object) -> object:
     return () if parsed is None else parsed
 
 
-def _check_box(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
+def _check_subject_box(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
     """Refuse a box without an inside."""
     if box is not None and not (box[0] < box[2] and box[1] < box[3]):
         raise ValueError("left comes before right, top before bottom")
@@ -57,7 +57,7 @@ Point: TypeAlias = tuple[Share, Share]
 """A point of the photo: shares of its width, from the left, and of its height, from the top."""
 Points: TypeAlias = Annotated[tuple[Point, ...], BeforeValidator(_parse_points)]
 SubjectBox: TypeAlias = Annotated[
-    tuple[Share, Share, Share, Share] | None, BeforeValidator(_parse_marks), AfterValidator(_check_box)
+    tuple[Share, Share, Share, Share] | None, BeforeValidator(_parse_marks), AfterValidator(_check_subject_box)
 ]
 """Left, top, right, bottom, as shares of the photo."""
 DrawnWords: TypeAlias = Annotated[str, AfterValidator(str.strip)]

@@ -235,7 +235,7 @@ class DynamicBatcher:
             if len(members) > 1 and oom_fallback.is_out_of_memory(error):
                 self._cache.batch_tuner.record_failure(kind, image_count)
             raise
-        self._cache.batch_tuner.record_time(kind, image_count, self._clock() - start - callback_seconds)
+        self._cache.batch_tuner.record_call_seconds(kind, image_count, self._clock() - start - callback_seconds)
 
     def _draw_call(self, model: Any, members: Sequence[QueuedRender], shares: Sequence[tuple[int, ...]]) -> float:
         """Draw the seeds in `shares` of each member. Returns the seconds that the callbacks of its steps took."""

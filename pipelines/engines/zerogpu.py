@@ -122,7 +122,7 @@ class ZeroGpuEngine(LocalEngine):
             on_begin(_PLACED_MODELS[spec_id].spec)
             with self._cpu_slots.release_while(stream), call_for_visitor(token):
                 images, seconds = _collect_images(self._draw_on_gpu(spec_id, render, stream.is_watched), on_step)
-            _PACE_TUNER.record_time(_call_kind(spec_id, render), len(render.seeds), seconds)
+            _PACE_TUNER.record_call_seconds(_call_kind(spec_id, render), len(render.seeds), seconds)
             return images
 
         return draw

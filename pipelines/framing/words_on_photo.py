@@ -217,7 +217,7 @@ def _place_words(
 
     None where there is no room, or none at that height.
     """
-    inner = _inner_box(area, size)
+    inner = _compute_text_box(area, size)
     if inner.width < 16 or inner.height < 16:
         return None
     smallest = MIN_LETTERS_RATIO * compute_equal_square_side(size)
@@ -244,7 +244,7 @@ def _place_words(
     return WordsPlace(box, letters, line_break.is_thin, score)
 
 
-def _inner_box(area: PixelBox, size: Size) -> PixelBox:
+def _compute_text_box(area: PixelBox, size: Size) -> PixelBox:
     """Return where in an area words may stand: with a margin, wider where a platform's buttons lie."""
     margin = round(LAYOUT_MARGIN_RATIO * min(size))
     above, below = margin, margin

@@ -108,7 +108,7 @@ class DecoderPool:
     def _try_task(self, task: Task[T], args: tuple[object, ...]) -> T | BaseException:
         with self._worker_slots:
             pool = self._acquire_pool()
-            outcome = _await_result(pool, task, args, self.seconds)
+            outcome = _run_with_deadline(pool, task, args, self.seconds)
             self._release_pool(pool, is_healthy=not isinstance(outcome, (BrokenProcessPool, ProcessExpired)))
             return outcome
 
@@ -150,7 +150,7 @@ def check_file_size(byte_count: int, param: str | None = None, most: int = MAX_F
         raise BadInput(f"The file is larger than {most // 10**6} MB.", code="image_too_large", param=param)
 
 
-def _await_result(pool: ProcessPool, task: Task[T], args: tuple[object, ...], seconds: float) -> T | BaseException:
+def _run_with_deadline(pool: ProcessPool, task: Task[T], args: tuple[object, ...], seconds: float) -> T | BaseException:
     """Return the result of `task` or its error, in limited time: a pool may lose a task when its worker is killed."""
     try:
         future = pool.schedule(task, args=args, timeout=seconds)

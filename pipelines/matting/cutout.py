@@ -19,7 +19,7 @@ from pipelines.matting.cutout_notices import (
     name_detached_parts,
     name_doubts,
     name_guess,
-    name_left_ground,
+    name_leftover_ground,
     name_openings,
     name_rivals,
     soft_patch_notices,
@@ -157,7 +157,7 @@ def cut_out_subject(
     boxes = name_doubts(alpha, doubt, heads) | name_openings(holes, alpha)
     boxes |= {} if is_one_of_all else name_detached_parts(alpha)
     if not is_pointed:
-        boxes = name_left_ground(image, alpha, seen.first, heads) | boxes
+        boxes = name_leftover_ground(image, alpha, seen.first, heads) | boxes
     boxes = boxes or ({} if is_pointed else name_guess(selected))
     return Cutout(colour, alpha, (*rivals, *boxes), doubt.uncertainty, boxes)
 
@@ -213,7 +213,7 @@ def finish_alpha(
         alpha = remove_unseen_ghosts(alpha, selected, first)
     alpha = open_hair_gaps(image, alpha, faces)
     if change is not None:
-        alpha = np.where(change.find_rims(alpha, selected), np.float32(0), alpha)
+        alpha = np.where(change.find_leftover_rims(alpha, selected), np.float32(0), alpha)
         alpha = np.where(change.find_crumbs(alpha, selected, seen), np.float32(0), alpha)
         alpha = np.where(find_dropped_detail(alpha, selected, dropped), np.float32(0), alpha)
         alpha = np.where(change.find_scraps(alpha, selected, dropped), np.float32(0), alpha)

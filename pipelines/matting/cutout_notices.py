@@ -16,7 +16,7 @@ import numpy as np
 from pipelines.core.geometry import DOUBTFUL_UNCERTAINTY, Alpha, Box, Cutout, Face, Image, Mask
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 from pipelines.matting.holes import GROUND_ALPHA, HoleFinder
-from pipelines.matting.left_ground import TOLD_LIMITS, cover_heads, find_left_ground
+from pipelines.matting.leftover_ground import TOLD_LIMITS, cover_heads, find_leftover_ground
 from pipelines.matting.mask_parts import EDGE_WIDTH_PX, find_parts_at, label_parts, list_parts, open_mask
 from pipelines.matting.net_agreement import Doubt
 from pipelines.matting.subject_selection import WORK_SIDE_PX, mask_extent, scaled_slice
@@ -82,7 +82,7 @@ def name_openings(holes: HoleFinder, alpha: Alpha) -> dict[str, tuple[Box, ...]]
     return {notice: tuple(_box_around(opening) for opening in openings)}
 
 
-def name_left_ground(image: Image, alpha: Alpha, quick: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Box, ...]]:
+def name_leftover_ground(image: Image, alpha: Alpha, quick: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Box, ...]]:
     """Return the notice of small parts in the cut-out `alpha` that are like the ground beside them, and their boxes.
 
     `quick` is the map of the net that sees no subject there (H x W each), as of a wall in the slot of a table's leg.
@@ -92,7 +92,7 @@ def name_left_ground(image: Image, alpha: Alpha, quick: Alpha, heads: Sequence[B
     small, seen = resize_map(alpha, size), resize_map(quick, size)
     taken = small > 0.5
     unseen = taken & (seen < 0.5) & ~cover_heads(taken.shape, heads, size[0] / alpha.shape[1])
-    found = find_left_ground(image, unseen, seen, taken & ~unseen, small < GROUND_ALPHA, TOLD_LIMITS)
+    found = find_leftover_ground(image, unseen, seen, taken & ~unseen, small < GROUND_ALPHA, TOLD_LIMITS)
     parts = [part for part in list_parts(found) if part.sum() < MAX_LEFT_RATIO * part.size]
     if not parts:
         return {}

@@ -56,7 +56,7 @@ class MarkedChange:
         reach = max(2, round(EDGE_REACH_RATIO * max(selected.shape)))
         return dilate_mask(self.took, reach) & outline_band(selected, reach, cv2.MORPH_RECT)
 
-    def find_rims(self, alpha: Alpha, selected: Alpha) -> Mask:
+    def find_leftover_rims(self, alpha: Alpha, selected: Alpha) -> Mask:
         """Find the faint lines that the soft outline of what was taken leaves in `alpha`, far from the rest (H x W).
 
         Not what the colours gave back where nothing is `selected` (H x W).

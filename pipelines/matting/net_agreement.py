@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from pipelines.core.geometry import Alpha, Area, Face, Float32Array, Image, Mask, Uint8Array
 from pipelines.imaging.resize import dilate_mask, outline_band, resize_image, resize_map, size_within
-from pipelines.matting.left_ground import cover_heads, find_left_ground
+from pipelines.matting.leftover_ground import cover_heads, find_leftover_ground
 from pipelines.matting.mask_parts import EDGE_WIDTH_PX, label_parts, list_parts, open_mask
 from pipelines.matting.subject_selection import UNSEEN_ALPHA
 from pipelines.matting.thin_parts import measure_thinness, share_between
@@ -151,7 +151,7 @@ def reconcile_mattes(
         weight = np.clip(2 * cv2.GaussianBlur(np.maximum(taken, rim.astype(np.float32)), (0, 0), FEATHER_PX), 0, 1)
         followed = ((taken > 0) | rim) & (other > 0.5)
         sure_ground = (one < SURE_GROUND_ALPHA) & ~followed
-        left = find_left_ground(image, followed & ~kept_whole, one, (one > 0.5) | followed, sure_ground)
+        left = find_leftover_ground(image, followed & ~kept_whole, one, (one > 0.5) | followed, sure_ground)
         settled = dilate_mask(left, EDGE_WIDTH_PX // 2)
         uncertain, differs = uncertain & ~settled, differs & ~settled
         weight *= 1 - cv2.GaussianBlur(left.astype(np.float32), (0, 0), UNSEEN_FEATHER_PX)

@@ -42,7 +42,7 @@ class BatchSizeTuner:
         for row in read_rows(file, _call_times_from_row) if file is not None else ():
             self._times[row[0], row[1]] = deque(row[2], TIMES_PER_SIZE_COUNT)
 
-    def record_time(self, kind: CallKind, pictures: int, seconds: float) -> None:
+    def record_call_seconds(self, kind: CallKind, pictures: int, seconds: float) -> None:
         """Record that a call which drew so many pictures took so long."""
         with self._lock:
             times = self._times.setdefault((kind, pictures), deque(maxlen=TIMES_PER_SIZE_COUNT))

@@ -154,7 +154,7 @@ def is_cached(row: ModelSpec) -> bool:
     if not row.repo:
         return True
     try:
-        loader.find_checkpoint(row, offline=True)
+        loader.ensure_checkpoint(row, offline=True)
     except ModelUnavailable:
         return False
     return True

@@ -42,7 +42,7 @@ def read_manifest_store(data: bytes, format: str) -> bytes | None:
 def has_written_layout(store: bytes) -> bool:
     """Return whether the newest manifest has the layout that this studio writes, including the unsigned bytes."""
     try:
-        (outer,) = _split_boxes(store)
+        (outer,) = _iterate_jumbf_boxes(store)
         parts = _open_superbox(_open_superbox(outer, _STORE_TYPE, _STORE_TYPE)[-1], _MANIFEST_TYPE, None)
         known = _MANIFEST_BOXES.items()
         content = [_open_superbox(part, kind, label) for part, (kind, label) in zip(parts, known, strict=True)]
@@ -80,7 +80,7 @@ def _read_cbor_bytes(data: bytes, offset: int) -> tuple[bytes, int]:
 
 def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> list[Box]:
     """Return the content boxes of a superbox. Raises `ValueError` unless its type and label match."""
-    content = list(_split_boxes(box.body)) if box.kind == b"jumb" else []
+    content = list(_iterate_jumbf_boxes(box.body)) if box.kind == b"jumb" else []
     if not content or content[0].kind != b"jumd":
         raise ValueError("no superbox")
     description = content[0].body
@@ -92,7 +92,7 @@ def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> list[Box]:
     return content[1:]
 
 
-def _split_boxes(data: bytes) -> Iterator[Box]:
+def _iterate_jumbf_boxes(data: bytes) -> Iterator[Box]:
     """Yield the boxes in `data`. Raises `ValueError` unless they fill it without a gap."""
     offset = 0
     while offset < len(data):
@@ -126,7 +126,7 @@ def _read_webp_stores(data: bytes) -> Iterator[bytes]:
 def _read_avif_stores(data: bytes) -> Iterator[bytes]:
     """Yield the store of a file with exactly the boxes that are written here: C2PA lets others in unsigned."""
     try:
-        boxes = list(_split_boxes(data))
+        boxes = list(_iterate_jumbf_boxes(data))
     except ValueError:
         return
     if tuple(box.kind for box in boxes) == _AVIF_BOXES:

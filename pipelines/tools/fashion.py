@@ -314,7 +314,7 @@ def _draw_look(
     notices = list(scenes.notices)
     for n, plate in enumerate(scenes.images):
         if season.green_rotation_degrees and not params.background:
-            plate = rotate_greens(plate, season.green_rotation_degrees)
+            plate = shift_green_hues(plate, season.green_rotation_degrees)
         image = composite_subject(placed, plate, seed=context.seed + n, key_side=source.light_side, shadow=shadow)
         if source.garment is not None:
             face = move_face(source.faces[params.pick], frame.matrix) if params.pick < len(source.faces) else None
@@ -437,7 +437,7 @@ def _scene_caption(params: Fashion) -> Caption:
     return scene_caption(params, params.background, season.words, "product" if season.is_flat_lay else "portrait")
 
 
-def rotate_greens(plate: Image, degrees: float) -> Image:
+def shift_green_hues(plate: Image, degrees: float) -> Image:
     """Rotate greens towards red by `degrees` of hue in CIELAB, yellows and neutrals less and less."""
     lab = to_lab(plate)
     hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))

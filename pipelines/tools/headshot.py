@@ -197,7 +197,7 @@ def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolO
             if has_layers:
                 layers += _export_layers(context, LOOKS[name], image, subject, plate, key, number)
             if is_completed:
-                image = _complete_portrait(params, context, image, photo, placed, missing, emit)
+                image = _fill_missing_portrait(params, context, image, photo, placed, missing, emit)
             image = _to_monochrome(image) if LOOKS[name].is_monochrome else image
             edited = _edit_portrait(params, context, image, placed.alpha, move_face(face, frame.matrix), emit)
             images += edited.images
@@ -307,7 +307,7 @@ def _edit_portrait(
     return draw_with_head_kept(context, render, alpha, face, emit)
 
 
-def _complete_portrait(
+def _fill_missing_portrait(
     params: Headshot,
     context: ToolContext,
     image: Image,

@@ -39,7 +39,7 @@ def learned_tuner(file: Path | None = None) -> BatchSizeTuner:
         kind = "published", "cpu", repr(((side, side), None))
         for size in (1, 2, 4, 8):
             for _ in range(MIN_TIMES_COUNT):
-                paces.record_time(kind, size, 1e-9 * step_seconds(side * side // 256, size))
+                paces.record_call_seconds(kind, size, 1e-9 * step_seconds(side * side // 256, size))
     return paces
 
 
@@ -270,7 +270,7 @@ def measured(paces: BatchSizeTuner, tokens: int, waiting: int, calls: int) -> li
     sizes = []
     for _ in range(calls):
         sizes.append(paces.best_batch_size(KIND, waiting, min(8, MAX_STEP_TOKENS // tokens)))
-        paces.record_time(KIND, sizes[-1], step_seconds(tokens, sizes[-1]))
+        paces.record_call_seconds(KIND, sizes[-1], step_seconds(tokens, sizes[-1]))
     return sizes
 
 
@@ -289,7 +289,7 @@ def test_on_a_processor_that_loses_by_it_pictures_are_drawn_alone(slower: float)
     paces, sizes = BatchSizeTuner(), []
     for _ in range(20):
         sizes.append(paces.best_batch_size(KIND, 8, 8))
-        paces.record_time(KIND, sizes[-1], sizes[-1] / (slower if sizes[-1] > 1 else 1))
+        paces.record_call_seconds(KIND, sizes[-1], sizes[-1] / (slower if sizes[-1] > 1 else 1))
     assert sizes[-8:] == [1] * 8
     assert sum(sizes) <= 2 * (1 + 2 + 4 + 8) + 12
 
@@ -298,7 +298,7 @@ def test_a_size_that_was_slow_for_another_reason_gets_another_chance() -> None:
     paces = BatchSizeTuner()
     for size, seconds_ in ((1, 1.0), (2, 5.0)):
         for _ in range(MIN_TIMES_COUNT):
-            paces.record_time(KIND, size, seconds_)
+            paces.record_call_seconds(KIND, size, seconds_)
     sizes = measured(paces, 1024, 8, 160)
     assert sizes[:8] == [1] * 8
     assert sizes[-8:].count(8) >= 7
@@ -307,7 +307,7 @@ def test_a_size_that_was_slow_for_another_reason_gets_another_chance() -> None:
 def test_a_first_call_that_compiles_does_not_count_against_its_size() -> None:
     paces = BatchSizeTuner()
     for seconds_ in ((1, 30.0), (1, 1.0), (2, 60.0), (2, 1.1), (4, 90.0), (4, 1.4)):
-        paces.record_time(KIND, *seconds_)
+        paces.record_call_seconds(KIND, *seconds_)
     assert paces.best_batch_size(KIND, 4, 4) == 4
 
 

@@ -193,8 +193,8 @@ def test_on_several_devices_jobs_join_the_calls_of_the_one_that_holds_their_mode
     kind = "published", "cpu", repr(((64, 64), None))
     paces = BatchSizeTuner()
     for n in (1, 2, 4):
-        paces.record_time(kind, n, 1e-9)
-        paces.record_time(kind, n, 1e-9)
+        paces.record_call_seconds(kind, n, 1e-9)
+        paces.record_call_seconds(kind, n, 1e-9)
     caches = [
         ModelCache((*FAMILIES, TimedFamily(model)), CacheOptions(budget_bytes=GB, device="cpu"), batch_tuner=paces)
         for _ in range(2)

@@ -110,10 +110,10 @@ def test_a_drawing_that_was_measured_asks_for_as_long_as_it_took(monkeypatch: py
     render = RenderRequest("text", "a cup", (512, 512), (1,))
     guessed = zerogpu.lease_seconds("any", render, True)
     for seconds in (4.0, 2.0):
-        zerogpu._PACE_TUNER.record_time(zerogpu._call_kind("any", render), 1, seconds)
+        zerogpu._PACE_TUNER.record_call_seconds(zerogpu._call_kind("any", render), 1, seconds)
     assert zerogpu.lease_seconds("any", render, True) == 10 + 6
     assert zerogpu.lease_seconds("any", replace(render, size=(1024, 512)), True) >= guessed
-    zerogpu._PACE_TUNER.record_time(zerogpu._call_kind("any", render), 1, 500.0)
+    zerogpu._PACE_TUNER.record_call_seconds(zerogpu._call_kind("any", render), 1, 500.0)
     assert zerogpu.lease_seconds("any", render, True) == 120
 
 

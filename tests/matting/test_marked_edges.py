@@ -44,10 +44,10 @@ def test_what_was_changed_is_told_from_what_nets_see() -> None:
     assert edge[200:290, 159].all()
     left = truth.copy()
     left[200:280, 77:79] = 0.2
-    rims = change.find_rims(left, truth)
+    rims = change.find_leftover_rims(left, truth)
     assert rims[200:280, 77:79].all(), "the outline of what is gone"
     left[200:280, 74:77] = 0.6
-    assert not change.find_rims(left, truth)[200:280].any(), "of a thin part"
+    assert not change.find_leftover_rims(left, truth)[200:280].any(), "of a thin part"
     assert not edge[:, 300:].any(), "far from the mark it runs as ever"
     assert not find_marked_change(seen, seen).find_edge(seen).any()
     assert not find_marked_change(seen, seen).find_surroundings().any()

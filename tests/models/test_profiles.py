@@ -230,7 +230,7 @@ def test_nothing_of_ours_is_cached_here_offline(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert not profiles.is_cached(get_spec("sdxl"))
     with pytest.raises(ModelUnavailable, match="stable-diffusion-xl"):
-        profiles.loader.find_checkpoint(get_spec("sdxl"))
+        profiles.loader.ensure_checkpoint(get_spec("sdxl"))
 
 
 @pytest.mark.parametrize(("zerogpu", "here"), [("true", True), ("", False)])

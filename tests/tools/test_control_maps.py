@@ -192,9 +192,9 @@ def test_the_net_of_the_hub_reads_poses_only_where_it_lies_here(monkeypatch: pyt
     def absent(*_: object, **__: object) -> Any:
         raise ModelUnavailable("not here")
 
-    monkeypatch.setattr(loader, "find_checkpoint", absent)
+    monkeypatch.setattr(loader, "ensure_checkpoint", absent)
     assert control_annotators.best_pose_id() == POSE_LITE.id
-    monkeypatch.setattr(loader, "find_checkpoint", lambda *_, **__: None)
+    monkeypatch.setattr(loader, "ensure_checkpoint", lambda *_, **__: None)
     assert control_annotators.best_pose_id() == MAP_POSE.id
 
 

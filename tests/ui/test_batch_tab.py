@@ -272,7 +272,12 @@ def build_row_line(studio: RunningStudio, events: BatchTabEvents) -> BatchRowLin
             tab = ToolTab(studio.service.find_tool("tint"), studio.service)
             tabs, jobs_to_show = gr.Tabs(), {"tint": gr.State()}
         return BatchRowLine(
-            tab, events.batches, studio.access, events.sheet.find_next_doubt, tabs=tabs, jobs_to_show=jobs_to_show
+            tab,
+            events.batches,
+            studio.access,
+            events.sheet.find_next_row_to_check,
+            tabs=tabs,
+            jobs_to_show=jobs_to_show,
         )
 
     return build_parts(build)
@@ -335,10 +340,10 @@ def test_what_is_checked_next_is_the_next_row_then_small_doubts_then_what_was_me
     monkeypatch.setattr(events.batches.table, "list_replacements", lambda _: {5: []})
     rows = [1]
     while len(doubts) > 1:
-        rows.append(events.sheet.find_next_doubt(batch_id, rows[-1], 0.5))
+        rows.append(events.sheet.find_next_row_to_check(batch_id, rows[-1], 0.5))
         del doubts[rows[-2]]
     assert rows == [1, 3, 4, 2, 5]
-    assert events.sheet.find_next_doubt(batch_id, rows[-1], 0.5) == 0
+    assert events.sheet.find_next_row_to_check(batch_id, rows[-1], 0.5) == 0
 
 
 def test_what_goes_on_with_a_rows_picture_can_take_its_place(
@@ -373,7 +378,7 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
             assert "Row 3 of 4 repaired. Next: 4 · 3.png" in told
             assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
     assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
-    line.find_next_doubt = lambda *_: 1  # which was mended, and is doubted still
+    line.find_next_row_to_check = lambda *_: 1  # which was mended, and is doubted still
     last = events.batches.get_row(batch_id, 4, OWNER)
     assert line._open_next(events.batches.get_batch(batch_id, OWNER), last, TabState()) == {}
     shown = line.show_line(TabState(batch_row=(batch_id, 4)), OWNER, last.job_id or "")[line.tab.result.batch_row]

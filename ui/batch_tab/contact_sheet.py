@@ -107,7 +107,7 @@ class ContactSheet:
         found = ((n, row) for n in numbers for row in self.batches.table.list_rows(batch_id, n - 1, limit=1))
         return [row for n, row in found if row.row == n]
 
-    def find_next_doubt(self, batch_id: str, row: int, set_aside: float) -> int:
+    def find_next_row_to_check(self, batch_id: str, row: int, set_aside: float) -> int:
         """Return the next row after `row` that is to be checked, going on from the first; 0 where none is.
 
         Small doubts come after all others, and pictures that somebody has mended already come last.

@@ -135,7 +135,7 @@ class BatchTabEvents:
                 return updates
             action, row = wanted.action, wanted.row
             if action in ("next", "approve-next"):
-                row = self.sheet.find_next_doubt(batch.id, row, state.set_aside)
+                row = self.sheet.find_next_row_to_check(batch.id, row, state.set_aside)
             job = self._find_row_job(batch.id, row) if row else None
             if job is None or job.tool not in jobs_to_show:
                 return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates

@@ -42,7 +42,7 @@ NAME_LENGTH = 40
 """Longest name of a batch or a row that is shown, in characters."""
 
 
-NextDoubtFinder = Callable[[str, int, float], int]
+NextRowFinder = Callable[[str, int, float], int]
 """Finds, by a batch, a row and the uncertainty that sets a cut-out aside, the next row to be checked; 0 for none."""
 
 ResultDisplay = Callable[[JobRow, Result, TabState, gr.Request], Updates]
@@ -61,7 +61,7 @@ class BatchRowLine:
         tab: ToolTab,
         batches: BatchService,
         access: AccessControl,
-        find_next_doubt: NextDoubtFinder,
+        find_next_row_to_check: NextRowFinder,
         *,
         tabs: gr.Tabs,
         jobs_to_show: Mapping[str, gr.State],
@@ -73,7 +73,7 @@ class BatchRowLine:
         """Set where the tab can show another picture."""
         self.batches = batches
         self.access = access
-        self.find_next_doubt = find_next_doubt
+        self.find_next_row_to_check = find_next_row_to_check
 
     def wire(self) -> None:
         """Attach the button's listener."""
@@ -94,7 +94,9 @@ class BatchRowLine:
         can_undo = is_placed and bool(self._find_earlier(row, batch))  # what failed cannot be put back
         can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, batch, row, owner)
         note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put or is_placed else NEXT_TEXT
-        if can_undo and self.find_next_doubt(batch.id, row.row, state.batch_set_aside) in self._list_mended(batch):
+        if can_undo and self.find_next_row_to_check(batch.id, row.row, state.batch_set_aside) in self._list_mended(
+            batch
+        ):
             note = ALL_SEEN_TEXT
         is_shown = job_id == row.job_id
         mended_row = state.mended_row if is_shown and not can_undo else 0
@@ -120,7 +122,7 @@ class BatchRowLine:
             said = [(DOUBT_LABEL, "doubt", row.row)]
         elif self._is_to_be_checked(batch, row, set_aside):
             said = [(APPROVE_LABEL, "approve-next", row.row)]
-        if self.find_next_doubt(batch.id, row.row, set_aside):
+        if self.find_next_row_to_check(batch.id, row.row, set_aside):
             said.append((NEXT_LABEL, "next", row.row))
         if mended_row:  # there the earlier picture can be put back
             said.append((MENDED_LABEL.format(mended_row), "open", mended_row))
@@ -158,12 +160,12 @@ class BatchRowLine:
                 updates = {self.tab.alerts: text.render_error(error)}
         earlier = self.batches.jobs.get_job(chosen) if is_returned else None
         if earlier is not None and earlier.result is not None and self.show_result is not None:
-            updates |= self._undo_open_marks(state)
+            updates |= self._restore_marks_before_pointing(state)
             state.request_number, state.before_marks = state.request_number + 1, None  # a look of marks gives way
             updates |= self.tab.result.close_pointing() | self.show_result(earlier, earlier.result, state, request)
         return {**updates, **self.show_line(state, owner, state.shown_job_id, is_returned=is_returned)}
 
-    def _undo_open_marks(self, state: TabState) -> Updates:
+    def _restore_marks_before_pointing(self, state: TabState) -> Updates:
         """Give the form the marks that it had before somebody began to point and did not press Done."""
         if state.before_marks is None:
             return {}
@@ -178,7 +180,7 @@ class BatchRowLine:
 
     def _open_next(self, batch: Batch, mended: RowState, state: TabState) -> dict[Any, Any]:
         """Open the next row that is to be checked after the `mended` one; no update where all are mended."""
-        number = self.find_next_doubt(batch.id, mended.row, state.batch_set_aside)
+        number = self.find_next_row_to_check(batch.id, mended.row, state.batch_set_aside)
         if number in self._list_mended(batch):
             return {}
         row = self.batches.get_row(batch.id, number, batch.owner) if number else None

@@ -16,7 +16,7 @@ from pipelines.service.studio_service import StudioService
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.tool_tab import text
-from ui.tool_tab.batch_row import BatchRowLine, NextDoubtFinder
+from ui.tool_tab.batch_row import BatchRowLine, NextRowFinder
 from ui.tool_tab.form_controls import Control, list_change_events
 from ui.tool_tab.job_follower import JobFollower
 from ui.tool_tab.layout import CONSENT_FIELD, ToolTab, takes_picture
@@ -48,13 +48,13 @@ class ToolTabEvents:
     def offer_batch_rows(
         self,
         batches: BatchService,
-        find_next_doubt: NextDoubtFinder,
+        find_next_row_to_check: NextRowFinder,
         tabs: gr.Tabs,
         jobs_to_show: Mapping[str, gr.State],
     ) -> None:
         """Let a picture that was opened from a batch be replaced by a better one, and the next one be opened."""
         self.follower.row_line = BatchRowLine(
-            self.tab, batches, self.access, find_next_doubt, tabs=tabs, jobs_to_show=jobs_to_show
+            self.tab, batches, self.access, find_next_row_to_check, tabs=tabs, jobs_to_show=jobs_to_show
         )
         self.follower.row_line.show_result = self.follower.show_found_result
         self.follower.row_line.wire()

@@ -344,7 +344,7 @@ class JobFollower:
             draft = await wait_for_draft(submitted.stream)
         finally:
             self.service.jobs.cancel(submitted.job_id)  # nobody waits for it if the visitor has left
-            self._clear_job(submitted.job_id, state)
+            self._forget_job(submitted.job_id, state)
         return draft if isinstance(draft, tuple) else None  # of the present form the tab says why
 
     def begin_request(self, state: TabState) -> int:
@@ -431,7 +431,7 @@ class JobFollower:
                 yield {**self.view.show_error(error), **photo}
         finally:
             stream.close()
-            self._clear_job(job_id, state)
+            self._forget_job(job_id, state)
 
     def _show_photo_to_mark(self, error: StudioError, job_id: str) -> Updates:
         """Show the job's photo where the error asks to point at its subject; no update for any other."""
@@ -461,7 +461,7 @@ class JobFollower:
         shown = self.view.show_result(row, result, page_address(request))
         return {**shown, **self.show_batch_row(state, request, job_id)}
 
-    def _clear_job(self, job_id: str, state: TabState) -> None:
+    def _forget_job(self, job_id: str, state: TabState) -> None:
         state.job_id = "" if state.job_id == job_id else state.job_id
         state.draft_id = "" if state.draft_id == job_id else state.draft_id
 

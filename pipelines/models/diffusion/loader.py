@@ -68,7 +68,7 @@ class CheckpointFamily:
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
         """Compute the bytes of the weights on the device from the file headers; downloads what is not here."""
-        mode, files = _text_encoder_mode(spec), find_checkpoint(spec)
+        mode, files = _text_encoder_mode(spec), ensure_checkpoint(spec)
         weights = dict(files.weights)
         weights.pop("adapter", None)  # a fused LoRA takes no memory of its own
         for name in streamed_components(spec):
@@ -95,7 +95,7 @@ class CheckpointFamily:
                 f"Model {spec.id} keeps {spec.host_bytes / 1e9:.0f} GB in main memory; this machine has "
                 f"{host / 1e9:.0f} GB."
             )
-        files = find_checkpoint(spec)
+        files = ensure_checkpoint(spec)
         try:
             pipe = self._load_pipeline(files, spec, device)
             decoder = pipe.vae if is_tiny_autoencoder(pipe.vae) else None
@@ -167,7 +167,7 @@ class CheckpointFamily:
         return self._factors[folder]
 
 
-def find_checkpoint(spec: ModelSpec, *, offline: bool = False) -> CheckpointFiles:
+def ensure_checkpoint(spec: ModelSpec, *, offline: bool = False) -> CheckpointFiles:
     """Find the files of `spec`; download missing ones unless `offline`. Raises `ModelUnavailable`.
 
     The hub is called only for files that are not here: else every load would wait for a hub that does not answer.
@@ -212,7 +212,7 @@ def with_loaded_revision(spec: ModelSpec, folder: Path) -> ModelSpec:
 
 
 def list_sources(spec: ModelSpec) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """List what `find_checkpoint` fetches, as (repository, revision, file patterns)."""
+    """List what `ensure_checkpoint` fetches, as (repository, revision, file patterns)."""
     options = dict(spec.options)
     if "files" in options:
         return ((spec.repo, spec.revision, tuple(options["files"].split(","))),)

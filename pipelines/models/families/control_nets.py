@@ -76,14 +76,14 @@ class ControlNetFamily:
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
         """Compute the bytes of the weights from the file headers; downloads what is not here."""
-        return checkpoint.compute_loaded_bytes(loader.find_checkpoint(spec).weights["model"], spec.dtype)
+        return checkpoint.compute_loaded_bytes(loader.ensure_checkpoint(spec).weights["model"], spec.dtype)
 
     def load(self, spec: ModelSpec, device: str) -> OneModuleModel:
         """Load the ControlNet to `device`; a view of its model takes its `module`. Raises `ModelUnavailable`."""
         import diffusers
 
         options = dict(spec.options)
-        files, kind = loader.find_checkpoint(spec), getattr(diffusers, options["class"])
+        files, kind = loader.ensure_checkpoint(spec), getattr(diffusers, options["class"])
         if "layout" in options:
             module = _load_single_file(kind, files.weights["model"][0], json.loads(options["layout"]), spec, device)
         else:

@@ -213,7 +213,7 @@ ANNOTATORS = AnnotatorFamily((MAP_EDGES, MAP_LINES, MAP_DEPTH, MAP_POSE, POSE_LI
 def best_pose_id() -> str:
     """Return the id of the best pose net that is on this machine."""
     try:
-        loader.find_checkpoint(MAP_POSE, offline=True)
+        loader.ensure_checkpoint(MAP_POSE, offline=True)
     except ModelUnavailable:
         return POSE_LITE.id
     return MAP_POSE.id

@@ -14,7 +14,7 @@ from pipelines.models.diffusion import loader
 def find_known_file(spec: ModelSpec) -> Path:
     """Find the file of `spec` and compare its digest. Raises `ModelUnavailable` for a missing or another file."""
     name = dict(spec.options)["files"]
-    path = loader.find_checkpoint(spec).folder / name
+    path = loader.ensure_checkpoint(spec).folder / name
     if compute_sha256(path) != pinned_revisions.FILE_SHA256[spec.repo, name]:
         raise ModelUnavailable(f"{path} is damaged or another file than the one that is known: delete it.")
     return path

@@ -15,7 +15,7 @@ class TransformersNet:
     def __init__(self, spec: ModelSpec, kind: str, processor: str, device: str) -> None:
         import transformers
 
-        folder = loader.find_checkpoint(spec).folder
+        folder = loader.ensure_checkpoint(spec).folder
         self.spec = loader.with_loaded_revision(spec, folder)
         self._device = device
         with LOADING_LOCK:

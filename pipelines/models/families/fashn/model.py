@@ -170,13 +170,13 @@ class FashnFamily:
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
         """Compute the bytes of the weights from the file headers; downloads what is not here."""
-        return checkpoint.compute_loaded_bytes(loader.find_checkpoint(spec).weights["model"], spec.dtype)
+        return checkpoint.compute_loaded_bytes(loader.ensure_checkpoint(spec).weights["model"], spec.dtype)
 
     def load(self, spec: ModelSpec, device: str) -> TryOnModel:
         """Load the checkpoint to `device`. Raises `ModelUnavailable` or `OutOfMemory`."""
         import torch
 
-        files = loader.find_checkpoint(spec)
+        files = loader.ensure_checkpoint(spec)
         layout = replace(TryOnLayout(), **json.loads(dict(spec.options).get("layout", "{}")))
         loading_progress.report_part(0, 1)
         try:

@@ -47,7 +47,7 @@ SURE_LIMITS = LeftGroundLimits(distance=4.5, likeness=0.5)
 TOLD_LIMITS = LeftGroundLimits(distance=3.0, likeness=0.25)
 
 
-def find_left_ground(
+def find_leftover_ground(
     image: Image, taken: Mask, seen: Alpha, subject: Mask, ground: Mask, limits: LeftGroundLimits = SURE_LIMITS
 ) -> Mask:
     """Return the parts of `taken` (h x w) that are ground, on a small copy of `image` (H x W).

@@ -7,8 +7,8 @@ import pytest
 
 from pipelines.core.geometry import Alpha, Box, Image
 from pipelines.matting.cutout import cut_out_subject
-from pipelines.matting.cutout_notices import name_left_ground
-from pipelines.matting.left_ground import find_left_ground
+from pipelines.matting.cutout_notices import name_leftover_ground
+from pipelines.matting.leftover_ground import find_leftover_ground
 from pipelines.matting.net_agreement import reconcile_mattes
 from tests.matting.test_net_agreement import PeopleSeen, make_face
 
@@ -66,21 +66,21 @@ def test_what_the_net_for_people_sees_stays_whole() -> None:
 @pytest.mark.parametrize(("around", "is_found"), [(WOOD, True), (WHITE, False)])
 def test_ground_is_told_only_beside_a_subject_of_another_colour(around: tuple[int, int, int], is_found: bool) -> None:
     taken, none = make_map() > 0.5, np.zeros(SIZE, np.bool_)
-    found = find_left_ground(draw_table(around=around), taken, make_map(half=0.6, slot=0.02), none, ~taken)
+    found = find_leftover_ground(draw_table(around=around), taken, make_map(half=0.6, slot=0.02), none, ~taken)
     assert found[SLOT_INSIDE].all() if is_found else not found.any()
     assert not found[200:250, 200:275].any()
 
 
 def test_nothing_is_found_where_no_ground_is_near_or_the_part_is_a_speck() -> None:
     taken, none = make_map() > 0.5, np.zeros(SIZE, np.bool_)
-    assert not find_left_ground(draw_table(), taken, make_map(slot=0.02), none, none).any()
+    assert not find_leftover_ground(draw_table(), taken, make_map(slot=0.02), none, none).any()
     speck = make_map()
     speck[150:154, 260:264] = 0
-    assert not find_left_ground(draw_table(), taken, speck, none, ~taken).any()
+    assert not find_leftover_ground(draw_table(), taken, speck, none, ~taken).any()
 
 
 def test_a_slot_that_only_the_quick_net_sees_is_told_with_its_box() -> None:
-    ((notice, boxes),) = name_left_ground(draw_table(), make_map(), make_map(slot=0.02), ()).items()
+    ((notice, boxes),) = name_leftover_ground(draw_table(), make_map(), make_map(slot=0.02), ()).items()
     assert notice == "Background may be left at the right. Point at it, or wipe it away."
     assert boxes == (pytest.approx((250 / 384, 130 / 300, 278 / 384, 165 / 300), abs=0.01),)
 
@@ -95,7 +95,7 @@ def test_a_slot_that_only_the_quick_net_sees_is_told_with_its_box() -> None:
     ],
 )
 def test_nothing_is_told_of_what_may_be_the_subject(photo: Image, quick: Alpha, heads: tuple[Box, ...]) -> None:
-    assert not name_left_ground(photo, make_map(), quick, heads)
+    assert not name_leftover_ground(photo, make_map(), quick, heads)
 
 
 class SeenMap:
