@@ -94,9 +94,8 @@ class BatchRowLine:
         can_undo = is_placed and bool(self._find_earlier(row, batch))  # what failed cannot be put back
         can_put = job_id not in ("", row.job_id) and self._is_other_take(job_id, batch, row, owner)
         note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put or is_placed else NEXT_TEXT
-        if can_undo and self.find_next_row_to_check(batch.id, row.row, state.batch_set_aside) in self._list_mended(
-            batch
-        ):
+        next_row = self.find_next_row_to_check(batch.id, row.row, state.batch_set_aside) if can_undo else None
+        if next_row in self._list_mended(batch):
             note = ALL_SEEN_TEXT
         is_shown = job_id == row.job_id
         mended_row = state.mended_row if is_shown and not can_undo else 0
