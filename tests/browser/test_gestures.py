@@ -75,6 +75,7 @@ def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(pag
 
 def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, studio: ServedPage) -> None:
     before = show_example(page, studio, "product", "coffee")
+    expect(page.locator("#product-box .dbx-doubt.told")).to_be_visible()  # the picture makes room for the words
     box = page.locator("#product-live img").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
