@@ -32,7 +32,7 @@ LEAST_SHARE = 0.01  # added to both shares of colours that are alike, so that th
 
 
 @dataclass(frozen=True)
-class LeftGroundLimits:
+class LeftoverGroundLimits:
     """Up to which a part (h x w) counts as left ground.
 
     `distance` is its mean distance to the ground's nearest colours in Lab levels, and `likeness` how many times as
@@ -43,12 +43,12 @@ class LeftGroundLimits:
     likeness: float
 
 
-SURE_LIMITS = LeftGroundLimits(distance=4.5, likeness=0.5)
-TOLD_LIMITS = LeftGroundLimits(distance=3.0, likeness=0.25)
+SURE_LIMITS = LeftoverGroundLimits(distance=4.5, likeness=0.5)
+TOLD_LIMITS = LeftoverGroundLimits(distance=3.0, likeness=0.25)
 
 
 def find_leftover_ground(
-    image: Image, taken: Mask, seen: Alpha, subject: Mask, ground: Mask, limits: LeftGroundLimits = SURE_LIMITS
+    image: Image, taken: Mask, seen: Alpha, subject: Mask, ground: Mask, limits: LeftoverGroundLimits = SURE_LIMITS
 ) -> Mask:
     """Return the parts of `taken` (h x w) that are ground, on a small copy of `image` (H x W).
 
@@ -86,7 +86,7 @@ def cover_heads(shape: tuple[int, ...], faces: Sequence[Box], scale: float) -> M
     return covered
 
 
-def _is_like_ground(lab: Uint8Array, part: Mask, subject: Mask, ground: Mask, limits: LeftGroundLimits) -> bool:
+def _is_like_ground(lab: Uint8Array, part: Mask, subject: Mask, ground: Mask, limits: LeftoverGroundLimits) -> bool:
     """Whether the colours of `part` are those of the `ground` beside it, and not of the `subject` around it."""
     near = dilate_mask(part, SUBJECT_REACH_PX) & ~dilate_mask(part, RIM_PX)
     on_ground = _sample_colours(lab, dilate_mask(part, GROUND_REACH_PX) & ground)

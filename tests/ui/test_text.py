@@ -13,6 +13,7 @@ from pipelines.core.models import Profile
 from pipelines.core.tools import Tool
 from pipelines.matting.cutout_notices import UNSETTLED_NOTICE
 from pipelines.models.families.scenes.keyword_search import SCENES
+from pipelines.quality.subject_checks import UNCLEAR_NOTICE
 from pipelines.tools import TOOLS
 from tests.support.shipped_tools import SHIPPED_TOOL_IDS
 from ui.batch_tab.text import SheetPicture, render_faults, render_sheet
@@ -327,3 +328,10 @@ def test_faults_of_pictures_have_no_columns_and_those_of_a_table_name_theirs() -
     heads = ["Row", "Column", "What is wrong"]
     assert read_cells(render_faults([dark, wrong])) == [*heads, *dark, *wrong]
     assert "<button>Repair</button></td>" in render_faults([dark], ["<button>Repair</button>"])
+
+
+def test_what_doubts_a_whole_cutout_is_told_with_the_first_place() -> None:
+    places = ["A part may be missing at the left. Point at it.", "Check the opening at the top."]
+    told = tool_tab_text.list_doubts({"cutout_uncertainty": 0.8, "cutout_doubts": [UNCLEAR_NOTICE, *places]})
+    assert told == [UNCLEAR_NOTICE.split(". ")[0] + ".", "A part may be missing at the left."]
+    assert tool_tab_text.list_doubts({"cutout_uncertainty": 0.4, "cutout_doubts": places}) == [told[1]]

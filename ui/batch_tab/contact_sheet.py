@@ -27,7 +27,7 @@ SHEET_REFRESH_SECONDS = 8.0
 """Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
 THUMBNAIL_SIDE_PX = 192
 OPEN_STATES = ("running", "paused")
-Updates = dict[Any, Any]
+Updates = dict[Any, Any]  # not components alone: the page's tabs, too
 
 
 class ContactSheet:

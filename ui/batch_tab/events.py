@@ -258,7 +258,7 @@ class BatchTabEvents:
     def choose_settings(self, settings: Sequence[str], lines: str, tool_id: str) -> Updates:
         """Keep the last chosen of each field, and write under the `lines` the field of which the value is typed."""
         chosen = {text.name_field(line): line for line in settings}
-        written = [line for line in lines.splitlines() if line.strip() and text.name_field(line) not in chosen]
+        written = text.list_lines_without(lines, chosen)
         typed = [line for line in chosen.values() if line.endswith("=")]
         kept = [line for line in chosen.values() if line not in typed]
         return {
@@ -285,7 +285,7 @@ class BatchTabEvents:
         side = self.sheet.read_larger_side(batch, self.batches.get_progress(batch_id).done)
         others = [line for line in settings if text.name_field(line) != "size"]
         chosen = self.choose_tool(request, batch_id, state, [], batch.tool, others) if tool_id != batch.tool else {}
-        written = [line for line in lines.splitlines() if line.strip() and text.name_field(line) != "size"]
+        written = text.list_lines_without(lines, ["size"])
         return {
             **chosen,
             self.tab.setting_choice: build_setting_choice(self.service, batch.tool, others),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from html import escape
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -352,6 +352,11 @@ def split_settings(params: type[Params], lines: str) -> tuple[list[str], str]:
 def name_field(line: str) -> str:
     """Return the field of a line `field = value`."""
     return line.partition("=")[0].strip()
+
+
+def list_lines_without(lines: str, names: Container[str]) -> list[str]:
+    """List the lines `field = value` that are not of one of the fields `names`, without empty ones."""
+    return [line for line in lines.splitlines() if line.strip() and name_field(line) not in names]
 
 
 def _list_steps(field: FormField) -> list[float]:
