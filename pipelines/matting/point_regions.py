@@ -24,6 +24,7 @@ from pipelines.matting.subject_selection import scaled_slice
 
 WORK_SIDE_PX = 256  # longer side of the copy on which regions are decided
 POINT_RADIUS_RATIO = 0.012  # of the copy's longer side: the disc that a point settles
+NEAR_OUTLINE_RATIO = 0.032  # of the same: who presses so near to the outline means something at it, and no whole thing
 CROP_SIDE_RATIO = 0.55  # of the photo's longer side: the crop around a point on which the net looks again
 THING_CROP_SIDE_RATIO = 0.25  # the same where somebody presses on a thing, which may be small
 CLOSER_CROP_SIDE_RATIO = 0.3  # the same for a third look, where the second one would leave nothing
@@ -41,6 +42,7 @@ SURE_GROUND_ALPHA = 0.1  # of the net's first map, up to which it is sure of the
 MIN_GROUND_SHARE = 0.15  # of a region: ground that a net sees along with what somebody keeps
 OWN_WIDTH_HEADS = 1.2  # from a face's middle to either side: where a point means its person
 OWN_DEPTH_HEADS = 3.0  # the same below the face
+FACE_CORE_RATIO = 0.45  # of a face's box, which is wider than the face: the oval in which a point means the face itself
 MAX_CROP_COUNT = 12  # predictions on crops for one set of points
 MAX_THING_CROP_COUNT = 80  # the same where every point is to find a thing: two for each of 40 that lie apart
 COLOUR_SIGMA_LEVELS = 6.0  # Lab levels: over such a difference a step of the walk is 0.6 times as likely as over none
@@ -132,12 +134,31 @@ class PointRegions:
             _segment_by_random_walk(self.lab, alpha, point, 0.0) | _flood_region(self._contrast, part, point)
         ) & near
         if self._is_ground(point, bounded, part, alpha) or _is_at_outline(alpha, point):
-            return bounded & ~self._draw_faces(point)[1]
+            return self._spare_own_face(bounded & ~self._draw_faces(point)[1], point)
         region = self._thing_at(point, part, bounded, CROP_SIDE_RATIO)
         if not self._leaves_something(region, alpha, point):
             closer = self._thing_at(point, part, bounded, CLOSER_CROP_SIDE_RATIO)
             region = region if (region & ~closer).sum() < (1 - WHOLE_PART_SHARE) * region.sum() else closer | bounded
-        return self._bound_region(region, bounded, point, part)
+        return self._spare_own_face(self._bound_region(region, bounded, point, part), point)
+
+    def _spare_own_face(self, region: Mask, point: tuple[int, int]) -> Mask:
+        """Return a dropped region (H x W) without what is nearer to the photo's only face than to the point.
+
+        Skin has one colour from the ear to the neck: a point beside the face would take it. On the face it is meant,
+        and of several people the whole one.
+        """
+        own, _ = self._draw_faces(point)
+        rows, columns = np.nonzero(own)
+        if not rows.size or len(self._faces) > 1:
+            return region
+        core = np.zeros(own.shape, np.uint8)
+        middle = int(columns.min() + columns.max()) // 2, int(rows.min() + rows.max()) // 2
+        axes = (round(FACE_CORE_RATIO * np.ptp(each) / 2) for each in (columns, rows))
+        cv2.ellipse(core, middle, tuple(axes), 0, 0, 360, 1, -1)
+        if core[point] or not region[core > 0].any():
+            return region
+        nearer = geodesic_distance(self.lab, [point], PERSON_STEP_LEVELS) <= self._distance_from(core > 0)
+        return region & nearer
 
     def _thing_at(self, point: tuple[int, int], part: Mask, bounded: Mask, side_ratio: float) -> Mask:
         """Return what a net sees at a point of a part on a crop: all of it if most.
@@ -277,8 +298,9 @@ def _heads_beside(box: tuple[float, ...], point: tuple[int, int]) -> float:
 
 
 def _is_at_outline(alpha: Alpha, point: tuple[int, int]) -> bool:
-    """Tell whether the disc of a point reaches out of the matte: a click that hit a rim or something thin."""
-    return bool((alpha[draw_discs(alpha.shape, [point])] <= 0.5).any())
+    """Tell whether a point (row, column) lies at the outline of a matte: a click on a rim or on something thin."""
+    radius = round(NEAR_OUTLINE_RATIO * max(alpha.shape))
+    return bool((alpha[draw_discs(alpha.shape, [point], radius)] <= 0.5).any())
 
 
 def _flood_region(contrast: Float32Array, part: Mask, point: tuple[int, int]) -> Mask:

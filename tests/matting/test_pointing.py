@@ -329,6 +329,31 @@ def test_of_two_people_seen_as_one_a_point_takes_or_adds_the_one_it_lies_on() ->
         assert alpha[85:155, 105:155].mean() > 0.95
 
 
+def test_a_drop_beside_the_face_of_the_only_person_leaves_the_face() -> None:
+    face, matte = make_person(200)
+    photo = np.full((SIDE, SIDE, 3), 180, np.uint8)
+    photo[matte > 0] = (205, 160, 130)  # the face, the neck and the shoulders have one colour
+    dropped = correct_by_points(photo, matte, matte, Pointing(drop=[share((234, 120))]), see_all(matte), faces=(face,))
+    assert (dropped > 0.5)[105:140, 190:210].all()
+    assert dropped[120, 234] < 0.5
+    on_it = correct_by_points(photo, matte, matte, Pointing(drop=[share((200, 120))]), see_all(matte), faces=(face,))
+    assert not (on_it > 0.5)[105:140, 190:210].any(), "on the face itself it is meant"
+
+
+def test_a_drop_near_the_outline_takes_what_lies_there_and_not_the_whole_thing() -> None:
+    photo, mattes = draw_discs()
+    near, deep = (DISCS[0][0] - 52, DISCS[0][1]), DISCS[0]  # 8 pixels inside of the outline
+    photo[:, : near[0] + 4] = np.where(mattes[0][:, : near[0] + 4, None] > 0, (40, 120, 60), photo[:, : near[0] + 4])
+    seen = np.maximum.reduce(mattes)
+    rim, whole = (
+        correct_by_points(photo, seen, mattes[0], Pointing(drop=[share(at)]), see_all(mattes[0]), may_reselect=False)
+        for at in (near, deep)
+    )
+    assert rim[near[1], near[0]] < 0.5
+    assert overlap(rim, mattes[0]) > 0.85
+    assert whole.sum() < 0.4 * mattes[0].sum()
+
+
 def draw_shadowed_shoe() -> tuple[Image, Alpha, Alpha]:
     """A shoe with a dark sole, its matte, and that with its cast shadow, which is nearly as dark as the sole."""
     shoe, shadow = np.zeros((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
