@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.geometry import Alpha, Mask
+from pipelines.core.geometry import Alpha, Area, Mask
 from pipelines.imaging.resize import resize_map, size_within
 
+APART_RATIO = 0.06  # of the copy's longer side: so far from every mark a change is somewhere else
+MIN_APART_RATIO = 0.001  # of the copy's pixels: a change there that one would mind
 PACKED_SIDE_PX = 256  # longer side of the copy
 LEVEL_COUNT = 8  # steps from 0 to 1: what is half transparent differs from what is gone
 CHANGED_LEVEL_COUNT = 3  # steps from which a pixel is another; a mark moves the others a little
@@ -48,6 +50,33 @@ def holds_at(packed: str, points: Iterable[Sequence[float]], *, is_kept: bool) -
     """Whether all points (x, y), in ratios, lie where the packed matte keeps all, or drops all where not `is_kept`."""
     levels, wanted = _unpack_levels(packed), LEVEL_COUNT if is_kept else 0
     return all(levels[pixel] == wanted for pixel in _list_pixels(levels.shape, points))
+
+
+def find_changes_apart(one: str, other: str, points: Iterable[Sequence[float]]) -> list[Area]:
+    """Find the boxes of what differs between two packed mattes apart from all points (x, y), the largest first.
+
+    All in ratios of the picture. Two sizes, or one that is "", have none.
+    """
+    if not one or not other or one.split()[:2] != other.split()[:2]:
+        return []
+    square = np.ones((CHANGED_WIDTH_PX, CHANGED_WIDTH_PX), np.uint8)
+    changed = cv2.morphologyEx(_find_changes(one, other).astype(np.uint8), cv2.MORPH_OPEN, square)
+    height, width = changed.shape
+    radius = round(APART_RATIO * max(changed.shape))
+    near = np.zeros(changed.shape, np.uint8)
+    for row, column in _list_pixels(changed.shape, points):
+        cv2.circle(near, (column, row), radius, 1, -1)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(changed)
+    areas = {
+        number: int(stats[number, cv2.CC_STAT_AREA])
+        for number in range(1, count)
+        if stats[number, cv2.CC_STAT_AREA] > MIN_APART_RATIO * changed.size and not near[labels == number].any()
+    }
+    boxes = (stats[number] for number in sorted(areas, key=lambda each: -areas[each]))
+    return [
+        (float(x / width), float(y / height), float((x + w) / width), float((y + h) / height))
+        for x, y, w, h, _ in boxes
+    ]
 
 
 def _list_pixels(shape: tuple[int, ...], points: Iterable[Sequence[float]]) -> list[tuple[int, int]]:

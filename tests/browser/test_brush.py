@@ -334,7 +334,10 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     expect(ready).to_be_hidden()
     whole = count_paint(page)
     assert 0.065 < whole < 0.085, "the right one with a margin, and not the left one"
-    assert press_on(page, layer, 480 / 600, 0.5) == "Nothing larger is clear here: the mark stays as it was."
+    assert (
+        press_on(page, layer, 480 / 600, 0.5)
+        == "All of this is marked already. For more, press beside it or take the brush."
+    )
     assert count_paint(page) == whole
     bar.get_by_role("button", name="Eraser").click()
     draw_stroke(page, layer, ((460 / 600, 0.5), (480 / 600, 0.5)))

@@ -298,7 +298,7 @@ def test_a_mark_that_changes_nothing_says_so_until_one_marks_zooms_or_takes_it_b
     show_example(page, studio, "cutout", "coffee")
     press(page, "start")
     await_look(page)
-    unchanged = page.locator("#cutout-box .dbx-point-unchanged span:not([hidden])")
+    unchanged = page.locator("#cutout-box .dbx-point-effect span:not([hidden])")
     point_at(page, 0.5, 0.5)  # of the cup: it is kept already
     expect(unchanged).to_be_visible()
     expect(unchanged).to_have_text("No change is seen here: this place may have been so already.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.core.job import Job, Result
 from pipelines.core.tools import Tool
 from pipelines.tools import background, business, fashion, headshot
+from ui.components.pictures import encode_page_jpeg
 from ui.tool_tab.look_choice import (
     LOOK_COUNT,
     TriedDraft,
@@ -54,10 +56,32 @@ def test_the_first_rounds_are_spread_and_nothing_comes_twice() -> None:
         assert sorted(spread_indices(count)) == list(range(count))
 
 
+def make_paper(level: int, subject: int = 0) -> bytes:
+    picture = np.full((64, 64, 3), level, np.uint8)
+    picture[20:50, 20:50] = subject
+    return encode_page_jpeg(picture)
+
+
+def test_of_looks_on_the_same_paper_one_is_offered_and_another_only_where_nothing_else_is() -> None:
+    white, larger, cream, grey = (
+        TriedDraft(make_paper(*look), {"preset": name}, much)
+        for look, name, much in (
+            ((255,), "white", 10.0),
+            ((255, 40), "larger", 20.0),
+            ((244,), "cream", 30.0),
+            ((128,), "grey", 40.0),
+        )
+    )
+    assert select_least_visible([white, larger, cream, grey], 3) == [white, cream, grey]
+    assert select_least_visible([larger, cream, grey], 2, beside=[white]) == [cream, grey]
+    assert select_least_visible([larger], 1, beside=[white]) == [larger]
+    assert select_least_visible([TriedDraft(None, {}, 1.0), white], 2)[0].picture is None
+
+
 def test_the_least_visible_cut_is_offered_first_and_its_tile_is_pressed() -> None:
     tried = [
-        TriedDraft(b"1", {"preset": "lobby"}, float("inf")),
-        TriedDraft(b"2", {"preset": "lab"}, 40.0),
+        TriedDraft(make_paper(200), {"preset": "lobby"}, float("inf")),
+        TriedDraft(make_paper(100), {"preset": "lab"}, 40.0),
         TriedDraft(None, {"preset": "hall"}, 20.0),
     ]
     made = render_suggested_looks(business.TOOL, select_least_visible(tried, 2))

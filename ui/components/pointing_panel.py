@@ -7,10 +7,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
+from pipelines.core.geometry import Area
 from pipelines.core.tools import Tool
 
 FINE_BUTTON = '<button type="button" data-do="fine" title="Hide this" aria-label="Hide this">×</button>'
@@ -20,15 +21,16 @@ PANEL_HTML = f"""<div class="dbx-point">
 <button type="button" data-do="start">Repair</button></div>
 <div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
-<p class="dbx-point-unchanged" role="status">
-<span hidden data-unchanged="little">Hardly anything changed. Mark more of it, or come closer.</span>
-<span hidden data-unchanged="settled">No change is seen here: this place may have been so already.</span></p>
+<p class="dbx-point-effect" role="status">
+<span hidden data-effect="little">Hardly anything changed. Mark more of it, or come closer.</span>
+<span hidden data-effect="settled">No change is seen here: this place may have been so already.</span>
+<span hidden data-effect="elsewhere">The framed place changed too. If that is wrong, press Undo.</span>
+<span hidden data-effect="refused"></span></p>
 <div class="dbx-point-zoom" hidden>
 <button type="button" data-do="closer" title="Come closer; arrow keys, the wheel or two fingers move it"
 aria-label="Come closer">+</button>
 <button type="button" data-do="farther" title="Go farther away" aria-label="Go farther away">−</button>
-<button type="button" data-do="photo" title="The photo itself, and back"
-aria-label="The photo itself, and back">◐</button>
+<button type="button" data-do="photo" title="The photo itself, and back">Photo</button>
 </div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
@@ -54,6 +56,21 @@ DOUBT_HTML = (
     '<div class="dbx-doubt-place" hidden></div></div>'
 )
 """The part of the panel that says what is to be looked at, for a tool that has no cut-out to repair."""
+
+
+@dataclass(frozen=True)
+class MarkEffect:
+    """What new marks did that is worth a sentence.
+
+    They changed next to nothing ("little"), or the place was so already ("settled"), or `places` (in shares of the
+    photo) that lie apart from all marks changed with theirs ("elsewhere"); "" where nothing is to be said.
+    """
+
+    kind: Literal["", "little", "settled", "elsewhere"]
+    places: tuple[Area, ...] = ()
+
+
+NO_EFFECT = MarkEffect("")
 
 
 @dataclass(frozen=True)
@@ -97,14 +114,16 @@ def _word_for_crop(html: str) -> str:
     return html
 
 
-def render_look(params: Mapping[str, Any], number: int, *, unchanged: str = "") -> str:
+def render_look(params: Mapping[str, Any], number: int, *, effect: MarkEffect = NO_EFFECT, refusal: str = "") -> str:
     """Render, for pointing.js, that look `number` ended and what its job's receipt says of the photo, in shares of it.
 
-    `places` are where people are whom a click can choose, `doubts` boxes where the cut-out may be wrong.
-    `unchanged` is which sentence says that it shows the same as the look before, under new marks too; "" for none.
+    `places` are where people are whom a click can choose, `doubts` boxes where the cut-out may be wrong. `effect` is
+    what new marks did that is worth a sentence. `refusal` is why there is no look.
     """
     values = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
-    told = f' data-unchanged="{unchanged}"' if unchanged else ""
+    told = f' data-effect="{effect.kind}" data-changes="{escape(json.dumps(effect.places))}"' if effect.kind else ""
+    if refusal:
+        told = f' data-effect="refused" data-refusal="{escape(refusal)}"'
     return f'<i hidden data-look="{number}"{values}{told}></i>'
 
 

@@ -12,7 +12,7 @@ from ui.tool_tab.layout import TILES_FOLDER, TILES_URL
 
 HEADLINE = "Studio pictures from the photos you have"
 INTRO_TEXT = (
-    "Professional headshots, product photos, marketing visuals and pictures for every platform, made on this machine. "
+    "Professional headshots, product photos, marketing visuals and pictures for every platform. "
     "Your subject is cut out and not redrawn, unless you ask for it."
 )
 EMBEDDED_BANNER = (

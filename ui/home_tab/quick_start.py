@@ -45,13 +45,13 @@ CONSENT_LABEL = "Is somebody in it?"
 PERMISSION, NOBODY, TO_ERASE = "permission", "nobody", "erase"
 CONSENT_CHOICES = (
     ("It is me, or they agreed; 18 or over", PERMISSION),
-    ("Nobody", NOBODY),
+    ("Nobody, or only far away", NOBODY),
     ("Somebody I want to erase", TO_ERASE),
 )
 ERASE_TOOL = "retouch"
 """The tool that opens at once with a photo of somebody who is to go."""
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
-DRAWING_LABEL, OPEN_LABEL = "Drawing a look", "Open: {}"
+DRAWING_LABEL, OPEN_LABEL = "Drawing a look", "Use look: {}"
 WAITING_TEXT = "Looking at your photo"
 OTHER_TOOLS: tuple[tuple[str, str], ...] = (
     (ERASE_TOOL, "Erase a thing"),
@@ -175,10 +175,10 @@ def spread_looks(tool: Tool) -> list[dict[str, str]]:
 def select_best_drafts(drafts: Sequence[TriedDraft]) -> list[TriedDraft]:
     """Select the first draft, whose look most people come for, and those with the least visible edge, best first.
 
-    `DRAFT_COUNT` in all; of equal ones the earlier.
+    `DRAFT_COUNT` in all; of equal ones the earlier, and of those that look alike one.
     """
     first, *others = drafts
-    return [first, *select_least_visible(others, DRAFT_COUNT - 1)]
+    return [first, *select_least_visible(others, DRAFT_COUNT - 1, beside=[first])]
 
 
 class QuickStart:

@@ -192,6 +192,10 @@
       location.reload();
     }
   });
+  // Whoever comes back from another page finds the picture: its tool is marked in the list.
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.matches?.(".dbx-nav details")) for (const link of target.querySelectorAll("a")) link.classList.toggle("holds", Boolean(document.querySelector(`${link.hash}-live img`)));
+  }, true);
   const step = (list, from, by) => list[(list.indexOf(from) + by + list.length) % list.length];
   on("keydown", (event) => {
     const item = event.target.closest?.(".dbx-nav a, .dbx-nav summary");

@@ -71,14 +71,16 @@
     place(box);
   };
   const bar = (box) => box.querySelector(".dbx-point-bar");
-  const setUnchanged = (box, told = "") => { // a reader of the screen hears words that come
-    const line = box.querySelector(".dbx-point-unchanged");
-    for (const words of line.children) words.hidden = words.dataset.unchanged !== told;
+  const tellEffect = (box, told = "") => { // a reader of the screen hears words that come
+    const line = box.querySelector(".dbx-point-effect");
+    for (const words of line.children) words.hidden = words.dataset.effect !== told;
+    if (told === "refused") line.querySelector("[data-effect=refused]").textContent = readLook(box).refusal;
+    if (!told) layerOf(box).querySelectorAll(".elsewhere").forEach((area) => area.remove());
     line.classList.toggle("told", Boolean(told));
   };
   const look = (box) => {
     bar(box).setAttribute("aria-busy", "true");
-    setUnchanged(box);
+    tellEffect(box);
     part(box, "point-look").click();
   };
   const setMarks = (box, marks) => {
@@ -118,7 +120,7 @@
   const setZoom = (box, zoom, clientX, clientY) => { // what is at this place of the window stays there
     const image = box.querySelector(".dbx-live img"), state = stateOf(box), to = zoom < 1.001 ? 1 : Math.min(MAX_ZOOM, zoom); // back is 1, not nearly
     if (!image) return;
-    setUnchanged(box);
+    tellEffect(box);
     const { left, top } = image.getBoundingClientRect(), factor = to / state.zoom;
     moveView(box, to, state.x + (clientX - left) * (1 - factor), state.y + (clientY - top) * (1 - factor));
   };
@@ -142,7 +144,7 @@
     box.classList.toggle("awaiting-photo", isOpen); // a mark on the finished picture would lie elsewhere
     box.classList.remove("near", "unmade");
     layerOf(box).hidden = bar(box).hidden = box.querySelector(".dbx-point-zoom").hidden = !isOpen;
-    setUnchanged(box);
+    tellEffect(box);
     moveView(box, 1, 0, 0);
   };
   const setMode = (box, mode) => {
@@ -174,7 +176,6 @@
       setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time
       look(box);
-      if (innerWidth < 900) box.scrollIntoView({ behavior: "smooth", block: "center" }); // all of it, to be marked
       bar(box).querySelector(`[data-do=${mode}]`).focus({ preventScroll: true });
     },
     undo: (box) => {
@@ -323,7 +324,7 @@
       held = null;
       return draw(box);
     }
-    setUnchanged(box);
+    tellEffect(box);
     held = { box, layer, mode, id: event.pointerId, points: [shareOf(layer, event)] };
     if (mode !== "area") addMark(layer, mode, ...held.points[0]);
   }, true);
@@ -446,7 +447,7 @@
     place(box, ring);
     openToRepair(box);
     if (!box.classList.contains("pointing")) return;
-    const { look: ended = "", places = "", doubts = "[]", unchanged, closed } = readLook(box), state = stateOf(box);
+    const { look: ended = "", places = "", doubts = "[]", effect, changes = "[]", closed } = readLook(box), state = stateOf(box);
     if (ended !== box.pointLook) {
       box.pointLook = ended;
       box.classList.remove("awaiting-photo");
@@ -456,7 +457,9 @@
         return open(box, false);
       }
       bar(box).removeAttribute("aria-busy");
-      setUnchanged(box, state.isMarked && held?.box !== box ? unchanged : ""); // not of a mark while the next is made
+      const isTold = effect === "refused" || (state.isMarked && held?.box !== box); // not of a mark while the next is made
+      tellEffect(box, isTold ? effect : "");
+      for (const each of isTold ? JSON.parse(changes) : []) addArea(layerOf(box), each, "elsewhere");
       state.isMarked = false;
       if (ended && !state.doubts?.length) { // those of the picture that is repaired
         state.doubts = JSON.parse(doubts);

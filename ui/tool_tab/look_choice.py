@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 
 from pipelines.core.errors import JobCancelled, StudioError
+from pipelines.core.geometry import Float32Array
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.core.tools import Tool
@@ -31,6 +32,8 @@ EXTRA_LOOKS_SECONDS = 1.0
 """Time for trying further looks after the first three; a model that draws scenes is slow."""
 OUTLINE_CHECK = "outline_delta_e"
 """The check by which looks are ranked: the lower, the less visible is the edge of the cut-out."""
+SAME_BORDER_LEVELS = 5.0
+"""Mean difference of two borders, of 255 levels, below which one sees the same ground."""
 MIN_OUTLINE_DELTA_E = 12.0
 """Smallest contrast of the outline; below it the subject does not stand out from the background."""
 _SCENE_FIELDS = ("prompt", "background", "backdrop", "setting", "colour", "look", "brand")
@@ -82,9 +85,34 @@ def measure_edge_visibility(result: Result) -> float:
     return delta_e if delta_e >= MIN_OUTLINE_DELTA_E else float("inf")
 
 
-def select_least_visible(drafts: Iterable[TriedDraft], count: int) -> list[TriedDraft]:
-    """Select the `count` drafts with the least visible edge, best first; of equal ones the earlier."""
-    return sorted(drafts, key=lambda each: each.edge_visibility)[:count]
+def select_least_visible(
+    drafts: Iterable[TriedDraft], count: int, beside: Sequence[TriedDraft] = ()
+) -> list[TriedDraft]:
+    """Select the `count` drafts with the least visible edge, best first; of equal ones the earlier.
+
+    Those that look like a better one or like one `beside` them come last: four papers are white.
+    """
+    others: list[TriedDraft] = []
+    alike: list[TriedDraft] = []
+    for draft in sorted(drafts, key=lambda each: each.edge_visibility):
+        is_alike = any(_has_same_border(draft, other) for other in (*beside, *others))
+        (alike if is_alike else others).append(draft)
+    return [*others, *alike][:count]
+
+
+def _has_same_border(one: TriedDraft, other: TriedDraft) -> bool:
+    """Whether two drafts show the same ground: their borders differ little. The subjects are the same anyway."""
+    if one.picture is None or other.picture is None:
+        return False
+    borders = [_read_border(each.picture) for each in (one, other) if each.picture]
+    return float(np.abs(borders[0] - borders[1]).mean()) < SAME_BORDER_LEVELS
+
+
+def _read_border(picture: bytes) -> Float32Array:
+    """Return the pixels of a small copy's border, N x 3 levels."""
+    small = PIL.Image.open(io.BytesIO(picture)).convert("RGB").resize((16, 16), PIL.Image.Resampling.BOX)
+    levels = np.asarray(small, np.float32)
+    return np.concatenate((levels[0], levels[-1], levels[:, 0], levels[:, -1]))
 
 
 def list_places_to_try(tool: Tool, form: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -15,8 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
 from pipelines.core.job import Result, Step
-from pipelines.imaging.packed_masks import differs_at, holds_at, is_same_matte
-from ui.components.pointing_panel import PointingPanel, render_look
+from pipelines.imaging.packed_masks import differs_at, find_changes_apart, holds_at, is_same_matte
+from ui.components.pointing_panel import NO_EFFECT, MarkEffect, PointingPanel, render_look
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.state import MARK_FIELDS, TabState
 from ui.tool_tab.updates import Updates
@@ -80,12 +80,15 @@ class PointingEvents:
                         }
                         if not any(new.values()):  # the same place once more
                             new = {kind: params[kind][-1:] for kind in MARK_KINDS}
-                        look = render_look(params, number, unchanged=judge_mark_effect(before, state.last_kept, **new))
+                        look = render_look(params, number, effect=judge_mark_effect(before, state.last_kept, **new))
                         ended = {self.panel.places: look}
             finally:
                 stream.close()
         except StudioError as error:
-            ended = {**events.view.show_error(error, "photo"), self.panel.places: render_look({}, number)}
+            ended = {
+                **events.view.show_error(error, "photo"),
+                self.panel.places: render_look({}, number, refusal=error.message),
+            }
         yield ended
 
     async def end_marks(
@@ -131,12 +134,16 @@ class PointingEvents:
 
 def judge_mark_effect(
     before: str, after: str, keep: Sequence[Sequence[float]], drop: Sequence[Sequence[float]]
-) -> Literal["", "little", "settled"]:
-    """Say of two packed mattes whether new marks changed next to nothing, and if that was as they ask before.
+) -> MarkEffect:
+    """Say of two packed mattes what new marks did: next to nothing, what was so already, or more than at their place.
 
     Who marks a small thing means no more than that.
     """
-    if not is_same_matte(before, after) or differs_at(before, after, [*keep, *drop]):
-        return ""
+    marks = [*keep, *drop]
+    if not is_same_matte(before, after):
+        places = tuple(find_changes_apart(before, after, marks))
+        return MarkEffect("elsewhere", places) if places else NO_EFFECT
+    if differs_at(before, after, marks):
+        return NO_EFFECT
     is_settled = holds_at(before, keep, is_kept=True) and holds_at(before, drop, is_kept=False)
-    return "settled" if is_settled and (keep or drop) else "little"
+    return MarkEffect("settled" if is_settled and marks else "little")

@@ -25,11 +25,12 @@ READING_TEXT = "Reading your photo"
 LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
-FINISHED_DRAFT_TEXT = "Draft, 512 px. Press Generate for the full size."
-SKETCH_TEXT = "Draft, 512 px, a sketch. Generate draws this place anew at full size."
+MEASURED_TEXT = "Measured on this picture (whether the outline is right, only you can see):"
+FINISHED_DRAFT_TEXT = "Draft, 512 px."
+SKETCH_TEXT = "Draft, 512 px, a sketch: at full size this place is drawn anew."
 DRAFT_PART_TEXTS: dict[str, str] = {
-    "middle": "Draft, 512 px, of your photo's middle. Generate does all of it.",
-    "first": "Draft, 512 px, of the first picture. Generate makes all of them.",
+    "middle": "Draft, 512 px, of your photo's middle alone.",
+    "first": "Draft, 512 px, of the first picture alone.",
 }
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint with the brush"
@@ -238,7 +239,7 @@ def _list_cutout_doubts(receipt: Mapping[str, Any]) -> list[str]:
 def render_measurements(receipt: Mapping[str, Any]) -> str:
     """Render a list that explains the receipt's measurements."""
     rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in receipt.get("explained", {}).values())
-    return f'<p class="dbx-measured">Measured on this picture</p><ul class="dbx-notes">{rows}</ul>' if rows else ""
+    return f'<p class="dbx-measured">{MEASURED_TEXT}</p><ul class="dbx-notes">{rows}</ul>' if rows else ""
 
 
 def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
