@@ -328,6 +328,20 @@ def test_on_a_phone_settings_stay_in_place_when_something_comes_above_them(
         assert place.bounding_box() == pytest.approx(before, abs=2)
 
 
+def test_on_a_phone_the_headline_is_written_under_the_picture_that_it_stands_on(
+    browser: Browser, studio: ServedPage
+) -> None:
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        show_example(page, studio, "kit", "coffee")
+        picture, words, photo = (page.locator(f"#kit-{each}").bounding_box() for each in ("box", "headline", "photo"))
+        assert picture is not None
+        assert words is not None
+        assert photo is not None
+        assert picture["y"] < words["y"] < picture["y"] + picture["height"] + 60
+        assert words["y"] < photo["y"]
+
+
 def test_a_phone_shows_the_closest_scenes_of_a_wish_after_generate(browser: Browser, studio: ServedPage) -> None:
     with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
         open_tool(page, studio, "background")

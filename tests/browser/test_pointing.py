@@ -136,7 +136,10 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
         expect(start).to_have_text("Ausbessern")
         start.tap()
         await_look(page)
-        page.locator("#cutout-box .dbx-point-layer").scroll_into_view_if_needed()
+        screen = page.locator("#cutout-box")
+        assert screen.bounding_box() == {"x": 0, "y": 0, "width": 390, "height": 844}, (
+            "a small photo is not to be marked"
+        )
         point_at(page, 0.02, 0.03, touch=True)
         expect(field(page, "keep")).to_have_value(re.compile(r"^\[\[0\.0"))
         bar = page.locator("#cutout-box .dbx-point-bar button")
@@ -157,6 +160,11 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
             point_at(page, *corner, touch=True)
         await_look(page)
         assert json.loads(field(page, "box").input_value()) == pytest.approx([0.2, 0.1, 0.9, 0.8], abs=0.02)
+        bar.nth(6).tap()
+        expect(find_progress_line(page, "cutout")).to_be_in_viewport()
+        place = screen.bounding_box()
+        assert place is not None
+        assert place["height"] < 450
 
 
 def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPage) -> None:
@@ -417,6 +425,9 @@ def test_repair_opens_in_drop_and_near_the_place_where_background_may_be_left(
     await_look(page)
     ((x, y),) = json.loads(field(page, "drop").input_value())
     assert (x, y) == (pytest.approx(0.8, abs=0.02), pytest.approx(0.65, abs=0.02))
+    expect(page.locator("#cutout-box .dbx-point-layer .doubt")).to_have_count(
+        0
+    )  # its frame would hide what comes of it
 
 
 def test_repair_opens_in_keep_where_a_part_may_be_missing(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import UNCLEAR_UNCERTAINTY, Alpha, Cutout, Image
+from pipelines.core.job import FIRST_LOOK_STAGE, Step
 from pipelines.matting.cutout_notices import soft_patch_notices
 from pipelines.models.families.hub_nets import LITE
 from pipelines.models.nets import matting_choice
@@ -43,6 +44,17 @@ def test_a_draft_waits_for_the_small_net_alone_and_what_is_kept_for_both(studio:
     again = studio.make("product", photo=photo, preset="transparent").receipt
     assert again["cutout_uncertainty"] == kept["cutout_uncertainty"]
     assert studio.cache.load_counts["isnet"] == 1
+
+
+def test_marks_are_not_followed_by_the_look_of_the_small_net_without_them(studio: RealStudio) -> None:
+    photo = studio.add_image(studio.files.open_image(studio.photos["coffee"])[:, ::-1].copy())
+
+    def list_stages(**marks: object) -> set[str]:
+        stream = studio.service.jobs.submit_and_watch(studio.create_job("cutout", photo=photo, **marks))
+        return {event.stage for event in stream if isinstance(event, Step)}
+
+    assert FIRST_LOOK_STAGE not in list_stages(keep=[[0.5, 0.5]])
+    assert FIRST_LOOK_STAGE in list_stages()
 
 
 def test_what_is_kept_takes_a_better_net_that_is_here_and_the_receipt_names_it(

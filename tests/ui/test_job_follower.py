@@ -304,6 +304,16 @@ def test_the_looks_tiles_are_drawn_of_the_photo_until_it_is_taken_away(
     assert list(state.look_tiles) == looks, "and until then its tile stays"
     assert read_tiles(asyncio.run(read(follower.draw_look_tiles))) == [12, 12, 12, 12]
     assert state.stale_looks == set()
+    job = shipped.service.create_job("style", {"photo": photo}, "local")
+    wait_for_result(shipped.service.jobs.submit_and_watch(job))
+    row = shipped.service.jobs.get_job(job.id)
+    assert row is not None
+
+    async def attach() -> list[dict[Any, Any]]:
+        return [each async for each in follower.attach_job(row, state, gr.Request())]
+
+    opened = asyncio.run(attach())
+    assert any(each.get(tab.result.tiles_due) == state.request_number for each in opened), "of the photo of that job"
     assert read_tiles(asyncio.run(read(follower.draw_draft, None))) == [0]
     assert state.look_tiles == {}
 
