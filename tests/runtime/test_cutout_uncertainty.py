@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_draft_waits_for_the_small_net_alone_and_what_is_kept_for_both(studio:
 def test_marks_are_not_followed_by_the_look_of_the_small_net_without_them(studio: RealStudio) -> None:
     photo = studio.add_image(studio.files.open_image(studio.photos["coffee"])[:, ::-1].copy())
 
-    def list_stages(**marks: object) -> set[str]:
+    def list_stages(**marks: Any) -> set[str]:
         stream = studio.service.jobs.submit_and_watch(studio.create_job("cutout", photo=photo, **marks))
         return {event.stage for event in stream if isinstance(event, Step)}
 

@@ -21,8 +21,7 @@ from pipelines.imaging.packed_masks import differs_at, holds_at, is_same_matte, 
 from pipelines.matting import cutout
 from pipelines.tools import TOOLS
 from pipelines.tools.shared import point_preview
-from tests.support.examples import Recorder, load_example, make_noise
-from tests.support.fake_context import FakeContext
+from tests.support.examples import load_example
 from tests.support.real_studio import RealStudio
 
 MARKED_TOOLS = [tool for tool in TOOLS if "pick" in tool.params.model_fields]
@@ -175,15 +174,6 @@ def test_pointing_begins_with_what_was_made_also_after_a_batch_of_large_photos(
     alpha = cv2.resize(made, shown[0].shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     assert np.abs(shown[0] - alpha).max() < 0.2
     assert np.abs(shown[0] - alpha).mean() < 0.002
-
-
-def test_pointing_shows_places_that_the_marks_of_the_first_doubt_mend(monkeypatch: pytest.MonkeyPatch) -> None:
-    left, missing, torn = ([n / 10, 0.1, n / 10 + 0.1, 0.2] for n in range(3))
-    known = {"Background may be left.": [left], "A part may be missing.": [missing], "A part stands alone.": [torn]}
-    monkeypatch.setattr(FakeContext, "list_known_doubts", lambda *_, **__: known)
-    context = FakeContext(make_noise(40, 60), np.ones((40, 60), np.float32))
-    made = point_preview.run(point_preview.PointPreview(photo="x"), context, Recorder())
-    assert made.resolved_params["doubts"] == [left, torn]
 
 
 def test_a_row_of_a_table_takes_points_as_text(studio: RealStudio) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
+from pipelines.jobs.queue import JobRow
 from pipelines.jobs.search import JobFilter, find_page
 from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
@@ -309,10 +310,10 @@ def test_the_looks_tiles_are_drawn_of_the_photo_until_it_is_taken_away(
     row = shipped.service.jobs.get_job(job.id)
     assert row is not None
 
-    async def attach() -> list[dict[Any, Any]]:
+    async def attach(row: JobRow) -> list[dict[Any, Any]]:
         return [each async for each in follower.attach_job(row, state, gr.Request())]
 
-    opened = asyncio.run(attach())
+    opened = asyncio.run(attach(row))
     assert any(each.get(tab.result.tiles_due) == state.request_number for each in opened), "of the photo of that job"
     assert read_tiles(asyncio.run(read(follower.draw_draft, None))) == [0]
     assert state.look_tiles == {}

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.imaging.packed_masks import pack_matte
 from ui.components.pointing_panel import NO_EFFECT, PANEL_HTML, MarkEffect, render_closing, render_look
-from ui.tool_tab.pointing import judge_mark_effect
+from ui.tool_tab.pointing import choose_doubts, judge_mark_effect
 
 KEPT, SOFT, OUTSIDE = [0.5, 0.7], [0.5, 0.4], [0.1, 0.1]
 
@@ -46,10 +46,18 @@ def test_each_of_these_sentences_is_on_the_page() -> None:
     kinds: tuple[Literal["little", "settled", "elsewhere"], ...] = ("little", "settled", "elsewhere")
     for kind in kinds:
         attribute = f'data-effect="{kind}"'
-        assert attribute in render_look({}, 1, effect=MarkEffect(kind))
+        assert attribute in render_look((), (), 1, effect=MarkEffect(kind))
         assert PANEL_HTML.count(f"<span hidden {attribute}>") == 1
-    assert "effect" not in render_look({}, 1)
-    assert 'data-effect="refused" data-refusal="Not &lt;here&gt;."' in render_look({}, 1, refusal="Not <here>.")
+    assert "effect" not in render_look((), (), 1)
+    assert 'data-effect="refused" data-refusal="Not &lt;here&gt;."' in render_look((), (), 1, refusal="Not <here>.")
+
+
+def test_places_are_shown_that_the_marks_of_the_first_doubt_mend_and_that_the_picture_shows() -> None:
+    left, missing, torn = ((n / 10, 0.1, n / 10 + 0.1, 0.2) for n in range(3))
+    known = {"Background may be left.": [left], "A part may be missing.": [missing], "A part stands alone.": [torn]}
+    assert choose_doubts(known, None) == [list(left), list(torn)]
+    assert choose_doubts(known, ["A part may be missing."]) == [list(missing)], "of a headshot, whose crop has no other"
+    assert choose_doubts(known, []) == []
 
 
 def test_each_closing_of_the_panel_is_another_one() -> None:

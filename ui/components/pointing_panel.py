@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -114,13 +114,15 @@ def _word_for_crop(html: str) -> str:
     return html
 
 
-def render_look(params: Mapping[str, Any], number: int, *, effect: MarkEffect = NO_EFFECT, refusal: str = "") -> str:
-    """Render, for pointing.js, that look `number` ended and what its job's receipt says of the photo, in shares of it.
+def render_look(
+    places: Sequence[Any], doubts: Sequence[Any], number: int, *, effect: MarkEffect = NO_EFFECT, refusal: str = ""
+) -> str:
+    """Render, for pointing.js, that look `number` ended and what is known of the photo, in shares of it.
 
     `places` are where people are whom a click can choose, `doubts` boxes where the cut-out may be wrong. `effect` is
     what new marks did that is worth a sentence. `refusal` is why there is no look.
     """
-    values = "".join(f' data-{name}="{escape(json.dumps(params.get(name, ())))}"' for name in ("places", "doubts"))
+    values = f' data-places="{escape(json.dumps(places))}" data-doubts="{escape(json.dumps(doubts))}"'
     told = f' data-effect="{effect.kind}" data-changes="{escape(json.dumps(effect.places))}"' if effect.kind else ""
     if refusal:
         told = f' data-effect="refused" data-refusal="{escape(refusal)}"'

@@ -14,8 +14,10 @@ from gradio.components import Component
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
+from pipelines.core.geometry import Box
 from pipelines.core.job import Result, Step
 from pipelines.imaging.packed_masks import differs_at, find_changes_apart, holds_at, is_same_matte
+from pipelines.matting.cutout_notices import choose_mark_mode, choose_marked_boxes
 from ui.components.pointing_panel import NO_EFFECT, MarkEffect, PointingPanel, render_look
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.state import MARK_FIELDS, TabState
@@ -80,14 +82,16 @@ class PointingEvents:
                         }
                         if not any(new.values()):  # the same place once more
                             new = {kind: params[kind][-1:] for kind in MARK_KINDS}
-                        look = render_look(params, number, effect=judge_mark_effect(before, state.last_kept, **new))
+                        effect = judge_mark_effect(before, state.last_kept, **new)
+                        doubts = choose_doubts(params["doubts"], self._list_told_doubts(state, request))
+                        look = render_look(params["places"], doubts, number, effect=effect)
                         ended = {self.panel.places: look}
             finally:
                 stream.close()
         except StudioError as error:
             ended = {
                 **events.view.show_error(error, "photo"),
-                self.panel.places: render_look({}, number, refusal=error.message),
+                self.panel.places: render_look((), (), number, refusal=error.message),
             }
         yield ended
 
@@ -120,6 +124,11 @@ class PointingEvents:
         yield await run_in_threadpool(follower.show_found_result, row, row.result, state, request, variation=number)
         yield self.events.view.no_change()
 
+    def _list_told_doubts(self, state: TabState, request: gr.Request) -> Sequence[str] | None:
+        """List what is told of the shown picture's cut-out; None where no finished one is shown."""
+        row = self.events.follower.find_own_job(state.shown_job_id, request)
+        return None if row is None or row.result is None else row.result.receipt.get("cutout_doubts", ())
+
     def _without_marks(self, form: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in form.items() if name not in MARK_FIELDS}
 
@@ -130,6 +139,16 @@ class PointingEvents:
             name: json.loads(value) if kinds[name] in ("points", "box") and isinstance(value, str) and value else value
             for name, value in form.items()
         }
+
+
+def choose_doubts(known: Mapping[str, Sequence[Box]], told: Sequence[str] | None) -> list[list[float]]:
+    """Choose the boxes of the first doubt of a photo's cut-out, and of others that the same marks mend.
+
+    Only of those that are `told` of the shown picture, where there is one: a headshot shows less than its photo.
+    """
+    seen = {doubt: boxes for doubt, boxes in known.items() if told is None or doubt in told}
+    mode = choose_mark_mode(next(iter(seen), ""))
+    return choose_marked_boxes({doubt: boxes for doubt, boxes in seen.items() if choose_mark_mode(doubt) == mode})
 
 
 def judge_mark_effect(

@@ -17,7 +17,6 @@ from pipelines.core.params import SubjectSelection, flag_field, picture_field, s
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.packed_masks import pack_matte
-from pipelines.matting.cutout_notices import choose_mark_mode, choose_marked_boxes
 from pipelines.tools.shared import form_fields
 
 OUTLINE_COLOURS = (((255, 255, 255), 3), ((0, 110, 95), 1))  # and widths: seen on light, on dark and on the chequer
@@ -39,15 +38,12 @@ class PointPreview(SubjectSelection):
 def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Show the photo with a chequer over all that is not the subject; `places` are people to choose by a click.
 
-    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo, of the first doubt and of
-    others that the same marks mend. `kept` is a small copy of
-    the matte, to compare with that of other marks.
+    `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo by the doubt's sentence.
+    `kept` is a small copy of the matte, to compare with that of other marks.
     """
     photo, alpha = _make_coarse_matte(params, context)
     emit("Pointing", 1, 1)
-    known = context.list_known_doubts(subject_of(params), together=params.together)
-    mode = choose_mark_mode(next(iter(known), ""))
-    doubts = choose_marked_boxes({doubt: boxes for doubt, boxes in known.items() if choose_mark_mode(doubt) == mode})
+    doubts = dict(context.list_known_doubts(subject_of(params), together=params.together))
     shown = {"places": _list_places(params, context), "doubts": doubts, "kept": pack_matte(alpha)}
     return ToolOutput(images=(draw_chequer(photo, alpha),), exact=False, resolved_params=shown)
 
