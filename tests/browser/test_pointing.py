@@ -130,7 +130,7 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
     with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
         page.goto(f"{studio.url}/#cutout")
         page.locator("#cutout-example-coffee").click()
-        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, 512 px")
+        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, gezeigt mit 512 px")
         wait_until(studio.is_idle, 60)
         start = page.locator("#cutout-box [data-do=start]")
         expect(start).to_have_text("Ausbessern")
@@ -375,7 +375,7 @@ def test_two_fingers_bring_the_picture_closer_and_mark_nothing(browser: Browser,
     with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
         page.goto(f"{studio.url}/#cutout")
         page.locator("#cutout-example-coffee").click()
-        expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
+        expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
         wait_until(studio.is_idle, 60)
         page.locator("#cutout-box [data-do=start]").tap()
         await_look(page)

@@ -133,7 +133,7 @@
   };
   const bringNear = (box, [left, top, right, bottom]) => { // a place comes into the middle, so large that one can mark it
     const zoom = Math.min(2, 0.4 / Math.max(right - left, bottom - top, 0.01)), live = box.querySelector(".dbx-live");
-    if (zoom < 1.2 || stateOf(box).zoom !== 1) return;
+    if (zoom < 1.2 || stateOf(box).zoom !== 1 || innerWidth < 900) return; // a phone shows the photo large enough
     setZoom(box, zoom, 0, 0);
     const frame = live.getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect(), { x, y } = stateOf(box);
     moveView(box, zoom, x + frame.left + frame.width / 2 - layer.left - layer.width * (left + right) / 2,

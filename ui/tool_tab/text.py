@@ -26,11 +26,11 @@ LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
 MEASURED_TEXT = "Measured on this picture (whether the outline is right, only you can see):"
-FINISHED_DRAFT_TEXT = "Draft, 512 px."
-SKETCH_TEXT = "Draft, 512 px, a sketch: at full size this place is drawn anew."
+FINISHED_DRAFT_TEXT = "Draft, shown at 512 px."
+SKETCH_TEXT = "Draft, shown at 512 px, a sketch: at full size this place is drawn anew."
 DRAFT_PART_TEXTS: dict[str, str] = {
-    "middle": "Draft, 512 px, of your photo's middle alone.",
-    "first": "Draft, 512 px, of the first picture alone.",
+    "middle": "Draft, shown at 512 px, of your photo's middle alone.",
+    "first": "Draft, shown at 512 px, of the first picture alone.",
 }
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint with the brush"
