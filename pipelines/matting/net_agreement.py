@@ -57,6 +57,11 @@ FEATHER_PX = 2.0  # a region that is taken from the other net fades in over this
 MIN_FREE_RIM_RATIO = 0.35  # of the rim of a patch that no net saw: less lies free where it fills a gap in the subject
 GHOST_ALPHA = 0.05  # of a faint part beside the subject, from which it is looked at
 UNSEEN_FEATHER_PX = 1.0  # the same of a patch that no net saw, and of ground that stays in such a region
+SURE_ALPHA, INSIDE_PX = 0.95, 2  # of the quick net's map: where it is sure, and how far from the edge of that
+HALF_SEEN_ALPHA = 0.9  # below it a part inside is half transparent
+GAP_ALPHA, MAX_GAP_SHARE = 0.1, 0.3  # below it the detailed net sees a gap, and of which share of a part at most
+MIN_INNER_RIM_SHARE = 0.8  # of such a part's rim: as much lies inside as well
+MAX_FILLED_RATIO = 0.02  # of the subject: a larger part is a region to be decided
 SURE_GROUND_ALPHA = 0.3  # below it the detailed net's map is ground that others are compared with
 
 PredictPeople = Callable[[Area], Alpha]
@@ -157,7 +162,37 @@ def reconcile_mattes(
         weight *= 1 - cv2.GaussianBlur(left.astype(np.float32), (0, 0), UNSEEN_FEATHER_PX)
         weight = resize_map(np.asarray(weight, np.float32), detailed.shape[::-1])
         alpha = np.asarray(detailed + weight * (quick - detailed), np.float32)
+    alpha = fill_half_seen_inside(alpha, quick)
     return ReconciledMatte(alpha, uncertain, differs, doubt / subject, differing)
+
+
+def fill_half_seen_inside(alpha: Alpha, quick: Alpha) -> Alpha:
+    """Return `alpha` as the `quick` net sees it in small parts that are half transparent deep inside of its subject.
+
+    The detailed net half sees what is busy or shines: keys, knots, a print. Of a gap it is sure. H x W each, 0 to 1.
+    """
+    size = size_within(alpha.shape, WORK_SIDE_PX)
+    seen, subject = resize_map(alpha, size), resize_map(quick, size) > SURE_ALPHA
+    square = np.ones((3, 3), np.uint8)
+    inside = cv2.erode(subject.astype(np.uint8), square, iterations=INSIDE_PX, borderValue=1) > 0
+    labels = label_parts(inside & (seen < HALF_SEEN_ALPHA))
+    areas = np.bincount(labels.ravel())
+    if len(areas) == 1:
+        return alpha
+    rims = np.where(labels > 0, 0, cv2.dilate(labels.astype(np.float32), square)).astype(np.int32)
+    gone, rim, inner_rim = (
+        np.bincount(numbers[mask], minlength=len(areas))
+        for numbers, mask in ((labels, seen < GAP_ALPHA), (rims, rims > 0), (rims, inside))
+    )
+    chosen = (areas <= MAX_FILLED_RATIO * subject.sum()) & (gone < MAX_GAP_SHARE * areas)
+    chosen &= inner_rim > MIN_INNER_RIM_SHARE * rim
+    chosen[0] = False
+    if not chosen.any():
+        return alpha
+    filled = dilate_mask(chosen[labels], 1).astype(np.float32)
+    weight = np.clip(2 * cv2.GaussianBlur(filled, (0, 0), UNSEEN_FEATHER_PX), 0, 1)
+    weight = resize_map(np.asarray(weight, np.float32), alpha.shape[::-1])
+    return np.maximum(alpha, np.asarray(weight * quick, np.float32))
 
 
 def remove_unseen_patches(alpha: Alpha, selected: Alpha, other: Alpha) -> Alpha:

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import Alpha, Area, Face, Image
-from pipelines.matting.net_agreement import measure_doubt, reconcile_mattes, remove_unseen_ghosts
+from pipelines.matting.net_agreement import (
+    fill_half_seen_inside,
+    measure_doubt,
+    reconcile_mattes,
+    remove_unseen_ghosts,
+)
 from pipelines.matting.subject_selection import select_subject
 from tests.support.examples import make_blob
 
@@ -199,3 +204,22 @@ def test_a_faint_part_by_itself_that_no_net_saw_is_removed_and_a_seen_or_joined_
         assert left[ghost > 0.05].max() < 0.01
         np.testing.assert_array_equal(left[(ghost == 0)], alpha[ghost == 0])
     assert remove_unseen_ghosts(subject, subject, subject) is subject
+
+
+@pytest.mark.parametrize(
+    ("level", "radius", "x", "is_filled"),
+    [(0.5, 9, 200, True), (0.02, 9, 200, False), (0.5, 60, 200, False), (0.5, 9, 52, False)],
+    ids=["half seen", "a gap", "large", "at the edge"],
+)
+def test_a_small_part_that_the_detailed_net_half_sees_inside_of_a_sure_subject_is_filled(
+    level: float, radius: int, x: int, *, is_filled: bool
+) -> None:
+    quick = np.zeros((400, 400), np.float32)
+    cv2.circle(quick, (200, 200), 150, 1.0, -1)
+    detailed = quick.copy()
+    cv2.circle(detailed, (x, 200), radius, level, -1)
+    detailed = np.minimum(detailed, quick)
+    filled = fill_half_seen_inside(detailed, quick)
+    assert (filled[195:205, x : x + 5].mean() > 0.95) == is_filled
+    assert np.array_equal(filled, detailed) == (not is_filled)
+    assert (filled <= quick).all()
