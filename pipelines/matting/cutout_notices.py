@@ -34,7 +34,7 @@ BROUGHT_GROUND = "brought in what looks like background"
 MISSING_PART = "A part may be missing"
 TAKEN_PART = "took a part that looks like the subject"
 DOUBTED_OPENING = "Check the opening"
-FADING_EDGE = "it fades into the background"
+SOFT_EDGE = "it is half transparent, and a part may be missing"  # of 47 such of people 34 are theirs, 5 ground
 MARKED_PLACE_COUNT = 3
 MARK_MARGIN_RATIO = 0.02  # of the photo's sides, around a place of doubt: a finger is no needle
 MAX_JUDGED_PLACE_RATIO = 0.25  # of the photo's sides: a mark judges no larger place
@@ -138,9 +138,10 @@ def locate_parts(mask: Alpha) -> tuple[Box, ...]:
 def choose_mark_mode(notice: str) -> Literal["drop", "keep", ""]:
     """Return which marks mend what a notice doubts: of ground in the cut-out, or of what it lacks; "" for either."""
     is_too_much = notice.startswith((LEFT_GROUND, FOREIGN_PART, DETACHED_PART))
-    if is_too_much or BROUGHT_GROUND in notice or FADING_EDGE in notice:
+    if is_too_much or BROUGHT_GROUND in notice:
         return "drop"
-    return "keep" if notice.startswith((MISSING_PART, DOUBTED_OPENING)) or TAKEN_PART in notice else ""
+    is_too_little = notice.startswith((MISSING_PART, DOUBTED_OPENING)) or TAKEN_PART in notice or SOFT_EDGE in notice
+    return "keep" if is_too_little else ""
 
 
 def choose_marked_boxes(boxes_by_notice: Mapping[str, Iterable[Sequence[float]]]) -> list[list[float]]:
@@ -268,7 +269,7 @@ def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Bo
     if float(width.max()) > WIDE_PATCH_RATIO * height:
         notice = f"{MISSING_PART} {place}: the cut-out is half transparent there. Point at it, or paint it in."
         return {notice: boxes}
-    return {f"Check the edge {place}: {FADING_EDGE}, of which some may be left. Point at it, or wipe it away.": boxes}
+    return {f"Check the edge {place}: {SOFT_EDGE}. Point at it, or paint it in.": boxes}
 
 
 def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def test_a_border_to_what_is_not_taken_is_named_and_doubted_as_far_as_it_goes() 
 @pytest.mark.parametrize(
     ("width", "told"),
     [
-        (9, "Check the edge at the top: it fades into the background"),
+        (9, "Check the edge at the top: it is half transparent, and a part may be missing"),
         (40, "A part may be missing at the top: the cut-out is half"),
     ],
 )
@@ -166,7 +166,7 @@ def test_what_marks_took_from_what_all_nets_are_sure_of_is_told_first_and_what_t
     before = np.zeros(shape, np.float32)
     before[20:100, 20:100] = 1.0
     sure = SureRegions(before > 0.5, before < 0.5, np.zeros(shape, np.bool_))
-    edge = "Check the edge at the top: it fades into the background."
+    edge = "Check the edge at the top: it is half transparent, and a part may be missing."
 
     def tell(alpha: Alpha, *marks: tuple[float, float]) -> Cutout:
         cutout = Cutout(np.zeros((*shape, 3), np.uint8), alpha, (edge,), doubt_boxes={edge: ((0.1, 0.1, 0.2, 0.2),)})

@@ -152,7 +152,7 @@ def test_a_doubt_about_a_place_below_the_crop_is_not_told(
     receipt = studio.make("headshot", photo=photo, framing="tight", size=256, consent=True, pick=0).receipt
     assert receipt["cutout_uncertainty"] == 0.3, receipt["placement"]
     assert bool(receipt["cutout_doubts"]) == is_shown, receipt["placement"]
-    assert any("fades into the background" in notice for notice in receipt["notices"]) == is_shown
+    assert any("it is half transparent, and" in notice for notice in receipt["notices"]) == is_shown
     assert bool(describe_doubt(receipt)) == is_shown
     places = [box for row in receipt["placement"].get("doubts", ()) for box in row["boxes"]]
     assert len(places) == is_shown

@@ -163,7 +163,7 @@ def test_a_small_doubt_is_told_from_one_of_the_whole_cutout(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
-    place = "Check the edge at the bottom: it fades into the background."
+    place = "Check the edge at the bottom: it is half transparent, and a part may be missing."
     doubts = {
         1: (0.1, [place], {}),
         2: (0.3, [place], {}),

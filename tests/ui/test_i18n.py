@@ -190,8 +190,7 @@ def test_no_value_of_a_choice_is_translated() -> None:
         "Check the opening at the left: all in it counts as background.",
         "Check the border in the middle: the subject touches what is not taken.",
         "Check the edge at the right: it may be wrong.",
-        "Check the edge at the bottom: it fades into the background, of which some may be left. "
-        "Point at it, or wipe it away.",
+        "Check the edge at the bottom: it is half transparent, and a part may be missing. Point at it, or paint it in.",
         "Several things stand out; the one at the left is taken. Choose another, or keep more by pointing at them.",
         "Several things stand out; the largest one is taken. Choose another, or keep more by pointing at them.",
         "The photo cuts the top of the head. Use a photo with more room around it.",
