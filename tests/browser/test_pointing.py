@@ -167,6 +167,27 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
         assert place["height"] < 450
 
 
+@pytest.mark.parametrize("width", [920, 1280])
+def test_in_german_the_buttons_have_room_and_the_words_stand_over_them(
+    browser: Browser, studio: ServedPage, width: int
+) -> None:
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio, width=width, height=800, locale="de-DE") as page:
+        page.goto(f"{studio.url}/#cutout")
+        page.locator("#cutout-example-coffee").click()
+        page.locator("#cutout-generate").click()
+        expect(find_progress_line(page, "cutout")).to_contain_text("Fertig in")
+        press(page, "start")
+        await_look(page)
+        done, bar = page.locator("#cutout-box [data-do=done]"), page.locator("#cutout-box .dbx-point-bar")
+        expect(done).to_have_text("Bild erzeugen")
+        place = bar.bounding_box()
+        assert place is not None
+        assert place["height"] == (60 if width > 1199 else 104)
+        fits = "node => node.scrollWidth <= node.clientWidth && node.scrollHeight <= node.clientHeight"
+        assert all(each.evaluate(fits) for each in (bar, *bar.locator("button").all()))
+
+
 def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPage) -> None:
     show_example(page, studio, "cutout", "coffee")
     press(page, "start")
