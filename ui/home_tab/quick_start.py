@@ -42,6 +42,7 @@ CHOSEN_TEXT = "Of {} looks tried: the usual one, and those in which the edge of 
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
 CONSENT_LABEL = "Is somebody in it?"
+UNSURE_HELP = "Not sure of their age, or that they agree? The other tools below need no answer."
 PERMISSION, NOBODY, TO_ERASE = "permission", "nobody", "erase"
 CONSENT_CHOICES = (
     ("It is me, or they agreed; 18 or over", PERMISSION),
@@ -199,6 +200,7 @@ class QuickStart:
                 self.consent = gr.Radio(
                     [each for each in CONSENT_CHOICES if each[1] != TO_ERASE or can_erase],
                     label=CONSENT_LABEL,
+                    info=UNSURE_HELP,
                     visible=False,
                     elem_id="home-consent",
                     elem_classes=["dbx-segments"],
