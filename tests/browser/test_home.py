@@ -35,8 +35,8 @@ def test_a_photo_becomes_three_drafts_and_one_opens_its_tool_as_it_is(
     pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}
     assert len(pictures) == 3
     label = page.locator(f"#home-open-{look + 1}").inner_text()
-    assert label.startswith("Use look: "), "it says what it does with which look"
-    chosen = label.removeprefix("Use look: ")
+    assert label.startswith("Go on with: "), "it says what it does with which look"
+    chosen = label.removeprefix("Go on with: ")
     page.locator(f"#home-draft-{look + 1} img").click()
     expect(page).to_have_url(f"{studio.url}/#{tool}")
     expect(find_progress_line(page, tool)).to_contain_text("Draft, shown at 512 px")

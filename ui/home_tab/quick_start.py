@@ -52,7 +52,7 @@ CONSENT_CHOICES = (
 ERASE_TOOL = "retouch"
 """The tool that opens at once with a photo of somebody who is to go."""
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
-DRAWING_LABEL, OPEN_LABEL = "Drawing a look", "Use look: {}"
+DRAWING_LABEL, OPEN_LABEL = "Making a look", "Go on with: {}"
 WAITING_TEXT = "Looking at your photo"
 OTHER_TOOLS: tuple[tuple[str, str], ...] = (
     (ERASE_TOOL, "Erase a thing"),
