@@ -29,7 +29,7 @@ from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.hair_gaps import open_hair_gaps
 from pipelines.matting.holes import HoleFinder
-from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change
+from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change, measure_nearness
 from pipelines.matting.mask_parts import open_mask
 from pipelines.matting.net_agreement import (
     PredictPeople,
@@ -39,7 +39,9 @@ from pipelines.matting.net_agreement import (
     remove_unseen_ghosts,
     remove_unseen_patches,
 )
+from pipelines.matting.pointing import NOTHING_POINTED, Pointing, exclude_marked_regions
 from pipelines.matting.seen_detail import restore_seen_detail
+from pipelines.matting.settled_marks import settle_marks
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
     remove_scraps,
@@ -63,10 +65,6 @@ MIN_SUBJECT_RATIO = 0.002  # of the photo's pixels: less is not a subject
 
 SelectSubject = Callable[[Alpha, int, Face | None], Alpha]
 """Selects the subject in a map: the part of that number, or the one under a face."""
-SettlePoints = Callable[[Alpha, Alpha], Alpha]
-"""Returns the refined alpha with the selected map's where somebody pointed."""
-SettleDoubt = Callable[[ReconciledMatte, Alpha], ReconciledMatte]
-"""Returns what nets differ in without what somebody has pointed at and the finished alpha follows."""
 RedrawBand = Callable[[Image, Alpha, Mask], Alpha]
 """Returns the alpha of a photo with that of a better net for edges in a band."""
 
@@ -99,12 +97,10 @@ def cut_out_subject(
     faces: Sequence[Face] = (),
     on_first_alpha: Callable[[Alpha], None] | None = None,
     select: SelectSubject = select_subject,
-    settle: SettlePoints | None = None,
-    settle_doubt: SettleDoubt | None = None,
+    pointing: Pointing = NOTHING_POINTED,
+    select_unmarked: Callable[[Alpha], Alpha] | None = None,
     redraw: RedrawBand | None = None,
     predict_people: PredictPeople | None = None,
-    is_pointed: bool = False,
-    dropped: Sequence[tuple[float, float]] = (),
     is_one_of_all: bool = False,
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
@@ -114,11 +110,10 @@ def cut_out_subject(
     H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets. `pick` chooses the subject: the face of
     that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
-    no net. `select` selects the subject in the nets' map, where somebody pointed at it, and `settle` has the last word
-    there over what the colours say; `settle_doubt` says what is no longer doubted. `redraw` draws the edges anew before
-    both. `predict_people` helps to decide between the nets where there are `faces`. Other things that stand out are
-    told, unless one was chosen by `pick` or `is_pointed` at, or it `is_one_of_all`. No hole is filled in which a
-    `dropped` point lies, in ratios of the photo.
+    no net. `select` selects the subject in the nets' map, as `pointing` says, and marks have the last word over what
+    the colours say. `select_unmarked` does the same without marks: far from them the cut-out is as without them.
+    `redraw` draws the edges anew. `predict_people` helps to decide between the nets where there are `faces`. Other
+    things that stand out are told, unless one was chosen by `pick` or pointed at, or it `is_one_of_all`.
 
     Raises `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param`
     "pick").
@@ -127,7 +122,7 @@ def cut_out_subject(
         alpha = _matte_to_alpha(matte, image)
         _require_visible_subject(alpha)
         return Cutout(estimate_foreground(image, alpha), alpha)
-    face = _pick_face(faces, pick)
+    face, is_pointed = _pick_face(faces, pick), bool(pointing)
     part = 0 if face else pick
 
     def show_first(alpha: Alpha) -> None:
@@ -140,11 +135,13 @@ def cut_out_subject(
     if reconciled is not None and not is_pointed:
         selected = remove_unconfirmed_fragments(selected, seen.first)
     first, holes = None if reconciled is None else seen.first, HoleFinder(image)
-    alpha = finish_alpha(image, selected, seen.alpha, first, faces, dropped, is_pointed=is_pointed, holes=holes)
+    alpha = finish_alpha(image, selected, seen.alpha, first, faces, pointing.drop, is_pointed=is_pointed, holes=holes)
+    if select_unmarked is not None:
+        alpha = keep_unmarked_parts(image, alpha, selected, seen.alpha, first, pointing, select_unmarked, faces)
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions
         alpha = redraw(image, alpha, find_band(alpha, doubtful) | _find_wide_edges(alpha))
-    alpha = alpha if settle is None else settle(alpha, selected)
+    alpha = settle_marks(image, alpha, pointing.keep, pointing.drop)
     _require_visible_subject(alpha)
     heads, is_chosen = [face.box for face in faces], is_pointed or is_one_of_all or pick > 0
     rivals = () if is_chosen else name_rivals(seen.alpha, selected, faces)
@@ -152,7 +149,7 @@ def cut_out_subject(
     if reconciled is None:
         boxes = soft_patch_notices(alpha, heads)
         return Cutout(colour, alpha, (*rivals, *boxes), doubt_boxes=boxes)
-    reconciled = reconciled if settle_doubt is None else settle_doubt(reconciled, alpha)
+    reconciled = exclude_marked_regions(reconciled, alpha, pointing) if is_pointed else reconciled
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
     boxes = name_doubts(alpha, doubt, heads) | name_openings(holes, alpha)
     boxes |= {} if is_one_of_all else name_detached_parts(alpha)
@@ -223,6 +220,31 @@ def finish_alpha(
     alpha = remove_scraps(suppress_colour_spill(image, alpha), faces)
     kept_open = None if change is None else change.took | draw_marks(dropped, alpha.shape)
     return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)
+
+
+def keep_unmarked_parts(
+    image: Image,
+    alpha: Alpha,
+    selected: Alpha,
+    seen: Alpha,
+    first: Alpha | None,
+    pointing: Pointing,
+    select_unmarked: Callable[[Alpha], Alpha],
+    faces: Sequence[Face] = (),
+    made: Alpha | None = None,
+) -> Alpha:
+    """Return the finished `alpha` near what marks changed, and elsewhere what it is without marks (H x W each).
+
+    `selected`, `seen` and `first` as for `finish_alpha`. `made` is the finished alpha without marks, where it is known.
+    """
+    try:
+        chosen = select_unmarked(seen)
+    except BadInput:  # without marks there is no subject: all of it was pointed at
+        return alpha
+    confirmed = chosen if first is None else remove_unconfirmed_fragments(chosen, first)
+    unmarked = finish_alpha(image, confirmed, seen, first, faces, is_pointed=False) if made is None else made
+    nearness = measure_nearness(selected, chosen, confirmed, pointing.keep, pointing.drop)
+    return np.asarray(unmarked + nearness * (alpha - unmarked), np.float32)
 
 
 def refine_alpha(image: Image, alpha: Alpha, faces: Sequence[Face] = (), doubtful: Mask | None = None) -> Alpha:

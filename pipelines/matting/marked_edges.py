@@ -39,6 +39,10 @@ COLOUR_WINDOW_RATIO = 0.02  # of the longer side: in it, the subject's and the g
 SAME_COLOUR_DELTA_E = 25.0  # up to it they do not say where a line runs
 THIN_MARGIN_PX = 3  # around thin parts, which are not smoothed
 SURE_SHARE = 0.02  # of such a window that is surely subject, and surely ground
+CHANGED_ALPHA = 0.1  # from it marks have changed what is selected
+NEAR_CHANGE_RATIO = 0.03  # of the longer side, around what marks changed and around kept points: drawn anew
+NEAR_DROP_RATIO = 0.06  # the same around dropped points
+NEARNESS_SIGMA_RATIO = 0.004  # of the longer side, over which that fades
 SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
 
 
@@ -179,6 +183,27 @@ def _find_told_apart(image: Image, alpha: Alpha, window_px: int) -> Mask:
 def find_marked_change(selected: Alpha, seen: Alpha) -> MarkedChange:
     """Find how the `selected` subject differs from what the nets have `seen` (H x W each)."""
     return MarkedChange(selected > seen + MIN_CHANGE, selected < seen - MIN_CHANGE)
+
+
+def measure_nearness(
+    selected: Alpha,
+    unmarked: Alpha,
+    confirmed: Alpha,
+    kept: Sequence[tuple[float, float]],
+    dropped: Sequence[tuple[float, float]],
+) -> Alpha:
+    """Measure where marks, in ratios, have changed a cut-out, 0 to 1: there it is drawn anew, elsewhere it stays.
+
+    `selected` is the subject with marks, `unmarked` without them, and `confirmed` is that without the parts that one
+    net alone sees (H x W each). Such a part comes back where a mark keeps it.
+    """
+    shape, longer = selected.shape, max(selected.shape)
+    near = dilate_mask(np.abs(selected - unmarked) > CHANGED_ALPHA, max(2, round(NEAR_CHANGE_RATIO * longer)))
+    near |= find_parts_at(np.abs(unmarked - confirmed) > CHANGED_ALPHA, draw_marks(kept, shape))
+    for marks, ratio in ((kept, NEAR_CHANGE_RATIO), (dropped, NEAR_DROP_RATIO)):
+        near |= draw_discs(shape, find_pixels(marks, shape), round(ratio * longer))
+    sigma = max(0.8, NEARNESS_SIGMA_RATIO * longer)
+    return np.asarray(cv2.GaussianBlur(near.astype(np.float32), (0, 0), sigma), np.float32)
 
 
 def draw_marks(marks: Sequence[tuple[float, float]], shape: tuple[int, ...]) -> Mask:

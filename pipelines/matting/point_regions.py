@@ -338,19 +338,19 @@ def _segment_by_random_walk(lab: Float32Array, alpha: Alpha, point: tuple[int, i
     prior = alpha.astype(np.float32)
     disc = draw_discs(alpha.shape, [point])
     own[disc], prior[disc] = POINT_WEIGHT, value
-    walked = _solve_walk(lab, own, prior)
+    walked = solve_walk(lab, own, prior)
     side = walked if value else 1 - walked
     return find_parts_at(side + np.float32(0.5 - MIN_WALK_SHARE) > 0.5, point) & ((alpha > 0.5) != (value > 0.5))
 
 
-def _solve_walk(lab: Float32Array, own: Float32Array, prior: Alpha) -> Alpha:
+def solve_walk(lab: Float32Array, own: Float32Array, prior: Alpha) -> Alpha:
     """Return how likely a walk ends at 1, where it ends at a pixel's `prior` as often as `own` says, per step."""
     start = prior
     if max(lab.shape) > COARSEST_SIDE_PX:  # a coarse walk first: from its result the fine one has a short way to go
         half = max(lab.shape[1] // 2, 1), max(lab.shape[0] // 2, 1)
         weight = resize_map(own, half)
         coarse_prior = resize_map(own * prior, half) / weight
-        coarse = _solve_walk(resize_map(lab, half), 4 * weight, np.asarray(coarse_prior, np.float32))
+        coarse = solve_walk(resize_map(lab, half), 4 * weight, np.asarray(coarse_prior, np.float32))
         start = resize_map(coarse, lab.shape[1::-1])
     across, down = (_step_weights(np.diff(lab, axis=axis)) for axis in (1, 0))
     diagonal = own.copy()

@@ -34,6 +34,7 @@ from pipelines.matting.sure_regions import find_sure_regions
 BOX_MARGIN_RATIO = 0.08  # of the box's longer side, seen around it by the net
 SOFT_RIM_PX = 4  # of the copy: the soft rim of a net's map is no wider
 MARK_REACH_PX = 48  # of the copy, around a dropped point: a halo there is what was pointed at
+KEPT_REACH_PX = 12  # the same around a kept point, which lies on what was left out
 OUTLINE_PX = 2  # of the copy: so far from what is opaque its outline lies
 SURE_ALPHA = 0.9  # from it a pixel is no part of an outline
 WHOLE_BOX_RATIO = 0.95  # of the photo: a box as large says that the subject fills it
@@ -53,6 +54,9 @@ class Pointing:
 
     def __bool__(self) -> bool:
         return bool(self.keep or self.drop or self.box)
+
+
+NOTHING_POINTED = Pointing()
 
 
 def select_people(image: Image, seen: Alpha, face: Face | None, faces: Sequence[Face], pick: int = 0) -> Alpha:
@@ -216,7 +220,7 @@ def correct_by_points(
                 corrected[region] = value
     if may_reselect and keep == [] and (corrected > 0.5).mean() < MIN_REGION_RATIO:
         corrected = _next_subject(regions.seen, drop)
-    corrected = np.where(_find_other_rims(small, corrected, drop), small, corrected)
+    corrected = np.where(_find_other_rims(small, corrected, keep, drop), small, corrected)
     for points, value in ((keep, 1.0), (drop, 0.0)):
         corrected[draw_discs(small.shape, points) & (nearer_keep if value else ~nearer_keep)] = value
     change = cv2.GaussianBlur(corrected - small, (0, 0), 0.8)
@@ -229,16 +233,21 @@ def correct_by_points(
     return np.where(alpha > 0.5, changed, np.minimum(changed, resize_map(left, alpha.shape[::-1])))
 
 
-def _find_other_rims(before: Alpha, corrected: Alpha, drop: Sequence[tuple[int, int]]) -> Mask:
-    """Find the soft outline of what is left, away from what was taken from `before` (H x W each).
+def _find_other_rims(
+    before: Alpha, corrected: Alpha, keep: Sequence[tuple[int, int]], drop: Sequence[tuple[int, int]]
+) -> Mask:
+    """Find the soft outline of what is left, away from what was taken from `before` or brought into it (H x W each).
 
-    A dropped region of ground reaches around the whole subject: there its outline is none of what was pointed at. Near
-    the points of `drop` (row, column) it may be.
+    A region of ground, or of the subject with its rim, reaches around the whole subject: there its outline is none of
+    what was pointed at. Near the points of `keep` and `drop` (row, column) it may be.
     """
-    took, left = (before > 0.5) & (corrected <= 0.5), corrected > 0.5
-    away = ~dilate_mask(open_mask(took), SOFT_RIM_PX)
-    away &= ~draw_discs(before.shape, drop, MARK_REACH_PX)
-    return (corrected < before) & (before < SURE_ALPHA) & away & dilate_mask(left, OUTLINE_PX)
+    was_in, is_in = before > 0.5, corrected > 0.5
+    outline = dilate_mask(is_in, OUTLINE_PX) & ~draw_discs(before.shape, drop, MARK_REACH_PX)
+    thinned = (corrected < before) & (before < SURE_ALPHA) & outline
+    thinned &= ~dilate_mask(open_mask(was_in & ~is_in), SOFT_RIM_PX)
+    thickened = (corrected > before) & dilate_mask(was_in, OUTLINE_PX)
+    thickened &= ~dilate_mask(open_mask(is_in & ~was_in), SOFT_RIM_PX)
+    return thinned | (thickened & ~draw_discs(before.shape, keep, KEPT_REACH_PX))
 
 
 def _find_gone(before: Alpha, corrected: Alpha) -> Mask:
@@ -250,24 +259,6 @@ def _find_gone(before: Alpha, corrected: Alpha) -> Mask:
     if not took.any():
         return took
     return dilate_mask(took, SOFT_RIM_PX) & ~dilate_mask(left, SOFT_RIM_PX)
-
-
-def restore_contradicted_points(refined: Alpha, selected: Alpha, pointing: Pointing) -> Alpha:
-    """Return `refined` (H x W, 0 to 1) with `selected` in the discs of the points that it contradicts.
-
-    `selected` is the corrected matte before its edges were estimated anew from the colours.
-    """
-    size = size_within(refined.shape, WORK_SIDE_PX)
-    weight = np.zeros(size[::-1], np.float32)
-    for marks, is_kept in ((pointing.keep, True), (pointing.drop, False)):
-        pixels = zip(find_pixels(marks, refined.shape), find_pixels(marks, weight.shape), strict=True)
-        contradicted = [small for pixel, small in pixels if (refined[pixel] > 0.5) != is_kept]
-        weight[draw_discs(weight.shape, contradicted)] = 1
-    if not weight.any():
-        return refined
-    soft = np.asarray(cv2.GaussianBlur(weight, (0, 0), 0.8), np.float32)
-    share = np.clip(resize_map(soft, refined.shape[::-1]), 0, 1)
-    return np.asarray(refined + share * (selected - refined), np.float32)
 
 
 def exclude_marked_regions(reconciled: ReconciledMatte, alpha: Alpha, pointing: Pointing) -> ReconciledMatte:

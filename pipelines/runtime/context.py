@@ -34,7 +34,13 @@ from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.resample import composite_on_grey
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, size_within
-from pipelines.matting.cutout import cut_out_subject, finish_alpha, predict_subjects, rescale_net_alpha
+from pipelines.matting.cutout import (
+    cut_out_subject,
+    finish_alpha,
+    keep_unmarked_parts,
+    predict_subjects,
+    rescale_net_alpha,
+)
 from pipelines.matting.cutout_notices import add_sure_change_doubts, drop_marked_doubts
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
@@ -45,11 +51,10 @@ from pipelines.matting.pointing import (
     SegmentPointed,
     correct_by_points,
     crop_area,
-    exclude_marked_regions,
-    restore_contradicted_points,
     select_people,
     select_pointed,
 )
+from pipelines.matting.settled_marks import settle_marks
 from pipelines.matting.sure_regions import find_sure_regions
 from pipelines.matting.thing_at_point import select_things
 from pipelines.models import oom_fallback
@@ -264,12 +269,10 @@ class JobContext:
             faces=faces,
             on_first_alpha=on_first_alpha,
             select=select,
-            settle=partial(restore_contradicted_points, pointing=pointing),
-            settle_doubt=partial(exclude_marked_regions, pointing=pointing) if pointing else None,
+            pointing=pointing,
+            select_unmarked=chosen if pointing and pointing.box is None else None,
             redraw=redraw if self._edge_spec_id else None,
             predict_people=partial(self._predict_people, params.photo),
-            is_pointed=bool(pointing),
-            dropped=pointing.drop,
             is_one_of_all=self._takes_every_subject,
         )
         marks = (*params.keep, *params.drop)
@@ -368,7 +371,11 @@ class JobContext:
         own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
         views = self._list_views(params.photo, self._list_ready_net_ids(params.photo))
         selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces, views)
-        return photo, _refine_pointed_alpha(photo, selected, seen, views, pointing, faces) if as_made else selected
+        if not as_made:
+            return photo, selected
+        unmarked = self._find_made_matte(params.model_copy(update={"keep": (), "drop": ()}), together=together)
+        made = unmarked.decode(photo.shape[1::-1]) if unmarked else None
+        return photo, _refine_pointed_alpha(photo, selected, seen, views, pointing, faces, chosen, made)
 
     def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
         """See `ToolContext.cut_out_things_coarsely`. Without a point it is empty, and the next call is quick."""
@@ -661,15 +668,25 @@ class _PhotoNet:
 
 
 def _refine_pointed_alpha(
-    photo: Image, selected: Alpha, seen: Alpha, views: Sequence[Alpha], pointing: Pointing, faces: Sequence[Face]
+    photo: Image,
+    selected: Alpha,
+    seen: Alpha,
+    views: Sequence[Alpha],
+    pointing: Pointing,
+    faces: Sequence[Face],
+    select_unmarked: Callable[[Alpha], Alpha],
+    made: Alpha | None,
 ) -> Alpha:
     """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at.
 
-    `seen` (H x W) is what all nets see together, `views` are those of each, the quick one's first.
+    `seen` (H x W) is what all nets see together, `views` are those of each, the quick one's first. `made` is what it is
+    without marks (H x W), where that is known.
     """
     first = resize_map(views[0], photo.shape[1::-1]) if len(views) > 1 else None
-    refined = finish_alpha(photo, selected, seen, first, faces, pointing.drop, is_pointed=bool(pointing))
-    return restore_contradicted_points(refined, selected, pointing)
+    alpha = finish_alpha(photo, selected, seen, first, faces, pointing.drop, is_pointed=bool(pointing))
+    if pointing and pointing.box is None:
+        alpha = keep_unmarked_parts(photo, alpha, selected, seen, first, pointing, select_unmarked, faces, made)
+    return settle_marks(photo, alpha, pointing.keep, pointing.drop)
 
 
 def _is_transparent(original: Image) -> bool:

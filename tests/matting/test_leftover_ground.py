@@ -10,6 +10,7 @@ from pipelines.matting.cutout import cut_out_subject
 from pipelines.matting.cutout_notices import name_leftover_ground
 from pipelines.matting.leftover_ground import find_leftover_ground
 from pipelines.matting.net_agreement import reconcile_mattes
+from pipelines.matting.pointing import Pointing
 from tests.matting.test_net_agreement import PeopleSeen, make_face
 
 WOOD, WALL, WHITE = (150, 95, 50), (205, 200, 190), (208, 203, 194)
@@ -114,6 +115,11 @@ def test_a_cut_out_tells_it_unless_somebody_pointed(is_pointed: bool) -> None:
     narrow = np.s_[120:170, 270:274]
     photo, quick = draw_table(in_slot=WOOD), make_map()
     photo[narrow], quick[narrow] = WALL, 0
-    cutout = cut_out_subject(photo, SeenMap(quick), detail_nets=[SeenMap(make_map())], is_pointed=is_pointed)
+    cutout = cut_out_subject(
+        photo,
+        SeenMap(quick),
+        detail_nets=[SeenMap(make_map())],
+        pointing=Pointing(keep=[(0.4, 0.5)] if is_pointed else ()),
+    )
     told = ["Background may be left at the right. Point at it, or wipe it away."]
     assert list(cutout.notices) == list(cutout.doubt_boxes) == ([] if is_pointed else told)

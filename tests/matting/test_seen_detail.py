@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.cutout import cut_out_subject, refine_alpha
+from pipelines.matting.pointing import Pointing
 from pipelines.matting.seen_detail import restore_seen_detail
 from tests.support.examples import make_noise
 
@@ -53,9 +54,7 @@ def test_a_silver_chain_of_a_black_lamp_is_not_bleached_to_the_wall(wall: int) -
     assert restored[190:290, 210:260].max() == refined[190:290, 210:260].max()
     assert restored[190:290, 193:196].mean() < 0.35, "no wall comes back with it"
     for dropped in ((), ((0.05, 0.9),)):  # a mark on the wall takes no part of the lamp away
-        kept = cut_out_subject(
-            image, FixedNet(seen), detail_nets=[FixedNet(seen)], is_pointed=bool(dropped), dropped=dropped
-        )
+        kept = cut_out_subject(image, FixedNet(seen), detail_nets=[FixedNet(seen)], pointing=Pointing(drop=dropped))
         assert kept.alpha[chain].mean() > 0.8
 
 
