@@ -20,6 +20,8 @@ from pipelines.framing.framings import (
     VerticalAnchor,
 )
 
+MIN_SHOWN_RATIO = 0.5  # of the height of a tall subject that the photo cuts at one side and below
+MIN_TALL_RATIO = 1.25  # height over width of such a subject, as somebody whom the photo shows to the waist
 _MAX_ZOOM_STEP_COUNT = 400  # steps of half a percent; 1.005 to the 400th is 7.4 times
 
 
@@ -64,7 +66,8 @@ def frame_subject(
 ) -> Frame:
     """Fit the subject's box: its longer side is `fill` of the frame's shorter side; centred or standing on `floor`.
 
-    A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture; below
+    A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture. A tall
+    subject that is cut at one side and below fills the frame's width, and less of the body is shown. Below
     `body_end` (see `find_torn_matte_row`) the subject does not count. With `limit_to_frame` no `placement_scale` makes
     it larger than the frame.
     """
@@ -73,10 +76,16 @@ def frame_subject(
     bottom = bottom if body_end is None else body_end
     max_scale = min(MAX_FILL_RATIO * width / (right - left), MAX_FILL_RATIO * height / (bottom - top))
     fill_scale = fill * min(size) / max(right - left, bottom - top)
+    cut_sides = find_cut_sides(alpha)
+    goes_on_below = "bottom" in cut_sides and ("left" in cut_sides) != ("right" in cut_sides)
+    goes_on_below &= bottom - top > MIN_TALL_RATIO * (right - left)
+    if goes_on_below:  # at one side and below: it is cut higher, else the frame's other half is empty
+        max_scale = MAX_FILL_RATIO * width / (right - left)
+        beside_scale = min((1 + fill) / 2 * width / (right - left), height / (MIN_SHOWN_RATIO * (bottom - top)))
+        fill_scale = max(fill_scale, beside_scale)
     scale = min(fill_scale, max_scale) * params.placement_scale
     if limit_to_frame:
         scale = min(fill_scale * params.placement_scale, max_scale)
-    cut_sides = find_cut_sides(alpha)
     if "left" in cut_sides and "right" in cut_sides:
         scale = max(scale, width / alpha.shape[1] * 1.0005)
     if "top" in cut_sides and "bottom" in cut_sides:
@@ -84,7 +93,8 @@ def frame_subject(
     x = width * (0.5 + params.placement_x) - scale * (left + right) / 2
     y = floor * height - scale * bottom if anchor == "floor" else height / 2 - scale * (top + bottom) / 2
     # When a standing subject is taller than the frame, keep its head and not its feet.
-    y = HEADROOM_RATIO * height - scale * top if anchor == "floor" and scale * (bottom - top) > height else y
+    is_taller = scale * (bottom - top) > height
+    y = HEADROOM_RATIO * height - scale * top if is_taller and (anchor == "floor" or goes_on_below) else y
     y += height * params.placement_y
     x = _snap_cut_to_edge(x, scale * alpha.shape[1], width, "left" in cut_sides, "right" in cut_sides)
     y = _snap_cut_to_edge(y, scale * alpha.shape[0], height, "top" in cut_sides, "bottom" in cut_sides)

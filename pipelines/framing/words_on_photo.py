@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Mask, Size, Window
 from pipelines.imaging.resize import dilate_mask, resize_map, size_within
-from pipelines.imaging.text import ROOM_SHARES, Align, PixelBox, choose_line_break, measure_shade_needs
+from pipelines.imaging.text import MAX_BLACK_SHADE, ROOM_SHARES, Align, PixelBox, choose_ink, choose_line_break
 
 LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
 MIN_LETTERS_RATIO = 0.05  # of `compute_equal_square_side`: smaller words are not read in passing
@@ -32,6 +32,8 @@ _TALL_RATIO = 1.6  # height over width, from which a format is shown full screen
 _TALL_MARGIN_RATIOS = (0.12, 0.16)  # of the height, above and below: there a platform's own buttons lie
 _BUSY_LEVELS = 64.0  # deviation of lightness that is as busy as a place can be
 _RIGHT_SCORE = 0.97  # of a place at the right: what is as good at the left is usual
+_MAX_BLACK_SHADE_ON_COPY = MAX_BLACK_SHADE / 2  # thin dark lines are gone from the copy, and black words need more
+_SHADE_SCORE_LOSS = 0.45  # of a place, times the shade that its ink needs: white words on a bright sky make bad weather
 _BODY_SCORE_LOSSES = 2.5, 0.55  # of a place, times the share of a body under it, and at most
 _HEIGHT_ZONES = {"top": (0.0, 0.4), "middle": (0.35, 0.65), "bottom": (0.6, 1.0)}
 """Shares of a format's height between which the middle of words lies that stand at the top, in the middle, below."""
@@ -264,7 +266,7 @@ def _score_place(view: PhotoView, size: Size, box: PixelBox, letters: float, is_
     light = view.light[part]
     size_score = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size))) ** 0.9
     calm = 1 - 0.35 * min(float(light.std()) / _BUSY_LEVELS, 1.0)
-    shade = 1 - 0.3 * min(measure_shade_needs(light).values())
+    shade = 1 - _SHADE_SCORE_LOSS * choose_ink(light, _MAX_BLACK_SHADE_ON_COPY)[1]
     low = 1.0 if box.y + box.height / 2 > size[1] / 2 else 0.95  # the eye reads the picture first, then the words
     free = (1 - float(view.taken[part].mean())) ** 4
     body = 1 - min(_BODY_SCORE_LOSSES[0] * float(view.subject[part].mean()), _BODY_SCORE_LOSSES[1])

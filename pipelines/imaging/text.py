@@ -31,7 +31,7 @@ WHITE_INK: Colour = (255, 255, 255)
 BLACK_INK: Colour = (0, 0, 0)
 _INK_COLOURS = (WHITE_INK, BLACK_INK)  # one of these always reaches a contrast of 4.58
 _DARK_GROUND_LEVELS, _LIGHT_GROUND_LEVELS = 118.0, 117.0  # greys on which white and black ink reach 4.5
-_MAX_BLACK_SHADE = 0.25  # from more fog, ink is white
+MAX_BLACK_SHADE = 0.25  # from more fog, ink is white
 _MIN_BLACK_GAIN = 0.2  # by so much less shade, ink is black
 _MIN_BLACK_GROUND_LEVELS = 150.0  # grey of half of the ground: on a blue sky, which is darker, black looks heavy
 WORST_SHARE = 0.01  # of the ground under words, the least favourable, that counts
@@ -98,19 +98,27 @@ def measure_shade_needs(light: np.ndarray) -> dict[Colour, float]:
     }
 
 
+def choose_ink(light: np.ndarray, max_black_shade: float = MAX_BLACK_SHADE) -> tuple[Colour, float]:
+    """Choose the ink for ground of that lightness (0 to 255); return it and about how much shade it needs, 0 to 1.
+
+    White ink is taken unless the ground is light and black needs nearly no shade, `max_black_shade` at most: a darkened
+    photo looks like one, a lightened one like fog.
+    """
+    needs, is_light = measure_shade_needs(light), np.median(light) >= _MIN_BLACK_GROUND_LEVELS
+    is_black = is_light and needs[BLACK_INK] < min(max_black_shade, needs[WHITE_INK] - _MIN_BLACK_GAIN)
+    ink = BLACK_INK if is_black else WHITE_INK
+    return ink, needs[ink]
+
+
 def draw_scrim_and_choose_ink(
     image: Image, words: PixelBox, unshaded: Float32Array | None, chosen: Colour | None = None
 ) -> Colour:
     """Darken or lighten `image` in place under the box of `words`, as little as they need; return the ink.
 
-    It is a soft gradient that leaves out what is `unshaded` (h x w of any size, 0 to 1). White ink is taken unless
-    the ground is light and black needs nearly no shade: a darkened photo looks like one, a lightened one like fog. An
-    ink that was `chosen` is taken whatever shade it needs.
+    It is a soft gradient that leaves out what is `unshaded` (h x w of any size, 0 to 1). An ink that was `chosen` is
+    taken whatever shade it needs.
     """
-    ground = cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY)
-    needs, is_light = measure_shade_needs(ground), np.median(ground) >= _MIN_BLACK_GROUND_LEVELS
-    is_black = is_light and needs[BLACK_INK] < min(_MAX_BLACK_SHADE, needs[WHITE_INK] - _MIN_BLACK_GAIN)
-    ink = chosen or (BLACK_INK if is_black else WHITE_INK)
+    ink = chosen or choose_ink(cv2.cvtColor(np.ascontiguousarray(words.view(image)), cv2.COLOR_RGB2GRAY))[0]
     _draw_shade(image, words, ink, _SCRIM_SHADES, WORST_SHARE, lambda: _scrim_mask(words, unshaded, image.shape))
     return ink
 

@@ -139,14 +139,17 @@ def _segment_box(segment: SegmentPointed, pointing: Pointing, box: Area, seen: A
 
 
 def _predict_inside_box(seen: Alpha, box: Area, predict: PredictCrop) -> Alpha:
-    """Return the net's map of the box and a margin alone, cut to the box."""
+    """Return what the net sees in the box and a margin alone, and what of its whole map `seen` lies in the box.
+
+    Alone, a plate may be the ground of what lies on it: who draws a box around all of it has seen it kept before.
+    """
     height, width = seen.shape
     margin = BOX_MARGIN_RATIO * max(box[2] - box[0], box[3] - box[1])
     area = (max(0.0, box[0] - margin), max(0.0, box[1] - margin), min(1.0, box[2] + margin), min(1.0, box[3] + margin))
     left, top, right, bottom = _to_window(area, (width, height))
     inside = np.zeros_like(seen)
     inside[top:bottom, left:right] = resize_map(predict(area), (right - left, bottom - top))
-    return _cut_to_box(inside, box)
+    return _cut_to_box(np.maximum(inside, seen), box)
 
 
 def _cut_to_box(alpha: Alpha, box: Area) -> Alpha:

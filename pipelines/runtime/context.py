@@ -374,8 +374,8 @@ class JobContext:
         if not as_made:
             return photo, selected
         unmarked = self._find_made_matte(params.model_copy(update={"keep": (), "drop": ()}), together=together)
-        made = unmarked.decode(photo.shape[1::-1]) if unmarked else None
-        return photo, _refine_pointed_alpha(photo, selected, seen, views, pointing, faces, chosen, made)
+        known = unmarked.decode(photo.shape[1::-1]) if unmarked else None
+        return photo, _refine_pointed_alpha(photo, selected, seen, views, pointing, faces, chosen, known)
 
     def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
         """See `ToolContext.cut_out_things_coarsely`. Without a point it is empty, and the next call is quick."""
@@ -675,17 +675,17 @@ def _refine_pointed_alpha(
     pointing: Pointing,
     faces: Sequence[Face],
     select_unmarked: Callable[[Alpha], Alpha],
-    made: Alpha | None,
+    known: Alpha | None,
 ) -> Alpha:
     """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at.
 
-    `seen` (H x W) is what all nets see together, `views` are those of each, the quick one's first. `made` is what it is
-    without marks (H x W), where that is known.
+    `seen` (H x W) is what all nets see together, `views` are those of each, the quick one's first. `known` is what it
+    is without marks (H x W).
     """
     first = resize_map(views[0], photo.shape[1::-1]) if len(views) > 1 else None
     alpha = finish_alpha(photo, selected, seen, first, faces, pointing.drop, is_pointed=bool(pointing))
     if pointing and pointing.box is None:
-        alpha = keep_unmarked_parts(photo, alpha, selected, seen, first, pointing, select_unmarked, faces, made)
+        alpha = keep_unmarked_parts(photo, alpha, selected, seen, first, pointing, select_unmarked, faces, known)
     return settle_marks(photo, alpha, pointing.keep, pointing.drop)
 
 

@@ -445,3 +445,19 @@ def test_a_head_that_the_photo_cuts_keeps_its_cut_on_the_frames_edge() -> None:
     )
     assert frame.scale < 3.2
     assert frame.matrix[1, 2] <= 0  # the photo's first row lies on the frame's edge or outside
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_somebody_cut_at_one_side_and_below_fills_the_width_and_no_half_of_the_frame_is_empty(side: str) -> None:
+    alpha = np.zeros((800, 600), np.float32)
+    alpha[100:, 300:] = 1  # a body at the right edge
+    alpha = alpha if side == "right" else np.ascontiguousarray(alpha[:, ::-1])
+    left, top, right, bottom = find_bounds(np.clip(resample(alpha, frame_subject(alpha, (500, 500), 0.85, HERE)), 0, 1))
+    assert bottom == 500
+    assert right - left == pytest.approx(500 / (0.5 * 700) * 300, abs=3), "half of the body is shown"
+    assert top == pytest.approx(0.04 * 500, abs=3), "the head stays"
+    tall = np.zeros((800, 600), np.float32)
+    tall[20:, 500:] = 1
+    left, top, right, _ = find_bounds(np.clip(resample(tall, frame_subject(tall, (500, 500), 0.85, HERE)), 0, 1))
+    assert top > 0
+    assert right - left < 0.3 * 500, "most of the body stays too"

@@ -73,7 +73,7 @@ def see_nothing(_area: object) -> Alpha:
 def test_far_from_marks_a_cut_out_is_as_without_them(marks: dict[str, list[tuple[float, float]]]) -> None:
     photo, _ = draw_key()
     photo[PATCH] = GREY
-    pointing = Pointing(**marks)
+    pointing = Pointing(keep=marks.get("keep", ()), drop=marks.get("drop", ()))
 
     def choose(seen: Alpha) -> Alpha:
         return seen

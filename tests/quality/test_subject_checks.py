@@ -133,3 +133,16 @@ def test_people_are_counted_and_passers_by_are_not_kept() -> None:
     assert count_people(group, 0)[0].startswith("3 people; the front one is taken.")
     assert count_people(group, 1)[0].startswith("3 people; number 2 by size is taken.")
     assert count_people(group, 0, together=True)[0].startswith("2 people; they are kept together.")
+
+
+def test_a_plate_that_both_sides_cut_is_a_thing_and_no_view() -> None:
+    whole = np.zeros((600, 480), np.float32)
+    cv2.circle(whole, (240, 300), 250, 1.0, -1)
+    check_scenery(whole, ())
+    ridge = np.zeros((600, 480), np.float32)
+    ridge[200:400] = 1
+    with pytest.raises(BadInput):
+        check_scenery(ridge, ())
+    whole[400:] = 1  # down to the border
+    with pytest.raises(BadInput):
+        check_scenery(whole, ())

@@ -22,9 +22,10 @@ PANEL_HTML = f"""<div class="dbx-point">
 <div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
 <p class="dbx-point-effect" role="status">
-<span hidden data-effect="little">Hardly anything changed. Mark more of it, or come closer.</span>
+<span hidden data-effect="little">Little changed. Mark more of it, or come closer.</span>
 <span hidden data-effect="settled">No change is seen here: this place may have been so already.</span>
 <span hidden data-effect="elsewhere">The framed place changed too. If that is wrong, press Undo.</span>
+<span hidden data-effect="ask">Press on what is meant, or draw a box around it.</span>
 <span hidden data-effect="refused"></span></p>
 <div class="dbx-point-zoom" hidden>
 <button type="button" data-do="closer" title="Come closer; arrow keys, the wheel or two fingers move it"

@@ -124,20 +124,24 @@
     const { left, top } = image.getBoundingClientRect(), factor = to / state.zoom;
     moveView(box, to, state.x + (clientX - left) * (1 - factor), state.y + (clientY - top) * (1 - factor));
   };
-  const zoomTo = (box, factor) => { // from afar to the last mark, or to what is doubted first; else to the middle
-    const frame = box.querySelector(".dbx-live").getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect();
-    const { zoom, marks, doubts = [] } = stateOf(box), [doubt] = doubts;
-    const mark = [...marks.keep, ...marks.drop].at(-1) ?? (doubt && [(doubt[0] + doubt[2]) / 2, (doubt[1] + doubt[3]) / 2]);
-    const isFar = zoom === 1 && mark, middle = [frame.left + frame.width / 2, frame.top + frame.height / 2];
-    setZoom(box, zoom * factor, ...(isFar ? [layer.left + mark[0] * layer.width, layer.top + mark[1] * layer.height] : middle));
-  };
-  const bringNear = (box, [left, top, right, bottom]) => { // a place comes into the middle, so large that one can mark it
-    const zoom = Math.min(2, 0.4 / Math.max(right - left, bottom - top, 0.01)), live = box.querySelector(".dbx-live");
-    if (zoom < 1.2 || stateOf(box).zoom !== 1 || innerWidth < 900) return; // a phone shows the photo large enough
+  const centre = (box, zoom, [x, y]) => { // this place of the photo comes into the middle
     setZoom(box, zoom, 0, 0);
-    const frame = live.getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect(), { x, y } = stateOf(box);
-    moveView(box, zoom, x + frame.left + frame.width / 2 - layer.left - layer.width * (left + right) / 2,
-      y + frame.top + frame.height / 2 - layer.top - layer.height * (top + bottom) / 2);
+    const frame = box.querySelector(".dbx-live").getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect(), at = stateOf(box);
+    moveView(box, zoom, at.x + frame.left + frame.width / 2 - layer.left - layer.width * x, at.y + frame.top + frame.height / 2 - layer.top - layer.height * y);
+  };
+  const middleOf = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
+  const zoomTo = (box, factor) => { // to the newest mark, or from afar to what is doubted first; else to the middle
+    const frame = box.querySelector(".dbx-live").getBoundingClientRect(), state = stateOf(box), { zoom, marks, doubts = [], seenMark } = state;
+    const mark = state.newest && marks[state.newest].at(-1), isNew = mark && String(mark) !== seenMark, isFar = zoom === 1;
+    const place = isNew || (isFar && mark) ? mark : isFar && doubts[0] && middleOf(doubts[0]);
+    state.seenMark = String(mark);
+    if (place && factor > 1) return centre(box, Math.min(MAX_ZOOM, zoom * factor), place);
+    setZoom(box, zoom * factor, frame.left + frame.width / 2, frame.top + frame.height / 2);
+  };
+  const bringNear = (box, area) => { // a place comes into the middle, so large that one can mark it
+    const zoom = Math.min(2, 0.4 / Math.max(area[2] - area[0], area[3] - area[1], 0.01));
+    if (zoom < 1.2 || stateOf(box).zoom !== 1 || innerWidth < 900) return; // a phone shows the photo large enough
+    centre(box, zoom, middleOf(area));
   };
   const open = (box, isOpen) => {
     box.classList.toggle("pointing", isOpen);
@@ -162,6 +166,8 @@
     });
     return marks.box ? steps : steps.slice(0, -1);
   };
+  const isRow = (box) => Boolean(part(box, "batch-row")?.querySelector("[data-pressed]"));
+  const isRefused = (box) => part(box, "save").disabled && Boolean(box.closest(".dbx-tool").querySelector('.dbx-alert[role="alert"]'));
   const isSame = (one, other) => JSON.stringify([one.keep, one.drop, one.box]) === JSON.stringify([other.keep, other.drop, other.box]);
   const actions = {
     start: (box) => {
@@ -171,7 +177,7 @@
       const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = asked ?? (used ? "drop" : "keep");
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
-      bar(box).querySelector("[data-do=done]").textContent = part(box, "save").disabled ? "Apply" : "Make the picture"; // anew, at full size
+      bar(box).querySelector("[data-do=done]").textContent = part(box, "save").disabled && !isRow(box) ? "Apply" : "Make the picture"; // anew, at full size
       setMode(box, mode);
       setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time
@@ -196,6 +202,7 @@
     },
     fine: (box) => { (box.fine ??= new Set()).add(doubtOf(box, part(box, "stage").querySelector("[data-doubt]")?.dataset ?? {})); soon(); },
     done: (box) => {
+      if (isRefused(box) && isSame(stateOf(box).marks, empty())) return tellEffect(box, "ask"); // else it is refused again
       box.closest(".dbx-tool").classList.add("made-of-marks");
       open(box, false);
       part(box, "point-done").click();
@@ -296,7 +303,7 @@
     setZoom(box, zoom * after.apart / Math.max(before.apart, 1), after.x, after.y);
   };
   window.addEventListener("wheel", (event) => {
-    const box = event.target.closest?.(".dbx-point-layer")?.closest(".dbx-box"), { zoom, x, y } = box ? stateOf(box) : {};
+    const box = event.target.closest?.(".dbx-point-layer, .dbx-point-zoom")?.closest(".dbx-box"), { zoom, x, y } = box ? stateOf(box) : {};
     if (!box || !(event.ctrlKey || zoom > 1)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -364,6 +371,7 @@
     const { box, mode, points } = held, state = stateOf(box), { marks, corner } = state;
     held = state.corner = null;
     if (end === "pointercancel") return draw(box);
+    if (mode !== "area") state.newest = mode;
     if (mode !== "area") return change(box, { ...marks, [mode]: [...marks[mode], ...points] });
     const areas = [points, ...(corner ? [[corner, points[0]]] : [])].map(toArea);
     const area = areas.find(([left, top, right, bottom]) => right - left > 0.02 && bottom - top > 0.02);
@@ -458,7 +466,7 @@
       }
       bar(box).removeAttribute("aria-busy");
       const isTold = effect === "refused" || (state.isMarked && held?.box !== box); // not of a mark while the next is made
-      tellEffect(box, isTold ? effect : "");
+      tellEffect(box, isTold && !(effect === "settled" && isRefused(box)) ? effect : ""); // there a mark says what is meant
       for (const each of isTold ? JSON.parse(changes) : []) addArea(layerOf(box), each, "elsewhere");
       state.isMarked = false;
       if (ended && !state.doubts?.length) { // those of the picture that is repaired

@@ -101,13 +101,19 @@ class PointingEvents:
         """Make the picture anew with the marks: at full size if a finished one was pointed at, else as a draft.
 
         Where nothing was changed, the finished picture of before is shown again. Where something else was changed
-        meanwhile, nobody asked for it at full size.
+        meanwhile, nobody asked for it at full size. Marks in a failed row of a batch ask for it.
         """
         follower, form = self.events.follower, self.events.tab.read_form(values)
         before, state.before_marks, state.last_kept = state.before_marks, None, ""
         row = None
         if before is not None and not state.job_id and self._without_marks(form) == self._without_marks(before[1]):
             row = follower.find_own_job(before[0], request)
+        has_marks = any(self._read_marks(form)[name] for name in MARK_FIELDS)
+        if row is None and state.batch_row and has_marks:  # a row that failed: a draft cannot go into it
+            async for updates in follower.run_job(request, state, form):
+                yield updates
+            yield self.events.view.no_change()
+            return
         if row is None or row.result is None or before is None:
             async for updates in follower.draw_draft(request, state, *values):
                 yield updates

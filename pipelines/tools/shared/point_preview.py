@@ -17,8 +17,10 @@ from pipelines.core.params import SubjectSelection, flag_field, picture_field, s
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.packed_masks import pack_matte
+from pipelines.imaging.resize import resize_image, resize_map, size_within
 from pipelines.tools.shared import form_fields
 
+SHOWN_SIDE_PX = 1024  # longer side of what is shown: one comes closer to it, and a coarse outline hides what is narrow
 OUTLINE_COLOURS = (((255, 255, 255), 3), ((0, 110, 95), 1))  # and widths: seen on light, on dark and on the chequer
 CHEQUER_COLOURS = ((226, 244, 240), (150, 196, 188))  # tints of the page's own colour
 CHEQUER_RATIO = 1 / 64  # of the longer side: a square of the chequer
@@ -41,22 +43,24 @@ def run(params: PointPreview, context: ToolContext, emit: ProgressCallback) -> T
     `doubts` are where the cut-out that was made may be wrong: boxes in ratios of the photo by the doubt's sentence.
     `kept` is a small copy of the matte, to compare with that of other marks.
     """
-    photo, alpha = _make_coarse_matte(params, context)
+    alpha = _make_coarse_matte(params, context)
+    photo = context.open_image(params.photo)
     emit("Pointing", 1, 1)
     doubts = dict(context.list_known_doubts(subject_of(params), together=params.together))
     shown = {"places": _list_places(params, context), "doubts": doubts, "kept": pack_matte(alpha)}
-    return ToolOutput(images=(draw_chequer(photo, alpha),), exact=False, resolved_params=shown)
+    size = size_within(photo.shape, SHOWN_SIDE_PX)
+    picture = draw_chequer(resize_image(photo, size), resize_map(alpha, size))
+    return ToolOutput(images=(picture,), exact=False, resolved_params=shown)
 
 
-def _make_coarse_matte(params: PointPreview, context: ToolContext) -> tuple[Image, Alpha]:
-    """Return the photo and the coarse matte; an empty one where nothing stands out, so that one can point at it."""
+def _make_coarse_matte(params: PointPreview, context: ToolContext) -> Alpha:
+    """Return the coarse matte; an empty one where nothing stands out, so that one can point at it."""
     subject = subject_of(params)
     try:
-        return context.cut_out_coarsely(subject, form_fields.DRAFT_SIDE_PX, together=params.together, as_made=True)
+        return context.cut_out_coarsely(subject, form_fields.DRAFT_SIDE_PX, together=params.together, as_made=True)[1]
     except BadInput:
         whole = subject.model_copy(update={"keep": (), "drop": (), "box": (0.0, 0.0, 1.0, 1.0), "pick": 0})
-        photo, alpha = context.cut_out_coarsely(whole, form_fields.DRAFT_SIDE_PX)
-        return photo, np.zeros_like(alpha)
+        return np.zeros_like(context.cut_out_coarsely(whole, form_fields.DRAFT_SIDE_PX)[1])
 
 
 def draw_chequer(photo: Image, alpha: Alpha) -> Image:
