@@ -196,7 +196,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "kept_whole", _crop_completeness,
-        "The crop keeps at least {:.0%} of each face, or of the subject.",
+        "The crop keeps {:.0%} of the faces that were looked for, or else of the main subject.",
     ),
     Check(
         "drift_shift_px", _largest_shift,

@@ -54,7 +54,7 @@ from pipelines.quality.output_checks import CheckInput, ModelEdit, run_checks, w
 from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
 from pipelines.runtime.master_pictures import MasterWriter
 from pipelines.runtime.model_usage import ModelUsage
-from pipelines.runtime.progress import encode_preview
+from pipelines.runtime.progress import PREVIEW_SIDE_PX, encode_preview
 from pipelines.runtime.receipt import FLATTENED_NOTICE, LOSSY_NOTICE, build_receipt
 
 GUIDE_FIELDS = ("matte", "mask", "reference")  # fields whose picture guides the work and is not seen in the result
@@ -88,7 +88,10 @@ class Finalizer:
         receipt = build_receipt(self._context, self._output, self._params, self._inputs, measured, labels)
         if self._job.draft:
             first = list_output_pictures(self._output)[0]
-            self._context.progress.send_draft(encode_preview(first))
+            side_px = (
+                max(first.shape[:2]) if self._job.helper else PREVIEW_SIDE_PX
+            )  # one comes close to where one points
+            self._context.progress.send_draft(encode_preview(first, side_px))
             return Result((), receipt, elapsed())
         files = self._write_files(receipt)
         self._context.progress("Writing", 1, 1)

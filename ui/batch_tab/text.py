@@ -47,7 +47,8 @@ TOOL_WORDS: dict[str, str] = {
 }
 """What each tool is called in the list, with the words that people look for; the most used in batches comes first."""
 NO_TOOL_TEXT = (
-    "Choose a tool: Professional Headshots for people, Product Photos for things on white, Cut-out for transparent."
+    "Choose a tool: Product Photos for people or things on plain white, Professional Headshots for portraits, Cut-out "
+    "for transparent."
 )
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
 TYPED_TEXT = "type it below"

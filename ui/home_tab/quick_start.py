@@ -41,13 +41,13 @@ DRAFT_COUNT = LOOK_COUNT
 CHOSEN_TEXT = "Of {} looks tried: the usual one, and those in which the edge of the cut-out is least visible."
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
-CONSENT_LABEL = "Is somebody in it?"
+CONSENT_LABEL = "Who is in the photo?"
 UNSURE_HELP = "Not sure of their age, or that they agree? The other tools below need no answer."
 PERMISSION, NOBODY, TO_ERASE = "permission", "nobody", "erase"
 CONSENT_CHOICES = (
-    ("It is me, or they agreed; 18 or over", PERMISSION),
-    ("Nobody, or only far away", NOBODY),
-    ("Somebody I want to erase", TO_ERASE),
+    ("Me, or somebody who agreed (18 or over)", PERMISSION),
+    ("Nobody, or only people far away", NOBODY),
+    ("Somebody whom I want to take out", TO_ERASE),
 )
 ERASE_TOOL = "retouch"
 """The tool that opens at once with a photo of somebody who is to go."""
@@ -205,7 +205,7 @@ class QuickStart:
                     elem_id="home-consent",
                     elem_classes=["dbx-segments"],
                 )
-                with gr.Row(elem_classes=["dbx-examples"]):
+                with gr.Row(elem_classes=["dbx-examples"]) as self.example_row:
                     gr.HTML(f"<p>{EXAMPLES_TEXT}</p>", elem_classes=["dbx-hint"])
                     self.examples = [
                         (example, self._build_example_button(example.name))
@@ -256,6 +256,7 @@ class QuickStart:
         return [
             self.photo,
             self.consent,
+            self.example_row,
             self.alerts,
             self.status,
             self.draft_row,
@@ -296,6 +297,7 @@ class QuickStart:
             **({self.photo: picture} if state.request_number == number else {}),
             **(self._show_waiting() if is_example else self._hide_drafts()),
             self.consent: gr.update(visible=not is_example, value=None),
+            self.example_row: gr.update(visible=is_example),
             self.other_tools: gr.update(value=render_other_tools(self.service.tools), visible=True),
             self.alerts: text.render_notice(notices, "home-photo"),
         }
@@ -546,7 +548,8 @@ class QuickStart:
 
     def _show_empty(self) -> Any:
         hidden = gr.update(visible=False)
-        return {**self._hide_drafts(), self.photo: None, self.consent: hidden, self.other_tools: hidden}
+        shown = {self.example_row: gr.update(visible=True)}
+        return {**self._hide_drafts(), **shown, self.photo: None, self.consent: hidden, self.other_tools: hidden}
 
     @staticmethod
     def _picture_field(tool: Tool) -> str:

@@ -130,13 +130,19 @@
     moveView(box, zoom, at.x + frame.left + frame.width / 2 - layer.left - layer.width * x, at.y + frame.top + frame.height / 2 - layer.top - layer.height * y);
   };
   const middleOf = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
-  const zoomTo = (box, factor) => { // to the newest mark, or from afar to what is doubted first; else to the middle
-    const frame = box.querySelector(".dbx-live").getBoundingClientRect(), state = stateOf(box), { zoom, marks, doubts = [], seenMark } = state;
-    const mark = state.newest && marks[state.newest].at(-1), isNew = mark && String(mark) !== seenMark, isFar = zoom === 1;
-    const place = isNew || (isFar && mark) ? mark : isFar && doubts[0] && middleOf(doubts[0]);
+  const zoomTo = (box, factor) => { // to the newest mark, or from afar to what is doubted first, until one looks elsewhere
+    const frame = box.querySelector(".dbx-live").getBoundingClientRect(), state = stateOf(box), { zoom, marks, doubts = [] } = state;
+    const mark = state.newest && marks[state.newest].at(-1);
+    if (mark && String(mark) !== state.seenMark) state.target = mark;
+    else if (zoom === 1) state.target = mark ?? (doubts[0] && middleOf(doubts[0]));
     state.seenMark = String(mark);
-    if (place && factor > 1) return centre(box, Math.min(MAX_ZOOM, zoom * factor), place);
+    if (state.target) return centre(box, Math.max(1, Math.min(MAX_ZOOM, zoom * factor)), state.target);
     setZoom(box, zoom * factor, frame.left + frame.width / 2, frame.top + frame.height / 2);
+  };
+  const moveBy = (box, right, down) => {
+    const state = stateOf(box), { zoom, x, y } = state;
+    state.target = null;
+    moveView(box, zoom, x + right, y + down);
   };
   const bringNear = (box, area) => { // a place comes into the middle, so large that one can mark it
     const zoom = Math.min(2, 0.4 / Math.max(area[2] - area[0], area[3] - area[1], 0.01));
@@ -265,9 +271,9 @@
   document.addEventListener("keydown", (event) => { // on + and −, arrow keys move what is looked at
     const near = ARROWS[event.key] && event.target.closest?.(".dbx-point-zoom")?.closest(".dbx-box");
     if (near) {
-      const { zoom, x, y } = stateOf(near), [right, down] = ARROWS[event.key];
+      const [right, down] = ARROWS[event.key];
       event.preventDefault();
-      return moveView(near, zoom, x + right * ARROW_PX, y + down * ARROW_PX);
+      return moveBy(near, right * ARROW_PX, down * ARROW_PX);
     }
     const box = event.key === "Escape" && document.querySelector(".dbx-box.pointing");
     if (!box) return;
@@ -298,17 +304,17 @@
   const pinch = (box, event) => {
     const before = spanOf([...fingers.values()]);
     fingers.set(event.pointerId, event);
-    const after = spanOf([...fingers.values()]), { zoom, x, y } = stateOf(box);
-    moveView(box, zoom, x + after.x - before.x, y + after.y - before.y);
-    setZoom(box, zoom * after.apart / Math.max(before.apart, 1), after.x, after.y);
+    const after = spanOf([...fingers.values()]);
+    moveBy(box, after.x - before.x, after.y - before.y);
+    setZoom(box, stateOf(box).zoom * after.apart / Math.max(before.apart, 1), after.x, after.y);
   };
   window.addEventListener("wheel", (event) => {
-    const box = event.target.closest?.(".dbx-point-layer, .dbx-point-zoom")?.closest(".dbx-box"), { zoom, x, y } = box ? stateOf(box) : {};
+    const box = event.target.closest?.(".dbx-point-layer, .dbx-point-zoom")?.closest(".dbx-box"), { zoom } = box ? stateOf(box) : {};
     if (!box || !(event.ctrlKey || zoom > 1)) return;
     event.preventDefault();
     event.stopPropagation();
     if (event.ctrlKey) setZoom(box, zoom * Math.exp(-event.deltaY / 200), event.clientX, event.clientY);
-    else moveView(box, zoom, x - event.deltaX, y - event.deltaY);
+    else moveBy(box, -event.deltaX, -event.deltaY);
   }, { passive: false, capture: true });
   const shareOf = (layer, event) => {
     const frame = layer.getBoundingClientRect(), bound = (share) => Math.round(Math.min(1, Math.max(0, share)) * 1e4) / 1e4;
@@ -338,8 +344,7 @@
   window.addEventListener("pointermove", (event) => {
     if (grip?.id === event.pointerId) {
       event.stopPropagation();
-      const { zoom, x, y } = stateOf(grip.box);
-      moveView(grip.box, zoom, x + event.clientX - grip.x, y + event.clientY - grip.y);
+      moveBy(grip.box, event.clientX - grip.x, event.clientY - grip.y);
       Object.assign(grip, { x: event.clientX, y: event.clientY });
       return;
     }

@@ -25,7 +25,8 @@ READING_TEXT = "Reading your photo"
 LAST_RESULT_TEXT = "Last result"
 STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
-MEASURED_TEXT = "Measured on this picture (whether the outline is right, only you can see):"
+MEASURED_TEXT = "Measured on this picture:"
+MEASURED_CUTOUT_TEXT = "Measured on this picture (whether the outline is right, only you can see):"
 FINISHED_DRAFT_TEXT = "Draft, shown at 512 px."
 SKETCH_TEXT = "Draft, shown at 512 px, a sketch: at full size this place is drawn anew."
 DRAFT_PART_TEXTS: dict[str, str] = {
@@ -238,8 +239,10 @@ def _list_cutout_doubts(receipt: Mapping[str, Any]) -> list[str]:
 
 def render_measurements(receipt: Mapping[str, Any]) -> str:
     """Render a list that explains the receipt's measurements."""
-    rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in receipt.get("explained", {}).values())
-    return f'<p class="dbx-measured">{MEASURED_TEXT}</p><ul class="dbx-notes">{rows}</ul>' if rows else ""
+    explained = receipt.get("explained", {})
+    rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in explained.values())
+    heading = MEASURED_CUTOUT_TEXT if "core_share" in explained else MEASURED_TEXT
+    return f'<p class="dbx-measured">{heading}</p><ul class="dbx-notes">{rows}</ul>' if rows else ""
 
 
 def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
