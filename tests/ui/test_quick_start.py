@@ -120,9 +120,9 @@ def test_first_looks_are_drawn_again_with_the_finer_cutout_and_where_it_finds_no
         assert all(len(each) > 1 and each[-1] != each[-2] for each in pictures)
 
 
-def test_beside_styles_of_the_whole_photo_stands_first_what_cuts_nothing_out() -> None:
+def test_beside_styles_of_the_whole_photo_stands_more_and_nothing_moves() -> None:
     offered = re.findall(r'href="#(\w+)"', render_other_tools(TOOLS, SCENERY_SUGGESTION))
-    assert offered == ["upscale", "expand", "kit", "retouch", "product", "cutout"]
+    assert offered == ["retouch", "kit", "cutout", "upscale", "expand", "product"]
 
 
 def test_what_may_be_wrong_with_the_cut_out_of_the_first_looks_is_told_beside_them() -> None:

@@ -68,16 +68,13 @@ WHOLE_PHOTO_TOOLS = (("style", "Turn it into a painting"), ("expand", "Make it w
 """What cuts nothing out, offered beside a cut-out that is probably wrong; others of that kind are `OTHER_TOOLS`."""
 WHOLE_PHOTO_TEXT = "The whole photo, without a cut-out:"
 SCENERY_TOOLS: tuple[tuple[str, str], ...] = (
-    ("upscale", "Enlarge it"),
+    *OTHER_TOOLS,
     ("expand", "Make it wider"),
-    ("kit", "Posts with a headline"),
-    (ERASE_TOOL, "Erase a thing"),
     ("product", "Product photo of one thing"),
-    ("cutout", "Remove the background"),
 )
-"""The same where no subject stands out: first those that cut nothing out; in the last two a thing can be pointed at."""
+"""The same where no subject stands out. None of those that are there already moves."""
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
-"""Offered first of a photo of several people."""
+"""Offered too of a photo of several people."""
 OPEN_LOOK_TEXT = "Open a look to repair it."
 
 
@@ -141,7 +138,7 @@ def render_other_tools(
     """Render links to tools that open with the photo, beside the three drafts of `suggestion`, `without` some ids."""
     offered = SCENERY_TOOLS if suggestion is SCENERY_SUGGESTION else OTHER_TOOLS
     if suggestion and suggestion.tool == "business":
-        offered = (ONE_OF_SEVERAL, *OTHER_TOOLS)
+        offered = (*OTHER_TOOLS, ONE_OF_SEVERAL)
     return _render_tool_links([tool for tool in tools if tool.id not in without], offered, OTHER_TOOLS_TEXT)
 
 
@@ -212,11 +209,12 @@ class QuickStart:
                         for example in service.uploads.list_examples()
                     ]
                 self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
+        # Above what comes and goes: nothing may move under a finger, and who wants another tool need not wait.
+        self.other_tools = gr.HTML(render_other_tools(service.tools), elem_id="home-also", visible=False)
         self.status = gr.HTML("", elem_classes=["dbx-stage"], elem_id="home-stage", visible=False)
         with gr.Row(elem_classes=["dbx-drafts"], elem_id="home-drafts", visible=False) as self.draft_row:
             self.drafts = [self._build_draft_slot(n) for n in range(1, DRAFT_COUNT + 1)]
-        self.other_tools = gr.HTML(render_other_tools(service.tools), elem_id="home-also", visible=False)
-        # Below what is pressed: it comes late, and nothing may move under a finger.
+        # Below what is pressed: it comes late.
         self.doubt = gr.HTML("", elem_id="home-doubt", visible=False)
 
     def _build_draft_slot(self, number: int) -> tuple[gr.Image, gr.Button]:

@@ -11,10 +11,10 @@ document.addEventListener("input", (event) => {
   for (const [card, words] of cards) card.hidden = found.length > 0 && !found.some(([each]) => each === card);
   field.nextElementSibling.hidden = found.length > 0;
 });
-// Drafts, and what else is made of the photo, come below the question that they follow from, on a phone out of view.
+// Drafts come below the question that they follow from, on a phone out of view.
 const showDrafts = (tries = 0) => {
-  const [drafts, also] = ["home-drafts", "home-also"].map((id) => document.getElementById(id));
-  if (drafts?.offsetParent && also?.offsetParent) also.scrollIntoView({ block: "nearest" });
+  const drafts = document.getElementById("home-drafts");
+  if (drafts?.offsetParent) drafts.scrollIntoView({ block: "nearest" });
   else if (tries < 100) setTimeout(showDrafts, 50, tries + 1);
 };
 for (const [name, asks] of [["change", "#home-consent"], ["click", "[id^=home-example-]"]]) {

@@ -31,7 +31,7 @@ FINISHED_DRAFT_TEXT = "Draft, shown at 512 px."
 SKETCH_TEXT = "Draft, shown at 512 px, a sketch: at full size this place is drawn anew."
 DRAFT_PART_TEXTS: dict[str, str] = {
     "middle": "Draft, shown at 512 px, of your photo's middle alone.",
-    "first": "Draft, shown at 512 px, of the first picture alone.",
+    "first": "Draft, shown at 512 px: the first picture of several.",
 }
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Paint with the brush"
