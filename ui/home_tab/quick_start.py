@@ -295,7 +295,7 @@ class QuickStart:
             **({self.photo: picture} if state.request_number == number else {}),
             **(self._show_waiting() if is_example else self._hide_drafts()),
             self.consent: gr.update(visible=not is_example, value=None),
-            self.example_row: gr.update(visible=is_example),
+            **self._show_examples(is_shown=is_example),
             self.other_tools: gr.update(value=render_other_tools(self.service.tools), visible=True),
             self.alerts: text.render_notice(notices, "home-photo"),
         }
@@ -541,12 +541,15 @@ class QuickStart:
     def _show_doubt(state: QuickStartState) -> Any:
         return gr.update(value=state.doubt, visible=bool(state.doubt))
 
+    def _show_examples(self, *, is_shown: bool) -> Any:
+        return {self.example_row: gr.update(visible=is_shown)}
+
     def _hide_drafts(self) -> Any:
         return dict.fromkeys((self.draft_row, self.status, self.doubt), gr.update(visible=False))
 
     def _show_empty(self) -> Any:
         hidden = gr.update(visible=False)
-        shown = {self.example_row: gr.update(visible=True)}
+        shown = self._show_examples(is_shown=True)
         return {**self._hide_drafts(), **shown, self.photo: None, self.consent: hidden, self.other_tools: hidden}
 
     @staticmethod
