@@ -336,8 +336,7 @@ def test_a_row_in_which_nothing_stands_out_is_repaired_and_put_into_the_batch(
     page.mouse.up()
     expect(box.locator(".dbx-point-bar")).not_to_have_attribute("aria-busy", "true")
     box.locator("[data-do=done]").click()
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, ")
-    page.locator("#product-generate").click()
+    expect(find_progress_line(page, "product")).to_contain_text("Done in ")  # no draft, which could not go into it
     expect(page.locator("#product-put")).to_have_text("Put it into the batch")
     page.locator("#product-put").click()
     expect(page.locator("#product-batch-row")).to_contain_text("Now in your batch, row 1")
@@ -532,7 +531,9 @@ def test_no_tool_is_chosen_for_anybody_and_start_asks_for_one(page: Page, studio
         archive.write(picture, "a.png")
     for path in (picture, tmp_path / "a.zip"):
         page.locator("#batch-files input[type=file]").first.set_input_files(path)
-        expect(page.locator("#batch-stage")).to_contain_text("1 file. Choose a tool: Professional Headshots")
+        expect(page.locator("#batch-stage")).to_contain_text(
+            "1 file. Choose a tool: Product Photos for people or things"
+        )
         page.locator("#batch-start").click()
         expect(page.locator("#batch-stage")).to_contain_text("Choose a tool first")
         page.locator("#batch-files").get_by_label("Clear").click()

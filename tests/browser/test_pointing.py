@@ -67,6 +67,8 @@ def test_where_nothing_stands_out_the_photo_is_there_to_be_pointed_at(
     expect(page.locator("#cutout-live img")).to_be_visible()
     press(page, "start")
     await_look(page)
+    press(page, "done")  # without a mark it would be refused again
+    expect(page.locator("#cutout-box .dbx-point-effect")).to_contain_text("Press on what is meant")
     press(page, "area")
     layer = page.locator("#cutout-box .dbx-point-layer")
     frame = layer.bounding_box()
@@ -389,6 +391,33 @@ def test_come_closer_and_the_mark_lies_where_it_was_put_in_the_photo(page: Page,
     assert layer.bounding_box() == pytest.approx(before, abs=1)
     press(page, "done")
     expect(page.locator("#cutout-box .dbx-point-zoom")).to_be_hidden()
+
+
+def test_coming_closer_goes_to_the_newest_mark_and_stays_there_until_one_looks_elsewhere(
+    page: Page, studio: ServedPage
+) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    frame = page.locator("#cutout-live").bounding_box()
+    assert frame is not None
+
+    def measure_distance() -> float:
+        dot = page.locator("#cutout-box .dbx-point-layer i.keep").last.bounding_box()
+        assert dot is not None
+        across = dot["x"] + dot["width"] / 2 - frame["x"] - frame["width"] / 2
+        return max(abs(across), abs(dot["y"] + dot["height"] / 2 - frame["y"] - frame["height"] / 2))
+
+    for x, y, times in ((0.35, 0.6, 2), (0.4, 0.55, 1)):  # the second one is made from nearer
+        point_at(page, x, y)
+        for _ in range(times):
+            press(page, "closer")
+        assert measure_distance() < 12, "in the middle"
+    page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+    page.mouse.wheel(60, 0)
+    wait_until(lambda: measure_distance() > 40, 10)
+    press(page, "closer")
+    assert measure_distance() > 40, "what is looked at now comes closer"
 
 
 def test_two_fingers_bring_the_picture_closer_and_mark_nothing(browser: Browser, studio: ServedPage) -> None:

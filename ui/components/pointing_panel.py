@@ -46,7 +46,8 @@ aria-label="Come closer">+</button>
 
 ERASED_FIELD = "mask"
 """The field of a tool that erases what is painted: its finished picture can be the next photo."""
-KEEP_IN_CROP_LABEL = "Mark what must not be cut off"
+KEEP_IN_CROP_LABEL = "Mark what stays whole"
+KEEP_IN_CROP_BAR_LABEL = "Mark what must not be cut off"
 KEEP_IN_CROP_HELP = "Press on what no format may cut off. Without a choice it is the faces, else the main subject."
 ERASE_BUTTONS = """<button type="button" data-do="more">Erase more</button>
 <button type="button" class="dbx-fill-again" data-press="#{}-fill-again" hidden
@@ -104,7 +105,7 @@ def _word_for_crop(html: str) -> str:
     start = f' class="in-crop" title="{KEEP_IN_CROP_HELP}" data-do="start">{KEEP_IN_CROP_LABEL}<'
     words = {
         ' data-do="start">Repair<': start,
-        "Point at the subject": KEEP_IN_CROP_LABEL,
+        "Point at the subject": KEEP_IN_CROP_BAR_LABEL,
         '<div class="dbx-point-bar"': f'<p class="dbx-point-help">{KEEP_IN_CROP_HELP}</p>\n<div class="dbx-point-bar"',
         'title="Belongs to it">Keep<': 'title="No format cuts it off">Stays whole<',
         'title="Does not belong">Drop<': 'title="A format may cut it off">May be cut<',

@@ -127,7 +127,7 @@
   const centre = (box, zoom, [x, y]) => { // this place of the photo comes into the middle
     setZoom(box, zoom, 0, 0);
     const frame = box.querySelector(".dbx-live").getBoundingClientRect(), layer = layerOf(box).getBoundingClientRect(), at = stateOf(box);
-    moveView(box, zoom, at.x + frame.left + frame.width / 2 - layer.left - layer.width * x, at.y + frame.top + frame.height / 2 - layer.top - layer.height * y);
+    moveView(box, at.zoom, at.x + frame.left + frame.width / 2 - layer.left - layer.width * x, at.y + frame.top + frame.height / 2 - layer.top - layer.height * y);
   };
   const middleOf = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
   const zoomTo = (box, factor) => { // to the newest mark, or from afar to what is doubted first, until one looks elsewhere
@@ -136,7 +136,7 @@
     if (mark && String(mark) !== state.seenMark) state.target = mark;
     else if (zoom === 1) state.target = mark ?? (doubts[0] && middleOf(doubts[0]));
     state.seenMark = String(mark);
-    if (state.target) return centre(box, Math.max(1, Math.min(MAX_ZOOM, zoom * factor)), state.target);
+    if (state.target) return centre(box, zoom * factor, state.target);
     setZoom(box, zoom * factor, frame.left + frame.width / 2, frame.top + frame.height / 2);
   };
   const moveBy = (box, right, down) => {
