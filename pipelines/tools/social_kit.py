@@ -186,7 +186,7 @@ class Kit(Params):
         "Headline place",
         "Best: where it can be read and covers least. In the middle it may cover the subject, or stand by it.",
         "auto",
-        labels={"auto": "Best", "top": "At top", "middle": "Middle", "bottom": "Bottom"},
+        labels={"auto": "Best", "top": "High", "middle": "Middle", "bottom": "Low"},
     )
     headline_align: HeadlineAlign = choice_field(
         "Headline alignment",
