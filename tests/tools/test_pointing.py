@@ -212,4 +212,4 @@ def test_hair_is_shown_as_it_is_kept_by_the_faces_of_the_photo(
 
     monkeypatch.setattr(cutout, "refine_alpha", note_faces)
     show_pointing(studio, photo=studio.add_image(load_example("astronaut")), consent=True, drop=[[0.1, 0.1]])
-    assert seen == [1, 1], "with the mark and without it"
+    assert {*seen} == {1}, "with the mark and, where it is not known, without it"
