@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -159,9 +160,10 @@ def test_a_files_name_finds_one_that_is_downloaded_and_sent_on_and_what_failed_i
 
 
 def test_a_star_stays_and_delete_asks_once_more(page: Page, studio: ServedPage) -> None:
-    job_id = make_job(studio, "a purple lamp")
+    word = f"purple{time.monotonic_ns()}"  # where the test is run again, the job of the first time may be there
+    job_id = make_job(studio, f"a {word} lamp")
     wait_for_result(studio.service.jobs.watch(job_id))
-    tiles = open_library(page, studio, "purple")
+    tiles = open_library(page, studio, word)
     tiles.first.click()
     expect(page.locator("#library-star")).to_be_enabled()
     page.locator("#library-star").click()
