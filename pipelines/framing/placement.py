@@ -20,8 +20,7 @@ from pipelines.framing.framings import (
     VerticalAnchor,
 )
 
-MIN_SHOWN_RATIO = 0.5  # of the height of a tall subject that the photo cuts at one side and below
-MIN_TALL_RATIO = 1.25  # height over width of such a subject, as somebody whom the photo shows to the waist
+MIN_TALL_RATIO = 1.25  # height over width of somebody whom the photo shows to the waist
 _MAX_ZOOM_STEP_COUNT = 400  # steps of half a percent; 1.005 to the 400th is 7.4 times
 
 
@@ -66,8 +65,8 @@ def frame_subject(
 ) -> Frame:
     """Fit the subject's box: its longer side is `fill` of the frame's shorter side; centred or standing on `floor`.
 
-    A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture. A tall
-    subject that is cut at one side and below fills the frame's width, and less of the body is shown. Below
+    A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture. One that
+    `is_cut_at_corner` may be taller than the frame: then its head stays. Below
     `body_end` (see `find_torn_matte_row`) the subject does not count. With `limit_to_frame` no `placement_scale` makes
     it larger than the frame.
     """
@@ -77,12 +76,9 @@ def frame_subject(
     max_scale = min(MAX_FILL_RATIO * width / (right - left), MAX_FILL_RATIO * height / (bottom - top))
     fill_scale = fill * min(size) / max(right - left, bottom - top)
     cut_sides = find_cut_sides(alpha)
-    goes_on_below = "bottom" in cut_sides and ("left" in cut_sides) != ("right" in cut_sides)
-    goes_on_below &= bottom - top > MIN_TALL_RATIO * (right - left)
-    if goes_on_below:  # at one side and below: it is cut higher, else the frame's other half is empty
+    goes_on_below = is_cut_at_corner(alpha)
+    if goes_on_below:
         max_scale = MAX_FILL_RATIO * width / (right - left)
-        beside_scale = min((1 + fill) / 2 * width / (right - left), height / (MIN_SHOWN_RATIO * (bottom - top)))
-        fill_scale = max(fill_scale, beside_scale)
     scale = min(fill_scale, max_scale) * params.placement_scale
     if limit_to_frame:
         scale = min(fill_scale * params.placement_scale, max_scale)
@@ -212,6 +208,14 @@ def find_cut_sides(alpha: Alpha) -> tuple[str, ...]:
     """Return the photo's sides that cut the subject: at least 1.5 % of the side is covered."""
     edges = {"left": alpha[:, 0], "top": alpha[0], "right": alpha[:, -1], "bottom": alpha[-1]}
     return tuple(side for side, edge in edges.items() if float((edge > 0.5).mean()) > 0.015)
+
+
+def is_cut_at_corner(alpha: Alpha) -> bool:
+    """Tell whether the photo cuts a tall subject below and at one side, as a body at the photo's edge."""
+    sides = find_cut_sides(alpha)
+    left, top, right, bottom = find_bounds(alpha)
+    is_tall = bottom - top > MIN_TALL_RATIO * (right - left)
+    return is_tall and "bottom" in sides and ("left" in sides) != ("right" in sides)
 
 
 def missing_body_mask(alpha: Alpha, frame: Frame, body_end: float | None = None) -> Alpha:

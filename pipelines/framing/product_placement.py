@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Frame, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import size_for_ratio
-from pipelines.framing.placement import find_bounds, find_cut_sides, find_sides_beyond, frame_subject
+from pipelines.framing.placement import find_bounds, find_cut_sides, find_sides_beyond, frame_subject, is_cut_at_corner
 
 PlacementId = Literal["centre", "left", "right", "top", "bottom", "lower-left", "lower-right"]
 # Centre of the product in shares of the frame: on the lines of thirds, so that text has room beside it.
@@ -21,6 +21,7 @@ PLACEMENTS: dict[str, tuple[float, float]] = {
 ASIDE_FILL_RATIO = 0.5  # of the frame: fill of a product that stands aside, unless one is asked for
 CENTRED_FLOOR = 0.0  # as a floor: the line on which a product of this fill is centred
 PRODUCT_MARGIN_RATIO = 0.04  # of the frame, around products that do not stand in its centre
+MIN_SHOWN_RATIO = 0.5  # of the height of a tall product, or of somebody, that the photo cuts at one side and below
 _UNMOVED_RATIO = 0.002  # of the frame: a photo that just covers it has this much play, and nobody sees it move
 _TRIED_SIDE_PX = 1000  # longer side of the frames that are compared
 GAP_RATIO = 0.10  # of their height, between products
@@ -125,7 +126,7 @@ def _find_fill_from_cut(alpha: Alpha, size: Size, fill: float, floor: float | No
 
     A cut lies on the picture's edge, so all room of its direction would lie opposite: twice the usual, and below a cut
     top so much that the product hangs over its ground. It grows until the usual room is left there, or on another side
-    no more than the margin.
+    no more than the margin. Of a tall one that is cut at one side and below as little as half may be shown.
     """
     cuts = {*find_cut_sides(alpha)}
     if not cuts or cuts >= {"left", "right"} or cuts >= {"top", "bottom"}:
@@ -138,6 +139,8 @@ def _find_fill_from_cut(alpha: Alpha, size: Size, fill: float, floor: float | No
     max_width = (1 + width) / 2 if cuts & {"left", "right"} else 1 - 2 * PRODUCT_MARGIN_RATIO
     if "top" in cuts:
         max_height = 1 - below
+    elif is_cut_at_corner(alpha):  # it is cut higher, else the frame's other half is empty
+        max_height = 1 / MIN_SHOWN_RATIO
     elif "bottom" in cuts:
         max_height = 1 - above
     else:

@@ -231,18 +231,21 @@ def keep_unmarked_parts(
     pointing: Pointing,
     select_unmarked: Callable[[Alpha], Alpha],
     faces: Sequence[Face] = (),
-    made: Alpha | None = None,
+    known: Alpha | None = None,
 ) -> Alpha:
     """Return the finished `alpha` near what marks changed, and elsewhere what it is without marks (H x W each).
 
-    `selected`, `seen` and `first` as for `finish_alpha`. `made` is the finished alpha without marks, where it is known.
+    `selected`, `seen` and `first` as for `finish_alpha`. `known` is the finished alpha without marks, or None.
+    A box says what all of the subject is, so nothing stays because of it.
     """
+    if pointing.box is not None or not pointing:
+        return alpha
     try:
         chosen = select_unmarked(seen)
     except BadInput:  # without marks there is no subject: all of it was pointed at
         return alpha
     confirmed = chosen if first is None else remove_unconfirmed_fragments(chosen, first)
-    unmarked = finish_alpha(image, confirmed, seen, first, faces, is_pointed=False) if made is None else made
+    unmarked = finish_alpha(image, confirmed, seen, first, faces, is_pointed=False) if known is None else known
     nearness = measure_nearness(selected, chosen, confirmed, pointing.keep, pointing.drop)
     return np.asarray(unmarked + nearness * (alpha - unmarked), np.float32)
 

@@ -25,6 +25,7 @@ from pipelines.matting.point_regions import (
     shrink_to_lab,
     solve_walk,
 )
+from pipelines.matting.pointing import Marks
 
 WINDOW_RATIO = 0.12  # of the photo's longer side, to each side of a mark: the crop around it
 COVERED_RATIO = 0.06  # of the same: marks so near to a crop's middle are settled in it
@@ -34,18 +35,16 @@ WALK_TRUST_AT_MARKS = 0.008  # how often a walk beside a mark ends at the matte'
 SOFT_EDGE_SIGMA_PX = 0.7  # of the copy
 SEAM_PX = 3  # of the copy, beside what changes: there the edge of what was so already is drawn anew
 
-Marks = Sequence[tuple[float, float]]
-
 
 @dataclass(frozen=True)
-class Mark:
+class MarkedPixel:
     """A pixel (row, column) of a photo that belongs to the subject (`is_kept`) or does not."""
 
     row: int
     column: int
     is_kept: bool
 
-    def is_near(self, other: Mark, distance_px: float) -> bool:
+    def is_near(self, other: MarkedPixel, distance_px: float) -> bool:
         return max(abs(self.row - other.row), abs(self.column - other.column)) <= distance_px
 
 
@@ -56,7 +55,7 @@ def settle_marks(image: Image, alpha: Alpha, keep: Marks, drop: Marks) -> Alpha:
     that it follows are seeds of the same walk and change nothing by themselves.
     """
     marks = [
-        Mark(*pixel, is_kept)
+        MarkedPixel(*pixel, is_kept)
         for each, is_kept in ((keep, True), (drop, False))
         for pixel in find_pixels(each, alpha.shape)
     ]
@@ -70,7 +69,9 @@ def settle_marks(image: Image, alpha: Alpha, keep: Marks, drop: Marks) -> Alpha:
     return alpha
 
 
-def _settle_in_window(image: Image, alpha: Alpha, covered: Sequence[Mark], marks: Sequence[Mark]) -> Alpha:
+def _settle_in_window(
+    image: Image, alpha: Alpha, covered: Sequence[MarkedPixel], marks: Sequence[MarkedPixel]
+) -> Alpha:
     """Return `alpha` with what the `covered` marks of one kind bring or take in the crop around the first of them."""
     first, half = covered[0], round(WINDOW_RATIO * max(alpha.shape))
     top, left = max(0, first.row - half), max(0, first.column - half)
@@ -79,7 +80,7 @@ def _settle_in_window(image: Image, alpha: Alpha, covered: Sequence[Mark], marks
     scale = WINDOW_SIDE_PX / (2 * half + 1)
     size = max(round(before.shape[1] * scale), 1), max(round(before.shape[0] * scale), 1)
 
-    def list_pixels(marks: Sequence[Mark]) -> list[tuple[int, int]]:
+    def list_pixels(marks: Sequence[MarkedPixel]) -> list[tuple[int, int]]:
         inside = [mark for mark in marks if mark.is_near(first, half)]
         return [
             (min(int((mark.row - top) * scale), size[1] - 1), min(int((mark.column - left) * scale), size[0] - 1))

@@ -23,7 +23,7 @@ MAX_CHIN_TO_EYES_RATIO = 2.5  # eyes to chin over the eyes' distance; 1.2 to 1.9
 USEFUL_PHOTO_SIDE_PX = 512
 FILLED_RATIO = 0.92  # of the photo, from which the subject fills it
 FRONT_FACE_RATIO = 0.4  # of the largest face's eye distance: smaller ones are passers-by
-MIN_SOLIDITY = 0.95  # area of a subject's outline over that of its convex hull: round things and boxes
+MIN_SOLIDITY = 0.95  # area of a subject's outline over that of its convex hull: plates and boxes
 MAX_SIDE_CONTACT_RATIO = 0.5  # of its height: a plate that both sides cut meets them along 0.4 of it, land along more
 NO_FACE_MESSAGE = "No face was found. Take a photo in which the face is seen from the front."
 SCENERY_MESSAGE = (
@@ -107,20 +107,14 @@ def bears_face(alpha: Alpha, face: Face) -> bool:
 
 def check_scenery(alpha: Alpha, faces: Sequence[Face], *, has_searched_faces: bool = True) -> None:
     """Raise `BadInput` (`no_subject`) for a cut-out from border to border, as of a landscape, without a person."""
-    if not faces and is_view(alpha):
+    sides = find_cut_sides(alpha)
+    is_view = {"left", "right"} <= {*sides} and not fills_photo(alpha)
+    if is_view and not faces and ("bottom" in sides or not _is_convex_thing(alpha)):
         message = SCENERY_MESSAGE if has_searched_faces else UNSEARCHED_SCENERY_MESSAGE
         raise BadInput(message, code="no_subject", param="photo")
 
 
-def is_view(alpha: Alpha) -> bool:
-    """Say whether what stands out (`alpha`, H x W) goes from border to border, as a landscape does."""
-    sides = find_cut_sides(alpha)
-    if not {"left", "right"} <= {*sides} or fills_photo(alpha):
-        return False
-    return "bottom" in sides or not _is_round_thing(alpha)
-
-
-def _is_round_thing(alpha: Alpha) -> bool:
+def _is_convex_thing(alpha: Alpha) -> bool:
     """Say whether the subject is one convex shape of which the photo's sides cut little, such as a plate from near."""
     mask = (alpha > 0.5).astype(np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

@@ -270,7 +270,7 @@ class JobContext:
             on_first_alpha=on_first_alpha,
             select=select,
             pointing=pointing,
-            select_unmarked=chosen if pointing and pointing.box is None else None,
+            select_unmarked=chosen,
             redraw=redraw if self._edge_spec_id else None,
             predict_people=partial(self._predict_people, params.photo),
             is_one_of_all=self._takes_every_subject,
@@ -684,8 +684,7 @@ def _refine_pointed_alpha(
     """
     first = resize_map(views[0], photo.shape[1::-1]) if len(views) > 1 else None
     alpha = finish_alpha(photo, selected, seen, first, faces, pointing.drop, is_pointed=bool(pointing))
-    if pointing and pointing.box is None:
-        alpha = keep_unmarked_parts(photo, alpha, selected, seen, first, pointing, select_unmarked, faces, known)
+    alpha = keep_unmarked_parts(photo, alpha, selected, seen, first, pointing, select_unmarked, faces, known)
     return settle_marks(photo, alpha, pointing.keep, pointing.drop)
 
 

@@ -88,9 +88,8 @@ class Finalizer:
         receipt = build_receipt(self._context, self._output, self._params, self._inputs, measured, labels)
         if self._job.draft:
             first = list_output_pictures(self._output)[0]
-            side_px = (
-                max(first.shape[:2]) if self._job.helper else PREVIEW_SIDE_PX
-            )  # one comes close to where one points
+            # One comes close to the picture in which one points.
+            side_px = max(first.shape[:2]) if self._job.helper else PREVIEW_SIDE_PX
             self._context.progress.send_draft(encode_preview(first, side_px))
             return Result((), receipt, elapsed())
         files = self._write_files(receipt)

@@ -69,7 +69,7 @@ from pipelines.imaging.text import (
 )
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
-from pipelines.quality.subject_checks import bears_face, is_face_missing, is_view
+from pipelines.quality.subject_checks import bears_face, is_face_missing
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import to_rgba
 
@@ -346,8 +346,6 @@ def _plan_layouts(
         params.layout,
         params.headline_place,
     )
-    if subject is not None and not protected.has_face and is_view(subject):
-        subject = None  # of a street or a building any part may lie under words
     view = view_photo(photo, protected.boxes if protected.has_face else (), subject) if params.headline else None
     is_cut = subject is not None and not protected.has_face and is_cut_below(subject)
     sizes = {name: _scale_size(FORMATS[name].size, form_fields.DRAFT_SIDE_PX if draft else 0) for name in names}

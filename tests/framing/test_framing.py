@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.geometry import Cutout, Face
+from pipelines.core.geometry import Alpha, Cutout, Face
 from pipelines.core.params import Subject
 from pipelines.framing.framings import FRAMINGS, PLACE_GROUND_RATIO, get_framing, size_for_ratio
 from pipelines.framing.head_framing import find_torn_matte_row, frame_head, shows_whole_figure
@@ -448,16 +448,24 @@ def test_a_head_that_the_photo_cuts_keeps_its_cut_on_the_frames_edge() -> None:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_somebody_cut_at_one_side_and_below_fills_the_width_and_no_half_of_the_frame_is_empty(side: str) -> None:
+def test_beside_somebody_cut_at_one_side_and_below_is_no_more_room_than_usual(side: str) -> None:
     alpha = np.zeros((800, 600), np.float32)
     alpha[100:, 300:] = 1  # a body at the right edge
     alpha = alpha if side == "right" else np.ascontiguousarray(alpha[:, ::-1])
-    left, top, right, bottom = find_bounds(np.clip(resample(alpha, frame_subject(alpha, (500, 500), 0.85, HERE)), 0, 1))
-    assert bottom == 500
-    assert right - left == pytest.approx(500 / (0.5 * 700) * 300, abs=3), "half of the body is shown"
+
+    def measure(cut: Alpha, *, grown: bool = True) -> tuple[float, float, float, float]:
+        (frame,) = arrange_products([cut], (500, 500), 0.85, "centre", None, HERE, fill_from_cut=grown)
+        return subject_box(cut, frame)
+
+    left, top, right, bottom = measure(alpha)
+    assert bottom >= 500
+    usual = 0.85 * 500 * 300 / 700
+    assert right - left == pytest.approx((500 + usual) / 2, abs=3), "with the usual room opposite"
     assert top == pytest.approx(0.04 * 500, abs=3), "the head stays"
+    left, _, right, _ = measure(alpha, grown=False)
+    assert right - left == pytest.approx(usual, abs=3), "a rule's or the form's fill is followed"
     tall = np.zeros((800, 600), np.float32)
     tall[20:, 500:] = 1
-    left, top, right, _ = find_bounds(np.clip(resample(tall, frame_subject(tall, (500, 500), 0.85, HERE)), 0, 1))
+    left, top, right, _ = measure(tall)
     assert top > 0
     assert right - left < 0.3 * 500, "most of the body stays too"

@@ -173,7 +173,7 @@
     return marks.box ? steps : steps.slice(0, -1);
   };
   const isRow = (box) => Boolean(part(box, "batch-row")?.querySelector("[data-pressed]"));
-  const isRefused = (box) => part(box, "save").disabled && Boolean(box.closest(".dbx-tool").querySelector('.dbx-alert[role="alert"]'));
+  const isRefused = (box) => part(box, "save").disabled && Boolean(box.closest(".dbx-tool").querySelector('.dbx-alert[role="alert"][data-for*="photo"]'));
   const isSame = (one, other) => JSON.stringify([one.keep, one.drop, one.box]) === JSON.stringify([other.keep, other.drop, other.box]);
   const actions = {
     start: (box) => {
