@@ -191,7 +191,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "outline_delta_e", _outline_delta_e,
-        "Colours beside the outline differ by {:.0f} (CIE76): the less, the less of a cut shows; under 12 it is lost.",
+        "Colours beside the outline differ by {:.0f}: the less, the less of a cut shows; under 12 it is lost.",
         larger_is_worse=True,
     ),
     Check(

@@ -100,7 +100,7 @@ LOOKS: dict[str, Look] = {
 }
 BRAND_WALL_COLOUR = (28, 64, 104)
 _SETTING_LABELS = {
-    "auto": "Look's own", "studio-light": "Light grey", "studio-grey": "Grey", "studio-dark": "Dark",
+    "auto": "As in the look", "studio-light": "Light grey", "studio-grey": "Grey", "studio-dark": "Dark",
     "studio-white": "White", "lobby": "Lobby", "hall": "Hall", "lab": "Lab", "apartment": "Apartment",
     "bridge": "Glass bridge", "city": "City", "workshop": "Workshop", "warehouse": "Warehouse", "park": "Park",
 }  # fmt: skip
@@ -133,7 +133,7 @@ class Business(Params):
         "auto",
         advanced=True,
         labels={
-            "auto": "Look's own",
+            "auto": "As in the look",
             "portraits": "Portraits only",
             "grid": "Team grid",
             "page": "Company page",

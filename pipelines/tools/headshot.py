@@ -63,7 +63,7 @@ LOOKS: dict[str, Look] = {
     "lobby": Look("Lobby", "lobby", "classic", "bright modern office lobby, out of focus"),
     "creative-colour": Look("Creative Colour", "studio-colour", "tight", "seamless teal studio paper", (28, 122, 128)),
     "academic": Look("Academic", "canvas", "classic", "hand-painted brown canvas backdrop"),
-    "medical-white": Look("Medical White", "studio-white", "classic", "clean white studio background"),
+    "medical-white": Look("Medical", "studio-white", "classic", "clean white studio background"),
     "actor": Look("Actor", "spotlight", "actor", "dark grey studio background with a spot behind the head"),
     "park": Look("Park", "park", "classic", "green park in soft daylight, out of focus"),
     "black-and-white": Look(
@@ -96,7 +96,7 @@ class Headshot(Subject):
         "How much of you is seen. Each has its own head height and eye line.",
         "auto",
         labels={
-            "auto": "Look's own",
+            "auto": "As in the look",
             "tight": "Tight 1:1",
             "square": "Shoulders 1:1",
             "classic": "Classic 4:5",

@@ -103,7 +103,7 @@ class Product(Subject):
         tiles=True,
         start="white",
     )
-    ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "Look's own"})
+    ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As in the look"})
     seen_from: Literal["auto", "front", "three-quarter", "above"] = choice_field(
         "Seen from",
         "Tilts the surface to the photo's camera height.",
@@ -170,13 +170,13 @@ class Product(Subject):
     )
     colour: str | None = form_fields.scene_colour_field()
     fill: float = number_field(
-        "Fill", "The product's longer side in percent of the frame; 0: as the look asks.", 0.0, ge=0, le=100, unit="%"
+        "Fill", "The product's longer side in percent of the frame; 0: as in the look.", 0.0, ge=0, le=100, unit="%"
     )
     shadow: Literal["auto", "none"] = choice_field(
         "Shadow",
         "Under it, and the one that it throws.",
         "auto",
-        labels={"auto": "Look's own", "none": "None"},
+        labels={"auto": "As in the look", "none": "None"},
         advanced=True,
     )
     key: Literal["auto", "left", "right"] = choice_field(

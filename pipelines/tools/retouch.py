@@ -80,8 +80,8 @@ class Retouch(Params):
         followed_by=("inpaint",),
     )
     pick: int = number_field(
-        "Subject",
-        "Which one is erased where you point at it. 0: main subject or largest face; 1, 2, …: the next by size.",
+        "Which one",
+        "Which of several is erased where you point. 0: main subject or largest face; 1, 2, …: the next by size.",
         0,
         ge=0,
         le=15,
@@ -98,7 +98,7 @@ class Retouch(Params):
         "[left, top, right, bottom] from 0 to 1 around what is to be erased: nothing outside it is."
     )
     grow: float = number_field(
-        "Widen",
+        "Wider edge",
         "Widens what is erased, in percent of the longer side: soft edges leave traces.",
         0.0,
         ge=0,

@@ -456,7 +456,7 @@ def test_pictures_that_are_smaller_than_their_photos_say_how_to_get_more(page: P
     assert max(scales) < 1
     larger = max(round(256 / scale) for scale in scales)
     expect(page.locator("#batch-aside")).to_contain_text("Some photos are larger")
-    page.get_by_role("button", name=f"Set the size to {larger} px").click()
+    page.get_by_role("button", name=f"Make them again with up to {larger} px").click()
     expect(page.locator("#batch-stage")).to_contain_text("Drop the photos again and press Start")
     expect(page.locator("#batch-more textarea")).to_have_value(f"size = {larger}")
 
@@ -484,7 +484,7 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
     expect(stage).to_contain_text("3 probably wrong")
     assert sorted(name.split("/")[0] for name in download_rows(page)[0]) == ["set-aside"] * 3
     tile, line = page.locator("#batch-sheet li img").first, page.locator(".dbx-from-batch:visible")
-    fine, to_next = (line.get_by_role("button", name=name) for name in ("It is fine", "Next to check"))
+    fine, to_next = (line.get_by_role("button", name=name) for name in ("Picture is fine", "Next to check"))
     tile.click()
     expect(to_next).to_be_visible()
     expect(fine).to_be_visible()  # as on the sheet
@@ -736,9 +736,9 @@ def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_pictur
     expect(bar).to_be_hidden()
     wait_until(studio.is_idle, 60)
     expect(find_progress_line(page, "product")).to_contain_text("Done in")
-    expect(line.get_by_role("button", name="It is fine")).to_be_visible()
+    expect(line.get_by_role("button", name="Picture is fine")).to_be_visible()
     mark()
-    line.get_by_role("button", name="It is fine").click()
+    line.get_by_role("button", name="Picture is fine").click()
     expect(line).to_contain_text("row 2 · chelsea.jpg")
     expect(bar).to_be_hidden()
 
@@ -748,7 +748,7 @@ def test_a_rows_buttons_stay_in_place_and_a_small_doubt_is_told_more_quietly_tha
 ) -> None:
     open_doubted_batch(page, studio)
     line, told = page.locator("#product-batch-row"), page.locator("#product-box .dbx-doubt.told")
-    fine, to_next = (line.get_by_role("button", name=name) for name in ("It is fine", "Next to check"))
+    fine, to_next = (line.get_by_role("button", name=name) for name in ("Picture is fine", "Next to check"))
     page.locator("#batch-sheet li > button:first-child").first.click()
     places: list[tuple[FloatRect, ...]] = []
     for name, is_small in (("astronaut", True), ("chelsea", False)):
@@ -777,7 +777,7 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
     open_doubted_batch(page, studio)
     tiles, line = page.locator("#batch-sheet li"), page.locator("#product-batch-row")
     for n in (0, 1):  # the second before the first was answered
-        tiles.nth(n).get_by_role("button", name="It is fine").click()
+        tiles.nth(n).get_by_role("button", name="Picture is fine").click()
     expect(tiles.locator("em")).to_have_text(["Marked as fine", "Marked as fine"])
     expect(page.locator("#batch-stage")).to_contain_text("every doubt was checked")
     assert [bool(row["approved"]) for row in download_rows(page)[1]] == [True, True]
@@ -785,16 +785,16 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
         tiles.nth(n).locator("img").click()
         expect(line).to_contain_text(f"row {n + 1}")
         line.get_by_role("button", name="Check it again").click()
-        expect(line.get_by_role("button", name="It is fine")).to_be_visible()
+        expect(line.get_by_role("button", name="Picture is fine")).to_be_visible()
         line.locator("a").click()
         expect(page.locator("#batch-stage")).to_contain_text("1 to check · " * n + "1 with a small doubt")
     tiles.nth(0).locator("img").click()
     expect(line).to_contain_text("row 1")
     line.get_by_role("button", name="Next to check").click()
     expect(line).to_contain_text("row 2")
-    line.get_by_role("button", name="It is fine").click()
+    line.get_by_role("button", name="Picture is fine").click()
     expect(line).to_contain_text("row 1")
-    expect(line.get_by_role("button", name="It is fine")).to_be_visible()
+    expect(line.get_by_role("button", name="Picture is fine")).to_be_visible()
     expect(line.get_by_role("button", name="Next to check")).to_have_count(0)  # nothing else is to be checked
     line.locator("a").click()
     expect(tiles.nth(1).locator("em")).to_have_text("Marked as fine")
@@ -803,7 +803,7 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
 
 def test_a_press_changes_its_row_alone_and_the_later_of_two_holds(page: Page, studio: ServedPage) -> None:
     open_doubted_batch(page, studio)
-    tiles, fine = page.locator("#batch-sheet li"), page.get_by_role("button", name="It is fine")
+    tiles, fine = page.locator("#batch-sheet li"), page.get_by_role("button", name="Picture is fine")
     tiles.evaluate_all("all => all.forEach((cell) => { cell.seenBefore = true; })")
     pictures = tiles.locator("img").evaluate_all("all => all.map((image) => image.src)")
     fine.first.focus()
@@ -828,7 +828,7 @@ def test_a_double_click_finds_one_picture_right_and_not_the_next_that_comes_unde
     open_doubted_batch(page, studio)
     page.locator("#batch-sheet li img").first.click()
     line = page.locator("#product-batch-row")
-    fine = line.get_by_role("button", name="It is fine")
+    fine = line.get_by_role("button", name="Picture is fine")
     expect(line).to_contain_text("row 1")
     fine.evaluate(PRESS_AND_PRESS_THE_NEXT_JS)
     expect(line).to_contain_text("row 2")
@@ -839,7 +839,7 @@ def test_a_double_click_finds_one_picture_right_and_not_the_next_that_comes_unde
     expect(fine).to_be_visible()
     line.locator("a").click()
     expect(page.locator("#batch-stage")).to_contain_text("1 to check")
-    page.locator("#batch-sheet li").nth(1).get_by_role("button", name="It is fine").click()
+    page.locator("#batch-sheet li").nth(1).get_by_role("button", name="Picture is fine").click()
     expect(page.locator("#batch-stage")).to_contain_text("every doubt was checked")
 
 
@@ -859,12 +859,12 @@ def test_presses_while_one_is_answered_are_all_followed_and_keep_no_other_visito
 
     monkeypatch.setattr(BatchService, "approve_row", approve_slowly)
     tiles = page.locator("#batch-sheet li")
-    tiles.nth(0).get_by_role("button", name="It is fine").click()
+    tiles.nth(0).get_by_role("button", name="Picture is fine").click()
     wait_until(entered.is_set, 20)
-    tiles.nth(1).get_by_role("button", name="It is fine").click()
+    tiles.nth(1).get_by_role("button", name="Picture is fine").click()
     with open_browser_page(browser, studio) as other:
         other.goto(f"{studio.url}/#batch")
-        other.locator("#batch-sheet li").nth(1).get_by_role("button", name="It is fine").click()
+        other.locator("#batch-sheet li").nth(1).get_by_role("button", name="Picture is fine").click()
         expect(other.locator("#batch-sheet em")).to_have_text("Marked as fine")
     assert held_rows == [1, 2]
     released.set()
@@ -978,7 +978,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     assert json.loads(marks.input_value()) == said
     expect(shown).not_to_have_attribute("src", replacement or "")
     expect(put).to_be_hidden()  # the shown picture is the one in the batch
-    expect(line.get_by_role("button", name="It is fine")).to_be_visible()
+    expect(line.get_by_role("button", name="Picture is fine")).to_be_visible()
     line.locator("a").click()
     expect(page.locator("#batch-sheet em")).to_have_count(0)
     assert download_rows(page)[0] == before

@@ -127,12 +127,12 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, st
             found += page.evaluate(FIND_LARGE_PHOTOS_JS, tab)
             if tab == "product":
                 expect(page.locator("#product-backdrop")).to_contain_text("Drop a picture")
-                zero = page.locator("#tab-product [data-zero='as the look asks']")
+                zero = page.locator("#tab-product [data-zero='as in the look']")
                 expect(zero).to_have_count(1)
                 assert (zero.bounding_box() or {"height": 99})["height"] < 60, "two lines at most"
                 number = zero.locator("input")
                 expect(number).to_have_css("color", "rgba(0, 0, 0, 0)")  # the words stand in place of 0
-                expect(number).to_have_attribute("aria-valuetext", "as the look asks")
+                expect(number).to_have_attribute("aria-valuetext", "as in the look")
                 number.focus()
                 expect(number).not_to_have_css("color", "rgba(0, 0, 0, 0)")
                 number.blur()

@@ -313,7 +313,7 @@ def test_next_to_check_is_offered_while_there_is_another_one(
     ):
         events.batches.approve_row(batch_id, row, OWNER)
         line, _ = show_line(studio, events, TabState(batch_row=(batch_id, 1)), job_id)
-        assert ("Next to check" in line, "It is fine" in line) == (is_offered, is_doubted)
+        assert ("Next to check" in line, "Picture is fine" in line) == (is_offered, is_doubted)
 
 
 def test_while_a_batch_runs_the_rows_keep_their_order_on_one_page_and_the_newest_come_first_on_several(
@@ -403,10 +403,10 @@ def test_a_mended_picture_is_to_be_checked_as_any_other_with_its_doubts_until_it
     assert re.findall(r"<b[^>]*>([^<]*)</b>", shown[events.tab.sheet]) == ["Probably wrong", "Small doubt"]
     events.batches.approve_row(batch_id, 3, OWNER)
     job_id = events.batches.get_row(batch_id, 2, OWNER).job_id or ""
-    assert "It is fine" in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
+    assert "Picture is fine" in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
     events.batches.approve_row(batch_id, 2, OWNER)
     assert "every doubt was checked" in events.refresh(LOCAL, batch_id, BatchTabState())[events.tab.status]
-    assert "It is fine" not in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
+    assert "Picture is fine" not in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
 
 
 def test_a_row_whose_earlier_picture_is_back_says_so_and_no_more_of_the_row_before(

@@ -112,7 +112,7 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
             "Die Größe ist auf {} px gestellt. Lege die Fotos noch einmal ab und drücke auf „Starten“.",
         ),
         ("Seed", "Startzahl"),
-        ("Seed {}.", "Startzahl {}."),
+        ("Seed {}", "Startzahl {}"),
         (
             "This file is no picture. JPEG, PNG, WebP, HEIC and others are taken.",
             "Diese Datei ist kein Bild. JPEG, PNG, WebP, HEIC und andere gehen.",

@@ -218,7 +218,7 @@ def test_the_line_says_what_counts_for_a_stranger_and_the_rest_is_folded() -> No
     line, details = tool_tab_text.render_result_status(JOB, make_result(), 0).split("<details", 1)
     assert "Seed" not in line
     assert "credentials" not in line
-    assert f"Seed {JOB.seed}." in details
+    assert f"Seed {JOB.seed}:" in details
 
 
 def test_home_links_every_tool_and_says_that_no_gpu_is_used() -> None:

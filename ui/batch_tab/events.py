@@ -116,7 +116,8 @@ class BatchTabEvents:
         settings: list[Component] = [tab.setting_choice, tab.more_settings, tab.tool]
         # What is chosen while an earlier choice is answered is answered after it.
         self._listen(tab.setting_choice.input, self.choose_settings, settings, trigger_mode="always_last")
-        self._listen(tab.use_larger_size.click, self.use_larger_size, [*shown, *settings])
+        self._listen(tab.use_larger_size.click, self.make_larger, [*shown, *form])
+        self._listen(tab.use_same_photos.click, self.use_same_photos, [*shown, tab.tool])
         # A choice that comes before the last one was answered counts, and is answered after it.
         of_tool: list[Component] = [*shown, tab.files, tab.tool, tab.setting_choice]
         self._listen(tab.tool.input, self.choose_tool, of_tool, trigger_mode="always_last")
@@ -266,33 +267,41 @@ class BatchTabEvents:
             self.tab.more_settings: "\n".join([*written, *typed]),
         }
 
-    def use_larger_size(
-        self,
-        request: gr.Request,
-        batch_id: str,
-        state: BatchTabState,
-        settings: Sequence[str],
-        lines: str,
-        tool_id: str,
-    ) -> Updates:
-        """Set the size for all to the one up to which the shown batch's photos have pixels.
+    def use_same_photos(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
+        """Choose the files of the last Start again, for another tool or other settings."""
+        files = [each for each in state.started_files if Path(each[0]).is_file()]
+        if not files:  # uploads are deleted after a day
+            return {
+                **self._show_error(BadInput(UPLOAD_GONE_MESSAGE)),
+                self.tab.use_same_photos: gr.Button(visible=False),
+            }
+        return {**self.show_files(request, batch_id, state, files, tool_id), self.tab.files: files}
 
-        A batch that has ended has no photos any more: they are dropped again.
+    def make_larger(self, request: gr.Request, batch_id: str, state: BatchTabState, *form: Any) -> Iterator[Updates]:
+        """Make the shown batch again at the size up to which its photos have pixels.
+
+        Where its files are not known any more, or another tool is chosen, set the size alone.
         """
+        _, tool_id, preset, kit, consent, settings, lines, seeds = form
         batch = self._find_own_batch(batch_id, request)
         if batch is None:
-            return {self.tab.report: gr.skip()}
+            yield {self.tab.report: gr.skip()}
+            return
         side = self.sheet.read_larger_side(batch, self.batches.get_progress(batch_id).done)
-        others = [line for line in settings if text.name_field(line) != "size"]
-        chosen = self.choose_tool(request, batch_id, state, [], batch.tool, others) if tool_id != batch.tool else {}
-        written = text.list_lines_without(lines, ["size"])
-        return {
+        settings = [line for line in settings if text.name_field(line) != "size"]
+        lines = "\n".join([*text.list_lines_without(lines, ["size"]), f"size = {side}"])
+        chosen = self.choose_tool(request, batch_id, state, [], batch.tool, settings) if tool_id != batch.tool else {}
+        yield {
             **chosen,
-            self.tab.setting_choice: build_setting_choice(self.service, batch.tool, others),
-            self.tab.more_settings: "\n".join([*written, f"size = {side}"]),
+            self.tab.setting_choice: build_setting_choice(self.service, batch.tool, settings),
+            self.tab.more_settings: lines,
             self.tab.tool: batch.tool,
             self.tab.status: tool_tab_text.render_status(text.LARGER_SET_TEXT.format(side)),
         }
+        files = state.started_files
+        if not chosen and state.started_batch_id == batch_id and all(Path(path).is_file() for path, _ in files):
+            again = (files, tool_id, preset, kit, consent, settings, lines, seeds)
+            yield from self.start_batch(request, batch_id, state, *again)
 
     def fill_from_job_settings(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
         """Fill the form with the settings of one finished picture, without its photo."""
@@ -341,6 +350,8 @@ class BatchTabEvents:
             batch = self._create_batch(request, batch_id, *form)
             self.batches.start(batch.id)
             self.service.on_order(batch.owner, batch.id)
+            if form[0]:  # a batch that was checked may have been started without them
+                state.started_files, state.started_batch_id = form[0], batch.id
         except StudioError as error:
             yield self._show_error(error)
             return
@@ -349,6 +360,7 @@ class BatchTabEvents:
             **self._show_first_page(batch.id, state),
             self.tab.batch_id: batch.id,
             self.tab.files: None,
+            self.tab.use_same_photos: gr.Button(visible=bool(state.started_files)),
             self.tab.report: "",
         }
 

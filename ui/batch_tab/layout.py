@@ -28,7 +28,7 @@ SET_ASIDE_HELP = (
     "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it counts as probably wrong "
     "and lies in the ZIP's folder set-aside, so that nobody uses it unseen. 1: none does."
 )
-ZIP_TEXT = "The ZIP also holds a table of all results, and a signed file that proves where they were made."
+ZIP_TEXT = "The ZIP also holds a table of all results, and in META-INF a signed proof of how they were made."
 HELP_TEXT = "Add pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
@@ -42,6 +42,12 @@ class _AnyFiles:
         """Return (path, name) of each file."""
         files = [] if payload is None else list(payload) if isinstance(payload, ListFiles) else [payload]
         return [(file.path, file.orig_name or Path(file.path).name) for file in files]
+
+    def postprocess(self, value: Sequence[tuple[str, str]] | None) -> ListFiles | None:
+        """Show files by (path, name), which were uploaded before."""
+        if not value:
+            return None
+        return ListFiles([FileData(path=path, orig_name=name, size=Path(path).stat().st_size) for path, name in value])
 
 
 FileDrop = make_component("Drop", _AnyFiles, gr.File)
@@ -74,7 +80,8 @@ class BatchTabState:
     that are more uncertain than `set_aside` (0 to 1) are set aside. `last_command_at` is when the last command
     that was followed was given, in milliseconds on the browser's clock; `commands_lock` is held by the handler that
     follows some. `sent_count` counts what was sent of the sheet, `changed_rows` are the rows that were sent again since
-    the whole sheet was, with that count. `shows_failures`: the report lists rows that failed.
+    the whole sheet was, with that count. `shows_failures`: the report lists rows that failed. `started_files` are
+    (path, name) of what the last Start took, for batch `started_batch_id`.
     """
 
     first_picture: int = 0
@@ -87,6 +94,8 @@ class BatchTabState:
     sent_count: int = 0
     changed_rows: dict[int, int] = field(default_factory=dict[int, int])
     shows_failures: bool = False
+    started_files: Sequence[tuple[str, str]] = ()
+    started_batch_id: str = ""
 
 
 class BatchTab:
@@ -105,9 +114,11 @@ class BatchTab:
 
     def _build_form(self, service: StudioService) -> None:
         """Build the fields of a new batch and the buttons that start or check it."""
-        self.files = FileDrop(
-            label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=266
-        )
+        with gr.Column(elem_id="batch-drop"):
+            self.files = FileDrop(
+                label="Pictures, a ZIP or a table", file_count="multiple", elem_id="batch-files", height=266
+            )
+            self.use_same_photos = gr.Button(text.SAME_PHOTOS_LABEL, size="sm", visible=False, elem_id="batch-same")
         self.tool = gr.Dropdown(
             text.list_tool_options(service.tools),
             value="",
@@ -247,11 +258,8 @@ def build_look_choice(service: StudioService, tool_id: str, *, chosen: str | Non
     """Build a dropdown of the tool's looks, hidden if it has none or there is no tool; None: as the tool begins."""
     all_fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
     fields = [field for field in all_fields if field.name == "preset"]
-    usual = [label for field in fields for label, value in field.options if value == field.default]
-    options = [
-        (f"Usual look: {usual[0]}" if usual else "Usual look", ""),
-        *(option for field in fields for option in field.options),
-    ]
-    if chosen is None:
-        chosen = next((str(field.start) for field in fields if field.start != field.default), "")
-    return gr.Dropdown(options, value=chosen, label="Look", visible=bool(fields), **more)
+    usual = next(iter(fields), None)
+    options = [] if usual is None else [(label, "" if look == usual.default else look) for label, look in usual.options]
+    chosen = str(usual.start) if chosen is None and usual is not None else chosen or ""
+    value = chosen if chosen in {look for _, look in options} else ""  # "" takes the look that the tool begins with
+    return gr.Dropdown(options or [("", "")], value=value, label="Look", visible=bool(fields), **more)

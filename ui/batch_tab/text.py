@@ -56,8 +56,9 @@ SETTINGS_LABEL = "Settings for all: choose any"
 ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = "Some photos are larger than the pictures made of them."
-LARGER_LABEL = "Set the size to {} px"
+LARGER_LABEL = "Make them again with up to {} px"
 LARGER_SET_TEXT = "The size is set to {} px. Drop the photos again and press Start."
+SAME_PHOTOS_LABEL = "Take the same photos again"
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
 SHOWN_FAULT_COUNT = 100
@@ -81,6 +82,11 @@ STYLE_HTML = """<style>
 .gradio-container #batch-tool:not(:has(.file-preview)) #batch-start { background: var(--dbx-card);
   border-color: var(--input-border-color); color: var(--body-text-color); }
 #batch-tool:not(:has(.dbx-sheet)) #batch-doubts { display: none; } /* no picture counts as anything yet */
+/* In the empty field: nothing moves when it comes and goes. */
+#batch-drop { position: relative; gap: 0; }
+.gradio-container #batch-same { position: absolute; left: 50%; bottom: 14px; transform: translateX(-50%); width: auto;
+  min-height: 44px; z-index: 2; }
+#batch-tool:has(.file-preview) #batch-same { display: none; }
 /* As high with files as without, so that nothing below moves under a pointer when they arrive. */
 #batch-files { height: 266px !important; & .file-preview-holder { max-height: 220px !important; } }
 @media (min-width: 900px) { #batch-files .file-preview-holder { max-height: 234px !important; } }
@@ -91,7 +97,7 @@ STYLE_HTML = """<style>
 %3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 44 44' fill='none' stroke='%23888' stroke-width='1.5'%3E\
 %3Cpath d='M15 11h9l5 5v17H15zM24 11v5h5'/%3E%3C/svg%3E")); }
 @media (max-width: 899px) {
-  #batch-files { order: -4; }
+  #batch-drop { order: -4; }
   #batch-tool:has(.dbx-acts button:enabled) #batch-stage, #batch-stage:has(.busy) { order: -3; }
   #batch-tool:not(:has(.file-preview)) :is(.dbx-acts, .dbx-pages, #batch-sheet, #batch-zip-note) { order: -2; }
   #batch-told, #batch-aside, #batch-larger { order: -2; }

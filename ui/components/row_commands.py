@@ -12,7 +12,7 @@ COMMAND_FIELD_ID = "batch-open"
 """The hidden field into which page.js writes the last commands of the pressed buttons, and when, the newest last.
 
 The page sends what is in the field when the one before is answered: so none is lost, and answers come in order."""
-APPROVE_LABEL, NEXT_LABEL, APPROVED_LABEL, REPAIR_LABEL = "It is fine", "Next to check", "Marked as fine", "Repair"
+APPROVE_LABEL, NEXT_LABEL, APPROVED_LABEL, REPAIR_LABEL = "Picture is fine", "Next to check", "Marked as fine", "Repair"
 RowAction = Literal["open", "next", "approve", "approve-next", "doubt"]
 _COMMAND_PATTERN = re.compile(
     r"(open|next|approve|approve-next|doubt) ([0-9]{1,9})(?: ([\w-]{1,64}))? @([0-9]{1,15})", re.ASCII

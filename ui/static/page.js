@@ -151,7 +151,7 @@
     const isFromRow = id === "batch" && innerWidth < 900 && document.querySelector(`#${open}-batch-row a`);
     open = id;
     markOpenTab();
-    // On a phone a finger that said "It is fine" last would lie on the field for files.
+    // On a phone a finger that said "Picture is fine" last would lie on the field for files.
     if (isFromRow) document.getElementById("batch-stage").scrollIntoView({ block: "start" });
     else if (!first) scrollTo(0, 0);
     if (!arrived || first || (location.hash.slice(1) || "home") === id) return;
@@ -548,7 +548,7 @@
     text.parentElement.append(picker);
   };
 
-  // Where the help says what 0 means ("0: as the look asks"), the number's box says that in place of 0 until it is typed into.
+  // Where the help says what 0 means ("0: as in the look"), the number's box says that in place of 0 until it is typed into.
   const showZeroMeaning = (block) => {
     const [, meaning] = block.querySelector(".info-text, [class*=info]:not([data-testid])")?.textContent.match(/\b0: ([^.;]+)/) ?? [];
     const box = block.querySelector(".tab-like-container");

@@ -1,7 +1,7 @@
 // Pointing at the subject: marks on the large picture go into the form's hidden fields as JSON, in shares of the photo,
 // and the picture shows what they make of the cut-out. A click is a point, dragging is a stroke, or a box.
 (() => {
-  const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke
+  const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke, of which a longer one has fewer
   const MAX_ZOOM = 6, ZOOM_STEP = 1.6, ROW_CHARS = 75; // of a doubt that has room beside its button on a phone
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
@@ -338,7 +338,7 @@
       return draw(box);
     }
     tellEffect(box);
-    held = { box, layer, mode, id: event.pointerId, points: [shareOf(layer, event)] };
+    held = { box, layer, mode, id: event.pointerId, step: STROKE_STEP, points: [shareOf(layer, event)] };
     if (mode !== "area") addMark(layer, mode, ...held.points[0]);
   }, true);
   window.addEventListener("pointermove", (event) => {
@@ -362,7 +362,8 @@
       held.points[1] = at;
       held.layer.querySelectorAll("i.area:not(.doubt)").forEach((area) => area.remove());
       addArea(held.layer, toArea(held.points));
-    } else if (Math.hypot(at[0] - last[0], at[1] - last[1]) > STROKE_STEP && held.points.length < MAX_STROKE) {
+    } else if (Math.hypot(at[0] - last[0], at[1] - last[1]) > held.step) {
+      if (held.points.length >= MAX_STROKE) Object.assign(held, { points: held.points.filter((_, number) => number % 2 === 0), step: held.step * 2 });
       held.points.push(at);
       addMark(held.layer, held.mode, ...at);
     }

@@ -35,6 +35,7 @@ UNNAMED = "your batch"
 NEXT_TEXT = "make a new picture, then put it into the batch"
 PLACED_TEXT = "the earlier one is kept"
 ALL_SEEN_TEXT = "you have seen all that were to be checked"
+STILL_DOUBTED_TEXT = "still doubtful, and you have seen all others"
 RETURNED_TEXT = "the earlier one is back"
 DOUBLE_CLICK_SECONDS = 1.0
 """Time after a press in which the button does not answer: the second click of two would take the first one back."""
@@ -96,7 +97,7 @@ class BatchRowLine:
         note = RETURNED_TEXT if is_returned else PLACED_TEXT if can_undo else "" if can_put or is_placed else NEXT_TEXT
         next_row = self.find_next_row_to_check(batch.id, row.row, state.batch_set_aside) if can_undo else None
         if next_row in self._list_mended(batch):
-            note = ALL_SEEN_TEXT
+            note = STILL_DOUBTED_TEXT if self._is_to_be_checked(batch, row, state.batch_set_aside) else ALL_SEEN_TEXT
         is_shown = job_id == row.job_id
         mended_row = state.mended_row if is_shown and not can_undo else 0
         buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""

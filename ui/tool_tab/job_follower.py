@@ -195,7 +195,8 @@ class JobFollower:
         state.drafted_form = form
         if self.tab.awaits_mask(values):
             # What to do stands over the photo.
-            status = text.render_status(text.PHOTO_READY_TEXT) + text.PHOTO_READY_MARK
+            ready = text.CONTINUED_TEXT if state.continues_result else text.PHOTO_READY_TEXT
+            status = text.render_status(ready) + text.PHOTO_READY_MARK
             row = self.show_batch_row(state, request)
             yield {**self.view.show_idle(status), **self.view.show_no_picture(), **row}
             yield self.view.no_change()

@@ -89,6 +89,11 @@ class ResultActions:
         if row is not None:
             async for updates in self.follower.run_job(request, state, {**row.job.params, "seed": None}):
                 yield updates
+            new = None if state.job_id else self.follower.find_own_job(state.shown_job_id, request)
+            if new is not None and new.result is not None and new.job.id != row.job.id:
+                yield {
+                    self.tab.result.status: text.render_result_status(new.job, new.result, 0, text.FILLED_AGAIN_TEXT)
+                }
         yield self.view.no_change()
 
     def read_shown_settings(self, state: TabState, request: gr.Request) -> tuple[dict[str, Any], int] | None:

@@ -37,8 +37,8 @@ class TabState:
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
     number of the draft that followed the last photo. `photo_number` counts the changes of the photo's field,
     `photo_changed_at` is when the last one came, on the monotonic clock, `has_photo` whether it brought one: the page
-    may not have heard of it yet. `removal_counts` say how often a field of
-    one picture was emptied. `home_photo` is what the home tab was given.
+    may not have heard of it yet. `continues_result`: it is a picture that was made here. `removal_counts`
+    say how often a field of one picture was emptied. `home_photo` is what the home tab was given.
     """
 
     job_id: str = ""
@@ -70,6 +70,7 @@ class TabState:
     placed_request_number: int = 0
     photo_number: int = 0
     has_photo: bool = False
+    continues_result: bool = False
     removal_counts: Counter[str] = field(default_factory=Counter[str])
     photo_changed_at: float = 0.0
     home_photo: GivenPhoto | None = None

@@ -44,13 +44,18 @@ DISCARD_MASK_LABEL = "Start over"
 NOTHING_PAINTED_TEXT = "Nothing is painted yet."
 PAINT_HINT = "Press on what should go, again for more, or paint over all of it, its shadow too. Then Generate."
 PHOTO_READY_TEXT = "Your photo is ready."
+CONTINUED_TEXT = "The picture just made is the photo now."
+FILLED_AGAIN_TEXT = "Filled in another way: the one before is in the strip below"
 PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
 SMALL_DOUBT_TAG, STILL_DOUBTED_TAG = "Small doubt", "Still doubtful"
 """What stands before the words of a doubt: of a small one, of one that is there after somebody has marked."""
 FILL_AGAIN_MARK = "<i hidden data-fill-again></i>"
 """Tells pointing.js that a place of the finished picture can be filled in another way."""
 STOPPED_TEXT = "Stopped. Nothing was written."
-CREDENTIALS_NOTE = "The file carries content credentials, a signed note of how it was made; platforms may show a badge."
+CREDENTIALS_NOTE = (
+    "The file carries a signed note of how it was made (content credentials); platforms may show a badge."
+)
+SEED_NOTE = "Seed {}: the same number and settings make the same picture again."
 MIN_SHOWN_SECONDS = 2
 """Shortest remaining time that is shown."""
 PHOTO_READY_MARK = '<i hidden class="dbx-photo-ready"></i>'
@@ -118,7 +123,12 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     text = f"{prefix} · " if prefix else ""
     text += f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
     pixels = describe_pixel_change(job, result.receipt)
-    notes = (*result.receipt.get("notices", ()), *([pixels] if pixels else []), CREDENTIALS_NOTE, f"Seed {job.seed}.")
+    notes = (
+        *result.receipt.get("notices", ()),
+        *([pixels] if pixels else []),
+        CREDENTIALS_NOTE,
+        SEED_NOTE.format(job.seed),
+    )
     details = render_measurements(result.receipt) + render_report_link("Report this picture", job=job.id)
     status = render_status(text, notes=notes, details=details) + render_closest_scenes(result.receipt)
     status += FILL_AGAIN_MARK if CONTINUED_DOUBT in result.receipt.get("fill_doubts", ()) else ""

@@ -184,6 +184,7 @@ class UploadHandlers:
         self.follower.begin_request(state)  # a restored job that is still being filled in gives way
         is_photo = control is self.tab.photo_control
         number = state.note_photo(has_photo=bool(file_id)) if is_photo else 0
+        state.continues_result = stays_in_row if is_photo else state.continues_result
         shown = await run_in_threadpool(self.view.set_picture, control, file_id)
         if is_photo and state.photo_number != number:  # another photo came meanwhile
             yield self.view.no_change()

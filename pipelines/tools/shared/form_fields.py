@@ -40,7 +40,7 @@ OPTIONAL_CONSENT_HELP = "Only then are faces looked for and protected."
 
 def size_field(default: int = 1024, largest: int = MAX_SIDE) -> Any:
     """Longer side in pixels, `int`, at most `largest`; with a default of 0 the look decides."""
-    help = "Longer side of the picture." if default else "Longer side of the picture; 0: as the look asks."
+    help = "Longer side of the picture." if default else "Longer side of the picture; 0: as in the look."
     least = MIN_SIDE_PX if default else 0
     return number_field(
         "Size", help, default, ge=least, le=largest, step=64 if default else MIN_SIDE_PX, unit="px", advanced=False

@@ -25,7 +25,7 @@ STUDIO: tuple[Scene, ...] = (
         "reinweiss rein weiss weiß leer freigestellt marktplatz packshot ausgestanzt blank isoliert schneeweiss",
     ),
     Scene(
-        "studio-white", "Medical White", StudioPaper((240, 245, 248), spot=0.12, radius=1.0),
+        "studio-white", "Off-White", StudioPaper((240, 245, 248), spot=0.12, radius=1.0),
         "white medical clinic clinical doctor health healthcare sterile hygienic"
         " coat",
         "weiss weiß medizin medizinisch klinik arzt ärztin pflege gesundheit"
