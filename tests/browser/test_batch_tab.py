@@ -457,8 +457,33 @@ def test_pictures_that_are_smaller_than_their_photos_say_how_to_get_more(page: P
     larger = max(round(256 / scale) for scale in scales)
     expect(page.locator("#batch-aside")).to_contain_text("Some photos are larger")
     page.get_by_role("button", name=f"Make them again with up to {larger} px").click()
-    expect(page.locator("#batch-stage")).to_contain_text("Drop the photos again and press Start")
     expect(page.locator("#batch-more textarea")).to_have_value(f"size = {larger}")
+    expect(page.locator("#batch-sheet li p").first).to_contain_text(str(larger))  # of the photos of the last Start
+    wait_until(studio.is_idle, 60)
+    (newest,) = BatchService(studio.service).list_batches("local", 1)
+    assert newest.shared["size"] == str(larger)
+
+
+def test_the_photos_of_the_last_start_can_be_taken_again_for_another_tool(page: Page, studio: ServedPage) -> None:
+    again, rows = page.get_by_role("button", name="Take the same photos again"), page.locator("#batch-files tr.file")
+    page.goto(f"{studio.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    expect(again).to_be_hidden()
+    run_doubted_batch(page, studio, 256)
+    expect(rows).to_have_count(0)
+    again.click()
+    expect(rows).to_have_count(2)
+    expect(again).to_be_hidden()
+    for n, name in enumerate(DOUBTED):
+        expect(rows.nth(n)).to_contain_text(name)
+    expect(page.locator("#batch-stage")).to_contain_text("2 files.")
+    choose_tool(page, re.compile("Cut-out"))
+    page.locator("#batch-more textarea").fill("")
+    page.locator("#batch-start").click()
+    expect(page.locator("#batch-sheet li > button:first-child")).to_have_count(2)
+    wait_until(studio.is_idle, 60)
+    (newest,) = BatchService(studio.service).list_batches("local", 1)
+    assert newest.tool == "cutout"
 
 
 def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio: ServedPage, tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ def test_what_was_erased_is_the_photo_of_which_more_is_erased(page: Page, studio
     (first,) = studio.service.jobs.list_jobs("local", 1, tool="retouch")
     page.locator("#retouch-box").get_by_role("button", name="Erase more").click()
     expect(layer).to_be_visible()
+    expect(page.locator("#retouch-stage")).to_contain_text("The picture just made is the photo now")
     expect(page.locator("#retouch-mask")).not_to_contain_text("in use")
     assert count_paint(page) == 0
     draw_stroke(page, layer, ((0.6, 0.6), (0.7, 0.6)))
@@ -178,6 +179,7 @@ def test_a_place_that_was_continued_can_be_filled_in_another_way(page: Page, stu
     page.reload()  # the form has the seed of the picture then
     again.click()
     wait_until(lambda: len([row for row in list_jobs(studio) if row.status == "done"]) == 2, 60)
+    expect(page.locator("#retouch-stage")).to_contain_text("the one before is in the strip below")
     second, first = list_jobs(studio)
     assert second.job.params["mask"] == first.job.params["mask"]
     assert first.result is not None

@@ -190,6 +190,29 @@ def test_in_german_the_buttons_have_room_and_the_words_stand_over_them(
         assert all(each.evaluate(fits) for each in (bar, *bar.locator("button").all()))
 
 
+def test_a_long_stroke_is_taken_to_its_end_and_generate_waits_beside_it(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    expect(page.locator("#cutout-generate")).to_be_visible()
+    press(page, "start")
+    await_look(page)
+    expect(page.locator("#cutout-generate")).to_be_hidden()  # one way on while marks are made
+    frame = page.locator("#cutout-box .dbx-point-layer").bounding_box()
+    assert frame is not None
+    page.mouse.move(frame["x"] + 0.1 * frame["width"], frame["y"] + 0.1 * frame["height"])
+    page.mouse.down()
+    for turn in range(6):  # some 240 points at the distance of a short one
+        x, y = 0.9 if turn % 2 == 0 else 0.1, 0.1 + 0.16 * turn
+        page.mouse.move(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"], steps=60)
+    page.mouse.up()
+    await_look(page)
+    points = json.loads(field(page, "keep").input_value())
+    assert 30 <= len(points) <= 61
+    assert points[0] == pytest.approx([0.1, 0.1], abs=0.02)
+    assert points[-1] == pytest.approx([0.1, 0.9], abs=0.17)
+    press(page, "cancel")
+    expect(page.locator("#cutout-generate")).to_be_visible()
+
+
 def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPage) -> None:
     show_example(page, studio, "cutout", "coffee")
     press(page, "start")

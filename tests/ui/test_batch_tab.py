@@ -36,6 +36,7 @@ from tests.support.served_app import run_studio, wait_until
 from ui.batch_tab import contact_sheet
 from ui.batch_tab.events import BatchTabEvents
 from ui.batch_tab.layout import BatchTab, BatchTabState, build_look_choice
+from ui.components.pictures import UPLOAD_GONE_MESSAGE
 from ui.components.row_commands import JobToShow
 from ui.library_tab.events import LibraryTabEvents
 from ui.server.factory import RunningStudio
@@ -123,6 +124,26 @@ def test_what_was_checked_can_be_started_once_the_files_are_taken_out(
     *_, started = events.start_batch(LOCAL, taken_out[tab.batch_id], state, None, "tint", "", "", False, [], "", "same")
     assert started[tab.batch_id] == batch.id
     wait_until(lambda: events.batches.get_batch(batch.id, OWNER).state == "done", 60)
+
+
+def test_photos_of_the_last_start_are_taken_again_until_they_are_deleted(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    files = [(str(write_picture(tmp_path / f"up{n}.png", 80 + n)), f"mine {n}.png") for n in range(2)]
+    tab, state, form = events.tab, BatchTabState(), ("tint", "", "", False, [], "", "same")
+    *_, started = events.start_batch(LOCAL, "", state, files, *form)
+    assert started[tab.files] is None
+    taken = events.use_same_photos(LOCAL, started[tab.batch_id], state, "tint")[tab.files]
+    assert taken == files
+    shown = tab.files.postprocess(taken)
+    assert shown is not None
+    assert [each.orig_name for each in shown.root] == ["mine 0.png", "mine 1.png"]
+    for path, _ in files:
+        Path(path).unlink()
+    refused = events.use_same_photos(LOCAL, started[tab.batch_id], state, "tint")
+    assert UPLOAD_GONE_MESSAGE.split(".")[0] in refused[tab.status]
+    assert tab.files not in refused
+    wait_until(lambda: events.batches.get_batch(started[tab.batch_id], OWNER).state == "done", 60)
 
 
 def test_the_unpacked_pictures_of_a_finished_batch_are_dropped_with_their_manifest(
