@@ -176,19 +176,6 @@ class Kit(Params):
         max_length=120,
         is_drawn=True,
     )
-    preset: PresetId = choice_field(
-        "Platform",
-        "One picture in a platform's size, or several at once. Post and story are Instagram's; the story is for TikTok "
-        "too, Pin for Pinterest.",
-        "all",
-        labels={
-            "usual": "3 pictures: post, story, Facebook",
-            "all": "All 8 pictures",
-            **{key: row.title for key, row in FORMATS.items()},
-        },
-        tiles=True,
-        start="usual",
-    )
     headline_colour: HeadlineColour = choice_field(
         "Headline colour",
         "Automatic: black or white, whichever is easier to read. The ground is shaded as much as the colour needs.",
@@ -222,6 +209,19 @@ class Kit(Params):
         "auto",
         advanced=True,
         labels={"auto": "Automatic", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
+    )
+    preset: PresetId = choice_field(
+        "Platform",
+        "One picture in a platform's size, or several at once. Post and story are Instagram's; the story is for TikTok "
+        "too, Pin for Pinterest.",
+        "all",
+        labels={
+            "usual": "3 pictures: post, story, Facebook",
+            "all": "All 8 pictures",
+            **{key: row.title for key, row in FORMATS.items()},
+        },
+        tiles=True,
+        start="usual",
     )
     formats: str = prompt_field(
         "Several platforms",
