@@ -41,6 +41,7 @@ _KEYS = (
     ("Ctrl+Enter", "Generate"),
     ("Esc", "Stop, close"),
     ("Ctrl+V", "Paste a photo"),
+    ("Ctrl+Z", "The picture before; with Shift the next"),
     ("Ctrl+wheel", "Resize the subject"),
     ("Double click", "Zoom in"),
     ("← →", "Compare, on the line"),

@@ -40,6 +40,7 @@ SAME_COLOUR_DELTA_E = 25.0  # up to it they do not say where a line runs
 THIN_MARGIN_PX = 3  # around thin parts, which are not smoothed
 SURE_SHARE = 0.02  # of such a window that is surely subject, and surely ground
 CHANGED_ALPHA = 0.1  # from it marks have changed what is selected
+CHANGED_PART_ALPHA = 0.5  # from it they have changed what a pixel is, and no edge beside it alone
 NEAR_CHANGE_RATIO = 0.03  # of the longer side, around what marks changed and around kept points: drawn anew
 NEAR_DROP_RATIO = 0.06  # the same around dropped points
 NEARNESS_SIGMA_RATIO = 0.004  # of the longer side, over which that fades
@@ -198,10 +199,13 @@ def measure_nearness(
     net alone sees (H x W each). Such a part comes back where a mark keeps it.
     """
     shape, longer = selected.shape, max(selected.shape)
-    near = dilate_mask(np.abs(selected - unmarked) > CHANGED_ALPHA, max(2, round(NEAR_CHANGE_RATIO * longer)))
-    near |= find_parts_at(np.abs(unmarked - confirmed) > CHANGED_ALPHA, draw_marks(kept, shape))
+    at_marks = np.zeros(shape, np.bool_)
     for marks, ratio in ((kept, NEAR_CHANGE_RATIO), (dropped, NEAR_DROP_RATIO)):
-        near |= draw_discs(shape, find_pixels(marks, shape), round(ratio * longer))
+        at_marks |= draw_discs(shape, find_pixels(marks, shape), round(ratio * longer))
+    # What changed elsewhere, as where the nets were unsure and colours of what was dropped come again, nobody meant.
+    changed = find_parts_at(np.abs(selected - unmarked) > CHANGED_PART_ALPHA, at_marks)
+    near = at_marks | dilate_mask(changed, max(2, round(NEAR_CHANGE_RATIO * longer)))
+    near |= find_parts_at(np.abs(unmarked - confirmed) > CHANGED_ALPHA, draw_marks(kept, shape))
     sigma = max(0.8, NEARNESS_SIGMA_RATIO * longer)
     return np.asarray(cv2.GaussianBlur(near.astype(np.float32), (0, 0), sigma), np.float32)
 

@@ -25,7 +25,10 @@ COMPOSED_SCORE_LIMIT = 0.8
 anew before each ground: of 57 photographs of people and things, seven plain grounds took one from 0.13 to 0.54 and one
 from 0.00 to 0.88."""
 MAX_REMEMBERED_COUNT = 100_000  # scores of accepted pictures that are remembered (about 20 MB)
-INPUT_REFUSED = "The content check reads this picture as nudity, so it is not worked on."
+INPUT_REFUSED = (
+    "The content check reads this picture as nudity, so it is not worked on. It can be wrong, as with a mannequin: "
+    "another photo of it may pass."
+)
 RESULT_REFUSED = "The content check reads the finished picture as nudity, so it was not kept."
 
 

@@ -38,6 +38,7 @@ from pipelines.framing.product_placement import (
     arrange_products,
     describe_shape_cuts,
     find_shape_cuts,
+    no_margin_notices,
     unfollowed_notices,
 )
 from pipelines.framing.resample import PREVIEW_GREY_LEVEL, composite_on_grey, place_subject
@@ -440,10 +441,11 @@ class _ProductShoot:
         unfollowed = unfollowed_notices(alpha, frame, frame_product(frame.size), self.params, is_aside=is_aside)
         sides, better_shape = find_shape_cuts(alpha, shape, shapes, frame_product)
         cuts = (describe_shape_cuts(shape, sides, better_shape),) if sides else ()
+        told = (*cuts, *unfollowed, *no_margin_notices(alpha))
         return replace(
             frame,
-            notices=(*cuts, *unfollowed, *frame.notices),
-            doubts=(*cuts, *unfollowed, *frame.doubts),
+            notices=(*told, *frame.notices),
+            doubts=(*told, *frame.doubts),
             better_shape=better_shape,
         )
 

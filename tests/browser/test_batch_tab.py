@@ -804,7 +804,7 @@ def test_what_is_found_right_is_doubted_no_more_and_one_after_the_other_is_looke
     for n in (0, 1):  # the second before the first was answered
         tiles.nth(n).get_by_role("button", name="Picture is fine").click()
     expect(tiles.locator("em")).to_have_text(["Marked as fine", "Marked as fine"])
-    expect(page.locator("#batch-stage")).to_contain_text("every doubt was checked")
+    expect(page.locator("#batch-stage")).to_contain_text("the doubtful ones were checked")
     assert [bool(row["approved"]) for row in download_rows(page)[1]] == [True, True]
     for n in (0, 1):
         tiles.nth(n).locator("img").click()
@@ -865,7 +865,7 @@ def test_a_double_click_finds_one_picture_right_and_not_the_next_that_comes_unde
     line.locator("a").click()
     expect(page.locator("#batch-stage")).to_contain_text("1 to check")
     page.locator("#batch-sheet li").nth(1).get_by_role("button", name="Picture is fine").click()
-    expect(page.locator("#batch-stage")).to_contain_text("every doubt was checked")
+    expect(page.locator("#batch-stage")).to_contain_text("the doubtful ones were checked")
 
 
 def test_presses_while_one_is_answered_are_all_followed_and_keep_no_other_visitor_waiting(
@@ -953,11 +953,11 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(put).to_have_text("Put it into the batch")
     repair_by_pointing(page, "product", 0.7, 0.3, is_finished=False)
     expect(put).to_be_hidden()  # it would take the picture without the newest mark
-    expect(line).to_contain_text("Make the picture first: your newest marks are not in it yet.")
+    expect(line).to_contain_text("Apply your newest marks first: they are not in the picture yet.")
     page.locator("#product-box [data-do=undo]").click()
     expect(put).to_be_visible()
     page.locator("#product-box [data-do=cancel]").click()
-    expect(line.get_by_text("Make the picture first")).to_be_hidden()
+    expect(line.get_by_text("Apply your newest marks first")).to_be_hidden()
     expect(find_progress_line(page, "product")).to_contain_text("Done in")
     page.locator("#product-ratio label:not(:has(:checked))").first.click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")

@@ -282,7 +282,7 @@ def test_a_press_where_generate_was_does_not_stop_the_picture_that_marks_make(pa
     generate.click()
     expect(line).to_contain_text("Done in")
     press(page, "start")
-    expect(done).to_have_text("Make the picture")
+    expect(done).to_have_text("Apply")
     await_look(page)
     press(page, "drop")
     point_at(page, 0.6, 0.45)
@@ -355,7 +355,7 @@ def test_a_mark_that_changes_nothing_says_so_until_one_marks_zooms_or_takes_it_b
     unchanged = page.locator("#cutout-box .dbx-point-effect span:not([hidden])")
     point_at(page, 0.5, 0.5)  # of the cup: it is kept already
     expect(unchanged).to_be_visible()
-    expect(unchanged).to_have_text("No change is seen here: this place may have been so already.")
+    expect(unchanged).to_have_text("Hardly a change here, or it was so already. Come closer to see it.")
     words, picture = unchanged.bounding_box(), page.locator("#cutout-box .dbx-point-layer").bounding_box()
     bar = page.locator("#cutout-box .dbx-point-bar").bounding_box()
     assert words is not None

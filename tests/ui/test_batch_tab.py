@@ -426,7 +426,7 @@ def test_a_mended_picture_is_to_be_checked_as_any_other_with_its_doubts_until_it
     job_id = events.batches.get_row(batch_id, 2, OWNER).job_id or ""
     assert "Picture is fine" in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
     events.batches.approve_row(batch_id, 2, OWNER)
-    assert "every doubt was checked" in events.refresh(LOCAL, batch_id, BatchTabState())[events.tab.status]
+    assert "the doubtful ones were checked" in events.refresh(LOCAL, batch_id, BatchTabState())[events.tab.status]
     assert "Picture is fine" not in show_line(studio, events, TabState(batch_row=(batch_id, 2)), job_id)[0]
 
 

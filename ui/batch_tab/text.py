@@ -31,7 +31,7 @@ FILES_TEXT = "Start makes the pictures. Check only looks for mistakes first, and
 CHECKED_TEXT = "Checked and kept: {}. Start makes the pictures, Cancel forgets them."
 NO_TOOL_LABEL = "Choose what to make"
 TOOL_WORDS: dict[str, str] = {
-    "product": "Product Photos: white background, for a shop",
+    "product": "Product Photos: people or things on plain white",
     "cutout": "Cut-out: remove the background, transparent",
     "headshot": "Professional Headshots: application, profile",
     "background": "Background Generator: another place",
@@ -178,7 +178,7 @@ def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts = D
     parts += [f"{counts.to_check} to check"] if counts.to_check else []
     parts += [f"{counts.small} with a small doubt"] if counts.small else []
     parts += [f"{counts.set_aside} probably wrong"] if counts.set_aside else []
-    parts += ["every doubt was checked"] if counts.looked_at and not any(counts[:3]) else []
+    parts += ["the doubtful ones were checked"] if counts.looked_at and not any(counts[:3]) else []
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
     return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)

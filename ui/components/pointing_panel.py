@@ -23,7 +23,8 @@ PANEL_HTML = f"""<div class="dbx-point">
 <div class="dbx-point-layer" hidden></div>
 <p class="dbx-point-effect" role="status">
 <span hidden data-effect="little">Little changed. Mark more of it, or come closer.</span>
-<span hidden data-effect="settled">No change is seen here: this place may have been so already.</span>
+<span hidden data-effect="settled">Hardly a change here, or it was so already. Come closer to see it.</span>
+<span hidden data-effect="choose">Choose Keep or Drop first.</span>
 <span hidden data-effect="elsewhere">The framed place changed too. If that is wrong, press Undo.</span>
 <span hidden data-effect="ask">Press on what is meant, or draw a box around it.</span>
 <span hidden data-effect="refused"></span></p>
@@ -32,6 +33,7 @@ PANEL_HTML = f"""<div class="dbx-point">
 aria-label="Come closer">+</button>
 <button type="button" data-do="farther" title="Go farther away" aria-label="Go farther away">−</button>
 <button type="button" data-do="photo" title="The photo itself, and back">Photo</button>
+<button type="button" data-do="move" aria-pressed="false" title="Drag the picture">Move</button>
 </div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
@@ -40,7 +42,7 @@ aria-label="Come closer">+</button>
 <button type="button" data-do="undo" title="Take the last mark back">Undo</button>
 <button type="button" data-do="clear">Remove all marks</button>
 <button type="button" data-do="cancel" title="Leave everything as it was">Cancel</button>
-<button type="button" data-do="done">Done</button>
+<button type="button" data-do="done">Apply</button>
 </div></div>"""
 
 

@@ -98,7 +98,7 @@
     panel.hidden = false;
     panel.inert = false;
     part(panel, "cancel").hidden = cancel !== "1";
-    setMode(panel, panel.querySelector("[data-mode]").dataset.mode);
+    setMode(panel, panel.lastMode ?? panel.querySelector("[data-mode]").dataset.mode);
     say(panel, "");
     letGo();
     const here = document.activeElement; // the button that opened it is gone now
@@ -300,6 +300,7 @@
     panel.addEventListener("click", (event) => {
       const button = event.target.closest("button"), action = button?.dataset.do ?? button?.id.split("-").pop();
       if (button?.dataset.mode) setMode(panel, button.dataset.mode);
+      if (["thing", "keep"].includes(button?.dataset.mode)) panel.lastMode = button.dataset.mode; // the eraser is nothing to begin with
       else if (button) actions[action](panel);
     });
     for (const [name, handle] of Object.entries({ pointerdown: start, pointermove: move })) layer.addEventListener(name, (event) => { event.stopPropagation(); handle(panel, layer, event); });

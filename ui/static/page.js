@@ -15,11 +15,22 @@
     return Boolean(button);
   };
 
+  // Ctrl+Z: marks that are being made, else the pictures of this tool; typing and the brush have undo of their own.
+  const goThroughHistory = (event) => {
+    const tool = findOpenTool(), isBack = event.key.toLowerCase() === "z" && !event.shiftKey;
+    if (!tool || event.target.matches("textarea, input:not([type=range], [type=radio], [type=checkbox])") || tool.querySelector(".dbx-brush:not([hidden])")) return;
+    const pictures = [...tool.querySelectorAll(".dbx-history input")], at = pictures.findIndex((input) => input.checked);
+    const next = tool.querySelector(".dbx-box.pointing") ? isBack && tool.querySelector('.dbx-point-bar [data-do="undo"]') : pictures[isBack ? (at < 0 ? pictures.length : at) - 1 : at + 1];
+    if (!next || next.disabled || (at < 0 && !isBack)) return;
+    event.preventDefault();
+    next.click();
+  };
   on("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       document.activeElement?.blur(); // puts text that is still being typed into the form
       if (pressButton("-generate")) event.preventDefault();
-    } else if (event.key === "Escape") {
+    } else if (/^[zy]$/i.test(event.key) && (event.ctrlKey || event.metaKey)) goThroughHistory(event);
+    else if (event.key === "Escape") {
       if (closeMenus(null) || document.querySelector("#dbx-keys:popover-open")) return;
       document.querySelectorAll(".near").forEach((box) => box.classList.remove("near"));
       if (!document.querySelector(".fullscreen, .dbx-brush.full")) pressButton("-stop"); // full screen is left first

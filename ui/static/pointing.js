@@ -115,6 +115,7 @@
     const [farther, closer] = ["farther", "closer"].map((each) => box.querySelector(`.dbx-point-zoom [data-do=${each}]`));
     [farther.disabled, closer.disabled] = [zoom <= 1, zoom >= MAX_ZOOM];
     box.classList.toggle("closer", zoom > 1);
+    if (zoom === 1 && stateOf(box).mode === "move") setMode(box, "");
     place(box);
   };
   const setZoom = (box, zoom, clientX, clientY) => { // what is at this place of the window stays there
@@ -132,7 +133,7 @@
   const middleOf = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
   const zoomTo = (box, factor) => { // to the newest mark, or from afar to what is doubted first, until one looks elsewhere
     const frame = box.querySelector(".dbx-live").getBoundingClientRect(), state = stateOf(box), { zoom, marks, doubts = [] } = state;
-    const mark = state.newest && marks[state.newest].at(-1);
+    const mark = (state.newest && marks[state.newest].at(-1)) ?? state.lastPlace; // also one that was taken back
     if (mark && String(mark) !== state.seenMark) state.target = mark;
     else if (zoom === 1) state.target = mark ?? (doubts[0] && middleOf(doubts[0]));
     state.seenMark = String(mark);
@@ -159,7 +160,7 @@
   };
   const setMode = (box, mode) => {
     Object.assign(stateOf(box), { mode, corner: null });
-    bar(box).querySelectorAll("[aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.do === mode)));
+    box.querySelectorAll(".dbx-point [aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.do === mode)));
   };
   // What there was before each mark, where the page has not seen them made: a point beside the last is of its stroke.
   const listBefore = (marks) => {
@@ -178,17 +179,17 @@
   const actions = {
     start: (box) => {
       const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
-      // What may be left is dropped, what may be missing is kept; a crop's marks say something else.
+      // What may be missing is kept; a crop's marks say something else.
       const asked = box.querySelector(".in-crop") ? undefined : readDoubt(box).mode, isLeft = asked === "drop";
-      const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop", mode = asked ?? (used ? "drop" : "keep");
+      const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop";
+      const mode = isLeft ? "" : asked ?? (used ? "drop" : "keep"); // what may be left may belong as well: that is to be chosen
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
-      bar(box).querySelector("[data-do=done]").textContent = part(box, "save").disabled && !isRow(box) ? "Apply" : "Make the picture"; // anew, at full size
       setMode(box, mode);
       setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time
       look(box);
-      bar(box).querySelector(`[data-do=${mode}]`).focus({ preventScroll: true });
+      bar(box).querySelector(`[data-do=${mode || "keep"}]`).focus({ preventScroll: true });
     },
     undo: (box) => {
       const state = stateOf(box);
@@ -327,8 +328,9 @@
     event.preventDefault();
     const box = layer.closest(".dbx-box"), { mode } = stateOf(box);
     if (box.matches(".awaiting-photo")) return look(box); // the last order may have given way to another job
+    if (!mode) return tellEffect(box, "choose");
     layer.setPointerCapture(event.pointerId);
-    if (event.button) { // the middle one moves the picture
+    if (event.button || mode === "move") { // the middle one moves the picture
       grip = { box, id: event.pointerId, x: event.clientX, y: event.clientY };
       return;
     }
@@ -377,7 +379,7 @@
     const { box, mode, points } = held, state = stateOf(box), { marks, corner } = state;
     held = state.corner = null;
     if (end === "pointercancel") return draw(box);
-    if (mode !== "area") state.newest = mode;
+    if (mode !== "area") Object.assign(state, { newest: mode, lastPlace: points.at(-1) });
     if (mode !== "area") return change(box, { ...marks, [mode]: [...marks[mode], ...points] });
     const areas = [points, ...(corner ? [[corner, points[0]]] : [])].map(toArea);
     const area = areas.find(([left, top, right, bottom]) => right - left > 0.02 && bottom - top > 0.02);

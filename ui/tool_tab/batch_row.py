@@ -28,7 +28,7 @@ from ui.tool_tab.updates import Updates
 PUT_LABEL = "Put it into the batch"
 UNDO_LABEL = "Put the earlier one back"
 BACK_LABEL = "Back to the batch"
-UNMADE_TEXT = "Make the picture first: your newest marks are not in it yet."
+UNMADE_TEXT = "Apply your newest marks first: they are not in the picture yet."
 MENDED_LABEL = "Back to row {}"
 DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"

@@ -68,6 +68,8 @@ class ToolTabEvents:
             self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.follower.show_stopped
         )
         self.listen(tab.result.variation.input, self.results.show_variation, [tab.state, tab.result.variation])
+        history: Any = tab.result.history
+        self.update_actions_after(self.listen(history.input, self.results.show_earlier, [tab.state, history]))
         compare_with: Any = tab.result.compare_with
         self.listen(
             compare_with.input,

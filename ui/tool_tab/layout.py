@@ -83,6 +83,14 @@ class ResultPanel:
                     gr.Button("", elem_classes=["dbx-point-told"], elem_id=f"{tool.id}-{name}")
                     for name in ("continue", "fill-again")
                 )
+        self.history_tiles = gr.HTML("", elem_classes=["dbx-styles"])
+        self.history = gr.Radio(
+            [],
+            label="Earlier pictures",
+            visible=False,
+            elem_id=f"{tool.id}-history",
+            elem_classes=["dbx-tiles", "pictured", "dbx-history"],
+        )
         self.suggested_looks = gr.HTML("", elem_classes=["dbx-suggested"])
         self.look_tiles = gr.HTML("", elem_classes=["dbx-styles"])
         self.variation_tiles = gr.HTML("", elem_classes=["dbx-styles"])

@@ -32,6 +32,15 @@ class ResultActions:
             return self.view.no_change()
         return self.view.show_variation(row.job, row.result, int(variation) - 1, page_address(request))
 
+    async def show_earlier(self, request: gr.Request, state: TabState, job_id: str | None) -> AsyncIterator[Updates]:
+        """Show an earlier picture again, with the settings that made it in the form; not while another is made."""
+        row = None if state.job_id else self.follower.find_own_job(job_id or "", request)
+        if row is None:
+            yield {self.tab.result.history: gr.update(value=state.shown_job_id or None)}
+            return
+        async for updates in self.follower.attach_job(row, state, request):
+            yield updates
+
     def show_comparison(
         self, request: gr.Request, state: TabState, variation: str | None, other: str | None
     ) -> Updates:

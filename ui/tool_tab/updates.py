@@ -40,6 +40,11 @@ from ui.tool_tab.progress_times import Estimate
 
 Updates: TypeAlias = dict[Component, Any]
 TILE_SIDE_PX = 320
+HISTORY_SIDE_PX = 128
+HISTORY_COUNT = 8
+"""Pictures in the strip of earlier ones."""
+LOOKED_AT_JOB_COUNT = 24
+"""Last jobs of a tool among which they are looked for: some may have failed or be of a batch."""
 """Longer side of a tile that shows one picture of several."""
 YOUR_PHOTO = "Your photo"
 """First choice of "Compare with"."""
@@ -56,6 +61,7 @@ class TabView:
         self.service = service
         self.access = access
         self._find_version = lru_cache(maxsize=256)(self._count_version)
+        self._find_history_tile = lru_cache(maxsize=256)(self._encode_history_tile)  # a few kilobytes each
 
     # ------------------------------------------------------------ states
 
@@ -106,6 +112,7 @@ class TabView:
             self.tab.alerts: "",
             result.status: text.render_status(text.STARTED_TEXT, busy=True),
             result.comparison: "",
+            result.history: gr.update(value=None),  # the last finished picture can be chosen again
             result.variation: gr.update(visible=False),
             result.compare_with: gr.update(visible=False),
             **{action: gr.update(interactive=False) for action in self._result_actions()},
@@ -313,6 +320,7 @@ class TabView:
             **self.show_idle(),
             **self.show_variation(row.job, result, shown, base),
             **self._offer_archive(row.job, result),
+            **self._offer_history(row.job),
             panel.suggested_looks: "",
             panel.variation_tiles: self._render_variation_tiles(files) if several else "",
             panel.variation: gr.update(choices=names, value=str(shown + 1), visible=several),
@@ -320,6 +328,32 @@ class TabView:
                 choices=[(YOUR_PHOTO, YOUR_PHOTO), *names], value=YOUR_PHOTO, visible=several
             ),
         }
+
+    def _offer_history(self, shown: Job) -> Updates:
+        """Offer the visitor's last finished pictures of this tool, the oldest first; hidden where `shown` is alone."""
+        panel, tiles, options = self.tab.result, [], []
+        rows = self.service.jobs.list_jobs(shown.owner, LOOKED_AT_JOB_COUNT, tool=shown.tool)
+        for row in rows:
+            files = list_result_pictures(row.result) if row.status == "done" and row.result is not None else []
+            if row.job.batch or not files or len(tiles) == HISTORY_COUNT:
+                continue
+            with suppress(NotFound):  # the file has been deleted
+                tiles.append((self._find_history_tile(files[0].id), (1, 1)))
+                options.append(row.job.id)
+        options.reverse()
+        is_offered = len(options) > 1 and shown.id in options
+        return {
+            panel.history_tiles: text.render_tile_style(f"{self.tab.tool.id}-history", reversed(tiles)),
+            panel.history: gr.update(
+                choices=[(str(number), option) for number, option in enumerate(options, 1)],
+                value=shown.id if is_offered else None,
+                visible=is_offered,
+            ),
+        }
+
+    def _encode_history_tile(self, file_id: str) -> str:
+        picture = self.service.files.open_image(file_id)
+        return encode_data_url(encode_page_jpeg(picture, HISTORY_SIDE_PX, shows_transparency=True))
 
     def _name_picture(self, file: File, number: int) -> str:
         """Name a picture of several by the preset that it was made for, else by its number."""

@@ -14,7 +14,7 @@ from pipelines.matting.thing_at_point import draw_outline
 from pipelines.tools.retouch import MAX_MASK_RATIO, measure_erase_margins
 from pipelines.tools.shared import form_fields
 
-NOTHING_CLEAR_MESSAGE = "Nothing clear is here: only a dab was painted."
+NOTHING_CLEAR_MESSAGE = "Nothing clear is here: only a dab was painted. The brush paints all of it."
 NOTHING_LARGER_MESSAGE = "All of this is marked already. For more, press beside it or take the brush."
 TOO_LARGE_MESSAGE = "This is more than half of the picture: only a dab was painted."
 
