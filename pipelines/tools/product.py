@@ -30,7 +30,7 @@ from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderReque
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
-from pipelines.framing.placement import find_bounds
+from pipelines.framing.placement import find_bounds, no_margin_notices
 from pipelines.framing.product_placement import (
     ASIDE_FILL_RATIO,
     CENTRED_FLOOR,
@@ -38,7 +38,6 @@ from pipelines.framing.product_placement import (
     arrange_products,
     describe_shape_cuts,
     find_shape_cuts,
-    no_margin_notices,
     unfollowed_notices,
 )
 from pipelines.framing.resample import PREVIEW_GREY_LEVEL, composite_on_grey, place_subject
