@@ -104,18 +104,6 @@ def frame_subject(
     return replace(frame, notices=notices)
 
 
-NO_MARGIN_NOTICES = {
-    ("top", "bottom"): "Your photo cuts it at the top and the bottom: it cannot have a margin there.",
-    ("left", "right"): "Your photo cuts it at the left and the right: it cannot have a margin there.",
-}
-
-
-def no_margin_notices(alpha: Alpha) -> tuple[str, ...]:
-    """Say where a photo cuts the subject (`alpha`, H x W) at two opposite sides, so that it fills every picture."""
-    cut_sides = find_cut_sides(alpha)
-    return tuple(notice for sides, notice in NO_MARGIN_NOTICES.items() if set(sides) <= set(cut_sides))
-
-
 def frame_photo(
     alpha: Alpha,
     size: Size,

@@ -135,9 +135,17 @@ def locate_parts(mask: Alpha) -> tuple[Box, ...]:
     return tuple(_box_around(part) for part in list_parts(small))
 
 
-def choose_mark_mode(notice: str) -> Literal["drop", "keep", ""]:
-    """Return which marks mend what a notice doubts: of ground in the cut-out, or of what it lacks; "" for either."""
-    is_too_much = notice.startswith((LEFT_GROUND, FOREIGN_PART, DETACHED_PART))
+MarkMode = Literal["drop", "keep", "ask", ""]
+
+
+def choose_mark_mode(notice: str) -> MarkMode:
+    """Return which marks mend what a notice doubts: of ground in the cut-out, or of what it lacks; "" for either.
+
+    "ask" where it is a part that may belong as well: who sees it decides.
+    """
+    if notice.startswith(FOREIGN_PART):
+        return "ask"
+    is_too_much = notice.startswith((LEFT_GROUND, DETACHED_PART))
     if is_too_much or BROUGHT_GROUND in notice:
         return "drop"
     is_too_little = notice.startswith((MISSING_PART, DOUBTED_OPENING)) or TAKEN_PART in notice or SOFT_EDGE in notice

@@ -202,8 +202,9 @@ def measure_nearness(
     at_marks = np.zeros(shape, np.bool_)
     for marks, ratio in ((kept, NEAR_CHANGE_RATIO), (dropped, NEAR_DROP_RATIO)):
         at_marks |= draw_discs(shape, find_pixels(marks, shape), round(ratio * longer))
-    # What changed elsewhere, as where the nets were unsure and colours of what was dropped come again, nobody meant.
-    changed = find_parts_at(np.abs(selected - unmarked) > CHANGED_PART_ALPHA, at_marks)
+    # What went elsewhere, as where the nets were unsure and colours of what was dropped come again, nobody meant.
+    taken = find_parts_at(unmarked - selected > CHANGED_PART_ALPHA, at_marks)
+    changed = taken | (selected - unmarked > CHANGED_ALPHA)
     near = at_marks | dilate_mask(changed, max(2, round(NEAR_CHANGE_RATIO * longer)))
     near |= find_parts_at(np.abs(unmarked - confirmed) > CHANGED_ALPHA, draw_marks(kept, shape))
     sigma = max(0.8, NEARNESS_SIGMA_RATIO * longer)

@@ -30,7 +30,7 @@ from pipelines.core.rendering import Backdrop, Caption, EncodedFile, RenderReque
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
-from pipelines.framing.placement import find_bounds, no_margin_notices
+from pipelines.framing.placement import find_bounds
 from pipelines.framing.product_placement import (
     ASIDE_FILL_RATIO,
     CENTRED_FLOOR,
@@ -440,11 +440,10 @@ class _ProductShoot:
         unfollowed = unfollowed_notices(alpha, frame, frame_product(frame.size), self.params, is_aside=is_aside)
         sides, better_shape = find_shape_cuts(alpha, shape, shapes, frame_product)
         cuts = (describe_shape_cuts(shape, sides, better_shape),) if sides else ()
-        told = (*cuts, *unfollowed, *no_margin_notices(alpha))
         return replace(
             frame,
-            notices=(*told, *frame.notices),
-            doubts=(*told, *frame.doubts),
+            notices=(*cuts, *unfollowed, *frame.notices),
+            doubts=(*cuts, *unfollowed, *frame.doubts),
             better_shape=better_shape,
         )
 

@@ -182,7 +182,7 @@ def test_in_german_the_buttons_have_room_and_the_words_stand_over_them(
         press(page, "start")
         await_look(page)
         done, bar = page.locator("#cutout-box [data-do=done]"), page.locator("#cutout-box .dbx-point-bar")
-        expect(done).to_have_text("Bild erzeugen")
+        expect(done).to_have_text("Anwenden")
         place = bar.bounding_box()
         assert place is not None
         assert place["height"] == (60 if width > 1199 else 104)

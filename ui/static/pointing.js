@@ -180,9 +180,9 @@
     start: (box) => {
       const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
       // What may be missing is kept; a crop's marks say something else.
-      const asked = box.querySelector(".in-crop") ? undefined : readDoubt(box).mode, isLeft = asked === "drop";
+      const asked = box.querySelector(".in-crop") ? undefined : readDoubt(box).mode, isLeft = asked === "drop" || asked === "ask";
       const used = last.before.length && isSame(last.marks, marks) && last.mode === "drop";
-      const mode = isLeft ? "" : asked ?? (used ? "drop" : "keep"); // what may be left may belong as well: that is to be chosen
+      const mode = asked === "ask" ? "" : asked ?? (used ? "drop" : "keep"); // what may be left may belong as well: that is to be chosen
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
       setMode(box, mode);
