@@ -995,6 +995,31 @@ def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what
     bar.get_by_role("button", name="Cancel").click()
 
 
+def test_earlier_pictures_are_a_press_or_ctrl_z_away_with_their_settings(page: Page, studio: ServedPage) -> None:
+    show_tab(page, "product")
+    page.locator("#product-example-coffee").click()
+    strip, looks = page.locator("#product-history input"), page.locator("#product-preset label")
+    for number, look in enumerate((0, 8), 1):
+        looks.nth(look).click()
+        expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+        page.locator("#product-generate").click()
+        wait_until(lambda made=number: len(studio.service.jobs.list_jobs("local", 9, tool="product")) == made, 60)
+        expect(find_progress_line(page, "product")).to_contain_text("Done in")
+    expect(strip).to_have_count(2)  # of one alone there is none
+    expect(strip.nth(1)).to_be_checked()
+    assert is_in_view(page, page.locator("#product-history"))
+    shown = page.locator("#product-live img").get_attribute("src") or ""
+    page.keyboard.press("Control+z")
+    expect(page.locator("#product-live img")).not_to_have_attribute("src", shown)
+    expect(strip.nth(0)).to_be_checked()
+    expect(looks.nth(0).locator("input")).to_be_checked()
+    page.keyboard.press("Control+Shift+Z")
+    expect(page.locator("#product-live img")).to_have_attribute("src", shown)
+    expect(looks.nth(8).locator("input")).to_be_checked()
+    strip.nth(0).click()
+    expect(looks.nth(0).locator("input")).to_be_checked()
+
+
 def test_a_photo_on_its_way_is_said_to_be(page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch) -> None:
     show_tab(page, "upscale")
     page.reload()

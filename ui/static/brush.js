@@ -299,8 +299,9 @@
     panel.querySelector("input[type=range]").addEventListener("input", () => showSize(panel));
     panel.addEventListener("click", (event) => {
       const button = event.target.closest("button"), action = button?.dataset.do ?? button?.id.split("-").pop();
-      if (button?.dataset.mode) setMode(panel, button.dataset.mode);
-      if (["thing", "keep"].includes(button?.dataset.mode)) panel.lastMode = button.dataset.mode; // the eraser is nothing to begin with
+      const mode = button?.dataset.mode;
+      if (["thing", "keep"].includes(mode)) panel.lastMode = mode; // the eraser is nothing to begin with
+      if (mode) setMode(panel, mode);
       else if (button) actions[action](panel);
     });
     for (const [name, handle] of Object.entries({ pointerdown: start, pointermove: move })) layer.addEventListener(name, (event) => { event.stopPropagation(); handle(panel, layer, event); });
