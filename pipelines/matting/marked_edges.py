@@ -196,7 +196,8 @@ def measure_nearness(
     """Measure where marks, in ratios, have changed a cut-out, 0 to 1: there it is drawn anew, elsewhere it stays.
 
     `selected` is the subject with marks, `unmarked` without them, and `confirmed` is that without the parts that one
-    net alone sees (H x W each). Such a part comes back where a mark keeps it.
+    net alone sees (H x W each). Such a part comes back where a mark keeps it. What marks took away counts only where it
+    touches one of them.
     """
     shape, longer = selected.shape, max(selected.shape)
     at_marks = np.zeros(shape, np.bool_)

@@ -503,6 +503,44 @@ def test_repair_opens_in_drop_and_near_the_place_where_background_may_be_left(
     )  # its frame would hide what comes of it
 
 
+def test_a_part_that_may_belong_asks_which_marks_are_meant_and_move_drags_the_picture(
+    page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tool_tab_text.render_doubt(
+        {"cutout_doubts": ["Doubtful part at the right: it may not belong. Point at it."]}
+    )
+    monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    chosen = page.locator("#cutout-box .dbx-point [aria-pressed=true]")
+    asked = page.locator("#cutout-box [data-effect=choose]")
+    move = page.locator("#cutout-box [data-do=move]")
+    expect(chosen).to_have_count(0)
+    expect(move).to_be_hidden()  # all of the photo is seen
+    point_at(page, 0.6, 0.45)
+    expect(asked).to_be_visible()
+    assert [field(page, kind).input_value() for kind in ("keep", "drop")] == ["", ""]
+    press(page, "drop")
+    press(page, "closer")
+    press(page, "move")
+    layer = page.locator("#cutout-box .dbx-point-layer")
+    before, frame = layer.bounding_box(), page.locator("#cutout-box .dbx-live").bounding_box()
+    assert before is not None
+    assert frame is not None
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 40, y, steps=4)
+    page.mouse.up()
+    after = layer.bounding_box()
+    assert after is not None
+    assert after["x"] == pytest.approx(before["x"] - 40, abs=2)
+    assert field(page, "drop").input_value() == ""
+    press(page, "farther")
+    expect(chosen).to_have_text("Drop")  # as before
+
+
 def test_repair_opens_in_keep_where_a_part_may_be_missing(
     page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

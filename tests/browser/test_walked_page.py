@@ -1018,6 +1018,11 @@ def test_earlier_pictures_are_a_press_or_ctrl_z_away_with_their_settings(page: P
     expect(looks.nth(8).locator("input")).to_be_checked()
     strip.nth(0).click()
     expect(looks.nth(0).locator("input")).to_be_checked()
+    page.set_viewport_size({"width": 390, "height": 844})
+    box, row = (page.locator(f"#product-{name}").bounding_box() for name in ("box", "history"))
+    assert box is not None
+    assert row is not None
+    assert 0 <= row["y"] - box["y"] - box["height"] < 30, "under the picture, as the words of Another fill say"
 
 
 def test_a_photo_on_its_way_is_said_to_be(page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.cutout import finish_alpha
-from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change
+from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change, measure_nearness
 from tests.support.examples import make_noise
 
 
@@ -128,3 +128,17 @@ def test_what_only_looks_like_a_crumb_stays() -> None:
     assert not change.find_crumbs(line, truth, seen).any(), "most of what was dropped"
     island[:, 160:] = 0
     assert not change.find_crumbs(island, truth, seen).any(), "where it is all that is left"
+
+
+def test_what_went_far_from_a_dropped_point_stays_and_what_came_far_from_a_kept_one_comes() -> None:
+    unmarked = np.zeros((400, 400), np.float32)
+    unmarked[100:300, 60:340] = 1
+    selected = unmarked.copy()
+    selected[100:160, 60:120] = 0  # at the mark
+    selected[240:300, 280:340] = 0  # the same colour again, on the other side
+    selected[320:380, 300:360] = 1
+    near = measure_nearness(selected, unmarked, unmarked, (), ((90 / 400, 130 / 400),))
+    assert near[130, 90] > 0.99
+    assert near[100:160, 60:120].min() > 0.5, "all of the part that was dropped"
+    assert near[245:290, 285:335].max() < 0.01
+    assert near[330:370, 310:350].min() > 0.99

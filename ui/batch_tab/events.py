@@ -269,16 +269,16 @@ class BatchTabEvents:
 
     def use_same_photos(self, request: gr.Request, batch_id: str, state: BatchTabState, tool_id: str) -> Updates:
         """Choose the files of the last Start again, for another tool or other settings."""
-        files = [each for each in state.started_files if Path(each[0]).is_file()]
-        if not files:  # uploads are deleted after a day
+        if not state.has_started_files():
             return {
                 **self._show_error(BadInput(UPLOAD_GONE_MESSAGE)),
                 self.tab.use_same_photos: gr.Button(visible=False),
             }
+        files = list(state.started_files)
         return {**self.show_files(request, batch_id, state, files, tool_id), self.tab.files: files}
 
     def make_larger(self, request: gr.Request, batch_id: str, state: BatchTabState, *form: Any) -> Iterator[Updates]:
-        """Make the shown batch again at the size up to which its photos have pixels.
+        """Make the shown batch's pictures again, as the form says, at the size up to which its photos have pixels.
 
         Where its files are not known any more, or another tool is chosen, set the size alone.
         """
@@ -290,18 +290,17 @@ class BatchTabEvents:
         side = self.sheet.read_larger_side(batch, self.batches.get_progress(batch_id).done)
         settings = [line for line in settings if text.name_field(line) != "size"]
         lines = "\n".join([*text.list_lines_without(lines, ["size"]), f"size = {side}"])
-        chosen = self.choose_tool(request, batch_id, state, [], batch.tool, settings) if tool_id != batch.tool else {}
         yield {
-            **chosen,
             self.tab.setting_choice: build_setting_choice(self.service, batch.tool, settings),
             self.tab.more_settings: lines,
-            self.tab.tool: batch.tool,
-            self.tab.status: tool_tab_text.render_status(text.LARGER_SET_TEXT.format(side)),
         }
-        files = state.started_files
-        if not chosen and state.started_batch_id == batch_id and all(Path(path).is_file() for path, _ in files):
-            again = (files, tool_id, preset, kit, consent, settings, lines, seeds)
+        if tool_id == batch.tool and state.started_batch_id == batch_id and state.has_started_files():
+            again = (state.started_files, tool_id, preset, kit, consent, settings, lines, seeds)
             yield from self.start_batch(request, batch_id, state, *again)
+            return
+        chosen = self.choose_tool(request, batch_id, state, [], batch.tool, settings) if tool_id != batch.tool else {}
+        status = tool_tab_text.render_status(text.LARGER_SET_TEXT.format(side))
+        yield {**chosen, self.tab.tool: batch.tool, self.tab.status: status}
 
     def fill_from_job_settings(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
         """Fill the form with the settings of one finished picture, without its photo."""

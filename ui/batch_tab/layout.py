@@ -28,7 +28,7 @@ SET_ASIDE_HELP = (
     "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it counts as probably wrong "
     "and lies in the ZIP's folder set-aside, so that nobody uses it unseen. 1: none does."
 )
-ZIP_TEXT = "The ZIP also holds a table of all results, and in META-INF a signed proof of how they were made."
+ZIP_TEXT = "The ZIP also holds a table of all results, and in META-INF a signed proof of where they were made."
 HELP_TEXT = "Add pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
@@ -96,6 +96,10 @@ class BatchTabState:
     shows_failures: bool = False
     started_files: Sequence[tuple[str, str]] = ()
     started_batch_id: str = ""
+
+    def has_started_files(self) -> bool:
+        """Whether the files of the last Start are there: uploads are deleted after a day."""
+        return bool(self.started_files) and all(Path(path).is_file() for path, _ in self.started_files)
 
 
 class BatchTab:
@@ -258,8 +262,8 @@ def build_look_choice(service: StudioService, tool_id: str, *, chosen: str | Non
     """Build a dropdown of the tool's looks, hidden if it has none or there is no tool; None: as the tool begins."""
     all_fields = list_form_fields(service.find_tool(tool_id).params) if tool_id else ()
     fields = [field for field in all_fields if field.name == "preset"]
-    usual = next(iter(fields), None)
-    options = [] if usual is None else [(label, "" if look == usual.default else look) for label, look in usual.options]
-    chosen = str(usual.start) if chosen is None and usual is not None else chosen or ""
-    value = chosen if chosen in {look for _, look in options} else ""  # "" takes the look that the tool begins with
+    options = [(label, "" if look == field.default else look) for field in fields for label, look in field.options]
+    if chosen is None:
+        chosen = next((str(field.start) for field in fields), "")
+    value = chosen if chosen in {look for _, look in options} else ""  # "" is the look of a row that names none
     return gr.Dropdown(options or [("", "")], value=value, label="Look", visible=bool(fields), **more)

@@ -115,7 +115,7 @@
     const [farther, closer] = ["farther", "closer"].map((each) => box.querySelector(`.dbx-point-zoom [data-do=${each}]`));
     [farther.disabled, closer.disabled] = [zoom <= 1, zoom >= MAX_ZOOM];
     box.classList.toggle("closer", zoom > 1);
-    if (zoom === 1 && stateOf(box).mode === "move") setMode(box, "");
+    if (zoom === 1) stopMoving(box);
     place(box);
   };
   const setZoom = (box, zoom, clientX, clientY) => { // what is at this place of the window stays there
@@ -159,9 +159,11 @@
     moveView(box, 1, 0, 0);
   };
   const setMode = (box, mode) => {
-    Object.assign(stateOf(box), { mode, corner: null });
+    const state = stateOf(box), marking = mode === "move" ? state.mode : mode; // what Move gives way to again
+    Object.assign(state, { mode, marking, corner: null });
     box.querySelectorAll(".dbx-point [aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.do === mode)));
   };
+  const stopMoving = (box) => { if (stateOf(box).mode === "move") setMode(box, stateOf(box).marking); };
   // What there was before each mark, where the page has not seen them made: a point beside the last is of its stroke.
   const listBefore = (marks) => {
     const steps = [empty()];
@@ -173,7 +175,6 @@
     });
     return marks.box ? steps : steps.slice(0, -1);
   };
-  const isRow = (box) => Boolean(part(box, "batch-row")?.querySelector("[data-pressed]"));
   const isRefused = (box) => part(box, "save").disabled && Boolean(box.closest(".dbx-tool").querySelector('.dbx-alert[role="alert"][data-for*="photo"]'));
   const isSame = (one, other) => JSON.stringify([one.keep, one.drop, one.box]) === JSON.stringify([other.keep, other.drop, other.box]);
   const actions = {
@@ -265,6 +266,7 @@
     if (!button) return;
     event.stopPropagation();
     if (button.dataset.pick) choose(box, Number(button.dataset.pick));
+    else if (button.matches("[data-do=move][aria-pressed=true]")) stopMoving(box);
     else if (button.hasAttribute("aria-pressed")) setMode(box, button.dataset.do);
     else actions[button.dataset.do]?.(box, button);
   });

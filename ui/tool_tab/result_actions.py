@@ -99,7 +99,7 @@ class ResultActions:
             async for updates in self.follower.run_job(request, state, {**row.job.params, "seed": None}):
                 yield updates
             new = None if state.job_id else self.follower.find_own_job(state.shown_job_id, request)
-            if new is not None and new.result is not None and new.job.id != row.job.id:
+            if new is not None and new.result is not None and new.job.id != row.job.id and not row.job.batch:
                 yield {
                     self.tab.result.status: text.render_result_status(new.job, new.result, 0, text.FILLED_AGAIN_TEXT)
                 }

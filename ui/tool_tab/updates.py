@@ -40,12 +40,13 @@ from ui.tool_tab.progress_times import Estimate
 
 Updates: TypeAlias = dict[Component, Any]
 TILE_SIDE_PX = 320
+"""Longer side of a tile that shows one picture of several."""
 HISTORY_SIDE_PX = 128
+"""The same of one in the strip of earlier pictures."""
 HISTORY_COUNT = 8
-"""Pictures in the strip of earlier ones."""
+"""Pictures in that strip."""
 LOOKED_AT_JOB_COUNT = 24
 """Last jobs of a tool among which they are looked for: some may have failed or be of a batch."""
-"""Longer side of a tile that shows one picture of several."""
 YOUR_PHOTO = "Your photo"
 """First choice of "Compare with"."""
 
