@@ -470,6 +470,7 @@ def test_the_photos_of_the_last_start_can_be_taken_again_for_another_tool(page: 
     page.locator("#batch-start").wait_for()
     expect(again).to_be_hidden()
     run_doubted_batch(page, studio, 256)
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2")  # one that runs keeps its place
     expect(rows).to_have_count(0)
     again.click()
     expect(rows).to_have_count(2)

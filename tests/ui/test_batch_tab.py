@@ -135,6 +135,8 @@ def test_photos_of_the_last_start_are_taken_again_until_they_are_deleted(
     assert started[tab.files] is None
     taken = events.use_same_photos(LOCAL, started[tab.batch_id], state, "tint")[tab.files]
     assert taken == files
+    wait_until(lambda: events.batches.get_batch(started[tab.batch_id], OWNER).state == "done", 60)
+    assert "2 files." in events.show_files(LOCAL, started[tab.batch_id], state, files, "tint")[tab.status]
     shown = tab.files.postprocess(taken)
     assert shown is not None
     assert [each.orig_name for each in shown.root] == ["mine 0.png", "mine 1.png"]
@@ -143,7 +145,19 @@ def test_photos_of_the_last_start_are_taken_again_until_they_are_deleted(
     refused = events.use_same_photos(LOCAL, started[tab.batch_id], state, "tint")
     assert UPLOAD_GONE_MESSAGE.split(".")[0] in refused[tab.status]
     assert tab.files not in refused
-    wait_until(lambda: events.batches.get_batch(started[tab.batch_id], OWNER).state == "done", 60)
+
+
+def test_a_tool_chosen_just_before_start_does_not_hide_the_batch_that_start_began(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.batches, "start", lambda batch_id: events.batches.table.set_state(batch_id, "running"))
+    files = [(str(write_picture(tmp_path / "up.png", 84)), "one.png")]
+    state = BatchTabState()
+    *_, started = events.start_batch(LOCAL, "", state, files, "tint", "", "", False, [], "", "same")
+    late = events.choose_tool(LOCAL, "", state, files, "tint", [])  # asked before the page knew of the batch
+    assert events.tab.batch_id not in late
+    assert events.tab.sheet not in late
+    events.batches.cancel(started[events.tab.batch_id])
 
 
 def test_the_unpacked_pictures_of_a_finished_batch_are_dropped_with_their_manifest(

@@ -208,8 +208,9 @@ class BatchTabEvents:
         Once the files are taken out again, the finished batch is back; one that was checked stays, as it has its own
         copies of them.
         """
-        batch = self._find_own_batch(batch_id, request)
-        if batch is not None and batch.state in OPEN_STATES:
+        batch, started = (self._find_own_batch(each, request) for each in (batch_id, state.started_batch_id))
+        # Start may have been pressed before this was answered: then the page does not know its batch yet.
+        if any(each is not None and each.state in OPEN_STATES for each in (batch, started)):
             return {self.tab.report: gr.skip()}
         if batch is not None and batch.state == "ready" and not files:
             line = text.CHECKED_TEXT.format(self.batches.get_progress(batch.id).total)
