@@ -18,13 +18,15 @@ from pipelines.framing.crop import (
     project_area,
 )
 from pipelines.framing.words_on_photo import (
-    LARGE_LETTERS_RATIO,
     LAYOUT_MARGIN_RATIO,
-    MAX_LETTER_RATIO,
+    LETTER_SIZES,
+    MIN_LETTERS_RATIO,
     TRIM_RATIO,
+    LetterSizes,
     PhotoView,
     TextHeight,
     TextSide,
+    TextSize,
     WordsPlace,
     compute_equal_square_side,
     find_cells,
@@ -59,6 +61,12 @@ class LayoutRequest:
     layout: LayoutId = "auto"
     height: TextHeight = "auto"
     align: Align = "left"
+    letters: TextSize = "auto"
+
+    @property
+    def sizes(self) -> LetterSizes:
+        """How high the headline's letters are."""
+        return LETTER_SIZES[self.letters]
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,13 @@ def plan_layout(
         )
     if request.layout in ("auto", "over"):
         best = _put_words_on_photo(shape, protected, size, request, view)
-        if best is not None and best.words and best.words.is_legible(size):
+        least = MIN_LETTERS_RATIO if request.layout == "over" else request.sizes.least_ratio
+        if best is not None and best.words and best.words.is_as_large(size, least):
             return best
         if is_cut_below and not request.focus.is_manual:
             trimmed = _trim_lower_end(protected)
             ending = _put_words_on_photo(shape, trimmed, size, request, view.allow_covering_lower_end())
-            if ending is not None and ending.words and ending.words.is_legible(size):
+            if ending is not None and ending.words and ending.words.is_as_large(size, least):
                 return replace(ending, covers="end")
         # At half the height no panel of an upright format stands: there, words lie on a thing.
         is_middle = request.height == "middle" and size[1] > size[0] and not protected.has_face
@@ -172,7 +181,7 @@ def _put_words_on_photo(
     best_score = (False, 0.0)
     for number, window in enumerate(_list_windows(shape, protected, size, request)):
         seen = view.crop(window, shape, size)
-        words = find_words_place(seen, size, request.headline, request.side, request.height, align=request.align)
+        words = _find_place(seen, size, request)
         if words is None:
             continue
         score = words.is_legible(size), words.score * (_MOVED_SCORE if number else 1.0)
@@ -181,6 +190,19 @@ def _put_words_on_photo(
             area, unshaded = project_area(protected, window, size), view.crop_unshaded(window, shape)
             best = Layout(size, area, window, (0, 0, *size), words=words, taken=seen.taken, unshaded=unshaded)
     return best
+
+
+def _find_place(view: PhotoView, size: Size, request: LayoutRequest, *, covers: bool = False) -> WordsPlace | None:
+    return find_words_place(
+        view,
+        size,
+        request.headline,
+        request.side,
+        request.height,
+        covers=covers,
+        align=request.align,
+        sizes=request.sizes,
+    )
 
 
 def _cover_subject(
@@ -197,9 +219,7 @@ def _cover_subject(
     window = find_crop_window(shape, protected, ratio, centre_line=line, focus=request.focus, keep_whole=False)
     assert window is not None, "only a whole thing may find no window"
     seen = view.crop(window, shape, size)
-    words = find_words_place(
-        seen, size, request.headline, request.side, request.height, covers=True, align=request.align
-    )
+    words = _find_place(seen, size, request, covers=True)
     if words is None:
         return None
     return Layout(size, project_area(protected, window, size), window, (0, 0, *size), words=words, covers="part")
@@ -245,12 +265,12 @@ def _rate_layout(layout: Layout, request: LayoutRequest) -> float:
     elif layout.panel is not None:
         inner = find_panel_room(layout, find_logo_corner(layout, None) if request.has_logo else None)
         chosen = choose_line_break(request.headline, inner.width, inner.height)
-        letters, is_thin = (min(chosen[1], MAX_LETTER_RATIO * min(size)), chosen[0].is_thin) if chosen else (0.0, True)
+        letters, is_thin = (min(chosen[1], request.sizes.max_ratio * min(size)), chosen[0].is_thin) if chosen else (0.0, True)
         share = (right - left) * (bottom - top) / (size[0] * size[1])
     else:
         return 0.0
     is_card = right - left < size[0] and bottom - top < size[1]
-    large = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size)))
+    large = min(1.0, letters / (request.sizes.enough_ratio * compute_equal_square_side(size)))
     return large * (0.4 + 0.6 * share) * (_GAP_SCORE if is_card else 1.0) * (_THIN_SCORE if is_thin else 1.0)
 
 

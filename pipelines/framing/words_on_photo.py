@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,8 +16,6 @@ from pipelines.imaging.text import MAX_BLACK_SHADE, ROOM_SHARES, Align, PixelBox
 
 LAYOUT_MARGIN_RATIO = 0.055  # of the shorter side
 MIN_LETTERS_RATIO = 0.05  # of `compute_equal_square_side`: smaller words are not read in passing
-MAX_LETTER_RATIO = 0.15  # of the shorter side, height of a headline's letters
-LARGE_LETTERS_RATIO = 0.105  # of `compute_equal_square_side`: larger words are no better
 VIEW_SIDE_PX = 256  # longer side of the copy on which the subject and calm places are looked for
 TAKEN_ALPHA = 0.25  # of a coarse matte: what is less opaque may be covered
 TAKEN_REACH_RATIO = 0.015  # of the longer side: distance that words keep from what may not be covered
@@ -40,6 +38,7 @@ _HEIGHT_ZONES = {"top": (0.0, 0.4), "middle": (0.35, 0.65), "bottom": (0.6, 1.0)
 _TALL_WORDS_RATIO = 0.5  # of a format's height: words as high as this stand in no third of it
 _CENTRED_RATIO = 1.2  # width over height, from which words in a whole column stand at half its height
 TextSide = Literal["auto", "left", "right"]
+TextSize = Literal["small", "auto", "large"]
 TextHeight = Literal["auto", "top", "middle", "bottom"]
 _ALIGNED_EDGES: dict[Align, tuple[str, ...]] = {
     "left": ("left", "right", "all"),
@@ -47,6 +46,26 @@ _ALIGNED_EDGES: dict[Align, tuple[str, ...]] = {
     "right": ("all", "right"),
 }
 """Edges that an area touches in which words stand as they are aligned in the whole format, not in a column alone."""
+
+
+@dataclass(frozen=True)
+class LetterSizes:
+    """How high a headline's letters are: `max_ratio` of the shorter side, the others of `compute_equal_square_side`.
+
+    Larger words than `enough_ratio` are no better. Smaller ones than `least_ratio` stand on the photo only where no
+    panel has room for larger ones.
+    """
+
+    max_ratio: float
+    enough_ratio: float
+    least_ratio: float
+
+
+LETTER_SIZES: Mapping[TextSize, LetterSizes] = {
+    "small": LetterSizes(0.075, 0.06, MIN_LETTERS_RATIO),
+    "auto": LetterSizes(0.15, 0.105, 0.075),
+    "large": LetterSizes(0.2, 0.14, 0.11),
+}
 
 
 def compute_equal_square_side(size: Size) -> float:
@@ -132,7 +151,11 @@ class WordsPlace:
 
     def is_legible(self, size: Size) -> bool:
         """Whether the letters are large enough for a format of `size`, in lines of more than one short word."""
-        return not self.is_thin and self.letters >= MIN_LETTERS_RATIO * compute_equal_square_side(size)
+        return self.is_as_large(size, MIN_LETTERS_RATIO)
+
+    def is_as_large(self, size: Size, ratio: float) -> bool:
+        """Whether the letters have that share of `compute_equal_square_side`, in lines of more than one short word."""
+        return not self.is_thin and self.letters >= ratio * compute_equal_square_side(size)
 
 
 def find_words_place(
@@ -144,6 +167,7 @@ def find_words_place(
     *,
     covers: bool = False,
     align: Align = "left",
+    sizes: LetterSizes = LETTER_SIZES["auto"],
 ) -> WordsPlace | None:
     """Find the best place for the headline on a format of `size`, seen in `view`; None where nothing is free.
 
@@ -154,7 +178,7 @@ def find_words_place(
     wanted = [(area, edges) for area, edges in areas if side != "auto" or edges[0] in _ALIGNED_EDGES[align]]
     found: WordsPlace | None = None
     for some in (wanted, areas) if len(wanted) < len(areas) else (areas,):
-        places = (_place_words(view, size, headline, area, edges, height, align) for area, edges in some)
+        places = (_place_words(view, size, headline, area, edges, height, align, sizes) for area, edges in some)
         known = (place for place in places if place is not None)
         found = max(known, key=lambda place: (place.is_legible(size), place.score), default=None)
         if found is not None and found.is_legible(size):
@@ -214,6 +238,7 @@ def _place_words(
     edges: _TouchedEdges,
     wanted: TextHeight = "auto",
     align: Align = "left",
+    sizes: LetterSizes = LETTER_SIZES["auto"],
 ) -> WordsPlace | None:
     """Place the headline at the area's edges, or as near to the `wanted` height as it has room; say how good that is.
 
@@ -227,7 +252,7 @@ def _place_words(
     if chosen is None:
         return None
     line_break, letters = chosen
-    letters = min(letters, MAX_LETTER_RATIO * min(size))
+    letters = min(letters, sizes.max_ratio * min(size))
     width, height = math.ceil(line_break.width_ratio * letters), math.ceil(line_break.height_of(letters))
     x = inner.x + inner.width - width if edges[0] == "right" and align == "left" else inner.x
     x += round((inner.width - width) * ROOM_SHARES[align])
@@ -242,7 +267,8 @@ def _place_words(
         if is_bound and not first <= (y + height / 2) / size[1] <= last:
             return None
     box = PixelBox(max(x, inner.x), max(y, inner.y), min(width, inner.width), min(height, inner.height))
-    score = _score_place(view, size, box, letters, line_break.is_thin) * (_RIGHT_SCORE if edges[0] == "right" else 1.0)
+    enough = letters / (sizes.enough_ratio * compute_equal_square_side(size))
+    score = _score_place(view, size, box, enough, line_break.is_thin) * (_RIGHT_SCORE if edges[0] == "right" else 1.0)
     return WordsPlace(box, letters, line_break.is_thin, score)
 
 
@@ -260,11 +286,11 @@ def _compute_text_box(area: PixelBox, size: Size) -> PixelBox:
     return PixelBox(left, top, right - left, bottom - top)
 
 
-def _score_place(view: PhotoView, size: Size, box: PixelBox, letters: float, is_thin: bool) -> float:
-    """Rate a place, 0 to 1: large letters on calm ground that needs little shade, nothing under them."""
+def _score_place(view: PhotoView, size: Size, box: PixelBox, enough: float, is_thin: bool) -> float:
+    """Rate a place, 0 to 1: letters that are large `enough` at 1, on calm ground that needs little shade, nothing under them."""
     part = find_cells((box.x, box.y, box.x + box.width, box.y + box.height), size[::-1], view.light.shape)
     light = view.light[part]
-    size_score = min(1.0, letters / (LARGE_LETTERS_RATIO * compute_equal_square_side(size))) ** 0.9
+    size_score = min(1.0, enough) ** 0.9
     calm = 1 - 0.35 * min(float(light.std()) / _BUSY_LEVELS, 1.0)
     shade = 1 - _SHADE_SCORE_LOSS * choose_ink(light, _MAX_BLACK_SHADE_ON_COPY)[1]
     low = 1.0 if box.y + box.height / 2 > size[1] / 2 else 0.95  # the eye reads the picture first, then the words

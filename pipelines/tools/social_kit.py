@@ -48,7 +48,7 @@ from pipelines.framing.social_layout import (
     find_sticker_corner,
     plan_layout,
 )
-from pipelines.framing.words_on_photo import MAX_LETTER_RATIO, TextHeight, TextSide, is_cut_below, view_photo
+from pipelines.framing.words_on_photo import LETTER_SIZES, TextHeight, TextSide, TextSize, is_cut_below, view_photo
 from pipelines.imaging.fonts import FontWeight
 from pipelines.imaging.resize import resize_image, resize_map, size_within
 from pipelines.imaging.text import (
@@ -161,7 +161,7 @@ def find_formats(text: str) -> tuple[str, ...]:
 HeadlineColour = Literal["auto", "white", "black", "brand"]
 HeadlineAlign = Literal["auto", "left", "centre", "right"]
 HeadlineFont = Literal["bold", "regular"]
-PLACE_UNUSED_NOTICE = "The headline stands below the photo, as you chose under More: its place is not followed."
+PLACE_UNUSED_NOTICE = "The headline stands below the photo, as you chose: its place is not followed."
 NO_BRAND_COLOUR_NOTICE = "No brand colour is chosen, so the headline is black or white."
 _FONT_WEIGHTS: Mapping[HeadlineFont, FontWeight] = {"bold": "Bold", "regular": "Regular"}
 
@@ -188,6 +188,19 @@ class Kit(Params):
         "auto",
         labels={"auto": "Best", "top": "High", "middle": "Middle", "bottom": "Low"},
     )
+    layout: LayoutId = choice_field(
+        "Headline stands",
+        "Automatic: on it where it can be read and covers no face, and of a product at most a lower end that the "
+        "photo cuts; else beside or below it. On photo: it may cover a part of the subject.",
+        "auto",
+        labels={"auto": "Automatic", "over": "On photo", "beside": "Beside", "below": "Below"},
+    )
+    headline_size: TextSize = choice_field(
+        "Headline size",
+        "Of its letters. Large words stand beside or below the photo where they have no room on it.",
+        "auto",
+        labels={"small": "Small", "auto": "Usual", "large": "Large"},
+    )
     headline_align: HeadlineAlign = choice_field(
         "Headline alignment",
         "Of its lines, and of all of it where there is room. It stands at the photo's side where it covers less there.",
@@ -201,14 +214,6 @@ class Kit(Params):
         "bold",
         advanced=True,
         labels={"bold": "Bold", "regular": "Regular"},
-    )
-    layout: LayoutId = choice_field(
-        "Headline stands",
-        "Automatic: on it where it can be read and covers no face, and of a product at most a lower end that the "
-        "photo cuts; else beside or below it. On the photo: it may cover a part of the subject.",
-        "auto",
-        advanced=True,
-        labels={"auto": "Automatic", "over": "On the photo", "beside": "Beside it", "below": "Below it"},
     )
     preset: PresetId = choice_field(
         "Platform",
@@ -345,6 +350,7 @@ def _plan_layouts(
         _crop_focus(params),
         params.layout,
         params.headline_place,
+        letters=params.headline_size,
     )
     view = view_photo(photo, protected.boxes if protected.has_face else (), subject) if params.headline else None
     is_cut = subject is not None and not protected.has_face and is_cut_below(subject)
@@ -566,7 +572,8 @@ def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBo
     text, weight = params.headline, _FONT_WEIGHTS[params.headline_font]
     inks = {"white": WHITE_INK, "black": BLACK_INK, "brand": form_fields.parse_rgb(params.colour)}
     chosen_ink = inks.get(params.headline_colour)  # None follows the ground
-    largest, align = round(MAX_LETTER_RATIO * min(layout.size)), _choose_align(params, layout.size)
+    largest = round(LETTER_SIZES[params.headline_size].max_ratio * min(layout.size))
+    align = _choose_align(params, layout.size)
     if layout.words is not None:
         box = layout.words.box
         block = fit_headline(text, box.width, box.height, largest, weight)

@@ -45,6 +45,7 @@ class FormField:
     min_length: int = 0
     saved_kind: str = ""
     in_place_of: str = ""
+    is_drawn: bool = False
 
     @property
     def holds_pictures(self) -> bool:
@@ -98,6 +99,7 @@ def _read_field(params: type[Params], name: str, info: FieldInfo) -> FormField:
         max_length=limits.get("max_length"),
         saved_kind=extra.get("x-kept", ""),
         in_place_of=extra.get("x-in-place-of", ""),
+        is_drawn=bool(extra.get("x-drawn")),
         min_length=limits.get("min_length", 0),
     )
 
@@ -168,7 +170,9 @@ def _build_prompt(field: FormField, common: dict[str, Any]) -> Component:
         return gr.Dropdown([], value="", allow_custom_value=True, **common)
     # Without the browser's own limit, which cuts what is pasted in silence: page.js counts, the form check refuses.
     counted = [f"dbx-count-{field.max_length}"] if field.max_length else []
-    return gr.Textbox(value="", lines=2, max_lines=4, elem_classes=counted, **common)
+    # page.css tells by the placeholder whether something is written: what goes with words that are drawn is shown then.
+    placeholder = field.help if field.is_drawn else None
+    return gr.Textbox(value="", lines=2, max_lines=4, placeholder=placeholder, elem_classes=counted, **common)
 
 
 def _build_picture(field: FormField, common: dict[str, Any]) -> Component:

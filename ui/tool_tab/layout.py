@@ -34,8 +34,8 @@ OUTPUT_SIDES_PX = (512, 768, 1024, 1536, 2048, 3000)
 """Longer sides offered beside a finished picture."""
 PAIRED_FIELDS = {"size", "variations"}
 """Fields that share one row."""
-HEADLINE_FIELDS = ("headline_colour", "headline_place")
-"""Fields that share one row under the headline."""
+HEADLINE_FIELDS = ("headline_colour", "headline_place", "layout", "headline_size")
+"""Fields that share rows under the headline, and are seen once there is one."""
 DRAG_CLASSES = {"placement_x": "", "place_x": "photo-moves", "focus_x": "crop-moves"}
 """CSS class of the result box that tells page.js what dragging moves, by a field of the form; "" is the subject."""
 DRAG_RESET_LABELS = {
