@@ -265,7 +265,9 @@ def _rate_layout(layout: Layout, request: LayoutRequest) -> float:
     elif layout.panel is not None:
         inner = find_panel_room(layout, find_logo_corner(layout, None) if request.has_logo else None)
         chosen = choose_line_break(request.headline, inner.width, inner.height)
-        letters, is_thin = (min(chosen[1], request.sizes.max_ratio * min(size)), chosen[0].is_thin) if chosen else (0.0, True)
+        letters, is_thin = (
+            (min(chosen[1], request.sizes.max_ratio * min(size)), chosen[0].is_thin) if chosen else (0.0, True)
+        )
         share = (right - left) * (bottom - top) / (size[0] * size[1])
     else:
         return 0.0

@@ -287,7 +287,7 @@ def _compute_text_box(area: PixelBox, size: Size) -> PixelBox:
 
 
 def _score_place(view: PhotoView, size: Size, box: PixelBox, enough: float, is_thin: bool) -> float:
-    """Rate a place, 0 to 1: letters that are large `enough` at 1, on calm ground that needs little shade, nothing under them."""
+    """Rate a place, 0 to 1: letters large `enough` (from 1), calm ground that needs little shade, nothing under it."""
     part = find_cells((box.x, box.y, box.x + box.width, box.y + box.height), size[::-1], view.light.shape)
     light = view.light[part]
     size_score = min(1.0, enough) ** 0.9

@@ -948,7 +948,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     old_ids = {row.job.id for row in studio.service.jobs.list_jobs("local", 9)}
     page.locator("#batch-sheet li > button:first-child").first.click()
     line, put = page.locator("#product-batch-row"), page.locator("#product-put")
-    expect(line).to_contain_text("From your batch, row 1 · astronaut.jpg")
+    expect(line).to_contain_text("From your batch, row 1 of 3 · astronaut.jpg")
     expect(put).to_be_hidden()  # the shown picture is the one in the batch
     wait_until(studio.is_idle, 60)
     repair_by_pointing(page, "product", 0.3, 0.8)  # the finished picture is made anew at full size

@@ -21,6 +21,7 @@ PANEL_HTML = f"""<div class="dbx-point">
 <button type="button" data-do="start">Repair</button></div>
 <div class="dbx-doubt-place" hidden></div>
 <div class="dbx-point-layer" hidden></div>
+<p class="dbx-point-row" hidden></p>
 <p class="dbx-point-effect" role="status">
 <span hidden data-effect="little">Little changed. Mark more of it, or come closer.</span>
 <span hidden data-effect="settled">Hardly a change here, or it was so already. Come closer to see it.</span>

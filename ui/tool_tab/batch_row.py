@@ -101,10 +101,10 @@ class BatchRowLine:
         is_shown = job_id == row.job_id
         mended_row = state.mended_row if is_shown and not can_undo else 0
         buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""
-        is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row}"
+        total = self.batches.get_progress(batch.id).total
+        is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row} of {total}"
         unmade = UNMADE_TEXT if can_put else ""
         if mended_row:
-            total = self.batches.get_progress(batch.id).total
             is_from, note = f"Row {mended_row} of {total} repaired. Next: {row.row}", ""
         return {
             panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, unmade),

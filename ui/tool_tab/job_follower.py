@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
@@ -192,7 +193,8 @@ class JobFollower:
             return
         number = self.begin_request(state)
         state.shown_job_id = ""  # an earlier picture does not come back, not even if this form is refused
-        state.drafted_form = form
+        same_picture = state.drafted_picture if self._is_other_choice(state.drafted_form, form) else 0
+        state.drafted_form, state.drafted_doubts, state.drafted_picture = form, None, 0
         if self.tab.awaits_mask(values):
             # What to do stands over the photo.
             ready = text.CONTINUED_TEXT if state.continues_result else text.PHOTO_READY_TEXT
@@ -220,13 +222,23 @@ class JobFollower:
                 yield updates
             async for updates in self._suggest_places(submitted, form, state, number, request):
                 yield updates
-            if self._find_draft_result(submitted) is None:
+            result = self._find_draft_result(submitted)
+            if result is not None and same_picture == state.drafted_picture != 0 and state.request_number == number:
+                status = text.render_draft_status(result, self.tab.tool.id, is_same=True)
+                yield {self.tab.result.status: status}
+            if result is None:
                 yield self.forget_look_tiles(state)  # such as a photo of somebody whose consent is gone
             elif state.request_number == number and self._list_missing_tiles(form, state):
                 yield {self.tab.result.tiles_due: number}
             if state.batch_row is not None and state.request_number == number:  # what was asked before may come later
                 yield self.show_batch_row(state, request)
         yield self.view.no_change()
+
+    def _is_other_choice(self, earlier: Mapping[str, Any], form: Mapping[str, Any]) -> bool:
+        """Whether a form differs from an earlier one in choices alone that a picture of any size should show."""
+        changed = [name for name, value in form.items() if value != earlier.get(name)]
+        fields = [self.tab.controls[name].field for name in changed]
+        return bool(earlier and changed) and all(each.kind == "choice" and each.name != "format" for each in fields)
 
     async def _draw_closer_draft(
         self, submitted: WatchedJob, state: TabState, number: int, request: gr.Request
@@ -456,7 +468,8 @@ class JobFollower:
     ) -> Updates:
         row = self.service.jobs.get_job(job_id)
         if draft or row is None:
-            state.shown_job_id = ""
+            state.shown_job_id, state.drafted_doubts = "", tuple(result.receipt.get("cutout_doubts", ()))
+            state.drafted_picture = crc32(last_preview or b"")
             return self.view.show_draft(result, last_preview)
         state.shown_job_id = job_id
         shown = self.view.show_result(row, result, page_address(request))

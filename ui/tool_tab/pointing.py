@@ -131,9 +131,11 @@ class PointingEvents:
         yield self.events.view.no_change()
 
     def _list_told_doubts(self, state: TabState, request: gr.Request) -> Sequence[str] | None:
-        """List what is told of the shown picture's cut-out; None where no finished one is shown."""
+        """List what is told of the shown picture's cut-out, finished or draft; None where neither is shown."""
         row = self.events.follower.find_own_job(state.shown_job_id, request)
-        return None if row is None or row.result is None else row.result.receipt.get("cutout_doubts", ())
+        return (
+            state.drafted_doubts if row is None or row.result is None else row.result.receipt.get("cutout_doubts", ())
+        )
 
     def _without_marks(self, form: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in form.items() if name not in MARK_FIELDS}

@@ -25,7 +25,8 @@ class TabState:
     tab was visible, `skips_draft` where a mask was not changed, or the error of its upload should stay on the page.
     `generate_clicked_at` is on the monotonic clock. `last_request` are form values and seed of the last picture:
     if `last_was_draft`, Generate makes that same one at full size. `generated` are the last job that Generate ordered
-    here, the form of then, and `photo_number`. `drafted_form` are the form values of the last draft that was tried.
+    here, the form of then, and `photo_number`. `drafted_form` are the form values of the last draft that was tried,
+    `drafted_doubts` what is told of its cut-out, None before it is shown, `drafted_picture` the checksum of its JPEG.
     `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
     the monotonic clock, `row_pressed_at` when it was pressed, by the browser's. `batch_set_aside` is the uncertainty of
     a cut-out from which the batch's sheet sets it aside. `mended_row` is the row of that batch that was mended before,
@@ -54,6 +55,8 @@ class TabState:
     last_was_draft: bool = False
     generated: tuple[str, Mapping[str, Any], int] | None = None
     drafted_form: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    drafted_doubts: tuple[str, ...] | None = None
+    drafted_picture: int = 0
     batch_row: tuple[str, int] | None = None
     batch_set_aside: float = DEFAULT_SET_ASIDE
     mended_row: int = 0

@@ -28,6 +28,7 @@ DRAFT_TEXT = "Draft"
 MEASURED_TEXT = "Measured on this picture:"
 MEASURED_CUTOUT_TEXT = "Measured on this picture (whether the outline is right, only you can see):"
 FINISHED_DRAFT_TEXT = "Draft, shown at 512 px."
+SAME_DRAFT_TEXT = "Draft, shown at 512 px. Your last choice changes nothing in it."
 SKETCH_TEXT = "Draft, shown at 512 px, a sketch: at full size this place is drawn anew."
 DRAFT_PART_TEXTS: dict[str, str] = {
     "middle": "Draft, shown at 512 px, of your photo's middle alone.",
@@ -270,10 +271,14 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 
 
-def render_draft_status(result: Result, tool_id: str) -> str:
-    """Render the status line of a finished draft, and a button that generates, then downloads."""
+def render_draft_status(result: Result, tool_id: str, *, is_same: bool = False) -> str:
+    """Render the status line of a finished draft, and a button that generates, then downloads.
+
+    `is_same`: it looks as the one before, although something else was chosen.
+    """
     line = DRAFT_PART_TEXTS.get(result.receipt.get("draft_part", ""), FINISHED_DRAFT_TEXT)
     line = SKETCH_TEXT if result.receipt.get("sketch") else line
+    line = SAME_DRAFT_TEXT if is_same and line == FINISHED_DRAFT_TEXT else line
     status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
     status += render_finish_button(tool_id)
