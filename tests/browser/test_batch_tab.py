@@ -899,6 +899,28 @@ def test_presses_while_one_is_answered_are_all_followed_and_keep_no_other_visito
     wait_until(lambda: held_rows == [1, 2, 2], 20)  # the other page's and this one's second
 
 
+def test_a_row_is_repaired_on_the_whole_width_and_on_the_whole_screen_of_a_phone(
+    page: Page, studio: ServedPage
+) -> None:
+    open_doubted_batch(page, studio)
+    page.locator("#batch-sheet li > button:first-child").first.click()
+    box, form = page.locator("#product-box"), page.locator("#product-tool .dbx-form")
+    expect(page.locator("#product-batch-row p").first).to_contain_text("row 1 of 2")
+    wait_until(studio.is_idle, 60)
+    box.locator("[data-do=start]").click()
+    expect(form).to_be_hidden()
+    assert read_box(box)["width"] > 1000
+    name = box.locator(".dbx-point-row")
+    expect(name).to_be_hidden()  # the line over the picture says it
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(name).to_have_text("From your batch, row 1 of 2 · astronaut.jpg")
+    expect(name).to_be_visible()
+    assert read_box(box)["height"] == 844
+    box.locator("[data-do=cancel]").click()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(form).to_be_visible()
+
+
 def test_the_line_of_a_row_goes_with_its_photo_and_with_new(page: Page, studio: ServedPage) -> None:
     open_doubted_batch(page, studio)
     line = page.locator("#product-batch-row p")
@@ -948,7 +970,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     old_ids = {row.job.id for row in studio.service.jobs.list_jobs("local", 9)}
     page.locator("#batch-sheet li > button:first-child").first.click()
     line, put = page.locator("#product-batch-row"), page.locator("#product-put")
-    expect(line).to_contain_text("From your batch, row 1 of 3 · astronaut.jpg")
+    expect(line).to_contain_text("From your batch, row 1 of 2 · astronaut.jpg")
     expect(put).to_be_hidden()  # the shown picture is the one in the batch
     wait_until(studio.is_idle, 60)
     repair_by_pointing(page, "product", 0.3, 0.8)  # the finished picture is made anew at full size

@@ -28,6 +28,7 @@ from pipelines.framing.crop import (
 )
 from pipelines.framing.social_layout import Layout, LayoutRequest, plan_layout
 from pipelines.framing.words_on_photo import (
+    LETTER_SIZES,
     MIN_LETTERS_RATIO,
     PhotoView,
     TextHeight,
@@ -750,6 +751,29 @@ def test_a_layout_is_chosen_by_the_photo_or_by_its_name_and_told(head: bool) -> 
             assert crop.visible_ratio == 1
             assert red[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean() > 0.98
     assert {crop.words for crop in make_kit(tall_context(head=head), formats=formats).crops} == {""}
+
+
+@pytest.mark.parametrize("layout", ["over", "below"])
+def test_a_headline_is_as_large_as_one_chose(layout: str) -> None:
+    heights = []
+    for size in ("small", "auto", "large"):
+        values = {"headline": "Words", "layout": layout, "preset": "post", "headline_colour": "white"}
+        (image,) = make_kit(tall_context(head=False), headline_size=size, **values).images
+        rows = np.flatnonzero((image.min(axis=2) > 250).sum(axis=1) > 2)
+        heights.append(int(rows[-1] - rows[0]))
+    assert heights[0] < 0.7 * heights[1] < 0.7 * heights[2]
+
+
+def test_words_that_would_be_small_in_a_corner_stand_on_a_panel() -> None:
+    size = social_kit.FORMATS["post"].size
+    photo = make_noise(900, 1600, 120, 8)
+    keep = ProtectedArea(450, 10, 1150, 890, boxes=((450, 10, 1150, 700), (450, 700, 800, 890)))
+    shape, view = photo.shape, see(photo, keep)
+    over = plan_layout(shape, keep, size, LayoutRequest("Open all weekend", layout="over"), view)
+    assert over.words is not None
+    assert MIN_LETTERS_RATIO < over.words.letters / compute_equal_square_side(size) < LETTER_SIZES["auto"].least_ratio
+    free = plan_layout(shape, keep, size, LayoutRequest("Open all weekend"), view)
+    assert (free.words, free.words_side) == (None, "below")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from pipelines.models.nets.isnet import IsNet
 from pipelines.models.nets.u2net import U2Net
 from pipelines.models.profiles import EMBEDDED
 from pipelines.settings import Settings
-from pipelines.tools import background, business, cutout, retouch, style
+from pipelines.tools import background, business, cutout, retouch, social_kit, style
 from tests.examples import sepia
 from tests.support.examples import make_blob, make_noise
 from tests.support.gradio_loop import build_parts
@@ -139,6 +139,26 @@ def test_the_last_job_fills_a_new_form_and_leaves_what_it_has_no_say_in(studio: 
     assert filled[photo.value] == row.job.params["photo"]
     other = {**params, "amount": amount.field.minimum}
     assert amount.value in view.fill_new_form(other, row.job.seed)
+
+
+def test_a_choice_that_changes_nothing_in_the_draft_says_so(tmp_path: Path) -> None:
+    with run_studio(Settings(data=tmp_path, matting="small"), [social_kit.TOOL]) as studio:
+        tab = build_tab(studio, social_kit.TOOL)
+        follower, state = ToolTabEvents(tab, studio.service, studio.access).follower, TabState()
+        photo = studio.service.files.add_image(make_noise(300, 240), "local", "upload")
+
+        async def draw(**form: Any) -> str:
+            form = {"photo": photo, "preset": "post", **form}
+            values = [form.get(name, control.value.value) for name, control in tab.controls.items()]
+            drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
+            return next(str(each[tab.result.status]) for each in reversed(drawn) if tab.result.status in each)
+
+        same = "Your last choice changes nothing in it."
+        assert same not in asyncio.run(draw())
+        assert same in asyncio.run(draw(headline_colour="black")), "there is no headline"
+        assert same not in asyncio.run(draw(headline_colour="black", headline="Words"))
+        assert same not in asyncio.run(draw(headline_colour="white", headline="Words"))
+        assert same not in asyncio.run(draw(headline_colour="white", headline="Words", format="jpeg"))
 
 
 def measure_subject(picture: PIL.Image.Image) -> float:
