@@ -17,7 +17,7 @@ from pipelines.quality.output_checks import explain_checks
 from pipelines.runtime.context import JobContext
 from pipelines.runtime.why_picture import explain_picture, list_assets
 
-FACES_NOT_SEARCHED_NOTICE = "No face was looked for or protected. If a person is in the photo, confirm their consent."
+FACES_NOT_SEARCHED_NOTICE = "Nobody's consent was given, so no face was looked for or protected."
 OTHER_DOUBTS = ("framing_doubts", "fill_doubts")
 """Keys of doubts in sentences that are not of a cut-out: what the frame cuts, and what was filled."""
 DOUBT_BOX_COUNT = 12

@@ -754,7 +754,7 @@ def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_pictur
     page.locator("#batch-sheet li > button:first-child").nth(1).click()
     mark()
     line.get_by_role("button", name="Next to check").click()
-    expect(line).to_contain_text("row 1 · astronaut.jpg")
+    expect(line).to_contain_text("row 1 of 2 · astronaut.jpg")
     expect(bar).to_be_hidden()
     expect(box.locator(".dbx-point-layer")).to_be_hidden()
     expect(dropped).to_have_value("")
@@ -766,7 +766,7 @@ def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_pictur
     expect(line.get_by_role("button", name="Picture is fine")).to_be_visible()
     mark()
     line.get_by_role("button", name="Picture is fine").click()
-    expect(line).to_contain_text("row 2 · chelsea.jpg")
+    expect(line).to_contain_text("row 2 of 2 · chelsea.jpg")
     expect(bar).to_be_hidden()
 
 

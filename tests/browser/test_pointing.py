@@ -17,6 +17,7 @@ from tests.browser.test_gestures import show_example
 from tests.support.examples import make_noise
 from tests.support.served_app import wait_until
 from ui.tool_tab import text as tool_tab_text
+from ui.tool_tab.pointing import PointingEvents
 
 TOOL_IDS = ("cutout",)
 
@@ -477,6 +478,7 @@ def test_repair_opens_in_drop_and_near_the_place_where_background_may_be_left(
 ) -> None:
     notice, place = "Background may be left at the right. Point at it, or wipe it away.", (0.75, 0.6, 0.85, 0.7)
     monkeypatch.setattr(JobContext, "list_known_doubts", lambda *_, **__: {notice: (place,)})
+    monkeypatch.setattr(PointingEvents, "_list_told_doubts", lambda *_: [notice])
     told = tool_tab_text.render_doubt({"cutout_doubts": [notice]})
     monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
     show_example(page, studio, "cutout", "coffee")

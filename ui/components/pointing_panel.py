@@ -33,7 +33,7 @@ PANEL_HTML = f"""<div class="dbx-point">
 <button type="button" data-do="closer" title="Come closer; arrow keys, the wheel or two fingers move it"
 aria-label="Come closer">+</button>
 <button type="button" data-do="farther" title="Go farther away" aria-label="Go farther away">−</button>
-<button type="button" data-do="photo" title="The photo itself, and back">Photo</button>
+<button type="button" data-do="photo" title="The photo itself, and back">Original</button>
 <button type="button" data-do="move" aria-pressed="false" title="Drag the picture">Move</button>
 </div>
 <div class="dbx-point-bar" role="toolbar" aria-label="Point at the subject" hidden>
