@@ -917,6 +917,7 @@ def test_a_row_is_repaired_on_the_whole_width_and_on_the_whole_screen_of_a_phone
     expect(name).to_be_visible()
     assert read_box(box)["height"] == 844
     box.locator("[data-do=cancel]").click()
+    expect(name).to_be_hidden()  # the next row's picture has another name
     page.set_viewport_size({"width": 1280, "height": 800})
     expect(form).to_be_visible()
 

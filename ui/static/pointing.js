@@ -380,9 +380,11 @@
     if (grip?.id === event.pointerId) grip = null;
     if (held?.id !== event.pointerId) return;
     event.stopPropagation();
-    const { box, mode, points } = held, state = stateOf(box), { marks, corner } = state;
+    const { box, layer, mode, points } = held, state = stateOf(box), { marks, corner } = state;
     held = state.corner = null;
     if (end === "pointercancel") return draw(box);
+    const last = shareOf(layer, event);
+    if (mode !== "area" && points.length > 1 && String(last) !== String(points.at(-1))) points.push(last); // as far as the finger went
     if (mode !== "area") Object.assign(state, { newest: mode, lastPlace: points.at(-1) });
     if (mode !== "area") return change(box, { ...marks, [mode]: [...marks[mode], ...points] });
     const areas = [points, ...(corner ? [[corner, points[0]]] : [])].map(toArea);
