@@ -394,7 +394,7 @@ def test_what_goes_on_with_a_rows_picture_can_take_its_place(
         assert (button.visible, button.value == PUT_LABEL) == (can_put, True)
 
 
-def test_after_a_mended_row_the_next_to_check_is_opened(
+def test_after_a_settled_row_the_next_to_check_is_opened(
     studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
 ) -> None:
     batch_id = run_doubted_batch(studio, events.batches, tmp_path)
@@ -408,11 +408,19 @@ def test_after_a_mended_row_the_next_to_check_is_opened(
         opened.append(wanted := updates.get(line.jobs_to_show["tint"]))
         assert (line.tabs in updates) is (wanted is not None)
         if wanted is not None and row == 3:
-            state = TabState(batch_row=(batch_id, 4), mended_row=wanted.mended_row)
+            state = TabState(batch_row=(batch_id, 4), settled_row=wanted.settled_row)
             told, _ = show_line(studio, events, state, wanted.job_id)
             assert "Row 3 of 4 repaired. Next: 4 · 3.png" in told
             assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
-    assert [each and each.mended_row for each in opened] == [3, 1, None, 2, None]
+            change_receipt(studio, events.batches, batch_id, 3, cutout_doubts=[STILL_UNCLEAR_NOTICE])
+            told, _ = show_line(studio, events, state, wanted.job_id)
+            assert "Row 3 of 4 replaced, still to check. Next: 4" in told
+            events.batches.approve_row(batch_id, 3, OWNER)
+            told, _ = show_line(studio, events, state, wanted.job_id)
+            assert "Row 3 of 4 marked as fine. Next: 4" in told
+            events.batches.approve_row(batch_id, 3, OWNER, is_approved=False)
+            change_receipt(studio, events.batches, batch_id, 3, cutout_doubts=[])
+    assert [each and each.settled_row for each in opened] == [3, 1, None, 2, None]
     line.find_next_row_to_check = lambda *_: 1  # which was mended, and is doubted still
     last = events.batches.get_row(batch_id, 4, OWNER)
     assert line._open_next(events.batches.get_batch(batch_id, OWNER), last, TabState()) == {}
@@ -454,7 +462,7 @@ def test_a_row_whose_earlier_picture_is_back_says_so_and_no_more_of_the_row_befo
     earlier = events.batches.get_row(batch_id, 2, OWNER).job_id
     assert earlier is not None
     line = build_row_line(studio, events)
-    state = TabState(batch_row=(batch_id, 2), shown_job_id=job.id, mended_row=1)
+    state = TabState(batch_row=(batch_id, 2), shown_job_id=job.id, settled_row=1)
     line.swap_picture(LOCAL, state)
     state.row_changed_at = 0.0  # later than a double click
 

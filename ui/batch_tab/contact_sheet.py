@@ -25,7 +25,7 @@ SHEET_PICTURE_COUNT = 48
 """Pictures on one page of the contact sheet."""
 SHEET_REFRESH_SECONDS = 8.0
 """Interval at which a full sheet is sent again while rows are being done; it has some hundred kilobytes."""
-THUMBNAIL_SIDE_PX = 192
+THUMBNAIL_SIDE_PX = 240
 OPEN_STATES = ("running", "paused")
 Updates = dict[Any, Any]  # not components alone: the page's tabs, too
 

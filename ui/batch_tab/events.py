@@ -140,7 +140,8 @@ class BatchTabEvents:
             job = self._find_row_job(batch.id, row) if row else None
             if job is None or job.tool not in jobs_to_show:
                 return {**updates, tabs: gr.Tabs(selected="batch")} if action != "open" else updates
-            job_to_show = JobToShow(job.id, secrets.token_hex(4), state.set_aside, wanted.pressed_at)
+            settled = wanted.row if action == "approve-next" else 0
+            job_to_show = JobToShow(job.id, secrets.token_hex(4), state.set_aside, wanted.pressed_at, settled)
             return {**updates, tabs: gr.Tabs(selected=job.tool), jobs_to_show[job.tool]: job_to_show}
 
         field.change(

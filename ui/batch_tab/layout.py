@@ -28,7 +28,7 @@ SET_ASIDE_HELP = (
     "How much the studio doubts a picture's cut-out: 0 not at all, 1 wholly. Above this it counts as probably wrong "
     "and lies in the ZIP's folder set-aside, so that nobody uses it unseen. 1: none does."
 )
-ZIP_TEXT = "The ZIP also holds a table of all results, and in META-INF a signed proof of where they were made."
+ZIP_TEXT = "The ZIP also holds a table of all results and a signed proof of where they were made."
 HELP_TEXT = "Add pictures, a ZIP of them, or a table (CSV). Each picture or row becomes one result."
 
 
@@ -144,7 +144,7 @@ class BatchTab:
             )
             self.setting_choice = build_setting_choice(service, "")
             self.more_settings = gr.Textbox(
-                label="Words and other values, one a line",
+                label="Other settings, one per line: name = value",
                 lines=3,
                 placeholder="size = 1400",
                 elem_id="batch-more",

@@ -53,11 +53,11 @@ NO_TOOL_TEXT = (
 NO_TOOL_ERROR = "Choose a tool first: what is to be made of each picture?"
 TYPED_TEXT = "type it below"
 SETTINGS_LABEL = "Settings for all: choose any"
-ASIDE_TEXT = "In the ZIP they lie in the folder set-aside. Press one to repair it, or say that it is fine."
+ASIDE_TEXT = "In the ZIP they are in a folder of their own, set-aside. Press one to repair it, or say that it is fine."
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
-MORE_PIXELS_TEXT = "Some photos are larger than the pictures made of them."
+MORE_PIXELS_TEXT = "Some photos have the pixels for larger pictures."
 LARGER_LABEL = "Make them again with up to {} px"
-LARGER_SET_TEXT = "The size is set to {} px. Drop the photos again and press Start."
+LARGER_SET_TEXT = "The size is set to {} px. Add the photos again and press Start: a new batch, without repairs of this one."
 SAME_PHOTOS_LABEL = "Take the same photos again"
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"
@@ -105,7 +105,7 @@ STYLE_HTML = """<style>
   .dbx-acts button { flex: 1 1 40%; }
   .dbx-acts:not(:has(button:enabled)), .gradio-container .dbx-acts button:disabled { display: none; }
   .dbx-faults td:first-child { overflow-wrap: anywhere; } }
-.dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 12px 8px;
+.dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px 10px;
   list-style: none; margin: 0 !important; padding: 0 !important; }
 .dbx-sheet li { margin: 0; }
 .gradio-container .dbx-sheet button { display: block; width: 100%; padding: 0; border: 0; background: none;
@@ -133,6 +133,7 @@ STYLE_HTML = """<style>
 
 SIZE_STEPS_PX = (512, 1024, 1536, 2048, 3072, 4096)
 MAX_LISTED_NUMBER_COUNT = 10
+MORE_DOUBTS_TEXT = "and {} more"
 """Longest span of whole numbers that are offered one by one; of a longer one there are five steps."""
 _PLACE_FIELDS = {"pick", "placement_x", "placement_y"}
 """Fields of one photo's subject: they mean something else in the next photo."""
@@ -281,12 +282,15 @@ def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, number
 
 def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
+    first, *others = picture.doubts or ("",)
+    told = escape(first) + (f"<br>{MORE_DOUBTS_TEXT.format(len(others))}" if others else "")
     word = "Probably wrong" if picture.is_aside else tool_tab_text.SMALL_DOUBT_TAG if picture.is_small else "Check"
     css_class = " class=small" if word == tool_tab_text.SMALL_DOUBT_TAG else ""
     # The reason is read with the button's name; of a picture that somebody found right there is nothing to say.
     is_open = bool(why or picture.is_aside) and not picture.approved
-    badge = f"<b{css_class}>{word}</b><small>{why}</small>" if is_open else ""
-    seen = ((picture.replaced, "Replaced"), (picture.approved, APPROVED_LABEL))
+    badge = f"<b{css_class}>{word}</b><small>{told}</small>" if is_open else ""
+    replaced = "Replaced, still to check" if is_open else "Replaced"
+    seen = ((picture.replaced, replaced), (picture.approved, APPROVED_LABEL))
     marks = "".join(f'<em title="{escape(since)}">{label}</em>' for since, label in seen if since)
     size = "<p>{} × {} px</p>".format(*picture.size) if all(picture.size) else ""
     # Of one without a doubt too somebody may see more than the studio does.

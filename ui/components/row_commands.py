@@ -29,15 +29,15 @@ class JobToShow(NamedTuple):
     """What a tool's tab is to show: a job with its settings; `token` makes the same one another request.
 
     `set_aside` is from which uncertainty of its cut-out the sheet of batches sets a picture aside. `pressed_at` is that
-    of the row's command, 0 where no row was pressed. `mended_row` is the row of the same batch that was mended just
-    now, 0 for none.
+    of the row's command, 0 where no row was pressed. `settled_row` is the row of the same batch that was mended or
+    found right just now, 0 for none.
     """
 
     job_id: str
     token: str
     set_aside: float = DEFAULT_SET_ASIDE
     pressed_at: int = 0
-    mended_row: int = 0
+    settled_row: int = 0
 
 
 class SessionLock:

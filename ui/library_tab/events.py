@@ -123,7 +123,7 @@ class LibraryTabEvents:
             is_overtaken = wanted is not None and 0 < wanted.pressed_at < state.row_pressed_at
             if wanted is not None and row is not None and not is_overtaken:
                 state.row_pressed_at = wanted.pressed_at or state.row_pressed_at
-                state.batch_set_aside, state.mended_row = wanted.set_aside, wanted.mended_row
+                state.batch_set_aside, state.settled_row = wanted.set_aside, wanted.settled_row
                 async for updates in events.follower.attach_job(row, state, request):
                     yield updates
             yield events.view.no_change()

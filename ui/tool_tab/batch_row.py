@@ -99,13 +99,14 @@ class BatchRowLine:
         if next_row in self._list_mended(batch):
             note = STILL_DOUBTED_TEXT if self._is_to_be_checked(batch, row, state.batch_set_aside) else ALL_SEEN_TEXT
         is_shown = job_id == row.job_id
-        mended_row = state.mended_row if is_shown and not can_undo else 0
-        buttons = self._render_buttons(batch, row, state.batch_set_aside, mended_row) if is_shown else ""
+        settled_row = state.settled_row if is_shown and not can_undo else 0
+        buttons = self._render_buttons(batch, row, state.batch_set_aside, settled_row) if is_shown else ""
         total = self.batches.get_progress(batch.id).total
         is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row} of {total}"
         unmade = UNMADE_TEXT if can_put else ""
-        if mended_row:
-            is_from, note = f"Row {mended_row} of {total} repaired. Next: {row.row}", ""
+        if settled_row:
+            what = self._name_settled(batch, settled_row, state.batch_set_aside)
+            is_from, note = f"Row {settled_row} of {total} {what}. Next: {row.row}", ""
         return {
             panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, unmade),
             panel.put_in_batch: gr.Button(
@@ -115,7 +116,7 @@ class BatchRowLine:
             ),
         }
 
-    def _render_buttons(self, batch: Batch, row: RowState, set_aside: float, mended_row: int) -> str:
+    def _render_buttons(self, batch: Batch, row: RowState, set_aside: float, settled_row: int) -> str:
         """Render what may be said of a picture that nobody placed, and the ways to the next and to the one before."""
         said: list[tuple[str, RowAction, int]] = []
         if row.row in self.batches.table.list_approvals(batch.id):
@@ -124,9 +125,16 @@ class BatchRowLine:
             said = [(APPROVE_LABEL, "approve-next", row.row)]
         if self.find_next_row_to_check(batch.id, row.row, set_aside):
             said.append((NEXT_LABEL, "next", row.row))
-        if mended_row:  # there the earlier picture can be put back
-            said.append((MENDED_LABEL.format(mended_row), "open", mended_row))
+        if settled_row:  # there the earlier picture can be put back
+            said.append((MENDED_LABEL.format(settled_row), "open", settled_row))
         return "".join(render_command_button(label, action, n, batch.id) for label, action, n in said)
+
+    def _name_settled(self, batch: Batch, number: int, set_aside: float) -> str:
+        """Say what was done with a row just now: a picture that took another's place may be doubtful as well."""
+        if number in self.batches.table.list_approvals(batch.id):
+            return "marked as fine"
+        row = self.batches.get_row(batch.id, number, batch.owner)
+        return "replaced, still to check" if self._is_to_be_checked(batch, row, set_aside) else "repaired"
 
     def _is_to_be_checked(self, batch: Batch, row: RowState, set_aside: float) -> bool:
         """Whether the batch's sheet marks the row, for a doubt or because its cut-out is set aside."""
@@ -154,7 +162,7 @@ class BatchRowLine:
                 if chosen:
                     self.batches.replace_row(batch.id, row.row, chosen, owner)
                     is_returned = chosen != job_id
-                    state.mended_row = 0  # the line speaks of this row now
+                    state.settled_row = 0  # the line speaks of this row now
                     updates |= self._open_next(batch, row, state) if was_wrong and not is_returned else {}
             except StudioError as error:
                 updates = {self.tab.alerts: text.render_error(error)}
@@ -187,7 +195,7 @@ class BatchRowLine:
         job = self.batches.jobs.get_job(row.job_id) if row is not None and row.job_id else None
         if job is None or job.job.tool not in self.jobs_to_show:
             return {}
-        wanted = JobToShow(job.job.id, secrets.token_hex(4), state.batch_set_aside, mended_row=mended.row)
+        wanted = JobToShow(job.job.id, secrets.token_hex(4), state.batch_set_aside, settled_row=mended.row)
         return {self.tabs: gr.Tabs(selected=job.job.tool), self.jobs_to_show[job.job.tool]: wanted}
 
     def _list_mended(self, batch: Batch) -> set[int]:

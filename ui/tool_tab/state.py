@@ -29,8 +29,8 @@ class TabState:
     `drafted_doubts` what is told of its cut-out, None before it is shown, `drafted_picture` the checksum of its JPEG.
     `batch_row` is the batch and the row whose picture was opened here, `row_changed_at` when another took its place, on
     the monotonic clock, `row_pressed_at` when it was pressed, by the browser's. `batch_set_aside` is the uncertainty of
-    a cut-out from which the batch's sheet sets it aside. `mended_row` is the row of that batch that was mended before,
-    0 for none.
+    a cut-out from which the batch's sheet sets it aside. `settled_row` is the row of that batch that was mended or
+    found right before, 0 for none.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
     then; `last_kept` is the matte that the marks made last (`pack_matte`), "" at first, `last_marks` those by kind.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it,
@@ -59,7 +59,7 @@ class TabState:
     drafted_picture: int = 0
     batch_row: tuple[str, int] | None = None
     batch_set_aside: float = DEFAULT_SET_ASIDE
-    mended_row: int = 0
+    settled_row: int = 0
     row_changed_at: float = 0.0
     row_pressed_at: int = 0
     before_marks: tuple[str, Mapping[str, Any]] | None = None

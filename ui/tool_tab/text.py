@@ -319,7 +319,7 @@ def render_mask_status(is_own: bool, is_cutout: bool) -> str:
     """Render which mask is in use: the visitor's own, which can be given up, the automatic cut-out, or none."""
     text = "Your own cut-out is in use." if is_cutout else "What you marked is in use."
     if not is_own:
-        text = "The automatic cut-out is in use." if is_cutout else NOTHING_PAINTED_TEXT
+        text = "The automatic cut-out is in use, with any marks." if is_cutout else NOTHING_PAINTED_TEXT
     button = DISCARD_CUTOUT_LABEL if is_cutout else DISCARD_MASK_LABEL
     back = f' <button type="button" class="dbx-matte-back">{button}</button>' if is_own else ""
     return f'<p class="dbx-matte">{text}{back}</p>'
