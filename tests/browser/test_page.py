@@ -400,7 +400,7 @@ def test_a_brush_that_painted_nothing_leaves_the_picture_and_a_cut_out_may_be_up
     assert matte.shape == (400, 600, 3), "the photo's size"
     assert [int(matte[200, x, 0]) for x in (60, 210, 450)] == [0, 255, 0], "its opacity, not its colour"
     page.locator("#product-matte").get_by_role("button", name="Back to automatic").click()
-    expect(page.locator("#product-matte")).to_contain_text("The automatic cut-out is in use.")
+    expect(page.locator("#product-matte")).to_contain_text("The automatic cut-out is in use")
 
 
 def write_plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:

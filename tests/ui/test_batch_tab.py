@@ -45,6 +45,7 @@ from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.layout import ToolTab
 from ui.tool_tab.state import TabState
 from ui.tool_tab.text import RowDoubt
+from ui.tool_tab.updates import TabView
 
 LOCAL: Any = None
 """No request: the visitor is the owner of this machine."""
@@ -426,6 +427,21 @@ def test_after_a_settled_row_the_next_to_check_is_opened(
     assert line._open_next(events.batches.get_batch(batch_id, OWNER), last, TabState()) == {}
     shown = line.show_line(TabState(batch_row=(batch_id, 4)), OWNER, last.job_id or "")[line.tab.result.batch_row]
     assert ALL_SEEN_TEXT in shown
+
+
+def test_beside_a_rows_picture_only_what_was_made_for_that_row_is_offered(
+    studio: RunningStudio, events: BatchTabEvents, tmp_path: Path
+) -> None:
+    batch_id = run_doubted_batch(studio, events.batches, tmp_path)
+    photo = upload_first_picture(studio, events, batch_id)
+    tab = build_row_line(studio, events).tab
+    view, offered = TabView(tab, studio.service, studio.access), []
+    for for_row in ((batch_id, 1), (batch_id, 2), (batch_id, 1), None):
+        job = studio.service.create_job("tint", {"photo": photo}, OWNER).model_copy(update={"for_row": for_row})
+        wait_for_result(studio.service.jobs.submit_and_watch(job))
+        offered.append(len(view._offer_history(job)[tab.result.history]["choices"]))
+    assert offered[:3] == [1, 1, 2]
+    assert offered[3] >= 4
 
 
 def test_a_mended_picture_is_to_be_checked_as_any_other_with_its_doubts_until_it_is_found_right(

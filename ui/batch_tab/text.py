@@ -57,7 +57,9 @@ ASIDE_TEXT = "In the ZIP they are in a folder of their own, set-aside. Press one
 CHECK_TEXT = "Press a picture to repair it and put it back, or say that it is fine."
 MORE_PIXELS_TEXT = "Some photos have the pixels for larger pictures."
 LARGER_LABEL = "Make them again with up to {} px"
-LARGER_SET_TEXT = "The size is set to {} px. Add the photos again and press Start: a new batch, without repairs of this one."
+LARGER_SET_TEXT = (
+    "The size is set to {} px. Add the photos again and press Start: a new batch, without repairs of this one."
+)
 SAME_PHOTOS_LABEL = "Take the same photos again"
 DOWNLOAD_LABEL = "Download all (ZIP)"
 PART_DOWNLOAD_LABEL = "Download so far"

@@ -331,12 +331,20 @@ class TabView:
         }
 
     def _offer_history(self, shown: Job) -> Updates:
-        """Offer the visitor's last finished pictures of this tool, the oldest first; hidden where `shown` is alone."""
+        """Offer the visitor's last finished pictures of this tool, the oldest first; hidden where `shown` is alone.
+
+        Of what goes on with a batch's row, only what was made for the same row.
+        """
         panel, tiles, options = self.tab.result, [], []
         rows = self.service.jobs.list_jobs(shown.owner, LOOKED_AT_JOB_COUNT, tool=shown.tool)
         for row in rows:
             files = list_result_pictures(row.result) if row.status == "done" and row.result is not None else []
-            if row.job.batch or not files or len(tiles) == HISTORY_COUNT:
+            if (
+                row.job.batch
+                or not files
+                or len(tiles) == HISTORY_COUNT
+                or shown.for_row not in (None, row.job.for_row)
+            ):
                 continue
             with suppress(NotFound):  # the file has been deleted
                 tiles.append((self._find_history_tile(files[0].id), (1, 1)))
