@@ -7,6 +7,7 @@ worker is lost: that picture is refused and the next one is decoded.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +28,8 @@ from pipelines.provenance import c2pa
 
 MAX_FILE_BYTES = 25_000_000  # Largest upload. A 50 MP photo at the best JPEG setting of a camera is smaller.
 DECODE_TIMEOUT_SECONDS = 10.0
-"""Time to decode one picture. The slowest normal one, a 50 MP AVIF, takes about 3 s on two cores."""
+"""Time to decode one picture on a free machine. The slowest normal one, a 50 MP AVIF, takes about 3 s on two cores."""
+MAX_BUSY_FACTOR = 4.0  # a machine with more to do than its processors can takes up to so many times as long
 WORKER_MEMORY_BYTES = 2 << 30  # Address space of a worker. The largest accepted picture needs about half of it.
 WORKER_COUNT = 2  # pictures decoded at once, so that one slow picture does not block the others
 MAX_TASKS_PER_WORKER = 100  # pictures after which a worker is replaced, which frees memory that codecs leak
@@ -108,7 +110,7 @@ class DecoderPool:
     def _try_task(self, task: Task[T], args: tuple[object, ...]) -> T | BaseException:
         with self._worker_slots:
             pool = self._acquire_pool()
-            outcome = _run_with_deadline(pool, task, args, self.seconds)
+            outcome = _run_with_deadline(pool, task, args, self.seconds * _measure_busy_factor())
             self._release_pool(pool, is_healthy=not isinstance(outcome, (BrokenProcessPool, ProcessExpired)))
             return outcome
 
@@ -150,6 +152,15 @@ def check_file_size(byte_count: int, param: str | None = None, most: int = MAX_F
         raise BadInput(f"The file is larger than {most // 10**6} MB.", code="image_too_large", param=param)
 
 
+def _measure_busy_factor() -> float:
+    """Return how many times as long a task takes for what else runs, from 1 to `MAX_BUSY_FACTOR`; 1 on Windows."""
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return 1.0
+    return min(max(1.0, load / (os.cpu_count() or 1)), MAX_BUSY_FACTOR)
+
+
 def _run_with_deadline(pool: ProcessPool, task: Task[T], args: tuple[object, ...], seconds: float) -> T | BaseException:
     """Return the result of `task` or its error, in limited time: a pool may lose a task when its worker is killed."""
     try:
@@ -176,7 +187,7 @@ def _stop_pool(pool: ProcessPool) -> None:
 def _worker_error(error: BaseException) -> BadInput:
     """Return the error for a picture whose decoder failed."""
     if isinstance(error, WaitedEnough):  # the builtin one only since Python 3.11
-        return BadInput("Reading this picture took too long. Save it again or make it smaller.", code="corrupt_image")
+        return BadInput("Reading this picture took too long. Try again, or save it smaller.", code="corrupt_image")
     if not isinstance(error, ProcessExpired):
         log.error("a decoder failed in an unknown way", exc_info=error)
     return BadInput("This picture is damaged and cannot be read.", code="corrupt_image")

@@ -50,7 +50,7 @@ def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: Ser
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
     drop_photo(page, studio, tmp_path / "own.png")
-    expect(page.locator("#home-consent")).to_contain_text("Who is in the photo?")
+    expect(page.locator("#home-consent")).to_contain_text("Is somebody in the photo?")
     expect(page.locator("#home-drafts")).to_be_hidden()  # nobody is sold as a product
     page.locator("#home-consent label").first.click()
     expect(find_progress_line(page, "home")).to_contain_text("Three headshots")

@@ -104,7 +104,7 @@ def walk_headshot(page: Page, studio: ServedPage, photo: Path, folder: Path | No
     page.locator("#home-photo input[type=file]").wait_for(state="attached")
     walk = Walk("A headshot", page, folder)
     walk.record_action(
-        "Drop a photo on the first page. The page asks who is in it.",
+        "Drop a photo on the first page. The page asks whether somebody is in it.",
         lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
         lambda: expect(page.locator("#home-consent label").first).to_be_visible(),
     )
@@ -224,7 +224,7 @@ def walk_linkedin_headshot(page: Page, studio: ServedPage, photo: Path, folder: 
     page.locator("#home-photo input[type=file]").wait_for(state="attached")
     walk = Walk("On a phone: a headshot for LinkedIn", page, folder)
     walk.record_action(
-        "Take a photo on the first page. It asks who is in it.",
+        "Take a photo on the first page. It asks whether somebody is in it.",
         lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
         lambda: expect(page.locator("#home-consent label").first).to_be_visible(),
     )
@@ -251,12 +251,12 @@ def walk_product_on_white(page: Page, studio: ServedPage, photo: Path, folder: P
     page.locator("#home-photo input[type=file]").wait_for(state="attached")
     walk = Walk("On a phone: a product on white", page, folder)
     walk.record_action(
-        "Take a photo on the first page. It asks who is in it.",
+        "Take a photo on the first page. It asks whether somebody is in it.",
         lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
         lambda: expect(page.locator("#home-consent label").nth(1)).to_be_visible(),
     )
     walk.record_action(
-        "Tap Nobody. Three drafts appear.",
+        "Tap No. Three drafts appear.",
         lambda: page.locator("#home-consent label").nth(1).tap(),
         lambda: wait_for_drafts(page, "Three product"),
     )

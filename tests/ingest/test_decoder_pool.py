@@ -19,7 +19,7 @@ from pebble import ProcessFuture, ProcessPool
 from pipelines.codecs import file_signatures
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image
-from pipelines.ingest import decode
+from pipelines.ingest import decode, decoder_pool
 from pipelines.ingest.decoder_pool import DecoderPool, IngestedPicture
 from pipelines.storage.file_index import encode_png
 from tests.support import hostile_pictures
@@ -363,3 +363,12 @@ def test_the_main_module_is_back_after_a_start(ingest: DecoderPool) -> None:
     ingest.decode_picture(GOOD)
     assert sys.modules["__main__"] is main
     assert sys.argv is argv
+
+
+def test_a_busy_machine_gets_more_time_and_never_more_than_four_times_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    factors = []
+    for load in (0.3, 2.0, 5.0, 90.0):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        factors.append(decoder_pool._measure_busy_factor())
+    assert factors == [1.0, 1.0, 2.5, decoder_pool.MAX_BUSY_FACTOR]

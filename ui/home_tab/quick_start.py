@@ -41,13 +41,13 @@ DRAFT_COUNT = LOOK_COUNT
 CHOSEN_TEXT = "Of {} looks tried: the usual one, and those in which the edge of the cut-out is least visible."
 FACE_COUNT_TOOL = "background"
 """The tool whose receipt has the number of faces; it detects faces only with consent."""
-CONSENT_LABEL = "Who is in the photo?"
+CONSENT_LABEL = "Is somebody in the photo?"
 UNSURE_HELP = "Not sure of their age, or that they agree? The other tools below need no answer."
 PERMISSION, NOBODY, TO_ERASE = "permission", "nobody", "erase"
 CONSENT_CHOICES = (
-    ("Me, or somebody who agreed (18 or over)", PERMISSION),
-    ("Nobody, or only people far away", NOBODY),
-    ("Somebody whom I want to take out", TO_ERASE),
+    ("Yes: me, or somebody who agreed (18 or over)", PERMISSION),
+    ("No, or only people far away", NOBODY),
+    ("Somebody I want to take out", TO_ERASE),
 )
 ERASE_TOOL = "retouch"
 """The tool that opens at once with a photo of somebody who is to go."""
@@ -275,6 +275,7 @@ class QuickStart:
         owner, number = self.access.identify_visitor(request), self._begin_request(state)
         state.photo_id = ""  # no tool is to open with the one before
         state.reading_count += 1
+        yield {**self._hide_drafts(), self.alerts: "", self.consent: gr.update(value=None, interactive=False)}
         try:
             file_id, notices = await run_in_threadpool(
                 lambda: self.service.uploads.ingest_picture(read_upload(path), owner, path)
@@ -294,7 +295,7 @@ class QuickStart:
         yield {
             **({self.photo: picture} if state.request_number == number else {}),
             **(self._show_waiting() if is_example else self._hide_drafts()),
-            self.consent: gr.update(visible=not is_example, value=None),
+            self.consent: gr.update(visible=not is_example, value=None, interactive=True),
             **self._show_examples(is_shown=is_example),
             self.other_tools: gr.update(value=render_other_tools(self.service.tools), visible=True),
             self.alerts: text.render_notice(notices, "home-photo"),
