@@ -29,7 +29,13 @@ from pipelines.matting.edge_colors import OPAQUE_ALPHA, estimate_mixture, refine
 from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
 from pipelines.matting.hair_gaps import open_hair_gaps
 from pipelines.matting.holes import HoleFinder
-from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change, measure_nearness
+from pipelines.matting.marked_edges import (
+    draw_marks,
+    find_dropped_detail,
+    find_marked_change,
+    follow_preview,
+    measure_nearness,
+)
 from pipelines.matting.mask_parts import open_mask
 from pipelines.matting.net_agreement import (
     PredictPeople,
@@ -65,6 +71,8 @@ MIN_SUBJECT_RATIO = 0.002  # of the photo's pixels: less is not a subject
 
 SelectSubject = Callable[[Alpha, int, Face | None], Alpha]
 """Selects the subject in a map: the part of that number, or the one under a face."""
+DrawPreview = Callable[[Alpha, Alpha | None], Alpha]
+"""Returns the copy on which marks were shown, from what all nets see and the alpha without marks, or None."""
 RedrawBand = Callable[[Image, Alpha, Mask], Alpha]
 """Returns the alpha of a photo with that of a better net for edges in a band."""
 
@@ -99,6 +107,7 @@ def cut_out_subject(
     select: SelectSubject = select_subject,
     pointing: Pointing = NOTHING_POINTED,
     select_unmarked: Callable[[Alpha], Alpha] | None = None,
+    draw_preview: DrawPreview | None = None,
     redraw: RedrawBand | None = None,
     predict_people: PredictPeople | None = None,
     is_one_of_all: bool = False,
@@ -112,6 +121,7 @@ def cut_out_subject(
     size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
     no net. `select` selects the subject in the nets' map, as `pointing` says, and marks have the last word over what
     the colours say. `select_unmarked` does the same without marks: far from them the cut-out is as without them.
+    `draw_preview` draws the copy on which the marks were shown: what belongs is decided there.
     `redraw` draws the edges anew. `predict_people` helps to decide between the nets where there are `faces`. Other
     things that stand out are told, unless one was chosen by `pick` or pointed at, or it `is_one_of_all`.
 
@@ -136,11 +146,15 @@ def cut_out_subject(
         selected = remove_unconfirmed_fragments(selected, seen.first)
     first, holes = None if reconciled is None else seen.first, HoleFinder(image)
     alpha = finish_alpha(image, selected, seen.alpha, first, faces, pointing.drop, is_pointed=is_pointed, holes=holes)
-    if select_unmarked is not None:
-        alpha = keep_unmarked_parts(image, alpha, selected, seen.alpha, first, pointing, select_unmarked, faces)
+    known = None
+    if select_unmarked is not None and is_pointed and pointing.box is None:
+        known = finish_unmarked(image, seen.alpha, first, select_unmarked, faces)
+        alpha = keep_unmarked_parts(alpha, selected, pointing, known)
     if redraw is not None:
         doubtful = None if reconciled is None or is_pointed else reconciled.regions
         alpha = redraw(image, alpha, find_band(alpha, doubtful) | _find_wide_edges(alpha))
+    if draw_preview is not None and is_pointed:
+        alpha = follow_preview(image, alpha, draw_preview(seen.alpha, None if known is None else known.alpha))
     alpha = settle_marks(image, alpha, pointing.keep, pointing.drop)
     _require_visible_subject(alpha)
     heads, is_chosen = [face.box for face in faces], is_pointed or is_one_of_all or pick > 0
@@ -222,32 +236,48 @@ def finish_alpha(
     return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)
 
 
-def keep_unmarked_parts(
+@dataclass(frozen=True)
+class UnmarkedSubject:
+    """The subject without marks (H x W each): `chosen` as the nets see it, `confirmed`, and its finished `alpha`.
+
+    `confirmed` is it without the parts that one net alone sees.
+    """
+
+    chosen: Alpha
+    confirmed: Alpha
+    alpha: Alpha
+
+
+def finish_unmarked(
     image: Image,
-    alpha: Alpha,
-    selected: Alpha,
     seen: Alpha,
     first: Alpha | None,
-    pointing: Pointing,
     select_unmarked: Callable[[Alpha], Alpha],
     faces: Sequence[Face] = (),
     known: Alpha | None = None,
-) -> Alpha:
-    """Return the finished `alpha` near what marks changed, and elsewhere what it is without marks (H x W each).
+) -> UnmarkedSubject | None:
+    """Return what the cut-out of `image` is without marks; None where there is no subject then.
 
-    `selected`, `seen` and `first` as for `finish_alpha`. `known` is the finished alpha without marks, or None.
-    A box says what all of the subject is, so nothing stays because of it.
+    `seen` and `first` as for `finish_alpha`. `known` is the finished alpha (H x W), where it is known.
     """
-    if pointing.box is not None or not pointing:
-        return alpha
     try:
         chosen = select_unmarked(seen)
-    except BadInput:  # without marks there is no subject: all of it was pointed at
-        return alpha
+    except BadInput:  # all of it was pointed at
+        return None
     confirmed = chosen if first is None else remove_unconfirmed_fragments(chosen, first)
-    unmarked = finish_alpha(image, confirmed, seen, first, faces, is_pointed=False) if known is None else known
-    nearness = measure_nearness(selected, chosen, confirmed, pointing.keep, pointing.drop)
-    return np.asarray(unmarked + nearness * (alpha - unmarked), np.float32)
+    alpha = finish_alpha(image, confirmed, seen, first, faces, is_pointed=False) if known is None else known
+    return UnmarkedSubject(chosen, confirmed, alpha)
+
+
+def keep_unmarked_parts(alpha: Alpha, selected: Alpha, pointing: Pointing, unmarked: UnmarkedSubject | None) -> Alpha:
+    """Return the finished `alpha` near what marks changed, and elsewhere what it is without marks (H x W each).
+
+    `selected` as for `finish_alpha`. A box says what all of the subject is, so nothing stays because of it.
+    """
+    if unmarked is None or pointing.box is not None or not pointing:
+        return alpha
+    nearness = measure_nearness(selected, unmarked.chosen, unmarked.confirmed, pointing.keep, pointing.drop)
+    return np.asarray(unmarked.alpha + nearness * (alpha - unmarked.alpha), np.float32)
 
 
 def refine_alpha(image: Image, alpha: Alpha, faces: Sequence[Face] = (), doubtful: Mask | None = None) -> Alpha:

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Float32Array, Image, Int32Array, Mask
-from pipelines.imaging.resize import dilate_mask, outline_band
+from pipelines.imaging.resize import dilate_mask, outline_band, resize_map
+from pipelines.matting.edge_colors import refine_edge_alpha
 from pipelines.matting.mask_parts import find_parts_at, label_parts, open_mask
 from pipelines.matting.point_regions import draw_discs, find_pixels
 
@@ -45,6 +46,9 @@ NEAR_CHANGE_RATIO = 0.03  # of the longer side, around what marks changed and ar
 NEAR_DROP_RATIO = 0.06  # the same around dropped points
 NEARNESS_SIGMA_RATIO = 0.004  # of the longer side, over which that fades
 SURROUNDINGS_RATIO = 0.08  # of the longer side, around a changed region
+PREVIEW_SIDE_PX = 512  # longer side of the copy on which marks are shown before they are applied
+OTHER_EDGE_PX = 3  # of that copy: where it and the finished matte differ by less, they differ by an edge alone
+PREVIEW_SIGMA_PX = 0.8  # of that copy, over which what follows it fades into the rest
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,24 @@ def measure_nearness(
     near |= find_parts_at(np.abs(unmarked - confirmed) > CHANGED_ALPHA, draw_marks(kept, shape))
     sigma = max(0.8, NEARNESS_SIGMA_RATIO * longer)
     return np.asarray(cv2.GaussianBlur(near.astype(np.float32), (0, 0), sigma), np.float32)
+
+
+def follow_preview(image: Image, alpha: Alpha, preview: Alpha) -> Alpha:
+    """Return the finished `alpha` (H x W) of `image` with the regions of the `preview` (h x w) of the same marks.
+
+    Colours decide at the photo's own size a little otherwise than on the copy that somebody has seen and applied. There
+    the copy decides, and the line is drawn at full size; where only the line differs, nothing changes.
+    """
+    size = preview.shape[1], preview.shape[0]
+    is_other = (resize_map(alpha, size) > 0.5) != (preview > 0.5)
+    regions = open_mask(is_other, OTHER_EDGE_PX)
+    if not regions.any():
+        return alpha
+    near = dilate_mask(find_parts_at(is_other, regions), 1).astype(np.float32)
+    weight = resize_map(np.asarray(cv2.GaussianBlur(near, (0, 0), PREVIEW_SIGMA_PX), np.float32), alpha.shape[::-1])
+    followed = np.asarray(alpha + weight * (resize_map(preview, alpha.shape[::-1]) - alpha), np.float32)
+    reach = max(2, round(EDGE_REACH_RATIO * max(alpha.shape)))
+    return refine_edge_alpha(image, followed, outline_band(followed, reach, cv2.MORPH_RECT) & (weight > 0.5))
 
 
 def draw_marks(marks: Sequence[tuple[float, float]], shape: tuple[int, ...]) -> Mask:

@@ -37,6 +37,7 @@ from pipelines.imaging.resize import resize_image, resize_map, resize_net_map, s
 from pipelines.matting.cutout import (
     cut_out_subject,
     finish_alpha,
+    finish_unmarked,
     keep_unmarked_parts,
     predict_subjects,
     rescale_net_alpha,
@@ -44,6 +45,7 @@ from pipelines.matting.cutout import (
 from pipelines.matting.cutout_notices import add_sure_change_doubts, drop_marked_doubts
 from pipelines.matting.edge_band import redraw_band
 from pipelines.matting.large_photos import enlarge_cutout, shrink_large
+from pipelines.matting.marked_edges import PREVIEW_SIDE_PX
 from pipelines.matting.pointing import (
     WORK_SIDE_PX,
     Marks,
@@ -259,6 +261,15 @@ class JobContext:
             with self.borrow_model(self._edge_spec_id) as net:
                 return redraw_band(image, alpha, band, net.predict_alpha, partial(emit, "Drawing the edges"))
 
+        def draw_preview(seen: Alpha, unmarked: Alpha | None) -> Alpha:
+            small = self._open_shrunk(params.photo, PREVIEW_SIDE_PX)
+            shown = self._list_scaled_faces(params.photo, small) if faces else ()
+            views = self._list_views(params.photo, spec_ids)
+            known = None if unmarked is None else resize_map(unmarked, small.shape[1::-1])
+            return self._draw_preview(
+                params, small, resize_map(seen, small.shape[1::-1]), shown, views, known, together=together
+            )
+
         nets = [_PhotoNet(self, params.photo, photo, spec_id) for spec_id in spec_ids]
         cutout = cut_out_subject(
             photo,
@@ -271,6 +282,7 @@ class JobContext:
             select=select,
             pointing=pointing,
             select_unmarked=chosen,
+            draw_preview=draw_preview if matte is None else None,
             redraw=redraw if self._edge_spec_id else None,
             predict_people=partial(self._predict_people, params.photo),
             is_one_of_all=self._takes_every_subject,
@@ -365,17 +377,43 @@ class JobContext:
             matte = resize_map(matte, photo.shape[1::-1])
             return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
         seen = self._predict_coarse_alpha(params.photo, photo, faces, params.pick, as_made=as_made)
-        chosen = partial(_select_people, photo, faces, params.pick, together)
-        # Regions are decided on the whole photo's colours: where its copy's decide otherwise, another cut-out is shown.
-        whole = shrink_large(self.open_image(params.photo)) if as_made and pointing else photo
-        own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
         views = self._list_views(params.photo, self._list_ready_net_ids(params.photo))
-        selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces, views)
         if not as_made:
-            return photo, selected
+            chosen = partial(_select_people, photo, faces, params.pick, together)
+            return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces, views)
         unmarked = self._find_made_matte(params.model_copy(update={"keep": (), "drop": ()}), together=together)
         known = unmarked.decode(photo.shape[1::-1]) if unmarked else None
-        return photo, _refine_pointed_alpha(photo, selected, seen, views, pointing, faces, chosen, known)
+        return photo, self._draw_preview(params, photo, seen, faces, views, known, together=together)
+
+    def _draw_preview(
+        self,
+        params: Subject,
+        photo: Image,
+        seen: Alpha,
+        faces: tuple[Face, ...],
+        views: Sequence[Alpha],
+        known: Alpha | None,
+        *,
+        together: bool,
+    ) -> Alpha:
+        """Draw the matte of a shrunken `photo` (H x W x 3) that is shown of marks.
+
+        `seen` (H x W) is what all nets see together, `views` are those of each, the quick one's first. `known` is the
+        matte without marks (H x W), where there is one; `faces` are those of the shrunken photo.
+        """
+        pointing = Pointing(params.keep, params.drop, params.box)
+        predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
+        chosen = partial(_select_people, photo, faces, params.pick, together)
+        # Regions are decided on the whole photo's colours: where its copy's decide otherwise, another cut-out is shown.
+        whole = shrink_large(self.open_image(params.photo)) if pointing else photo
+        own_faces = faces if whole is photo else tuple(each.scaled(whole.shape[1] / photo.shape[1]) for each in faces)
+        selected = select_pointed(whole, seen, pointing, chosen, predict, segment, own_faces, views)
+        first = resize_map(views[0], photo.shape[1::-1]) if len(views) > 1 else None
+        alpha = finish_alpha(photo, selected, seen, first, faces, pointing.drop, is_pointed=bool(pointing))
+        if pointing and pointing.box is None:
+            unmarked = finish_unmarked(photo, seen, first, chosen, faces, known)
+            alpha = keep_unmarked_parts(alpha, selected, pointing, unmarked)
+        return settle_marks(photo, alpha, pointing.keep, pointing.drop)
 
     def cut_out_things_coarsely(self, params: Subject, side_px: int) -> tuple[Image, Alpha]:
         """See `ToolContext.cut_out_things_coarsely`. Without a point it is empty, and the next call is quick."""
@@ -665,27 +703,6 @@ class _PhotoNet:
             return resize_net_map(self.context.predict_net_map(self.file_id, self.spec_id), image.shape)
         with self.context.borrow_model(self.spec_id) as net:
             return net.predict_alpha(image)
-
-
-def _refine_pointed_alpha(
-    photo: Image,
-    selected: Alpha,
-    seen: Alpha,
-    views: Sequence[Alpha],
-    pointing: Pointing,
-    faces: Sequence[Face],
-    select_unmarked: Callable[[Alpha], Alpha],
-    known: Alpha | None,
-) -> Alpha:
-    """Return the selected matte (H x W, 0 to 1) with the edges that a cut-out gives it, and what was pointed at.
-
-    `seen` (H x W) is what all nets see together, `views` are those of each, the quick one's first. `known` is what it
-    is without marks (H x W).
-    """
-    first = resize_map(views[0], photo.shape[1::-1]) if len(views) > 1 else None
-    alpha = finish_alpha(photo, selected, seen, first, faces, pointing.drop, is_pointed=bool(pointing))
-    alpha = keep_unmarked_parts(photo, alpha, selected, seen, first, pointing, select_unmarked, faces, known)
-    return settle_marks(photo, alpha, pointing.keep, pointing.drop)
 
 
 def _is_transparent(original: Image) -> bool:
