@@ -17,8 +17,12 @@ JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | Non
 Verb = Literal["backdrop", "text", "edit", "image", "inpaint", "control", "video", "tryon"]
 
 FieldKind = Literal[
-    "prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag", "points", "box"
+    "prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag", "points", "box", "cut"
 ]
+POINTED_KINDS: tuple[FieldKind, ...] = ("points", "box", "cut")
+"""Kinds of fields that say of one photo what its subject is; the page sets them by pointing."""
+CutBy = Literal["all", "careful", "quick"]
+"""Which nets cut out: all of them together, the most careful one alone, or the quick one alone."""
 
 MAX_SEED = 2**32 - 1
 
@@ -207,6 +211,12 @@ def subject_box_field(
     return _build_field("box", "Box around it", help, None, advanced=True)
 
 
+def cut_by_field() -> Any:
+    """Declare which nets cut out, `CutBy`."""
+    help = "Which nets cut out: `all` together, or `careful` or `quick` alone, where that looks better."
+    return _build_field("cut", "Cut out by", help, "all", advanced=True)
+
+
 class Params(BaseModel):
     """Base of every tool's form: frozen; unknown names, NaN and infinity are refused."""
 
@@ -246,6 +256,7 @@ class SubjectSelection(Params):
     keep: Points = keep_field()
     drop: Points = drop_field()
     box: SubjectBox = subject_box_field()
+    cut_by: CutBy = cut_by_field()
 
     @property
     def is_pointed(self) -> bool:

@@ -100,6 +100,7 @@ def cut_out_subject(
     net: MattingNet,
     *,
     detail_nets: Sequence[MattingNet] = (),
+    is_quick: bool = True,
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
@@ -114,13 +115,14 @@ def cut_out_subject(
 ) -> Cutout:
     """Cut the subject of `image` out at the photo's own size.
 
-    `net` is quick; `detail_nets`, each better than the one before, are asked for what is kept. Each is reconciled with
-    what those before it say, and where the last differs from that by region the cut-out is uncertain. `matte` (H x W or
-    H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets. `pick` chooses the subject: the face of
-    that number when there are `faces` (by size, as the face mesh gives them), else the detached part of that number by
-    size. `on_first_alpha` is called once with a first alpha to show meanwhile; never with a user's matte, which needs
-    no net. `select` selects the subject in the nets' map, as `pointing` says, and marks have the last word over what
-    the colours say. `select_unmarked` does the same without marks: far from them the cut-out is as without them.
+    `net` is the quick one, unless `is_quick` is False; `detail_nets`, each better than the one before, are asked for
+    what is kept. Each is reconciled with what those before it say, and where the last differs from that by region the
+    cut-out is uncertain. `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets.
+    `pick` chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them),
+    else the detached part of that number by size. `on_first_alpha` is called once with a first alpha to show meanwhile;
+    never with a user's matte, which needs no net. `select` selects the subject in the nets' map, as `pointing` says,
+    and marks have the last word over what the colours say. `select_unmarked` does the same without marks: far from them
+    the cut-out is as without them.
     `draw_preview` draws the copy on which the marks were shown: what belongs is decided there.
     `redraw` draws the edges anew. `predict_people` helps to decide between the nets where there are `faces`. Other
     things that stand out are told, unless one was chosen by `pick` or pointed at, or it `is_one_of_all`.
@@ -139,7 +141,7 @@ def cut_out_subject(
         if on_first_alpha is not None:
             on_first_alpha(select(alpha, part, face))
 
-    seen = predict_subjects(image, (net, *detail_nets), faces, face, show_first, predict_people)
+    seen = predict_subjects(image, (net, *detail_nets), faces, face, show_first, predict_people, is_quick=is_quick)
     reconciled = seen.reconciled
     selected = select(seen.alpha, part, face)
     if reconciled is not None and not is_pointed:
@@ -180,12 +182,14 @@ def predict_subjects(
     face: Face | None = None,
     on_first_alpha: Callable[[Alpha], None] | None = None,
     predict_people: PredictPeople | None = None,
+    *,
+    is_quick: bool = True,
 ) -> PredictedSubjects:
-    """Ask `nets`, the quick one first, what stands out in `image`, and reconcile their answers.
+    """Ask `nets` what stands out in `image`, and reconcile their answers; the first is the quick one if `is_quick`.
 
     `face` is that of the subject, whose body the quick net looks at alone where it saw something else.
     """
-    first = seen = _predict_alpha(image, nets[0], face)
+    first = seen = _predict_alpha(image, nets[0], face, rescale_net_alpha if is_quick else _keep_net_alpha)
     if on_first_alpha is not None:
         on_first_alpha(first)
     reconciled = None
@@ -376,14 +380,18 @@ def _matte_to_alpha(matte: Image | Alpha, image: Image) -> Alpha:
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _predict_alpha(image: Image, net: MattingNet, face: Face | None) -> Alpha:
+def _keep_net_alpha(raw: Alpha) -> Alpha:
+    return raw
+
+
+def _predict_alpha(image: Image, net: MattingNet, face: Face | None, rescale: Callable[[Alpha], Alpha]) -> Alpha:
     """Predict the alpha of the whole photo, or around the face when the net saw another subject."""
-    alpha = rescale_net_alpha(net.predict_alpha(image))
+    alpha = rescale(net.predict_alpha(image))
     if face is None or float(alpha[_clip_box(face.box, image)].mean()) >= MIN_FACE_ALPHA:
         return alpha
     around = _find_body(face, image)
     alpha = np.zeros(image.shape[:2], np.float32)
-    alpha[around] = rescale_net_alpha(net.predict_alpha(np.ascontiguousarray(image[around])))
+    alpha[around] = rescale(net.predict_alpha(np.ascontiguousarray(image[around])))
     return alpha
 
 

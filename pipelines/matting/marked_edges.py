@@ -227,7 +227,7 @@ def follow_preview(image: Image, alpha: Alpha, preview: Alpha) -> Alpha:
     regions = open_mask(is_other, OTHER_EDGE_PX)
     if not regions.any():
         return alpha
-    near = dilate_mask(find_parts_at(is_other, regions), 1).astype(np.float32)
+    near = dilate_mask(find_parts_at(is_other, regions), 2).astype(np.float32)  # with its soft rim
     weight = resize_map(np.asarray(cv2.GaussianBlur(near, (0, 0), PREVIEW_SIGMA_PX), np.float32), alpha.shape[::-1])
     followed = np.asarray(alpha + weight * (resize_map(preview, alpha.shape[::-1]) - alpha), np.float32)
     reach = max(2, round(EDGE_REACH_RATIO * max(alpha.shape)))

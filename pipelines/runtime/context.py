@@ -178,12 +178,12 @@ class JobContext:
         check_photo_size(self.open_image(params.photo))
         # Also where the cut-out is cached, so that the receipt counts faces in either case.
         faces = self._detect_faces(params.photo) if self.may_search_faces(params.photo) else ()
-        spec_ids = self._list_ready_net_ids(params.photo)
+        spec_ids, all_ids = self._list_ready_net_ids(params), self._choose_net_ids(params)
         cutout = self._cut_out(params, faces, spec_ids, emit, together=together)
         if params.matte is None and not params.is_pointed and params.pick < len(faces):
             face = faces[params.pick]
-            if is_face_missing(cutout.alpha, face) and spec_ids != self._matting_spec_ids:
-                cutout = self._cut_out(params, faces, self._matting_spec_ids, emit, together=together)
+            if is_face_missing(cutout.alpha, face) and spec_ids != all_ids:
+                cutout = self._cut_out(params, faces, all_ids, emit, together=together)
             if is_face_missing(cutout.alpha, face):
                 raise BadInput(HEAD_LOST_MESSAGE, code="no_subject", param="pick" if params.pick else "photo")
         return cutout
@@ -235,7 +235,7 @@ class JobContext:
             if pointing:  # what is shown of the marks is better than the small net's look
                 emit("Cutting out", 1, 2)
                 return
-            stage = FIRST_LOOK_STAGE if len(self._matting_spec_ids) > 1 else "Cutting out"
+            stage = FIRST_LOOK_STAGE if len(self._choose_net_ids(params)) > 1 else "Cutting out"
             emit(stage, 1, 2, lambda: composite_on_grey(photo, alpha))
             if len(spec_ids) > 1:
                 emit(CLOSER_LOOK_STAGE, 1, 2)
@@ -275,6 +275,7 @@ class JobContext:
             photo,
             nets[0],
             detail_nets=nets[1:],
+            is_quick=self._is_quick(spec_ids[0]),
             matte=matte,
             pick=params.pick,
             faces=faces,
@@ -334,10 +335,19 @@ class JobContext:
         """The net for edges of this job; a draft has none."""
         return None if self.draft else self.job.specs.get(EDGE_ROLE)
 
-    def _list_ready_net_ids(self, file_id: str) -> tuple[str, ...]:
+    def _choose_net_ids(self, params: Subject) -> tuple[str, ...]:
+        """Choose the matting nets that cut the subject out, the small one first, as `cut_by` says."""
+        ids = self._matting_spec_ids
+        return {"all": ids, "quick": ids[:1], "careful": ids[-1:]}[params.cut_by]
+
+    def _is_quick(self, spec_id: str) -> bool:
+        return spec_id == self._matting_spec_ids[0]
+
+    def _list_ready_net_ids(self, params: Subject) -> tuple[str, ...]:
         """List the matting nets of this job; a draft waits for the small one alone, a closer one for two."""
-        if not self.draft:
-            return self._matting_spec_ids
+        file_id, chosen = params.photo, self._choose_net_ids(params)
+        if not self.draft or params.cut_by != "all":
+            return chosen
         awaited = CLOSER_DRAFT_ROLES if self.job.closer else CLOSER_DRAFT_ROLES[:1]
         awaited_ids = {self.job.specs.get(role) for role in awaited}
         is_known = self.resources.results.contains
@@ -376,8 +386,8 @@ class JobContext:
         if matte is not None:
             matte = resize_map(matte, photo.shape[1::-1])
             return photo, correct_by_points(photo, matte, matte, pointing, predict, segment, faces)
-        seen = self._predict_coarse_alpha(params.photo, photo, faces, params.pick, as_made=as_made)
-        views = self._list_views(params.photo, self._list_ready_net_ids(params.photo))
+        seen = self._predict_coarse_alpha(params, photo, faces, as_made=as_made)
+        views = self._list_views(params.photo, self._list_ready_net_ids(params))
         if not as_made:
             chosen = partial(_select_people, photo, faces, params.pick, together)
             return photo, select_pointed(photo, seen, pointing, chosen, predict, segment, faces, views)
@@ -419,7 +429,7 @@ class JobContext:
         """See `ToolContext.cut_out_things_coarsely`. Without a point it is empty, and the next call is quick."""
         photo = self._open_shrunk(params.photo, side_px)
         faces = self._list_scaled_faces(params.photo, photo)
-        seen = self._predict_coarse_alpha(params.photo, photo, faces, 0, as_made=False)
+        seen = self._predict_coarse_alpha(params.model_copy(update={"pick": 0}), photo, faces, as_made=False)
         predict, segment = partial(self._predict_crop, params.photo), self._segment_in(params.photo)
         return photo, select_things(photo, seen, Pointing(params.keep, params.drop), predict, segment, faces)
 
@@ -440,23 +450,21 @@ class JobContext:
 
     def _find_made_matte(self, params: Subject, *, together: bool) -> CachedMatte | None:
         """Find the matte of the best cut-out of these marks that a job has made already, if it is still known."""
-        for spec_ids in (self._matting_spec_ids, self._list_ready_net_ids(params.photo)):
+        for spec_ids in (self._choose_net_ids(params), self._list_ready_net_ids(params)):
             for edge_spec_id in (self.job.specs.get(EDGE_ROLE), None):
                 key = self._cutout_key(params, spec_ids, edge_spec_id, together=together)
                 if made := self.resources.small_mattes.get(key):
                     return made
         return None
 
-    def _predict_coarse_alpha(
-        self, file_id: str, photo: Image, faces: tuple[Face, ...], pick: int, *, as_made: bool
-    ) -> Alpha:
+    def _predict_coarse_alpha(self, params: Subject, photo: Image, faces: tuple[Face, ...], *, as_made: bool) -> Alpha:
         """Return what stands out in the shrunken `photo`, by the maps that are at hand, as the cut-out sees it.
 
         A cut-out at full size may have settled otherwise what the nets differ in: with `as_made` what it saw comes
         first.
         """
-        spec_ids = self._list_ready_net_ids(file_id)
-        for all_ids in (self._matting_spec_ids, spec_ids) if as_made else ():
+        file_id, pick, spec_ids = params.photo, params.pick, self._list_ready_net_ids(params)
+        for all_ids in (self._choose_net_ids(params), spec_ids) if as_made else ():
             known = self.resources.small_mattes.get(_seen_key(file_id, all_ids, len(faces), pick))
             if known is not None:
                 return known.decode(photo.shape[1::-1])
@@ -464,13 +472,17 @@ class JobContext:
         face, predict_people = faces[pick] if pick < len(faces) else None, partial(self._predict_people, file_id)
         return self._memoize(
             ("seen quickly", file_id, photo.shape, spec_ids, len(faces), pick),
-            lambda: predict_subjects(photo, nets, faces, face, predict_people=predict_people).alpha,
+            lambda: (
+                predict_subjects(
+                    photo, nets, faces, face, predict_people=predict_people, is_quick=self._is_quick(spec_ids[0])
+                ).alpha
+            ),
         )
 
     def _list_views(self, file_id: str, spec_ids: tuple[str, ...]) -> tuple[Alpha, ...]:
         """List what each net sees in a photo, as squares."""
-        quick, *detailed = (self.predict_net_map(file_id, spec_id) for spec_id in spec_ids)
-        return (rescale_net_alpha(quick), *detailed)
+        first, *others = (self.predict_net_map(file_id, spec_id) for spec_id in spec_ids)
+        return (rescale_net_alpha(first) if self._is_quick(spec_ids[0]) else first, *others)
 
     def _predict_crop(self, file_id: str, area: Area) -> Alpha:
         """Return the small net's stretched map of an area of a photo; cached by both."""

@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, delete, or_, select
 from pipelines.codecs.encode import STILL_FORMATS, encode_image
 from pipelines.core.errors import BadInput, NotFound
 from pipelines.core.geometry import Image
-from pipelines.core.params import FieldKind, Params, choice_field, colour_field, picture_field
+from pipelines.core.params import POINTED_KINDS, FieldKind, Params, choice_field, colour_field, picture_field
 from pipelines.core.tools import Tool
 from pipelines.imaging.color import flatten_on_white
 from pipelines.imaging.resize import resize_image, size_within
@@ -41,7 +41,7 @@ MAX_SAVED_COUNT = 200  # of one owner and one kind
 CHARACTER_TOOL_ID = "character"
 PASSPORT_FIELDS = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
 """Fields of a character's form that are saved with it; layout and file format are not."""
-UNSAVED_KINDS: tuple[FieldKind, ...] = ("picture", "pictures", "mask", "points", "box", "seed")
+UNSAVED_KINDS: tuple[FieldKind, ...] = ("picture", "pictures", "mask", "seed", *POINTED_KINDS)
 UNSAVED_FIELDS = frozenset({"consent", "look"})
 """Fields that no look has: each photo has its own, and consent is for one photo."""
 LOOK_PICTURE_PX = 320

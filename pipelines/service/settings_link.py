@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from pipelines.core.params import Params
+from pipelines.core.params import POINTED_KINDS, Params
 from pipelines.core.tools import Tool
 
 TOOL_PARAMETER = "tool"
@@ -54,5 +54,5 @@ def parse_link(query: Mapping[str, str], tools: Sequence[Tool]) -> SettingsLink 
 
 
 def _list_shared_fields(params: type[Params]) -> dict[str, FieldInfo]:
-    left_out = set(params.fields_of_kind("picture", "pictures", "mask", "points", "box")) | UNSHARED_FIELDS
+    left_out = set(params.fields_of_kind("picture", "pictures", "mask", *POINTED_KINDS)) | UNSHARED_FIELDS
     return {name: info for name, info in params.model_fields.items() if name not in left_out}

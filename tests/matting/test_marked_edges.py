@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Image
+from pipelines.imaging.resize import resize_map
 from pipelines.matting.cutout import finish_alpha
-from pipelines.matting.marked_edges import draw_marks, find_dropped_detail, find_marked_change, measure_nearness
+from pipelines.matting.marked_edges import (
+    draw_marks,
+    find_dropped_detail,
+    find_marked_change,
+    follow_preview,
+    measure_nearness,
+)
 from tests.support.examples import make_noise
 
 
@@ -142,3 +149,20 @@ def test_what_went_far_from_a_dropped_point_stays_and_what_came_far_from_a_kept_
     assert near[100:160, 60:120].min() > 0.5, "all of the part that was dropped"
     assert near[245:290, 285:335].max() < 0.01
     assert near[330:370, 310:350].min() > 0.99
+
+
+def test_a_region_is_that_of_the_preview_with_an_edge_of_the_photos_size_and_else_nothing_changes() -> None:
+    image = make_noise(1024, 1024, 235, 2).copy()
+    finished = np.zeros((1024, 1024), np.float32)
+    for part in (np.s_[200:800, 500:900], np.s_[300:500, 100:300]):
+        finished[part], image[part] = 1.0, make_noise(1024, 1024, 90, 2)[part]
+    shown = finished.copy()
+    shown[300:500, 100:300] = 0.0  # it was dropped there, and the colours brought it back
+    preview = resize_map(shown, (512, 512))
+    followed = follow_preview(image, finished, preview)
+    assert followed[280:520, 80:320].max() < 0.05
+    assert np.array_equal(followed[:, 400:], finished[:, 400:])
+    came = follow_preview(image, shown, resize_map(finished, (512, 512)))
+    assert np.abs(came - finished)[290:510, 90:310].mean() < 0.01
+    moved = np.roll(preview, 1, axis=1)
+    assert np.array_equal(follow_preview(image, shown, moved), shown), "an edge that differs by a pixel is no region"

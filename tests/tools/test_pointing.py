@@ -23,7 +23,7 @@ from pipelines.matting import cutout
 from pipelines.tools import TOOLS
 from pipelines.tools.shared import form_fields, point_preview
 from tests.support.examples import load_example
-from tests.support.real_studio import RealStudio
+from tests.support.real_studio import OWNER, RealStudio
 
 MARKED_TOOLS = [tool for tool in TOOLS if "pick" in tool.params.model_fields]
 
@@ -55,6 +55,26 @@ def test_points_move_the_cut_out_and_stand_in_the_receipt(studio: RealStudio) ->
     assert after[180, 360] < 30
     assert after[8, 12] > 200
     assert pointed.receipt["params"]["keep"] == [[0.02, 0.02]]
+
+
+def test_one_net_alone_cuts_out_where_somebody_prefers_it(tmp_path: Path) -> None:
+    with RealStudio(tmp_path, matting="both") as studio:
+        photo, used, sent = studio.photos["coffee"], {}, []
+        for cut_by in ("all", "careful", "quick"):
+            made = studio.make("cutout", photo=photo, trim=False, cut_by=cut_by)
+            used[cut_by] = {row["id"] for row in made.receipt["models"]} & {"u2netp", "isnet"}
+            sent.append(studio.open_result(made)[..., 3])
+        assert used == {"all": {"u2netp", "isnet"}, "careful": {"isnet"}, "quick": {"u2netp"}}
+        assert not np.array_equal(sent[1], sent[2])
+        draft = studio.make("cutout", draft=True, photo=photo, cut_by="careful")
+        assert "isnet" in {row["id"] for row in draft.receipt["models"]}, "a draft shows what was chosen"
+        shown = studio.service.create_helper_job("point", {"photo": photo, "cut_by": "quick"}, OWNER, for_tool="cutout")
+        kept = studio.run_job(shown).receipt["params"]["kept"]
+        small = cv2.resize(sent[2], (512, 341), interpolation=cv2.INTER_AREA) / np.float32(255)
+        assert is_same_matte(kept, pack_matte(np.asarray(small, np.float32)))
+        with pytest.raises(InvalidParams) as refused:
+            studio.create_job("cutout", photo=photo, cut_by="best")
+        assert refused.value.param == "cut_by"
 
 
 def test_a_mark_that_takes_what_all_nets_are_sure_of_is_told_in_the_receipt(tmp_path: Path) -> None:

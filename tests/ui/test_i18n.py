@@ -109,7 +109,8 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
         ("in the middle", "in der Mitte"),
         (
             LARGER_SET_TEXT,
-            "Die Größe ist auf {} px gestellt. Lege die Fotos noch einmal ab und drücke auf „Starten“.",
+            "Die Größe ist auf {} px gestellt. Füge die Fotos noch einmal hinzu und drücke auf „Starten“: "
+            "ein neuer Stapel, ohne die Ausbesserungen von diesem.",
         ),
         ("Seed", "Startzahl"),
         ("Seed {}", "Startzahl {}"),

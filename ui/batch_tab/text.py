@@ -12,7 +12,7 @@ from pipelines.batch.batch_table import Batch
 from pipelines.batch.dry_run import DryRunReport
 from pipelines.batch.format_amounts import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
 from pipelines.batch.row_values import PHOTO_FIELD
-from pipelines.core.params import Params
+from pipelines.core.params import POINTED_KINDS, Params
 from pipelines.core.tools import Tool
 from ui.components.pictures import encode_data_url
 from ui.components.row_commands import (
@@ -386,7 +386,7 @@ def _list_steps(field: FormField) -> list[float]:
 
 def _list_own_fields(params: type[Params]) -> set[str]:
     """List fields that each row has for itself, and those that the form of the batch has beside its lines."""
-    return {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask", "points", "box"), "consent", "preset"}
+    return {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask", *POINTED_KINDS), "consent", "preset"}
 
 
 def _format_value(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from pipelines.core.tools import Tool
 
 FINE_BUTTON = '<button type="button" data-do="fine" title="Hide this" aria-label="Hide this">×</button>'
 """Takes the words away, from this photo, until something else is doubted."""
+CUT_LABELS = "Cut-out 1/3", "Cut-out 2/3", "Cut-out 3/3"
+"""That of all nets, of the careful one and of the quick one; pointing.js goes from one to the next."""
+CUT_FIELD = "cut_by"
 PANEL_HTML = f"""<div class="dbx-point">
 <div class="dbx-doubt">{FINE_BUTTON}<p></p><button type="button" data-do="shape" hidden></button>
 <button type="button" data-do="start">Repair</button></div>
@@ -27,6 +31,7 @@ PANEL_HTML = f"""<div class="dbx-point">
 <span hidden data-effect="settled">Hardly a change here, or it was so already. Come closer to see it.</span>
 <span hidden data-effect="choose">Choose Keep or Drop first.</span>
 <span hidden data-effect="elsewhere">The framed place changed too. If that is wrong, press Undo.</span>
+<span hidden data-effect="same">This cut-out is the same.</span>
 <span hidden data-effect="ask">Press on what is meant, or draw a box around it.</span>
 <span hidden data-effect="refused"></span></p>
 <div class="dbx-point-zoom" hidden>
@@ -40,6 +45,7 @@ aria-label="Come closer">+</button>
 <button type="button" data-do="keep" aria-pressed="true" title="Belongs to it">Keep</button>
 <button type="button" data-do="drop" aria-pressed="false" title="Does not belong">Drop</button>
 <button type="button" data-do="area" aria-pressed="false" title="Box around it: drag, or tap two corners">Box</button>
+<button type="button" data-do="cut" title="Another cut-out of this photo">{CUT_LABELS[0]}</button>
 <button type="button" data-do="undo" title="Take the last mark back">Undo</button>
 <button type="button" data-do="clear">Remove all marks</button>
 <button type="button" data-do="cancel" title="Leave everything as it was">Cancel</button>
@@ -47,6 +53,7 @@ aria-label="Come closer">+</button>
 </div></div>"""
 
 
+_CUT_BUTTON = re.compile(r'<button type="button" data-do="cut"[^\n]*\n')
 ERASED_FIELD = "mask"
 """The field of a tool that erases what is painted: its finished picture can be the next photo."""
 KEEP_IN_CROP_LABEL = "Mark what stays whole"
@@ -67,10 +74,11 @@ class MarkEffect:
     """What new marks did that is worth a sentence.
 
     They changed next to nothing ("little"), or the place was so already ("settled"), or `places` (in shares of the
-    photo) that lie apart from all marks changed with theirs ("elsewhere"); "" where nothing is to be said.
+    photo) that lie apart from all marks changed with theirs ("elsewhere"); another cut-out is the "same"; "" where
+    nothing is to be said.
     """
 
-    kind: Literal["", "little", "settled", "elsewhere"]
+    kind: Literal["", "little", "settled", "elsewhere", "same"]
     places: tuple[Area, ...] = ()
 
 
@@ -90,7 +98,8 @@ def build_pointing_panel(tool: Tool) -> PointingPanel | None:
     """Build the panel over the picture inside the open Gradio layout; None, and doubts alone, without a cut-out."""
     can_repair = {"keep", "matte"} <= tool.params.model_fields.keys()
     buttons = ERASE_BUTTONS.format(tool.id) if ERASED_FIELD in tool.params.model_fields else ""
-    html = PANEL_HTML if can_repair else DOUBT_HTML.format(buttons)
+    panel = PANEL_HTML if CUT_FIELD in tool.params.model_fields else _CUT_BUTTON.sub("", PANEL_HTML)
+    html = panel if can_repair else DOUBT_HTML.format(buttons)
     if "focus_x" in tool.params.model_fields:  # a crop: nothing is cut out, the marks say what no crop may cut
         html = _word_for_crop(html)
     gr.HTML(html, elem_classes=["dbx-point-over"], elem_id=f"{tool.id}-point")

@@ -5,7 +5,8 @@
   const MAX_ZOOM = 6, ZOOM_STEP = 1.6, ROW_CHARS = 75; // of a doubt that has room beside its button on a phone
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
-  const empty = () => ({ keep: [], drop: [], box: null });
+  const CUTS = ["", "careful", "quick"]; // by all nets together, or by one
+  const empty = () => ({ keep: [], drop: [], box: null, cut: "" });
   const states = new WeakMap(); // by box: the mode, the marks, those before each change, and what there was at first
   const stateOf = (box) => {
     if (!states.has(box)) states.set(box, { mode: "keep", marks: empty(), before: [], zoom: 1, x: 0, y: 0 });
@@ -13,10 +14,10 @@
   };
   const read = (box) => {
     const parse = (name) => { try { return JSON.parse(field(box, name)?.value || "null"); } catch { return null; } };
-    return { keep: parse("keep") ?? [], drop: parse("drop") ?? [], box: parse("box") };
+    return { keep: parse("keep") ?? [], drop: parse("drop") ?? [], box: parse("box"), cut: (field(box, "cut_by")?.value || "").replace("all", "") };
   };
   const write = (box, name, value) => {
-    const input = field(box, name), text = value?.length ? JSON.stringify(value) : "";
+    const input = field(box, name), text = !value?.length ? "" : typeof value === "string" ? value : JSON.stringify(value);
     if (!input || input.value === text) return;
     input.value = text;
     input.dispatchEvent(new Event("input", { bubbles: true }));
@@ -86,6 +87,9 @@
   const setMarks = (box, marks) => {
     Object.assign(stateOf(box), { marks, corner: null, seesPhoto: false }); // what comes of them is seen
     for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
+    write(box, "cut_by", marks.cut);
+    const cut = bar(box).querySelector("[data-do=cut]"), label = `Cut-out ${CUTS.indexOf(marks.cut) + 1}/3`;
+    if (cut && cut.dataset.cut !== marks.cut) [cut.dataset.cut, cut.textContent] = [marks.cut, label];
     bar(box).querySelector("[data-do=undo]").disabled = !stateOf(box).before.length;
     bar(box).querySelector("[data-do=clear]").disabled = isSame(marks, empty());
     box.classList.toggle("unmade", !isSame(marks, stateOf(box).first ?? marks) || stateOf(box).pick !== undefined); // no picture of them can go into a batch
@@ -166,7 +170,7 @@
   const stopMoving = (box) => { if (stateOf(box).mode === "move") setMode(box, stateOf(box).marking); };
   // What there was before each mark, where the page has not seen them made: a point beside the last is of its stroke.
   const listBefore = (marks) => {
-    const steps = [empty()];
+    const steps = [{ ...empty(), cut: marks.cut }];
     for (const kind of ["keep", "drop"]) marks[kind].forEach(([x, y], number) => {
       const last = steps.at(-1), [x0, y0] = marks[kind][number - 1] ?? [-1, -1];
       const grown = { ...last, [kind]: [...last[kind], [x, y]] };
@@ -176,7 +180,7 @@
     return marks.box ? steps : steps.slice(0, -1);
   };
   const isRefused = (box) => part(box, "save").disabled && Boolean(box.closest(".dbx-tool").querySelector('.dbx-alert[role="alert"][data-for*="photo"]'));
-  const isSame = (one, other) => JSON.stringify([one.keep, one.drop, one.box]) === JSON.stringify([other.keep, other.drop, other.box]);
+  const isSame = (one, other) => JSON.stringify([one.keep, one.drop, one.box, one.cut]) === JSON.stringify([other.keep, other.drop, other.box, other.cut]);
   const actions = {
     start: (box) => {
       const marks = read(box), last = stateOf(box), before = isSame(last.marks, marks) && last.before.length ? last.before : listBefore(marks);
@@ -200,6 +204,10 @@
       state.isMarked = false;
       setMarks(box, state.before.pop());
       look(box);
+    },
+    cut: (box) => {
+      const { marks } = stateOf(box);
+      change(box, { ...marks, cut: CUTS[(CUTS.indexOf(marks.cut) + 1) % CUTS.length] });
     },
     clear: (box) => { if (!isSame(stateOf(box).marks, empty())) change(box, empty(), false); },
     cancel: async (box) => {

@@ -13,7 +13,7 @@ from gradio.components import Component
 from gradio.events import EventListener
 from pydantic.fields import FieldInfo
 
-from pipelines.core.params import FieldKind, Params, Subject
+from pipelines.core.params import POINTED_KINDS, FieldKind, Params, Subject
 from ui.components.pictures import PhotosUpload, build_photo_upload
 from ui.tool_tab import text
 
@@ -133,6 +133,8 @@ def to_param_value(field: FormField, value: Any) -> Any:
         return int(value) if isinstance(field.default, int) and float(value).is_integer() else value
     if field.kind == "points":
         return value or ()
+    if field.kind == "cut":
+        return value or field.default
     return None if value == "" and field.default is None else value
 
 
@@ -140,6 +142,8 @@ def to_component_value(field: FormField, value: Any) -> Any:
     """Convert a Params value to what the component takes: seeds, marks and the numbers of a radio are text there."""
     if field.kind in ("points", "box"):
         return json.dumps(value) if value else ""
+    if field.kind == "cut":
+        return "" if value == field.default else value
     return str(value) if (_is_segmented(field) or field.kind == "seed") and value is not None else value
 
 
@@ -147,7 +151,7 @@ def list_change_events(control: Control) -> tuple[EventListener, ...]:
     """List the events with which a visitor, never the program, finishes a change of this field."""
     display: Any = control.display
     names = {gr.Slider: ("release",), gr.Textbox: ("submit", "blur")}
-    if control.field.holds_pictures or control.field.kind in ("points", "box"):
+    if control.field.holds_pictures or control.field.kind in POINTED_KINDS:
         return ()
     return tuple(getattr(display, name) for name in names.get(type(display), ("input",)))
 
@@ -267,4 +271,5 @@ _BUILDERS: Mapping[FieldKind, Callable[[FormField, dict[str, Any]], Component]] 
     "flag": _build_flag,
     "points": _build_marks,
     "box": _build_marks,
+    "cut": _build_marks,
 }

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.codecs.encode import STILL_FORMATS
-from pipelines.core.params import Params, Subject, Verb
+from pipelines.core.params import POINTED_KINDS, Params, Subject, Verb
 from pipelines.core.tools import Tool
 from pipelines.models.profiles import list_offers
 from pipelines.service.form_checks import verb_conjunction
@@ -319,7 +319,7 @@ def _build_form(
     consent, None in a tool without that field.
     """
     fields = list_form_fields(tool.params)
-    marks = [field for field in fields if field.kind in ("points", "box")]
+    marks = [field for field in fields if field.kind in POINTED_KINDS]
     of_subject = Subject.model_fields if issubclass(tool.params, Subject) else {}
     first = [field for field in fields if not field.is_advanced and field not in marks]
     folded = [field for field in fields if field.is_advanced and field not in marks]

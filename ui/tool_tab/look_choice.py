@@ -178,8 +178,9 @@ def render_suggested_looks(tool: Tool, drafts: Sequence[TriedDraft]) -> str:
 def is_rough(job: Job, draft: Result) -> bool:
     """Whether a net that a closer draft takes has not seen the photo that the draft cuts out, or arranges words on.
 
-    Beside a painted mask the net is only asked what else stands there.
+    Beside a painted mask the net is only asked what else stands there; somebody may have chosen one net.
     """
     used = {row["id"] for row in draft.receipt.get("models", ())}
     nets = {job.specs[role] for role in CLOSER_DRAFT_ROLES if role in job.specs}
-    return not job.params.get("mask") and bool(used & nets) and not used >= nets
+    is_chosen = job.params.get("mask") or job.params.get("cut_by", "all") != "all"
+    return not is_chosen and bool(used & nets) and not used >= nets

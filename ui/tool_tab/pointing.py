@@ -25,7 +25,7 @@ from ui.tool_tab.updates import Updates
 
 PREVIEW_TOOL = "point"
 MARK_KINDS = "keep", "drop"
-PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "consent")
+PREVIEW_FIELDS = ("photo", "matte", "pick", "keep", "drop", "box", "cut_by", "consent")
 """The fields of a tool's form that say what the subject is."""
 TOGETHER_TOOLS = ("background",)
 """Tools that keep people together where nobody is chosen."""
@@ -75,7 +75,9 @@ class PointingEvents:
                         yield {events.tab.result.picture: event.preview, events.tab.result.comparison: ""}
                     elif isinstance(event, Result):
                         params = event.receipt["params"]
-                        state.last_kept, state.last_marks = params["kept"], {kind: params[kind] for kind in MARK_KINDS}
+                        is_other_cut = params["cut_by"] != state.last_cut
+                        state.last_kept, state.last_cut = params["kept"], params["cut_by"]
+                        state.last_marks = {kind: params[kind] for kind in MARK_KINDS}
                         new = {
                             kind: [mark for mark in params[kind] if mark not in marks_before.get(kind, ())]
                             for kind in MARK_KINDS
@@ -83,6 +85,8 @@ class PointingEvents:
                         if not any(new.values()):  # the same place once more
                             new = {kind: params[kind][-1:] for kind in MARK_KINDS}
                         effect = judge_mark_effect(before, state.last_kept, **new)
+                        if is_other_cut and before:
+                            effect = MarkEffect("same") if is_same_matte(before, state.last_kept) else NO_EFFECT
                         doubts = choose_doubts(params["doubts"], self._list_told_doubts(state, request))
                         look = render_look(params["places"], doubts, number, effect=effect)
                         ended = {self.panel.places: look}
@@ -108,7 +112,8 @@ class PointingEvents:
         row = None
         if before is not None and not state.job_id and self._without_marks(form) == self._without_marks(before[1]):
             row = follower.find_own_job(before[0], request)
-        has_marks = any(self._read_marks(form)[name] for name in MARK_FIELDS)
+        marks, controls = self._read_marks(form), self.events.tab.controls
+        has_marks = any(marks[name] not in (controls[name].field.default, "") for name in MARK_FIELDS if name in marks)
         if row is None and state.batch_row and has_marks:  # a row that failed: a draft cannot go into it
             async for updates in follower.run_job(request, state, form):
                 yield updates

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ui.components.row_commands import DEFAULT_SET_ASIDE
 
-MARK_FIELDS = ("pick", "keep", "drop", "box")
+MARK_FIELDS = ("pick", "keep", "drop", "box", "cut_by")
 """The fields of a form that pointing changes."""
 
 
@@ -32,7 +32,8 @@ class TabState:
     a cut-out from which the batch's sheet sets it aside. `settled_row` is the row of that batch that was mended or
     found right before, 0 for none.
     `before_marks` are the finished job that was shown when somebody began to point at the subject, and the form of
-    then; `last_kept` is the matte that the marks made last (`pack_matte`), "" at first, `last_marks` those by kind.
+    then; `last_kept` is the matte that the marks made last (`pack_matte`), "" at first, `last_marks` those by kind,
+    `last_cut` by which nets it was cut out.
     `look_tiles` are tiles (JPEG, by look) of the photo and its marks `look_tiles_of`, as the form's looks show it,
     `stale_looks` those of earlier marks, `are_tiles_slow` where drawing one took too long.
     `restored_form` are the form values of the last job, which the page showed by itself. `placed_request_number` is the
@@ -64,6 +65,7 @@ class TabState:
     row_pressed_at: int = 0
     before_marks: tuple[str, Mapping[str, Any]] | None = None
     last_kept: str = ""
+    last_cut: str = "all"
     last_marks: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict[str, Sequence[Sequence[float]]])
     look_tiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
     look_tiles_of: tuple[tuple[str, ...], ...] = ()

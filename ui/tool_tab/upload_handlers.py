@@ -9,6 +9,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
+from pipelines.core.params import POINTED_KINDS
 from ui.components.pictures import read_upload
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import Control
@@ -266,6 +267,6 @@ class UploadHandlers:
         for other in self.tab.controls.values() if control is self.tab.photo_control else ():
             if other.field.kind == "mask":
                 updates |= self.view.set_picture(other, None)
-            elif other.field.kind in ("points", "box"):
+            elif other.field.kind in POINTED_KINDS:
                 updates[other.value] = ""
         return updates
