@@ -214,6 +214,39 @@ def test_a_long_stroke_is_taken_to_its_end_and_generate_waits_beside_it(page: Pa
     expect(page.locator("#cutout-generate")).to_be_visible()
 
 
+def test_a_button_goes_through_the_cut_outs_of_the_nets_and_undo_and_another_photo_go_back(
+    page: Page, studio: ServedPage
+) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    cut, told = page.locator("#cutout-box [data-do=cut]"), page.locator("#cutout-box .dbx-point-effect")
+    for label, value in (
+        ("Cut-out 2/3", "careful"),
+        ("Cut-out 3/3", "quick"),
+        ("Cut-out 1/3", ""),
+        ("Cut-out 2/3", "careful"),
+    ):
+        cut.click()
+        await_look(page)
+        expect(cut).to_have_text(label)
+        expect(field(page, "cut_by")).to_have_value(value)
+        expect(told).to_contain_text("This cut-out is the same.")  # these tests have one net
+    press(page, "undo")
+    await_look(page)
+    expect(cut).to_have_text("Cut-out 1/3")
+    cut.click()
+    await_look(page)
+    press(page, "done")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, ")
+    press(page, "start")
+    await_look(page)
+    expect(cut).to_have_text("Cut-out 2/3")  # what was applied
+    press(page, "cancel")
+    page.locator("#cutout-example-chelsea").click()
+    expect(field(page, "cut_by")).to_have_value("")
+
+
 def test_another_photo_has_no_marks_of_the_last_one(page: Page, studio: ServedPage) -> None:
     show_example(page, studio, "cutout", "coffee")
     press(page, "start")

@@ -192,6 +192,10 @@ def test_unchanged_is_said_only_where_it_was_measured() -> None:
     assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(changed=1), 0)
     assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(mode="redrawn"), 0)
     assert "background" not in tool_tab_text.render_result_status(JOB, make_result(models=()), 0)
+    assert "Turned" not in tool_tab_text.render_result_status(JOB, make_result(), 0)
+    turned = make_result()
+    turned.receipt["placement"] = {"roll": -3.14}
+    assert "Turned by 3.1° so that the eyes are level." in tool_tab_text.render_result_status(JOB, turned, 0)
     enlarged = make_result()
     enlarged.receipt["placement"] = {"enlarged_too_far": True}
     line = tool_tab_text.render_result_status(JOB, enlarged, 0)

@@ -79,8 +79,12 @@
     if (!told) layerOf(box).querySelectorAll(".elsewhere").forEach((area) => area.remove());
     line.classList.toggle("told", Boolean(told));
   };
+  const setBusy = (box, isBusy) => { // what is applied has been seen
+    bar(box).setAttribute("aria-busy", isBusy);
+    bar(box).querySelector("[data-do=done]").disabled = isBusy;
+  };
   const look = (box) => {
-    bar(box).setAttribute("aria-busy", "true");
+    setBusy(box, true);
     tellEffect(box);
     part(box, "point-look").click();
   };
@@ -158,6 +162,7 @@
     box.classList.toggle("pointing", isOpen);
     box.classList.toggle("awaiting-photo", isOpen); // a mark on the finished picture would lie elsewhere
     box.classList.remove("near", "unmade");
+    setBusy(box, false);
     layerOf(box).hidden = bar(box).hidden = box.querySelector(".dbx-point-zoom").hidden = !isOpen;
     tellEffect(box);
     moveView(box, 1, 0, 0);
@@ -209,7 +214,11 @@
       const { marks } = stateOf(box);
       change(box, { ...marks, cut: CUTS[(CUTS.indexOf(marks.cut) + 1) % CUTS.length] });
     },
-    clear: (box) => { if (!isSame(stateOf(box).marks, empty())) change(box, empty(), false); },
+    clear: (box) => {
+      if (isSame(stateOf(box).marks, empty())) return;
+      stateOf(box).doubts = []; // they were those of the marks
+      change(box, empty(), false);
+    },
     cancel: async (box) => {
       const { first, opened, pick } = stateOf(box);
       stateOf(box).before = [...opened];
@@ -220,6 +229,7 @@
     },
     fine: (box) => { (box.fine ??= new Set()).add(doubtOf(box, part(box, "stage").querySelector("[data-doubt]")?.dataset ?? {})); soon(); },
     done: (box) => {
+      if (bar(box).ariaBusy === "true") return;
       if (isRefused(box) && isSame(stateOf(box).marks, empty())) return tellEffect(box, "ask"); // else it is refused again
       box.closest(".dbx-tool").classList.add("made-of-marks");
       open(box, false);
@@ -486,7 +496,7 @@
         states.delete(box);
         return open(box, false);
       }
-      bar(box).removeAttribute("aria-busy");
+      setBusy(box, false);
       const isTold = effect === "refused" || (state.isMarked && held?.box !== box); // not of a mark while the next is made
       tellEffect(box, isTold && !(effect === "settled" && isRefused(box)) ? effect : ""); // there a mark says what is meant
       for (const each of isTold ? JSON.parse(changes) : []) addArea(layerOf(box), each, "elsewhere");

@@ -118,15 +118,19 @@ def render_progress(
     return render_status(" · ".join(parts), busy=True, share=share) + mark
 
 
+MIN_TOLD_TURN_DEGREES = 0.5
+"""Less than that nobody sees."""
+
+
 def render_result_status(job: Job, result: Result, variation: int, prefix: str = "") -> str:
     """Render the status line of a finished job after `prefix`, with notices and measurements from its receipt."""
     file = result.files[variation]
     text = f"{prefix} · " if prefix else ""
     text += f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
-    pixels = describe_pixel_change(job, result.receipt)
+    said = describe_turn(result.receipt), describe_pixel_change(job, result.receipt)
     notes = (
         *result.receipt.get("notices", ()),
-        *([pixels] if pixels else []),
+        *filter(None, said),
         CREDENTIALS_NOTE,
         SEED_NOTE.format(job.seed),
     )
@@ -254,6 +258,12 @@ def render_measurements(receipt: Mapping[str, Any]) -> str:
     rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in explained.values())
     heading = MEASURED_CUTOUT_TEXT if "core_share" in explained else MEASURED_TEXT
     return f'<p class="dbx-measured">{heading}</p><ul class="dbx-notes">{rows}</ul>' if rows else ""
+
+
+def describe_turn(receipt: Mapping[str, Any]) -> str:
+    """Say by how much a head was turned upright; "" where it was not."""
+    degrees = abs((receipt.get("placement") or {}).get("roll") or 0.0)
+    return f"Turned by {degrees:.1f}° so that the eyes are level." if degrees >= MIN_TOLD_TURN_DEGREES else ""
 
 
 def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
