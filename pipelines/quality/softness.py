@@ -24,6 +24,8 @@ THIN_PART_NOTICE = (
     "A thin part, such as a chain or a cable, is lost at this size: look at it, and take a larger photo, or a smaller "
     "size."
 )
+SOFT_BEGINNING = "This picture is soft at its full size"
+"""Of both notices that a picture is soft."""
 SOFT_NOTICE = (
     "This picture is soft at its full size: your photo is enlarged {} times. A larger one, or one taken from nearer, "
     "would be sharper."

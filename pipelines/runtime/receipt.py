@@ -17,7 +17,7 @@ from pipelines.quality.output_checks import explain_checks
 from pipelines.runtime.context import JobContext
 from pipelines.runtime.why_picture import explain_picture, list_assets
 
-FACES_NOT_SEARCHED_NOTICE = "Nobody's consent was given, so no face was looked for or protected."
+FACES_NOT_SEARCHED_NOTICE = "No permission of a person was given, so faces were not looked for."
 OTHER_DOUBTS = ("framing_doubts", "fill_doubts")
 """Keys of doubts in sentences that are not of a cut-out: what the frame cuts, and what was filled."""
 DOUBT_BOX_COUNT = 12

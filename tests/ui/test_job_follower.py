@@ -153,7 +153,7 @@ def test_a_choice_that_changes_nothing_in_the_draft_says_so(tmp_path: Path) -> N
             drawn = [each async for each in follower.draw_draft(LOCAL, state, *values)]
             return next(str(each[tab.result.status]) for each in reversed(drawn) if tab.result.status in each)
 
-        same = "Your last choice changes nothing in it."
+        same = "It looks the same as before."
         assert same not in asyncio.run(draw())
         assert same in asyncio.run(draw(headline_colour="black")), "there is no headline"
         assert same not in asyncio.run(draw(headline_colour="black", headline="Words"))

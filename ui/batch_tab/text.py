@@ -14,6 +14,7 @@ from pipelines.batch.format_amounts import NO_ROOM_NOTE, SCALED_COST_NOTE, forma
 from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import POINTED_KINDS, Params
 from pipelines.core.tools import Tool
+from pipelines.quality.softness import SOFT_BEGINNING
 from ui.components.pictures import encode_data_url
 from ui.components.row_commands import (
     APPROVE_LABEL,
@@ -135,7 +136,8 @@ STYLE_HTML = """<style>
 
 SIZE_STEPS_PX = (512, 1024, 1536, 2048, 3072, 4096)
 MAX_LISTED_NUMBER_COUNT = 10
-MORE_DOUBTS_TEXT = "and {} more"
+SOFT_TEXT = "Soft at its full size."
+"""Of what takes three lines on a card; the tool tells the whole of it."""
 """Longest span of whole numbers that are offered one by one; of a longer one there are five steps."""
 _PLACE_FIELDS = {"pick", "placement_x", "placement_y"}
 """Fields of one photo's subject: they mean something else in the next photo."""
@@ -284,8 +286,7 @@ def render_changed_cells(pictures: Iterable[SheetPicture], batch_id: str, number
 
 def _render_cell(picture: SheetPicture, batch_id: str, attributes: str = "") -> str:
     name, why = escape(picture.name), escape(" · ".join(picture.doubts))
-    first, *others = picture.doubts or ("",)
-    told = escape(first) + (f"<br>{MORE_DOUBTS_TEXT.format(len(others))}" if others else "")
+    told = "<br>".join(SOFT_TEXT if each.startswith(SOFT_BEGINNING) else escape(each) for each in picture.doubts)
     word = "Probably wrong" if picture.is_aside else tool_tab_text.SMALL_DOUBT_TAG if picture.is_small else "Check"
     css_class = " class=small" if word == tool_tab_text.SMALL_DOUBT_TAG else ""
     # The reason is read with the button's name; of a picture that somebody found right there is nothing to say.

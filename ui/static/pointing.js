@@ -196,7 +196,7 @@
       states.set(box, { mode, marks, before: [...before], opened: before, first: marks, isLeft, zoom: 1, x: 0, y: 0 });
       open(box, true);
       const line = part(box, "batch-row")?.querySelector("[data-pressed]"), name = box.querySelector(".dbx-point-row");
-      Object.assign(name, { hidden: !line, textContent: line?.textContent.split(" · ", 2).join(" · ") ?? "" });
+      Object.assign(name, { hidden: !line, textContent: line?.dataset.name ?? "" });
       setMode(box, mode);
       setMarks(box, marks);
       box.pointLook = readLook(box).look ?? ""; // of the last time

@@ -35,7 +35,7 @@ UNNAMED = "your batch"
 NEXT_TEXT = "make a new picture, then put it into the batch"
 PLACED_TEXT = "the earlier one is kept"
 ALL_SEEN_TEXT = "you have seen all that were to be checked"
-STILL_DOUBTED_TEXT = "still doubtful, and you have seen all others"
+STILL_DOUBTED_TEXT = "still to check, and you have seen all others"
 RETURNED_TEXT = "the earlier one is back"
 DOUBLE_CLICK_SECONDS = 1.0
 """Time after a press in which the button does not answer: the second click of two would take the first one back."""
@@ -103,12 +103,13 @@ class BatchRowLine:
         buttons = self._render_buttons(batch, row, state.batch_set_aside, settled_row) if is_shown else ""
         total = self.batches.get_progress(batch.id).total
         is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row} of {total}"
+        name = f"{is_from} · {_name_row(row)}"
         unmade = UNMADE_TEXT if can_put else ""
         if settled_row:
             what = self._name_settled(batch, settled_row, state.batch_set_aside)
             is_from, note = f"Row {settled_row} of {total} {what}. Next: {row.row}", ""
         return {
-            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, unmade),
+            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, unmade, name),
             panel.put_in_batch: gr.Button(
                 UNDO_LABEL if can_undo else PUT_LABEL,
                 variant="secondary" if can_undo else "primary",
@@ -229,22 +230,28 @@ class BatchRowLine:
         return is_same_photo or job.job.for_row == (batch.id, row.row)  # another photo has left the row
 
 
+def _name_row(row: RowState) -> str:
+    return row_label(row.row, row.key, row.cells)[:NAME_LENGTH]
+
+
 def _name_batch(batch: Batch) -> str:
     return UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
 
 
 def render_line(
-    is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, unmade: str = ""
+    is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, unmade: str = "", name: str = ""
 ) -> str:
     """Render the way back, buttons, where the picture is from, or stands in now, the row's name, and a note.
 
     The way back and the buttons have a line of their own, the first: whoever goes from picture to picture finds them in
     one place.
     By `pressed_at`, when the row's button was pressed, pointing.js knows the picture that is to be repaired.
-    `unmade` stands in place of the button that puts the picture into the batch while there are newer marks.
+    `unmade` stands in place of the button that puts the picture into the batch while there are newer marks. `name` is
+    what stands over the picture while it is repaired.
     """
-    parts = [part for part in (is_from, row_label(row.row, row.key, row.cells)[:NAME_LENGTH], note) if part]
+    parts = [part for part in (is_from, _name_row(row), note) if part]
     line = f'<div class="dbx-row-buttons"><a href="#batch">{BACK_LABEL}</a>{buttons}</div>'
-    told = f'<p role="status" data-pressed="{pressed_at}">{escape(" · ".join(parts))}</p>'
+    of_row = f'data-pressed="{pressed_at}" data-name="{escape(name)}"'
+    told = f'<p role="status" {of_row}>{escape(" · ".join(parts))}</p>'
     hidden = f'<p class="dbx-unmade" role="status">{escape(unmade)}</p>' if unmade else ""
     return f"{line}{told}{hidden}"

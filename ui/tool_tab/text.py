@@ -28,7 +28,7 @@ DRAFT_TEXT = "Draft"
 MEASURED_TEXT = "Measured on this picture:"
 MEASURED_CUTOUT_TEXT = "Measured on this picture (whether the outline is right, only you can see):"
 FINISHED_DRAFT_TEXT = "Draft, shown at 512 px."
-SAME_DRAFT_TEXT = "Draft, shown at 512 px. Your last choice changes nothing in it."
+SAME_DRAFT_TEXT = "Draft, shown at 512 px. It looks the same as before."
 SKETCH_TEXT = "Draft, shown at 512 px, a sketch: at full size this place is drawn anew."
 DRAFT_PART_TEXTS: dict[str, str] = {
     "middle": "Draft, shown at 512 px, of your photo's middle alone.",
