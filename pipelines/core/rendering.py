@@ -241,8 +241,9 @@ class ToolOutput:
     photo's subject, or in a photo without one, should be read in each picture; they are compared where a reader is
     installed. `is_sketch`: a draft that shows where something is drawn, but not how the picture that is kept shows it.
     `fill_doubts` say in sentences why a place that was filled should be looked at, `fill_places` where it lies, as
-    boxes in ratios of the picture, the largest first. `draft_part` says what of the whole a draft shows, where that is
-    not all of it: the photo's middle, or the first of several pictures.
+    boxes in ratios of the picture, the largest first. `layout_doubts` say the same of words on a photo. `draft_part`
+    says what of the whole a draft shows, where that is not all of it: the photo's middle, or the first of several
+    pictures.
     """
 
     images: tuple[Image, ...]
@@ -267,4 +268,5 @@ class ToolOutput:
     is_sketch: bool = False
     fill_doubts: tuple[str, ...] = ()
     fill_places: tuple[Box, ...] = ()
+    layout_doubts: tuple[str, ...] = ()
     draft_part: DraftPart | None = None

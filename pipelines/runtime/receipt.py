@@ -18,7 +18,7 @@ from pipelines.runtime.context import JobContext
 from pipelines.runtime.why_picture import explain_picture, list_assets
 
 FACES_NOT_SEARCHED_NOTICE = "No permission of a person was given, so faces were not looked for."
-OTHER_DOUBTS = ("framing_doubts", "fill_doubts")
+OTHER_DOUBTS = ("framing_doubts", "fill_doubts", "layout_doubts")
 """Keys of doubts in sentences that are not of a cut-out: what the frame cuts, and what was filled."""
 DOUBT_BOX_COUNT = 12
 """Largest places of one doubt that a receipt lists: fur may have hundreds."""
@@ -65,6 +65,8 @@ def build_receipt(
     if output.fill_doubts:
         receipt["fill_doubts"] = list(output.fill_doubts)
         receipt["fill_places"] = [list(box) for box in output.fill_places]
+    if output.layout_doubts:
+        receipt["layout_doubts"] = list(output.layout_doubts)
     if output.sources:
         receipt["placements"] = [_placement_row(source[1] if source else None) for source in output.sources]
     if output.is_sketch:

@@ -284,10 +284,12 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     layouts = dict(list(all_layouts.items())[:1]) if context.draft else all_layouts
     images: list[Image] = []
     contrasts: list[float | None] = []
-    notices = _cover_notices(all_layouts)
+    notices = _cover_notices(all_layouts, "end", LOWER_END_NOTICE)
+    covered = _cover_notices(all_layouts, "part", COVERED_NOTICE)
     if _crop_focus(params).is_manual:  # the automatic crop cuts nothing
         windows = {FORMATS[name].title: row.photo_window for name, row in all_layouts.items()}
         notices = crop_notices(protected, windows) + notices
+    notices = covered + notices
     for name, layout in layouts.items():
         colour = form_fields.parse_rgb(params.colour)
         image = _lay_out_photo(photo, layout, colour, has_words=bool(params.headline))
@@ -310,6 +312,7 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
         names=tuple(layouts),
         assets=(FONT_ASSET,) if params.headline else (),
         keeps_words=True,
+        layout_doubts=tuple(covered),
         archive_name="" if len(layouts) < 2 else "all" if len(layouts) == len(FORMATS) else "formats",
         crops=tuple(
             replace(
@@ -368,12 +371,9 @@ def _plan_layouts(
     }
 
 
-def _cover_notices(layouts: Mapping[str, Layout]) -> list[str]:
-    sentences = (("end", LOWER_END_NOTICE), ("part", COVERED_NOTICE))
-    titles = {
-        kind: [FORMATS[name].title for name, row in layouts.items() if row.covers == kind] for kind, _ in sentences
-    }
-    return [sentence.format(", ".join(titles[kind])) for kind, sentence in sentences if titles[kind]]
+def _cover_notices(layouts: Mapping[str, Layout], kind: str, sentence: str) -> list[str]:
+    titles = [FORMATS[name].title for name, row in layouts.items() if row.covers == kind]
+    return [sentence.format(", ".join(titles))] if titles else []
 
 
 def _crop_focus(params: Kit) -> CropFocus:

@@ -821,6 +821,7 @@ def test_words_that_were_asked_for_on_the_photo_cover_the_least_and_that_is_said
     context = KitContext(head=False, at=(300, 200), half=190)
     made = make_kit(context, headline="Open day", preset="story", layout="over")
     assert made.notices[0] == social_kit.COVERED_NOTICE.format("Instagram story")
+    assert made.layout_doubts == made.notices[:1], "it is told on the picture"
     assert made.crops[0].placed_box == (0, 0, 1, 1)
 
 

@@ -35,7 +35,7 @@ DRAFT_PART_TEXTS: dict[str, str] = {
     "first": "Draft, shown at 512 px: the first picture of several.",
 }
 REPAIR_LABEL = "Repair the cut-out by hand"
-PAINT_LABEL = "Paint with the brush"
+PAINT_LABEL = "Mark the place"
 UPLOAD_CUTOUT_LABEL = "Upload a cut-out"
 UPLOAD_MASK_LABEL = "Upload a black-and-white picture"
 UPLOAD_MASK_HELP = "In place of painting, a picture from another program: white is erased, black stays."
@@ -43,7 +43,7 @@ REPAIR_HINT = "Grey is dropped. Paint green what stays, red what goes."
 DISCARD_CUTOUT_LABEL = "Back to automatic"
 DISCARD_MASK_LABEL = "Start over"
 NOTHING_PAINTED_TEXT = "Nothing is painted yet."
-PAINT_HINT = "Press on what should go, again for more, or paint over all of it, its shadow too. Then Generate."
+PAINT_HINT = "Press on what should go, again for more, or paint over all of it, its shadow too. Then Preview or Generate."
 PHOTO_READY_TEXT = "Your photo is ready."
 CONTINUED_TEXT = "The picture just made is the photo now."
 FILLED_AGAIN_TEXT = "Filled in another way: the one before is below"
