@@ -187,11 +187,11 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "outline_contrast", _outline_contrast,
-        "The outline differs from the scene around it by {:.1f} of 100 steps from black to white.",
+        "The outline stands out from the scene by {:.0f} of 100 steps of brightness: the more, the clearer.",
     ),
     Check(
         "outline_delta_e", _outline_delta_e,
-        "Colours beside the outline differ by {:.0f}: the less, the less of a cut shows; under 12 it is lost.",
+        "Colours at both sides of the outline differ by {:.0f}: with less a cut shows less; under 12 it does not.",
         larger_is_worse=True,
     ),
     Check(

@@ -53,7 +53,7 @@ ERASE_TOOL = "retouch"
 """The tool that opens at once with a photo of somebody who is to go."""
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
 DRAWING_LABEL, OPEN_LABEL = "Making a look", "Go on with: {}"
-WAITING_TEXT = "Looking at your photo"
+READING_TEXT, WAITING_TEXT = "Reading your photo …", "Looking at your photo"
 OTHER_TOOLS: tuple[tuple[str, str], ...] = (
     (ERASE_TOOL, "Erase a thing"),
     ("kit", "Posts with a headline"),
@@ -275,7 +275,8 @@ class QuickStart:
         owner, number = self.access.identify_visitor(request), self._begin_request(state)
         state.photo_id = ""  # no tool is to open with the one before
         state.reading_count += 1
-        yield {**self._hide_drafts(), self.alerts: "", self.consent: gr.update(value=None, interactive=False)}
+        told = text.render_notice((READING_TEXT,), "home-photo")
+        yield {**self._hide_drafts(), self.alerts: told, self.consent: gr.update(value=None, interactive=False)}
         try:
             file_id, notices = await run_in_threadpool(
                 lambda: self.service.uploads.ingest_picture(read_upload(path), owner, path)
