@@ -57,7 +57,7 @@ def test_download_beside_a_draft_makes_the_full_size_and_saves_it(page: Page, st
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
     expect(page.locator("#headshot-save")).to_be_hidden()
     with page.expect_download() as download:
-        page.locator("#headshot-stage").get_by_role("button", name="Download at full size").click()
+        page.locator("#headshot-stage").get_by_role("button", name="Generate and download").click()
     assert download.value.suggested_filename == "hopper_headshot-linkedin-1.png"
     with PIL.Image.open(download.value.path()) as picture:
         assert picture.size == (1024, 1024)
@@ -74,7 +74,7 @@ def test_download_beside_a_draft_saves_nothing_once_it_was_stopped_and_a_refresh
     expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
     wait_until(studio.is_idle, 60)
     studio.gate.open.clear()
-    page.locator("#slow-stage").get_by_role("button", name="Download at full size").click()
+    page.locator("#slow-stage").get_by_role("button", name="Generate and download").click()
     expect(page.locator("#slow-stop")).to_be_enabled()
     page.keyboard.press("Escape")
     expect(find_progress_line(page, "slow")).to_contain_text("Stopped")

@@ -299,7 +299,7 @@ def render_draft_status(result: Result, tool_id: str, *, is_same: bool = False) 
 
 def render_finish_button(tool_id: str) -> str:
     """Render the button beside a draft that generates, then downloads: a draft has no file."""
-    return f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Download at full size</button>'
+    return f'<button type="button" class="dbx-finish" data-press="#{tool_id}-generate">Generate and download</button>'
 
 
 def render_error(error: StudioError, element_id: str = "") -> str:
