@@ -455,7 +455,7 @@ def test_pictures_that_are_smaller_than_their_photos_say_how_to_get_more(page: P
     scales = [each.receipt["placement"]["scale"] for each in made]  # a part of the photo is shown, at this scale
     assert max(scales) < 1
     larger = max(round(256 / scale) for scale in scales)
-    expect(page.locator("#batch-aside")).to_contain_text("Some photos are larger")
+    expect(page.locator("#batch-aside")).to_contain_text("Some photos have the pixels for larger pictures")
     page.get_by_role("button", name=f"Make them again with up to {larger} px").click()
     expect(page.locator("#batch-more textarea")).to_have_value(f"size = {larger}")
     expect(page.locator("#batch-sheet li p").first).to_contain_text(str(larger))  # of the photos of the last Start
@@ -501,7 +501,7 @@ def test_what_is_set_aside_is_counted_and_said_where_it_lies(page: Page, studio:
     page.goto(f"{studio.url}/#batch")
     stage = page.locator("#batch-stage")
     expect(stage).to_contain_text("Done: 3 of 3 · 2 probably wrong")
-    expect(page.locator("#batch-aside")).to_contain_text("2 probably wrong. In the ZIP they lie in")
+    expect(page.locator("#batch-aside")).to_contain_text("2 probably wrong. In the ZIP they are in")
     expect(page.locator("#batch-sheet button b")).to_have_text(["Probably wrong", "Probably wrong"])
     page.get_by_role("button", name="When a picture counts as probably wrong").click()
     threshold = page.locator("#batch-set-aside input")
@@ -753,7 +753,9 @@ def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_pictur
 
     page.locator("#batch-sheet li > button:first-child").nth(1).click()
     mark()
-    line.get_by_role("button", name="Next to check").click()
+    expect(line).to_be_hidden()  # the marks are applied first, or left
+    page.go_back()
+    page.locator("#batch-sheet li > button:first-child").first.click()
     expect(line).to_contain_text("row 1 of 2 · astronaut.jpg")
     expect(bar).to_be_hidden()
     expect(box.locator(".dbx-point-layer")).to_be_hidden()
@@ -764,9 +766,8 @@ def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_pictur
     wait_until(studio.is_idle, 60)
     expect(find_progress_line(page, "product")).to_contain_text("Done in")
     expect(line.get_by_role("button", name="Picture is fine")).to_be_visible()
-    mark()
     line.get_by_role("button", name="Picture is fine").click()
-    expect(line).to_contain_text("row 2 of 2 · chelsea.jpg")
+    expect(line).to_contain_text("Row 1 of 2 marked as fine. Next: 2 · chelsea.jpg")
     expect(bar).to_be_hidden()
 
 
@@ -982,11 +983,8 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(put).to_have_text("Put it into the batch")
     repair_by_pointing(page, "product", 0.7, 0.3, is_finished=False)
     expect(put).to_be_hidden()  # it would take the picture without the newest mark
-    expect(line).to_contain_text("Apply your newest marks first: they are not in the picture yet.")
-    page.locator("#product-box [data-do=undo]").click()
-    expect(put).to_be_visible()
     page.locator("#product-box [data-do=cancel]").click()
-    expect(line.get_by_text("Apply your newest marks first")).to_be_hidden()
+    expect(put).to_be_visible()
     expect(find_progress_line(page, "product")).to_contain_text("Done in")
     page.locator("#product-ratio label:not(:has(:checked))").first.click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")

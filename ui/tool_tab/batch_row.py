@@ -28,7 +28,6 @@ from ui.tool_tab.updates import Updates
 PUT_LABEL = "Put it into the batch"
 UNDO_LABEL = "Put the earlier one back"
 BACK_LABEL = "Back to the batch"
-UNMADE_TEXT = "Apply your newest marks first: they are not in the picture yet."
 MENDED_LABEL = "Back to row {}"
 DOUBT_LABEL = "Check it again"
 UNNAMED = "your batch"
@@ -104,12 +103,11 @@ class BatchRowLine:
         total = self.batches.get_progress(batch.id).total
         is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row} of {total}"
         name = f"{is_from} · {_name_row(row)}"
-        unmade = UNMADE_TEXT if can_put else ""
         if settled_row:
             what = self._name_settled(batch, settled_row, state.batch_set_aside)
             is_from, note = f"Row {settled_row} of {total} {what}. Next: {row.row}", ""
         return {
-            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, unmade, name),
+            panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, name),
             panel.put_in_batch: gr.Button(
                 UNDO_LABEL if can_undo else PUT_LABEL,
                 variant="secondary" if can_undo else "primary",
@@ -238,20 +236,16 @@ def _name_batch(batch: Batch) -> str:
     return UNNAMED if batch.name in ("", batch.id) else batch.name[:NAME_LENGTH]
 
 
-def render_line(
-    is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, unmade: str = "", name: str = ""
-) -> str:
+def render_line(is_from: str, row: RowState, note: str, buttons: str = "", pressed_at: int = 0, name: str = "") -> str:
     """Render the way back, buttons, where the picture is from, or stands in now, the row's name, and a note.
 
     The way back and the buttons have a line of their own, the first: whoever goes from picture to picture finds them in
     one place.
     By `pressed_at`, when the row's button was pressed, pointing.js knows the picture that is to be repaired.
-    `unmade` stands in place of the button that puts the picture into the batch while there are newer marks. `name` is
-    what stands over the picture while it is repaired.
+    `name` is what stands over the picture while it is repaired.
     """
     parts = [part for part in (is_from, _name_row(row), note) if part]
     line = f'<div class="dbx-row-buttons"><a href="#batch">{BACK_LABEL}</a>{buttons}</div>'
     of_row = f'data-pressed="{pressed_at}" data-name="{escape(name)}"'
     told = f'<p role="status" {of_row}>{escape(" · ".join(parts))}</p>'
-    hidden = f'<p class="dbx-unmade" role="status">{escape(unmade)}</p>' if unmade else ""
-    return f"{line}{told}{hidden}"
+    return f"{line}{told}"

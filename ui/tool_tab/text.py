@@ -43,9 +43,7 @@ REPAIR_HINT = "Grey is dropped. Paint green what stays, red what goes."
 DISCARD_CUTOUT_LABEL = "Back to automatic"
 DISCARD_MASK_LABEL = "Start over"
 NOTHING_PAINTED_TEXT = "Nothing is painted yet."
-PAINT_HINT = (
-    "Press on what should go, again for more, or paint over all of it, its shadow too. Then Preview or Generate."
-)
+PAINT_HINT = "Press on what should go, again for more, or paint over all of it, its shadow too. Then Preview."
 PHOTO_READY_TEXT = "Your photo is ready."
 CONTINUED_TEXT = "The picture just made is the photo now."
 FILLED_AGAIN_TEXT = "Filled in another way: the one before is below"
