@@ -767,7 +767,7 @@ def test_repair_closes_where_the_next_row_comes_and_cancel_gives_back_its_pictur
     expect(find_progress_line(page, "product")).to_contain_text("Done in")
     expect(line.get_by_role("button", name="Picture is fine")).to_be_visible()
     line.get_by_role("button", name="Picture is fine").click()
-    expect(line).to_contain_text("Row 1 of 2 marked as fine. Next: 2 · chelsea.jpg")
+    expect(line).to_contain_text("row 2 of 2 · chelsea.jpg · row 1 marked as fine")
     expect(bar).to_be_hidden()
 
 
@@ -995,7 +995,9 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     page.reload()
     expect(put).to_have_text("Put it into the batch")  # a reload forgets nothing
     put.dblclick()  # the second click does not take the first one back
-    expect(line).to_contain_text("Row 1 of 2 repaired. Next: 2")  # the tab of batches is not open on this page
+    expect(line).to_contain_text(
+        "row 2 of 2 · chelsea.jpg · row 1 replaced, still to check"
+    )  # the tab of batches is not open on this page
     expect(put).to_be_hidden()
     line.get_by_role("button", name="Back to row 1").click()
     expect(line).to_contain_text("Now in your batch, row 1")

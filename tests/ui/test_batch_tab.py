@@ -411,14 +411,14 @@ def test_after_a_settled_row_the_next_to_check_is_opened(
         if wanted is not None and row == 3:
             state = TabState(batch_row=(batch_id, 4), settled_row=wanted.settled_row)
             told, _ = show_line(studio, events, state, wanted.job_id)
-            assert "Row 3 of 4 repaired. Next: 4 · 3.png" in told
+            assert "row 4 of 4 · 3.png · row 3 repaired" in told
             assert re.findall(r'data-words="([a-z-]+ \d)', told) == ["approve-next 4", "next 4", "open 3"]
             change_receipt(studio, events.batches, batch_id, 3, cutout_doubts=[STILL_UNCLEAR_NOTICE])
             told, _ = show_line(studio, events, state, wanted.job_id)
-            assert "Row 3 of 4 replaced, still to check. Next: 4" in told
+            assert "row 4 of 4 · 3.png · row 3 replaced, still to check" in told
             events.batches.approve_row(batch_id, 3, OWNER)
             told, _ = show_line(studio, events, state, wanted.job_id)
-            assert "Row 3 of 4 marked as fine. Next: 4" in told
+            assert "row 4 of 4 · 3.png · row 3 marked as fine" in told
             events.batches.approve_row(batch_id, 3, OWNER, is_approved=False)
             change_receipt(studio, events.batches, batch_id, 3, cutout_doubts=[])
     assert [each and each.settled_row for each in opened] == [3, 1, None, 2, None]

@@ -104,8 +104,7 @@ class BatchRowLine:
         is_from = f"{'Now in' if is_placed else 'From'} {_name_batch(batch)}, row {row.row} of {total}"
         name = f"{is_from} · {_name_row(row)}"
         if settled_row:
-            what = self._name_settled(batch, settled_row, state.batch_set_aside)
-            is_from, note = f"Row {settled_row} of {total} {what}. Next: {row.row}", ""
+            note = f"row {settled_row} {self._name_settled(batch, settled_row, state.batch_set_aside)}"
         return {
             panel.batch_row: render_line(is_from, row, note, buttons, state.row_pressed_at, name),
             panel.put_in_batch: gr.Button(
