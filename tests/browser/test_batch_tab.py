@@ -1005,7 +1005,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     line.get_by_role("button", name="Next to check").click()
     expect(line).to_contain_text("From your batch, row 2")
     line.locator("a").click()
-    expect(page.locator("#batch-sheet li").first.locator("em")).to_have_text("Replaced")
+    expect(page.locator("#batch-sheet li").first.locator("em")).to_have_text("Replaced, still to check")
     expect(page.locator("#batch-sheet em")).to_have_count(1)
     expect(page.locator("#batch-sheet button b")).to_have_text(BADGES)  # the new one has a doubt, as the old one had
     after, rows = download_rows(page)
