@@ -995,9 +995,8 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     page.reload()
     expect(put).to_have_text("Put it into the batch")  # a reload forgets nothing
     put.dblclick()  # the second click does not take the first one back
-    expect(line).to_contain_text(
-        "row 2 of 2 · chelsea.jpg · row 1 replaced, still to check"
-    )  # the tab of batches is not open on this page
+    # The tab of batches is not open on this page.
+    expect(line).to_contain_text("row 2 of 2 · chelsea.jpg · row 1 replaced, still to check")
     expect(put).to_be_hidden()
     line.get_by_role("button", name="Back to row 1").click()
     expect(line).to_contain_text("Now in your batch, row 1")
