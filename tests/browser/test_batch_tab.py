@@ -1025,7 +1025,8 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     said = json.loads(marks.input_value())
     repair_by_pointing(page, "product", 0.7, 0.3, is_finished=False)
     assert json.loads(marks.input_value()) != said
-    put.click()  # what was marked and not finished is forgotten
+    page.locator("#product-box [data-do=cancel]").click()
+    put.click()
     expect(line).to_contain_text("the earlier one is back")
     expect(page.locator("#product-box .dbx-point-layer")).to_be_hidden()
     assert json.loads(marks.input_value()) == said

@@ -75,7 +75,7 @@ def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
             CheckInput(image, ToolOutput((image,), source=PlacedSubject(image, alpha, frame), exact=False), image)
         )
         assert checks["outline_contrast"] == pytest.approx(steps, abs=0.2)
-        assert f"by {checks['outline_contrast']:.1f} of 100" in explain_checks(checks)["outline_contrast"]
+        assert f"by {checks['outline_contrast']:.0f} of 100" in explain_checks(checks)["outline_contrast"]
 
 
 def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_the_frame_is_none() -> None:
