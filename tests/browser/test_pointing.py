@@ -179,6 +179,7 @@ def test_in_german_the_buttons_have_room_and_the_words_stand_over_them(
     with open_browser_page(browser, studio, width=width, height=800, locale="de-DE") as page:
         page.goto(f"{studio.url}/#cutout")
         page.locator("#cutout-example-coffee").click()
+        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, ")
         page.locator("#cutout-generate").click()
         expect(find_progress_line(page, "cutout")).to_contain_text("Fertig in")
         press(page, "start")

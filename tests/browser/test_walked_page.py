@@ -977,6 +977,7 @@ def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what
     page.locator("#kit-example-coffee").click()
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
     colour, place = page.locator("#kit-headline_colour"), page.locator("#kit-headline_place")
+    page.locator("#kit-headline textarea").fill("")  # that of an earlier test
     expect(colour).to_be_hidden()  # nothing is written
     page.locator("#kit-headline textarea").fill("Open all weekend")
     expect(colour).to_be_visible()

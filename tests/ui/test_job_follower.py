@@ -243,6 +243,26 @@ def test_an_earlier_picture_gives_way_to_what_was_begun_while_it_was_read(
     assert state.shown_job_id == ""
 
 
+@pytest.mark.parametrize("has_photo", [True, False])
+def test_generate_that_gives_way_to_a_photo_can_be_pressed_again(
+    studio: RunningStudio, tab: ToolTab, has_photo: bool
+) -> None:
+    follower, state = ToolTabEvents(tab, studio.service, studio.access).follower, TabState()
+    photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload") if has_photo else None
+    values = tuple(photo if name == "photo" else row.value.value for name, row in tab.controls.items())
+
+    async def generate_while_a_photo_comes() -> list[dict[Any, Any]]:
+        making = follower.generate(gr.Request(), state, *values)
+        started = await anext(making)
+        assert state.job_id
+        follower.begin_request(state)  # as placing a photo does
+        return [started, *[update async for update in making]]
+
+    shown = asyncio.run(generate_while_a_photo_comes())
+    assert state.job_id == "", "else it would wait for that order for ever"
+    assert any(text.PHOTO_READY_TEXT in str(update.get(tab.result.status)) for update in shown[1:])
+
+
 def test_a_photo_that_is_removed_before_its_draft_begins_gets_none(studio: RunningStudio, tab: ToolTab) -> None:
     uploads, state = ToolTabEvents(tab, studio.service, studio.access).uploads, TabState()
     photo = studio.service.files.add_image(make_noise(40, 60), "local", "upload")

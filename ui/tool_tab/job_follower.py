@@ -151,15 +151,22 @@ class JobFollower:
     ) -> AsyncIterator[Updates]:
         """Order a picture of `values` at full size and follow it; `form` is what the form has, the seed not chosen."""
         number = self.begin_request(state)
-        state.job_id = ORDERING_ID
+        state.job_id = ordering_id = f"{ORDERING_ID}-{number}"
         yield {**self.view.show_started(), **self.show_batch_row(state, request)}
         submitted = await self._submit_in_thread(request, values, draft=False, for_row=state.batch_row)
-        if isinstance(submitted, StudioError):
-            if state.request_number == number:
+        if state.request_number != number:  # stopped before it was in the queue, or a photo came meanwhile
+            if not isinstance(submitted, StudioError):
+                self._cancel_watched(submitted)
+            if state.job_id == ordering_id:  # else Generate would wait for it for ever
                 state.job_id = ""
-                yield self.view.show_error(submitted)
-        elif state.request_number != number:  # stopped before it was in the queue
-            self._cancel_watched(submitted)
+                yield (
+                    self.view.no_change()
+                    if state.draft_id
+                    else self.view.show_idle(text.render_status(text.PHOTO_READY_TEXT))
+                )
+        elif isinstance(submitted, StudioError):
+            state.job_id = ""
+            yield self.view.show_error(submitted)
         else:
             state.job_id = submitted.job_id
             state.record_request(values, submitted.seed, draft=False)
