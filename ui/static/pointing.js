@@ -2,6 +2,7 @@
 // and the picture shows what they make of the cut-out. A click is a point, dragging is a stroke, or a box.
 (() => {
   const STROKE_STEP = 0.02, MAX_STROKE = 60; // shares of the picture between two points of a stroke; points of one stroke, of which a longer one has fewer
+  const LOOK_AGAIN_MS = 8000;
   const MAX_ZOOM = 6, ZOOM_STEP = 1.6, ROW_CHARS = 75; // of a doubt that has room beside its button on a phone
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const field = (box, name) => part(box, `${name}-marks`)?.querySelector("textarea, input");
@@ -83,10 +84,14 @@
     bar(box).setAttribute("aria-busy", isBusy);
     bar(box).querySelector("[data-do=done]").disabled = isBusy;
   };
-  const look = (box) => {
+  const look = (box, patience = LOOK_AGAIN_MS) => {
     setBusy(box, true);
     tellEffect(box);
     part(box, "point-look").click();
+    clearTimeout(box.lookAgain); // a draft of what was typed before may have taken its place
+    box.lookAgain = setTimeout(() => {
+      if (box.matches(".pointing") && bar(box).ariaBusy === "true" && !part(box, "stage").querySelector(".busy")) look(box, 2 * patience);
+    }, patience);
   };
   const setMarks = (box, marks) => {
     Object.assign(stateOf(box), { marks, corner: null, seesPhoto: false }); // what comes of them is seen
