@@ -40,6 +40,7 @@ from pipelines.matting.mask_parts import open_mask
 from pipelines.matting.net_agreement import (
     PredictPeople,
     ReconciledMatte,
+    compare_mattes,
     measure_doubt,
     reconcile_mattes,
     remove_unseen_ghosts,
@@ -100,6 +101,7 @@ def cut_out_subject(
     net: MattingNet,
     *,
     detail_nets: Sequence[MattingNet] = (),
+    doubter: MattingNet | None = None,
     is_quick: bool = True,
     matte: Image | Alpha | None = None,
     pick: int = 0,
@@ -117,7 +119,8 @@ def cut_out_subject(
 
     `net` is the quick one, unless `is_quick` is False; `detail_nets`, each better than the one before, are asked for
     what is kept. Each is reconciled with what those before it say, and where the last differs from that by region the
-    cut-out is uncertain. `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets.
+    cut-out is uncertain. Where `net` cuts out alone, `doubter` is another that only tells how sure that is.
+    `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces the nets.
     `pick` chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them),
     else the detached part of that number by size. `on_first_alpha` is called once with a first alpha to show meanwhile;
     never with a user's matte, which needs no net. `select` selects the subject in the nets' map, as `pointing` says,
@@ -164,7 +167,14 @@ def cut_out_subject(
     colour = estimate_foreground(image, alpha)
     if reconciled is None:
         boxes = soft_patch_notices(alpha, heads)
-        return Cutout(colour, alpha, (*rivals, *boxes), doubt_boxes=boxes)
+        uncertainty = 0.0
+        if doubter is not None:
+            other = doubter.predict_alpha(image)
+            detailed, quick = (other, seen.alpha) if is_quick else (seen.alpha, rescale_net_alpha(other))
+            compared = compare_mattes(image, detailed, quick, seen.alpha, faces, predict_people)
+            compared = exclude_marked_regions(compared, alpha, pointing) if is_pointed else compared
+            uncertainty = measure_doubt(selected, compared, is_pointed=is_pointed).uncertainty
+        return Cutout(colour, alpha, (*rivals, *boxes), uncertainty, boxes)
     reconciled = exclude_marked_regions(reconciled, alpha, pointing) if is_pointed else reconciled
     doubt = measure_doubt(selected, reconciled, is_pointed=is_pointed)
     boxes = name_doubts(alpha, doubt, heads) | name_openings(holes, alpha)

@@ -1,7 +1,8 @@
 """Open gaps in hair: ground between dark curls and strands that the nets take for hair.
 
 Nets draw hair as one mass. Where the hair has one colour and the ground beside it another, each pixel between both
-tells how much of it is hair.
+tells how much of it is hair. Of a coloured ground its hue alone tells, also where the hair shades it or a hat covers
+the hair above the face.
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ HAIR_DISTANCE, SKIN_DISTANCE = 12.0, 12.0  # squared, in deviations, up to which
 MIN_SKIN_DISTANCE = 20.0  # of the face's colour from the hair's: of fair hair colours cannot be told from skin
 MIN_HAIR_PIXELS = 50
 OPAQUE_ALPHA, KNOWN_ALPHA_MARGIN = 0.95, 0.02
+MIN_GROUND_CHROMA = 50.0  # levels of the ground's colour from grey, from which its hue tells
+MAX_SKIN_LIKENESS = 0.5  # cosine between the ground's hue and skin's, up to which it tells
+MAX_HUE_ERROR = 20.0  # levels from the ground's hue
+GROUND_LIGHT_RANGE = (0.35, 0.85)  # of a gap's brightest: up to the first a pixel is hair, from the second ground
+MIN_GAP_LIGHT = 0.45  # of the ground's chroma, from which a pixel is a gap: what shines on a hat has up to 0.35
+MAX_DARK_LEVEL = 100  # brightest channel of dark hair, which has less of the ground's light than a gap
+GAP_RATIO = 0.012  # side of a square that fits into a gap: the rim of a hat shines with the ground's light
 _HAIR_NOISE, _SKIN_NOISE = 8.0, 12.0  # least deviations in levels
 _OUTLIER_LEVELS = 60.0  # from the median: jewels and lights in the hair
 _OPEN_ALPHA = 0.3  # up to which a gap is open
@@ -67,13 +75,15 @@ def open_hair_gaps(image: Image, alpha: Alpha, faces: Sequence[Face]) -> Alpha:
     result = alpha
     for face in faces:
         rows, columns = _find_hair_window(face, alpha.shape)
-        part, seen = result[rows, columns], image[rows, columns]
-        if not part.size:
+        seen = image[rows, columns]
+        if not seen.size:
             continue
-        opened = _open_window(seen, part, face.landmarks - np.array((columns.start, rows.start), np.float32))
-        if opened is not None:
-            result = alpha.copy() if result is alpha else result
-            result[rows, columns] = opened
+        landmarks = face.landmarks - np.array((columns.start, rows.start), np.float32)
+        for open_gaps in (_open_window, _open_coloured_gaps):
+            opened = open_gaps(seen, result[rows, columns], landmarks)
+            if opened is not None:
+                result = alpha.copy() if result is alpha else result
+                result[rows, columns] = opened
     return result
 
 
@@ -93,13 +103,19 @@ def _find_oval(landmarks: Float32Array) -> tuple[float, float, float, float]:
     return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
+def _draw_oval(shape: tuple[int, ...], landmarks: Float32Array) -> Mask:
+    """Draw a face without its hair as an ellipse (H x W)."""
+    left, top, right, bottom = _find_oval(landmarks)
+    drawn, middle = np.zeros(shape, np.uint8), (round((left + right) / 2), round((top + bottom) / 2))
+    cv2.ellipse(drawn, middle, (round((right - left) / 2), round((bottom - top) / 2)), 0, 0, 360, 1, -1)
+    return drawn > 0
+
+
 def _open_window(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha | None:
     """Open the gaps in the hair around a face; None without gaps, or where no colour tells hair from the rest."""
     left, top, right, bottom = _find_oval(landmarks)
     height = bottom - top
-    drawn, middle = np.zeros(alpha.shape, np.uint8), (round((left + right) / 2), round((top + bottom) / 2))
-    cv2.ellipse(drawn, middle, (round((right - left) / 2), round(height / 2)), 0, 0, 360, 1, -1)
-    face = drawn > 0
+    face = _draw_oval(alpha.shape, landmarks)
     rows = slice(*(max(0, round(top - ratio * height)) for ratio in HAIR_ROW_RATIOS))
     columns = slice(max(0, round(left)), max(0, round(right)))
     hair = _measure_cloud(image[rows, columns][alpha[rows, columns] > OPAQUE_ALPHA], _HAIR_NOISE)
@@ -127,6 +143,60 @@ def _open_window(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha |
     around = dilate_mask(gaps & (share < _OPEN_ALPHA), _MIXED_PX) & ~gaps
     opened = np.where(around, np.minimum(opened, refine_edge_alpha(image, opened, around)), opened)
     return _remove_new_islands(opened, alpha, is_hair)
+
+
+def _open_coloured_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha | None:
+    """Open the gaps in the dark hair around a face in which the ground's hue shows; None without any."""
+    _, top, _, bottom = _find_oval(landmarks)
+    height = bottom - top
+    face = _draw_oval(alpha.shape, landmarks)
+    distance = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    band = (distance < max(3, REACH_RATIO * height)) & (alpha > KNOWN_ALPHA_MARGIN) & ~face
+    if not band.any() or (alpha > KNOWN_ALPHA_MARGIN).all():
+        return None
+    light = np.zeros(alpha.shape, np.float32)
+    ground = estimate_side_colours(image, alpha, band, colour_only=True)[1].mean
+    light[band] = _measure_ground_light(image[band], ground, np.asarray(image[face].mean(axis=0), np.float32))
+    gaps = (light > MIN_GAP_LIGHT) & (alpha > MIN_SHARE_LOSS)
+    solid = (alpha > 0.5) & ~gaps
+    head = dilate_mask(face, max(1, round(HEAD_REACH_RATIO * height)))
+    is_hair = find_parts_at(solid & (image.max(axis=2) < MAX_DARK_LEVEL), head & ~face)
+    window = (max(5, round(NEAR_RATIO * height)) | 1,) * 2
+    total, hairy = (cv2.blur(each.astype(np.float32), window) for each in (solid, is_hair))
+    gaps &= (hairy > MIN_HAIR_SHARE * total) & (hairy > MIN_HAIR_COVER)
+    gaps &= _find_small(gaps, height)
+    gaps = find_parts_at(gaps, slice(0, max(0, round(bottom))))  # clothes below may have the ground's hue
+    gaps = find_parts_at(gaps, _open_by_square(gaps, GAP_RATIO * height))
+    if not gaps.any():
+        return None
+    opened = np.minimum(alpha, 1 - _measure_openness(light, gaps))
+    return _remove_new_islands(opened, alpha, is_hair)
+
+
+def _measure_ground_light(pixels: Image, ground: Float32Array, skin: Float32Array) -> Float32Array:
+    """Return how much of the `ground`'s light is in N pixels (N x 3 each): 1 of its chroma, 0 of another.
+
+    Of a ground with the hue of `skin` (3) nothing can be told: brown and fair hair have it, too.
+    """
+    chroma, hue = (each - each.mean(axis=1, keepdims=True) for each in (pixels.astype(np.float32), ground))
+    skin_hue = skin - skin.mean()
+    strength = np.linalg.norm(hue, axis=1)
+    light = (chroma * hue).sum(axis=1) / np.maximum(strength, 1) ** 2
+    error = np.linalg.norm(chroma - light[:, None] * hue, axis=1)
+    likeness = hue @ skin_hue / np.maximum(strength * np.linalg.norm(skin_hue), 1)
+    tells = (strength > MIN_GROUND_CHROMA) & (likeness < MAX_SKIN_LIKENESS)
+    return np.where(tells & (error < MAX_HUE_ERROR), light, 0).astype(np.float32)
+
+
+def _measure_openness(light: Float32Array, gaps: Mask) -> Float32Array:
+    """Return the share of the ground (H x W, 0 to 1) in `gaps` and next to them; each is as open as its brightest."""
+    labels = label_parts(gaps)
+    brightest = np.zeros(int(labels.max()) + 1, np.float32)
+    np.maximum.at(brightest, labels[gaps], cv2.blur(light, (3, 3))[gaps])
+    reached = cv2.dilate(brightest[labels], np.ones((2 * _MIXED_PX + 1,) * 2, np.uint8))
+    least, most = GROUND_LIGHT_RANGE
+    openness = np.clip((light / np.clip(reached, MIN_GAP_LIGHT, 1) - least) / (most - least), 0, 1)
+    return np.asarray(np.where(reached > 0, openness, 0), np.float32)
 
 
 def _find_small(gaps: Mask, height: float) -> Mask:

@@ -8,7 +8,7 @@ there are faces, what a net that knows people sees counts too. What speaks for n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -164,6 +164,31 @@ def reconcile_mattes(
         alpha = np.asarray(detailed + weight * (quick - detailed), np.float32)
     alpha = fill_half_seen_inside(alpha, quick)
     return ReconciledMatte(alpha, uncertain, differs, doubt / subject, differing)
+
+
+def compare_mattes(
+    image: Image,
+    detailed: Alpha,
+    quick: Alpha,
+    followed: Alpha,
+    faces: Sequence[Face] = (),
+    predict_people: PredictPeople | None = None,
+) -> ReconciledMatte:
+    """Tell how far to trust a matte that is `followed` alone; arguments as for `reconcile_mattes`, H x W each.
+
+    Where it is not what would be decided between both it is as uncertain as where nothing decides.
+    """
+    reconciled = reconcile_mattes(image, detailed, quick, faces, predict_people)
+    size = reconciled.regions.shape[::-1]
+    one, other, taken = (resize_map(each, size) > 0.5 for each in (detailed, quick, followed))
+    against = open_mask(taken != (resize_map(reconciled.alpha, size) > 0.5)) & ~reconciled.regions
+    share = float(against.sum()) / max(int((one | other).sum()), 1)
+    return replace(
+        reconciled,
+        regions=reconciled.regions | against,
+        differs=reconciled.differs | against,
+        unsettled=min(1.0, reconciled.unsettled + share),
+    )
 
 
 def fill_half_seen_inside(alpha: Alpha, quick: Alpha) -> Alpha:

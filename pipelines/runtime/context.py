@@ -271,10 +271,12 @@ class JobContext:
             )
 
         nets = [_PhotoNet(self, params.photo, photo, spec_id) for spec_id in spec_ids]
+        others = () if self.draft or params.cut_by == "all" else tuple(set(self._matting_spec_ids) - set(spec_ids))
         cutout = cut_out_subject(
             photo,
             nets[0],
             detail_nets=nets[1:],
+            doubter=_PhotoNet(self, params.photo, photo, others[-1]) if others else None,
             is_quick=self._is_quick(spec_ids[0]),
             matte=matte,
             pick=params.pick,

@@ -215,6 +215,19 @@ class FixedNet:
         return self.alpha.copy()
 
 
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_of_a_net_that_cuts_out_alone_another_tells_how_sure_it_is(is_quick: bool) -> None:
+    photo, near = make_noise(200, 300), make_blob(200, 300, (90, 100), (50, 70))
+    other = np.maximum(near, make_blob(200, 300, (210, 100), (50, 70)))
+    alone, agreed, doubted = (
+        cut_out_subject(photo, FixedNet(near), is_quick=is_quick, doubter=None if each is None else FixedNet(each))
+        for each in (None, near, other)
+    )
+    assert np.array_equal(alone.alpha, doubted.alpha)
+    assert alone.uncertainty == 0
+    assert doubted.uncertainty > 0.4 > 2 * agreed.uncertainty
+
+
 @pytest.mark.parametrize(
     ("gap", "small_net_sees_it", "stays"), [(40, False, False), (40, True, True), (8, False, True)]
 )

@@ -120,3 +120,27 @@ def test_strands_that_hang_on_a_gap_do_not_make_it_a_ribbon() -> None:
     image, alpha, face = draw_portrait()
     cv2.ellipse(image, (200, 150), (80, 90), 0, 150, 330, GROUND, 1)
     assert measure_gap(open_hair_gaps(image, alpha, (face,))) < 0.1
+
+
+GREEN_WALL, SHADED_WALL = (60, 190, 90), (28, 92, 42)
+
+
+@pytest.mark.parametrize("hat", [(90, 20, 25), HAIR])
+def test_a_coloured_wall_between_curls_is_opened_also_in_shade_and_below_a_hat(hat: Colour) -> None:
+    image, alpha, face = draw_portrait(gap=SHADED_WALL, ground=GREEN_WALL)
+    image[50:120, 150:250] = hat
+    assert measure_gap(open_hair_gaps(image, alpha, (face,))) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("ground", "gap", "place"),
+    [
+        (GREEN_WALL, GREEN_WALL, (150, 330)),  # a green mark on the coat
+        ((200, 120, 70), (150, 90, 52), GAP[0]),  # bricks have the hue of skin and of fair strands
+    ],
+)
+def test_clothes_and_strands_of_the_grounds_hue_stay(ground: Colour, gap: Colour, place: tuple[int, int]) -> None:
+    image, alpha, face = draw_portrait(gap=HAIR, ground=ground, coat=HAIR)
+    cv2.circle(image, place, 8, gap, -1)
+    image[50:120, 150:250] = (90, 20, 25)
+    assert measure_gap(open_hair_gaps(image, alpha, (face,)), (place, 8)) > 0.9

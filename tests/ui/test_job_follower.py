@@ -255,12 +255,14 @@ def test_generate_that_gives_way_to_a_photo_can_be_pressed_again(
         making = follower.generate(gr.Request(), state, *values)
         started = await anext(making)
         assert state.job_id
-        follower.begin_request(state)  # as placing a photo does
+        follower.begin_request(state)  # as placing a photo does, and removing it
+        state.note_photo(has_photo=has_photo)
         return [started, *[update async for update in making]]
 
     shown = asyncio.run(generate_while_a_photo_comes())
     assert state.job_id == "", "else it would wait for that order for ever"
-    assert any(text.PHOTO_READY_TEXT in str(update.get(tab.result.status)) for update in shown[1:])
+    told = text.PHOTO_READY_TEXT if has_photo else text.ADD_PHOTO_TEXT
+    assert any(told in str(update.get(tab.result.status)) for update in shown[1:])
 
 
 def test_a_photo_that_is_removed_before_its_draft_begins_gets_none(studio: RunningStudio, tab: ToolTab) -> None:

@@ -20,9 +20,8 @@ from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.row_commands import APPROVE_LABEL, NEXT_LABEL, JobToShow, RowAction, render_command_button
 from ui.tool_tab import text
-from ui.tool_tab.form_controls import to_component_value
 from ui.tool_tab.layout import ToolTab
-from ui.tool_tab.state import MARK_FIELDS, TabState
+from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates
 
 PUT_LABEL = "Put it into the batch"
@@ -166,23 +165,8 @@ class BatchRowLine:
                 updates = {self.tab.alerts: text.render_error(error)}
         earlier = self.batches.jobs.get_job(chosen) if is_returned else None
         if earlier is not None and earlier.result is not None and self.show_result is not None:
-            updates |= self._restore_marks_before_pointing(state)
-            state.request_number, state.before_marks = state.request_number + 1, None  # a look of marks gives way
-            updates |= self.tab.result.close_pointing() | self.show_result(earlier, earlier.result, state, request)
+            updates |= self.show_result(earlier, earlier.result, state, request)
         return {**updates, **self.show_line(state, owner, state.shown_job_id, is_returned=is_returned)}
-
-    def _restore_marks_before_pointing(self, state: TabState) -> Updates:
-        """Give the form the marks that it had before somebody began to point and did not press Done."""
-        if state.before_marks is None:
-            return {}
-        form, controls = state.before_marks[1], self.tab.controls
-        return {
-            controls[name].value: form[name]
-            if isinstance(form[name], str)  # as pointing.js wrote it
-            else to_component_value(controls[name].field, form[name])
-            for name in MARK_FIELDS
-            if name in form and name in controls
-        }
 
     def _open_next(self, batch: Batch, mended: RowState, state: TabState) -> dict[Any, Any]:
         """Open the next row that is to be checked after the `mended` one; no update where all are mended."""

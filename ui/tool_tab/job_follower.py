@@ -159,11 +159,8 @@ class JobFollower:
                 self._cancel_watched(submitted)
             if state.job_id == ordering_id:  # else Generate would wait for it for ever
                 state.job_id = ""
-                yield (
-                    self.view.no_change()
-                    if state.draft_id
-                    else self.view.show_idle(text.render_status(text.PHOTO_READY_TEXT))
-                )
+                ready = text.PHOTO_READY_TEXT if state.has_photo else text.ADD_PHOTO_TEXT
+                yield self.view.no_change() if state.draft_id else self.view.show_idle(text.render_status(ready))
         elif isinstance(submitted, StudioError):
             state.job_id = ""
             yield self.view.show_error(submitted)
