@@ -48,7 +48,15 @@ from pipelines.framing.social_layout import (
     find_sticker_corner,
     plan_layout,
 )
-from pipelines.framing.words_on_photo import LETTER_SIZES, TextHeight, TextSide, TextSize, is_cut_below, view_photo
+from pipelines.framing.words_on_photo import (
+    LETTER_SIZES,
+    TextHeight,
+    TextSide,
+    TextSize,
+    compute_equal_square_side,
+    is_cut_below,
+    view_photo,
+)
 from pipelines.imaging.fonts import FontWeight
 from pipelines.imaging.resize import resize_image, resize_map, size_within
 from pipelines.imaging.text import (
@@ -85,6 +93,7 @@ LOWER_END_NOTICE = "The words lie on the lower end of the subject, where your ph
 COVERED_NOTICE = (
     "The words cover a part of the subject, or the format cuts it; beside or below the photo neither happens: {}."
 )
+SMALL_WORDS_NOTICE = "{}: large words have no room here. Fewer words or another layout make them larger."
 OUT_OF_FOCUS_NOTICE = (
     "Where the photo does not fill a format, it goes on out of focus, or lies before itself out of focus."
 )
@@ -548,7 +557,12 @@ def _add_overlays(
     logo_box = find_logo_corner(layout, words_box) if params.logo is not None else None
     if params.logo is not None and logo_box is None:
         notices.append(f"{title}: no corner is free for the logo, so it was left out.")
-    contrast = _write_headline(image, layout, params, logo_box) if params.headline else None
+    contrast = None
+    if params.headline:
+        contrast, letters_px = _write_headline(image, layout, params, logo_box)
+        least_px = LETTER_SIZES["large"].least_ratio * compute_equal_square_side(layout.size)
+        if params.headline_size == "large" and letters_px < least_px:
+            notices.append(SMALL_WORDS_NOTICE.format(title))
     if params.logo is not None and logo_box is not None:  # after the shade under the words, which lies on it else
         draw_logo(image, context.open_image_with_alpha(params.logo), logo_box)
     if sticker is not None:
@@ -567,8 +581,8 @@ def _choose_align(params: Kit, size: Size) -> Align:
     return "centre" if size[1] >= size[0] else "left"
 
 
-def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBox | None) -> float:
-    """Write the headline in its place on the photo or on the panel; its contrast. Changes `image`."""
+def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBox | None) -> tuple[float, int]:
+    """Write the headline on the photo or on the panel; return its contrast and its letters' size. Changes `image`."""
     text, weight = params.headline, _FONT_WEIGHTS[params.headline_font]
     inks = {"white": WHITE_INK, "black": BLACK_INK, "brand": form_fields.parse_rgb(params.colour)}
     chosen_ink = inks.get(params.headline_colour)  # None follows the ground
@@ -591,7 +605,7 @@ def _write_headline(image: Image, layout: Layout, params: Kit, logo_box: PixelBo
         ink = shade_and_choose_ink(image, box, WORST_SHARE, chosen_ink)
     contrast = worst_contrast(ink, box.view(image), WORST_SHARE)
     draw_text(image, block, box, ink, align)
-    return contrast
+    return contrast, block.size
 
 
 TOOL = Tool(

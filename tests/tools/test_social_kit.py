@@ -764,6 +764,15 @@ def test_a_headline_is_as_large_as_one_chose(layout: str) -> None:
     assert heights[0] < 0.7 * heights[1] < 0.7 * heights[2]
 
 
+@pytest.mark.parametrize(
+    ("headline", "size", "told"), [("A" * 90, "large", True), ("A" * 90, "auto", False), ("A", "large", False)]
+)
+def test_large_words_without_room_are_told(headline: str, size: str, told: bool) -> None:
+    values = {"headline": headline, "layout": "below", "preset": "post", "headline_size": size}
+    notices = make_kit(tall_context(head=False), **values).notices
+    assert any(social_kit.SMALL_WORDS_NOTICE.split(":")[1] in notice for notice in notices) == told
+
+
 def test_words_that_would_be_small_in_a_corner_stand_on_a_panel() -> None:
     size = social_kit.FORMATS["post"].size
     photo = make_noise(900, 1600, 120, 8)
