@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import PIL.Image
@@ -214,6 +215,24 @@ def test_a_long_stroke_is_taken_to_its_end_and_generate_waits_beside_it(page: Pa
     assert points[-1] == pytest.approx([0.1, 0.9], abs=0.17)
     press(page, "cancel")
     expect(page.locator("#cutout-generate")).to_be_visible()
+
+
+def test_a_quick_stroke_has_points_all_along_its_way(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "cutout", "coffee")
+    press(page, "start")
+    await_look(page)
+    frame = page.locator("#cutout-box .dbx-point-layer").bounding_box()
+    assert frame is not None
+    page.mouse.move(frame["x"] + 0.2 * frame["width"], frame["y"] + 0.3 * frame["height"])
+    page.mouse.down()
+    page.mouse.move(
+        frame["x"] + 0.6 * frame["width"], frame["y"] + 0.3 * frame["height"]
+    )  # one event, as of a quick finger
+    page.mouse.up()
+    await_look(page)
+    columns = [x for x, _ in json.loads(field(page, "keep").input_value())]
+    assert len(columns) >= 18
+    assert max(after - before for before, after in pairwise(columns)) < 0.03
 
 
 def test_a_button_goes_through_the_cut_outs_of_the_nets_and_undo_and_another_photo_go_back(

@@ -392,9 +392,13 @@
       held.layer.querySelectorAll("i.area:not(.doubt)").forEach((area) => area.remove());
       addArea(held.layer, toArea(held.points));
     } else if (Math.hypot(at[0] - last[0], at[1] - last[1]) > held.step) {
-      if (held.points.length >= MAX_STROKE) Object.assign(held, { points: held.points.filter((_, number) => number % 2 === 0), step: held.step * 2 });
-      held.points.push(at);
-      addMark(held.layer, held.mode, ...at);
+      // A quick finger is told of seldom: what lies on its way belongs to the stroke.
+      const count = Math.max(1, Math.floor(Math.hypot(at[0] - last[0], at[1] - last[1]) / held.step));
+      for (let number = 1; number <= count; number++) {
+        if (held.points.length >= MAX_STROKE) Object.assign(held, { points: held.points.filter((_, place) => place % 2 === 0), step: held.step * 2 });
+        held.points.push(at.map((end, axis) => Math.round((last[axis] + (end - last[axis]) * number / count) * 1e4) / 1e4));
+        addMark(held.layer, held.mode, ...held.points.at(-1));
+      }
     }
   }, true);
   const toArea = ([[x0, y0], [x1, y1] = [x0, y0]]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
