@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask
-from pipelines.imaging.resize import dilate_mask
+from pipelines.imaging.resize import dilate_mask, resize_image, resize_map, size_within
 from pipelines.matting.edge_colors import estimate_side_colours, refine_edge_alpha
 from pipelines.matting.mask_parts import find_parts_at, label_parts
 
@@ -43,11 +43,14 @@ MAX_HUE_ERROR = 20.0  # levels from the ground's hue
 GROUND_LIGHT_RANGE = (0.35, 0.85)  # of a gap's brightest: up to the first a pixel is hair, from the second ground
 MIN_GAP_LIGHT = 0.45  # of the ground's chroma, from which a pixel is a gap: what shines on a hat has up to 0.35
 MAX_DARK_LEVEL = 100  # brightest channel of dark hair, which has less of the ground's light than a gap
+MAX_HUE_SIDE_PX = 1200  # longer side of the copy in which hues are looked at
 GAP_RATIO = 0.012  # side of a square that fits into a gap: the rim of a hat shines with the ground's light
 _HAIR_NOISE, _SKIN_NOISE = 8.0, 12.0  # least deviations in levels
 _OUTLIER_LEVELS = 60.0  # from the median: jewels and lights in the hair
 _OPEN_ALPHA = 0.3  # up to which a gap is open
 _STRIP_ROWS = 512
+_SAMPLE_STEP = 4  # pixels, of which one is looked at for whether the ground has a colour at all
+_MIN_COLOURED_SHARE = 0.05  # of the ground in the window
 _MIXED_PX = 2  # around open gaps: pixels of which the colours say the share anew
 _ISLAND_ALPHA = 0.1  # from which pixels hang together
 _MIN_ISLAND_HAIR_SHARE = 0.2  # of a part that gaps cut off: with less it is ground, too
@@ -146,17 +149,32 @@ def _open_window(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha |
 
 
 def _open_coloured_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha | None:
-    """Open the gaps in the dark hair around a face in which the ground's hue shows; None without any."""
+    """Open the gaps in the dark hair around a face in which the ground's hue shows; None without any.
+
+    Hues are noisy and gaps wide, so that a smaller copy of a large photo tells as much.
+    """
+    size = size_within(alpha.shape, MAX_HUE_SIDE_PX)
+    scale = size[0] / alpha.shape[1]
+    small = resize_map(alpha, size)
+    opened = _open_small_coloured_gaps(resize_image(image, size), small, landmarks * np.float32(scale))
+    if opened is None:
+        return None
+    kept = np.where(opened < small, opened, np.float32(1))
+    return np.minimum(alpha, resize_map(kept, alpha.shape[::-1]))
+
+
+def _open_small_coloured_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha | None:
     _, top, _, bottom = _find_oval(landmarks)
     height = bottom - top
     face = _draw_oval(alpha.shape, landmarks)
+    if not face.any() or not _is_coloured(image[::_SAMPLE_STEP, ::_SAMPLE_STEP], alpha[::_SAMPLE_STEP, ::_SAMPLE_STEP]):
+        return None
     distance = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     band = (distance < max(3, REACH_RATIO * height)) & (alpha > KNOWN_ALPHA_MARGIN) & ~face
-    if not band.any() or (alpha > KNOWN_ALPHA_MARGIN).all():
-        return None
+    skin = np.asarray(image[face].mean(axis=0), np.float32)
     light = np.zeros(alpha.shape, np.float32)
     ground = estimate_side_colours(image, alpha, band, colour_only=True)[1].mean
-    light[band] = _measure_ground_light(image[band], ground, np.asarray(image[face].mean(axis=0), np.float32))
+    light[band] = _measure_ground_light(image[band], ground, skin)
     gaps = (light > MIN_GAP_LIGHT) & (alpha > MIN_SHARE_LOSS)
     solid = (alpha > 0.5) & ~gaps
     head = dilate_mask(face, max(1, round(HEAD_REACH_RATIO * height)))
@@ -171,6 +189,15 @@ def _open_coloured_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> 
         return None
     opened = np.minimum(alpha, 1 - _measure_openness(light, gaps))
     return _remove_new_islands(opened, alpha, is_hair)
+
+
+def _is_coloured(image: Image, alpha: Alpha) -> bool:
+    """Whether a part of the ground has a hue that tells; most photos have none, and nothing is to be measured."""
+    ground = image[alpha <= KNOWN_ALPHA_MARGIN].astype(np.float32)
+    if not len(ground):
+        return False
+    chroma = np.linalg.norm(ground - ground.mean(axis=1, keepdims=True), axis=1)
+    return float((chroma > MIN_GROUND_CHROMA).mean()) > _MIN_COLOURED_SHARE
 
 
 def _measure_ground_light(pixels: Image, ground: Float32Array, skin: Float32Array) -> Float32Array:
