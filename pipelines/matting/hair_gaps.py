@@ -164,6 +164,7 @@ def _open_coloured_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> 
 
 
 def _open_small_coloured_gaps(image: Image, alpha: Alpha, landmarks: Float32Array) -> Alpha | None:
+    """Do the same on the copy, at its size."""
     _, top, _, bottom = _find_oval(landmarks)
     height = bottom - top
     face = _draw_oval(alpha.shape, landmarks)
@@ -171,6 +172,8 @@ def _open_small_coloured_gaps(image: Image, alpha: Alpha, landmarks: Float32Arra
         return None
     distance = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     band = (distance < max(3, REACH_RATIO * height)) & (alpha > KNOWN_ALPHA_MARGIN) & ~face
+    if not band.any():
+        return None
     skin = np.asarray(image[face].mean(axis=0), np.float32)
     light = np.zeros(alpha.shape, np.float32)
     ground = estimate_side_colours(image, alpha, band, colour_only=True)[1].mean

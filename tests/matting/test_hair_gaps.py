@@ -144,3 +144,11 @@ def test_clothes_and_strands_of_the_grounds_hue_stay(ground: Colour, gap: Colour
     cv2.circle(image, place, 8, gap, -1)
     image[50:120, 150:250] = (90, 20, 25)
     assert measure_gap(open_hair_gaps(image, alpha, (face,)), (place, 8)) > 0.9
+
+
+def test_before_a_coloured_wall_a_face_that_is_no_part_of_the_subject_changes_nothing() -> None:
+    image, _, face = draw_portrait(ground=GREEN_WALL)
+    alpha = np.zeros((400, 400), np.float32)
+    alpha[:, :20] = 1
+    assert np.array_equal(open_hair_gaps(image, alpha, (face,)), alpha)
+    assert np.array_equal(open_hair_gaps(image, np.zeros_like(alpha), (face,)), np.zeros_like(alpha))
