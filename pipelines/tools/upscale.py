@@ -1,4 +1,4 @@
-"""Upscale: a picture made 2 or 4 times larger by the small Real-ESRGAN, with faces blended with bicubic."""
+"""Upscale: a picture made 2 or 4 times larger by the small Real-ESRGAN, with faces half bicubic."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from pipelines.tools.shared.picture_operations import crop_centre
 
 UPSCALER_SPEC_ID = "realesr-x4"
 DETAIL_NOTICE = "Detail was added by a model; it was not in the photo."
-SOFT_FACES_NOTICE = "Faces are soft: they were enlarged almost plainly, so that nothing is invented in them."
+SOFT_FACES_NOTICE = "Faces are soft: they were enlarged more plainly, so that nothing is invented in them."
 MAX_OUTPUT_PX = 4096  # longer side; beyond, two cores take minutes
-_FACE_BICUBIC_RATIO = 0.75  # share of bicubic inside faces, where a net this small invents skin and lashes
+_FACE_BICUBIC_RATIO = 0.5  # share of bicubic inside faces: what the net adds there is seen first
 
 
 class Upscale(Params):
@@ -35,7 +35,7 @@ class Upscale(Params):
         "Factor", "How many times larger; up to 4096 px.", "2", labels={"2": "2 ×", "4": "4 ×"}
     )
     protect_faces: bool = flag_field(
-        "Protect faces", "Enlarge faces almost plainly, so that nothing is invented.", True, advanced=False
+        "Protect faces", "Enlarge faces more plainly, so that nothing is invented.", True, advanced=False
     )
     look: str = form_fields.look_field()
     format: form_fields.FileFormat = form_fields.format_field()

