@@ -10,6 +10,7 @@ import cv2
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 
+TRAINED_HERE_FOLDERS = ("mini/", "realesr-x4/")  # no package has their files
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "models"
 
 
@@ -29,7 +30,7 @@ def read_tflite(file: Path) -> cv2.dnn.Net:
 
 
 def _verify_file(spec: ModelSpec, path: Path, sha256: str) -> Path:
-    is_trained_here = spec.repo.startswith("assets/")
+    is_trained_here = spec.files[0][0].startswith(TRAINED_HERE_FOLDERS)
     way = "git checkout assets/models" if is_trained_here else f"python assets/fetch.py {spec.id}"
     if not path.is_file():
         raise ModelUnavailable(f"The file {path.name} of model {spec.id} is missing. `{way}` brings it.")

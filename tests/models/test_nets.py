@@ -20,6 +20,7 @@ from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.geometry import Colour, Image, PixelArray
 from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
+from pipelines.models.families.mini import model as mini
 from pipelines.models.nets import control_annotators, face_mesh, matting_net, real_esrgan
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.person_net import PersonNet
@@ -93,12 +94,13 @@ def test_a_missing_file_is_a_sentence_that_says_how_to_get_it(monkeypatch: pytes
         nets.load(nets.U2NETP, "cpu")
 
 
+@pytest.mark.parametrize("spec", [nets.REALESR_X4, *mini.specs], ids=lambda spec: spec.id)
 def test_of_a_missing_net_that_was_trained_here_it_says_that_the_repository_has_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path)
     with pytest.raises(ModelUnavailable, match=r"missing.*git checkout"):
-        nets.load(nets.REALESR_X4, "cpu")
+        bundled_weights.verify_files(spec)
 
 
 def test_a_damaged_file_is_never_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
