@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NET_FACTOR = 4
 TILE_PX = 192  # side of a tile of the input
 TILE_OVERLAP_PX = 18  # 18 convolutions see 18 pixels far: with so many pixels around a tile there are no seams
-NET_SHARE = 0.5  # of the net, the rest Lanczos: more of it is as near to the truth, but a viewer called it painted
+NET_SHARE = 0.5  # of the net, the rest Lanczos: more of it is as near to the truth, but looks painted
 
 Box = tuple[int, int, int, int]
 UpscaleFactor = Literal[2, 4]
