@@ -199,7 +199,7 @@ class JobContext:
     ) -> Cutout:
         key = self._cutout_key(params, spec_ids, self._edge_spec_id, together=together)
         cutout = self._memoize(
-            key,
+            (*key, self._choose_doubter_id(params)),  # a draft of the same net was not doubted
             lambda: self._compute_cutout(params, faces, spec_ids, emit, together=together),
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
@@ -271,12 +271,12 @@ class JobContext:
             )
 
         nets = [_PhotoNet(self, params.photo, photo, spec_id) for spec_id in spec_ids]
-        others = () if self.draft or params.cut_by == "all" else tuple(set(self._matting_spec_ids) - set(spec_ids))
+        doubter_id = self._choose_doubter_id(params)
         cutout = cut_out_subject(
             photo,
             nets[0],
             detail_nets=nets[1:],
-            doubter=_PhotoNet(self, params.photo, photo, others[-1]) if others else None,
+            doubter=_PhotoNet(self, params.photo, photo, doubter_id) if doubter_id else None,
             is_quick=self._is_quick(spec_ids[0]),
             matte=matte,
             pick=params.pick,
@@ -341,6 +341,13 @@ class JobContext:
         """Choose the matting nets that cut the subject out, the small one first, as `cut_by` says."""
         ids = self._matting_spec_ids
         return {"all": ids, "quick": ids[:1], "careful": ids[-1:]}[params.cut_by]
+
+    def _choose_doubter_id(self, params: Subject) -> str | None:
+        """Choose the net that tells how sure one is that cuts out alone; None without another, and in a draft."""
+        ids = self._matting_spec_ids
+        if self.draft or params.cut_by == "all" or len(ids) == 1:
+            return None
+        return ids[-1] if params.cut_by == "quick" else ids[0]
 
     def _is_quick(self, spec_id: str) -> bool:
         return spec_id == self._matting_spec_ids[0]

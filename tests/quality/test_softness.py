@@ -134,5 +134,4 @@ def test_a_face_that_upscale_is_advised_for_is_taken_once_it_is_enlarged(studio:
         studio.make("headshot", photo=small, consent=True, draft=True)
     large = studio.add_image(studio.open_result(studio.make("upscale", photo=small, consent=True)))
     receipt = studio.make("headshot", photo=large, consent=True, draft=True).receipt
-    (doubt,) = receipt["framing_doubts"]
-    assert doubt.startswith("This picture is soft at its full size: your photo is")
+    assert receipt["framing_doubts"] == [ENLARGED_BEFORE_NOTICE]

@@ -73,6 +73,10 @@ def test_what_is_kept_takes_a_better_net_that_is_here_and_the_receipt_names_it(
     assert {"id": LITE.id, "revision": LITE.revision, "licence": "MIT"} in kept["models"]
     assert {row["id"] for row in kept["models"]} >= {"u2netp", "isnet"}
     assert kept["cutout_uncertainty"] > UNCLEAR_UNCERTAINTY  # weights that nobody trained see something else
+    for cut_by in ("quick", "careful"):  # each is doubted by the one that is most unlike it
+        alone = studio.make("cutout", photo=photo, cut_by=cut_by).receipt
+        assert {row["id"] for row in alone["models"]} & {"u2netp", "isnet", LITE.id} == {"u2netp", LITE.id}
+        assert alone["cutout_uncertainty"] > UNCLEAR_UNCERTAINTY
     small = studio.service.settings.model_copy(update={"matting": "small"})
     monkeypatch.setattr(studio.service, "settings", small)
     assert "matte-hub" not in studio.create_job("cutout", photo=photo).specs

@@ -61,6 +61,7 @@ def test_one_net_alone_cuts_out_where_somebody_prefers_it(tmp_path: Path) -> Non
     with RealStudio(tmp_path, matting="both") as studio:
         photo, sent = studio.photos["coffee"], []
         for cut_by in ("all", "careful", "quick"):
+            studio.make("cutout", draft=True, photo=photo, trim=False, cut_by=cut_by)  # as on the page
             made = studio.make("cutout", photo=photo, trim=False, cut_by=cut_by)
             used = {row["id"] for row in made.receipt["models"]}
             assert {"u2netp", "isnet"} <= used, "the other one tells how sure the cut-out is"

@@ -106,7 +106,7 @@ def test_every_number_of_a_check_is_explained_in_one_sentence(studio: RealStudio
     assert receipt["explained"]["core_changed_pixels"].startswith("Inside what was cut out 0 pixels differ")
 
 
-def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(studio: RealStudio) -> None:
+def test_a_protected_face_is_enlarged_more_plainly_and_nothing_else_is_touched(studio: RealStudio) -> None:
     small = np.asarray(cv2.resize(load_example("astronaut")[30:230, 130:330], (120, 120)), np.uint8)
     photo = studio.add_image(small)
     safe, free = (

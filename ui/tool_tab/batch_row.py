@@ -165,6 +165,7 @@ class BatchRowLine:
                 updates = {self.tab.alerts: text.render_error(error)}
         earlier = self.batches.jobs.get_job(chosen) if is_returned else None
         if earlier is not None and earlier.result is not None and self.show_result is not None:
+            state.request_number += 1  # a draft that is on its way gives way
             updates |= self.show_result(earlier, earlier.result, state, request)
         return {**updates, **self.show_line(state, owner, state.shown_job_id, is_returned=is_returned)}
 
