@@ -125,6 +125,14 @@ def test_beside_styles_of_the_whole_photo_stands_more_and_nothing_moves() -> Non
     assert offered == ["retouch", "kit", "cutout", "upscale", "expand", "product"]
 
 
+def test_a_thing_on_somebodys_back_may_be_meant_where_no_face_is_seen() -> None:
+    suggestion = suggest_tool(0, True, TOOLS)
+    assert suggestion is not None
+    assert suggestion.tool == "background"
+    assert 'href="#product"' in render_other_tools(TOOLS, suggestion)
+    assert 'href="#product"' not in render_other_tools(TOOLS, suggest_tool(1, True, TOOLS))
+
+
 def test_what_may_be_wrong_with_the_cut_out_of_the_first_looks_is_told_beside_them() -> None:
     doubt = "A part may be missing at the left."
     assert render_draft_doubt({"cutout_uncertainty": 0.1, "cutout_doubts": []}, TOOLS) == ""

@@ -67,11 +67,9 @@ OTHER_TOOLS_TEXT = "This photo in another tool:"
 WHOLE_PHOTO_TOOLS = (("style", "Turn it into a painting"), ("expand", "Make it wider"))
 """What cuts nothing out, offered beside a cut-out that is probably wrong; others of that kind are `OTHER_TOOLS`."""
 WHOLE_PHOTO_TEXT = "The whole photo, without a cut-out:"
-SCENERY_TOOLS: tuple[tuple[str, str], ...] = (
-    *OTHER_TOOLS,
-    ("expand", "Make it wider"),
-    ("product", "Product photo of one thing"),
-)
+ONE_THING = ("product", "Product photo of one thing")
+"""Offered too of somebody without a face: a bag on a back may be meant."""
+SCENERY_TOOLS: tuple[tuple[str, str], ...] = (*OTHER_TOOLS, ("expand", "Make it wider"), ONE_THING)
 """The same where no subject stands out. None of those that are there already moves."""
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
 """Offered too of a photo of several people."""
@@ -139,6 +137,8 @@ def render_other_tools(
     offered = SCENERY_TOOLS if suggestion is SCENERY_SUGGESTION else OTHER_TOOLS
     if suggestion and suggestion.tool == "business":
         offered = (*OTHER_TOOLS, ONE_OF_SEVERAL)
+    elif suggestion and suggestion.with_people:
+        offered = (*OTHER_TOOLS, ONE_THING)
     return _render_tool_links([tool for tool in tools if tool.id not in without], offered, OTHER_TOOLS_TEXT)
 
 
