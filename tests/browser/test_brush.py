@@ -91,6 +91,8 @@ def test_the_file_in_place_of_painting_is_under_more_with_a_sentence(page: Page,
     page.locator("#retouch-more button").first.click()
     expect(upload).to_be_visible()
     expect(page.locator("#retouch-more")).to_contain_text("white is erased, black stays")
+    expect(page.locator("#retouch-grow")).to_be_visible()
+    expect(page.locator("#retouch-pick")).to_be_hidden()  # beside a mask it counts for nothing
     with PIL.Image.open(EXAMPLES / "coffee.jpg") as photo:
         width, height = photo.size
     mask = np.zeros((height, width), np.uint8)
