@@ -27,11 +27,11 @@ PANEL_HTML = f"""<div class="dbx-point">
 <div class="dbx-point-layer" hidden></div>
 <p class="dbx-point-row" hidden></p>
 <p class="dbx-point-effect" role="status">
-<span hidden data-effect="little">Little changed. Mark more of it, or come closer.</span>
+<span hidden data-effect="little">Little changed. Not right yet? Mark more of it, or come closer.</span>
 <span hidden data-effect="settled">Hardly a change here, or it was so already. Come closer to see it.</span>
 <span hidden data-effect="choose">Choose Keep or Drop first.</span>
 <span hidden data-effect="elsewhere">Your mark also changed what is in the frame. If that is wrong, press Undo.</span>
-<span hidden data-effect="same">This cut-out is the same.</span>
+<span hidden data-effect="same">This cut-out is nearly the same.</span>
 <span hidden data-effect="ask">Press on what is meant, or draw a box around it.</span>
 <span hidden data-effect="refused"></span></p>
 <div class="dbx-point-zoom" hidden>
