@@ -27,7 +27,7 @@ from tests.support.served_app import wait_until
 TOOL_IDS = ("retouch", "cutout")
 MAX_SENT_BYTES = 20_000
 """Of one request that takes a stroke along: the form and its strokes, no picture."""
-MARKED_TEXT = "Marked. Press again for more, then Generate."
+MARKED_TEXT = "Marked. Press again for more, then Preview."
 GENERATE_HEIGHT_PX = 57 + 66
 """Of a phone's window: its navigation and Generate above that."""
 COUNT_PAINT_JS = """layer => {
@@ -361,6 +361,15 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     mask = generate(page, studio)
     assert mask.mean() == pytest.approx(whole, rel=0.05)
     assert find_middle(mask) == pytest.approx((470 / 600, 0.5), abs=0.02)
+
+
+def test_a_press_that_marks_much_of_the_photo_says_so(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    wall = make_noise(400, 600, 120, 4).copy()
+    cv2.circle(wall, (300, 200), 125, (40, 60, 180), -1, cv2.LINE_AA)
+    PIL.Image.fromarray(wall).save(tmp_path / "large.png")
+    layer = open_brush(page, studio, tmp_path / "large.png")
+    assert press_on(page, layer, 0.5, 0.5).startswith("A large part of the photo is marked. Too much?")
+    assert 0.19 < count_paint(page) < 0.35
 
 
 def test_a_late_answer_to_a_press_is_not_painted_for_another(page: Page, studio: ServedPage, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def test_a_mark_where_all_is_as_it_asks_is_not_told_to_mark_more() -> None:
     dropped[150:250, 150:250] = 0.0
     before, after = pack_matte(alpha), pack_matte(dropped)
     assert judge_mark_effect(before, after, [], [SOFT]) == NO_EFFECT, "it did what was asked"
+    assert judge_mark_effect(before, after, [], []) == NO_EFFECT, "a box means the whole picture"
     assert judge_mark_effect(after, after, [], [SOFT, OUTSIDE]).kind == "settled", "a second stroke over the place"
     assert judge_mark_effect(before, before, [KEPT], []).kind == "settled"
     assert judge_mark_effect(before, before, [], [KEPT]).kind == "little"

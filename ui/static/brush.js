@@ -4,7 +4,8 @@
   const LAYER_PX = 1280, OUTLINE_RADIUS = 0.001, MAX_ZOOM = 8, MIN_STEP_PX = 1.5, MAX_POINTS = 20000; // of the canvas; of one stroke
   const COLOURS = { keep: "#009682", drop: "#d22828" }, WAIT_MS = 3000, ANSWER_MS = 30000, TAP_POINTS = 4, TAP_PX = 6; // as far as a finger slips
   const MOVE_HINT = "Arrow keys move the picture.", ARROWS = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] }; // pixels
-  const AGAIN = "Marked. Press again for more, then Generate.";
+  const AGAIN = "Marked. Press again for more, then Preview.", LARGE_SHARE = 0.15, // of the photo
+    MUCH = "A large part of the photo is marked. Too much? Press Undo, and paint a smaller thing with Brush.";
   const states = new WeakMap(); // by panel
   let pressCount = 0; // an answer says which press it is of
   const things = new WeakMap(); // by stroke: the points that a thing was asked for with, one more for each larger thing
@@ -167,11 +168,12 @@
     if (!stroke || states.get(panel) !== state) return;
     if (outline) Object.assign(stroke, { points: JSON.parse(outline), radius: OUTLINE_RADIUS, closed: true });
     else if (things.get(stroke).length > 1) state.strokes = state.strokes.filter((each) => each !== stroke); // the mark stays as it was
-    say(panel, sentence || (outline ? AGAIN : ""));
+    say(panel, sentence || (outline ? measureShare(stroke) > LARGE_SHARE ? MUCH : AGAIN : ""));
     showSteps(panel);
     redraw(panel);
     askForThing(panel);
   };
+  const measureShare = ({ points }) => Math.abs(points.reduce((sum, [x, y], at) => { const [left, top] = points.at(at - 1); return sum + left * y - x * top; }, 0)) / 2;
   const isInside = ({ points }, [x, y]) => {
     const outline = new Path2D(`M${points.map((point) => point.map((share) => share * 1e4).join(" ")).join("L")}Z`); // it is exact to parts of a unit
     return document.createElement("canvas").getContext("2d").isPointInPath(outline, x * 1e4, y * 1e4);

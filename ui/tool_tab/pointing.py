@@ -173,7 +173,7 @@ def judge_mark_effect(
     """
     marks = [*keep, *drop]
     if not is_same_matte(before, after):
-        places = tuple(find_changes_apart(before, after, marks))
+        places = tuple(find_changes_apart(before, after, marks)) if marks else ()  # a box means all of it
         return MarkEffect("elsewhere", places) if places else NO_EFFECT
     if differs_at(before, after, marks):
         return NO_EFFECT

@@ -35,7 +35,7 @@ ASPECT_RATIOS: dict[str, tuple[int, int]] = {
 """Width to height, by the values of `ratio` fields."""
 DRAFT_SIDE_PX = 512
 CONSENT_HELP = "Needed for every photo of a person; example photos need none."
-OPTIONAL_CONSENT_HELP = "For people only: then faces are looked for and protected."
+OPTIONAL_CONSENT_HELP = "Not needed for things. Without it no face is looked for or protected."
 
 
 def size_field(default: int = 1024, largest: int = MAX_SIDE) -> Any:
