@@ -73,7 +73,7 @@ SCENERY_TOOLS: tuple[tuple[str, str], ...] = (*OTHER_TOOLS, ("expand", "Make it 
 """The same where no subject stands out. None of those that are there already moves."""
 ONE_OF_SEVERAL = ("headshot", "Headshot of one person")
 """Offered too of a photo of several people."""
-OPEN_LOOK_TEXT = "Open a picture to repair it."
+OPEN_LOOK_TEXT = "Press a picture, then Repair."
 
 
 @dataclass(frozen=True)
