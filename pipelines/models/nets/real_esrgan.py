@@ -36,6 +36,7 @@ MIN_STEP_LEVELS, MAX_STEP_LEVELS = (
     12,
 )  # of 255: less is a flat picture, more an outline that would outweigh blocks
 BLOCK_PX = 8  # side of a block of JPEG
+MIN_BLOCK_COUNT = 20  # across and down: with fewer, chance looks like blocks
 SAMPLE_SIDE_PX = 1024  # side of the middle of a picture in which blocks are looked for
 
 Box = tuple[int, int, int, int]
@@ -133,7 +134,7 @@ def measure_blockiness(image: Image) -> float:
     """Return how much larger steps between pixels are at the rims of JPEG's blocks than elsewhere: 1 has none.
 
     The columns and rows of the middle of an H x W x 3 picture are sorted by their remainder by 8, as a picture may have
-    been cropped; the largest mean of the eight is divided by their median.
+    been cropped; the largest mean of the eight is divided by their median. Of a small picture it is 1.
     """
     height, width = image.shape[:2]
     top, left = max(height - SAMPLE_SIDE_PX, 0) // 2, max(width - SAMPLE_SIDE_PX, 0) // 2
@@ -142,7 +143,7 @@ def measure_blockiness(image: Image) -> float:
     ratios = []
     for lines in (grey, grey.T):
         steps = np.minimum(np.abs(np.diff(lines, axis=1)), MAX_STEP_LEVELS).mean(axis=0)
-        if len(steps) < 2 * BLOCK_PX:
+        if len(steps) + 1 < MIN_BLOCK_COUNT * BLOCK_PX:
             return 1.0
         means = steps[: len(steps) // BLOCK_PX * BLOCK_PX].reshape(-1, BLOCK_PX).mean(axis=0)
         ratios.append(float(means.max() / max(np.median(means), MIN_STEP_LEVELS)))
