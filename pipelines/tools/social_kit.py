@@ -91,7 +91,7 @@ STICKER_SEED = 1  # always the same, so that a draft and its result have the sam
 _MIN_PANEL_LETTERS_RATIO = 0.3  # of the largest letters: smaller ones on a panel are broken at every word
 LOWER_END_NOTICE = "The words lie on the lower end of the subject, where your photo cuts it off: {}."
 COVERED_NOTICE = (
-    "The words cover a part of the subject, or the format cuts it; beside or below the photo neither happens: {}."
+    "{}: the words cover a part of the subject, or the format cuts it. Beside or below the photo neither happens."
 )
 SMALL_WORDS_NOTICE = "{}: large words have no room here. Fewer words or another layout make them larger."
 OUT_OF_FOCUS_NOTICE = (
@@ -170,7 +170,7 @@ def find_formats(text: str) -> tuple[str, ...]:
 HeadlineColour = Literal["auto", "white", "black", "brand"]
 HeadlineAlign = Literal["auto", "left", "centre", "right"]
 HeadlineFont = Literal["bold", "regular"]
-PLACE_UNUSED_NOTICE = "The headline stands below the photo, as you chose: its place is not followed."
+PLACE_UNUSED_NOTICE = "The headline stands below the photo, as you chose: its height is not followed."
 NO_BRAND_COLOUR_NOTICE = "No brand colour is chosen, so the headline is black or white."
 _FONT_WEIGHTS: Mapping[HeadlineFont, FontWeight] = {"bold": "Bold", "regular": "Regular"}
 
@@ -192,13 +192,13 @@ class Kit(Params):
         labels={"auto": "Automatic", "white": "White", "black": "Black", "brand": "Brand"},
     )
     headline_place: TextHeight = choice_field(
-        "Headline place",
+        "Headline height",
         "Best: where it can be read and covers least. In the middle it may cover the subject, or stand by it.",
         "auto",
         labels={"auto": "Best", "top": "High", "middle": "Middle", "bottom": "Low"},
     )
     layout: LayoutId = choice_field(
-        "Headline stands",
+        "Headline position",
         "Automatic: on it where it can be read and covers no face, and of a product at most a lower end that the "
         "photo cuts; else beside or below it. On photo: it may cover a part of the subject.",
         "auto",

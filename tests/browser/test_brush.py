@@ -334,7 +334,7 @@ def test_one_press_marks_the_whole_thing_and_a_press_on_nothing_leaves_a_dab(
     dab = count_paint(page)
     assert 0 < dab < 0.01
     bar.get_by_role("button", name="Undo").click()
-    ready = find_progress_line(page, "retouch").get_by_text("Your photo is ready.")
+    ready = find_progress_line(page, "retouch").get_by_text("Photo loaded.")
     expect(ready).to_be_visible()
     assert press_on(page, layer, 470 / 600, 0.5) == MARKED_TEXT
     expect(ready).to_be_hidden()
@@ -500,7 +500,7 @@ def test_a_new_photo_is_not_painted_yet(page: Page, studio: ServedPage) -> None:
     page.locator("#retouch-photo input[type=file]").set_input_files(EXAMPLES / "chelsea.jpg")
     layer.wait_for()
     assert count_paint(page) == 0
-    expect(find_progress_line(page, "retouch")).to_contain_text("Your photo is ready.")
+    expect(find_progress_line(page, "retouch")).to_contain_text("Photo loaded.")
 
 
 def test_the_brush_of_a_cutout_leaves_with_its_photo_and_escape_leaves_full_screen_first(

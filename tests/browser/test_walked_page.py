@@ -580,7 +580,7 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     assert box is not None
     assert box["width"] > 500
     assert is_in_view(page, canvas)
-    expect(find_progress_line(page, "retouch")).to_contain_text("Your photo is ready.")
+    expect(find_progress_line(page, "retouch")).to_contain_text("Photo loaded.")
     expect(page.locator("#retouch-editor .dbx-brush-head p")).to_have_text(text.PAINT_HINT)
     expect(page.locator("#tab-retouch").get_by_text("Then Preview.")).to_have_count(1)  # one instruction
     expect(page.locator("#tab-retouch [role=alert]")).to_have_count(0)  # nobody did anything wrong
