@@ -47,7 +47,7 @@ PAINT_HINT = "Press on what should go, again for more, or paint over all of it, 
 PHOTO_READY_TEXT = "Photo loaded."
 CONTINUED_TEXT = "The picture just made is the photo now."
 FILLED_AGAIN_TEXT = "Filled in another way: the one before is below"
-PAINT_FIRST_TEXT = "Paint over what should go, then Generate."
+PAINT_FIRST_TEXT = "Press on what should go, or paint over it, then Preview."
 SMALL_DOUBT_TAG, STILL_DOUBTED_TAG = "Small doubt", "Still doubtful"
 """What stands before the words of a doubt: of a small one, of one that is there after somebody has marked."""
 FILL_AGAIN_MARK = "<i hidden data-fill-again></i>"
