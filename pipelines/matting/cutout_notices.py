@@ -66,8 +66,8 @@ def name_doubts(alpha: Alpha, doubt: Doubt, heads: Sequence[Box]) -> dict[str, t
     border = _name_border(doubt.split, taken) if doubt.split.any() else {}
     suspects = (doubt.unsettled, open_mask(doubt.differing)) if is_doubtful else (doubt.unsettled,)
     for suspect in suspects:
-        if region := _name_region(suspect, taken):
-            return border | region
+        if regions := _name_regions(suspect, taken):
+            return border | regions
     notices = border | soft_patch_notices(alpha, heads)
     return _name_edge(doubt.differing, taken) if is_doubtful and not notices else notices
 
@@ -123,10 +123,10 @@ def name_guess(selected: Alpha) -> dict[str, tuple[Box, ...]]:
     """
     small = resize_map(selected, size_within(selected.shape, GUESS_SIDE_PX))
     half_seen = open_mask((small > GUESS_ALPHAS[0]) & (small < GUESS_ALPHAS[1]))
-    patch = _largest_part(half_seen, GUESS_RATIO * float((small > 0.5).sum()))
-    if patch is None:
+    patches = _list_large_parts(half_seen, GUESS_RATIO * float((small > 0.5).sum()))
+    if not patches:
         return {}
-    return {f"Check the cut-out {_place_in(patch, small > 0.5)}: it is a guess there.": (_box_around(patch),)}
+    return {f"Check the cut-out {_place_in(patches[0], small > 0.5)}: it is a guess there.": (_box_around(patches[0]),)}
 
 
 def locate_parts(mask: Alpha) -> tuple[Box, ...]:
@@ -237,27 +237,29 @@ def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     return {notice: (_box_around(split),)}
 
 
-def _name_region(suspect: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
-    """Tell the largest doubtful region beside the subject or in it; nothing where there is none of some size."""
+def _name_regions(suspect: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
+    """Tell the doubtful regions beside the subject and in it, the kind with the largest first; small ones are not told."""
     min_area = NAMED_REGION_RATIO * float(taken.sum())
-    beside = _largest_part(suspect & ~taken, min_area, dilate_mask(taken, EDGE_WIDTH_PX))
-    inside = _largest_part(suspect & taken, min_area)
-    if beside is not None and (inside is None or beside.sum() > inside.sum()):
-        notice = f"{MISSING_PART} {_place_in(beside, taken | beside)}. Point at it, or paint it in."
-        return {notice: (_box_around(beside),)}
-    if inside is None:
-        return {}
-    # An arm as often as a wall: only colours say that something is background.
-    notice = f"{FOREIGN_PART} {_place_in(inside, taken)}: it may not belong. Point at it, or wipe it away."
-    return {notice: (_box_around(inside),)}
+    beside = _list_large_parts(find_parts_at(suspect & ~taken, dilate_mask(taken, EDGE_WIDTH_PX)), min_area)
+    inside = _list_large_parts(suspect & taken, min_area)
+    told = {}
+    if beside:
+        place = _place_in(beside[0], taken | beside[0])
+        told[f"{MISSING_PART} {place}. Point at it, or paint it in."] = beside
+    if inside:
+        # An arm as often as a wall: only colours say that something is background.
+        place = _place_in(inside[0], taken)
+        told[f"{FOREIGN_PART} {place}: too much or too little may be taken. Point at it, or wipe it away."] = inside
+    by_size = sorted(told.items(), key=lambda row: -row[1][0].sum())
+    return {notice: tuple(_box_around(part) for part in parts) for notice, parts in by_size}
 
 
 def _name_edge(differing: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     """Tell the edge along most of which the nets differed."""
-    edge = _largest_part(dilate_mask(differing, EDGE_WIDTH_PX) & dilate_mask(taken, EDGE_WIDTH_PX), 1)
-    if edge is None:
+    edges = _list_large_parts(dilate_mask(differing, EDGE_WIDTH_PX) & dilate_mask(taken, EDGE_WIDTH_PX), 1)
+    if not edges:
         return {UNSETTLED_NOTICE: (WHOLE_PHOTO,)}
-    return {f"Check the edge {_place_in(edge, taken)}: it may be wrong.": (_box_around(edge),)}
+    return {f"Check the edge {_place_in(edges[0], taken)}: it may be wrong.": (_box_around(edges[0]),)}
 
 
 def soft_patch_notices(alpha: Alpha, heads: Sequence[Box]) -> dict[str, tuple[Box, ...]]:
@@ -293,21 +295,21 @@ def name_rivals(seen: Alpha, selected: Alpha, faces: Sequence[Face]) -> tuple[st
         x, y = (int(each * scale) for each in face.eye_midpoint)
         if 0 <= y < others.shape[0] and 0 <= x < others.shape[1]:
             others &= ~find_parts_at(others, (y, x))
-    rival = _largest_part(others, RIVAL_RATIO * float(taken.sum()))
-    if rival is None:
+    rivals = _list_large_parts(others, RIVAL_RATIO * float(taken.sum()))
+    if not rivals:
         return ()
     photo = np.ones_like(taken)
     place = _place_in(taken, photo)
-    which = f"the one {place}" if place != _place_in(rival, photo) else "the largest one"
+    which = f"the one {place}" if place != _place_in(rivals[0], photo) else "the largest one"
     return (f"Several things stand out; {which} is taken. Choose another, or keep more by pointing at them.",)
 
 
-def _largest_part(mask: Mask, min_area: float, beside: Mask | None = None) -> Mask | None:
-    """Return the largest connected part of `mask` with at least `min_area` pixels that touches `beside`, or None."""
-    labels = label_parts(mask if beside is None else find_parts_at(mask, beside))
+def _list_large_parts(mask: Mask, min_area: float) -> list[Mask]:
+    """List the connected parts of `mask` with at least `min_area` pixels, the largest first."""
+    labels = label_parts(mask)
     areas = np.bincount(labels.ravel())
-    areas[0] = 0
-    return np.asarray(labels == areas.argmax()) if areas.max() >= max(min_area, 1) else None
+    numbers = np.flatnonzero(areas >= max(min_area, 1))
+    return [np.asarray(labels == n) for n in sorted(numbers[numbers > 0], key=lambda n: -areas[n])]
 
 
 def _box_around(part: Mask) -> Box:

@@ -263,7 +263,7 @@ def test_the_eraser_takes_paint_away_and_steps_go_back_and_forth(page: Page, stu
     undo.click()
     assert count_paint(page) == 0
     page.locator("#retouch-generate").click()
-    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Press on what should go")
     expect(layer).to_be_visible()
     redo.click()  # the strokes are still there
     redo.click()

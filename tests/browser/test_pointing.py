@@ -563,7 +563,7 @@ def test_a_part_that_may_belong_asks_which_marks_are_meant_and_move_drags_the_pi
     page: Page, studio: ServedPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tool_tab_text.render_doubt(
-        {"cutout_doubts": ["Doubtful part at the right: it may not belong. Point at it."]}
+        {"cutout_doubts": ["Doubtful part at the right: too much or too little may be taken. Point at it."]}
     )
     monkeypatch.setattr(tool_tab_text, "render_doubt", lambda *_: told)
     show_example(page, studio, "cutout", "coffee")

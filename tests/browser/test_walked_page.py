@@ -585,7 +585,7 @@ def test_the_mask_is_painted_where_the_picture_stands_and_nothing_is_promised_wi
     expect(page.locator("#tab-retouch").get_by_text("Then Preview.")).to_have_count(1)  # one instruction
     expect(page.locator("#tab-retouch [role=alert]")).to_have_count(0)  # nobody did anything wrong
     page.locator("#retouch-brush-use").click()
-    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Press on what should go")
     expect(canvas).to_be_visible()
     assert studio.is_idle(), "no draft without a mark"
     assert not studio.service.jobs.list_jobs("local", 1, tool="retouch")
@@ -615,7 +615,7 @@ def test_generate_takes_the_paint_that_nobody_applied(page: Page, studio: Served
     page.locator("#retouch-example-coffee").click()
     page.locator("#retouch-editor canvas").first.wait_for()
     page.locator("#retouch-generate").click()
-    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Press on what should go")
     assert not studio.service.jobs.list_jobs("local", 1, tool="retouch"), "nothing has failed in the Library"
     first = paint_and_generate(0.4, lambda: page.keyboard.press("Control+Enter"))
     assert first.any()
@@ -863,7 +863,7 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
     assert hint is not None
     assert hint["y"] + hint["height"] <= tools["y"], "the words do not lie under the brushes"
     page.locator("#retouch-generate").tap()
-    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Paint over what should go")
+    expect(page.locator("#tab-retouch").get_by_role("alert")).to_contain_text("Press on what should go")
     expect(page.locator("#retouch-box")).to_be_hidden()
     assert not studio.service.jobs.list_jobs("local", 1, tool="retouch"), "nothing is erased that nobody marked"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -43,7 +43,7 @@ def test_a_region_beside_the_subject_may_be_a_missing_part() -> None:
 
 def test_a_region_in_the_subject_may_be_background() -> None:
     (notice,) = name_doubts(SUBJECT, doubt_at(mark(slice(150, 170), slice(140, 160))), ())
-    assert notice == "Doubtful part at the bottom: it may not belong. Point at it, or wipe it away."
+    assert notice == "Doubtful part at the bottom: too much or too little may be taken. Point at it, or wipe it away."
 
 
 def test_a_region_away_from_the_subject_is_none_of_its_parts() -> None:

@@ -185,7 +185,7 @@ def test_no_value_of_a_choice_is_translated() -> None:
         "A part may be missing at the left. Point at it, or paint it in.",
         "A part may be missing at the top: the cut-out is half transparent there. Point at it, or paint it in.",
         "Background may be left at the bottom right. Point at it, or wipe it away.",
-        "Doubtful part at the bottom right: it may not belong. Point at it, or wipe it away.",
+        "Doubtful part at the bottom right: too much or too little may be taken. Point at it, or wipe it away.",
         "A part stands alone at the top: it may not belong.",
         "Check the cut-out at the left: it is a guess there.",
         "Check the opening at the left: all in it counts as background.",

@@ -109,7 +109,7 @@ def test_a_doubt_that_is_there_after_marks_is_said_to_be_there_still() -> None:
     ("told", "mode"),
     [
         ("Background may be left at the bottom. Point at it, or wipe it away.", "drop"),
-        ("Doubtful part at the bottom: it may not belong. Point at it, or wipe it away.", "ask"),
+        ("Doubtful part at the bottom: too much or too little may be taken. Point at it, or wipe it away.", "ask"),
         ("Check the edge at the top: it is half transparent, and a part may be missing.", "keep"),
         ("Check the edge at the top: it may be wrong.", ""),
         ("What you marked brought in what looks like background at the left. Look at it.", "drop"),
