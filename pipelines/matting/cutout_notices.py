@@ -238,7 +238,7 @@ def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
 
 
 def _name_regions(suspect: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
-    """Tell the doubtful regions beside the subject and in it, the kind with the largest first; small ones are not told."""
+    """Tell the doubtful regions beside the subject and in it, the kind with the largest first, but no small ones."""
     min_area = NAMED_REGION_RATIO * float(taken.sum())
     beside = _list_large_parts(find_parts_at(suspect & ~taken, dilate_mask(taken, EDGE_WIDTH_PX)), min_area)
     inside = _list_large_parts(suspect & taken, min_area)

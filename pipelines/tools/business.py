@@ -100,7 +100,7 @@ LOOKS: dict[str, Look] = {
 }
 BRAND_WALL_COLOUR = (28, 64, 104)
 _SETTING_LABELS = {
-    "auto": "As in the look", "studio-light": "Light grey", "studio-grey": "Grey", "studio-dark": "Dark",
+    "auto": "Auto", "studio-light": "Light grey", "studio-grey": "Grey", "studio-dark": "Dark",
     "studio-white": "White", "lobby": "Lobby", "hall": "Hall", "lab": "Lab", "apartment": "Apartment",
     "bridge": "Glass bridge", "city": "City", "workshop": "Workshop", "warehouse": "Warehouse", "park": "Park",
 }  # fmt: skip
@@ -129,11 +129,11 @@ class Business(Params):
     colour: str | None = colour_field("Company colour", "Head of the page, ground of the card, the brand wall.")
     layout: LayoutId = choice_field(
         "Layout",
-        "Beside one picture per person.",
+        "Beside one picture per person. Auto: as in the look.",
         "auto",
         advanced=True,
         labels={
-            "auto": "As in the look",
+            "auto": "Auto",
             "portraits": "Portraits only",
             "grid": "Team grid",
             "page": "Company page",
@@ -142,7 +142,7 @@ class Business(Params):
         },
     )
     setting: SettingId = choice_field(
-        "Setting", "Where everybody stands.", "auto", labels=_SETTING_LABELS, advanced=True
+        "Setting", "Where everybody stands. Auto: as in the look.", "auto", labels=_SETTING_LABELS, advanced=True
     )
     background: str = form_fields.scene_words_field(
         "Takes the place of the setting, for example: workshop, forest, night.", advanced=True

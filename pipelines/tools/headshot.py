@@ -93,10 +93,10 @@ class Headshot(Subject):
     )
     framing: FramingId = choice_field(
         "Framing",
-        "How much of you is seen. Each has its own head height and eye line.",
+        "How much of you is seen. Each has its own head height and eye line. Auto: as in the look.",
         "auto",
         labels={
-            "auto": "As in the look",
+            "auto": "Auto",
             "tight": "Tight 1:1",
             "square": "Shoulders 1:1",
             "classic": "Classic 4:5",

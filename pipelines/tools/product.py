@@ -103,7 +103,7 @@ class Product(Subject):
         tiles=True,
         start="white",
     )
-    ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As in the look"})
+    ratio: RatioId = choice_field("Shape", "Width to height. Auto: as in the look.", "auto", labels={"auto": "Auto"})
     seen_from: Literal["auto", "front", "three-quarter", "above"] = choice_field(
         "Seen from",
         "Tilts the surface to the photo's camera height.",
@@ -174,9 +174,9 @@ class Product(Subject):
     )
     shadow: Literal["auto", "none"] = choice_field(
         "Shadow",
-        "Under it, and the one that it throws.",
+        "Under it, and the one that it throws. Auto: as in the look.",
         "auto",
-        labels={"auto": "As in the look", "none": "None"},
+        labels={"auto": "Auto", "none": "None"},
         advanced=True,
     )
     key: Literal["auto", "left", "right"] = choice_field(

@@ -40,7 +40,7 @@ def test_what_is_written_gives_the_same_values_back() -> None:
 def test_what_may_be_added_names_every_option_but_the_usual_one() -> None:
     choices = dict(list_setting_choices(product.Product))
     assert choices["Shape → 4:5"] == "ratio = 4:5"
-    assert "Shape → As in the look" not in choices
+    assert "Shape → Auto" not in choices
     assert choices["Draw the scene around the subject → on"] == "around = true"
     assert choices["Size → 2048 px"] == "size = 2048"
     assert choices["Variations → 3"] == "variations = 3"

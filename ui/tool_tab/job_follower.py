@@ -474,7 +474,8 @@ class JobFollower:
         if draft or row is None:
             state.shown_job_id, state.drafted_doubts = "", tuple(result.receipt.get("cutout_doubts", ()))
             state.drafted_picture = crc32(last_preview or b"")
-            return self.view.show_draft(result, last_preview)
+            is_first_look = row is not None and is_rough(row.job, result)
+            return self.view.show_draft(result, last_preview, is_first_look=is_first_look)
         state.shown_job_id = job_id
         shown = self.view.show_result(row, result, page_address(request))
         return {**shown, **self.show_batch_row(state, request, job_id)}

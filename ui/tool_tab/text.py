@@ -281,10 +281,11 @@ def describe_pixel_change(job: Job, receipt: Mapping[str, Any]) -> str:
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 
 
-def render_draft_status(result: Result, tool_id: str, *, is_same: bool = False) -> str:
+def render_draft_status(result: Result, tool_id: str, *, is_same: bool = False, is_first_look: bool = False) -> str:
     """Render the status line of a finished draft, and a button that generates, then downloads.
 
-    `is_same`: it looks as the one before, although something else was chosen.
+    `is_same`: it looks as the one before, although something else was chosen. `is_first_look`: one net alone has seen
+    the photo, so how sure the cut-out is comes with the closer draft, as do its doubts.
     """
     line = DRAFT_PART_TEXTS.get(result.receipt.get("draft_part", ""), FINISHED_DRAFT_TEXT)
     line = SKETCH_TEXT if result.receipt.get("sketch") else line
@@ -292,7 +293,8 @@ def render_draft_status(result: Result, tool_id: str, *, is_same: bool = False) 
     status = render_status(line, notes=result.receipt.get("notices", ()))
     status += render_closest_scenes(result.receipt)
     status += render_finish_button(tool_id)
-    return status + render_crop_data(result.receipt) + render_doubt(result.receipt)
+    doubt = FIRST_LOOK_MARK if is_first_look else render_doubt(result.receipt)
+    return status + render_crop_data(result.receipt) + doubt
 
 
 def render_finish_button(tool_id: str) -> str:

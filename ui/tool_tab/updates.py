@@ -301,15 +301,16 @@ class TabView:
 
     # ------------------------------------------------------------ the finished job
 
-    def show_draft(self, result: Result, last_preview: bytes | None) -> Updates:
-        """Show that the draft is finished, and repeat its last preview.
+    def show_draft(self, result: Result, last_preview: bytes | None, *, is_first_look: bool) -> Updates:
+        """Show that the draft is finished, and repeat its last preview; of a first look a closer draft follows.
 
         Gradio's page merges all updates within one frame and keeps the newest one of each component. A quick draft's
         last preview and its end arrive within one frame.
         """
         preview: Updates = {} if last_preview is None else {self.tab.result.picture: last_preview}
         panel = self.tab.result
-        return {**preview, panel.status: text.render_draft_status(result, self.tab.tool.id), panel.suggested_looks: ""}
+        status = text.render_draft_status(result, self.tab.tool.id, is_first_look=is_first_look)
+        return {**preview, panel.status: status, panel.suggested_looks: ""}
 
     def show_result(self, row: JobRow, result: Result, base: str, shown: int = 0) -> Updates:
         """Show picture number `shown` of a finished job, and tiles of all pictures if there are several."""
