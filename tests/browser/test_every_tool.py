@@ -189,7 +189,7 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
     seen = page.evaluate(f"window.seen['{tool.id}-live']")
     assert not seen[-1].startswith("data:"), "what stays is the file itself"
     if tool.id == "business":  # and of both people, not the preview of the first one
-        (told,) = re.findall(r"(\d+) × (\d+) px", line.inner_text())
+        (told,) = re.findall(r"(\d+)\s×\s(\d+)\spx", line.inner_text())
         shown = page.locator("#business-live img").evaluate("node => [node.naturalWidth, node.naturalHeight]")
         assert shown == [int(side) for side in told]
     with page.expect_download() as caught:

@@ -118,6 +118,7 @@ def render_progress(
     return render_status(" · ".join(parts), busy=True, share=share) + mark
 
 
+NO_BREAK_SPACE = "\u00a0"
 MIN_TOLD_TURN_DEGREES = 0.5
 """Less than that nobody sees."""
 
@@ -126,7 +127,8 @@ def render_result_status(job: Job, result: Result, variation: int, prefix: str =
     """Render the status line of a finished job after `prefix`, with notices and measurements from its receipt."""
     file = result.files[variation]
     text = f"{prefix} · " if prefix else ""
-    text += f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
+    size = f"{file.width} × {file.height} px".replace(" ", NO_BREAK_SPACE)
+    text += f"Done in {result.seconds:.1f} s · {size} · {file.format.upper()}"
     said = describe_turn(result.receipt), describe_pixel_change(job, result.receipt)
     notes = (
         *result.receipt.get("notices", ()),
