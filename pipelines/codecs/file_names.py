@@ -60,11 +60,13 @@ def name_download(
 ) -> str:
     """Return a name such as `red-mug_product-amazon-1.png`; `own_name` is the name that the tool gave the file.
 
-    A picture whose cut-out was repaired by hand is called `red-mug_product-amazon-1-repaired.png`.
+    A picture whose cut-out was repaired by hand is called `red-mug_product-amazon-1-repaired.png`; where a tool crops,
+    marks say what stays whole and repair nothing.
     """
     look = _UNSAFE_CHARS.sub("-", str(params.get("preset") or "picture"))
     name = own_name or f"{tool}-{look}-{number}.{FILE_EXTENSIONS.get(format, format)}"
-    if "matte" in params and any(params.get(field) for field in _REPAIR_FIELDS):
+    is_cut_out = "matte" in params and "focus_x" not in params
+    if is_cut_out and any(params.get(field) for field in _REPAIR_FIELDS):
         stem, dot, ending = name.rpartition(".")
         name = f"{stem}-repaired{dot}{ending}"
     return f"{label}{LABEL_SEPARATOR}{name}" if label else name

@@ -43,6 +43,11 @@ def test_a_picture_repaired_by_hand_has_a_name_of_its_own(by_hand: dict[str, obj
     params = {"preset": "amazon", "matte": None, "keep": [], "drop": [], "box": None}
     assert name_download("mug", "product", params, 1, "png") == "mug_product-amazon-1.png"
     assert name_download("mug", "product", {**params, **by_hand}, 1, "png") == "mug_product-amazon-1-repaired.png"
+
+
+def test_marks_that_say_what_a_crop_keeps_repair_nothing() -> None:
+    params = {"preset": "instagram-post", "matte": None, "focus_x": 0.0, "box": (0.1, 0.1, 0.9, 0.9)}
+    assert name_download("mug", "kit", params, 1, "png") == "mug_kit-instagram-post-1.png"
     assert name_download("", "retouch", {"mask": "m", "keep": [[0.5, 0.5]]}, 1, "png") == "retouch-picture-1.png"
 
 
