@@ -46,6 +46,18 @@ def test_a_region_in_the_subject_may_be_background() -> None:
     assert notice == "Doubtful part at the bottom: too much or too little may be taken. Point at it, or wipe it away."
 
 
+def test_all_doubtful_regions_are_placed_the_kind_with_the_largest_first() -> None:
+    large, small = mark(slice(80, 120), slice(50, 91)), mark(slice(80, 100), slice(209, 240))
+    inside = mark(slice(150, 170), slice(140, 160))
+    told = name_doubts(SUBJECT, doubt_at(large | small | inside), ())
+    assert [notice.split(".")[0] for notice in told] == [
+        "A part may be missing at the left",
+        "Doubtful part at the bottom: too much or too little may be taken",
+    ]
+    (left, right), (middle,) = told.values()
+    assert left[2] < 0.4 < middle[0] < middle[2] < 0.6 < right[0]
+
+
 def test_a_region_away_from_the_subject_is_none_of_its_parts() -> None:
     assert not name_doubts(SUBJECT, doubt_at(mark(slice(80, 120), slice(0, 40)), uncertainty=0), ())
 

@@ -92,6 +92,15 @@ def test_what_the_sheet_calls_a_small_doubt_is_told_quietly_in_the_tool() -> Non
         assert ("data-small" in tool_tab_text.render_doubt(receipt)) is is_small
 
 
+def test_a_first_look_tells_no_doubt_since_one_net_cannot_say_how_sure_it_is() -> None:
+    made = make_result()
+    made.receipt["cutout_doubts"] = ["A part may be missing at the left."]
+    assert "data-doubt" in tool_tab_text.render_draft_status(made, "headshot")
+    first = tool_tab_text.render_draft_status(made, "headshot", is_first_look=True)
+    assert "data-doubt" not in first
+    assert tool_tab_text.FIRST_LOOK_MARK in first
+
+
 def test_a_doubt_that_is_there_after_marks_is_said_to_be_there_still() -> None:
     told: dict[str, Any] = {"cutout_doubts": ["A part may be missing at the left."], "cutout_uncertainty": 0.1}
     marks: dict[str, Any]
