@@ -47,7 +47,7 @@ from pipelines.matting.net_agreement import (
     remove_unseen_patches,
 )
 from pipelines.matting.pointing import NOTHING_POINTED, Pointing, exclude_marked_regions
-from pipelines.matting.seen_detail import restore_seen_detail
+from pipelines.matting.seen_detail import restore_seen_detail, restore_sure_parts
 from pipelines.matting.settled_marks import settle_marks
 from pipelines.matting.subject_selection import (
     NOTHING_STANDS_OUT_MESSAGE,
@@ -245,6 +245,8 @@ def finish_alpha(
         alpha = change.smooth_line(image, alpha, selected)
     else:
         alpha = restore_clipped_heads(alpha, selected, faces)
+        if first is not None:
+            alpha = restore_sure_parts(alpha, selected, first, [face.box for face in faces])
     alpha = remove_scraps(suppress_colour_spill(image, alpha), faces)
     kept_open = None if change is None else change.took | draw_marks(dropped, alpha.shape)
     return (holes or HoleFinder(image)).fill_foreign_holes(alpha, kept_open)

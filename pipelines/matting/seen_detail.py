@@ -6,13 +6,16 @@ taken for a mixture, so that it was bleached or gone on a white ground.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Image, Mask
+from pipelines.core.geometry import Alpha, Box, Image, Mask
 from pipelines.imaging.resize import dilate_mask, outline_band
 from pipelines.matting.edge_colors import measure_colour_distances
-from pipelines.matting.mask_parts import close_mask, label_parts
+from pipelines.matting.leftover_ground import cover_heads
+from pipelines.matting.mask_parts import close_mask, label_parts, open_mask
 
 SEEN_ALPHA = 0.5  # of both nets, from which a pixel is seen
 MIN_LOSS = 0.25  # of alpha: less is what edges lose
@@ -24,6 +27,10 @@ GAP_RATIO = 0.006  # of the longer side: narrower gaps in a part, where it is as
 MIN_PART_RATIO = 0.0001  # of the longer side's square: a smaller part is not looked for
 KNOWN_ALPHA_MARGIN = 0.02  # alpha within this of 0 or 1 is known
 FEATHER_SIGMA_PX, FEATHER_GAIN = 0.6, 1.3  # of the parts' outline
+SURE_OTHER_ALPHA, SURE_ALPHA = 0.9, 0.6  # of the quick net and of both together, from which a part is the subject's
+LOST_ALPHA = 0.55  # under which a sure part was lost
+MIN_SURE_WIDTH_RATIO = 0.006  # of the longer side: nothing narrower comes back, such as an edge or a strand
+SURE_SIGMA_RATIO = 0.001  # of the longer side, of a sure part's outline
 
 
 def restore_seen_detail(image: Image, refined: Alpha, selected: Alpha, other: Alpha, hairy: Mask) -> Alpha:
@@ -43,6 +50,24 @@ def restore_seen_detail(image: Image, refined: Alpha, selected: Alpha, other: Al
     parts = _find_parts(unlike > UNLIKE_DISTANCE, third > THIRD_DISTANCE, lost, refined)
     weight = FEATHER_GAIN * cv2.GaussianBlur(parts.astype(np.float32), (0, 0), FEATHER_SIGMA_PX)
     return np.maximum(refined, np.where(lost, np.minimum(weight, 1), np.float32(0))).astype(np.float32)
+
+
+def restore_sure_parts(refined: Alpha, selected: Alpha, other: Alpha, faces: Sequence[Box]) -> Alpha:
+    """Return `refined` with the parts of which both nets are sure and that colours took (H x W each): shoes on gravel.
+
+    Of two parts of one colour, such as grey shoes and a grey road, colours tell nothing, and the shoes went. Heads stay
+    as they are, by the boxes of their `faces`: what is lost there are gaps between hair.
+    """
+    longer = max(refined.shape)
+    width = max(3, round(MIN_SURE_WIDTH_RATIO * longer)) | 1
+    lost = open_mask((other > SURE_OTHER_ALPHA) & (selected > SURE_ALPHA) & (refined < LOST_ALPHA), width)
+    if not lost.any():
+        return refined
+    lost &= ~cover_heads(refined.shape, faces, 1.0)
+    part = dilate_mask(lost, width // 2) & (other > SEEN_ALPHA) & (selected > SEEN_ALPHA)
+    sigma = max(FEATHER_SIGMA_PX, SURE_SIGMA_RATIO * longer)
+    weight = np.minimum(FEATHER_GAIN * cv2.GaussianBlur(part.astype(np.float32), (0, 0), sigma), 1)
+    return np.maximum(refined, weight * np.where(other > SEEN_ALPHA, selected, np.float32(0))).astype(np.float32)
 
 
 def _find_parts(unlike: Mask, third: Mask, lost: Mask, refined: Alpha) -> Mask:

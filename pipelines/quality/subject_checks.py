@@ -25,7 +25,7 @@ FILLED_RATIO = 0.92  # of the photo, from which the subject fills it
 FRONT_FACE_RATIO = 0.4  # of the largest face's eye distance: smaller ones are passers-by
 MIN_SOLIDITY = 0.95  # area of a subject's outline over that of its convex hull: plates and boxes
 MAX_SIDE_CONTACT_RATIO = 0.5  # of its height: a plate that both sides cut meets them along 0.4 of it, land along more
-NO_FACE_MESSAGE = "No face was found. Take a photo in which the face is seen from the front."
+NO_FACE_MESSAGE = "No face was found. Take a photo in which the face is large enough and seen from the front."
 SCENERY_MESSAGE = (
     "This looks like a view without one subject. Point at what is meant, or choose a photo of a person or a thing."
 )
@@ -107,11 +107,16 @@ def bears_face(alpha: Alpha, face: Face) -> bool:
 
 def check_scenery(alpha: Alpha, faces: Sequence[Face], *, has_searched_faces: bool = True) -> None:
     """Raise `BadInput` (`no_subject`) for a cut-out from border to border, as of a landscape, without a person."""
-    sides = find_cut_sides(alpha)
-    is_view = {"left", "right"} <= {*sides} and not fills_photo(alpha)
-    if is_view and not faces and ("bottom" in sides or not _is_convex_thing(alpha)):
+    if not faces and is_scenery(alpha):
         message = SCENERY_MESSAGE if has_searched_faces else UNSEARCHED_SCENERY_MESSAGE
         raise BadInput(message, code="no_subject", param="photo")
+
+
+def is_scenery(alpha: Alpha) -> bool:
+    """Say whether what stands out (H x W) goes from border to border, as land does, and is no plate from near."""
+    sides = find_cut_sides(alpha)
+    is_view = {"left", "right"} <= {*sides} and not fills_photo(alpha)
+    return is_view and ("bottom" in sides or not _is_convex_thing(alpha))
 
 
 def _is_convex_thing(alpha: Alpha) -> bool:

@@ -77,7 +77,7 @@ from pipelines.imaging.text import (
 )
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.quality.softness import ENLARGED_BEFORE_NOTICE, MAX_OWN_ENLARGEMENT, measure_own_enlargement
-from pipelines.quality.subject_checks import bears_face, is_face_missing
+from pipelines.quality.subject_checks import bears_face, is_face_missing, is_scenery
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.picture_operations import to_rgba
 
@@ -107,6 +107,7 @@ _SEAM_BLUR_RATIO = 0.02  # of the seam's length, sigma of the ground at the seam
 _CARD_BLUR_RATIO = 0.05  # the same beside a photo whose ground need not be calm
 _FAR_BLUR_RATIO = 0.2  # of the seam's length, sigma of the ground at the panel's end: no bands go through all of it
 _FADE_EDGE_COUNT = 3  # edges of `_EDGE_RATIO` within which the photo goes over into the ground that goes on
+_CUT_SIDE_RATIO = 0.5  # of a subject's height along which the photo cuts it: it is not whole, so a crop may cut it, too
 _BACKDROP_BLUR_RATIO = 0.07  # of the format's shorter side, sigma of the photo that fills a format behind itself
 _BACKDROP_LIGHT, _WORDS_BACKDROP_LIGHT = 0.85, 0.66  # times the photo's levels; darker where words may lie on it
 _BACKDROP_STEP_PX = 8  # of the format, a pixel of the small copy that is blurred
@@ -283,8 +284,8 @@ def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput
     photo = context.open_image(params.photo)
     faces = context.detect_faces(params.photo)
     subject = _find_subject(params, context) if _needs_subject(params, faces, context) else None
-    is_whole = _is_chosen(params) or not _is_person(subject, faces, params.pick)
-    protected = find_protected_area(photo.shape, faces, subject if is_whole else None)
+    is_kept = _is_chosen(params) or not _may_be_cut(subject, faces, params.pick)
+    protected = find_protected_area(photo.shape, faces, subject if is_kept else None)
     emit("Reading the photo", 1, 1)
     all_layouts = _plan_layouts(photo, protected, subject, params, names, draft=context.draft)
     sticker = None
@@ -420,6 +421,20 @@ def _needs_subject(params: Kit, faces: Sequence[Face], context: ToolContext) -> 
 def _is_chosen(params: Kit) -> bool:
     """Say whether somebody chose what must stay whole, be it a person's body."""
     return subject_of(params).is_pointed or params.matte is not None or params.pick > 0
+
+
+def _may_be_cut(subject: Alpha | None, faces: Sequence[Face], pick: int) -> bool:
+    """Say whether a crop may cut the subject: somebody's body, or land that the photo cuts, too."""
+    if not faces and subject is not None:
+        return is_scenery(subject) or _is_cut_at_side(subject)
+    return _is_person(subject, faces, pick)
+
+
+def _is_cut_at_side(subject: Alpha) -> bool:
+    """Say whether the photo cuts the subject (H x W) left or right along much of its height: a hill, half a car."""
+    mask = subject > 0.5
+    height = int(np.ptp(np.flatnonzero(mask.any(axis=1)))) + 1
+    return bool(max(mask[:, 0].sum(), mask[:, -1].sum()) > _CUT_SIDE_RATIO * height)
 
 
 def _is_person(subject: Alpha | None, faces: Sequence[Face], pick: int) -> bool:

@@ -216,9 +216,9 @@ def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, studio
 def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     page.locator("#slow-mood input[value=loud]").check()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-folder")).to_be_enabled()
     open_menu(page, "slow")
@@ -662,7 +662,7 @@ def test_what_the_page_orders_is_told_to_the_default_address_and_drafts_are_not(
         try:
             open_tool(page, studio, "slow")
             page.locator("#slow-example-coffee").click()
-            expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+            expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
             page.locator("#slow-generate").click()
             expect(find_progress_line(page, "slow")).to_contain_text("Done in")
             wait_until(lambda: len(receiver.got) == 1, 60)
@@ -987,7 +987,7 @@ def test_a_repaired_picture_takes_its_rows_place_in_sheet_zip_and_manifest_and_b
     expect(put).to_be_visible()
     expect(find_progress_line(page, "product")).to_contain_text("Done in")
     page.locator("#product-ratio label:not(:has(:checked))").first.click()
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, small for speed")
     expect(put).to_be_hidden()  # a draft is no picture for a batch
     wait_until(studio.is_idle, 60)
     page.locator("#product-generate").click()

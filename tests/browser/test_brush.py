@@ -508,7 +508,7 @@ def test_the_brush_of_a_cutout_leaves_with_its_photo_and_escape_leaves_full_scre
 ) -> None:
     open_tool(page, studio, "cutout")
     page.locator("#cutout-example-coffee").click()
-    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, small for speed")
     page.locator("#cutout-adjust-subject > button").click()
     page.locator("#cutout-brush").click()
     panel, keep = page.locator("#cutout-editor .dbx-brush"), page.locator("#cutout-editor [data-mode=keep]")

@@ -252,7 +252,7 @@ def count_draft_calls(page: Page, example: str) -> int:
     session.send("Profiler.startPreciseCoverage", {"callCount": True, "detailed": False})
     page.locator(f"#upscale-example-{example}").click()
     page.wait_for_function(f"shown => {SHOWN_PICTURE_JS} !== shown", arg=shown)
-    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, small for speed")
     scripts = session.send("Profiler.takePreciseCoverage")["result"]
     session.send("Profiler.disable")
     return sum(part["count"] for script in scripts for row in script["functions"] for part in row["ranges"])

@@ -147,7 +147,7 @@ def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, stu
     delete_visitor_jobs(studio, tool.id)  # a photo that came back hides the place for one
     show_tab(page, tool.id)
     line = fill_form(visit, tool)
-    expect(line).to_contain_text("Draft, shown at 512 px")
+    expect(line).to_contain_text("Draft, small for speed")
     at = page.locator(f"#{tool.id}-generate").bounding_box()
     assert at is not None
     assert at["height"] >= 56

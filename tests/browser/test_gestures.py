@@ -37,7 +37,7 @@ def show_example(page: Page, studio: ServedPage, tool: str, name: str) -> str:
     """The tool's tab with an example drafted in it; what is in the box."""
     open_tool(page, studio, tool)
     page.locator(f"#{tool}-example-{name}").click()
-    expect(find_progress_line(page, tool)).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, tool)).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     return page.locator(f"#{tool}-live img").get_attribute("src") or ""
 
@@ -47,7 +47,7 @@ def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, studio: S
     source = "assets/tiles/examples/coffee.webp"
     page.evaluate(PASTE_JS, source)
     expect(page.locator("#cutout-photo img")).to_be_visible()
-    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, small for speed")
 
 
 def test_a_click_on_the_photo_chooses_another_one(page: Page, studio: ServedPage) -> None:
@@ -60,7 +60,7 @@ def test_a_click_on_the_photo_chooses_another_one(page: Page, studio: ServedPage
     chooser.value.set_files(EXAMPLES / "chelsea.jpg")
     expect(photo).to_have_count(1)
     expect(photo).not_to_have_attribute("src", before)
-    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, small for speed")
 
 
 def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(page: Page, studio: ServedPage) -> None:
@@ -261,7 +261,7 @@ def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(
         expect(page.locator("#tab-home-button")).to_have_text("Startseite")
         expect(page.locator("#cutout-trim")).to_contain_text("Auf das Motiv beschneiden.")
         page.locator("#cutout-example-coffee").click()
-        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, gezeigt mit 512 px.")
+        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, klein und schnell.")
         assert page.evaluate("document.documentElement.lang") == "de"
         expect(page.locator("#cutout-box .dbx-doubt p")).to_contain_text("Vielleicht fehlt in der Mitte ein Teil")
 
@@ -288,7 +288,7 @@ def test_an_offered_place_that_is_pressed_is_drafted_and_made(page: Page, studio
     offered.first.click()
     expect(offered).to_have_count(0)
     expect(page.locator("#background-preset label:has(input:checked)")).to_have_text(title)
-    expect(find_progress_line(page, "background")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "background")).to_contain_text("Draft, small for speed")
     expect(page.locator("#background-live img")).not_to_have_attribute("src", plain)
     page.locator("#background-generate").click()
     expect(page.locator("#background-save")).to_be_enabled()
@@ -344,7 +344,7 @@ def test_a_phone_shows_the_closest_scenes_of_a_wish_after_generate(browser: Brow
     with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
         open_tool(page, studio, "background")
         page.locator("#background-example-astronaut").click()
-        expect(find_progress_line(page, "background")).to_contain_text("Draft, shown at 512 px")
+        expect(find_progress_line(page, "background")).to_contain_text("Draft, small for speed")
         words = page.locator("#background-prompt textarea")
         words.fill("beach at sunset")
         words.blur()

@@ -39,7 +39,7 @@ def test_a_photo_becomes_three_drafts_and_one_opens_its_tool_as_it_is(
     chosen = label.removeprefix("Go on with: ")
     page.locator(f"#home-draft-{look + 1} img").click()
     expect(page).to_have_url(f"{studio.url}/#{tool}")
-    expect(find_progress_line(page, tool)).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, tool)).to_contain_text("Draft, small for speed")
     expect(page.locator(f"#{tool}-photo img")).to_be_visible()
     expect(page.locator(f"#{tool}-preset label:has(input:checked)")).to_have_text(chosen)
     page.go_back()
@@ -56,10 +56,10 @@ def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: Ser
     expect(find_progress_line(page, "home")).to_contain_text("Three headshots")
     expect(page.locator("#home-open-3")).to_be_enabled()
     page.locator("#home-open-1").click()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     expect(page.locator("#headshot-consent input")).to_be_checked()
     show_tab(page, "expand")  # until a picture was made of it
-    expect(find_progress_line(page, "expand")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "expand")).to_contain_text("Draft, small for speed")
     page.locator("#expand-generate").click()
     expect(find_progress_line(page, "expand")).to_contain_text("Done in")
     show_tab(page, "upscale")
@@ -197,7 +197,7 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     expect(page.locator("#home-open-3")).to_be_enabled()
     given = page.locator("#home-photo img").get_attribute("src") or ""
     open_by(page, "kit")
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     assert page.locator("#kit-photo img").get_attribute("src") == given
     expect(page.locator("#kit-headline textarea")).to_have_value("")
     expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("3 pictures: post, story, Facebook")
@@ -214,19 +214,19 @@ def test_a_tool_opens_with_the_photo_of_home_and_without_what_an_older_job_left(
     open_by(page, "kit")
     expect(page.locator("#kit-photo img")).not_to_have_attribute("src", given)
     expect(page.locator("#kit-headline textarea")).to_have_value("")
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     page.locator("#kit-photo").get_by_label("Remove Image").click()
     expect(find_progress_line(page, "kit")).to_contain_text("Add a photo")
     expect(page.locator("#kit-live img")).to_have_count(0)  # its draft went with it
     page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     open_menu_entry(page, "upscale")  # another photo was chosen since
     expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
     expect(page.locator("#upscale-photo img")).to_have_count(0)
     show_tab(page, "home")
     open_by(page, "upscale")  # from where the visitor sees it
     expect(page.locator("#upscale-photo img")).to_have_count(1)
-    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, small for speed")
     page.locator("#upscale-photo").get_by_label("Remove Image").click()
     expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
     open_menu_entry(page, "expand")
@@ -248,7 +248,7 @@ def test_a_tool_that_is_opened_while_home_still_reads_the_photo_waits_for_it(
     page.goto(studio.url)
     (tmp_path / "none.png").write_text("This is no picture.")
     for path, said in (
-        (EXAMPLES / "coffee.jpg", "Draft, shown at 512 px"),
+        (EXAMPLES / "coffee.jpg", "Draft, small for speed"),
         (tmp_path / "none.png", "Add a photo to begin."),
     ):
         was_read.clear()
@@ -283,7 +283,7 @@ def test_a_photo_that_is_removed_while_it_is_read_does_not_come_back(
     expect(photo.locator("img")).to_have_count(0)
     expect(find_progress_line(page, "upscale")).to_contain_text("Add a photo")
     photo.locator("input[type=file]").set_input_files(EXAMPLES / "chelsea.jpg")
-    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, small for speed")
 
 
 def test_a_new_photo_in_a_tool_takes_nothing_of_the_last_result_that_the_page_showed(
@@ -295,14 +295,14 @@ def test_a_new_photo_in_a_tool_takes_nothing_of_the_last_result_that_the_page_sh
     expect(page.locator("#kit-headline textarea")).to_have_value("Sale of last year")
     page.locator("#kit-photo").get_by_label("Remove Image").click()
     page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     expect(page.locator("#kit-headline textarea")).to_have_value("")
     expect(page.locator("#kit-preset label:has(input:checked)")).to_have_text("3 pictures: post, story, Facebook")
     page.locator("#kit-headline textarea").fill("Mine")
     page.locator("#kit-headline textarea").blur()
     wait_until(studio.is_idle, 60)
     page.locator("#kit-example-chelsea").click()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     expect(page.locator("#kit-headline textarea")).to_have_value("Mine")  # typed here, for any photo
     page.reload()
     finish_old_job(studio, "kit", headline="Wanted again")
@@ -312,7 +312,7 @@ def test_a_new_photo_in_a_tool_takes_nothing_of_the_last_result_that_the_page_sh
     page.locator("#kit-reuse").click()  # the visitor picks it
     page.locator("#kit-photo").get_by_label("Remove Image").click()
     page.locator("#kit-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg")
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     expect(page.locator("#kit-headline textarea")).to_have_value("Wanted again")
 
 
@@ -338,7 +338,7 @@ def test_answered_home_shows_the_drafts_and_what_else_is_made_of_the_photo(
         expect(page.locator("#retouch-photo img")).to_be_visible()
         show_tab(page, "headshot")
         expect(page.locator("#headshot-consent input")).to_be_checked()  # it was said on Home
-        expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+        expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
 
 
 def test_a_face_that_is_too_small_is_said_in_place_of_empty_boxes(

@@ -12,7 +12,7 @@ TOOL_IDS: tuple[str, ...] = ()
 def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     studio.gate.pause = 0.25  # a preview each step: five a second are let through
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-save")).to_be_enabled()

@@ -33,7 +33,7 @@ def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(
     open_tool(page, studio, "headshot")
     upload_photo(page, "headshot", EXAMPLES / "hopper.jpg")
     # Hopper's portrait, sent from a visitor's disk, is the very picture we ship, so consent is not asked; see below.
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     assert (page.locator("#headshot-live img").get_attribute("src") or "").startswith("data:image/jpeg")
 
     page.locator("#headshot-generate").click()
@@ -54,7 +54,7 @@ def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(
 def test_download_beside_a_draft_makes_the_full_size_and_saves_it(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "headshot")
     page.locator("#headshot-example-hopper").click()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     expect(page.locator("#headshot-save")).to_be_hidden()
     with page.expect_download() as download:
         page.locator("#headshot-stage").get_by_role("button", name="Generate and download").click()
@@ -71,7 +71,7 @@ def test_download_beside_a_draft_saves_nothing_once_it_was_stopped_and_a_refresh
     page.on("download", lambda download: saved.append(download))  # Playwright marks what it is given
     open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     studio.gate.open.clear()
     page.locator("#slow-stage").get_by_role("button", name="Generate and download").click()
@@ -88,7 +88,7 @@ def test_download_beside_a_draft_saves_nothing_once_it_was_stopped_and_a_refresh
 
     page.locator("#slow-note textarea").fill("keep this")
     page.locator("#slow-note textarea").blur()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle)
     studio.gate.open.clear()
     page.locator("#slow-generate").click()
@@ -108,7 +108,7 @@ def test_an_error_about_no_field_lies_over_the_picture_until_another_look_draws_
 ) -> None:
     open_tool(page, studio, "headshot")
     page.locator("#headshot-example-hopper").click()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
 
     def refuse(*args: object, **options: object) -> Job:
         raise StudioError("Nobody draws that here.", code="content_policy")
@@ -124,7 +124,7 @@ def test_an_error_about_no_field_lies_over_the_picture_until_another_look_draws_
     page.keyboard.press("ArrowRight")  # the tiles are a radio, so arrow keys choose
     expect(page.locator("#headshot-preset input").nth(1)).to_be_checked()
     expect(page.locator("#headshot-live img")).not_to_have_attribute("src", before or "")
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     expect(alert).to_have_count(0)
 
 
@@ -136,7 +136,7 @@ def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(
         cup.crop((0, int(0.35 * height), width, int(0.75 * height))).save(tmp_path / "low.jpg", quality=95)
     open_tool(page, studio, "product")
     upload_photo(page, "product", tmp_path / "low.jpg")
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, small for speed")
     doubt = page.locator("#product-box .dbx-doubt")
     expect(doubt).to_contain_text("1:1 cuts the subject")
     use = doubt.get_by_role("button", name=re.compile(r"Use \d+:\d+"))
@@ -146,14 +146,14 @@ def test_a_shape_that_cuts_the_product_is_changed_on_the_picture(
     use.click()
     expect(page.locator("#product-ratio label", has_text=shape).locator("input")).to_be_checked()
     expect(page.locator("#product-live img")).not_to_have_attribute("src", str(drafted))
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, small for speed")
     expect(doubt).not_to_contain_text("cuts the subject")
 
 
 def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     studio.gate.pause = 0.1
     page.locator("#slow-steps input[type=number]").fill("150")
     page.keyboard.press("Control+Enter")
@@ -200,7 +200,7 @@ def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, studio: S
     expect(alert).to_contain_text("permission")
     page.locator("#headshot-consent input").check()
     expect(alert).to_be_hidden()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
 
 
 def test_a_refused_picture_does_not_bring_back_that_of_another_photo(
@@ -210,7 +210,7 @@ def test_a_refused_picture_does_not_bring_back_that_of_another_photo(
         picture.convert("RGB").crop((9, 0, *picture.size)).save(tmp_path / "own.png")
     open_tool(page, studio, "headshot")
     page.locator("#headshot-example-astronaut").click()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     page.locator("#headshot-generate").click()
     expect(page.locator("#headshot-save")).to_be_enabled()
@@ -249,7 +249,7 @@ def test_consent_or_a_field_changed_while_the_photo_is_still_being_read_is_heard
     with page.expect_request("**/queue/join**"):
         page.locator("#headshot-consent input").check()
     was_changed.set()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     expect(page.locator("#headshot-consent [role=alert]")).to_be_hidden()
     wait_until(studio.is_idle, 60)
 
@@ -269,7 +269,7 @@ def test_consent_or_a_field_changed_while_the_photo_is_still_being_read_is_heard
 def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "cutout")
     page.locator("#cutout-example-coffee").click()
-    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, small for speed")
     page.locator("#cutout-trim input").uncheck()
     wait_until(studio.is_idle)
     page.locator("#cutout-generate").click()
@@ -288,7 +288,7 @@ def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page,
     page.get_by_role("option", name="Product Photos").click()
     expect(page.locator("#product-photo img")).to_be_visible()
     assert page.evaluate("scrollY") == 0, "the picture stands above the form"
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, small for speed")
     expect(page).to_have_url(f"{studio.url}/#product")
 
 
@@ -322,7 +322,7 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio
     automatic = studio.service.files.open_image(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
     open_tool(page, studio, "product")
     page.locator("#product-example-coffee").click()
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle)
     drafted = page.locator("#product-live img").get_attribute("src") or ""
     page.locator("#product-adjust-subject > button").click()
@@ -357,7 +357,7 @@ def test_a_brush_that_painted_nothing_leaves_the_picture_and_a_cut_out_may_be_up
 ) -> None:
     open_tool(page, studio, "product")
     page.locator("#product-example-coffee").click()
-    expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle)
     page.locator("#product-generate").click()
     expect(page.locator("#product-save")).to_be_enabled()
@@ -422,7 +422,7 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(
     expect(album.locator("img")).to_have_count(1)
     album.locator("input[type=file]").set_input_files([green, blue])
     expect(album.locator("img")).to_have_count(3)
-    expect(find_progress_line(page, "album")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "album")).to_contain_text("Draft, small for speed")
     album.locator(".thumbnail-item").nth(1).hover()
     album.get_by_label("Remove picture 2").click()
     expect(album.locator("img")).to_have_count(2)
@@ -495,7 +495,7 @@ def test_a_link_opens_its_tool_with_its_settings_and_a_refresh_does_not_bring_th
 def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Page, studio: ServedPage) -> None:
     open_tool(page, studio, "cutout")
     page.locator("#cutout-example-coffee").click()
-    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, small for speed")
     page.locator("#cutout-generate").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("PNG")
     for kind in ("webp", "avif"):

@@ -134,7 +134,7 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
     with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
         page.goto(f"{studio.url}/#cutout")
         page.locator("#cutout-example-coffee").click()
-        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, gezeigt mit 512 px")
+        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, klein und schnell")
         wait_until(studio.is_idle, 60)
         start = page.locator("#cutout-box [data-do=start]")
         expect(start).to_have_text("Ausbessern")
@@ -243,10 +243,10 @@ def test_a_button_goes_through_the_cut_outs_of_the_nets_and_undo_and_another_pho
     await_look(page)
     cut, told = page.locator("#cutout-box [data-do=cut]"), page.locator("#cutout-box .dbx-point-effect")
     for label, value in (
-        ("Cut-out 2/3", "careful"),
-        ("Cut-out 3/3", "quick"),
-        ("Cut-out 1/3", ""),
-        ("Cut-out 2/3", "careful"),
+        ("Next cut-out 2/3", "careful"),
+        ("Next cut-out 3/3", "quick"),
+        ("Next cut-out 1/3", ""),
+        ("Next cut-out 2/3", "careful"),
     ):
         cut.click()
         await_look(page)
@@ -255,14 +255,14 @@ def test_a_button_goes_through_the_cut_outs_of_the_nets_and_undo_and_another_pho
         expect(told).to_contain_text("This cut-out is nearly the same.")  # these tests have one net
     press(page, "undo")
     await_look(page)
-    expect(cut).to_have_text("Cut-out 1/3")
+    expect(cut).to_have_text("Next cut-out 1/3")
     cut.click()
     await_look(page)
     press(page, "done")
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, ")
     press(page, "start")
     await_look(page)
-    expect(cut).to_have_text("Cut-out 2/3")  # what was applied
+    expect(cut).to_have_text("Next cut-out 2/3")  # what was applied
     press(page, "cancel")
     page.locator("#cutout-example-hopper").click()
     expect(field(page, "cut_by")).to_have_value("")
@@ -503,7 +503,7 @@ def test_two_fingers_bring_the_picture_closer_and_mark_nothing(browser: Browser,
     with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
         page.goto(f"{studio.url}/#cutout")
         page.locator("#cutout-example-coffee").click()
-        expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
+        expect(find_progress_line(page, "cutout")).to_contain_text("Draft, small for speed")
         wait_until(studio.is_idle, 60)
         page.locator("#cutout-box [data-do=start]").tap()
         await_look(page)

@@ -128,7 +128,7 @@ def draft_slow(page: Page, studio: ServedPage) -> None:
     show_tab(page, "slow")
     page.locator("#slow-generate").wait_for()
     page.locator("#slow-example-coffee").click()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
 
 
@@ -283,7 +283,7 @@ def test_consent_goes_with_the_photo_and_a_headshot_is_made_without_a_mouse(
     expect(page.locator("#headshot-consent [role=alert]")).to_contain_text("permission")
     consent.focus()
     page.keyboard.press("Space")
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     show_tab(page, "kit")
     expect(page.locator("#kit-consent input")).not_to_be_checked()  # a tick is for one photo
     show_tab(page, "headshot")
@@ -294,7 +294,7 @@ def test_consent_goes_with_the_photo_and_a_headshot_is_made_without_a_mouse(
     expect(page.locator("#headshot-live img")).to_have_count(0)  # nobody else's picture stands there
     consent.focus()
     page.keyboard.press("Space")
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     page.locator("#headshot-generate").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#headshot-save")).to_be_focused()
@@ -334,7 +334,7 @@ def test_keys_alone_lead_from_home_to_a_downloaded_headshot(
     expect(page.locator("#home-open-1")).to_be_enabled()
     press_tab_until(page, page.locator("#home-open-1"))
     page.keyboard.press("Enter")
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     press_tab_until(page, page.locator("#headshot-generate"))
     page.keyboard.press("Enter")
     expect(page.locator("#headshot-save")).to_be_focused()
@@ -394,7 +394,7 @@ def test_a_slider_moved_by_keys_drafts(page: Page, studio: ServedPage) -> None:
 def test_an_examples_own_file_leaves_its_thumbnail(page: Page, studio: ServedPage) -> None:
     show_tab(page, "cutout")
     page.locator("#cutout-photo input[type=file]").first.set_input_files(EXAMPLES / "coffee.jpg")
-    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, small for speed")
     ground = page.locator("#cutout-live img")  # what is transparent is seen to be so in the draft already
     expect(ground).to_have_css("background-image", re.compile("^repeating-conic-gradient"))
     image = page.locator("#cutout-example-coffee").evaluate(
@@ -441,7 +441,7 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
 ) -> None:
     show_tab(page, "kit")
     page.locator("#kit-example-coffee").click()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     headline = page.locator("#kit-headline textarea")
     headline.fill("x" * 121)
     expect(page.locator("#kit-headline")).to_have_attribute("data-used", "121 / 120")
@@ -452,7 +452,7 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
     expect(page.locator("#kit-headline [role=alert]")).to_contain_text("no font here can draw: \U00010330")
     headline.fill("Good morning 🌞 مرحبا")
     headline.blur()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     expect(page.locator("#kit-headline [role=alert]")).to_have_count(0)
     drawn: set[str] = set()
     for words in ("🌞 مرحبا", "🍊 مرحبا", "🍊 سلامت"):  # a box would stand for each sign, and the three be the same
@@ -500,7 +500,7 @@ def test_a_headline_is_counted_refused_where_it_is_too_long_and_eight_pictures_h
 def test_the_tile_that_is_chosen_last_wins_over_platforms_in_words(page: Page, studio: ServedPage) -> None:
     show_tab(page, "kit")
     page.locator("#kit-example-coffee").click()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     page.locator("#kit-more > button").click()
     words, tiles = page.locator("#kit-formats textarea"), page.locator("#kit-preset input")
     page.evaluate(SETTLED_JS)
@@ -515,7 +515,7 @@ def test_the_tile_that_is_chosen_last_wins_over_platforms_in_words(page: Page, s
     expect(find_progress_line(page, "kit")).to_contain_text("Last result")
     expect(page.locator("#kit-preset input:checked")).to_have_count(0)
     page.locator("#kit-preset input[value=story]").check()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     page.locator("#kit-generate").click()
     expect(find_progress_line(page, "kit")).to_contain_text("1080 × 1920 px")
@@ -807,7 +807,7 @@ def test_a_phone_has_a_bar_with_groups_progress_and_a_thumbnail_that_leads_to_th
     assert upload is not None
     assert upload["y"] + upload["height"] < 500, "the place for the photo comes first"
     page.locator("#slow-example-coffee").tap()
-    expect(find_progress_line(page, "slow")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, small for speed")
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     studio.gate.open.clear()
     page.locator("#slow-generate").tap()
@@ -884,7 +884,7 @@ def test_on_a_phone_new_puts_the_photo_before_the_empty_box_again(
     page = held_page
     phone.show("upscale")
     page.locator("#upscale-example-chelsea").click()
-    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "upscale")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     page.locator("#upscale-generate").click()
     expect(find_progress_line(page, "upscale")).to_contain_text("Done in")
@@ -910,7 +910,7 @@ def test_on_a_phone_nothing_moves_when_another_photo_is_chosen_and_a_refusal_is_
     refusal = page.locator("#headshot-consent [role=alert]")
     expect(refusal).to_contain_text("permission")
     page.locator("#headshot-consent input").check()
-    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     before = find_places(page, "headshot")
     photo.get_by_label("Remove Image").click()
@@ -943,7 +943,7 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
     page = held_page
     phone.show("kit")
     page.locator("#kit-example-coffee").tap()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Mark what stays whole")
     words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
@@ -975,7 +975,7 @@ def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what
     page.set_viewport_size({"width": 1280, "height": 800})
     show_tab(page, "kit")
     page.locator("#kit-example-coffee").click()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     colour, place = page.locator("#kit-headline_colour"), page.locator("#kit-headline_place")
     page.locator("#kit-headline textarea").fill("")  # that of an earlier test
     expect(colour).to_be_hidden()  # nothing is written
@@ -1006,7 +1006,7 @@ def test_earlier_pictures_are_a_press_or_ctrl_z_away_with_their_settings(page: P
     strip, looks = page.locator("#product-history input"), page.locator("#product-preset label")
     for number, look in enumerate((0, 8), 1):
         looks.nth(look).click()
-        expect(find_progress_line(page, "product")).to_contain_text("Draft, shown at 512 px")
+        expect(find_progress_line(page, "product")).to_contain_text("Draft, small for speed")
         page.locator("#product-generate").click()
         wait_until(lambda made=number: len(studio.service.jobs.list_jobs("local", 9, tool="product")) == made, 60)
         expect(find_progress_line(page, "product")).to_contain_text("Done in")
@@ -1052,7 +1052,7 @@ def test_a_photo_on_its_way_is_said_to_be(page: Page, studio: ServedPage, monkey
     field.set_input_files(EXAMPLES / "chelsea.jpg")
     expect(line).to_contain_text("Reading your photo")
     was_read.set()
-    expect(line).to_contain_text("Draft, shown at 512 px")
+    expect(line).to_contain_text("Draft, small for speed")
 
 
 @pytest.mark.parametrize("tool", ["headshot", "retouch", "kit"])
@@ -1067,7 +1067,7 @@ def test_on_a_phone_nothing_jumps_after_the_photo_is_chosen(browser: Browser, st
         if tool == "retouch":  # it has no draft until somebody has painted
             page.locator("#retouch-editor canvas").first.wait_for()
         else:
-            expect(find_progress_line(page, tool)).to_contain_text("Draft, shown at 512 px")
+            expect(find_progress_line(page, tool)).to_contain_text("Draft, small for speed")
             expect(page.locator(f"#{tool}-box")).to_have_css("background-image", "none")  # the photo stood in for it
             page.locator(f"#{tool}-generate").click()
             expect(page.locator(f"#{tool}-save")).to_be_enabled()
@@ -1087,7 +1087,7 @@ def test_on_a_phone_a_draft_shows_the_headline_while_its_field_is_still_open(
     page = held_page
     phone.show("kit")
     page.locator("#tab-kit .dbx-examples button").first.click()
-    expect(find_progress_line(page, "kit")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
     drawn = page.locator("#kit-live img").get_attribute("src") or ""
     headline = page.locator("#kit-headline textarea")

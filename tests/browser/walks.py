@@ -116,7 +116,7 @@ def walk_headshot(page: Page, studio: ServedPage, photo: Path, folder: Path | No
     walk.record_action(
         "Click a draft. Its tool opens with the same settings.",
         lambda: page.locator("#home-draft-2 img").click(),
-        lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, shown at 512 px"),
+        lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, small for speed"),
     )
     walk.record_action(
         "Click Generate for the full size, 1024 px.",
@@ -135,7 +135,7 @@ def walk_product(page: Page, studio: ServedPage, folder: Path | None = None) -> 
     walk.record_action(
         "Drop a photo of the product. A draft on white appears.",
         lambda: page.locator("#product-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg"),
-        lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, shown at 512 px"),
+        lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, small for speed"),
     )
     before = page.locator("#product-live img").get_attribute("src") or ""
     walk.record_action(
@@ -236,7 +236,7 @@ def walk_linkedin_headshot(page: Page, studio: ServedPage, photo: Path, folder: 
     walk.record_action(
         "Tap a draft. Professional Headshots opens with it.",
         lambda: page.locator("#home-draft-1 img").tap(),
-        lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, shown at 512 px"),
+        lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, small for speed"),
     )
     before = page.locator("#headshot-live img").get_attribute("src") or ""
     look = page.locator("#headshot-preset label", has_text="LinkedIn")
@@ -263,7 +263,7 @@ def walk_product_on_white(page: Page, studio: ServedPage, photo: Path, folder: P
     walk.record_action(
         "Tap the draft on white. Product Photos opens with it.",
         lambda: page.locator("#home-draft-1 img").tap(),
-        lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, shown at 512 px"),
+        lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, small for speed"),
     )
     return generate_and_download(walk, "product")
 
@@ -289,7 +289,7 @@ def walk_erase(page: Page, studio: ServedPage, photo: Path, folder: Path | None 
     walk.record_action(
         "Tap Preview. A draft without it appears.",
         lambda: page.locator("#retouch-brush-use").tap(),
-        lambda: expect(page.locator("#retouch-stage")).to_contain_text("Draft, shown at 512 px"),
+        lambda: expect(page.locator("#retouch-stage")).to_contain_text("Draft, small for speed"),
     )
     return generate_and_download(walk, "retouch")
 
@@ -303,7 +303,7 @@ def walk_post(page: Page, studio: ServedPage, photo: Path, folder: Path | None =
     walk.record_action(
         "Take a photo. A draft appears.",
         lambda: page.locator("#kit-photo input[type=file]").set_input_files(photo),
-        lambda: expect(page.locator("#kit-stage")).to_contain_text("Draft, shown at 512 px"),
+        lambda: expect(page.locator("#kit-stage")).to_contain_text("Draft, small for speed"),
     )
     before = page.locator("#kit-live img").get_attribute("src") or ""
 

@@ -508,6 +508,21 @@ def test_one_platform_is_one_file_and_a_landscape_needs_no_subject() -> None:
     assert [i.shape for i in make_kit(context, preset="x").images] == [(900, 1600, 3)]
 
 
+@pytest.mark.parametrize(
+    ("part", "is_cut"),
+    [(np.s_[200:, :], True), (np.s_[100:300, 180:], True), (np.s_[100:300, 60:590], False), (np.s_[:, :], True)],
+    ids=["land", "half a car", "a whole car", "all"],
+)
+@pytest.mark.usefixtures("small_formats")
+def test_a_crop_may_cut_land_and_what_the_photo_cuts_at_its_side(part: tuple[slice, slice], is_cut: bool) -> None:
+    context = KitContext(head=False)
+    context.alpha = np.zeros((400, 600), np.float32)
+    context.alpha[part] = 1
+    assert (social_kit.OUT_OF_FOCUS_NOTICE not in make_kit(context, preset="story").notices) is is_cut
+    chosen = make_kit(context, preset="story", keep=[[0.8, 0.7]])
+    assert social_kit.OUT_OF_FOCUS_NOTICE in chosen.notices, "what was chosen stays whole"
+
+
 def test_heads_are_kept_and_bodies_may_be_cut() -> None:
     heads = find_protected_area((400, 600), (make_face(100, 100, 30), make_face(300, 120, 40)), None)
     assert (heads.left, heads.right) < (71, 351)

@@ -178,7 +178,7 @@ def test_a_closer_draft_shows_what_will_be_made(tmp_path: Path, monkeypatch: pyt
 
         async def list_drafts() -> list[float]:
             drawn = [each async for each in follower.draw_draft(LOCAL, TabState(), *values)]
-            shown = [each for each in drawn if "Draft, shown at 512 px" in str(each.get(tab.result.status))]
+            shown = [each for each in drawn if "Draft, small for speed" in str(each.get(tab.result.status))]
             return [measure_subject(PIL.Image.open(io.BytesIO(each[tab.result.picture]))) for each in shown]
 
         first, closer = asyncio.run(list_drafts())
@@ -300,7 +300,7 @@ def test_beside_a_plain_ground_three_places_are_offered_on_the_visitors_photo(
 
     state = TabState()
     offered = asyncio.run(read_last_status(state))
-    assert "Draft, shown at 512 px" in offered
+    assert "Draft, small for speed" in offered
     labels = re.findall(
         r"<button[^>]*data-press=\"([^\"]+)\"><img src=\"data:image/jpeg[^>]*>([^<]+)</button>", offered
     )

@@ -15,9 +15,10 @@ import gradio as gr
 from pipelines.core.geometry import Area
 from pipelines.core.tools import Tool
 
-FINE_BUTTON = '<button type="button" data-do="fine" title="Hide this" aria-label="Hide this">×</button>'
+FINE_TEXT = "Right as it is: hide this"
+FINE_BUTTON = f'<button type="button" data-do="fine" title="{FINE_TEXT}" aria-label="{FINE_TEXT}">OK</button>'
 """Takes the words away, from this photo, until something else is doubted."""
-CUT_LABELS = "Cut-out 1/3", "Cut-out 2/3", "Cut-out 3/3"
+CUT_LABELS = "Next cut-out 1/3", "Next cut-out 2/3", "Next cut-out 3/3"
 """That of all nets, of the careful one and of the quick one; pointing.js goes from one to the next."""
 CUT_FIELD = "cut_by"
 PANEL_HTML = f"""<div class="dbx-point">

@@ -12,7 +12,8 @@ from ui.tool_tab.layout import TILES_FOLDER, TILES_URL
 
 HEADLINE = "Studio pictures from the photos you have"
 INTRO_TEXT = (
-    "Professional headshots, product photos, marketing visuals and pictures for every platform. "
+    "Professional headshots, product photos, new backgrounds, erased things, larger photos and pictures for every "
+    "platform. "
     "Your subject is cut out and not redrawn, unless you ask for it."
 )
 EMBEDDED_BANNER = (

@@ -97,7 +97,7 @@
     Object.assign(stateOf(box), { marks, corner: null, seesPhoto: false }); // what comes of them is seen
     for (const name of ["keep", "drop", "box"]) write(box, name, marks[name]);
     write(box, "cut_by", marks.cut);
-    const cut = bar(box).querySelector("[data-do=cut]"), label = `Cut-out ${CUTS.indexOf(marks.cut) + 1}/3`;
+    const cut = bar(box).querySelector("[data-do=cut]"), label = `Next cut-out ${CUTS.indexOf(marks.cut) + 1}/3`;
     if (cut && cut.dataset.cut !== marks.cut) [cut.dataset.cut, cut.textContent] = [marks.cut, label];
     bar(box).querySelector("[data-do=undo]").disabled = !stateOf(box).before.length;
     bar(box).querySelector("[data-do=clear]").disabled = isSame(marks, empty());
@@ -159,7 +159,7 @@
     moveView(box, zoom, x + right, y + down);
   };
   const bringNear = (box, area) => { // a place comes into the middle, so large that one can mark it
-    const zoom = Math.min(2, 0.4 / Math.max(area[2] - area[0], area[3] - area[1], 0.01));
+    const zoom = Math.min(1.6, 0.4 / Math.max(area[2] - area[0], area[3] - area[1], 0.01));
     if (zoom < 1.2 || stateOf(box).zoom !== 1 || innerWidth < 900) return; // a phone shows the photo large enough
     centre(box, zoom, middleOf(area));
   };

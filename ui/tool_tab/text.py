@@ -27,12 +27,12 @@ STARTED_TEXT = "Starting"
 DRAFT_TEXT = "Draft"
 MEASURED_TEXT = "Measured on this picture:"
 MEASURED_CUTOUT_TEXT = "Measured on this picture (whether the outline is right, only you can see):"
-FINISHED_DRAFT_TEXT = "Draft, shown at 512 px."
-SAME_DRAFT_TEXT = "Draft, shown at 512 px. It looks the same as before."
-SKETCH_TEXT = "Draft, shown at 512 px, a sketch: at full size this place is drawn anew."
+FINISHED_DRAFT_TEXT = "Draft, small for speed; the finished picture is full size."
+SAME_DRAFT_TEXT = "Draft, small for speed. It looks the same as before."
+SKETCH_TEXT = "Draft, small for speed, a sketch: at full size this place is drawn anew."
 DRAFT_PART_TEXTS: dict[str, str] = {
-    "middle": "Draft, shown at 512 px, of your photo's middle alone.",
-    "first": "Draft, shown at 512 px: the first picture of several.",
+    "middle": "Draft, small for speed, of your photo's middle alone.",
+    "first": "Draft, small for speed: the first picture of several.",
 }
 REPAIR_LABEL = "Repair the cut-out by hand"
 PAINT_LABEL = "Mark the place"

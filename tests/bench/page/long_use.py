@@ -225,14 +225,14 @@ def _start_job(tab: BrowserTab, clock: StepClock, steps: int) -> None:
     """A long job under way in that tab, its first previews seen."""
     tab.wait_until("document.getElementById('ticking-example-astronaut') !== null")
     tab.evaluate("document.getElementById('ticking-example-astronaut').click()")
-    tab.wait_until("document.getElementById('ticking-stage').textContent.includes('Draft, shown at 512 px')")
+    tab.wait_until("document.getElementById('ticking-stage').textContent.includes('Draft, small for speed')")
     tab.evaluate("document.querySelector('#ticking-more > button').click()")
     tab.wait_until("document.querySelector('#ticking-steps input[type=number]') !== null")
     tab.evaluate(f"""(() => {{ const steps = document.querySelector('#ticking-steps input[type=number]');
       steps.value = '{steps}'; steps.dispatchEvent(new Event('input', {{ bubbles: true }}));
       steps.dispatchEvent(new FocusEvent('blur')); }})()""")
     tab.evaluate("new Promise((done) => setTimeout(done, 2000))")  # the draft of so many steps
-    tab.wait_until("document.getElementById('ticking-stage').textContent.includes('Draft, shown at 512 px')")
+    tab.wait_until("document.getElementById('ticking-stage').textContent.includes('Draft, small for speed')")
     tab.evaluate(f"({WATCH_PREVIEWS_JS})('ticking-live')")
     clock.emitted.clear()
     tab.evaluate("document.getElementById('ticking-generate').click()")

@@ -182,7 +182,7 @@ def _measure_phone(browser: Browser) -> Iterator[Row]:
         page.wait_for_timeout(1000)
         page.evaluate(WATCH_PAINTS_JS, False)
         page.locator("#headshot-example-hopper").click()
-        expect(find_progress_line(page, "headshot")).to_contain_text("Draft, shown at 512 px")
+        expect(find_progress_line(page, "headshot")).to_contain_text("Draft, small for speed")
         page.locator("#headshot-generate").click()
         expect(find_progress_line(page, "headshot")).to_contain_text("Done in")
         page.wait_for_timeout(500)
@@ -192,7 +192,7 @@ def _measure_phone(browser: Browser) -> Iterator[Row]:
 def _measure_streaming(page: Page, studio: ServedPage, clock: StepClock) -> Iterator[Row]:
     open_tool(page, studio, "ticking")
     page.locator("#ticking-example-astronaut").click()
-    expect(find_progress_line(page, "ticking")).to_contain_text("Draft, shown at 512 px")
+    expect(find_progress_line(page, "ticking")).to_contain_text("Draft, small for speed")
     page.locator("#ticking-more > button").click()
     page.evaluate(SETTLED_JS)
     steps = page.locator("#ticking-steps input[type=number]")
