@@ -92,7 +92,13 @@ SUGGESTIONS: tuple[Suggestion, ...] = (
     Suggestion("business", 2, 99, "Several people. Business photos set everybody alike, one portrait each:"),
     Suggestion("headshot", 2, 99, "Several people. Three headshots of the one in front:"),
     # Somebody who is seen from behind or from the side: the visitor has said that a person is in it.
-    Suggestion("background", 0, 0, "No face was found. Three backgrounds to start from:", with_people=True),
+    Suggestion(
+        "background",
+        0,
+        0,
+        "No face was found, and a headshot needs one from the front. Three backgrounds to start from:",
+        with_people=True,
+    ),
     Suggestion("product", 0, 0, "Nobody in it. Three product photos to start from:"),
 )
 
