@@ -261,7 +261,7 @@ def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(
         expect(page.locator("#tab-home-button")).to_have_text("Startseite")
         expect(page.locator("#cutout-trim")).to_contain_text("Auf das Motiv beschneiden.")
         page.locator("#cutout-example-coffee").click()
-        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, klein und schnell.")
+        expect(find_progress_line(page, "cutout")).to_contain_text("Entwurf, klein und schnell")
         assert page.evaluate("document.documentElement.lang") == "de"
         expect(page.locator("#cutout-box .dbx-doubt p")).to_contain_text("Vielleicht fehlt in der Mitte ein Teil")
 
