@@ -104,8 +104,11 @@ class JobCancelled(Exception):
     """The job was cancelled: by Stop, DELETE, or a caller that waited and left. Never shown as an error."""
 
 
-def name_listed_photo(error: StudioError, number: int, param: str) -> StudioError:
-    """Return the error about one photo of a field that takes several (`param`) with its number, from 1, before it."""
+def name_listed_photo(error: StudioError, number: int | str, param: str) -> StudioError:
+    """Return the error about one photo of a field that takes several (`param`) with its number, from 1, before it.
+
+    Where several photos have the same fault, `number` lists them: "2, 5".
+    """
     sentence = f"Photo {number}: {error.message}"
     return type(error)(sentence, code=error.code, param=param, useless_tool=error.useless_tool)
 

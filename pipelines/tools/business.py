@@ -226,7 +226,11 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
 
 
 def _read_members(params: Business, context: ToolContext, emit: ProgressCallback) -> tuple[list[TeamMember], list[str]]:
-    """Open, search and cut out every photo. Raises what is wrong with one, its number in the sentence."""
+    """Open, search and cut out every photo. Raises what is wrong with one, its number in the sentence.
+
+    Faces are looked for in all of them before the first is cut out: photos without one are told together.
+    """
+    _require_faces(params.photos, context)
     members: list[TeamMember] = []
     notices: list[str] = []
     for n, file_id in enumerate(params.photos, 1):
@@ -241,12 +245,26 @@ def _read_members(params: Business, context: ToolContext, emit: ProgressCallback
     return members, notices
 
 
+def _require_faces(file_ids: Sequence[str], context: ToolContext) -> None:
+    """Raise `BadInput` with the numbers, from 1, of all photos in which no face is found.
+
+    A photo that may not be shown or read is told first, by its own error.
+    """
+    for n, file_id in enumerate(file_ids, 1):
+        try:
+            context.open_image(file_id)
+        except (BadInput, PolicyRefusal) as error:
+            raise name_listed_photo(error, n, "photos") from error
+    numbers = [n for n, file_id in enumerate(file_ids, 1) if len(context.detect_faces(file_id)) == 0]
+    if numbers:
+        error = BadInput(NO_FACE_MESSAGE, code="no_face", param="photo")
+        raise name_listed_photo(error, ", ".join(map(str, numbers)), "photos")
+
+
 def _read_member(n: int, file_id: str, context: ToolContext, emit: ProgressCallback) -> tuple[TeamMember, list[str]]:
     """Read photo `n`: the largest face, which must be one for a portrait, and the cut-out; with the notices."""
     photo = context.open_image(file_id)
     faces = context.detect_faces(file_id)
-    if len(faces) == 0:
-        raise BadInput(NO_FACE_MESSAGE, code="no_face", param="photo")
     check_face(faces[0], photo)
     cutout = context.cut_out_subject(Subject(photo=file_id), emit)
     several = [f"Photo {n} shows {len(faces)} faces; the largest was taken."] if len(faces) > 1 else []

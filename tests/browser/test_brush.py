@@ -429,7 +429,7 @@ def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
         for control in controls.all()
     ]
     assert names == [
-        "Vorschau", "Neu beginnen", "Ganzes Ding", "Pinsel", "Radierer", "Zurück", "Wiederholen", "Größe des Pinsels",
+        "Vorschau", "Neu beginnen", "Ganzes Ding", "Pinsel", "Radierer", "Rückgängig", "Wiederholen", "Größe des Pinsels",
         "Weiter weg", "Näher heran", "Vollbild",
     ]  # fmt: skip
     titles = [control.get_attribute("title") for control in controls.all()]

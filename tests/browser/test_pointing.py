@@ -152,7 +152,7 @@ def test_a_finger_points_on_a_phone_in_german(browser: Browser, studio: ServedPa
             "Weg",
             "Rahmen",
             "Freisteller 1/3",
-            "Zurück",
+            "Rückgängig",
             "Alle Punkte entfernen",
             "Abbrechen",
             "Anwenden",

@@ -214,6 +214,19 @@ def test_a_photo_without_a_usable_face_is_refused_and_named(
     assert is_translated(caught.value.message)
 
 
+def test_all_photos_without_a_face_are_named_at_once_before_anything_is_cut_out(
+    studio: RealStudio, team: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_out: list[object] = []
+    monkeypatch.setattr("pipelines.tools.business._read_member", lambda n, *_: cut_out.append(n))
+    empty = studio.add_image(_without_face())
+    with pytest.raises(StudioError, match=r"^Photo 1, 3: No face was found") as caught:
+        make_business(studio, [empty, team[0], empty])
+    assert cut_out == []
+    assert (caught.value.code, caught.value.param) == ("no_face", "photos")
+    assert is_translated(caught.value.message)
+
+
 def test_a_photo_that_the_content_check_refuses_is_named(
     studio: RealStudio, team: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

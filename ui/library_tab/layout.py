@@ -167,11 +167,9 @@ class LibraryTab:
                     tool_tab_text.render_status(NONE_PICKED_TEXT), elem_classes=["dbx-stage"], elem_id="library-stage"
                 )
                 with gr.Row(elem_classes=["dbx-acts"]):
-                    self.reuse = gr.Button(
-                        "Reuse settings", variant="primary", interactive=False, elem_id="library-reuse"
-                    )
+                    self.make_zip = gr.Button("Download", variant="primary", interactive=False, elem_id="library-save")
+                    self.reuse = gr.Button("Reuse settings", interactive=False, elem_id="library-reuse")
                     self.star = gr.Button("Star", interactive=False, elem_id="library-star")
-                    self.make_zip = gr.Button("Download", interactive=False, elem_id="library-save")
                     self.send_to = gr.Dropdown(
                         [("Send to", ""), *((tool.title, tool.id) for tool in service.tools if takes_picture(tool))],
                         value="",
