@@ -945,7 +945,7 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
     page.locator("#kit-example-coffee").tap()
     expect(find_progress_line(page, "kit")).to_contain_text("Draft, small for speed")
     wait_until(studio.is_idle, 60)
-    expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Mark what must not be cut off")
+    expect(page.locator("#kit-box .dbx-doubt [data-do=start]")).to_have_text("Mark what stays whole")
     words, one = page.locator("#kit-box .dbx-doubt p"), page.locator("#kit-box .dbx-doubt span").first
     expect(words).to_have_attribute("data-count", "2")
     expect(one).to_be_hidden()
@@ -990,7 +990,7 @@ def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what
     assert is_in_view(page, place)
     start, help_line = page.locator("#kit-box [data-do=start]"), page.locator("#kit-box .dbx-point-help")
     expect(help_line).to_be_hidden()
-    expect(start).to_have_text("Mark what must not be cut off")
+    expect(start).to_have_text("Mark what stays whole")
     expect(start).to_have_css("text-decoration-line", "underline")  # nothing is wrong: it is no black button
     start.click()
     expect(help_line).to_have_text(re.compile("no format may cut off"))

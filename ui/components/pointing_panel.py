@@ -57,7 +57,7 @@ aria-label="Come closer">+</button>
 _CUT_BUTTON = re.compile(r'<button type="button" data-do="cut"[^\n]*\n')
 ERASED_FIELD = "mask"
 """The field of a tool that erases what is painted: its finished picture can be the next photo."""
-KEEP_IN_CROP_LABEL = "Mark what must not be cut off"
+KEEP_IN_CROP_LABEL = "Mark what stays whole"
 KEEP_IN_CROP_BAR_LABEL = "Mark what must not be cut off"
 KEEP_IN_CROP_HELP = "Press on what no format may cut off. Without a choice it is the faces, else the main subject."
 ERASE_BUTTONS = """<button type="button" data-do="more">Erase more</button>
