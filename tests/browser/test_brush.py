@@ -429,8 +429,8 @@ def test_each_control_of_the_brush_has_a_name_in_german(phone: Page) -> None:
         for control in controls.all()
     ]
     assert names == [
-        "Vorschau", "Neu beginnen", "Ganzes Ding", "Pinsel", "Radierer", "Rückgängig", "Wiederholen", "Größe des Pinsels",
-        "Weiter weg", "Näher heran", "Vollbild",
+        "Vorschau", "Neu beginnen", "Ganzes Ding", "Pinsel", "Radierer", "Rückgängig", "Wiederholen",
+        "Größe des Pinsels", "Weiter weg", "Näher heran", "Vollbild",
     ]  # fmt: skip
     titles = [control.get_attribute("title") for control in controls.all()]
     assert titles[5:] == names[5:], "an icon tells its name where it is pointed at"
