@@ -29,6 +29,8 @@ from pipelines.storage.local_store import atomic_write
 
 EXAMPLES_DIR = Path(__file__).parents[2] / "assets" / "examples"
 CREDENTIALS_KEPT_NOTICE = "This picture carries content credentials; what is made from it names them as its origin."
+EXAMPLE_TITLES = {"chelsea": "Cat", "coffee": "Coffee", "astronaut": "Astronaut", "hopper": "Officer"}
+"""Names of the example photos for visitors, who do not know a file's name."""
 GENERATED_ROLES = ("result", "matte", "master")
 
 
@@ -39,6 +41,11 @@ class Example:
     name: str
     file_id: str
     path: Path
+
+    @property
+    def title(self) -> str:
+        """What the photo shows, in a word."""
+        return EXAMPLE_TITLES.get(self.name, self.name.replace("-", " ").capitalize())
 
 
 class UploadService:

@@ -56,7 +56,10 @@ def drop_table(page: Page, studio: ServedPage, folder: Path, table: str) -> None
     page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
     page.locator("#batch-which input").click()
+    start = page.locator("#batch-start")
+    expect(start).not_to_have_class(re.compile(r"\bprimary\b"))  # there is nothing to start yet
     page.get_by_role("option", name="Slow Motion").click()
+    expect(start).to_have_class(re.compile(r"\bprimary\b"))
     page.locator("#batch-files input[type=file]").first.set_input_files([folder / "jobs.csv", *paths])
     expect(page.locator("#batch-files")).to_contain_text("jobs")
     page.wait_for_timeout(300)

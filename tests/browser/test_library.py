@@ -57,6 +57,7 @@ def open_library(page: Page, studio: ServedPage, text: str = "", count: int = 1)
 def test_two_are_compared_in_whatever_order_the_picks_arrive(page: Page, studio: ServedPage) -> None:
     tiles = open_library(page, studio, "MUG", 2)
     held: list[Route] = []
+    page.locator("#library-several input").check()
     page.wait_for_timeout(500)  # until the page asks for nothing more
     page.route("**/queue/join**", lambda route: held.append(route) if len(held) < 2 else route.continue_())
     tiles.nth(0).click()
@@ -83,6 +84,7 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, studio: Se
     expect(page.locator("#library-grid input:checked")).to_have_count(1)
     page.locator("#library-none").click()
     expect(page.locator("#library-grid input:checked")).to_have_count(0)
+    page.locator("#library-several input").check()
     for place in (0, 1):
         picture = tiles.nth(place).evaluate("tile => getComputedStyle(tile, '::before').backgroundImage")
         assert picture.startswith('url("data:image/jpeg')
@@ -97,6 +99,31 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, studio: Se
     with zipfile.ZipFile(caught.value.path()) as out:
         assert len([name for name in out.namelist() if not name.startswith("META-INF/")]) == 2
         assert out.testzip() is None
+
+
+def test_a_second_click_shows_the_other_one_until_several_are_wanted(page: Page, studio: ServedPage) -> None:
+    tiles = open_library(page, studio, "MUG", 2)
+    facts, checked = page.locator("#library-facts"), page.locator("#library-grid input:checked")
+    for place, note in ((0, "a blue mug"), (1, "a red mug"), (0, "a blue mug")):
+        tiles.nth(place).click()
+        expect(facts).to_contain_text(note)
+        expect(checked).to_have_count(1)
+        expect(tiles.nth(place).locator("input")).to_be_checked()
+        expect(page.locator("#library-over img")).to_have_count(0)
+    for place in (1, 0, 1):  # faster than the studio answers
+        tiles.nth(place).click()
+    expect(facts).to_contain_text("a red mug")
+    expect(facts).not_to_contain_text("a blue mug")
+    expect(checked).to_have_count(1)
+    page.locator("#library-several input").check()
+    tiles.nth(0).click()
+    expect(page.locator("#library-over img")).to_be_visible()
+    page.locator("#library-several input").uncheck()
+    expect(checked).to_have_count(1)
+    expect(facts).to_contain_text("a blue mug")
+    page.locator("#library-every").click()  # which wants several
+    expect(page.locator("#library-several input")).to_be_checked()
+    expect(checked).to_have_count(2)
 
 
 def test_each_letter_narrows_the_tiles_before_enter(page: Page, studio: ServedPage) -> None:
@@ -116,6 +143,7 @@ def test_each_letter_narrows_the_tiles_before_enter(page: Page, studio: ServedPa
         expect(stage).to_contain_text("Pick one")
     tiles.first.click()
     expect(stage).to_contain_text("Done in")
+    page.locator("#library-several input").check()
     words.fill("green")
     expect(tiles).to_have_count(1)
     tiles.first.click()
@@ -144,6 +172,7 @@ def test_a_files_name_finds_one_that_is_downloaded_and_sent_on_and_what_failed_i
     tiles = open_library(page, studio, "kitten", 2)
     failed, made = tiles.filter(has_text="Failed"), tiles.filter(has_text="Slow Motion")
     assert failed.evaluate("tile => getComputedStyle(tile, '::before').content") == '"×"'
+    page.locator("#library-several input").check()
     failed.click()
     made.click()
     expect(page.locator("#library-stage")).to_contain_text("2 picked")

@@ -256,6 +256,7 @@ class BatchTabEvents:
             self.tab.consent: build_consent_box(self.service, tool_id, value=False),  # it was given to other words
             self.tab.template: self._write_template(tool_id),
             self.tab.setting_choice: build_setting_choice(self.service, tool_id, settings),
+            self.tab.start: gr.Button(variant="primary" if tool_id else "secondary"),
         }
 
     def choose_settings(self, settings: Sequence[str], lines: str, tool_id: str) -> Updates:
@@ -320,6 +321,7 @@ class BatchTabEvents:
             self.tab.template: self._write_template(tool_id),
             self.tab.setting_choice: build_setting_choice(self.service, tool_id, settings),
             self.tab.report: "",
+            self.tab.start: gr.Button(variant="primary"),
         }
 
     def _write_template(self, tool_id: str) -> gr.DownloadButton:

@@ -155,7 +155,7 @@ class BatchTab:
                 "Template for this tool (CSV)", size="sm", visible=False, elem_id="batch-template"
             )
         with gr.Row(elem_classes=["dbx-go"]):
-            self.start = gr.Button("Start", variant="primary", elem_id="batch-start", scale=2)
+            self.start = gr.Button("Start", elem_id="batch-start", scale=2)
             self.dry_run = gr.Button("Check only", elem_id="batch-check", scale=1)
 
     def _build_results(self) -> None:

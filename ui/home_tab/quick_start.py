@@ -17,6 +17,7 @@ from pipelines.core.geometry import UNCLEAR_UNCERTAINTY
 from pipelines.core.job import Job, Result
 from pipelines.core.tools import Tool
 from pipelines.service.studio_service import StudioService
+from pipelines.service.uploads import Example
 from ui.api.auth.access import AccessControl
 from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import build_live_picture, build_photo_upload, encode_page_jpeg, read_upload
@@ -211,8 +212,7 @@ class QuickStart:
                 with gr.Row(elem_classes=["dbx-examples"]) as self.example_row:
                     gr.HTML(f"<p>{EXAMPLES_TEXT}</p>", elem_classes=["dbx-hint"])
                     self.examples = [
-                        (example, self._build_example_button(example.name))
-                        for example in service.uploads.list_examples()
+                        (example, self._build_example_button(example)) for example in service.uploads.list_examples()
                     ]
                 self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
         # Above what comes and goes: nothing may move under a finger, and who wants another tool need not wait.
@@ -229,8 +229,8 @@ class QuickStart:
             return picture, gr.Button(DRAWING_LABEL, interactive=False, elem_id=f"home-open-{number}")
 
     @staticmethod
-    def _build_example_button(name: str) -> gr.Button:
-        return gr.Button(name.capitalize(), size="sm", min_width=72, elem_id=f"home-example-{name}")
+    def _build_example_button(example: Example) -> gr.Button:
+        return gr.Button(example.title, size="sm", min_width=72, elem_id=f"home-example-{example.name}")
 
     def wire(self, home_tab: gr.Tab, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
         """Attach the listeners. `handoffs` are the tools' hand-off states, by tool id."""

@@ -62,11 +62,13 @@ class LibraryTabEvents:
         self._listen(tab.older.click, self.show_older, filters)
         self._listen(tab.pick_page.click, self.pick_page, [tab.state])
         # What is picked fast may arrive in another order (page.js clears the tiles by itself): they are read once more.
+        picks = [tab.state, tab.grid, tab.pick_several]
         for event in (
-            self._listen(tab.grid.input, self.pick_tiles, [tab.state, tab.grid]),
+            self._listen(tab.grid.input, self.pick_tiles, picks),
             self._listen(tab.pick_none.click, self.pick_none, [tab.state]),
         ):
-            self._listen(event.then, self.pick_late_changes, [tab.state, tab.grid])
+            self._listen(event.then, self.pick_late_changes, picks)
+        self._listen(tab.pick_several.input, self.pick_late_changes, picks)
         self._listen(tab.star.click, self.toggle_star, filters)
         self._listen(tab.delete.click, self.delete_picked, filters)
         self._listen(tab.undo.click, self.undo_delete, filters)
@@ -196,26 +198,30 @@ class LibraryTabEvents:
 
     # ------------------------------------------------------------ picked jobs
 
-    async def pick_tiles(self, request: gr.Request, state: LibraryState, checked: list[str]) -> AsyncIterator[Updates]:
-        """Show one picked job, with previews while it runs; compare two; count more."""
-        state.picked_ids = state.merge_picks(checked)
+    async def pick_tiles(
+        self, request: gr.Request, state: LibraryState, checked: list[str], several: bool
+    ) -> AsyncIterator[Updates]:
+        """Show the job picked last, with previews while it runs; with `several`, compare two, count more."""
+        state.picked_ids = state.merge_picks(checked, several)
+        if not several and len(checked) > 1:
+            yield {self.tab.grid: gr.update(value=list(state.picked_ids))}
         async for updates in self._show_picked(request, state):
             yield updates
 
     async def pick_late_changes(
-        self, request: gr.Request, state: LibraryState, checked: list[str]
+        self, request: gr.Request, state: LibraryState, checked: list[str], several: bool
     ) -> AsyncIterator[Updates]:
         """Show what is picked on the page by now, if that is not what is shown."""
-        if state.merge_picks(checked) == state.picked_ids:
+        if state.merge_picks(checked, several) == state.picked_ids:
             yield {self.tab.facts: gr.skip()}
             return
-        async for updates in self.pick_tiles(request, state, checked):
+        async for updates in self.pick_tiles(request, state, checked, several):
             yield updates
 
     async def pick_page(self, request: gr.Request, state: LibraryState) -> AsyncIterator[Updates]:
         """Pick all jobs of this page in addition to those of other pages."""
         state.picked_ids = tuple(dict.fromkeys((*state.picked_ids, *state.tile_ids)))
-        yield {self.tab.grid: gr.update(value=list(state.tile_ids))}
+        yield {self.tab.grid: gr.update(value=list(state.tile_ids)), self.tab.pick_several: True}
         async for updates in self._show_picked(request, state):
             yield updates
 

@@ -25,7 +25,7 @@ from ui.tool_tab.layout import takes_picture
 
 TITLE = "Library"
 INTRO_TEXT = "Everything you made, and what is being made."
-NONE_PICKED_TEXT = "Pick one to look at it, two to compare."
+NONE_PICKED_TEXT = "Pick one to look at it; with “Pick several”, two to compare."
 PAGE_TILE_COUNT = 24
 """Tiles shown on one page."""
 POLL_SECONDS = 2.0
@@ -63,6 +63,7 @@ _STYLE = """<style>
   font-size: 32px; color: var(--body-text-color-subdued); }
 .gradio-container .dbx-library .dbx-tiles > .wrap label > span { overflow-wrap: anywhere; line-height: 1.3; }
 .gradio-container .dbx-library .dbx-pager { align-items: center; gap: 10px; flex-wrap: nowrap; }
+.gradio-container .dbx-library .dbx-picks { flex-wrap: wrap; }
 .dbx-library .dbx-pager p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
 .dbx-library :is(.dbx-pager, .dbx-acts) button { min-height: 44px; }
 .dbx-library .dbx-pager:not(:has(button:enabled)) button { display: none; }
@@ -114,8 +115,13 @@ class LibraryState:
     sent_tiles: str = ""
     zip_key: str = ""
 
-    def merge_picks(self, checked: Sequence[str]) -> tuple[str, ...]:
-        """Return the picked jobs of all pages if `checked` are those of the shown page."""
+    def merge_picks(self, checked: Sequence[str], several: bool) -> tuple[str, ...]:
+        """Return the picked jobs of all pages if `checked` are those of the shown page in the order of their picks.
+
+        Only the last one, unless `several` may be picked.
+        """
+        if not several:
+            return tuple(checked[-1:])
         return (*(job_id for job_id in self.picked_ids if job_id not in self.tile_ids), *checked)
 
 
@@ -156,7 +162,10 @@ class LibraryTab:
                     self.newer = gr.Button("Newer", size="sm", interactive=False, elem_id="library-back", min_width=80)
                     self.position = gr.HTML("", elem_id="library-where")
                     self.older = gr.Button("Older", size="sm", interactive=False, elem_id="library-forth", min_width=80)
-                with gr.Row(elem_classes=["dbx-pager"]):
+                with gr.Row(elem_classes=["dbx-pager", "dbx-picks"]):
+                    self.pick_several = gr.Checkbox(
+                        label="Pick several", container=False, min_width=130, elem_id="library-several"
+                    )
                     self.pick_page = gr.Button("Pick whole page", size="sm", elem_id="library-every")
                     self.pick_none = gr.Button("Pick none", size="sm", elem_id="library-none")
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-side"]):

@@ -415,8 +415,7 @@ def _build_example_buttons(tool: Tool, service: StudioService) -> tuple[tuple[Ex
 
 
 def _build_example_button(tool: Tool, example: Example) -> gr.Button:
-    name = example.name.replace("-", " ").capitalize()
-    return gr.Button(name, size="sm", min_width=72, elem_id=f"{tool.id}-example-{example.name}")
+    return gr.Button(example.title, size="sm", min_width=72, elem_id=f"{tool.id}-example-{example.name}")
 
 
 def list_output_sides(params: type[Params]) -> tuple[int, ...]:
