@@ -76,7 +76,7 @@ class SavedTab:
             )
             self.character_name = gr.Textbox(label="Name", max_length=60, elem_id=f"{PREFIX}-character-name")
         self.save_character_button = gr.Button(
-            "Save this character", variant="primary", elem_id=f"{PREFIX}-character-keep"
+            "Save this character", variant="primary", interactive=False, elem_id=f"{PREFIX}-character-keep"
         )
         self.character_alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-character-said")
         with gr.Row():
@@ -108,6 +108,7 @@ class SavedTab:
         character_outputs = [
             self.character_tiles,
             self.recent,
+            self.save_character_button,
             self.character_name,
             self.character_alerts,
             self.character_choice,
@@ -280,6 +281,7 @@ class SavedTab:
         return {
             self.character_tiles: self._render_characters(rows),
             self.recent: gr.update(choices=recent, value=recent[0][1] if recent else None, interactive=bool(recent)),
+            self.save_character_button: gr.Button(interactive=bool(recent)),
             self.character_name: "",
             self.character_choice: gr.update(choices=saved, value=chosen, interactive=bool(saved)),
             self.passport: gr.update(

@@ -70,6 +70,7 @@ _STYLE = """<style>
 .dbx-library .dbx-form:not(:has(#library-grid label)) .dbx-pager:has(#library-every) { display: none; }
 .dbx-library:not(:has(#library-grid label)) .dbx-side:not(:has(.dbx-live img, .dbx-acts button:enabled))
   :is(.dbx-box, .dbx-acts) { display: none !important; }
+.dbx-library:not(:has(#library-grid label)) .dbx-unpicked { display: none; }
 .gradio-container .dbx-library .dbx-acts { gap: 8px; align-items: stretch; }
 .dbx-library .dbx-acts > * { flex: 1 1 96px; min-width: 0 !important; font-size: 15px; white-space: nowrap; }
 .dbx-library .dbx-acts > :first-child { flex-basis: 100%; }
@@ -172,9 +173,7 @@ class LibraryTab:
                 with gr.Column(elem_classes=["dbx-box"], elem_id="library-box"):
                     self.picture = build_live_picture("The picture that is picked", "library-live")
                     self.comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id="library-over")
-                self.status = gr.HTML(
-                    tool_tab_text.render_status(NONE_PICKED_TEXT), elem_classes=["dbx-stage"], elem_id="library-stage"
-                )
+                self.status = gr.HTML(render_picked_status(0), elem_classes=["dbx-stage"], elem_id="library-stage")
                 with gr.Row(elem_classes=["dbx-acts"]):
                     self.make_zip = gr.Button("Download", variant="primary", interactive=False, elem_id="library-save")
                     self.reuse = gr.Button("Reuse settings", interactive=False, elem_id="library-reuse")
@@ -317,7 +316,9 @@ def render_comparison_status(left: str, right: str, unseen_count: int = 0) -> st
 
 def render_picked_status(count: int, unseen_count: int = 0) -> str:
     """Render the status line when no job is picked, or several that cannot be compared."""
-    return tool_tab_text.render_status(f"{count} picked{_describe_unseen(unseen_count)}" if count else NONE_PICKED_TEXT)
+    if not count:
+        return f'<div class="dbx-unpicked">{tool_tab_text.render_status(NONE_PICKED_TEXT)}</div>'
+    return tool_tab_text.render_status(f"{count} picked{_describe_unseen(unseen_count)}")
 
 
 def _describe_unseen(count: int) -> str:
