@@ -178,6 +178,18 @@ def run_batch(studio: ServedPage, folder: Path, rows: int) -> str:
     return batch.id
 
 
+def test_of_a_batch_that_was_deleted_nothing_is_told(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    run_batch(studio, tmp_path, 2)
+    page.goto(f"{studio.url}/#batch")
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2")
+    delete_visitor_jobs(studio)
+    page.goto(f"{studio.url}/#library")
+    page.goto(f"{studio.url}/#batch")
+    expect(page.locator("#batch-stage")).to_contain_text("Add pictures")
+    expect(page.locator("#batch-sheet img")).to_have_count(0)
+    expect(page.locator("#batch-save")).to_be_disabled()
+
+
 def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewhere(
     page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:

@@ -172,7 +172,12 @@ class DoubtCounts(NamedTuple):
 
 
 def render_status(batch: Batch, progress: BatchProgress, counts: DoubtCounts = DoubtCounts()) -> str:
-    """Render the progress of a batch as its status line, with what should be looked at."""
+    """Render the progress of a batch as its status line, with what should be looked at.
+
+    A batch of which every picture was deleted has none.
+    """
+    if not progress.total and batch.state in ("done", "cancelled"):
+        return tool_tab_text.render_status(IDLE_TEXT)
     ended = progress.total - progress.rows_left
     good = progress.done if progress.failed else ended
     parts = [f"{_STATES.get(batch.state, batch.state)}: {good} of {progress.total}"]
