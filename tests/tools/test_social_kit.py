@@ -49,6 +49,7 @@ from pipelines.imaging.text import (
     draw_text,
     fit_headline,
     fit_text,
+    list_line_breaks,
     shade_and_choose_ink,
     worst_contrast,
 )
@@ -701,6 +702,12 @@ def test_lines_of_a_headline_have_two_words_or_one_long_one(headline: str) -> No
 
 def test_one_word_a_line_is_left_for_where_words_would_be_too_small_else() -> None:
     assert fit_headline("Big sale today", 200, 400, 100).lines == ("Big sale", "today")
+    for headline, lines in (  # where the sentence pauses, and no sign is torn off its word
+        ("Autumn sale, 20 % off", ("Autumn sale,", "20 % off")),
+        ("Only 49 € until Sunday. Come and see!", ("Only 49 € until Sunday.", "Come and see!")),
+        ("秋天的新咖啡，每天早上", ("秋天的新咖啡，", "每天早上")),
+    ):
+        assert list_line_breaks(headline)[1].lines == lines
     assert fit_headline("Big sale", 120, 400, 100, smallest=45).lines == ("Big", "sale")
 
 
