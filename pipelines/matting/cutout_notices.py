@@ -233,7 +233,7 @@ def _is_small_and_marked(part: Mask, marks: Sequence[tuple[float, float]]) -> bo
 
 def _name_border(split: Mask, taken: Mask) -> dict[str, tuple[Box, ...]]:
     """Tell where the subject was cut off something that no net tells from it."""
-    notice = f"Check the border {_place_in(split, taken)}: a part of what is beside the subject may be left, or a part of it missing."
+    notice = f"Check the border {_place_in(split, taken)}: something beside it may be taken too, or a part be missing."
     return {notice: (_box_around(split),)}
 
 

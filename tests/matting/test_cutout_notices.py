@@ -85,7 +85,7 @@ def test_a_border_to_what_is_not_taken_is_named_and_doubted_as_far_as_it_goes() 
     assert 0.2 < part.uncertainty - whole.uncertainty < 0.6
     assert not measure_doubt(person.astype(np.float32), reconciled, is_pointed=True).split.any()
     notices = list(name_doubts(person.astype(np.float32), part, ()))
-    assert notices[0] == "Check the border at the right: a part of what is beside the subject may be left, or a part of it missing."
+    assert notices[0] == "Check the border at the right: something beside it may be taken too, or a part be missing."
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_no_value_of_a_choice_is_translated() -> None:
         "A part stands alone at the top: it may not belong.",
         "Check the cut-out at the left: it is a guess there.",
         "Check the opening at the left: all in it counts as background.",
-        "Check the border in the middle: a part of what is beside the subject may be left, or a part of it missing.",
+        "Check the border in the middle: something beside it may be taken too, or a part be missing.",
         "Check the edge at the right: it may be wrong.",
         "Check the edge at the bottom: it is half transparent, and a part may be missing. Point at it, or paint it in.",
         "Several things stand out; the one at the left is taken. Choose another, or keep more by pointing at them.",

@@ -358,11 +358,11 @@ def _build_form(
     last = [field for field in rest if field.name in WORDS_FOR_FEW]
     headline = [field for field in rest if field.name in HEADLINE_FIELDS]
     for field in rest:
-        if headline and field is headline[0]:
+        if field not in (*paired, *last, *headline):
+            add([field])
+        if headline and field.name == "preset":  # below the tiles, which must not move while a headline is typed
             with gr.Row(elem_classes=["dbx-pair", "dbx-headline"]):
                 add(headline)
-        elif field not in (*paired, *last, *headline):
-            add([field])
     if paired:
         with gr.Row(elem_classes=["dbx-pair"]):
             add(paired)
