@@ -969,7 +969,7 @@ def test_a_phone_folds_doubts_to_a_count_and_details_have_a_way_out(
     expect(panel).to_be_hidden()
 
 
-def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what_its_marks_do(
+def test_a_headline_s_colour_and_place_are_chosen_below_the_tiles_that_stay_and_a_crop_says_what_its_marks_do(
     page: Page, studio: ServedPage
 ) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
@@ -979,14 +979,15 @@ def test_a_headline_s_colour_and_place_are_chosen_beside_it_and_a_crop_says_what
     colour, place = page.locator("#kit-headline_colour"), page.locator("#kit-headline_place")
     page.locator("#kit-headline textarea").fill("")  # that of an earlier test
     expect(colour).to_be_hidden()  # nothing is written
+    tiles = page.locator("#kit-preset")
+    before = tiles.bounding_box()
     page.locator("#kit-headline textarea").fill("Open all weekend")
     expect(colour).to_be_visible()
-    assert is_in_view(page, page.locator("#kit-headline_size"))
-    boxes = [each.bounding_box() for each in (page.locator("#kit-headline"), colour, place)]
-    words, left, right = (box or {} for box in boxes)
+    assert tiles.bounding_box() == before, "whoever presses a platform next hits it"
+    shown, left, right = (each.bounding_box() or {} for each in (tiles, colour, place))
     assert left["y"] == right["y"], "in one row"
-    assert left["y"] - (words["y"] + words["height"]) < 30, "under the headline"
-    assert left["x"] == pytest.approx(words["x"], abs=2)
+    assert left["y"] - (shown["y"] + shown["height"]) < 30, "under the platforms"
+    assert left["x"] == pytest.approx(shown["x"], abs=2)
     assert is_in_view(page, place)
     start, help_line = page.locator("#kit-box [data-do=start]"), page.locator("#kit-box .dbx-point-help")
     expect(help_line).to_be_hidden()
