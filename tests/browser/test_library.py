@@ -91,6 +91,9 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, studio: Se
         tiles.nth(place).click()
     expect(page.locator("#library-over img")).to_be_visible()
     expect(page.locator("#library-facts")).to_contain_text("a red mug")
+    side = page.locator("#library-over .dbx-side-of").last.bounding_box() or {}
+    larger = page.locator("#library-live .icon-button-wrapper").bounding_box() or {}
+    assert side["x"] + side["width"] < larger["x"], "the name of the side is read"
     expect(page.locator("#library-facts")).to_contain_text("a blue mug")
     expect(page.locator("#library-facts")).not_to_contain_text("calm")  # nobody chose it: it is the form's default
     with page.expect_download() as caught:
@@ -199,6 +202,12 @@ def test_a_star_stays_and_delete_asks_once_more(page: Page, studio: ServedPage) 
     expect(tiles.first).to_contain_text("★")
     page.locator("#library-delete").click()
     expect(page.locator("#library-delete")).to_contain_text("Really delete 1?")
+    room_js = """button => {
+        const words = new Range();
+        words.selectNodeContents(button);
+        return button.clientWidth - words.getBoundingClientRect().width;
+    }"""
+    assert page.locator("#library-delete").evaluate(room_js) >= 16, "the words stand free of the edges"
     assert studio.service.jobs.get_job(job_id) is not None
     page.locator("#library-delete").click()
     expect(page.locator("#library-where")).to_contain_text("Nothing fits")

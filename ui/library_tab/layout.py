@@ -72,7 +72,8 @@ _STYLE = """<style>
   :is(.dbx-box, .dbx-acts) { display: none !important; }
 .dbx-library:not(:has(#library-grid label)) .dbx-unpicked { display: none; }
 .gradio-container .dbx-library .dbx-acts { gap: 8px; align-items: stretch; }
-.dbx-library .dbx-acts > * { flex: 1 1 96px; min-width: 0 !important; font-size: 15px; white-space: nowrap; }
+.dbx-library .dbx-acts > * { flex: 1 1 auto; min-width: 0 !important; padding: 0 10px; font-size: 15px;
+  white-space: nowrap; }
 .dbx-library .dbx-acts > :first-child { flex-basis: 100%; }
 .gradio-container .dbx-library .dbx-lasting p { margin: 6px 0; font-size: 15px; overflow-wrap: anywhere; }
 @media (max-width: 899px) { .dbx-library .dbx-box:not(:has(img)) { display: none !important; }
