@@ -55,8 +55,8 @@ _STYLE = """<style>
 .gradio-container .dbx-library #library-text { flex-basis: 100%; }
 .gradio-container .dbx-library .dbx-filters input[role=combobox] { font-size: 15px; text-overflow: ellipsis; }
 @media (max-width: 899px) { .gradio-container .dbx-library .dbx-filters input[role=combobox] { font-size: 14px; } }
-.gradio-container .dbx-library .dbx-tiles.pictured > .wrap {
-  grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); }
+.gradio-container #library-grid > .wrap { grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); gap: 8px; }
+.gradio-container #library-grid > .wrap label { font-size: 13px; letter-spacing: normal; padding: 5px; }
 .dbx-library .dbx-tiles.pictured > .wrap label::before { background-size: contain; background-repeat: no-repeat;
   background-position: 50% 50%; }
 .gradio-container .dbx-library .dbx-tiles.pictured > .wrap label::before { display: grid; place-items: center;
@@ -79,7 +79,7 @@ _STYLE = """<style>
 @media (max-width: 899px) { .dbx-library .dbx-box:not(:has(img)) { display: none !important; }
   .dbx-library .dbx-acts:not(:has(button:enabled)) { display: none; }
   .dbx-library .dbx-acts { order: -1; } .dbx-library .dbx-lasting { order: -1; }
-  .gradio-container .dbx-library .dbx-tiles.pictured > .wrap { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+  .gradio-container #library-grid > .wrap { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   .gradio-container .dbx-library .dbx-tiles > .wrap label > span { font-size: 12px; } }
 </style>"""
 
@@ -156,6 +156,12 @@ class LibraryTab:
                     self.tool = gr.Dropdown(tools, value="", label="Tool", elem_id="library-tool")
                     self.when = gr.Dropdown(list(WHEN_CHOICES), value="", label="When", elem_id="library-when")
                     self.show = gr.Dropdown(list(SHOW_CHOICES), value="all", label="Show", elem_id="library-show")
+                with gr.Row(elem_classes=["dbx-pager", "dbx-picks"]):
+                    self.pick_several = gr.Checkbox(
+                        label="Pick several", container=False, min_width=130, elem_id="library-several"
+                    )
+                    self.pick_page = gr.Button("Pick whole page", size="sm", elem_id="library-every")
+                    self.pick_none = gr.Button("Pick none", size="sm", elem_id="library-none")
                 self.pictures = gr.HTML("", elem_id="library-pictures")
                 self.grid = JobTiles(
                     [], label="Jobs", show_label=False, elem_id="library-grid", elem_classes=["dbx-tiles", "pictured"]
@@ -164,12 +170,6 @@ class LibraryTab:
                     self.newer = gr.Button("Newer", size="sm", interactive=False, elem_id="library-back", min_width=80)
                     self.position = gr.HTML("", elem_id="library-where")
                     self.older = gr.Button("Older", size="sm", interactive=False, elem_id="library-forth", min_width=80)
-                with gr.Row(elem_classes=["dbx-pager", "dbx-picks"]):
-                    self.pick_several = gr.Checkbox(
-                        label="Pick several", container=False, min_width=130, elem_id="library-several"
-                    )
-                    self.pick_page = gr.Button("Pick whole page", size="sm", elem_id="library-every")
-                    self.pick_none = gr.Button("Pick none", size="sm", elem_id="library-none")
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-side"]):
                 with gr.Column(elem_classes=["dbx-box"], elem_id="library-box"):
                     self.picture = build_live_picture("The picture that is picked", "library-live")
