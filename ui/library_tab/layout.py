@@ -64,6 +64,7 @@ _STYLE = """<style>
 .gradio-container .dbx-library .dbx-tiles > .wrap label > span { overflow-wrap: anywhere; line-height: 1.3; }
 .gradio-container .dbx-library .dbx-pager { align-items: center; gap: 10px; flex-wrap: nowrap; }
 .gradio-container .dbx-library .dbx-picks { flex-wrap: wrap; }
+.gradio-container #library-several { flex: 1 0 max-content; min-width: max-content !important; white-space: nowrap; }
 .dbx-library .dbx-pager p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
 .dbx-library :is(.dbx-pager, .dbx-acts) button { min-height: 44px; }
 .dbx-library .dbx-pager:not(:has(button:enabled)) button { display: none; }
@@ -80,6 +81,7 @@ _STYLE = """<style>
   .dbx-library .dbx-acts:not(:has(button:enabled)) { display: none; }
   .dbx-library .dbx-acts { order: -1; } .dbx-library .dbx-lasting { order: -1; }
   .gradio-container #library-grid > .wrap { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+  .gradio-container #library-grid > .wrap label { padding: 5px 1px; letter-spacing: -.02em; }
   .gradio-container .dbx-library .dbx-tiles > .wrap label > span { font-size: 12px; } }
 </style>"""
 
