@@ -44,8 +44,9 @@ _SCRIM_SHADES = np.arange(0.0, 1.0, 0.04).astype(np.float32)  # of a photo, trie
 _BOX_SHADES = np.append(0.0, np.arange(0.1, 1.0, 0.05)).astype(np.float32)  # the same under words on a panel
 _PAUSE_SIGNS = ",.;:!?…–—，。！？：；、"  # where a line ends well
 _PAUSE_COST = 0.85  # of the width of a line that ends so
-_SIGNS_AFTER_WORDS = "%‰°€$£!?:;,.…–—·|/，。！？：；、」』）"  # no line begins with these
-_TORN_COST = 2.0  # of the width of a line that does
+_SIGNS_AFTER_WORDS = "%‰°!?:;,…–—·，。！？：；、」』）"  # no line should begin with these
+_CURRENCY_SIGNS = "€$£¥"  # alone, before or after an amount
+_TORN_COST = 2.0  # of the width of a line that begins with what belongs to the one before
 _FEWER_LINES_RATIO = 0.9  # of the largest letters: with so many fewer lines are better
 Align = Literal["left", "centre", "right"]
 ROOM_SHARES: dict[Align, float] = {"left": 0.0, "centre": 0.5, "right": 1.0}  # of what a line leaves, at its left
@@ -287,7 +288,8 @@ class LineBreak:
 def list_line_breaks(text: str, weight: FontWeight = "Bold") -> tuple[LineBreak, ...]:
     """List the most even breaks of a headline into 1, 2, ... lines.
 
-    A line that ends where the sentence pauses may be a little longer, and none begins with a sign such as "%".
+    A line that ends where the sentence pauses may be a little longer. Where it can be helped, none begins with a sign such
+    as "%".
     """
     words = list(_split_words(text))
     if not words:
@@ -297,7 +299,7 @@ def list_line_breaks(text: str, weight: FontWeight = "Bold") -> tuple[LineBreak,
 
     def measure(first: int, last: int) -> float:
         width = float(ends[last] - ends[first] - gaps[first])
-        if first and words[first][1][0] in _SIGNS_AFTER_WORDS:
+        if first and _belongs_together(words[first - 1][1], words[first][1]):
             return _TORN_COST * width
         pauses = last < len(words) and words[last - 1][1][-1] in _PAUSE_SIGNS
         return _PAUSE_COST * width if pauses else width
@@ -323,6 +325,15 @@ def list_line_breaks(text: str, weight: FontWeight = "Bold") -> tuple[LineBreak,
         widest = max(_measure_width_ratio(line, weight) for line in lines)
         breaks.append(LineBreak(tuple(lines), widest, is_thin and count > 1))
     return tuple(breaks)
+
+
+def _belongs_together(word: str, following: str) -> bool:
+    """Whether no line should end between two words: an amount and its currency, or a word and the sign after it."""
+    if following in _CURRENCY_SIGNS:
+        return word[-1].isdigit()
+    if word in _CURRENCY_SIGNS:
+        return following[0].isdigit()
+    return following[0] in _SIGNS_AFTER_WORDS
 
 
 def _measure_width_ratio(text: str, weight: FontWeight) -> float:

@@ -702,13 +702,24 @@ def test_lines_of_a_headline_have_two_words_or_one_long_one(headline: str) -> No
 
 def test_one_word_a_line_is_left_for_where_words_would_be_too_small_else() -> None:
     assert fit_headline("Big sale today", 200, 400, 100).lines == ("Big sale", "today")
-    for headline, lines in (  # where the sentence pauses, and no sign is torn off its word
+    assert fit_headline("Big sale", 120, 400, 100, smallest=45).lines == ("Big", "sale")
+
+
+@pytest.mark.parametrize(
+    ("headline", "lines"),
+    [
         ("Autumn sale, 20 % off", ("Autumn sale,", "20 % off")),
         ("Only 49 € until Sunday. Come and see!", ("Only 49 € until Sunday.", "Come and see!")),
+        ("Running shoes $49.90", ("Running", "shoes $49.90")),
+        ("Warm boots now $129.90", ("Warm boots", "now $129.90")),
+        ("Now € 49", ("Now", "€ 49")),
         ("秋天的新咖啡，每天早上", ("秋天的新咖啡，", "每天早上")),
-    ):
-        assert list_line_breaks(headline)[1].lines == lines
-    assert fit_headline("Big sale", 120, 400, 100, smallest=45).lines == ("Big", "sale")
+    ],
+)
+def test_a_headline_breaks_where_it_pauses_and_keeps_amounts_and_signs_whole(
+    headline: str, lines: tuple[str, ...]
+) -> None:
+    assert list_line_breaks(headline)[1].lines == lines
 
 
 @pytest.mark.parametrize("level", [0, 60, 128, 200, 255])

@@ -357,10 +357,11 @@ def _build_form(
     paired = [field for field in rest if field.name in PAIRED_FIELDS]
     last = [field for field in rest if field.name in WORDS_FOR_FEW]
     headline = [field for field in rest if field.name in HEADLINE_FIELDS]
+    above_headline = [field for field in rest if field.name == "preset"] or rest[-1:]
     for field in rest:
         if field not in (*paired, *last, *headline):
             add([field])
-        if headline and field.name == "preset":  # below the tiles, which must not move while a headline is typed
+        if headline and field in above_headline:  # below the tiles, which must not move while a headline is typed
             with gr.Row(elem_classes=["dbx-pair", "dbx-headline"]):
                 add(headline)
     if paired:
