@@ -288,8 +288,8 @@ class LineBreak:
 def list_line_breaks(text: str, weight: FontWeight = "Bold") -> tuple[LineBreak, ...]:
     """List the most even breaks of a headline into 1, 2, ... lines.
 
-    A line that ends where the sentence pauses may be a little longer. Where it can be helped, none begins with a sign such
-    as "%".
+    A line that ends where the sentence pauses may be a little longer. Where it can be helped, no line begins with a
+    sign such as "%".
     """
     words = list(_split_words(text))
     if not words:
